@@ -1,0 +1,87 @@
+// The import rules of the source tree; docs/architecture.md draws them.
+
+/** A part may reach only the parts named here (and its own files). */
+const mayImport = {
+  domain: [],
+  store: ["domain"],
+  feed: ["store", "domain"],
+  upload: ["store", "domain"],
+  jobs: ["store", "domain"],
+  rpc: ["upload", "feed", "store", "domain"],
+  client: ["domain"],
+  simulator: ["client", "domain"],
+};
+
+/** Where generated code may be used. In upload and feed, only at the edge: the files that turn records into messages. */
+const usesGenerated = [
+  "^src/(rpc|client|simulator|gen|cli)/",
+  "^src/(upload|feed)/[^/]*edge[^/]*\\.ts$",
+  "^(test|bench)/",
+  "\\.test\\.ts$",
+];
+
+const layers = Object.entries(mayImport).map(([part, others]) => ({
+  name: `${part}-imports`,
+  comment: `${part} may import ${others.join(", ") || "nothing of ours"}`,
+  severity: "error",
+  from: { path: `^src/${part}/`, pathNot: "\\.test\\.ts$" },
+  to: { path: "^src/", pathNot: `^src/(${[part, "gen", ...others].join("|")})/` },
+}));
+
+module.exports = {
+  forbidden: [
+    ...layers,
+    {
+      name: "app-is-the-root",
+      comment: "only the command line, tests and benchmarks open the app",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(cli\\.ts$|cli/|app\\.ts$)|\\.test\\.ts$" },
+      to: { path: "^src/app\\.ts$" },
+    },
+    {
+      name: "cli-is-the-top",
+      comment: "nothing imports the command line",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/(cli\\.ts$|cli/)" },
+      to: { path: "^src/cli(\\.ts$|/)" },
+    },
+    {
+      name: "generated-at-the-edges",
+      comment: "generated messages stay at the edges; the domain and the store have types of their own",
+      severity: "error",
+      from: { path: "^(src|test|bench)/", pathNot: usesGenerated },
+      to: { path: "^src/gen/" },
+    },
+    {
+      name: "sql-in-the-store",
+      comment: "Kysely and pg are used in the store only",
+      severity: "error",
+      from: { path: "^src/", pathNot: "^src/store/" },
+      to: { path: "node_modules/(kysely|pg|pg-[a-z-]+|@types/pg)/" },
+    },
+    {
+      name: "migrations-are-frozen",
+      comment: "a migration imports nothing of src, so that it means the same for ever",
+      severity: "error",
+      from: { path: "^src/store/migrations/[0-9]" },
+      to: { path: "^src/" },
+    },
+    { name: "no-cycles", severity: "error", from: {}, to: { circular: true } },
+    { name: "no-unresolved", severity: "error", from: {}, to: { couldNotResolve: true } },
+    {
+      name: "no-dev-dependency-in-src",
+      severity: "error",
+      from: { path: "^src/", pathNot: "\\.test\\.ts$" },
+      to: { dependencyTypes: ["npm-dev"], pathNot: "node_modules/@types/" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: ["node_modules", "^src/gen/"] },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.json" },
+    enhancedResolveOptions: {
+      exportsFields: ["exports"],
+      conditionNames: ["import", "node", "types", "default"],
+    },
+  },
+};

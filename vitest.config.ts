@@ -1,0 +1,16 @@
+import { defineConfig } from "vitest/config";
+
+const reportPath = process.env["TANDEM_TEST_REPORT"];
+
+export default defineConfig({
+  test: {
+    include: ["src/**/*.test.ts", "test/**/*.test.ts"],
+    pool: "forks",
+    globalSetup: ["test/support/postgres-setup.ts"],
+    // A test that starts processes waits for them; one that hangs still ends.
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+    teardownTimeout: 30_000,
+    reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
+  },
+});
