@@ -76,6 +76,8 @@ module.exports = {
     },
   ],
   options: {
+    includeOnly: { path: ["^(src|test|bench|scripts|examples/typescript)/", "node_modules"] },
+    exclude: { path: ["^(dist|node_modules|\\.git)/.*/node_modules/"] },
     doNotFollow: { path: ["node_modules", "^src/gen/"] },
     tsPreCompilationDeps: true,
     tsConfig: { fileName: "tsconfig.json" },
