@@ -1,0 +1,52 @@
+/** An instant: microseconds since 1970-01-01T00:00:00Z, the resolution of PostgreSQL's timestamptz. */
+export type Micros = bigint;
+
+/** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
+export function microsFromMs(ms: number): Micros {
+  return BigInt(Math.round(ms)) * 1000n;
+}
+
+/** An instant in whole milliseconds since the epoch, rounded down. */
+export function msFromMicros(micros: Micros): number {
+  return Number(floorDiv(micros, 1000n));
+}
+
+/** A protobuf Timestamp's seconds and nanos as an instant; anything finer than a microsecond is cut. */
+export function microsFromTimestamp(timestamp: { seconds: bigint; nanos: number }): Micros {
+  return timestamp.seconds * 1_000_000n + BigInt(Math.floor(timestamp.nanos / 1000));
+}
+
+/** An instant as the seconds and nanos of a protobuf Timestamp. */
+export function timestampFromMicros(micros: Micros): { seconds: bigint; nanos: number } {
+  const seconds = floorDiv(micros, 1_000_000n);
+  return { seconds, nanos: Number(micros - seconds * 1_000_000n) * 1000 };
+}
+
+/** An instant as ISO 8601 text in UTC with six decimals, which PostgreSQL reads without loss. Range: years 1 to 9999. */
+export function isoFromMicros(micros: Micros): string {
+  const seconds = floorDiv(micros, 1_000_000n);
+  const fraction = String(micros - seconds * 1_000_000n).padStart(6, "0");
+  return `${new Date(Number(seconds) * 1000).toISOString().slice(0, 19)}.${fraction}Z`;
+}
+
+/** The UTC day of an instant, `YYYY-MM-DD`. */
+export function utcDay(micros: Micros): string {
+  return new Date(msFromMicros(micros)).toISOString().slice(0, 10);
+}
+
+/** Whether a text is a real day, `YYYY-MM-DD`. */
+export function isDay(text: string): boolean {
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  const date = new Date(`${text}T00:00:00Z`);
+  return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text;
+}
+
+/** The day so many days after (or before, if negative) a day. */
+export function addDays(day: string, days: number): string {
+  return new Date(Date.parse(`${day}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
+}
+
+function floorDiv(value: bigint, divisor: bigint): bigint {
+  const quotient = value / divisor;
+  return value % divisor < 0n ? quotient - 1n : quotient;
+}

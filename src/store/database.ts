@@ -1,0 +1,177 @@
+import { Kysely, PostgresDialect, sql } from "kysely";
+import pg from "pg";
+import type { Micros } from "../domain/instant.ts";
+import type { Schema } from "./schema.ts";
+
+/** A connection pool to Tandem's database. Dispose it to close every connection. */
+export interface Database extends AsyncDisposable {
+  readonly kysely: Kysely<Schema>;
+  readonly pool: pg.Pool;
+}
+
+/** Store functions that must run inside a transaction take one of these, and nothing else that could reach the database. */
+export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
+declare const inTransaction: unique symbol;
+
+export interface TransactionOptions {
+  /** Longest that one statement may take, milliseconds. Default 5,000. */
+  statementTimeoutMs?: number;
+  /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
+  snapshot?: boolean;
+  /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
+  retries?: number;
+}
+
+export interface DatabaseOptions {
+  url: string;
+  /** Most connections of this process. Default 10. */
+  maxConnections?: number;
+  /** synchronous_commit of every write; "off" only for tests. Default "on". */
+  synchronousCommit?: "on" | "off" | "remote_apply";
+  /** Told of errors on idle connections; they are replaced. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** Opens a pool. Nothing is connected until the first transaction. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.maxConnections ?? 10,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    application_name: "tandem",
+    types: { getTypeParser },
+  });
+  pool.on("error", (error) => options.onIdleError?.(error));
+  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  commitModes.set(kysely, options.synchronousCommit ?? "on");
+  return {
+    kysely,
+    pool,
+    async [Symbol.asyncDispose]() {
+      await kysely.destroy();
+    },
+  };
+}
+
+/** Runs a transaction that sees and writes one carrier's rows only: the role and the setting that row-level security asks for end with it. */
+export function carrierTransaction<T>(
+  db: Database,
+  carrierId: string,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "tandem_carrier", carrierId, run, options);
+}
+
+/** Runs a transaction that sees every carrier's rows, for the platform's methods and the jobs. */
+export function systemTransaction<T>(
+  db: Database,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "tandem_system", "", run, options);
+}
+
+/** Runs a transaction with the connection's own rights: migrations, partitions, start-up checks. */
+export function ownerTransaction<T>(
+  db: Database,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "none", "", run, options);
+}
+
+/** Whether an error is the database's own, with this SQLSTATE (or one of this class, given two characters). */
+export function isSqlState(error: unknown, ...states: string[]): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return typeof code === "string" && states.some((state) => code === state || (state.length === 2 && code.startsWith(state)));
+}
+
+/**
+ * Whether a failure says nothing about the data: the connection, the server or a lock, so that the same work may succeed later. Class 08
+ * connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby.
+ */
+export function isTransient(error: unknown): boolean {
+  if (isSqlState(error, "08", "53", "57", "58", "40", "55P03", "25P03", "25006")) return true;
+  if (isSqlState(error, "ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOENT")) return true;
+  const message = error instanceof Error ? error.message : "";
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/i.test(
+    message,
+  );
+}
+
+type Role = "tandem_carrier" | "tandem_system" | "none";
+
+async function transaction<T>(
+  db: Database,
+  role: Role,
+  carrierId: string,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions,
+): Promise<T> {
+  const begin = beginStatement(db, role, carrierId, options);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await db.kysely.connection().execute((connection) => runOnce(connection, begin, run));
+    } catch (error) {
+      if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
+    }
+  }
+}
+
+async function runOnce<T>(connection: Kysely<Schema>, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+  await sql.raw(begin).execute(connection);
+  try {
+    const result = await run(connection as Tx);
+    await sql.raw("COMMIT").execute(connection);
+    return result;
+  } catch (error) {
+    await sql
+      .raw("ROLLBACK")
+      .execute(connection)
+      .catch(() => {});
+    throw error;
+  }
+}
+
+const commitModes = new WeakMap<Kysely<Schema>, string>();
+
+// One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer in transaction mode).
+function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
+  const settings: [string, string][] = [
+    ["role", role],
+    ["tandem.carrier_id", carrierId],
+    ["statement_timeout", String(options.statementTimeoutMs ?? 5_000)],
+    ["lock_timeout", "5000"],
+    ["idle_in_transaction_session_timeout", "5000"],
+    ["synchronous_commit", commitModes.get(db.kysely) ?? "on"],
+    ["timezone", "UTC"],
+    ["datestyle", "ISO, YMD"],
+    ["bytea_output", "hex"],
+  ];
+  const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
+  const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
+  return `${mode}; SELECT ${calls}`;
+}
+
+const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
+
+// int8 and numeric without decimals as bigint; timestamptz as microseconds; date as text. All else as pg reads it.
+function getTypeParser(oid: number, format?: "text" | "binary") {
+  if (format !== "binary") {
+    if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);
+    if (oid === 1184) return parseTimestamptz;
+    if (oid === 1082) return (text: string) => text;
+  }
+  return pg.types.getTypeParser(oid, format as "text");
+}
+
+function parseTimestamptz(text: string): Micros {
+  if (text === "infinity") return INFINITY_MICROS;
+  if (text === "-infinity") return -INFINITY_MICROS;
+  const dot = text.indexOf(".");
+  const seconds = dot < 0 ? text.slice(0, 19) : text.slice(0, dot);
+  const fraction = dot < 0 ? "0" : text.slice(dot + 1, text.length - 3);
+  return BigInt(Date.parse(`${seconds.replace(" ", "T")}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0"));
+}

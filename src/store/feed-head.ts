@@ -1,0 +1,140 @@
+import { sql } from "kysely";
+import { TandemError } from "../domain/errors.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { Tx } from "./database.ts";
+import { ALL_FEEDS, type Feed } from "./schema.ts";
+
+/** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
+export interface FeedLock {
+  epoch: bigint;
+  /** The sequence that the next entry takes. */
+  nextSequence: bigint;
+  /** The ingest time of every entry of this transaction; never before that of an earlier entry. */
+  ingestTime: Micros;
+}
+
+/** A feed's ends, as one statement saw them. */
+export interface FeedHead {
+  epoch: bigint;
+  /** The oldest entry that is kept; headSequence + 1 when none is. */
+  earliestSequence: bigint;
+  /** The newest entry; 0 when there has been none. */
+  headSequence: bigint;
+  lastIngestTime: Micros;
+  payloadGeneration: bigint;
+}
+
+/** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
+const MAX_CLOCK_STEP_BACK_S = 60;
+
+/** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
+export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
+  await tx
+    .insertInto("feed_head")
+    .values(
+      ALL_FEEDS.map((feed) => ({
+        carrier_id: carrierId,
+        feed,
+        epoch: 1n,
+        next_sequence: 1n,
+        earliest_sequence: 1n,
+        last_ingest_time: "1970-01-01T00:00:00Z",
+        payload_generation: 0n,
+      })),
+    )
+    .execute();
+}
+
+/**
+ * Takes the feed's counter row until the transaction ends. Because the lock is held to commit, whoever sees entry n+1 sees n. The ingest
+ * time is set under the lock and never goes back; when the database's clock has stepped back by more than a minute, writes are refused
+ * rather than stamped with a time that has long passed.
+ */
+export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
+  const row = await tx
+    .updateTable("feed_head")
+    .set({ last_ingest_time: sql<string>`GREATEST(clock_timestamp(), last_ingest_time)` })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .returning([
+      "epoch",
+      "next_sequence",
+      "last_ingest_time",
+      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as("clock_is_behind"),
+    ])
+    .executeTakeFirst();
+  if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+  if (row.clock_is_behind) {
+    throw new TandemError("STORE_UNAVAILABLE", "the database's clock has stepped back by more than 60 s: writes wait until it has caught up");
+  }
+  return { epoch: row.epoch, nextSequence: row.next_sequence, ingestTime: row.last_ingest_time };
+}
+
+/** Moves the counter of a feed that this transaction has locked. */
+export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSequence: bigint): Promise<void> {
+  await tx
+    .updateTable("feed_head")
+    .set({ next_sequence: nextSequence })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .execute();
+}
+
+/** Reads a feed's ends. */
+export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
+  const row = await tx
+    .selectFrom("feed_head")
+    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation"])
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .executeTakeFirst();
+  if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+  return {
+    epoch: row.epoch,
+    earliestSequence: row.earliest_sequence,
+    headSequence: row.next_sequence - 1n,
+    lastIngestTime: row.last_ingest_time,
+    payloadGeneration: row.payload_generation,
+  };
+}
+
+/**
+ * Raises the feed's last ingest time to an instant, which waits for the writer in flight: once this has committed, no entry can be added
+ * before that instant, so that a window that ends there is complete. Refuses an instant in the database's future.
+ */
+export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
+  const { rows } = await sql<{ is_future: boolean; now: Micros }>`
+    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`.execute(tx);
+  const clock = rows[0];
+  if (clock?.is_future) {
+    throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future: a feed position cannot be resolved for a time that has not come", {
+      field: "ingest_time",
+      server_time: isoFromMicros(clock.now),
+    });
+  }
+  await tx
+    .updateTable("feed_head")
+    .set({ last_ingest_time: isoFromMicros(instant) })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .where("last_ingest_time", "<", sql<Micros>`${isoFromMicros(instant)}::timestamptz`)
+    .execute();
+}
+
+/** Every feed's newest sequence and payload generation for these carriers, in one query: what a process with live streams polls. */
+export async function pollFeedHeads(
+  tx: Tx,
+  carrierIds: readonly string[],
+): Promise<{ carrierId: string; feed: number; headSequence: bigint; payloadGeneration: bigint }[]> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .select(["carrier_id", "feed", "next_sequence", "payload_generation"])
+    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
+    .execute();
+  return rows.map((row) => ({
+    carrierId: row.carrier_id,
+    feed: row.feed,
+    headSequence: row.next_sequence - 1n,
+    payloadGeneration: row.payload_generation,
+  }));
+}

@@ -1,0 +1,38 @@
+import { type Migration, Migrator, sql } from "kysely";
+import type { Database } from "./database.ts";
+import { isSqlState, ownerTransaction } from "./database.ts";
+import { ensureInstallation } from "./installation.ts";
+import * as exchange from "./migrations/0001-exchange.ts";
+import { ensurePartitions } from "./partitions.ts";
+
+const MIGRATIONS: Record<string, Migration> = { "0001-exchange": exchange };
+
+/**
+ * Brings the database to the newest schema, with its roles, its installation row and the partitions of the weeks to come. Two processes may do so
+ * at once: Kysely's Migrator takes a lock, and the rest can be repeated.
+ * @returns the names of the migrations that this call applied.
+ */
+export async function migrate(db: Database): Promise<string[]> {
+  await createRoles(db);
+  const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
+  const { error, results } = await migrator.migrateToLatest();
+  if (error) throw error;
+  await ensureInstallation(db);
+  await ensurePartitions(db);
+  return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
+}
+
+// Roles belong to the whole server, not to one database: another database, or another process, may be making them just now.
+async function createRoles(db: Database): Promise<void> {
+  for (const role of ["tandem_carrier", "tandem_system"]) {
+    await ownerTransaction(db, async (tx) => {
+      const { rows } = await sql<{ ready: boolean }>`
+        SELECT pg_has_role(current_user, oid, 'MEMBER') AS ready FROM pg_roles WHERE rolname = ${role}`.execute(tx);
+      if (rows.length === 0) await sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`).execute(tx);
+      if (!rows[0]?.ready) await sql.raw(`GRANT ${role} TO CURRENT_USER`).execute(tx);
+    }).catch((error) => {
+      // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": made by another at the same moment.
+      if (!isSqlState(error, "42710", "23505", "XX000")) throw error;
+    });
+  }
+}

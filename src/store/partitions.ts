@@ -1,0 +1,81 @@
+import { sql } from "kysely";
+import { addDays, utcDay } from "../domain/instant.ts";
+import { type Database, isSqlState, ownerTransaction } from "./database.ts";
+
+// Records age by the time at which they were ingested, keys by the day that is part of their identity.
+const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
+const BY_RECORD_DATE = ["cdr_key", "duration_key"] as const;
+
+/** How many weeks ahead partitions are made. */
+export const PARTITION_WEEKS_AHEAD = 4;
+/** How many weeks back keys are taken: later revisions may be 400 days old. */
+const KEY_WEEKS_BACK = 58;
+
+/**
+ * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still accepted to four weeks ahead. May run in several
+ * processes at once. Call it at start and daily: a missing partition stops ingest.
+ */
+export async function ensurePartitions(db: Database): Promise<{ created: number }> {
+  const thisWeek = await ownerTransaction(db, async (tx) => {
+    const { rows } = await sql<{ now: bigint }>`SELECT clock_timestamp() AS now`.execute(tx);
+    return monday(utcDay(rows[0]?.now ?? 0n));
+  });
+  const wanted = [
+    ...BY_INGEST_TIME.flatMap((table) => weeks(thisWeek, -1, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week }))),
+    ...BY_RECORD_DATE.flatMap((table) => weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week }))),
+  ];
+  const existing = await listPartitions(db);
+  const missing = wanted.filter(({ table, week }) => !existing.has(partitionName(table, week)));
+  for (let start = 0; start < missing.length; start += 32) await createPartitions(db, missing.slice(start, start + 32));
+  return { created: missing.length };
+}
+
+/** How many whole weeks from now have a partition in every table: what an alarm watches. */
+export async function countPartitionWeeksAhead(db: Database, today: string): Promise<number> {
+  const existing = await listPartitions(db);
+  const tables = [...BY_INGEST_TIME, ...BY_RECORD_DATE];
+  let ahead = 0;
+  while (tables.every((table) => existing.has(partitionName(table, addDays(monday(today), 7 * (ahead + 1)))))) ahead++;
+  return ahead;
+}
+
+async function listPartitions(db: Database): Promise<Set<string>> {
+  return ownerTransaction(db, async (tx) => {
+    const { rows } = await sql<{ name: string }>`
+      SELECT child.relname AS name FROM pg_inherits i
+      JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
+      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`.execute(tx);
+    return new Set(rows.map((row) => row.name));
+  });
+}
+
+// Several in one transaction, for speed; one by one when another process makes the same ones just now.
+async function createPartitions(db: Database, missing: { table: string; week: string }[]): Promise<void> {
+  const statements = missing.map(({ table, week }) => {
+    const bound = (day: string) => (BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`);
+    return `CREATE TABLE IF NOT EXISTS ${partitionName(table, week)} PARTITION OF ${table} FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
+  });
+  try {
+    await ownerTransaction(db, async (tx) => void (await sql.raw(statements.join("; ")).execute(tx)));
+  } catch (error) {
+    if (!isSqlState(error, "42P07", "23505", "42710", "42P17", "55P03", "XX000")) throw error;
+    for (const statement of statements) {
+      await ownerTransaction(db, async (tx) => void (await sql.raw(statement).execute(tx))).catch((single) => {
+        if (!isSqlState(single, "42P07", "23505", "42710")) throw single;
+      });
+    }
+  }
+}
+
+function partitionName(table: string, week: string): string {
+  return `${table}_${week.replaceAll("-", "")}`;
+}
+
+function weeks(first: string, start: number, end: number): string[] {
+  return Array.from({ length: end - start + 1 }, (_, index) => addDays(first, 7 * (start + index)));
+}
+
+function monday(day: string): string {
+  const weekday = new Date(`${day}T00:00:00Z`).getUTCDay();
+  return addDays(day, -((weekday + 6) % 7));
+}

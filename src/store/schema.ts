@@ -1,0 +1,231 @@
+import type { ColumnType, GeneratedAlways } from "kysely";
+import type { Micros } from "../domain/instant.ts";
+
+/** A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as SQL. */
+type Time = ColumnType<Micros, string, string>;
+type OptionalTime = ColumnType<Micros | null, string | null, string | null>;
+
+/** The tables, as migration 0001 makes them. int8 is bigint, date is `YYYY-MM-DD`. */
+export interface Schema {
+  installation: {
+    singleton: boolean;
+    installation_id: string;
+    secret: Buffer;
+    system_identifier: string;
+    timeline: bigint;
+    create_time: Time;
+  };
+  carrier: {
+    carrier_id: string;
+    revision: bigint;
+    display_name: string;
+    legal_country: string;
+    time_zone: string;
+    region: string;
+    sip_domain: string;
+    suspended: boolean;
+    settings: ColumnType<unknown, string, string>;
+    create_time: Time;
+    update_time: Time;
+  };
+  carrier_credential: { identity: string; carrier_id: string };
+  request_log: {
+    carrier_id: string;
+    method: string;
+    request_id: string;
+    content_hash: bigint;
+    response: Buffer;
+    create_time: GeneratedAlways<Micros>;
+  };
+  feed_head: {
+    carrier_id: string;
+    feed: number;
+    epoch: bigint;
+    next_sequence: bigint;
+    earliest_sequence: bigint;
+    last_ingest_time: Time;
+    payload_generation: bigint;
+  };
+  number_owner: { phone_number: string; carrier_id: string; claim_time: GeneratedAlways<Micros> };
+  phone_number: {
+    carrier_id: string;
+    phone_number: string;
+    state: number;
+    customer_id: string | null;
+    country_code: string;
+    revision: bigint;
+    recorded_time: Time;
+    payload: Buffer;
+  };
+  number_entry: {
+    carrier_id: string;
+    sequence: bigint;
+    ingest_time: Time;
+    phone_number: string;
+    state: number;
+    customer_id: string | null;
+    country_code: string;
+    previous_state: number | null;
+    previous_customer_id: string | null;
+    payload: Buffer;
+  };
+  number_holding: {
+    carrier_id: string;
+    phone_number: string;
+    start_time: Time;
+    end_time: Time;
+    customer_id: string | null;
+  };
+  number_port: {
+    carrier_id: string;
+    phone_number: string;
+    to_carrier_id: string;
+    effective_time: Time;
+    done: ColumnType<boolean, boolean | undefined, boolean>;
+  };
+  upload: {
+    carrier_id: string;
+    kind: number;
+    upload_id: string;
+    next_offset: bigint;
+    writer_epoch: bigint;
+    sealed: boolean;
+    seal_time: OptionalTime;
+    finished: boolean;
+    accepted: bigint;
+    duplicate: bigint;
+    conflict: bigint;
+    superseded: bigint;
+    rejected: bigint;
+    quarantined: bigint;
+    stored_rejects: bigint;
+    connected_duration_ms: ColumnType<bigint, string, string>;
+    create_time: Time;
+    update_time: Time;
+  };
+  upload_batch: {
+    carrier_id: string;
+    kind: number;
+    upload_id: string;
+    first_offset: bigint;
+    record_count: number;
+    verdicts: Buffer;
+    hashes: Buffer;
+    create_time: Time;
+  };
+  upload_reject: {
+    carrier_id: string;
+    kind: number;
+    upload_id: string;
+    record_offset: bigint;
+    record_id: string;
+    verdict: number;
+    issue: number;
+    field_path: string | null;
+    message: string;
+    retryable: boolean;
+    record_json: string;
+    create_time: Time;
+  };
+  quarantine: {
+    carrier_id: string;
+    kind: number;
+    record_id: string;
+    record_date: string;
+    revision: number;
+    content_hash: bigint;
+    upload_id: string;
+    record_offset: bigint;
+    issue: number;
+    numbers: string[];
+    start_time: OptionalTime;
+    judged_numbers_sequence: bigint;
+    payload: Buffer;
+    create_time: Time;
+  };
+  cdr_consumer: {
+    carrier_id: string;
+    consumer: string;
+    committed_sequence: bigint;
+    cursor: string;
+    commit_time: Time;
+  };
+  job_lease: { carrier_id: string; job: string; holder: string; lease_epoch: bigint; until_time: Time };
+  isolation_probe: { carrier_id: string };
+  cdr_key: RecordKey;
+  duration_key: RecordKey;
+  cdr_record: {
+    carrier_id: string;
+    sequence: bigint;
+    ingest_time: Time;
+    record_id: string;
+    record_date: string;
+    revision: number;
+    entry_kind: number;
+    partial: boolean;
+    call_id: string | null;
+    invite_time: OptionalTime;
+    direction: number;
+    phone_number: string | null;
+    customer_id: string | null;
+    trunk_id: string | null;
+    dialog_call_id: string | null;
+    correlation_id: string | null;
+    codec: string | null;
+    calling_number: string | null;
+    called_number: string | null;
+    answered: boolean | null;
+    network_effective: boolean | null;
+    setup_duration_ms: bigint | null;
+    connected_duration_ms: bigint | null;
+    quality_verdict: number;
+    payload: Buffer;
+  };
+  cdr_quality: {
+    carrier_id: string;
+    sequence: bigint;
+    ingest_time: Time;
+    mos_lq: number | null;
+    mos_cq: number | null;
+    classified_streams: number;
+    poor_streams: number;
+    reasons: number[];
+    payload: Buffer;
+  };
+  cdr_network: { carrier_id: string; sequence: bigint; ingest_time: Time; payload: Buffer };
+  duration_record: {
+    carrier_id: string;
+    sequence: bigint;
+    ingest_time: Time;
+    record_id: string;
+    record_date: string;
+    revision: number;
+    entry_kind: number;
+    start_time: OptionalTime;
+    direction: number;
+    phone_number: string | null;
+    customer_id: string | null;
+    connected_duration_ms: bigint | null;
+    payload: Buffer;
+  };
+}
+
+interface RecordKey {
+  carrier_id: string;
+  record_id: string;
+  record_date: string;
+  revision: number;
+  content_hash: bigint;
+  party_hash: bigint;
+  sequence: bigint;
+  ingest_time: Time;
+}
+
+/** The feeds, as feed_head numbers them. */
+export const Feed = { NUMBERS: 1, CDRS: 2, DISCREPANCIES: 3, DURATIONS: 4 } as const;
+export type Feed = (typeof Feed)[keyof typeof Feed];
+export const ALL_FEEDS: readonly Feed[] = [Feed.NUMBERS, Feed.CDRS, Feed.DISCREPANCIES, Feed.DURATIONS];
+
+/** What an upload carries, as upload.kind numbers it. */
+export const UploadKind = { DURATIONS: 1, CDRS: 2 } as const;
+export type UploadKind = (typeof UploadKind)[keyof typeof UploadKind];
