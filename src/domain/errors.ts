@@ -1,0 +1,102 @@
+/**
+ * Why something failed: the names of `tandem.type.v1.ErrorReason`, without the prefix. What each means, and which metadata it carries, is
+ * said there; a test compares the two lists.
+ */
+export type ErrorReason =
+  | "INVALID_ARGUMENT"
+  | "UNAUTHENTICATED"
+  | "CREDENTIAL_EXPIRED"
+  | "PERMISSION_DENIED"
+  | "CARRIER_SUSPENDED"
+  | "CARRIER_NOT_FOUND"
+  | "CARRIER_ALREADY_EXISTS"
+  | "REVISION_MISMATCH"
+  | "REQUEST_ID_REUSED"
+  | "REGION_MISMATCH"
+  | "NUMBER_NOT_FOUND"
+  | "NUMBER_UNAVAILABLE"
+  | "NUMBER_STATE_CONFLICT"
+  | "NUMBER_INVALID"
+  | "CURSOR_MALFORMED"
+  | "CURSOR_FILTER_MISMATCH"
+  | "CURSOR_EXPIRED"
+  | "CURSOR_AHEAD_OF_HEAD"
+  | "FEED_EPOCH_CHANGED"
+  | "INGEST_TIME_IN_FUTURE"
+  | "CONSUMER_NOT_FOUND"
+  | "CONSUMER_CURSOR_CONFLICT"
+  | "RECORD_NOT_FOUND"
+  | "UPLOAD_NOT_FOUND"
+  | "UPLOAD_SUPERSEDED"
+  | "UPLOAD_SEALED"
+  | "UPLOAD_HISTORY_LOST"
+  | "OFFSET_CONTENT_MISMATCH"
+  | "OFFSET_GAP"
+  | "CONTROL_TOTAL_MISMATCH"
+  | "FLOW_CONTROL_VIOLATION"
+  | "BATCH_TOO_LARGE"
+  | "UPLOAD_PROTOCOL_VIOLATION"
+  | "MESSAGE_TOO_LARGE"
+  | "TOO_MANY_STREAMS"
+  | "RATE_LIMITED"
+  | "LIST_WINDOW_TOO_LARGE"
+  | "PAGE_TOKEN_INVALID"
+  | "DRAINING"
+  | "STORE_UNAVAILABLE"
+  | "DEADLINE_EXCEEDED"
+  | "CANCELLED"
+  | "UNIMPLEMENTED"
+  | "INTERNAL"
+  | "RECORD_REFUSED"
+  | "RECORD_QUARANTINED";
+
+/** What is wrong with one field of a request. */
+export interface FieldViolation {
+  /** The field's path in the request, as the proto names it: `open.upload_id`, `records[3].direction`. */
+  readonly field: string;
+  /** What is wrong, for people. No phone number in it. */
+  readonly description: string;
+}
+
+export interface TandemErrorOptions {
+  /** Every field at fault, for google.rpc.BadRequest. */
+  readonly fieldViolations?: readonly FieldViolation[];
+  /** After how many milliseconds a retry is worth it, for google.rpc.RetryInfo. Left out, retryable reasons get a default. */
+  readonly retryAfterMs?: number;
+  readonly cause?: unknown;
+}
+
+/** The one error that the domain, the store, the feeds and the uploads throw on purpose. Only rpc/errors.ts knows what it is on the wire. */
+export class TandemError extends Error {
+  override readonly name = "TandemError";
+  readonly reason: ErrorReason;
+  /** Every variable part of the message, by the names that the reason's comment gives. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly fieldViolations: readonly FieldViolation[];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(
+    reason: ErrorReason,
+    message: string,
+    metadata: Readonly<Record<string, string>> = {},
+    options: TandemErrorOptions = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.reason = reason;
+    this.metadata = metadata;
+    this.fieldViolations = options.fieldViolations ?? [];
+    this.retryAfterMs = options.retryAfterMs;
+  }
+}
+
+/** The error of a request with one wrong field. */
+export function invalidArgument(field: string, description: string): TandemError {
+  return fieldViolations([{ field, description }]);
+}
+
+/** The error of a request with wrong fields, all of them named; at least one. */
+export function fieldViolations(violations: readonly FieldViolation[]): TandemError {
+  const message = violations.map((violation) => `${violation.field}: ${violation.description}`).join("; ");
+  const field = violations[0]?.field ?? "";
+  return new TandemError("INVALID_ARGUMENT", message, { field }, { fieldViolations: violations });
+}
