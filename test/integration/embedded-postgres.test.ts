@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -91,13 +91,22 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
-test("ends with its owner when it is ephemeral", async () => {
+test("ends with its owner, and leaves nothing, when it is ephemeral", async () => {
   await using folder = await makeFolder();
   const owner = await startOwner(folder.path, true);
   await kill(owner.process);
   await expect
     .poll(() => query(owner.url, "SELECT 1").catch((error: NodeJS.ErrnoException) => error.code), { timeout: 5_000 })
     .toBe("ECONNREFUSED");
+  await expect.poll(() => stat(folder.path).catch((error) => error.code), { timeout: 5_000 }).toBe("ENOENT");
+});
+
+test("refuses a folder that holds something else, and leaves its rights alone", async () => {
+  await using folder = await makeFolder();
+  await chmod(folder.path, 0o755);
+  await writeFile(join(folder.path, "thesis.txt"), "");
+  await expect(startEmbeddedPostgres({ dataDir: folder.path })).rejects.toThrow("not empty (thesis.txt)");
+  expect((await stat(folder.path)).mode & 0o777).toBe(0o755);
 });
 
 test("stops waiting when its signal says so, and leaves the folder usable", async () => {
