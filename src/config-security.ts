@@ -1,0 +1,121 @@
+import { readFileSync } from "node:fs";
+import { createSecureContext } from "node:tls";
+import type { JSONWebKeySet } from "jose";
+import { z } from "zod";
+
+/** The contents of the PEM files. */
+export interface TlsFiles {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  /** Authorities whose client certificates are believed; undefined: no certificate is asked for. */
+  readonly clientCa: Buffer | undefined;
+}
+
+/** Whose tokens are believed. */
+export interface TokenTrust {
+  /** `own`: the key in the data folder. `none`: client certificates only. */
+  readonly keys:
+    | { readonly kind: "own" }
+    | { readonly kind: "url"; readonly url: URL }
+    | { readonly kind: "file"; readonly keySet: JSONWebKeySet }
+    | { readonly kind: "none" };
+  readonly issuer: string;
+  readonly audience: string;
+}
+
+/** The settings that decide who is believed, as config.ts reads them. */
+interface SecuritySettings {
+  readonly databaseUrl?: string | undefined;
+  readonly tlsCert?: string | undefined;
+  readonly tlsKey?: string | undefined;
+  readonly tlsClientCa?: string | undefined;
+  readonly jwksUrl?: string | undefined;
+  readonly jwksFile?: string | undefined;
+  readonly jwtIssuer?: string | undefined;
+  readonly jwtAudience?: string | undefined;
+  readonly issueTokens?: boolean | undefined;
+}
+
+/** Reads the PEM files and tries them; adds what is wrong to the mistakes. */
+export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFiles | undefined {
+  if (!settings.tlsCert && !settings.tlsKey) {
+    if (settings.tlsClientCa) mistakes.push("TANDEM_TLS_CLIENT_CA: needs TANDEM_TLS_CERT and TANDEM_TLS_KEY");
+    return undefined;
+  }
+  if (!settings.tlsCert) mistakes.push("TANDEM_TLS_CERT: missing, TANDEM_TLS_KEY is set");
+  if (!settings.tlsKey) mistakes.push("TANDEM_TLS_KEY: missing, TANDEM_TLS_CERT is set");
+  const cert = readSettingFile("TANDEM_TLS_CERT", settings.tlsCert, mistakes);
+  const key = readSettingFile("TANDEM_TLS_KEY", settings.tlsKey, mistakes);
+  const clientCa = readSettingFile("TANDEM_TLS_CLIENT_CA", settings.tlsClientCa, mistakes);
+  if (!cert || !key) return undefined;
+  tryTls("TANDEM_TLS_CERT and TANDEM_TLS_KEY", { cert, key }, mistakes);
+  if (clientCa) tryTls("TANDEM_TLS_CLIENT_CA", { ca: clientCa }, mistakes);
+  return { cert, key, clientCa };
+}
+
+/** Decides whose tokens are believed; adds what is wrong to the mistakes. */
+export function readTokenTrust(settings: SecuritySettings, mistakes: string[]): TokenTrust {
+  const names = { issuer: settings.jwtIssuer ?? "tandem", audience: settings.jwtAudience ?? "tandem" };
+  const hasKeySet = settings.jwksUrl !== undefined || settings.jwksFile !== undefined;
+  return { ...names, keys: hasKeySet ? readOutsideKeys(settings, mistakes) : chooseOwnKey(settings, mistakes) };
+}
+
+/** Whether an address or host name is this machine's own. */
+export function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || host === "[::1]" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function chooseOwnKey(settings: SecuritySettings, mistakes: string[]): TokenTrust["keys"] {
+  if (settings.issueTokens ?? settings.databaseUrl === undefined) return { kind: "own" };
+  if (!settings.tlsClientCa) {
+    mistakes.push(
+      "TANDEM_JWKS_URL: nobody could call: set it or TANDEM_JWKS_FILE to believe an issuer's tokens, TANDEM_TLS_CLIENT_CA to believe " +
+        "client certificates, or TANDEM_ISSUE_TOKENS=on to sign tokens with the data folder's own key",
+    );
+  }
+  return { kind: "none" };
+}
+
+function readOutsideKeys(settings: SecuritySettings, mistakes: string[]): TokenTrust["keys"] {
+  if (settings.jwksUrl && settings.jwksFile) mistakes.push("TANDEM_JWKS_URL and TANDEM_JWKS_FILE: set one of them");
+  if (settings.issueTokens) mistakes.push("TANDEM_ISSUE_TOKENS: cannot be on with a JWKS: one issuer only");
+  if (!settings.jwtIssuer) mistakes.push("TANDEM_JWT_ISSUER: missing, needed with a JWKS");
+  if (!settings.jwtAudience) mistakes.push("TANDEM_JWT_AUDIENCE: missing, needed with a JWKS");
+  if (!settings.jwksUrl) return readKeySet(settings.jwksFile, mistakes);
+  const url = URL.parse(settings.jwksUrl);
+  if (url?.protocol === "https:" || (url?.protocol === "http:" && isLoopback(url.hostname)))
+    return { kind: "url", url };
+  mistakes.push("TANDEM_JWKS_URL: expected an https URL (http on loopback only)");
+  return { kind: "none" };
+}
+
+const KeySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) });
+
+function readKeySet(file: string | undefined, mistakes: string[]): TokenTrust["keys"] {
+  const content = readSettingFile("TANDEM_JWKS_FILE", file, mistakes);
+  if (!content) return { kind: "none" };
+  try {
+    return { kind: "file", keySet: KeySet.parse(JSON.parse(content.toString("utf8"))) };
+  } catch {
+    mistakes.push(`TANDEM_JWKS_FILE: ${file} is not a JSON Web Key Set with a key in it`);
+    return { kind: "none" };
+  }
+}
+
+function readSettingFile(variable: string, file: string | undefined, mistakes: string[]): Buffer | undefined {
+  if (!file) return undefined;
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    mistakes.push(`${variable}: cannot read ${file} (${(error as NodeJS.ErrnoException).code})`);
+    return undefined;
+  }
+}
+
+function tryTls(names: string, options: Parameters<typeof createSecureContext>[0], mistakes: string[]): void {
+  try {
+    createSecureContext(options);
+  } catch (error) {
+    mistakes.push(`${names}: ${error instanceof Error ? error.message : error}`);
+  }
+}

@@ -1,0 +1,292 @@
+import { resolve } from "node:path";
+import { z } from "zod";
+import { isLoopback, readTls, readTokenTrust, type TlsFiles, type TokenTrust } from "./config-security.ts";
+import { DEFAULT_LIMITS, type Limits } from "./domain/limits.ts";
+import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "./domain/scopes.ts";
+
+/** Every setting of a process, validated. */
+export interface Config {
+  /** An outside PostgreSQL; undefined in embedded mode, where Tandem runs one of its own in the data folder. */
+  readonly databaseUrl: string | undefined;
+  readonly databasePool: number;
+  readonly synchronousCommit: "on" | "off" | "remote_apply";
+  /** Absolute path. */
+  readonly dataDir: string;
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Undefined: cleartext. */
+  readonly tls: TlsFiles | undefined;
+  readonly tokens: TokenTrust;
+  /** Who calls as the platform with a client certificate: identity text to scopes. */
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
+  readonly reflection: boolean;
+  /** The region that this process serves; undefined: every carrier's. */
+  readonly region: string | undefined;
+  /** Host part of SIP URIs of carriers that have no domain of their own. */
+  readonly sipDomain: string;
+  readonly logLevel: "trace" | "debug" | "info" | "warn" | "error" | "silent";
+  /** Undefined: no metrics are served. */
+  readonly metrics: { readonly host: string; readonly port: number } | undefined;
+  readonly limits: Limits;
+  /** Variables that look like settings and are none: worth a warning. */
+  readonly unknownSettings: readonly string[];
+}
+
+/** Every mistake in the settings, one a line. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+  readonly mistakes: readonly string[];
+
+  constructor(mistakes: readonly string[]) {
+    super(
+      `the configuration has ${mistakes.length === 1 ? "a mistake" : `${mistakes.length} mistakes`}:\n  ${mistakes.join("\n  ")}`,
+    );
+    this.mistakes = mistakes;
+  }
+}
+
+const text = () => z.string().min(1);
+const path = (what: string) => text().optional().describe(what);
+const integer = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+const choice = <const T extends readonly [string, ...string[]]>(values: T) => z.enum(values);
+
+const WORDS: Record<string, boolean> = {
+  on: true,
+  true: true,
+  yes: true,
+  "1": true,
+  off: false,
+  false: false,
+  no: false,
+  "0": false,
+};
+const onOff = () =>
+  z.string().transform((value, context) => {
+    const meaning = WORDS[value.toLowerCase()];
+    if (meaning === undefined) context.addIssue({ code: "custom", message: "expected on or off" });
+    return meaning ?? false;
+  });
+
+// The key is the setting's name: `tlsCert` is TANDEM_TLS_CERT in the environment. A default is given as it would be written there.
+const SETTINGS = {
+  databaseUrl: z
+    .string()
+    .regex(/^postgres(ql)?:\/\/./, "expected postgresql://user:password@host:port/database")
+    .optional()
+    .describe("An outside PostgreSQL 15 or later. Default: one of Tandem's own, in the data folder"),
+  databasePool: integer(2, 500).default(10).describe("Most database connections of this process, 2 to 500"),
+  synchronousCommit: choice(["on", "off", "remote_apply"])
+    .default("on")
+    .describe(
+      "When a write counts as committed: on, remote_apply, or off (for tests only: acknowledged data can be lost)",
+    ),
+  dataDir: text().default("./.tandem").describe("Folder of the own PostgreSQL and of the own signing key"),
+  host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
+  port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0: any free one"),
+  tlsCert: path("PEM file of the server's certificate chain; with it, TLS is on"),
+  tlsKey: path("PEM file of the certificate's private key"),
+  tlsClientCa: path("PEM file of the authorities whose client certificates are accepted"),
+  allowCleartext: onOff().default(false).describe("on: listen without TLS off loopback, behind a proxy that has TLS"),
+  jwksUrl: text().optional().describe("Where the token issuer's keys are (JWKS), https"),
+  jwksFile: path("File with the token issuer's keys (JWKS), instead of the URL"),
+  jwtIssuer: text()
+    .max(255)
+    .optional()
+    .describe("The iss that every token must have; needed with a JWKS. Default: tandem"),
+  jwtAudience: text().optional().describe("The aud that every token must have; needed with a JWKS. Default: tandem"),
+  issueTokens: onOff()
+    .optional()
+    .describe(
+      "Whether the data folder's own key is trusted, with which `tandem token` signs. Default: on without TANDEM_DATABASE_URL and JWKS",
+    ),
+  platformIdentities: z
+    .string()
+    .transform(parsePlatformIdentities)
+    .optional()
+    .describe("Client certificates of the platform: identity=scope scope; ... with identity a SPIFFE id or dns:name"),
+  reflection: onOff().default(true).describe("Whether clients may read the contract from the server (grpc.reflection)"),
+  region: z
+    .string()
+    .regex(/^[a-z0-9-]{1,32}$/, "expected 1 to 32 characters of a-z, 0-9 and -")
+    .optional()
+    .describe("Region of this process: it refuses carriers of another. Default: serves every region"),
+  sipDomain: z
+    .string()
+    .max(253)
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/, "expected a DNS name in lower case")
+    .default("sip.tandem.invalid")
+    .describe("Domain of the SIP URIs of carriers that have none of their own"),
+  logLevel: choice(["trace", "debug", "info", "warn", "error", "silent"])
+    .default("info")
+    .describe("Least level that is logged"),
+  metricsPort: integer(1, 65_535).optional().describe("Port for Prometheus, at /metrics. Default: off"),
+  metricsHost: text().default("127.0.0.1").describe("Address for Prometheus"),
+  heartbeatIntervalMs: integer(10, 60_000)
+    .default(DEFAULT_LIMITS.heartbeatIntervalMs)
+    .describe("Between heartbeats of a stream, ms"),
+  maxStreamAgeMs: integer(100, 86_400_000)
+    .default(DEFAULT_LIMITS.maxStreamAgeMs)
+    .describe("Life of a stream, ms, +-20 %"),
+  maxStallMs: integer(50, 3_600_000)
+    .default(DEFAULT_LIMITS.maxStallMs)
+    .describe("How long a feed's consumer may stall, ms"),
+  maxFeedStreams: integer(1, 10_000)
+    .default(DEFAULT_LIMITS.maxFeedStreams)
+    .describe("Feed streams of a carrier and method"),
+  maxUploadStreams: integer(1, 10_000)
+    .default(DEFAULT_LIMITS.maxUploadStreams)
+    .describe("Upload streams of a carrier and method"),
+  maxMessageBytes: integer(65_536, 67_108_864)
+    .default(DEFAULT_LIMITS.maxMessageBytes)
+    .describe("Largest message, bytes"),
+  uploadBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.uploadBudgetBytes)
+    .describe("Received and uncommitted, bytes"),
+  accessCacheMs: integer(0, 2_000)
+    .default(DEFAULT_LIMITS.accessCacheMs)
+    .describe("How long a carrier's state is believed, ms"),
+  drainMs: integer(0, 600_000)
+    .default(DEFAULT_LIMITS.drainMs)
+    .describe("How long a shutdown waits for calls in flight, ms"),
+};
+
+type SettingName = keyof typeof SETTINGS;
+type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
+
+/** Settings given by other means than the environment, such as the command line's; the same names, the same checks. */
+export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
+
+/**
+ * Reads every setting, overrides first, then the environment, then defaults.
+ * @throws ConfigError that names every mistake at once.
+ */
+export function loadConfig(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  overrides: ConfigOverrides = {},
+): Config {
+  const mistakes: string[] = [];
+  const values = readSettings(env, overrides, mistakes);
+  const config: Config = {
+    databaseUrl: values.databaseUrl,
+    databasePool: values.databasePool,
+    synchronousCommit: values.synchronousCommit,
+    dataDir: resolve(values.dataDir),
+    host: values.host,
+    port: values.port,
+    tls: readTls(values, mistakes),
+    tokens: readTokenTrust(values, mistakes),
+    platformIdentities: values.platformIdentities ?? new Map(),
+    reflection: values.reflection,
+    region: values.region,
+    sipDomain: values.sipDomain,
+    logLevel: values.logLevel,
+    metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
+    limits: readLimits(values),
+    unknownSettings: Object.keys(env).filter((name) => isUnknownSetting(name)),
+  };
+  if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
+    mistakes.push(
+      `TANDEM_HOST: ${config.host} is not loopback, and without TLS everybody on the way can read: ` +
+        "set TANDEM_TLS_CERT and TANDEM_TLS_KEY, or TANDEM_ALLOW_CLEARTEXT=on behind a proxy that has TLS",
+    );
+  }
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return config;
+}
+
+/** Every setting with what it does, for help texts and documentation. */
+export function describeSettings(): { variable: string; description: string; default: string | undefined }[] {
+  return Object.entries(SETTINGS).map(([name, schema]) => {
+    const fallback = schema instanceof z.ZodDefault ? schema.def.defaultValue : undefined;
+    const written = typeof fallback === "boolean" ? { true: "on", false: "off" }[`${fallback}`] : fallback;
+    return {
+      variable: variableOf(name),
+      description: schema.description ?? "",
+      default: written === undefined ? undefined : String(written),
+    };
+  });
+}
+
+function readSettings(
+  env: Readonly<Record<string, string | undefined>>,
+  overrides: ConfigOverrides,
+  mistakes: string[],
+): Values {
+  const values: Record<string, unknown> = {};
+  for (const [name, schema] of Object.entries(SETTINGS)) {
+    const given = overrides[name as SettingName] ?? env[variableOf(name)];
+    // Set and empty means not set, as in compose files and shells.
+    const parsed = schema.safeParse(given === undefined || given === "" ? undefined : String(given));
+    if (parsed.success) values[name] = parsed.data;
+    else {
+      mistakes.push(
+        ...parsed.error.issues.map((issue) => `${variableOf(name)}: ${lowerFirst(issue.message)}${hint(name, given)}`),
+      );
+      values[name] = schema.safeParse(undefined).data;
+    }
+  }
+  return values as Values;
+}
+
+function readLimits(values: Values): Limits {
+  return {
+    ...DEFAULT_LIMITS,
+    heartbeatIntervalMs: values.heartbeatIntervalMs,
+    maxStreamAgeMs: values.maxStreamAgeMs,
+    maxStallMs: values.maxStallMs,
+    maxFeedStreams: values.maxFeedStreams,
+    maxUploadStreams: values.maxUploadStreams,
+    maxMessageBytes: values.maxMessageBytes,
+    uploadBudgetBytes: values.uploadBudgetBytes,
+    accessCacheMs: values.accessCacheMs,
+    drainMs: values.drainMs,
+  };
+}
+
+function parsePlatformIdentities(value: string, context: z.RefinementCtx): Map<string, Set<PlatformScope>> {
+  const identities = new Map<string, Set<PlatformScope>>();
+  for (const entry of value.split(";").filter((part) => part.trim())) {
+    const equals = entry.lastIndexOf("=");
+    const identity = entry.slice(0, equals).trim();
+    const scopes = entry
+      .slice(equals + 1)
+      .split(/[\s,]+/)
+      .filter(Boolean);
+    if (equals < 0 || !/^(spiffe:\/\/.|dns:.)/.test(identity)) {
+      context.addIssue({
+        code: "custom",
+        message: `expected spiffe://...=scopes or dns:name=scopes, not "${entry.trim()}"`,
+      });
+    }
+    const unknown = scopes.filter((scope) => !isPlatformScope(scope));
+    if (unknown.length > 0) {
+      context.addIssue({
+        code: "custom",
+        message: `${unknown.join(", ")} is no scope; there are ${PLATFORM_SCOPES.join(", ")}`,
+      });
+    }
+    identities.set(identity, new Set(scopes.filter(isPlatformScope)));
+  }
+  return identities;
+}
+
+function isUnknownSetting(variable: string): boolean {
+  if (!variable.startsWith("TANDEM_") || variable.startsWith("TANDEM_TEST_")) return false;
+  return !Object.keys(SETTINGS).some((name) => variableOf(name) === variable);
+}
+
+function variableOf(name: string): string {
+  return `TANDEM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+function hint(name: string, given: unknown): string {
+  if (name === "port" && String(given).startsWith("tcp://")) {
+    return " (Kubernetes sets it for a Service called tandem: set enableServiceLinks: false)";
+  }
+  return "";
+}
+
+function lowerFirst(message: string): string {
+  return message.charAt(0).toLowerCase() + message.slice(1);
+}

@@ -1,0 +1,49 @@
+/** What this process allows and enforces; advertised in every `Opened` and in GetAgreement. config.ts reads them, with the contract's defaults. */
+export interface Limits {
+  /** How often a live stream says so, milliseconds. Default 15,000. A peer that was silent for three of them is dead. */
+  readonly heartbeatIntervalMs: number;
+  /** How long a stream may live before MAX_AGE, milliseconds, plus or minus 20 %. Default 1,800,000 (30 minutes). */
+  readonly maxStreamAgeMs: number;
+  /** How long a feed stream may stall before SLOW_CONSUMER, milliseconds. Default 60,000. */
+  readonly maxStallMs: number;
+  /** Most feed streams at once, for each carrier and method. Default 8. */
+  readonly maxFeedStreams: number;
+  /** Most upload streams at once, for each carrier and method. Default 8. */
+  readonly maxUploadStreams: number;
+  /** Largest message received or sent, bytes, before and after decompression. Default 4,194,304. */
+  readonly maxMessageBytes: number;
+  /** Most records in a batch or an AppendDurations call. Default 2,000. */
+  readonly maxBatchRecords: number;
+  /** Largest page of a list. Default 1,000. */
+  readonly maxPageSize: number;
+  /** Longest period that one list or summary may cover, days. Default 92. */
+  readonly maxListWindowDays: number;
+  /** How far past the committed offset an upload may send, records. Default 4,000. */
+  readonly uploadWindowRecords: number;
+  /** How many rejects of one upload are kept in detail. Default 10,000. */
+  readonly maxStoredRejects: number;
+  /** Received and not yet committed, over every upload of the process, bytes; beyond it no new credit is given. Default 256 MiB. */
+  readonly uploadBudgetBytes: number;
+  /** How long a look-up of who may act as a carrier is believed, milliseconds. Default 2,000; at most 2,000, so that streams end within 5 s. */
+  readonly accessCacheMs: number;
+  /** How long a drain waits for calls in flight before connections are destroyed, milliseconds. Default 20,000. */
+  readonly drainMs: number;
+}
+
+/** The contract's limits. */
+export const DEFAULT_LIMITS: Limits = {
+  heartbeatIntervalMs: 15_000,
+  maxStreamAgeMs: 1_800_000,
+  maxStallMs: 60_000,
+  maxFeedStreams: 8,
+  maxUploadStreams: 8,
+  maxMessageBytes: 4_194_304,
+  maxBatchRecords: 2_000,
+  maxPageSize: 1_000,
+  maxListWindowDays: 92,
+  uploadWindowRecords: 4_000,
+  maxStoredRejects: 10_000,
+  uploadBudgetBytes: 268_435_456,
+  accessCacheMs: 2_000,
+  drainMs: 20_000,
+};
