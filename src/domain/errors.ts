@@ -48,7 +48,17 @@ export type ErrorReason =
   | "UNIMPLEMENTED"
   | "INTERNAL"
   | "RECORD_REFUSED"
-  | "RECORD_QUARANTINED";
+  | "RECORD_QUARANTINED"
+  | "HOLD_NOT_FOUND"
+  | "ERASURE_NOT_FOUND"
+  | "PERIOD_NOT_FOUND"
+  | "RETENTION_OUT_OF_BOUNDS"
+  | "PERIOD_ALREADY_CLOSED"
+  | "PERIOD_NOT_COMPLETE"
+  | "CREDENTIAL_IN_USE"
+  | "STREAM_MAX_AGE"
+  | "SLOW_CONSUMER"
+  | "STREAM_IDLE";
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
