@@ -22,13 +22,14 @@ export interface Schema {
     legal_country: string;
     time_zone: string;
     region: string;
-    sip_domain: string;
+    /** Null: the platform's own, from the settings. */
+    sip_domain: string | null;
     suspended: boolean;
     settings: ColumnType<unknown, string, string>;
     create_time: Time;
     update_time: Time;
   };
-  carrier_credential: { identity: string; carrier_id: string };
+  carrier_credential: { identity: string; carrier_id: string; expire_time: Time };
   request_log: {
     carrier_id: string;
     method: string;
@@ -46,42 +47,62 @@ export interface Schema {
     last_ingest_time: Time;
     payload_generation: bigint;
   };
-  number_owner: { phone_number: string; carrier_id: string; claim_time: GeneratedAlways<Micros> };
+  number_owner: { phone_number: string; carrier_id: string; claim_time: Time; in_transit: boolean };
   phone_number: {
     carrier_id: string;
     phone_number: string;
     state: number;
     customer_id: string | null;
-    country_code: string;
+    country_code: string | null;
     revision: bigint;
     recorded_time: Time;
+    /** Of the claim in number_owner by which the number was last held; releasing frees no later claim. */
+    claim_time: Time;
     payload: Buffer;
   };
   number_entry: {
     carrier_id: string;
     sequence: bigint;
     ingest_time: Time;
-    phone_number: string;
-    state: number;
+    /** 1: a change, the row after it; 2: an erasure, which has a payload only. */
+    entry_kind: number;
+    phone_number: string | null;
+    state: number | null;
     customer_id: string | null;
-    country_code: string;
+    country_code: string | null;
     previous_state: number | null;
     previous_customer_id: string | null;
+    previous_country_code: string | null;
     payload: Buffer;
   };
+  /** Periods in which a carrier held a number and its assignment did not change; scheduled ones have revision 0. */
   number_holding: {
     carrier_id: string;
     phone_number: string;
     start_time: Time;
     end_time: Time;
+    /** When the carrier got the number; the same in all periods of one holding. */
+    holding_start_time: Time;
+    /** The customer that it was assigned to; null while it was assigned to nobody. */
     customer_id: string | null;
+    /** Of the last period of a holding that is over: 3 RELEASED, 4 PORTED_OUT. */
+    ended_as: number | null;
+    revision: bigint;
+    recorded_time: Time;
+    detail: ColumnType<unknown, string, string>;
   };
   number_port: {
     carrier_id: string;
     phone_number: string;
-    to_carrier_id: string;
+    port_id: string;
+    /** 1: carrier_id loses the number; 2: it gains it, written when it has. */
+    role: number;
+    other_carrier_id: string;
     effective_time: Time;
-    done: ColumnType<boolean, boolean | undefined, boolean>;
+    /** 1: scheduled; 2: the losing carrier no longer holds it; 3: done. */
+    stage: number;
+    /** Periods on their way to the gaining carrier, in stage 2. */
+    moved: ColumnType<unknown, string | null, string | null>;
   };
   upload: {
     carrier_id: string;

@@ -20,7 +20,7 @@ CREATE TABLE carrier (
   legal_country text NOT NULL,
   time_zone text NOT NULL,
   region text NOT NULL,
-  sip_domain text NOT NULL,
+  sip_domain text,
   suspended boolean NOT NULL,
   settings jsonb NOT NULL,
   create_time timestamptz NOT NULL,
@@ -29,7 +29,8 @@ CREATE TABLE carrier (
 
 CREATE TABLE carrier_credential (
   identity text PRIMARY KEY,
-  carrier_id text NOT NULL
+  carrier_id text NOT NULL,
+  expire_time timestamptz NOT NULL
 );
 CREATE INDEX carrier_credential_carrier ON carrier_credential (carrier_id);
 
@@ -42,6 +43,7 @@ CREATE TABLE request_log (
   create_time timestamptz NOT NULL DEFAULT clock_timestamp(),
   PRIMARY KEY (carrier_id, method, request_id)
 );
+CREATE INDEX request_log_create_time ON request_log (create_time);
 
 CREATE TABLE feed_head (
   carrier_id text NOT NULL,
@@ -54,35 +56,41 @@ CREATE TABLE feed_head (
   PRIMARY KEY (carrier_id, feed)
 ) WITH (fillfactor = 50);
 
+-- Numbers are compared as text by their digits, whatever the database's locale.
 CREATE TABLE number_owner (
-  phone_number text PRIMARY KEY,
+  phone_number text COLLATE "C" PRIMARY KEY,
   carrier_id text NOT NULL,
-  claim_time timestamptz NOT NULL DEFAULT clock_timestamp()
+  claim_time timestamptz NOT NULL,
+  in_transit boolean NOT NULL
 );
 
 CREATE TABLE phone_number (
   carrier_id text NOT NULL,
-  phone_number text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
   state smallint NOT NULL,
   customer_id text,
-  country_code text NOT NULL,
+  country_code text,
   revision bigint NOT NULL,
   recorded_time timestamptz NOT NULL,
+  claim_time timestamptz NOT NULL,
   payload bytea NOT NULL,
   PRIMARY KEY (carrier_id, phone_number)
 );
-CREATE INDEX phone_number_customer ON phone_number (carrier_id, customer_id) WHERE customer_id IS NOT NULL;
+CREATE INDEX phone_number_number ON phone_number (phone_number, carrier_id);
+CREATE INDEX phone_number_customer ON phone_number (carrier_id, customer_id, phone_number) WHERE customer_id IS NOT NULL;
 
 CREATE TABLE number_entry (
   carrier_id text NOT NULL,
   sequence bigint NOT NULL,
   ingest_time timestamptz NOT NULL,
-  phone_number text NOT NULL,
-  state smallint NOT NULL,
+  entry_kind smallint NOT NULL CHECK (entry_kind IN (1, 2)),
+  phone_number text COLLATE "C",
+  state smallint,
   customer_id text,
-  country_code text NOT NULL,
+  country_code text,
   previous_state smallint,
   previous_customer_id text,
+  previous_country_code text,
   payload bytea NOT NULL,
   PRIMARY KEY (carrier_id, sequence)
 );
@@ -91,22 +99,34 @@ CREATE INDEX number_entry_ingest_time ON number_entry (carrier_id, ingest_time);
 
 CREATE TABLE number_holding (
   carrier_id text NOT NULL,
-  phone_number text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
   start_time timestamptz NOT NULL,
-  end_time timestamptz NOT NULL DEFAULT 'infinity',
+  end_time timestamptz NOT NULL,
+  holding_start_time timestamptz NOT NULL,
   customer_id text,
+  ended_as smallint,
+  revision bigint NOT NULL,
+  recorded_time timestamptz NOT NULL,
+  detail jsonb NOT NULL,
   PRIMARY KEY (carrier_id, phone_number, start_time)
 );
+CREATE INDEX number_holding_number ON number_holding (phone_number, start_time);
+CREATE INDEX number_holding_scheduled ON number_holding (start_time) WHERE revision = 0;
 
 CREATE TABLE number_port (
   carrier_id text NOT NULL,
-  phone_number text NOT NULL,
-  to_carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  port_id uuid NOT NULL,
+  role smallint NOT NULL CHECK (role IN (1, 2)),
+  other_carrier_id text NOT NULL,
   effective_time timestamptz NOT NULL,
-  done boolean NOT NULL DEFAULT false,
-  PRIMARY KEY (carrier_id, phone_number, effective_time)
+  stage smallint NOT NULL CHECK (stage IN (1, 2, 3)),
+  moved jsonb,
+  PRIMARY KEY (carrier_id, phone_number, port_id)
 );
-CREATE INDEX number_port_due ON number_port (effective_time) WHERE NOT done;
+CREATE UNIQUE INDEX number_port_scheduled ON number_port (carrier_id, phone_number) WHERE stage = 1;
+CREATE INDEX number_port_unfinished ON number_port (effective_time) WHERE stage < 3;
+CREATE INDEX number_port_unfinished_number ON number_port (phone_number) WHERE stage < 3;
 
 CREATE TABLE upload (
   carrier_id text NOT NULL,
@@ -254,7 +274,7 @@ CREATE INDEX cdr_record_invite ON cdr_record (carrier_id, invite_time, sequence)
 CREATE INDEX cdr_record_call ON cdr_record (carrier_id, call_id);
 CREATE INDEX cdr_record_dialog ON cdr_record (carrier_id, dialog_call_id) WHERE dialog_call_id IS NOT NULL;
 CREATE INDEX cdr_record_correlation ON cdr_record (carrier_id, correlation_id) WHERE correlation_id IS NOT NULL;
-CREATE INDEX cdr_record_ingest_time ON cdr_record (carrier_id, ingest_time);
+CREATE INDEX cdr_record_ingest_time ON cdr_record (carrier_id, ingest_time, sequence);
 
 CREATE TABLE cdr_quality (
   carrier_id text NOT NULL,
