@@ -1,0 +1,39 @@
+import { type Logger, pino, stdSerializers } from "pino";
+
+/** Names of fields whose value is a secret, wherever they stand in what is logged. */
+const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];
+
+/**
+ * Opens the log: one JSON line an event, on standard error, where it does not mix with what a command prints. Log ids, never numbers or
+ * tokens; what slips into an error's text is masked.
+ */
+export function openLog(level: string, write?: (line: string) => void): Logger {
+  const options = {
+    level,
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (label: string) => ({ level: label }) },
+    redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: "[secret]" },
+    serializers: { err: serializeError },
+  };
+  return write ? pino(options, { write }) : pino(options, pino.destination({ fd: 2, sync: true }));
+}
+
+/** An error as it may be logged: its kind, code, masked text and causes; no rows, parameters or details that a database adds. */
+function serializeError(error: unknown): unknown {
+  if (!(error instanceof Error)) return maskDigits(String(error));
+  const { type, message, stack } = stdSerializers.errWithCause(error);
+  const code = (error as { code?: unknown }).code;
+  return {
+    type,
+    ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
+    message: maskDigits(message),
+    stack: maskDigits(stack ?? ""),
+    ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
+  };
+}
+
+/** Keeps the last two digits of anything long enough to be a phone number. */
+export function maskDigits(text: string): string {
+  return text.replace(/\+?\d{5,}(?=\d{2})/g, "***");
+}
