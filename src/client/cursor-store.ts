@@ -1,0 +1,74 @@
+import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+
+/** A position in a feed: what a client keeps in order to resume. */
+export interface FeedPosition {
+  /** Opaque; sent to the server to resume. */
+  readonly cursor: string;
+  /** The sequence of the last entry that was applied. */
+  readonly sequence: bigint;
+  /** The feed's epoch. */
+  readonly epoch: bigint;
+}
+
+/**
+ * Where a follower keeps its position. Best is the database that the entries are applied to, in the same transaction: `apply` is given the
+ * position for that, and `save` may then do nothing. Kept anywhere else, a crash between `apply` and `save` brings the last batch again.
+ */
+export interface CursorStore {
+  /** The position saved last, or undefined when there is none yet. */
+  readonly load: () => Promise<FeedPosition | undefined>;
+  /** Keeps a position. It must be durable when the promise resolves. */
+  readonly save: (position: FeedPosition) => Promise<void>;
+}
+
+/** Keeps the position in memory: for tests, and for clients that read the whole feed each time. */
+export function memoryCursorStore(initial?: FeedPosition): CursorStore {
+  let kept = initial;
+  return {
+    load: async () => kept,
+    save: async (position) => {
+      kept = position;
+    },
+  };
+}
+
+/**
+ * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one or the new one.
+ *
+ * @example
+ * const store = fileCursorStore("/var/lib/warehouse/tandem-cdrs.json");
+ */
+export function fileCursorStore(path: string): CursorStore {
+  return {
+    load: async () => {
+      const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+        if (error.code === "ENOENT") return undefined;
+        throw error;
+      });
+      return text === undefined ? undefined : parsePosition(text, path);
+    },
+    save: async (position) => {
+      await mkdir(dirname(path), { recursive: true });
+      const file = await open(`${path}.new`, "w");
+      try {
+        const { cursor, sequence, epoch } = position;
+        await file.writeFile(`${JSON.stringify({ cursor, sequence: String(sequence), epoch: String(epoch) })}\n`);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(`${path}.new`, path);
+    },
+  };
+}
+
+function parsePosition(text: string, path: string): FeedPosition {
+  try {
+    const value = JSON.parse(text) as Record<"cursor" | "sequence" | "epoch", unknown>;
+    if (typeof value.cursor !== "string") throw new TypeError("no cursor");
+    return { cursor: value.cursor, sequence: BigInt(String(value.sequence)), epoch: BigInt(String(value.epoch)) };
+  } catch (error) {
+    throw new Error(`${path} does not hold a feed position; delete it to start anew`, { cause: error });
+  }
+}

@@ -1,0 +1,57 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import type { CdrService, IngestCdrsRequestSchema } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
+import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
+
+/** What `ingestCdrs` can be told. */
+export interface IngestCdrsOptions extends UploadOptions<CallDetailRecord> {
+  /** Whose records these are: one upload, one carrier. */
+  readonly carrierId: string;
+}
+
+/**
+ * Uploads the platform's call detail records of one carrier to the end of their source, whatever is cut on the way; see `uploadRecords`
+ * for what it throws. The control totals count `lengths.connected_duration_ms`.
+ *
+ * @example
+ * await ingestCdrs(createClient(CdrService, transport), {
+ *   carrierId: "northern-telecom",
+ *   uploadId: "northern-telecom:2026-03-01T10:05",
+ *   source: arraySource(records),
+ * });
+ */
+export function ingestCdrs(client: Client<typeof CdrService>, options: IngestCdrsOptions): Promise<UploadResult> {
+  return uploadRecords(
+    {
+      open: (frames, signal) => serverFrames(client.ingestCdrs(requests(options.carrierId, frames), { signal })),
+      connectedDurationMsOf: (record) => record.lengths?.connectedDurationMs ?? 0n,
+    },
+    options,
+  );
+}
+
+type Request = MessageInitShape<typeof IngestCdrsRequestSchema>;
+
+async function* requests(
+  carrierId: string,
+  frames: AsyncIterable<ClientFrame<CallDetailRecord>>,
+): AsyncGenerator<Request> {
+  for await (const frame of frames) yield { frame: requestFrame(carrierId, frame) };
+}
+
+function requestFrame(carrierId: string, frame: ClientFrame<CallDetailRecord>): NonNullable<Request["frame"]> {
+  switch (frame.case) {
+    case "open":
+      return { case: "open", value: { carrierId, open: openFields(frame) } };
+    case "batch":
+      return { case: "batch", value: { firstOffset: frame.firstOffset, records: [...frame.records] } };
+    case "keepAlive":
+      return { case: "keepAlive", value: {} };
+    case "finish":
+      return { case: "finish", value: finishFields(frame) };
+    default:
+      throw new Error(`unknown frame ${frame satisfies never}`);
+  }
+}

@@ -1,0 +1,68 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { isRetryable, TandemClientError, tandemReason } from "./errors.ts";
+
+/** How a follower or an uploader comes back after a cut. */
+export interface RetryOptions {
+  /** The first wait at most, milliseconds. Default 200. */
+  readonly initialDelayMs?: number;
+  /** The longest wait, milliseconds, unless the server asks for a longer one. Default 30,000. */
+  readonly maxDelayMs?: number;
+  /** How many attempts in a row may bring nothing before it gives up. Default 100, about 50 minutes. */
+  readonly maxAttempts?: number;
+}
+
+/**
+ * Counts attempts without progress and waits between them: exponential with full jitter, so that clients that were cut together do not
+ * come back together.
+ */
+export class Retry {
+  readonly #initialDelayMs: number;
+  readonly #maxDelayMs: number;
+  readonly #maxAttempts: number;
+  #fruitless = 0;
+
+  constructor(options: RetryOptions = {}) {
+    this.#initialDelayMs = options.initialDelayMs ?? 200;
+    this.#maxDelayMs = options.maxDelayMs ?? 30_000;
+    this.#maxAttempts = options.maxAttempts ?? 100;
+  }
+
+  /** Says that the server has moved things forward. */
+  progressed(): void {
+    this.#fruitless = 0;
+  }
+
+  /** How long to wait before the next attempt after `error`, milliseconds; throws the error, typed, when there must be none. */
+  delayAfter(error: unknown): number {
+    if (!isRetryable(error)) throw surfaced(error);
+    this.#fruitless += 1;
+    if (this.#fruitless >= this.#maxAttempts) {
+      throw new TandemClientError("EXHAUSTED", `gave up after ${this.#fruitless} attempts without progress`, {
+        cause: error,
+      });
+    }
+    const ceilingMs = Math.min(this.#maxDelayMs, this.#initialDelayMs * 2 ** Math.min(this.#fruitless - 1, 30));
+    return Math.max(Math.random() * ceilingMs, tandemReason(error)?.retryAfterMs ?? 0);
+  }
+
+  /** How long to wait after an end that the server announced, milliseconds. */
+  delayAfterClosing(retryAfterMs: number | undefined): number {
+    return (retryAfterMs ?? 0) + Math.random() * this.#initialDelayMs;
+  }
+}
+
+/** Waits, or returns early when the signal is aborted. */
+export async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  // A longer timer would fire at once.
+  const boundedMs = Math.min(ms, 2 ** 31 - 1);
+  await delay(boundedMs, undefined, { signal }).catch((error: unknown) => {
+    if (!signal.aborted) throw error;
+  });
+}
+
+function surfaced(error: unknown): unknown {
+  const tandem = tandemReason(error);
+  if (tandem === undefined || error instanceof TandemClientError) return error;
+  const message = `the server refused: ${tandem.reason}: ${error instanceof Error ? error.message : ""}`;
+  return new TandemClientError("REFUSED", message, { cause: error, tandem });
+}

@@ -1,0 +1,50 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { Client } from "@connectrpc/connect";
+import type { DurationService, UploadDurationsRequestSchema } from "../gen/tandem/carrier/v1/duration_service_pb.js";
+import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
+import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
+
+/**
+ * Uploads call durations to the end of their source, whatever is cut on the way; see `uploadRecords` for what it throws.
+ *
+ * @example
+ * const { receipt, outcomes } = await uploadDurations(createClient(DurationService, transport), {
+ *   uploadId: "durations-2026-03-01T10:05",
+ *   source: arraySource(records),
+ * });
+ * for (const { recordId, verdict, message } of outcomes) log.warn({ recordId, verdict, message });
+ */
+export function uploadDurations(
+  client: Client<typeof DurationService>,
+  options: UploadOptions<CallDuration>,
+): Promise<UploadResult> {
+  return uploadRecords(
+    {
+      open: (frames, signal) => serverFrames(client.uploadDurations(requests(frames), { signal })),
+      connectedDurationMsOf: (record) => record.connectedDurationMs ?? 0n,
+    },
+    options,
+  );
+}
+
+type Request = MessageInitShape<typeof UploadDurationsRequestSchema>;
+
+async function* requests(frames: AsyncIterable<ClientFrame<CallDuration>>): AsyncGenerator<Request> {
+  for await (const frame of frames) yield { frame: requestFrame(frame) };
+}
+
+function requestFrame(frame: ClientFrame<CallDuration>): NonNullable<Request["frame"]> {
+  switch (frame.case) {
+    case "open":
+      return { case: "open", value: openFields(frame) };
+    case "batch":
+      return { case: "batch", value: { firstOffset: frame.firstOffset, records: [...frame.records] } };
+    case "keepAlive":
+      return { case: "keepAlive", value: {} };
+    case "finish":
+      return { case: "finish", value: finishFields(frame) };
+    default:
+      throw new Error(`unknown frame ${frame satisfies never}`);
+  }
+}
