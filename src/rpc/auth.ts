@@ -1,0 +1,168 @@
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { TandemError } from "../domain/errors.ts";
+import type { Micros } from "../domain/instant.ts";
+import { type CarrierPrincipal, identityText, type PlatformPrincipal, type Principal } from "../domain/principal.ts";
+import type { PlatformScope } from "../domain/scopes.ts";
+import { type AccessRule, accessRuleOf } from "./access.ts";
+import type { CarrierAccess } from "./carrier-access.ts";
+import type { ClientCertificate } from "./client-certificate.ts";
+import { credentialExpired, type TokenVerifier, unauthenticated, type VerifiedToken } from "./tokens.ts";
+
+/** The certificate of the call's connection, set by the port. */
+export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
+  description: "client certificate",
+});
+const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+
+/** Who calls. Every method but health and reflection has a principal. */
+export function principalOf(context: Pick<HandlerContext, "values">): Principal {
+  const principal = context.values.get(principalKey);
+  if (!principal) throw unauthenticated("the call has no credential");
+  return principal;
+}
+
+/** The carrier that calls. */
+export function carrierOf(context: Pick<HandlerContext, "values">): CarrierPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "carrier") throw denied("only a carrier's credential reaches this method");
+  return principal;
+}
+
+/** The platform's principal that calls. */
+export function platformOf(context: Pick<HandlerContext, "values">): PlatformPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "platform") throw denied("only a credential of the platform reaches this method");
+  return principal;
+}
+
+/** Whether the call's principal has a scope that a method asks for besides its own, such as `locations.read`. */
+export function hasScope(context: Pick<HandlerContext, "values">, scope: PlatformScope): boolean {
+  const principal = principalOf(context);
+  return principal.kind === "platform" && principal.scopes.has(scope);
+}
+
+export interface AuthOptions {
+  /** Undefined: no token is believed. */
+  readonly verifyToken: TokenVerifier | undefined;
+  /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
+  readonly signsTokens: boolean;
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
+  readonly access: CarrierAccess;
+}
+
+/**
+ * Decides, before the request's body is read, whether a call may go on, and gives it its principal.
+ * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED, REGION_MISMATCH, STORE_UNAVAILABLE.
+ */
+export async function authorize(context: HandlerContext, options: AuthOptions): Promise<void> {
+  const rule = accessRuleOf(context.method);
+  if (!rule) throw denied("nobody may call this method");
+  if (rule.principal === "anyone") return;
+  const principal = await authenticate(context, options);
+  context.values.set(principalKey, principal);
+  assertAllowed(context, principal, rule);
+  if (principal.kind === "carrier" && rule.principal === "carrier") {
+    await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
+  }
+}
+
+function assertAllowed(context: HandlerContext, principal: Principal, rule: AccessRule): void {
+  const method = `${context.service.typeName}/${context.method.name}`;
+  if (rule.principal === "carrier" && principal.kind !== "carrier") {
+    throw denied("only a carrier's credential reaches this method", { method });
+  }
+  if (rule.principal !== "platform") return;
+  if (principal.kind !== "platform") {
+    throw denied("only a credential of the platform reaches this method", { method, scope: rule.scope });
+  }
+  if (!principal.scopes.has(rule.scope)) {
+    throw denied(`the credential lacks the scope ${rule.scope}`, { method, scope: rule.scope });
+  }
+}
+
+/** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
+async function authenticate(context: HandlerContext, options: AuthOptions): Promise<Principal> {
+  const token = readBearerToken(context.requestHeader.get("authorization"));
+  const certificate = context.values.get(clientCertificateKey);
+  const shown = certificate && (await findCertificatePrincipal(certificate, options));
+  if (token === undefined) {
+    if (shown) return shown;
+    throw unauthenticated(certificate ? "the client certificate is not accepted here" : "the call has no credential");
+  }
+  const principal = await findTokenPrincipal(token, options);
+  if (!shown) return principal;
+  const isSame =
+    principal.kind === "carrier"
+      ? shown.kind === "carrier" && shown.carrierId === principal.carrierId
+      : shown.kind === "platform";
+  if (!isSame) throw unauthenticated("token and client certificate are not of the same carrier");
+  return withExpiry(principal, shown.expiresAt);
+}
+
+function readBearerToken(header: string | null): string | undefined {
+  if (header === null) return undefined;
+  const token = /^bearer +([^ ]+) *$/i.exec(header)?.[1];
+  if (!token) throw unauthenticated("the authorization header is not `Bearer` and a token");
+  return token;
+}
+
+async function findTokenPrincipal(token: string, options: AuthOptions): Promise<Principal> {
+  if (!options.verifyToken) throw unauthenticated("this server believes no tokens: use a client certificate");
+  const verified = await options.verifyToken(token);
+  const identity = identityText({ kind: "jwt", issuer: verified.issuer, subject: verified.subject });
+  const [owner] = await options.access.findOwners([identity]);
+  const { carrierId, expiresAt } = verified;
+  if (owner) {
+    if (carrierId !== undefined && carrierId !== owner.carrierId) {
+      throw unauthenticated("the token's claim tandem_carrier is not the carrier that its subject belongs to");
+    }
+    return withExpiry({ kind: "carrier", carrierId: owner.carrierId, identity, expiresAt }, owner.expireTime);
+  }
+  if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
+  return { kind: "platform", identity, scopes: verified.scopes, expiresAt };
+}
+
+// Another issuer's word is not enough: the platform says which subjects may act as a carrier, and takes it back (carrier.proto).
+function claimedCarrier(
+  verified: VerifiedToken,
+  carrierId: string,
+  identity: string,
+  options: AuthOptions,
+): CarrierPrincipal {
+  if (!options.signsTokens)
+    throw unauthenticated("the token's subject is not among its carrier's credential identities");
+  return { kind: "carrier", carrierId, identity, expiresAt: verified.expiresAt };
+}
+
+async function findCertificatePrincipal(
+  certificate: ClientCertificate,
+  options: AuthOptions,
+): Promise<Principal | undefined> {
+  if (!certificate.isTrusted) return undefined;
+  const { identities, expiresAt } = certificate;
+  if (expiresAt <= BigInt(Date.now()) * 1000n) throw credentialExpired();
+  const owners = await options.access.findOwners(identities);
+  const platform = identities.filter((identity) => options.platformIdentities.has(identity));
+  const [owner] = owners;
+  if (owner) {
+    const isOne = platform.length === 0 && owners.every((other) => other.carrierId === owner.carrierId);
+    if (!isOne) throw unauthenticated("the client certificate has names of more than one principal");
+    return withExpiry(
+      { kind: "carrier", carrierId: owner.carrierId, identity: owner.identity, expiresAt },
+      owner.expireTime,
+    );
+  }
+  const [identity] = platform;
+  if (identity === undefined) return undefined;
+  const scopes = new Set(platform.flatMap((name) => [...(options.platformIdentities.get(name) ?? [])]));
+  return { kind: "platform", identity, scopes, expiresAt };
+}
+
+function withExpiry<P extends Principal>(principal: P, other: Micros | undefined): P {
+  if (other === undefined || (principal.expiresAt !== undefined && principal.expiresAt <= other)) return principal;
+  return { ...principal, expiresAt: other };
+}
+
+function denied(message: string, metadata: Record<string, string> = {}): TandemError {
+  return new TandemError("PERMISSION_DENIED", message, metadata);
+}

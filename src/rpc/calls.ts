@@ -1,0 +1,33 @@
+import { Code, ConnectError, createContextKey, type HandlerContext } from "@connectrpc/connect";
+import type { Logger } from "pino";
+import { completeError, type FaultReporter } from "./errors.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Ends the call's HTTP exchange by force, for a client that does not read; set by the port. */
+export const resetKey = createContextKey<() => void>(() => {}, { description: "reset" });
+
+/**
+ * Follows a call to its end, whichever way it ends: completes an error that Connect made before our interceptors could see it, counts the call,
+ * and logs it at level debug.
+ */
+export function observeCall(context: HandlerContext, log: Logger, metrics: Metrics, report: FaultReporter): void {
+  const method = `${context.service.typeName}/${context.method.name}`;
+  const isStream = context.method.methodKind !== "unary";
+  const startedMs = performance.now();
+  if (isStream) metrics.liveStreams.add(1, { method });
+  // Connect aborts the signal when a call ends, with the error that it is about to send, if any.
+  context.signal.addEventListener(
+    "abort",
+    () => {
+      const { reason } = context.signal;
+      if (reason instanceof ConnectError) completeError(reason, report);
+      const code = reason instanceof ConnectError ? Code[reason.code] : "Ok";
+      const durationMs = performance.now() - startedMs;
+      metrics.calls.add(1, { method, code });
+      if (isStream) metrics.liveStreams.add(-1, { method });
+      else metrics.callDuration.record(durationMs / 1000, { method });
+      log.debug({ method, code, durationMs: Math.round(durationMs) }, "call ended");
+    },
+    { once: true },
+  );
+}

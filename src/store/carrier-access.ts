@@ -1,0 +1,38 @@
+import { sql } from "kysely";
+import type { Micros } from "../domain/instant.ts";
+import type { Tx } from "./database.ts";
+
+/** What decides whether a carrier is served here. */
+export interface CarrierAccessRow {
+  readonly carrierId: string;
+  readonly suspended: boolean;
+  readonly region: string;
+}
+
+/** Whose a credential's identity is. */
+export interface CredentialRow {
+  readonly identity: string;
+  readonly carrierId: string;
+  /** Not accepted from then on; the far future when it has no end. */
+  readonly expireTime: Micros;
+}
+
+/** Reads what decides whether these carriers are served. In a system transaction. */
+export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
+  const rows = await tx
+    .selectFrom("carrier")
+    .select(["carrier_id", "suspended", "region"])
+    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
+    .execute();
+  return rows.map((row) => ({ carrierId: row.carrier_id, suspended: row.suspended, region: row.region }));
+}
+
+/** Finds whose these identities are; one that is nobody's is left out. In a system transaction. */
+export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
+  const rows = await tx
+    .selectFrom("carrier_credential")
+    .select(["identity", "carrier_id", "expire_time"])
+    .where("identity", "=", sql<string>`ANY(${identities}::text[])`)
+    .execute();
+  return rows.map((row) => ({ identity: row.identity, carrierId: row.carrier_id, expireTime: row.expire_time }));
+}
