@@ -49,6 +49,12 @@ export function completeError(error: ConnectError, report: FaultReporter): void 
   Object.assign(error, { code, rawMessage, message, details });
 }
 
+/** The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's contract, hence of another domain. */
+export function serviceUnknown(service: string): ConnectError {
+  const value = { reason: "SERVICE_UNKNOWN", domain: "grpc.health.v1", metadata: { service } };
+  return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
+}
+
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
   const details: ConnectError["details"] = [

@@ -1,0 +1,42 @@
+import type { DescService } from "@bufbuild/protobuf";
+import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
+import { CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
+import { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";
+import { ReconciliationService } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
+import { CdrService as PlatformCdrService } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v1/number_service_pb.js";
+import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
+import type { Services } from "./context.ts";
+
+/** A service of the contract and how it is registered. */
+export interface Route {
+  readonly service: DescService;
+  register(router: ConnectRouter): void;
+}
+
+/** Binds a service to its implementation. A method that the implementation lacks answers UNIMPLEMENTED. */
+export function route<S extends DescService>(service: S, implementation: Partial<ServiceImpl<S>>): Route {
+  return { service, register: (router) => void router.service(service, implementation) };
+}
+
+/** Every service of the contract. */
+export function listRoutes(_services: Services): Route[] {
+  return [
+    route(AgreementService, {}),
+    route(NumberService, {}),
+    route(CdrService, {}),
+    route(DurationService, {}),
+    route(ReconciliationService, {}),
+    route(CarrierService, {}),
+    route(PlatformNumberService, {}),
+    route(PlatformCdrService, {}),
+    route(PlatformReconciliationService, {}),
+    route(UsageService, {}),
+    route(PrivacyService, {}),
+  ];
+}

@@ -1,0 +1,181 @@
+import { once } from "node:events";
+import { createContextValues, type HandlerContext } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Logger } from "pino";
+import { TandemError } from "../domain/errors.ts";
+import type { Limits } from "../domain/limits.ts";
+import { Health } from "../gen/grpc/health/v1/health_pb.js";
+import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
+import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import { accessRuleOf } from "./access.ts";
+import { type AuthOptions, authorize, clientCertificateKey } from "./auth.ts";
+import { observeCall, resetKey } from "./calls.ts";
+import { readClientCertificate } from "./client-certificate.ts";
+import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
+import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
+import { answerBadRequest, answerUnknown } from "./fallback.ts";
+import { createHealth, type HealthState } from "./health.ts";
+import type { Metrics } from "./metrics.ts";
+import { openPort, type Port, type PortOptions, type PortRequest, type PortResponse } from "./port.ts";
+import { createReflection } from "./reflection.ts";
+import { type Route, route } from "./routes.ts";
+
+const PING_INTERVAL_MS = 15_000;
+/** A page that is bounded in bytes of protobuf is larger as JSON. */
+const JSON_GROWTH = 4;
+/** How much of the drain's time a call has to end by itself before its signal is aborted. */
+const PATIENT_SHARE = 0.75;
+
+export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
+  readonly limits: Limits;
+  readonly reflection: boolean;
+  readonly routes: readonly Route[];
+  readonly auth: AuthOptions;
+  readonly log: Logger;
+  readonly metrics: Metrics;
+  /** Aborted when a drain begins; its signal is the services' `drain`. */
+  readonly draining: AbortController;
+}
+
+/** A server that listens. Dispose it to drain it. */
+export interface TandemServer extends AsyncDisposable {
+  readonly port: number;
+  /** How clients reach it, such as `http://127.0.0.1:7443`. */
+  readonly url: string;
+  /** How many calls are in flight. */
+  readonly callCount: number;
+  /**
+   * Shuts down: health says NOT_SERVING, streams send their Closing, no new call is taken, calls in flight end, every session is closed, and what
+   * is left after `limits.drainMs` is destroyed. Always resolves; again at no cost.
+   */
+  drain(): Promise<void>;
+}
+
+/** Starts to serve. */
+export async function openServer(options: ServerOptions): Promise<TandemServer> {
+  const health = createHealth(options.routes.map(({ service }) => service.typeName));
+  const shutdown = new AbortController();
+  const adapter = createAdapter(options, health, shutdown.signal);
+  const calls = new Set<PortResponse>();
+  const handle = (request: PortRequest, response: PortResponse) => {
+    calls.add(response);
+    response.once("close", () => calls.delete(response));
+    if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+    try {
+      adapter(request, response);
+    } catch (error) {
+      // A request without a host, or with one that makes no URL: thrown here it would end the process.
+      options.log.debug({ err: error }, "request refused");
+      answerBadRequest(response);
+    }
+  };
+  const port = await openPort({ ...options, pingIntervalMs: PING_INTERVAL_MS, handle });
+  let drained: Promise<void> | undefined;
+  const drain = () => {
+    drained ??= drainServer({
+      port,
+      health,
+      calls,
+      shutdown,
+      draining: options.draining,
+      limitMs: options.limits.drainMs,
+    });
+    return drained;
+  };
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  return {
+    port: port.port,
+    url: `${options.tls ? "https" : "http"}://${host}:${port.port}`,
+    get callCount() {
+      return calls.size;
+    },
+    drain,
+    [Symbol.asyncDispose]: drain,
+  };
+}
+
+function createAdapter(options: ServerOptions, health: HealthState, shutdownSignal: AbortSignal) {
+  const { log, metrics, limits } = options;
+  const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
+  return connectNodeAdapter({
+    routes: (router) => {
+      for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
+    },
+    interceptors: [errorInterceptor(report)],
+    requestGate: async (context) => {
+      observeCall(context, log, metrics, report);
+      try {
+        assertOpen(context, options.draining.signal);
+        await authorize(context, options.auth);
+      } catch (error) {
+        throw toConnectError(error, context.signal, report);
+      }
+    },
+    contextValues: (request) => {
+      const socket = "stream" in request ? request.stream.session?.socket : request.socket;
+      return createContextValues()
+        .set(clientCertificateKey, readClientCertificate(socket))
+        .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
+    },
+    fallback: (request, response) => answerUnknown(request, response as PortResponse),
+    acceptCompression: [fastGzip],
+    compressMinBytes: COMPRESS_MIN_BYTES,
+    readMaxBytes: limits.maxMessageBytes,
+    writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
+    shutdownSignal,
+  });
+}
+
+/** What anyone may call. */
+function createOwnRoutes(options: ServerOptions, health: HealthState): Route[] {
+  const routes = [route(Health, health.service)];
+  if (options.reflection) {
+    const described = [
+      ...options.routes.map(({ service }) => service),
+      Health,
+      ServerReflection,
+      ServerReflectionAlpha,
+    ];
+    const reflection = createReflection(described, options.draining.signal);
+    routes.push(route(ServerReflection, reflection.v1), route(ServerReflectionAlpha, reflection.v1alpha));
+  }
+  return routes;
+}
+
+// Health is answered to the last, so that whoever asks learns that this process is leaving.
+function assertOpen(context: HandlerContext, draining: AbortSignal): void {
+  if (draining.aborted && accessRuleOf(context.method)?.principal !== "anyone") {
+    throw new TandemError("DRAINING", "the server is shutting down: call again");
+  }
+}
+
+interface Drain {
+  readonly port: Port;
+  readonly health: HealthState;
+  readonly calls: ReadonlySet<PortResponse>;
+  readonly shutdown: AbortController;
+  readonly draining: AbortController;
+  readonly limitMs: number;
+}
+
+async function drainServer({ port, health, calls, shutdown, draining, limitMs }: Drain): Promise<void> {
+  health.stopServing();
+  const reason = toConnectError(
+    new TandemError("DRAINING", "the server is shutting down: call again"),
+    undefined,
+    () => {},
+  );
+  draining.abort(reason);
+  port.stopAccepting();
+  await untilEmpty(calls, limitMs * PATIENT_SHARE);
+  shutdown.abort(reason);
+  await untilEmpty(calls, limitMs * (1 - PATIENT_SHARE));
+  await port.destroy();
+}
+
+async function untilEmpty(calls: ReadonlySet<PortResponse>, limitMs: number): Promise<void> {
+  const deadline = AbortSignal.timeout(Math.round(limitMs));
+  for (let [call] = calls; call && !deadline.aborted; [call] = calls) {
+    await once(call, "close", { signal: deadline }).catch(() => {});
+  }
+}
