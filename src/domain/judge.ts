@@ -38,6 +38,7 @@ export interface Judgement {
  */
 export class Judge {
   readonly #identities = new Map<string, Identity>();
+  readonly #days = new Map<string, readonly string[]>();
 
   constructor(known: Iterable<KnownRevision>) {
     for (const revision of known) this.#learn(revision, revision.quarantined);
@@ -73,14 +74,24 @@ export class Judge {
   }
 
   #hasNeighbour(record: JudgedRecord): boolean {
-    return [-1, 1].some((days) => {
-      const neighbour = this.#identities.get(identityKey(record.recordId, addDays(record.recordDate, days)));
+    return this.#neighbourDays(record.recordDate).some((day) => {
+      const neighbour = this.#identities.get(identityKey(record.recordId, day));
       if (!neighbour) return false;
       for (const revision of neighbour.revisions.values()) {
         if (!revision.quarantined && revision.partyHash === record.partyHash) return true;
       }
       return false;
     });
+  }
+
+  // A run of records has few days, and counting days is slower than all the rest.
+  #neighbourDays(day: string): readonly string[] {
+    let days = this.#days.get(day);
+    if (!days) {
+      days = [addDays(day, -1), addDays(day, 1)];
+      this.#days.set(day, days);
+    }
+    return days;
   }
 
   #learn(revision: Omit<KnownRevision, "quarantined">, quarantined: boolean): void {

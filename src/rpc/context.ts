@@ -3,6 +3,7 @@ import type { Limits } from "../domain/limits.ts";
 import type { FeedHub } from "../feed/hub.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
+import type { UploadEngine } from "../upload/engine.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { Metrics } from "./metrics.ts";
 import type { StreamSlots } from "./stream-life.ts";
@@ -24,6 +25,7 @@ export interface ServiceConfig {
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
+  readonly uploads: UploadEngine;
   readonly config: ServiceConfig;
   readonly installation: Installation;
   readonly log: Logger;

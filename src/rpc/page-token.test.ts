@@ -7,10 +7,14 @@ const secret = randomBytes(32);
 
 test("a token comes back as it was made, for its own scope", () => {
   fc.assert(
-    fc.property(fc.array(fc.string()), fc.dictionary(fc.string(), fc.string({ maxLength: 20 }), { maxKeys: 5 }), (scope, value) => {
-      const own = Object.fromEntries(Object.entries(value).filter(([key]) => key !== "__proto__"));
-      expect(decodePageToken(secret, scope, encodePageToken(secret, scope, own))).toEqual(own);
-    }),
+    fc.property(
+      fc.array(fc.string()),
+      fc.dictionary(fc.string(), fc.string({ maxLength: 20 }), { maxKeys: 5 }),
+      (scope, value) => {
+        const own = Object.fromEntries(Object.entries(value).filter(([key]) => key !== "__proto__"));
+        expect(decodePageToken(secret, scope, encodePageToken(secret, scope, own))).toEqual(own);
+      },
+    ),
   );
 });
 
@@ -26,9 +30,12 @@ test("a token of another scope, installation or making is refused", () => {
   }
   expect(() => decodePageToken(randomBytes(32), ["ListNumbers", "a"], token)).toThrow(refused);
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.base64String(), fc.constant(`${token}=`), fc.constant(token.slice(1))), (text) => {
-      fc.pre(text !== token && text !== "");
-      expect(() => decodePageToken(secret, ["ListNumbers", "a"], text)).toThrow(refused);
-    }),
+    fc.property(
+      fc.oneof(fc.string(), fc.base64String(), fc.constant(`${token}=`), fc.constant(token.slice(1))),
+      (text) => {
+        fc.pre(text !== token && text !== "");
+        expect(() => decodePageToken(secret, ["ListNumbers", "a"], text)).toThrow(refused);
+      },
+    ),
   );
 });

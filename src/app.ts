@@ -1,0 +1,149 @@
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import { FeedHub } from "./feed/hub.ts";
+import { openLog } from "./log.ts";
+import { openMetrics } from "./metrics.ts";
+import type { AuthOptions } from "./rpc/auth.ts";
+import { CarrierAccess } from "./rpc/carrier-access.ts";
+import type { Services } from "./rpc/context.ts";
+import { createMetrics } from "./rpc/metrics.ts";
+import { listRoutes } from "./rpc/routes.ts";
+import { openServer } from "./rpc/server.ts";
+import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
+import { StreamSlots } from "./rpc/stream-life.ts";
+import { createTokenVerifier } from "./rpc/tokens.ts";
+import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
+import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
+import { pollFeedHeads } from "./store/feed-head.ts";
+import { readInstallation } from "./store/installation.ts";
+import { proveIsolation } from "./store/isolation.ts";
+import { migrate } from "./store/migrate.ts";
+import { UploadEngine } from "./upload/engine.ts";
+
+/** A whole Tandem in this process. Dispose it to drain it and let everything go. */
+export interface App extends AsyncDisposable {
+  /** Where it listens, such as `http://127.0.0.1:7443`. */
+  readonly url: string;
+  readonly port: number;
+  readonly services: Services;
+  /** How many calls are in flight. */
+  readonly callCount: number;
+  /** The key that `tandem token` signs with; undefined when others issue the tokens. */
+  readonly signingKey: SigningKey | undefined;
+  /** Stops serving in order; what is left is destroyed after `limits.drainMs`. */
+  drain(): Promise<void>;
+}
+
+/**
+ * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
+ * If one fails, those before it are closed again.
+ */
+export async function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+  if (config.unknownSettings.length > 0)
+    log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
+  await using opening = new AsyncDisposableStack();
+  const metrics = opening.use(await openMetrics(config.metrics));
+  const { db } = await openStore(config, log, opening);
+  const installation = await readInstallation(db);
+  if (installation.serverChanged) {
+    log.warn(
+      "the database is on another server or timeline than before: if it was restored, run `tandem epoch rotate`",
+    );
+  }
+  const draining = new AbortController();
+  const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
+  const hub = opening.use(
+    new FeedHub({ poll: (carrierIds) => systemTransaction(db, (tx) => pollFeedHeads(tx, carrierIds)), onError }),
+  );
+  const access = opening.use(
+    new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
+  );
+  const uploads = new UploadEngine({
+    db,
+    limits: config.limits,
+    hashSecret: installation.secret,
+    onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
+  });
+  const services: Services = {
+    db,
+    hub,
+    uploads,
+    config,
+    installation,
+    log,
+    metrics: createMetrics(metrics.meter),
+    access,
+    slots: new StreamSlots(),
+    drain: draining.signal,
+  };
+  const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
+  const server = opening.use(
+    await openServer({
+      ...config,
+      routes: listRoutes(services),
+      auth: authOptions(config, signingKey, access),
+      log,
+      metrics: services.metrics,
+      draining,
+    }),
+  );
+  log.info({ port: server.port, tls: config.tls !== undefined }, "serving");
+  const opened = opening.move();
+  return {
+    url: server.url,
+    port: server.port,
+    services,
+    get callCount() {
+      return server.callCount;
+    },
+    signingKey,
+    drain: () => server.drain(),
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
+export async function openStore(
+  config: Config,
+  log: Logger,
+  closers: AsyncDisposableStack,
+): Promise<{ db: Database; applied: string[] }> {
+  const url = config.databaseUrl ?? (await openEmbeddedPostgres(config, log, closers));
+  const db = closers.use(
+    openDatabase({
+      url,
+      maxConnections: config.databasePool,
+      synchronousCommit: config.synchronousCommit,
+      onIdleError: (error) => log.warn({ err: error }, "a database connection was lost"),
+    }),
+  );
+  const applied = await migrate(db);
+  if (applied.length > 0) log.info({ applied }, "the schema is up to date");
+  await proveIsolation(db);
+  return { db, applied };
+}
+
+async function openEmbeddedPostgres(config: Config, log: Logger, closers: AsyncDisposableStack): Promise<string> {
+  // PostgreSQL's own account, when we run as root, must be able to walk through; what is secret has folders of its own.
+  await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
+  const postgres = closers.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, "postgres") }));
+  log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
+  return postgres.url;
+}
+
+function authOptions(config: Config, signingKey: SigningKey | undefined, access: CarrierAccess): AuthOptions {
+  const { keys, issuer, audience } = config.tokens;
+  const source = () => {
+    if (signingKey) return { keySet: signingKey.keySet };
+    return keys.kind === "url" || keys.kind === "file" ? keys : undefined;
+  };
+  const found = source();
+  return {
+    verifyToken: found && createTokenVerifier({ keys: found, issuer, audience }),
+    signsTokens: signingKey !== undefined,
+    platformIdentities: config.platformIdentities,
+    access,
+  };
+}

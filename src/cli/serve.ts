@@ -1,0 +1,58 @@
+import { Command } from "commander";
+import { openApp } from "../app.ts";
+import { type Config, describeSettings, loadConfig } from "../config.ts";
+
+/** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
+export function serveCommand(): Command {
+  return new Command("serve")
+    .description(
+      "Serve until SIGTERM or Ctrl-C. Without any setting: on loopback, with a PostgreSQL of its own in ./.tandem.",
+    )
+    .option("--host <address>", "address to listen on (TANDEM_HOST)")
+    .option("--port <port>", "port to listen on; 0: any free one (TANDEM_PORT)")
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
+    .option("--database-url <url>", "an outside PostgreSQL (TANDEM_DATABASE_URL)")
+    .addHelpText("after", () => `\nSettings, from the environment:\n${listSettings()}`)
+    .action(serve);
+}
+
+type ServeOptions = { host?: string; port?: string; dataDir?: string; databaseUrl?: string };
+
+async function serve(options: ServeOptions): Promise<void> {
+  const config = loadConfig(undefined, options);
+  const signalled = untilSignal();
+  await using app = await openApp(config);
+  console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
+  const signal = await signalled;
+  console.log(`${signal}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
+  await app.drain();
+}
+
+function tokenHint(config: Config): string {
+  if (config.tokens.keys.kind === "none") return "Callers need a client certificate.";
+  if (config.tokens.keys.kind !== "own") return `Callers need a token of ${config.tokens.issuer}.`;
+  // From a checkout there is no `tandem` to call.
+  const tandem = process.argv[1]?.endsWith(".ts") ? "npm run -s tandem --" : "npx tandem";
+  return `For a token: ${tandem} token --platform, or ${tandem} token --carrier <id>`;
+}
+
+/** The first of SIGTERM and SIGINT; any further one ends the process. */
+async function untilSignal(): Promise<string> {
+  const signals = ["SIGTERM", "SIGINT"] as const;
+  const first = await new Promise<string>((resolve) => {
+    for (const signal of signals) process.once(signal, resolve);
+  });
+  for (const signal of signals) process.on(signal, () => process.exit(130));
+  return first;
+}
+
+function listSettings(): string {
+  const settings = describeSettings();
+  const width = Math.max(...settings.map(({ variable }) => variable.length));
+  return settings
+    .map(({ variable, description, default: fallback }) => {
+      const note = fallback === undefined ? "" : ` [${fallback}]`;
+      return `  ${variable.padEnd(width)}  ${description}${note}`;
+    })
+    .join("\n");
+}

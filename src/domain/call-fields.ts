@@ -1,0 +1,74 @@
+import { form, type RecordProblem, range, requiredText, text, within } from "./field-checks.ts";
+
+/** The SIP dialog on the trunk, as the contract has it. */
+export interface InterconnectDialog {
+  callId: string;
+  fromTag?: string | undefined;
+  toTag?: string | undefined;
+}
+
+/** The ids of a call's signalling, as the contract has them. */
+export interface Correlation {
+  interconnectDialog?: InterconnectDialog | undefined;
+  correlationId?: string | undefined;
+  sessionId?: string | undefined;
+  icid?: string | undefined;
+  legIndex?: number | undefined;
+}
+
+/** A record's identity: its id and revision; the day has rules of its own. */
+export function checkIdentity(record: {
+  recordId: string;
+  recordDate: string;
+  revision?: number | undefined;
+}): RecordProblem | undefined {
+  return (
+    requiredText("record_id", record.recordId, MAX_ID) ??
+    form("record_id", record.recordId, VISIBLE_ASCII, "printable ASCII characters without spaces") ??
+    requiredText("record_date", record.recordDate, DAY_CHARACTERS) ??
+    range("revision", record.revision, 1, MAX_REVISION)
+  );
+}
+
+/** The ids of the signalling, each within its bounds. */
+export function checkCorrelation(correlation: Correlation | undefined): RecordProblem | undefined {
+  if (correlation === undefined) return undefined;
+  return (
+    within("interconnect_dialog", checkDialog(correlation.interconnectDialog)) ??
+    text("correlation_id", correlation.correlationId, MAX_ID) ??
+    form(
+      "session_id",
+      correlation.sessionId,
+      SESSION_ID,
+      "one or two ids of 32 lower-case hex digits, joined by a semicolon",
+    ) ??
+    text("icid", correlation.icid, MAX_ID) ??
+    range("leg_index", correlation.legIndex, 0, 999)
+  );
+}
+
+/** How a call ended, by the network's codes. */
+export function checkCodes(outcome: {
+  finalSipCode?: number | undefined;
+  q850Cause?: number | undefined;
+}): RecordProblem | undefined {
+  return range("final_sip_code", outcome.finalSipCode, 200, 699) ?? range("q850_cause", outcome.q850Cause, 1, 127);
+}
+
+/** Most characters of an id. */
+export const MAX_ID = 128;
+
+const MAX_REVISION = 1_000_000;
+const DAY_CHARACTERS = 10;
+const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
+/** RFC 7989 section 5. */
+const SESSION_ID = /^[0-9a-f]{32}(?:;[0-9a-f]{32})?$/;
+
+function checkDialog(dialog: InterconnectDialog | undefined): RecordProblem | undefined {
+  if (dialog === undefined) return undefined;
+  return (
+    requiredText("call_id", dialog.callId, 256) ??
+    text("from_tag", dialog.fromTag, MAX_ID) ??
+    text("to_tag", dialog.toTag, MAX_ID)
+  );
+}

@@ -1,0 +1,91 @@
+import {
+  type CountryCode,
+  getCountries,
+  getCountryCallingCode,
+  parsePhoneNumberFromString,
+} from "libphonenumber-js/min";
+
+/** Whether a text is an ISO 3166-1 alpha-2 country code. */
+export function isCountry(code: string): boolean {
+  return COUNTRIES.has(code);
+}
+
+/**
+ * The country of an E.164 number, ISO 3166-1 alpha-2; undefined when the plan's metadata cannot tell. Where several countries share a calling code,
+ * the digits that tell them apart decide, so that the answer can be remembered by them: asking libphonenumber takes 15 µs, too long for each record.
+ */
+export function countryOfNumber(e164: string): string | undefined {
+  const plan = planOf(e164);
+  if (plan === undefined || typeof plan === "string") return plan;
+  const key = `${e164.slice(0, 1 + plan.digits)}/${e164.length}`;
+  const remembered = shared.get(key);
+  if (remembered !== undefined) return remembered === NONE ? undefined : remembered;
+  const country = askLibrary(e164, plan.digits);
+  if (shared.size >= MAX_REMEMBERED) shared.clear();
+  shared.set(key, country ?? NONE);
+  return country;
+}
+
+/** How many digits from the left tell the countries of a shared calling code apart. */
+interface SharedPlan {
+  digits: number;
+}
+
+const MAX_REMEMBERED = 65_536;
+const NONE = "";
+const shared = new Map<string, string>();
+
+// Countries that have no telephone plan of their own, and so are not in the metadata.
+const WITHOUT_PLAN = ["AQ", "BV", "GS", "HM", "PN", "TF", "UM"];
+// Codes of the metadata that ISO 3166-1 does not assign: parts of Saint Helena, and Kosovo's user-assigned code, which everybody uses.
+const NOT_ASSIGNED = new Set(["AC", "TA"]);
+const COUNTRIES: ReadonlySet<string> = new Set([
+  ...getCountries().filter((country) => !NOT_ASSIGNED.has(country)),
+  ...WITHOUT_PLAN,
+]);
+
+const PLANS: ReadonlyMap<string, string | SharedPlan> = readPlans();
+
+// From the leading digits and patterns of the metadata; longer prefixes go first.
+function readPlans(): Map<string, string | SharedPlan> {
+  const plans = new Map<string, string | SharedPlan>();
+  const countries = new Map<string, CountryCode[]>();
+  for (const country of getCountries()) {
+    const callingCode = getCountryCallingCode(country);
+    countries.set(callingCode, [...(countries.get(callingCode) ?? []), country]);
+  }
+  for (const [callingCode, [first, ...others]] of countries) {
+    if (first === undefined) continue;
+    plans.set(callingCode, others.length === 0 ? assigned(first) : { digits: 9 });
+  }
+  const told: readonly [string, number][] = [
+    ["1", 4],
+    ["7", 6],
+    ["39", 7],
+    ["44", 7],
+    ["47", 4],
+    ["61", 4],
+    ["618", 8],
+    ["212", 7],
+    ["290", 4],
+  ];
+  for (const [prefix, digits] of told) plans.set(prefix, { digits });
+  return plans;
+}
+
+// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the islands' numbers in it.
+function planOf(e164: string): string | SharedPlan | undefined {
+  return PLANS.get(e164.slice(1, 4)) ?? PLANS.get(e164.slice(1, 3)) ?? PLANS.get(e164.slice(1, 2));
+}
+
+// What follows the deciding digits is replaced, so that every number with them gets the same answer.
+function askLibrary(e164: string, digits: number): string | undefined {
+  const kept = e164.slice(0, 1 + digits);
+  const typical = kept + "23456789012".slice(0, Math.max(0, e164.length - kept.length));
+  const country = parsePhoneNumberFromString(typical)?.country;
+  return country === undefined ? undefined : assigned(country);
+}
+
+function assigned(country: CountryCode): string {
+  return NOT_ASSIGNED.has(country) ? "SH" : country;
+}

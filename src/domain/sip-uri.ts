@@ -1,0 +1,123 @@
+import { isIPv4, isIPv6 } from "node:net";
+
+/** A SIP or SIPS URI (RFC 3261, section 19.1) in its parts, as written: nothing is unescaped or folded but the scheme. */
+export interface SipUri {
+  readonly scheme: "sip" | "sips";
+  /** Absent when there is no userinfo. */
+  readonly user?: string;
+  /** Absent when there is none; may be empty. */
+  readonly password?: string;
+  /** A host name, an IPv4 address, or an IPv6 address in brackets. */
+  readonly host: string;
+  readonly port?: number;
+  /** By name, in lower case; null for one without a value. */
+  readonly parameters: ReadonlyMap<string, string | null>;
+  /** By name; what follows `?`. */
+  readonly headers: ReadonlyMap<string, string>;
+}
+
+/** Longest SIP URI that is parsed, characters. */
+const MAX_LENGTH = 2_048;
+
+/** Parses a SIP or SIPS URI by the grammar of RFC 3261, section 25.1; undefined if the text is none. */
+export function parseSipUri(text: string): SipUri | undefined {
+  if (text.length > MAX_LENGTH) return undefined;
+  const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?@]*)(?::([0-9]{1,5}))?((?:;[^;?@]*)*)(?:\?([^@]*))?$/i.exec(text);
+  if (!match) return undefined;
+  const [, scheme = "", userinfo, host = "", port, parameterText = "", headerText] = match;
+  const user = userinfo === undefined ? {} : parseUserinfo(userinfo);
+  const parameters = parseParameters(parameterText);
+  const headers = headerText === undefined ? new Map<string, string>() : parseHeaders(headerText);
+  if (!user || !parameters || !headers || !isHost(host) || Number(port ?? 1) > 65_535) return undefined;
+  return {
+    scheme: scheme.toLowerCase() as SipUri["scheme"],
+    ...user,
+    host,
+    ...(port === undefined ? {} : { port: Number(port) }),
+    parameters,
+    headers,
+  };
+}
+
+/** Writes a SIP URI from its parts; what `parseSipUri` gives comes back as it was, but for the case of scheme and parameter names. */
+export function formatSipUri(uri: SipUri): string {
+  const password = uri.password === undefined ? "" : `:${uri.password}`;
+  const userinfo = uri.user === undefined ? "" : `${uri.user}${password}@`;
+  const port = uri.port === undefined ? "" : `:${uri.port}`;
+  const parameters = [...uri.parameters].map(([name, value]) => (value === null ? `;${name}` : `;${name}=${value}`));
+  const headers = [...uri.headers].map(([name, value]) => `${name}=${value}`).join("&");
+  return `${uri.scheme}:${userinfo}${uri.host}${port}${parameters.join("")}${headers === "" ? "" : `?${headers}`}`;
+}
+
+/** The SIP URI of a telephone number at a domain (RFC 3261, section 19.1.6). */
+export function sipUriOfNumber(e164: string, domain: string): string {
+  return `sip:${e164}@${domain};user=phone`;
+}
+
+/**
+ * What is wrong with a SIP URI as the address of a number's assignee; undefined when nothing is. Its user part must be the number itself, for a
+ * user's name is personal data; and what RFC 3261, table 1, forbids in a Request-URI may not be there: headers, a method.
+ */
+export function findSipUriProblem(text: string, e164: string): string | undefined {
+  const uri = parseSipUri(text);
+  if (!uri) return "is not a SIP or SIPS URI (RFC 3261, 19.1)";
+  if (uri.user !== e164) return "its user part is not the number";
+  if (uri.password !== undefined) return "has a password, which is not for a directory";
+  if (uri.headers.size > 0 || uri.parameters.has("method")) return "has headers or a method, which a Request-URI may not have";
+  return undefined;
+}
+
+/** Whether a text is a DNS name as SIP takes it (RFC 3261, 25.1, `hostname`): labels of letters, digits and inner hyphens, the last not beginning with a digit. */
+export function isDnsName(text: string): boolean {
+  return text.length <= 253 && HOSTNAME.test(text);
+}
+
+const LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+const HOSTNAME = new RegExp(`^(?:${LABEL}\\.)*(?=[A-Za-z])${LABEL}$`);
+
+const UNRESERVED = "A-Za-z0-9\\-_.!~*'()";
+const ESCAPED = "%[0-9A-Fa-f]{2}";
+const USER = new RegExp(`^(?:[${UNRESERVED}&=+$,;?/]|${ESCAPED})+$`);
+const PASSWORD = new RegExp(`^(?:[${UNRESERVED}&=+$,]|${ESCAPED})*$`);
+const PARAMETER = new RegExp(`^(?:[${UNRESERVED}[\\]/:&+$]|${ESCAPED})+$`);
+const HEADER_NAME = new RegExp(`^(?:[${UNRESERVED}[\\]/?:+$]|${ESCAPED})+$`);
+const HEADER_VALUE = new RegExp(`^(?:[${UNRESERVED}[\\]/?:+$]|${ESCAPED})*$`);
+
+function parseUserinfo(userinfo: string): { user: string; password?: string } | undefined {
+  const colon = userinfo.indexOf(":");
+  const user = colon < 0 ? userinfo : userinfo.slice(0, colon);
+  if (!USER.test(user)) return undefined;
+  if (colon < 0) return { user };
+  const password = userinfo.slice(colon + 1);
+  return PASSWORD.test(password) ? { user, password } : undefined;
+}
+
+// A name must not come twice (RFC 3261, 19.1.1).
+function parseParameters(text: string): Map<string, string | null> | undefined {
+  const parameters = new Map<string, string | null>();
+  for (const part of text === "" ? [] : text.slice(1).split(";")) {
+    const equals = part.indexOf("=");
+    const name = (equals < 0 ? part : part.slice(0, equals)).toLowerCase();
+    const value = equals < 0 ? null : part.slice(equals + 1);
+    if (!PARAMETER.test(name) || parameters.has(name) || (value !== null && !PARAMETER.test(value))) return undefined;
+    parameters.set(name, value);
+  }
+  return parameters;
+}
+
+function parseHeaders(text: string): Map<string, string> | undefined {
+  const headers = new Map<string, string>();
+  for (const part of text.split("&")) {
+    const equals = part.indexOf("=");
+    const name = part.slice(0, equals);
+    const value = part.slice(equals + 1);
+    if (equals < 0 || !HEADER_NAME.test(name) || !HEADER_VALUE.test(value) || headers.has(name)) return undefined;
+    headers.set(name, value);
+  }
+  return headers;
+}
+
+function isHost(host: string): boolean {
+  if (host.startsWith("[")) return !host.includes("%") && isIPv6(host.slice(1, -1));
+  return isIPv4(host) || isDnsName(host.endsWith(".") ? host.slice(0, -1) : host);
+}

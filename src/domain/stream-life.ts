@@ -1,0 +1,73 @@
+import { TandemError } from "./errors.ts";
+
+/** Why the server ends a stream that could have gone on. */
+export type StreamEnd = "DRAINING" | "MAX_AGE" | "CREDENTIAL_EXPIRING" | "SUSPENDED" | "SLOW_CONSUMER" | "IDLE";
+
+/** What a long stream asks while it lives: whether to go on. */
+export interface StreamLife {
+  /** Aborts when the client has left or the server wants the stream to end; every wait of the stream takes it. */
+  readonly signal: AbortSignal;
+  /** Why the server wants it to end; undefined while it may go on, and when it is the client that has left. */
+  readonly end: StreamEnd | undefined;
+  /** Ends the stream by force: its client does not read, so that nothing in band would reach it. */
+  reset(): void;
+}
+
+/** The error that follows a stream's Closing message, so that no client takes a planned end for the end of the data. */
+export function streamEndError(end: StreamEnd): TandemError {
+  switch (end) {
+    case "DRAINING":
+      return new TandemError("DRAINING", "the server is shutting down: call again and resume");
+    case "MAX_AGE":
+      return new TandemError("STREAM_MAX_AGE", "the stream has reached its age limit: call again and resume");
+    case "CREDENTIAL_EXPIRING":
+      return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one and resume");
+    case "SUSPENDED":
+      return new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");
+    case "SLOW_CONSUMER":
+      return new TandemError("SLOW_CONSUMER", "the stream was not read for too long: call again and resume");
+    case "IDLE":
+      return new TandemError("STREAM_IDLE", "nothing was heard for three heartbeat intervals: call again and resume");
+    default:
+      return end satisfies never;
+  }
+}
+
+/** How long a stalled client that begins to read again has to take its Closing before the stream is reset, milliseconds. */
+const STALL_GRACE_MS = 5_000;
+
+/**
+ * Watches whether a stream's client reads. A generator that is parked at a yield cannot act, so a clock runs beside it: it marks the stream as
+ * stalled after the limit, and resets it a little later. Dispose it when the stream ends.
+ */
+export class StallWatch implements Disposable {
+  readonly #limitMs: number;
+  readonly #life: StreamLife;
+  #timer: NodeJS.Timeout | undefined;
+  /** Whether a message was left unread for longer than the limit. */
+  stalled = false;
+
+  constructor(limitMs: number, life: StreamLife) {
+    this.#limitMs = limitMs;
+    this.#life = life;
+  }
+
+  /** Starts the clock for a message that is about to be yielded, and returns it. */
+  watch<T>(message: T): T {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.stalled = true;
+      this.#timer = setTimeout(() => this.#life.reset(), STALL_GRACE_MS);
+    }, this.#limitMs);
+    return message;
+  }
+
+  /** Stops the clock: the message was taken. */
+  resumed(): void {
+    clearTimeout(this.#timer);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+}

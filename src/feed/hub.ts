@@ -1,0 +1,149 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Feed } from "../store/schema.ts";
+
+/** What a poll finds of one feed. */
+export interface PolledHead {
+  carrierId: string;
+  feed: number;
+  headSequence: bigint;
+  payloadGeneration: bigint;
+}
+
+export interface FeedHubOptions {
+  /** Reads the heads of these carriers' feeds in one query. */
+  poll: (carrierIds: readonly string[]) => Promise<PolledHead[]>;
+  /** How often the heads are polled while anyone waits, milliseconds. Default 200. */
+  pollIntervalMs?: number;
+  onError?: (error: unknown) => void;
+}
+
+/**
+ * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all carriers that have a stream; `notify` after a commit
+ * of this process (and a LISTEN hint from another) only makes it sooner. Losing every hint costs at most one interval.
+ */
+export class FeedHub implements AsyncDisposable {
+  readonly #options: FeedHubOptions;
+  readonly #feeds = new Map<string, LiveFeed>();
+  readonly #stop = new AbortController();
+  #polling: Promise<void> | undefined;
+
+  constructor(options: FeedHubOptions) {
+    this.#options = options;
+  }
+
+  /** How many streams are subscribed. */
+  get subscriberCount(): number {
+    let count = 0;
+    for (const feed of this.#feeds.values()) count += feed.subscribers;
+    return count;
+  }
+
+  /** Says that a commit has moved a feed's head, so that its streams read at once. */
+  notify(carrierId: string, feed: Feed, headSequence: bigint): void {
+    this.#feeds.get(feedKey(carrierId, feed))?.raise(headSequence);
+  }
+
+  /** Joins a feed for as long as a stream lives; dispose the subscription when it ends. */
+  subscribe(carrierId: string, feed: Feed): FeedSubscription {
+    const key = feedKey(carrierId, feed);
+    let live = this.#feeds.get(key);
+    if (!live) {
+      live = new LiveFeed(carrierId);
+      this.#feeds.set(key, live);
+    }
+    live.subscribers++;
+    this.#polling ??= this.#poll();
+    return new FeedSubscription(live, () => {
+      if (--live.subscribers === 0) this.#feeds.delete(key);
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#polling;
+  }
+
+  // One loop for all carriers; it rests while nobody is subscribed, and a database that is away is asked again at the next turn.
+  async #poll(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted && this.#feeds.size > 0) {
+      await wait(this.#options.pollIntervalMs ?? 200, undefined, { signal }).catch(() => {});
+      if (signal.aborted) break;
+      try {
+        const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
+        for (const head of await this.#options.poll(carrierIds)) {
+          this.#feeds.get(feedKey(head.carrierId, head.feed))?.raise(head.headSequence);
+        }
+      } catch (error) {
+        this.#options.onError?.(error);
+      }
+    }
+    this.#polling = undefined;
+    if (!signal.aborted && this.#feeds.size > 0) this.#polling = this.#poll();
+  }
+}
+
+/** One stream's place at a feed. */
+export class FeedSubscription implements Disposable {
+  readonly #feed: LiveFeed;
+  readonly #leave: () => void;
+  #left = false;
+
+  constructor(feed: LiveFeed, leave: () => void) {
+    this.#feed = feed;
+    this.#leave = leave;
+  }
+
+  /** Whether the head is known to be past a sequence. */
+  isPast(sequence: bigint): boolean {
+    return this.#feed.head > sequence;
+  }
+
+  /** Waits until the head is known to be past a sequence, or the signal aborts, or the time is over; whichever it was, the caller reads again. */
+  async waitPast(sequence: bigint, timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (!this.isPast(sequence)) await this.pause(timeoutMs, signal);
+  }
+
+  /** Waits until the head moves, or the signal aborts, or the time is over. */
+  async pause(timeoutMs: number, signal: AbortSignal): Promise<void> {
+    if (signal.aborted) return;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        signal.removeEventListener("abort", done);
+        this.#feed.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, timeoutMs);
+      signal.addEventListener("abort", done, { once: true });
+      this.#feed.waiting.add(done);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#leave();
+  }
+}
+
+class LiveFeed {
+  readonly carrierId: string;
+  readonly waiting = new Set<() => void>();
+  subscribers = 0;
+  head = 0n;
+
+  constructor(carrierId: string) {
+    this.carrierId = carrierId;
+  }
+
+  raise(headSequence: bigint): void {
+    if (headSequence <= this.head) return;
+    this.head = headSequence;
+    for (const wake of [...this.waiting]) wake();
+  }
+}
+
+function feedKey(carrierId: string, feed: number): string {
+  return `${feed}:${carrierId}`;
+}

@@ -1,0 +1,122 @@
+import { TandemError } from "../domain/errors.ts";
+import type { Micros } from "../domain/instant.ts";
+import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
+import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feed-head.ts";
+import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feed-position.ts";
+import { type Cursor, type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
+
+/** A start as the client gave it; a named consumer has been turned into its cursor before. */
+export type FeedStart =
+  | { at: "cursor"; cursor: string }
+  | { at: "earliest" }
+  | { at: "latest" }
+  | { at: "ingest_time"; ingestTime: Micros };
+
+/** An end as the client gave it. */
+export type FeedEnd = { at: "cursor"; cursor: string } | { at: "ingest_time"; ingestTime: Micros } | { at: "head" };
+
+/** Where a feed is read: which carrier's, and how its cursors are keyed. */
+export interface FeedPlace {
+  db: Database;
+  secret: Buffer;
+  carrierId: string;
+  feed: StoredFeed;
+  filter: bigint;
+}
+
+/** Finds the position to start after. Throws the CURSOR_ reasons, FEED_EPOCH_CHANGED, INGEST_TIME_IN_FUTURE. */
+export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<{ position: Cursor; head: FeedHead }> {
+  if (start.at === "ingest_time") await waitForWriters(place, start.ingestTime);
+  return carrierTransaction(place.db, place.carrierId, async (tx) => {
+    const head = await readFeedHead(tx, place.carrierId, place.feed);
+    switch (start.at) {
+      case "cursor":
+        return { position: await checkCursor(tx, place, head, start.cursor), head };
+      case "earliest":
+        return { position: { epoch: head.epoch, sequence: head.earliestSequence - 1n, ingestTime: 0n }, head };
+      case "latest":
+        return { position: await positionAt(tx, place, head, head.headSequence), head };
+      case "ingest_time":
+        return { position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)), head };
+      default:
+        return start satisfies never;
+    }
+  });
+}
+
+/** Finds the sequence to end with, inclusive. */
+export async function resolveEnd(place: FeedPlace, end: FeedEnd): Promise<bigint> {
+  if (end.at === "ingest_time") await waitForWriters(place, end.ingestTime);
+  return carrierTransaction(place.db, place.carrierId, async (tx) => {
+    const head = await readFeedHead(tx, place.carrierId, place.feed);
+    switch (end.at) {
+      case "cursor":
+        return checkEpoch(decodeCursor(place.secret, scopeOf(place), end.cursor), head).sequence;
+      case "head":
+        return head.headSequence;
+      case "ingest_time":
+        return sequenceBefore(tx, place, head, end.ingestTime);
+      default:
+        return end satisfies never;
+    }
+  });
+}
+
+/** The cursor's text for a position. */
+export function cursorText(place: FeedPlace, position: Cursor): string {
+  return encodeCursor(place.secret, scopeOf(place), position);
+}
+
+/**
+ * Decodes a cursor and holds it against the feed as it is: entries after it may have expired, and history may have been rewritten by a restore,
+ * which shows as another epoch, another entry at its place, or a head below it.
+ */
+export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, text: string): Promise<Cursor> {
+  const cursor = checkEpoch(decodeCursor(place.secret, scopeOf(place), text), head);
+  if (cursor.sequence > head.headSequence) throw epochChanged(head);
+  if (cursor.sequence < head.earliestSequence - 1n) throw cursorExpired(head);
+  if (cursor.ingestTime !== 0n && cursor.sequence >= head.earliestSequence) {
+    const found = await readEntryIngestTime(tx, place.carrierId, place.feed, cursor.sequence);
+    if (found !== cursor.ingestTime) throw epochChanged(head);
+  }
+  return cursor;
+}
+
+/** The error of a position below the floor. */
+export function cursorExpired(head: FeedHead): TandemError {
+  const earliest = String(head.earliestSequence);
+  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept; the earliest is ${earliest}`, { earliest_sequence: earliest });
+}
+
+/** The error of a position in another history. */
+export function epochChanged(head: FeedHead): TandemError {
+  return new TandemError(
+    "FEED_EPOCH_CHANGED",
+    "the feed's history was rewritten by a restore: restart from an ingest time before it, and upsert by identity and revision",
+    { feed_epoch: String(head.epoch) },
+  );
+}
+
+function scopeOf(place: FeedPlace): CursorScope {
+  return { carrierId: place.carrierId, feed: place.feed, filter: place.filter };
+}
+
+function checkEpoch(cursor: Cursor, head: FeedHead): Cursor {
+  if (cursor.epoch !== head.epoch) throw epochChanged(head);
+  return cursor;
+}
+
+// In a transaction of its own: only once it has committed can no writer add an entry before the instant.
+async function waitForWriters(place: FeedPlace, instant: Micros): Promise<void> {
+  await carrierTransaction(place.db, place.carrierId, (tx) => raiseIngestTime(tx, place.carrierId, place.feed, instant));
+}
+
+async function sequenceBefore(tx: Tx, place: FeedPlace, head: FeedHead, instant: Micros): Promise<bigint> {
+  const first = await findFirstEntrySince(tx, place.carrierId, place.feed, instant);
+  return first === undefined || first > head.headSequence ? head.headSequence : first - 1n;
+}
+
+async function positionAt(tx: Tx, place: FeedPlace, head: FeedHead, sequence: bigint): Promise<Cursor> {
+  const ingestTime = sequence >= head.earliestSequence ? await readEntryIngestTime(tx, place.carrierId, place.feed, sequence) : undefined;
+  return { epoch: head.epoch, sequence, ingestTime: ingestTime ?? 0n };
+}

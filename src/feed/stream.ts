@@ -1,0 +1,126 @@
+import { randomUUID } from "node:crypto";
+import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
+import { carrierTransaction, type Tx } from "../store/database.ts";
+import type { FeedHead } from "../store/feed-head.ts";
+import type { Cursor } from "./cursor.ts";
+import type { FeedHub, FeedSubscription } from "./hub.ts";
+import { cursorExpired, cursorText, epochChanged, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
+
+/** A run of entries, read with the feed's ends in one statement. */
+export interface FeedPage<Batch> {
+  /** Every matching entry of (after, through] is in `batch`. */
+  throughSequence: bigint;
+  /** The ingest time of the entry at throughSequence; 0 when the page is empty. */
+  throughIngestTime: bigint;
+  batch: Batch;
+  head: FeedHead;
+}
+
+/** Where the entries of a feed come from. */
+export interface FeedSource<Batch> {
+  /** Reads on after a sequence, to `until` at most. A page is bounded in entries and in bytes. */
+  readPage(tx: Tx, after: bigint, until: bigint | undefined): Promise<FeedPage<Batch>>;
+}
+
+/** What a stream sends; the service makes its own messages of it. */
+export type FeedFrame<Batch> = { after: bigint; through: bigint; cursor: string } & (
+  | { frame: "opened"; sessionId: string; head: FeedHead }
+  | { frame: "batch"; batch: Batch }
+  | { frame: "caughtUp"; headSequence: bigint }
+  | { frame: "heartbeat"; headSequence: bigint }
+  | { frame: "closing"; reason: StreamEnd | "END_REACHED" }
+);
+
+export interface StreamFeedOptions<Batch> {
+  place: FeedPlace;
+  hub: FeedHub;
+  source: FeedSource<Batch>;
+  start: FeedStart | { at: "position"; position: Cursor; head: FeedHead };
+  end: FeedEnd | undefined;
+  life: StreamLife;
+  heartbeatMs: number;
+  /** How long the client may leave a message unread before SLOW_CONSUMER. */
+  maxStallMs: number;
+}
+
+/** The least pause before a page that brought nothing is read again, milliseconds: a head that is known ahead of what can be read must not spin. */
+const IDLE_PAUSE_MS = 20;
+
+/**
+ * The generator that every feed stream is. The states: opened; backfill, page after page as the transport asks for them, so that at most one page
+ * is held; live, once a page brought nothing new (CaughtUp), where it waits for the hub or the next heartbeat; closing. After a Closing other
+ * than END_REACHED it throws, so that a client which overlooks the Closing cannot take the end for the end of the data.
+ */
+export async function* streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>> {
+  const { place, hub, source, life } = options;
+  using subscription = hub.subscribe(place.carrierId, place.feed);
+  const started = options.start.at === "position" ? options.start : await resolveStart(place, options.start);
+  const until = options.end && (await resolveEnd(place, options.end));
+  const state: StreamState = { position: started.position, caughtUp: false, heartbeatAt: Date.now() + options.heartbeatMs };
+  using stall = new StallWatch(options.maxStallMs, life);
+  const { position } = started;
+
+  yield stall.watch({ ...range(place, position, position), frame: "opened", sessionId: randomUUID(), head: started.head });
+  while (true) {
+    stall.resumed();
+    const ending = stall.stalled ? "SLOW_CONSUMER" : life.end;
+    if (ending) {
+      yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: ending });
+      throw streamEndError(ending);
+    }
+    if (life.signal.aborted) return;
+    if (until !== undefined && state.position.sequence >= until) {
+      yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
+      return;
+    }
+    for (const frame of await nextFrames(options, state, until, subscription, source)) yield stall.watch(frame);
+  }
+}
+
+interface StreamState {
+  position: Cursor;
+  caughtUp: boolean;
+  heartbeatAt: number;
+}
+
+async function nextFrames<Batch>(
+  options: StreamFeedOptions<Batch>,
+  state: StreamState,
+  until: bigint | undefined,
+  subscription: FeedSubscription,
+  source: FeedSource<Batch>,
+): Promise<FeedFrame<Batch>[]> {
+  const { place } = options;
+  const frames: FeedFrame<Batch>[] = [];
+  const before = state.position;
+  const page = await carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, before.sequence, until));
+  if (page.head.epoch !== before.epoch || page.head.headSequence < before.sequence) throw epochChanged(page.head);
+  if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
+
+  if (page.throughSequence > before.sequence) {
+    state.position = { epoch: before.epoch, sequence: page.throughSequence, ingestTime: page.throughIngestTime };
+    frames.push({ ...range(place, before, state.position), frame: "batch", batch: page.batch });
+  }
+  const here = range(place, state.position, state.position);
+  const headSequence = page.head.headSequence;
+  if (!state.caughtUp && state.position.sequence >= headSequence && until === undefined) {
+    state.caughtUp = true;
+    frames.push({ ...here, frame: "caughtUp", headSequence });
+  }
+  if (Date.now() >= state.heartbeatAt) {
+    state.heartbeatAt = Date.now() + options.heartbeatMs;
+    frames.push({ ...here, frame: "heartbeat", headSequence });
+  }
+  if (frames.length === 0) await pause(options, state, subscription);
+  return frames;
+}
+
+async function pause<Batch>(options: StreamFeedOptions<Batch>, state: StreamState, subscription: FeedSubscription): Promise<void> {
+  const { signal } = options.life;
+  if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
+  else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - Date.now()), signal);
+}
+
+function range(place: FeedPlace, from: Cursor, to: Cursor): { after: bigint; through: bigint; cursor: string } {
+  return { after: from.sequence, through: to.sequence, cursor: cursorText(place, to) };
+}

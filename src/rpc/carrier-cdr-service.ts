@@ -1,0 +1,251 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { invalidArgument, TandemError } from "../domain/errors.ts";
+import { isDay, type Micros, timestampFromMicros } from "../domain/instant.ts";
+import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
+import { cursorFilter, filterHash } from "../feed/cursor.ts";
+import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
+import { type FeedSource, streamFeed } from "../feed/stream.ts";
+import type {
+  CdrFilter,
+  CdrService,
+  CommitCdrCursorRequest,
+  GetCdrRequest,
+  ListCdrConsumersRequest,
+  ListCdrsRequest,
+  StreamCdrsRequest,
+} from "../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { type CdrSearch, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
+import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
+import { carrierTransaction } from "../store/database.ts";
+import { readFeedHead } from "../store/feed-head.ts";
+import { Feed } from "../store/schema.ts";
+import { carrierOf } from "./auth.ts";
+import { cdrConditions, filterBytes } from "./cdr-filter.ts";
+import type { Services } from "./context.ts";
+import { feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
+import { pageSize, requiredInstant, requiredPeriod, splitPage } from "./lists.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { summarizeQuality } from "./quality-summary.ts";
+import { openStreamLife } from "./stream-life.ts";
+
+/** Most records of one feed message. */
+const PAGE_RECORDS = 1_000;
+/** Most legs, or days, that GetCdr answers with. */
+const MAX_LEGS = 100;
+
+/** The carrier's call detail records. */
+export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
+  return {
+    streamCdrs: (request, context) => streamCdrs(services, request, context),
+    listCdrs: (request, context) => listCarrierCdrs(services, request, carrierOf(context).carrierId),
+    getCdr: (request, context) => getCdr(services, request, carrierOf(context).carrierId),
+    getCdrFeed: (_, context) => getCdrFeed(services, carrierOf(context).carrierId),
+    async resolveCdrCursor(request, context) {
+      cdrConditions(request.filter);
+      const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
+      const ingestTime = requiredInstant("ingest_time", request.ingestTime);
+      const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
+      return { cursor: cursorText(place, position), afterSequence: position.sequence };
+    },
+    commitCdrCursor: (request, context) => commitCdrCursor(services, request, carrierOf(context).carrierId),
+    listCdrConsumers: (request, context) => listCdrConsumers(services, request, carrierOf(context).carrierId),
+    summarizeQuality: (request, context) => summarizeQuality(services, request, carrierOf(context).carrierId),
+  };
+}
+
+async function* streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const conditions = cdrConditions(request.filter);
+  const start = feedStart(request.start);
+  const end = feedEnd(request.end);
+  using life = openStreamLife(context, services, carrierId, "feed");
+  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
+  const place = cdrPlace(services, carrierId, request.filter);
+  const source: FeedSource<StoredCdr[]> = {
+    async readPage(tx, after, until) {
+      const page = await readCdrPage(tx, { carrierId, after, until, limit: PAGE_RECORDS, conditions, withNetwork });
+      return { ...page, batch: page.entries };
+    },
+  };
+  const frames = streamFeed({
+    place,
+    hub: services.hub,
+    source,
+    start: start.at === "consumer" ? await consumerStart(services, carrierId, start.consumer) : start,
+    end,
+    life,
+    heartbeatMs: limits.heartbeatIntervalMs,
+    maxStallMs: limits.maxStallMs,
+  });
+  const format = isJson(context) ? "json" : "binary";
+  for await (const frame of frames) {
+    if (frame.frame === "batch") yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
+    else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
+  }
+}
+
+async function consumerStart(services: Services, carrierId: string, consumer: string): Promise<FeedStart> {
+  checkConsumerName(consumer);
+  const found = await carrierTransaction(services.db, carrierId, (tx) => readConsumer(tx, carrierId, consumer));
+  if (!found) throw new TandemError("CONSUMER_NOT_FOUND", `consumer ${consumer} has never committed a cursor`, { consumer });
+  return { at: "cursor", cursor: found.cursor };
+}
+
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest, carrierId: string) {
+  const { limits } = services.config;
+  const { dialogCallId, correlationId } = request;
+  const byId = dialogCallId !== undefined || correlationId !== undefined;
+  const search: CdrSearch = {
+    period: byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
+    dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, 256),
+    correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
+    conditions: cdrConditions(request.filter),
+  };
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
+  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
+  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
+  const found = await carrierTransaction(services.db, carrierId, (tx) => listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork));
+  const { page, last } = splitPage(found, size);
+  return {
+    records: page.map(cdrMessage),
+    nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
+  };
+}
+
+/** Where a page of records ended. */
+export function pageKey(last: { inviteTime: Micros | undefined; sequence: bigint }): { inviteTime: string; sequence: string } {
+  return { inviteTime: String(last.inviteTime ?? 0n), sequence: String(last.sequence) };
+}
+
+/** A search as page tokens know it. */
+export function listScope(search: CdrSearch): string {
+  const { period, dialogCallId, correlationId } = search;
+  return JSON.stringify([period && [String(period.start), String(period.end)], dialogCallId, correlationId]);
+}
+
+async function getCdr(services: Services, request: GetCdrRequest, carrierId: string) {
+  const search = cdrNameSearch(request.name, request.recordDate);
+  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
+  const records = await carrierTransaction(services.db, carrierId, (tx) =>
+    listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, withNetwork),
+  );
+  if (records.length === 0) throw recordNotFound(search);
+  return { records: records.map(cdrMessage) };
+}
+
+/** What GetCdr looks for. Throws INVALID_ARGUMENT. */
+export function cdrNameSearch(name: GetCdrRequest["name"], recordDate?: string): CdrSearch {
+  if (recordDate !== undefined && name.case !== "recordId") throw invalidArgument("record_date", "expected only with record_id");
+  if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected a day, YYYY-MM-DD");
+  switch (name.case) {
+    case "recordId":
+      return { recordId: idText("record_id", name.value, 128), recordDate };
+    case "callId":
+      return { callId: idText("call_id", name.value, 128) };
+    case undefined:
+      throw invalidArgument("name", "is required: record_id or call_id");
+    default:
+      return name satisfies never;
+  }
+}
+
+/** The error of a record that is not there. */
+export function recordNotFound(search: CdrSearch): TandemError {
+  return search.recordId === undefined
+    ? new TandemError("RECORD_NOT_FOUND", "no call with this id", { call_id: search.callId ?? "" })
+    : new TandemError("RECORD_NOT_FOUND", "no record with this id", { record_id: search.recordId });
+}
+
+async function getCdrFeed(services: Services, carrierId: string) {
+  const place = cdrPlace(services, carrierId, undefined);
+  const { position, head } = await resolveStart(place, { at: "latest" });
+  return {
+    feedEpoch: head.epoch,
+    earliestSequence: head.earliestSequence,
+    headSequence: head.headSequence,
+    ...(position.ingestTime === 0n ? {} : { headIngestTime: timestampFromMicros(position.ingestTime) }),
+  };
+}
+
+async function commitCdrCursor(services: Services, request: CommitCdrCursorRequest, carrierId: string) {
+  checkConsumerName(request.consumer);
+  if (request.cursor === "") throw invalidArgument("cursor", "is required: the position that the consumer has applied");
+  // A consumer may read with any filter: its cursor carries which.
+  const place = { ...cdrPlace(services, carrierId, undefined), filter: cursorFilter(request.cursor) };
+  const consumer = await carrierTransaction(services.db, carrierId, async (tx) => {
+    const head = await readFeedHead(tx, carrierId, Feed.CDRS);
+    const { sequence } = await checkCursor(tx, place, head, request.cursor);
+    const { consumer: name, cursor, previousCursor } = request;
+    const stored = await commitConsumer(tx, carrierId, { consumer: name, cursor, sequence, previousCursor });
+    const found = await readConsumer(tx, carrierId, name);
+    if (stored && found) return consumerMessage(found, head.headSequence);
+    throw commitRefused(name, found);
+  });
+  return { consumer };
+}
+
+function commitRefused(consumer: string, found: Consumer | undefined): TandemError {
+  if (!found) {
+    return new TandemError(
+      "CONSUMER_CURSOR_CONFLICT",
+      `consumer ${consumer} has committed nothing yet: leave previous_cursor out; a carrier has at most ${MAX_CONSUMERS} consumers`,
+      { committed_sequence: "0" },
+    );
+  }
+  const committed = String(found.committedSequence);
+  return new TandemError(
+    "CONSUMER_CURSOR_CONFLICT",
+    `consumer ${consumer} stands at sequence ${committed}, not at previous_cursor: another instance committed`,
+    { committed_sequence: committed },
+  );
+}
+
+async function listCdrConsumers(services: Services, request: ListCdrConsumersRequest, carrierId: string) {
+  const size = pageSize(request.pageSize, services.config.limits);
+  const scope = ["ListCdrConsumers", carrierId];
+  const after = decodePageToken(services.installation.secret, scope, request.pageToken)?.["consumer"];
+  const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
+    found: await listConsumers(tx, carrierId, after, size + 1),
+    head: await readFeedHead(tx, carrierId, Feed.CDRS),
+  }));
+  const { page, last } = splitPage(found, size);
+  return {
+    consumers: page.map((consumer) => consumerMessage(consumer, head.headSequence)),
+    nextPageToken: last ? encodePageToken(services.installation.secret, scope, { consumer: last.consumer }) : "",
+  };
+}
+
+function consumerMessage(consumer: Consumer, headSequence: bigint) {
+  const { oldestPendingTime, now, committedSequence } = consumer;
+  return {
+    consumer: consumer.consumer,
+    cursor: consumer.cursor,
+    committedSequence,
+    lagEntries: headSequence > committedSequence ? headSequence - committedSequence : 0n,
+    lagMs: oldestPendingTime === undefined || now < oldestPendingTime ? 0n : (now - oldestPendingTime) / 1000n,
+    commitTime: timestampFromMicros(consumer.commitTime),
+  };
+}
+
+function cdrPlace(services: Services, carrierId: string, filter: CdrFilter | undefined): FeedPlace {
+  const { db, installation } = services;
+  return { db, secret: installation.secret, carrierId, feed: Feed.CDRS, filter: filterHash(filterBytes(filter)) };
+}
+
+function checkConsumerName(consumer: string): void {
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer)) throw invalidArgument("consumer", "expected 1 to 64 characters of [A-Za-z0-9._-]");
+}
+
+/** An id of a request: present, bounded and free of control characters. */
+export function idText(field: string, value: string, maxLength: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed()) return value;
+  throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);
+}
+
+function isJson(context: HandlerContext): boolean {
+  return /\bjson\b/.test(context.requestHeader.get("content-type") ?? "");
+}

@@ -1,0 +1,153 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { invalidArgument, TandemError } from "../domain/errors.ts";
+import { timestampFromMicros } from "../domain/instant.ts";
+import {
+  type AppendDurationsRequest,
+  type DurationService,
+  type ListDurationsRequest,
+  type ListRejectsRequest,
+  type ListUploadsRequest,
+  type UploadDurationsRequest,
+} from "../gen/tandem/carrier/v1/duration_service_pb.js";
+import { CallDurationSchema, DurationState } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { ErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
+import { UploadState, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
+import { carrierTransaction } from "../store/database.ts";
+import { listDurations, listQuarantinedDurations, type StoredDuration } from "../store/durations.ts";
+import { UploadKind } from "../store/schema.ts";
+import { listUploads, readRejects, readUpload, type UploadKey } from "../store/uploads.ts";
+import { checkUploadId } from "../upload/book.ts";
+import { durationEdge } from "../upload/record-edges.ts";
+import { carrierOf } from "./auth.ts";
+import { idText } from "./carrier-cdr-service.ts";
+import type { Services } from "./context.ts";
+import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { openStreamLife } from "./stream-life.ts";
+import { clientFrames, countsMessage, durabilityOf, finishOf, outcomeMessage, readOpen, receiptMessage, responseFrame, uploadMessage } from "./upload-frames.ts";
+
+/** The carrier's uploads of durations. */
+export function durationService(services: Services): ServiceImpl<typeof DurationService> {
+  return {
+    uploadDurations: (requests, context) => uploadDurations(services, requests, context),
+    appendDurations: (request, context) => appendDurations(services, request, carrierOf(context).carrierId),
+    async getUpload(request, context) {
+      const { carrierId } = carrierOf(context);
+      checkUploadId(request.uploadId);
+      const key = durationUpload(carrierId, request.uploadId);
+      const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
+      if (!upload) throw uploadNotFound(request.uploadId);
+      return { upload: uploadMessage(upload) };
+    },
+    listUploads: (request, context) => listDurationUploads(services, request, carrierOf(context).carrierId),
+    listRejects: (request, context) => listRejects(services, request, carrierOf(context).carrierId),
+    listDurations: (request, context) => listStoredDurations(services, request, carrierOf(context).carrierId),
+  };
+}
+
+async function* uploadDurations(services: Services, requests: AsyncIterable<UploadDurationsRequest>, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits, synchronousCommit } = services.config;
+  using life = openStreamLife(context, services, carrierId, "upload");
+  const { open, rest } = await readOpen(requests);
+  const { horizons } = await services.carriers.get(carrierId);
+  const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
+  for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
+    yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
+  }
+}
+
+async function appendDurations(services: Services, request: AppendDurationsRequest, carrierId: string) {
+  const { horizons } = await services.carriers.get(carrierId);
+  const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
+  const finish = request.finish && finishOf(request.finish);
+  const records = { firstOffset: request.firstOffset, messages: request.records };
+  const appended = await services.uploads.append(target, request, records, finish);
+  return {
+    committedOffset: appended.committedOffset,
+    counts: countsMessage(appended.counts),
+    outcomes: appended.outcomes.map(outcomeMessage),
+    durability: durabilityOf(services.config.synchronousCommit),
+    ...(appended.finished ? { receipt: receiptMessage(appended.finished) } : {}),
+  };
+}
+
+async function listDurationUploads(services: Services, request: ListUploadsRequest, carrierId: string) {
+  if (UploadState[request.state] === undefined) throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
+  const size = pageSize(request.pageSize, services.config.limits);
+  const scope = ["ListUploads", carrierId, String(request.state)];
+  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
+    listUploads(tx, carrierId, UploadKind.DURATIONS, {
+      limit: size + 1,
+      ...(request.state === UploadState.UNSPECIFIED ? {} : { sealed: request.state === UploadState.SEALED }),
+      ...(token ? { after: { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" } } : {}),
+    }),
+  );
+  const { page, last } = splitPage(found, size);
+  const next = last && { createTime: String(last.createTime), uploadId: last.uploadId };
+  return {
+    uploads: page.map(uploadMessage),
+    nextPageToken: next ? encodePageToken(services.installation.secret, scope, next) : "",
+  };
+}
+
+async function listRejects(services: Services, request: ListRejectsRequest, carrierId: string) {
+  checkUploadId(request.uploadId);
+  const size = pageSize(request.pageSize, services.config.limits);
+  const scope = ["ListRejects", carrierId, request.uploadId];
+  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const key = durationUpload(carrierId, request.uploadId);
+  const { upload, found } = await carrierTransaction(services.db, carrierId, async (tx) => ({
+    upload: await readUpload(tx, key),
+    found: await readRejects(tx, key, { start: BigInt(token?.["offset"] ?? 0), limit: size + 1 }),
+  }));
+  if (!upload) throw uploadNotFound(request.uploadId);
+  const { page, last } = splitPage(found, size);
+  return {
+    rejects: page.map((reject) => ({
+      outcome: outcomeMessage(reject),
+      recordJson: reject.recordJson,
+      createTime: timestampFromMicros(reject.createTime),
+      reason: reject.verdict === Verdict.REJECTED ? ErrorReason.RECORD_REFUSED : ErrorReason.RECORD_QUARANTINED,
+    })),
+    totalCount: BigInt(upload.counts.rejected + upload.counts.quarantined),
+    nextPageToken: last ? encodePageToken(services.installation.secret, scope, { offset: String(last.recordOffset + 1n) }) : "",
+  };
+}
+
+async function listStoredDurations(services: Services, request: ListDurationsRequest, carrierId: string) {
+  const { limits } = services.config;
+  const period = requiredPeriod(request, limits.maxListWindowDays);
+  if (DurationState[request.state] === undefined) throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
+  const recordId = request.recordId === undefined ? undefined : idText("record_id", request.recordId, 128);
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["ListDurations", carrierId, JSON.stringify([String(period.start), String(period.end), recordId, request.state])];
+  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
+  const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
+  const found = await carrierTransaction(services.db, carrierId, (tx) => list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }));
+  const { page, last } = splitPage(found, size);
+  const next = last && { startTime: String(last.startTime), recordId: last.recordId };
+  return {
+    durations: page.map(durationMessage),
+    nextPageToken: next ? encodePageToken(services.installation.secret, scope, next) : "",
+  };
+}
+
+function durationMessage(stored: StoredDuration) {
+  const message = fromBinary(CallDurationSchema, stored.payload);
+  if (stored.sequence !== undefined) message.sequence = stored.sequence;
+  if (stored.customerId !== undefined) message.customerId = stored.customerId;
+  message.state = stored.quarantined ? DurationState.QUARANTINED : DurationState.APPLIED;
+  return Object.assign(message, { ingestTime: timestampFromMicros(stored.ingestTime) });
+}
+
+function durationUpload(carrierId: string, uploadId: string): UploadKey {
+  return { carrierId, kind: UploadKind.DURATIONS, uploadId };
+}
+
+function uploadNotFound(uploadId: string): TandemError {
+  return new TandemError("UPLOAD_NOT_FOUND", "no upload with this id", { upload_id: uploadId });
+}

@@ -1,0 +1,85 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { invalidArgument } from "../domain/errors.ts";
+import { cdrMessage } from "../feed/cdr-edge.ts";
+import type { CdrService, GetCdrRequest, IngestCdrsRequest, ListCdrsRequest } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import { Direction } from "../gen/tandem/type/v1/call_pb.js";
+import { type CdrSearch, findCarriersOfCdr, listCdrs } from "../store/cdrs.ts";
+import { carrierTransaction, systemTransaction } from "../store/database.ts";
+import { cdrEdge } from "../upload/record-edges.ts";
+import { cdrNameSearch, idText, listScope, pageKey, recordNotFound } from "./carrier-cdr-service.ts";
+import type { Services } from "./context.ts";
+import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { openStreamLife } from "./stream-life.ts";
+import { clientFrames, durabilityOf, readOpen, responseFrame } from "./upload-frames.ts";
+
+/** Most records that GetCdr answers with. */
+const MAX_LEGS = 100;
+
+/** The platform's side of the call detail records. */
+export function platformCdrService(services: Services): ServiceImpl<typeof CdrService> {
+  return {
+    ingestCdrs: (requests, context) => ingestCdrs(services, requests, context),
+    getCdr: (request) => getCdr(services, request),
+    listCdrs: (request) => listCarrierCdrs(services, request),
+  };
+}
+
+async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdrsRequest>, context: HandlerContext) {
+  const { limits, synchronousCommit } = services.config;
+  const { open: ingest, rest } = await readOpen(requests);
+  if (!ingest.open) throw invalidArgument("open.open", "is required");
+  const { carrierId, horizons } = await services.carriers.get(ingest.carrierId);
+  using life = openStreamLife(context, services, carrierId, "upload");
+  const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
+  for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
+    yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
+  }
+}
+
+async function getCdr(services: Services, request: GetCdrRequest) {
+  const search = cdrNameSearch(request.name);
+  const carriers =
+    request.carrierId === undefined
+      ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
+      : [(await services.carriers.get(request.carrierId)).carrierId];
+  const records = [];
+  for (const carrierId of carriers) {
+    const found = await carrierTransaction(services.db, carrierId, (tx) =>
+      listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, true),
+    );
+    records.push(...found);
+  }
+  if (records.length === 0) throw recordNotFound(search);
+  return { records: records.slice(0, MAX_LEGS).map(cdrMessage) };
+}
+
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
+  const { limits } = services.config;
+  const { carrierId } = await services.carriers.get(request.carrierId);
+  if (Direction[request.direction] === undefined) throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
+  const search: CdrSearch = {
+    period: requiredPeriod(request, limits.maxListWindowDays),
+    dialogCallId: request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, 256),
+    conditions: {
+      direction: request.direction || undefined,
+      customerIds: request.customerId === undefined ? undefined : [idText("customer_id", request.customerId, 64)],
+      phoneNumbers: request.phoneNumber === undefined ? undefined : [idText("phone_number", request.phoneNumber, 16)],
+    },
+  };
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
+  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
+  const found = await carrierTransaction(services.db, carrierId, (tx) => listCdrs(tx, carrierId, search, { after, limit: size + 1 }, true));
+  const { page, last } = splitPage(found, size);
+  return {
+    records: page.map(cdrMessage),
+    nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
+  };
+}
+
+function namesOf(search: CdrSearch): { recordId?: string; callId?: string } {
+  if (search.recordId !== undefined) return { recordId: search.recordId };
+  return { callId: search.callId ?? "" };
+}

@@ -1,0 +1,198 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { TandemError } from "../domain/errors.ts";
+import type { Limits } from "../domain/limits.ts";
+import type { StreamEnd } from "../domain/stream-life.ts";
+import { timestampFromMicros } from "../domain/instant.ts";
+import type { VerdictCounts } from "../domain/verdict.ts";
+import {
+  Durability,
+  type RecordOutcomeSchema,
+  type UploadFinish as UploadFinishMessage,
+  UploadClosingReason,
+  type UploadReceiptSchema,
+  UploadRewindReason,
+  type UploadSchema,
+  UploadState,
+  type VerdictCountsSchema,
+} from "../gen/tandem/type/v1/upload_pb.js";
+import { LimitsSchema } from "../gen/tandem/type/v1/limits_pb.js";
+import type { UploadRow } from "../store/uploads.ts";
+import type { UploadFinish } from "../upload/book.ts";
+import type { Outcome } from "../upload/outcome.ts";
+import type { ClientFrame, ServerFrame } from "../upload/session.ts";
+
+/** A request frame of either upload, as far as they are alike. */
+interface RequestFrame<Message> {
+  frame:
+    | { case: "open"; value: unknown }
+    | { case: "batch"; value: { firstOffset: bigint; records: Message[] } }
+    | { case: "keepAlive"; value: unknown }
+    | { case: "finish"; value: UploadFinishMessage }
+    | { case: undefined; value?: undefined };
+}
+
+/** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
+export async function readOpen<Message, Frame extends RequestFrame<Message>>(
+  requests: AsyncIterable<Frame>,
+): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
+  const rest = requests[Symbol.asyncIterator]();
+  const first = await rest.next();
+  if (first.done) throw outOfTurn("the end of the stream", "open");
+  const { frame } = first.value;
+  if (frame.case !== "open") throw outOfTurn(frame.case ?? "an empty frame", "open");
+  return { open: frame.value as Extract<Frame["frame"], { case: "open" }>["value"], rest };
+}
+
+/** Turns the frames after Open into what the session reads. */
+export async function* clientFrames<Message>(rest: AsyncIterator<RequestFrame<Message>>): AsyncGenerator<ClientFrame<Message>> {
+  try {
+    for (let next = await rest.next(); !next.done; next = await rest.next()) {
+      const { frame } = next.value;
+      switch (frame.case) {
+        case "batch":
+          yield { frame: "batch", firstOffset: frame.value.firstOffset, records: frame.value.records };
+          break;
+        case "keepAlive":
+          yield { frame: "keepAlive" };
+          break;
+        case "finish":
+          yield { frame: "finish", ...finishOf(frame.value) };
+          break;
+        case "open":
+          throw outOfTurn("open", "batch, keep_alive or finish");
+        case undefined:
+          throw outOfTurn("an empty frame", "batch, keep_alive or finish");
+        default:
+          return frame satisfies never;
+      }
+    }
+  } finally {
+    await rest.return?.();
+  }
+}
+
+/** The Finish of either upload. Its totals are required. */
+export function finishOf(finish: UploadFinishMessage): UploadFinish {
+  if (!finish.totals) {
+    const description = "is required: the count and the connected time of every record that was sent";
+    throw new TandemError("INVALID_ARGUMENT", `finish.totals: ${description}`, { field: "finish.totals" }, {
+      fieldViolations: [{ field: "finish.totals", description }],
+    });
+  }
+  return {
+    finalOffset: finish.finalOffset,
+    recordCount: finish.totals.recordCount,
+    connectedDurationMs: finish.totals.connectedDurationMs,
+  };
+}
+
+/** How safe an acknowledged record is, by the way the store commits. */
+export function durabilityOf(synchronousCommit: "on" | "off" | "remote_apply"): Durability {
+  if (synchronousCommit === "off") return Durability.MEMORY;
+  return synchronousCommit === "on" ? Durability.DISK : Durability.REPLICATED;
+}
+
+/** A session's frame as the `frame` of either response. */
+export function responseFrame(frame: ServerFrame, limits: Limits, durability: Durability) {
+  switch (frame.frame) {
+    case "opened": {
+      const { committedOffset, writerEpoch, sendLimitOffset } = frame;
+      return { case: "opened", value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability } } as const;
+    }
+    case "ack": {
+      const { committedOffset, sendLimitOffset } = frame;
+      const value = { committedOffset, sendLimitOffset, counts: countsMessage(frame.counts), outcomes: frame.outcomes.map(outcomeMessage) };
+      return { case: "ack", value } as const;
+    }
+    case "rewind": {
+      const retryAfter = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
+      return { case: "rewind", value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...retryAfter } } as const;
+    }
+    case "heartbeat":
+      return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
+    case "closing":
+      return { case: "closing", value: { reason: closingReason(frame.reason) } } as const;
+    case "finished":
+      return { case: "finished", value: { receipt: receiptMessage(frame.upload) } } as const;
+    default:
+      return frame satisfies never;
+  }
+}
+
+/** The limits as they are advertised. */
+export function limitsMessage(limits: Limits) {
+  return create(LimitsSchema, {
+    maxMessageBytes: BigInt(limits.maxMessageBytes),
+    maxBatchRecords: limits.maxBatchRecords,
+    maxFeedStreams: limits.maxFeedStreams,
+    maxUploadStreams: limits.maxUploadStreams,
+    maxPageSize: limits.maxPageSize,
+    maxStreamAge: durationFromMs(limits.maxStreamAgeMs),
+    heartbeatInterval: durationFromMs(limits.heartbeatIntervalMs),
+    maxListWindow: durationFromMs(limits.maxListWindowDays * 86_400_000),
+    uploadWindowRecords: limits.uploadWindowRecords,
+    maxStoredRejects: limits.maxStoredRejects,
+    maxStall: durationFromMs(limits.maxStallMs),
+  });
+}
+
+export function countsMessage(counts: VerdictCounts): MessageInitShape<typeof VerdictCountsSchema> {
+  return {
+    accepted: BigInt(counts.accepted),
+    duplicate: BigInt(counts.duplicate),
+    conflict: BigInt(counts.conflict),
+    superseded: BigInt(counts.superseded),
+    rejected: BigInt(counts.rejected),
+    quarantined: BigInt(counts.quarantined),
+  };
+}
+
+export function outcomeMessage(outcome: Omit<Outcome, "verdict"> & { verdict: number }): MessageInitShape<typeof RecordOutcomeSchema> {
+  const { recordOffset, recordId, verdict, issue, fieldPath, message, retryable } = outcome;
+  return { recordOffset, recordId, verdict, issue, message, retryable, ...(fieldPath === undefined ? {} : { fieldPath }) };
+}
+
+/** The receipt of an upload that is sealed. */
+export function receiptMessage(upload: UploadRow): MessageInitShape<typeof UploadReceiptSchema> {
+  return {
+    uploadId: upload.uploadId,
+    finalOffset: upload.nextOffset,
+    totals: { recordCount: upload.nextOffset, connectedDurationMs: upload.connectedDurationMs },
+    counts: countsMessage(upload.counts),
+    ...(upload.sealTime === undefined ? {} : { sealTime: timestampFromMicros(upload.sealTime) }),
+  };
+}
+
+export function uploadMessage(upload: UploadRow): MessageInitShape<typeof UploadSchema> {
+  return {
+    uploadId: upload.uploadId,
+    state: upload.sealed ? UploadState.SEALED : UploadState.OPEN,
+    committedOffset: upload.nextOffset,
+    writerEpoch: upload.writerEpoch,
+    counts: countsMessage(upload.counts),
+    totals: { recordCount: upload.nextOffset, connectedDurationMs: upload.connectedDurationMs },
+    createTime: timestampFromMicros(upload.createTime),
+    updateTime: timestampFromMicros(upload.updateTime),
+    ...(upload.finished ? { receipt: receiptMessage(upload) } : {}),
+  };
+}
+
+function closingReason(end: StreamEnd): UploadClosingReason {
+  switch (end) {
+    case "DRAINING":
+    case "MAX_AGE":
+    case "CREDENTIAL_EXPIRING":
+    case "SUSPENDED":
+    case "IDLE":
+      return UploadClosingReason[end];
+    case "SLOW_CONSUMER":
+      return UploadClosingReason.IDLE;
+    default:
+      return end satisfies never;
+  }
+}
+
+function outOfTurn(frame: string, expected: string): TandemError {
+  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, { frame, expected });
+}

@@ -1,0 +1,202 @@
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { Tx } from "./database.ts";
+import type { FeedHead } from "./feed-head.ts";
+import { EntryKind } from "./record-rows.ts";
+import { Feed } from "./schema.ts";
+
+/** Which records a stream, list or summary gives. Every condition that is set must hold. */
+export interface CdrConditions {
+  direction?: number | undefined;
+  customerIds?: readonly string[] | undefined;
+  phoneNumbers?: readonly string[] | undefined;
+  trunkId?: string | undefined;
+  qualityVerdicts?: readonly number[] | undefined;
+}
+
+/** A record as it is stored: encoded parts that merge when they are joined, and what joins them to the feed. */
+export interface StoredCdr {
+  carrierId: string;
+  sequence: bigint;
+  ingestTime: Micros;
+  entryKind: number;
+  inviteTime: Micros | undefined;
+  payload: Buffer;
+  quality: Buffer | undefined;
+  network: Buffer | undefined;
+}
+
+export interface CdrPage {
+  entries: StoredCdr[];
+  throughSequence: bigint;
+  throughIngestTime: Micros;
+  head: FeedHead;
+}
+
+/** Most entries that one page looks at, when a filter leaves out most of them. */
+const SCAN_LIMIT = 20_000n;
+
+interface PageRow extends CdrRowColumns {
+  epoch: bigint;
+  earliest_sequence: bigint;
+  head_sequence: bigint;
+  last_ingest_time: Micros;
+  payload_generation: bigint;
+}
+
+interface CdrRowColumns {
+  carrier_id: string;
+  sequence: bigint | null;
+  ingest_time: Micros;
+  entry_kind: number;
+  invite_time: Micros | null;
+  payload: Buffer;
+  quality: Buffer | null;
+  network: Buffer | null;
+}
+
+/**
+ * Reads a page of the feed: matching entries of (after, through], at most `limit`, with the feed's ends as the same statement saw them. An erasure
+ * matches every filter.
+ */
+export async function readCdrPage(
+  tx: Tx,
+  request: {
+    carrierId: string;
+    after: bigint;
+    until: bigint | undefined;
+    limit: number;
+    conditions: CdrConditions | undefined;
+    /** Whether network identifiers may be delivered. */
+    withNetwork: boolean;
+  },
+): Promise<CdrPage> {
+  const { carrierId, after, limit, conditions } = request;
+  const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
+  const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
+  const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
+  const { rows } = await sql<PageRow>`
+    SELECT h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, e.*
+    FROM feed_head h LEFT JOIN LATERAL (
+      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality,
+        ${request.withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
+      FROM cdr_record r
+      LEFT JOIN cdr_quality q ON q.carrier_id = ${carrierId} AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
+      ${request.withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
+      WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
+      ORDER BY r.sequence LIMIT ${limit}) e ON true
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
+    ORDER BY e.sequence`.execute(tx);
+  const first = rows[0];
+  if (!first) throw new Error(`carrier ${carrierId} has no feed of call detail records`);
+  const head: FeedHead = {
+    epoch: first.epoch,
+    earliestSequence: first.earliest_sequence,
+    headSequence: first.head_sequence,
+    lastIngestTime: first.last_ingest_time,
+    payloadGeneration: first.payload_generation,
+  };
+  const entries = rows.filter((row) => row.sequence !== null).map(storedCdr);
+  const scanned = end < head.headSequence ? end : head.headSequence;
+  const last = entries.at(-1);
+  const throughSequence = entries.length === limit && last ? last.sequence : scanned > after ? scanned : after;
+  const throughIngestTime = last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
+  return { entries, throughSequence, throughIngestTime, head };
+}
+
+// Only a filtered page can end with an entry that it does not hold.
+async function ingestTimeOf(tx: Tx, carrierId: string, through: bigint, after: bigint): Promise<Micros> {
+  if (through <= after) return 0n;
+  const { rows } = await sql<{ ingest_time: Micros }>`
+    SELECT ingest_time FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence = ${through} LIMIT 1`.execute(tx);
+  return rows[0]?.ingest_time ?? 0n;
+}
+
+/** What a list looks for: a period of invite times, or an id. */
+export interface CdrSearch {
+  period?: { start: Micros; end: Micros } | undefined;
+  dialogCallId?: string | undefined;
+  correlationId?: string | undefined;
+  callId?: string | undefined;
+  recordId?: string | undefined;
+  recordDate?: string | undefined;
+  conditions?: CdrConditions | undefined;
+}
+
+/** Lists the latest revision of each record, by invite time and sequence, after the one that a page ended with. */
+export async function listCdrs(
+  tx: Tx,
+  carrierId: string,
+  search: CdrSearch,
+  page: { after?: { inviteTime: Micros; sequence: bigint } | undefined; limit: number; newestFirst?: boolean },
+  withNetwork: boolean,
+): Promise<StoredCdr[]> {
+  const wheres: RawBuilder<unknown>[] = [sql`r.carrier_id = ${carrierId}`, sql`r.entry_kind <> ${EntryKind.ERASURE}`];
+  if (search.period) {
+    wheres.push(sql`r.invite_time >= ${isoFromMicros(search.period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(search.period.end)}::timestamptz`);
+  }
+  if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
+  if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
+  if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
+  if (search.recordId !== undefined) {
+    const day = search.recordDate === undefined ? sql`` : sql` AND s.record_date = ${search.recordDate}::date`;
+    wheres.push(sql`(r.sequence, r.ingest_time) IN (
+      SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${search.recordId}${day})`);
+  }
+  if (search.conditions) wheres.push(allOf(search.conditions));
+  if (page.after) {
+    wheres.push(sql`(r.invite_time, r.sequence) > (${isoFromMicros(page.after.inviteTime)}::timestamptz, ${page.after.sequence}::int8)`);
+  }
+  const order = page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
+  const { rows } = await sql<CdrRowColumns>`
+    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality,
+      ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
+    FROM cdr_record r
+    LEFT JOIN cdr_quality q ON q.carrier_id = r.carrier_id AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
+    ${withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
+    WHERE ${sql.join(wheres, sql` AND `)} AND ${isTip("cdr_key")}
+    ORDER BY ${order} LIMIT ${page.limit}`.execute(tx);
+  return rows.map(storedCdr);
+}
+
+/** The condition that no higher revision of a record `r` is stored. */
+export function isTip(keyTable: "cdr_key" | "duration_key"): RawBuilder<boolean> {
+  return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = r.carrier_id AND k.record_id = r.record_id
+    AND k.record_date = r.record_date AND k.revision > r.revision)`;
+}
+
+/** The carriers that hold a record id or a call id: for the platform, in a system transaction. At most `limit`. */
+export async function findCarriersOfCdr(tx: Tx, name: { recordId?: string; callId?: string }, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ carrier_id: string }>`
+    SELECT c.carrier_id FROM carrier c
+    WHERE EXISTS (${
+      name.recordId === undefined
+        ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
+        : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
+    }) ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => row.carrier_id);
+}
+
+/** The conditions as SQL over the record `r`. */
+export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
+  const wheres: RawBuilder<unknown>[] = [sql`true`];
+  if (conditions.direction) wheres.push(sql`r.direction = ${conditions.direction}`);
+  if (conditions.customerIds?.length) wheres.push(sql`r.customer_id = ANY(${conditions.customerIds}::text[])`);
+  if (conditions.phoneNumbers?.length) wheres.push(sql`r.phone_number = ANY(${conditions.phoneNumbers}::text[])`);
+  if (conditions.trunkId !== undefined) wheres.push(sql`r.trunk_id = ${conditions.trunkId}`);
+  if (conditions.qualityVerdicts?.length) wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
+  return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
+}
+
+function storedCdr(row: CdrRowColumns): StoredCdr {
+  return {
+    carrierId: row.carrier_id,
+    sequence: row.sequence ?? 0n,
+    ingestTime: row.ingest_time,
+    entryKind: row.entry_kind,
+    inviteTime: row.invite_time ?? undefined,
+    payload: row.payload,
+    quality: row.quality ?? undefined,
+    network: row.network ?? undefined,
+  };
+}

@@ -1,0 +1,149 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { AppendRecord } from "./append.ts";
+import { boolArray, byteaArray, dateArray, float8Array, int2Array, int4Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
+import type { Tx } from "./database.ts";
+
+/** What an entry of a feed of records is. */
+export const EntryKind = { REPORT: 1, VOID: 2, ERASURE: 3 } as const;
+export type EntryKind = (typeof EntryKind)[keyof typeof EntryKind];
+
+/** The columns of duration_record, besides identity, position and attribution. */
+export interface DurationRow {
+  entryKind: number;
+  startTime: Micros | null;
+  direction: number;
+  connectedDurationMs: bigint | null;
+  payload: Uint8Array;
+}
+
+/** The columns of cdr_record, besides identity, position and attribution, and the parts that are stored apart. */
+export interface CdrRow {
+  entryKind: number;
+  partial: boolean;
+  callId: string | null;
+  inviteTime: Micros | null;
+  direction: number;
+  trunkId: string | null;
+  dialogCallId: string | null;
+  correlationId: string | null;
+  codec: string | null;
+  callingNumber: string | null;
+  calledNumber: string | null;
+  answered: boolean | null;
+  networkEffective: boolean | null;
+  setupDurationMs: bigint | null;
+  connectedDurationMs: bigint | null;
+  qualityVerdict: number;
+  payload: Uint8Array;
+  quality: QualityRow | undefined;
+  network: { payload: Uint8Array } | undefined;
+}
+
+/** The columns of cdr_quality, besides position. */
+export interface QualityRow {
+  mosLq: number | null;
+  mosCq: number | null;
+  classifiedStreams: number;
+  poorStreams: number;
+  reasons: readonly number[];
+  payload: Uint8Array;
+}
+
+export type RecordRow = DurationRow | CdrRow;
+
+interface Lock {
+  nextSequence: bigint;
+  ingestTime: Micros;
+}
+
+/** Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays: see bench/RESULTS.md for the strategies compared. */
+export async function insertDurationRows(tx: Tx, carrierId: string, lock: Lock, records: readonly AppendRecord[]): Promise<void> {
+  const rows = records.map((record) => record.row as DurationRow);
+  await sql`
+    INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
+      phone_number, customer_id, connected_duration_ms, payload)
+    SELECT ${carrierId}, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
+      r.revision, r.entry_kind, r.start_time, r.direction, r.phone_number, r.customer_id, r.connected_duration_ms, r.payload
+    FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
+      ${int4Array(records.map((r) => r.revision))}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
+      ${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
+      ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],
+      ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[],
+      ${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[], ${byteaArray(rows.map((r) => r.payload))}::bytea[])
+      WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, start_time, direction, phone_number, customer_id,
+        connected_duration_ms, payload, position)`.execute(tx);
+}
+
+/** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
+export async function insertCdrRows(tx: Tx, carrierId: string, lock: Lock, records: readonly AppendRecord[]): Promise<void> {
+  const rows = records.map((record) => record.row as CdrRow);
+  await sql`
+    INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, call_id, invite_time,
+      direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered,
+      network_effective, setup_duration_ms, connected_duration_ms, quality_verdict, payload)
+    SELECT ${carrierId}, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
+      r.revision, r.entry_kind, r.partial, r.call_id, r.invite_time, r.direction, r.phone_number, r.customer_id, r.trunk_id, r.dialog_call_id,
+      r.correlation_id, r.codec, r.calling_number, r.called_number, r.answered, r.network_effective, r.setup_duration_ms,
+      r.connected_duration_ms, r.quality_verdict, r.payload
+    FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
+      ${int4Array(records.map((r) => r.revision))}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
+      ${boolArray(rows.map((r) => r.partial))}::bool[], ${textArray(rows.map((r) => r.callId))}::text[],
+      ${timestamptzArray(rows.map((r) => r.inviteTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
+      ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],
+      ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[], ${textArray(rows.map((r) => r.trunkId))}::text[],
+      ${textArray(rows.map((r) => r.dialogCallId))}::text[], ${textArray(rows.map((r) => r.correlationId))}::text[],
+      ${textArray(rows.map((r) => r.codec))}::text[], ${textArray(rows.map((r) => r.callingNumber))}::text[],
+      ${textArray(rows.map((r) => r.calledNumber))}::text[], ${boolArray(rows.map((r) => r.answered))}::bool[],
+      ${boolArray(rows.map((r) => r.networkEffective))}::bool[], ${int8Array(rows.map((r) => r.setupDurationMs))}::int8[],
+      ${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[], ${int2Array(rows.map((r) => r.qualityVerdict))}::int2[],
+      ${byteaArray(rows.map((r) => r.payload))}::bytea[])
+      WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, partial, call_id, invite_time, direction, phone_number, customer_id,
+        trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered, network_effective, setup_duration_ms,
+        connected_duration_ms, quality_verdict, payload, position)`.execute(tx);
+  await insertQuality(tx, carrierId, lock, rows);
+  await insertNetwork(tx, carrierId, lock, rows);
+  if (rows.some((row) => row.entryKind === EntryKind.VOID)) await inheritVoided(tx, carrierId, lock, records.length);
+}
+
+async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
+  const parts = rows.flatMap((row, index) => (row.quality ? [{ ...row.quality, sequence: lock.nextSequence + BigInt(index) }] : []));
+  if (parts.length === 0) return;
+  await sql`
+    INSERT INTO cdr_quality (carrier_id, sequence, ingest_time, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
+    SELECT ${carrierId}, q.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams,
+      q.reasons::int2[], q.payload
+    FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${float8Array(parts.map((p) => p.mosLq))}::float8[],
+      ${float8Array(parts.map((p) => p.mosCq))}::float8[], ${int4Array(parts.map((p) => p.classifiedStreams))}::int4[],
+      ${int4Array(parts.map((p) => p.poorStreams))}::int4[], ${textArray(parts.map((p) => `{${p.reasons.join(",")}}`))}::text[],
+      ${byteaArray(parts.map((p) => p.payload))}::bytea[])
+      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)`.execute(tx);
+}
+
+async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
+  const parts = rows.flatMap((row, index) => (row.network ? [{ ...row.network, sequence: lock.nextSequence + BigInt(index) }] : []));
+  if (parts.length === 0) return;
+  await sql`
+    INSERT INTO cdr_network (carrier_id, sequence, ingest_time, payload)
+    SELECT ${carrierId}, n.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, n.payload
+    FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${byteaArray(parts.map((p) => p.payload))}::bytea[])
+      AS n(sequence, payload)`.execute(tx);
+}
+
+// A VOID names only an identity: it takes what filters ask for from the revision that it takes back, so that whoever saw that sees this too.
+async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
+  await sql`
+    UPDATE cdr_record v SET call_id = p.call_id, invite_time = p.invite_time, direction = p.direction, phone_number = p.phone_number,
+      customer_id = p.customer_id, trunk_id = p.trunk_id, dialog_call_id = p.dialog_call_id, correlation_id = p.correlation_id
+    FROM (
+      SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
+      FROM cdr_record void
+      JOIN cdr_key k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
+        AND k.revision < void.revision
+      JOIN cdr_record prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
+      WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID} AND void.call_id IS NULL
+        AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
+        AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
+      ORDER BY void.sequence, k.revision DESC) p
+    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(tx);
+}

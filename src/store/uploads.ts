@@ -1,0 +1,324 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { VerdictCounts } from "../domain/verdict.ts";
+import { boolArray, int2Array, int8Array, textArray } from "./binary-array.ts";
+import type { Tx } from "./database.ts";
+import type { UploadKind } from "./schema.ts";
+
+/** Names an upload. */
+export interface UploadKey {
+  carrierId: string;
+  kind: UploadKind;
+  uploadId: string;
+}
+
+/** An upload as it stands. */
+export interface UploadRow {
+  uploadId: string;
+  nextOffset: bigint;
+  writerEpoch: bigint;
+  sealed: boolean;
+  /** Sealed by its client's Finish, not for idleness. */
+  finished: boolean;
+  sealTime: Micros | undefined;
+  counts: VerdictCounts;
+  connectedDurationMs: bigint;
+  createTime: Micros;
+  updateTime: Micros;
+}
+
+/** What is kept of a record that was refused or quarantined. */
+export interface RejectRow {
+  recordOffset: bigint;
+  recordId: string;
+  verdict: number;
+  issue: number;
+  fieldPath: string | undefined;
+  message: string;
+  retryable: boolean;
+  recordJson: string;
+}
+
+/** A committed batch, as a replay is checked against. */
+export interface StoredBatch {
+  firstOffset: bigint;
+  verdicts: Buffer;
+  /** Eight bytes a record. */
+  hashes: Buffer;
+}
+
+/** How many rejects of one upload are kept in detail. */
+export const MAX_STORED_REJECTS = 10_000;
+
+/**
+ * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the connection that had it (its row lock is waited for).
+ * An upload that is sealed, or that has fewer records than the client was told, is returned as it stands and not touched; one that the client was
+ * told of and that does not exist is not made.
+ */
+export async function openUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
+  if (acknowledgedOffset === 0n) await createUpload(tx, key);
+  const row = await tx
+    .updateTable("upload")
+    .set({ writer_epoch: sql`writer_epoch + 1` })
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("sealed", "=", false)
+    .where("next_offset", ">=", acknowledgedOffset)
+    .returningAll()
+    .executeTakeFirst();
+  return row ? uploadRow(row) : readUpload(tx, key);
+}
+
+async function createUpload(tx: Tx, key: UploadKey): Promise<void> {
+  const now = sql<string>`clock_timestamp()`;
+  await tx
+    .insertInto("upload")
+    .values({
+      carrier_id: key.carrierId,
+      kind: key.kind,
+      upload_id: key.uploadId,
+      next_offset: 0n,
+      writer_epoch: 0n,
+      sealed: false,
+      finished: false,
+      accepted: 0n,
+      duplicate: 0n,
+      conflict: 0n,
+      superseded: 0n,
+      rejected: 0n,
+      quarantined: 0n,
+      stored_rejects: 0n,
+      connected_duration_ms: "0",
+      create_time: now,
+      update_time: now,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+/** Reads an upload. */
+export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
+  const row = await tx
+    .selectFrom("upload")
+    .selectAll()
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .executeTakeFirst();
+  return row && uploadRow(row);
+}
+
+/** Lists uploads, newest first, after the one that a page ended with. */
+export async function listUploads(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  options: { sealed?: boolean; after?: { createTime: Micros; uploadId: string }; limit: number },
+): Promise<UploadRow[]> {
+  let query = tx.selectFrom("upload").selectAll().where("carrier_id", "=", carrierId).where("kind", "=", kind);
+  if (options.sealed !== undefined) query = query.where("sealed", "=", options.sealed);
+  if (options.after) {
+    const { createTime, uploadId } = options.after;
+    query = query.where(sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`);
+  }
+  const rows = await query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit).execute();
+  return rows.map(uploadRow);
+}
+
+/** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. */
+export async function advanceUpload(tx: Tx, run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number }): Promise<boolean> {
+  const result = await tx
+    .updateTable("upload")
+    .set({ next_offset: run.firstOffset + BigInt(run.count) })
+    .where("carrier_id", "=", run.carrierId)
+    .where("kind", "=", run.kind)
+    .where("upload_id", "=", run.uploadId)
+    .where("next_offset", "=", run.firstOffset)
+    .where("writer_epoch", "=", run.writerEpoch)
+    .where("sealed", "=", false)
+    .executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}
+
+/** Adds a batch's verdicts to its upload's counts. */
+export async function countUpload(
+  tx: Tx,
+  key: UploadKey,
+  added: { counts: VerdictCounts; connectedMs: bigint; storedRejects: number },
+  now: Micros,
+): Promise<void> {
+  const { counts } = added;
+  await sql`
+    UPDATE upload SET accepted = accepted + ${counts.accepted}, duplicate = duplicate + ${counts.duplicate},
+      conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
+      quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
+      connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
+    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`.execute(tx);
+}
+
+/** Stores the verdicts and content hashes of a batch. */
+export async function insertUploadBatch(tx: Tx, key: UploadKey, batch: StoredBatch, now: Micros): Promise<void> {
+  await tx
+    .insertInto("upload_batch")
+    .values({
+      carrier_id: key.carrierId,
+      kind: key.kind,
+      upload_id: key.uploadId,
+      first_offset: batch.firstOffset,
+      record_count: batch.verdicts.length,
+      verdicts: batch.verdicts,
+      hashes: batch.hashes,
+      create_time: isoFromMicros(now),
+    })
+    .execute();
+}
+
+/** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
+export async function readUploadBatches(tx: Tx, key: UploadKey, start: bigint, end: bigint, limit = 4_000): Promise<StoredBatch[]> {
+  const rows = await tx
+    .selectFrom("upload_batch")
+    .select(["first_offset", "verdicts", "hashes"])
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("first_offset", "<", end)
+    .where(sql<boolean>`first_offset + record_count > ${start}`)
+    .orderBy("first_offset")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+}
+
+/** Stores rejects while the upload has fewer than the limit. @returns how many were stored. */
+export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<number> {
+  if (rejects.length === 0) return 0;
+  const upload = await tx
+    .selectFrom("upload")
+    .select("stored_rejects")
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .executeTakeFirstOrThrow();
+  const kept = rejects.slice(0, Math.max(0, MAX_STORED_REJECTS - Number(upload.stored_rejects)));
+  if (kept.length === 0) return 0;
+  await sql`
+    INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
+    SELECT ${key.carrierId}, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
+    FROM unnest(${int8Array(kept.map((r) => r.recordOffset))}::int8[], ${textArray(kept.map((r) => r.recordId))}::text[],
+                ${int2Array(kept.map((r) => r.verdict))}::int2[], ${int2Array(kept.map((r) => r.issue))}::int2[],
+                ${textArray(kept.map((r) => r.fieldPath ?? null))}::text[], ${textArray(kept.map((r) => r.message))}::text[],
+                ${boolArray(kept.map((r) => r.retryable))}::bool[], ${textArray(kept.map((r) => r.recordJson))}::text[]) AS r`.execute(tx);
+  return kept.length;
+}
+
+/** The stored rejects of `[start, end)`, by offset; at most `limit`. */
+export async function readRejects(
+  tx: Tx,
+  key: UploadKey,
+  range: { start: bigint; end?: bigint; limit: number },
+): Promise<(RejectRow & { createTime: Micros })[]> {
+  let query = tx
+    .selectFrom("upload_reject")
+    .selectAll()
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("record_offset", ">=", range.start);
+  if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
+  const rows = await query.orderBy("record_offset").limit(range.limit).execute();
+  return rows.map((row) => ({
+    recordOffset: row.record_offset,
+    recordId: row.record_id,
+    verdict: row.verdict,
+    issue: row.issue,
+    fieldPath: row.field_path ?? undefined,
+    message: row.message,
+    retryable: row.retryable,
+    recordJson: row.record_json,
+    createTime: row.create_time,
+  }));
+}
+
+/** Seals an upload for its client, if it stands at this offset with these totals and the writer is not fenced. */
+export async function finishUpload(
+  tx: Tx,
+  key: UploadKey,
+  expected: { writerEpoch: bigint; finalOffset: bigint; connectedDurationMs: bigint },
+): Promise<UploadRow | undefined> {
+  const row = await tx
+    .updateTable("upload")
+    .set({ sealed: true, finished: true, seal_time: sql<string>`clock_timestamp()`, update_time: sql<string>`clock_timestamp()` })
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("writer_epoch", "=", expected.writerEpoch)
+    .where("next_offset", "=", expected.finalOffset)
+    .where("connected_duration_ms", "=", sql<bigint>`${String(expected.connectedDurationMs)}::numeric`)
+    .where("sealed", "=", false)
+    .returningAll()
+    .executeTakeFirst();
+  return row && uploadRow(row);
+}
+
+/** Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago; at most `limit` of each, in a system transaction. */
+export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: number; forgotten: number }> {
+  const sealed = await sql`
+    UPDATE upload u SET sealed = true, seal_time = clock_timestamp() FROM (
+      SELECT carrier_id, kind, upload_id FROM upload WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' LIMIT ${limit}) idle
+    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id AND NOT u.sealed`.execute(tx);
+  const { rows } = await sql<{ carrier_id: string; kind: number; upload_id: string }>`
+    SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
+    WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
+      AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)
+    LIMIT ${limit}`.execute(tx);
+  for (const row of rows) {
+    for (const table of ["upload_batch", "upload_reject"] as const) {
+      await tx
+        .deleteFrom(table)
+        .where("carrier_id", "=", row.carrier_id)
+        .where("kind", "=", row.kind)
+        .where("upload_id", "=", row.upload_id)
+        .execute();
+    }
+  }
+  return { sealed: Number(sealed.numAffectedRows ?? 0n), forgotten: rows.length };
+}
+
+function uploadRow(row: {
+  upload_id: string;
+  next_offset: bigint;
+  writer_epoch: bigint;
+  sealed: boolean;
+  finished: boolean;
+  seal_time: Micros | null;
+  accepted: bigint;
+  duplicate: bigint;
+  conflict: bigint;
+  superseded: bigint;
+  rejected: bigint;
+  quarantined: bigint;
+  connected_duration_ms: bigint;
+  create_time: Micros;
+  update_time: Micros;
+}): UploadRow {
+  return {
+    uploadId: row.upload_id,
+    nextOffset: row.next_offset,
+    writerEpoch: row.writer_epoch,
+    sealed: row.sealed,
+    finished: row.finished,
+    sealTime: row.seal_time ?? undefined,
+    counts: {
+      accepted: Number(row.accepted),
+      duplicate: Number(row.duplicate),
+      conflict: Number(row.conflict),
+      superseded: Number(row.superseded),
+      rejected: Number(row.rejected),
+      quarantined: Number(row.quarantined),
+    },
+    connectedDurationMs: row.connected_duration_ms,
+    createTime: row.create_time,
+    updateTime: row.update_time,
+  };
+}

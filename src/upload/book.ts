@@ -1,0 +1,231 @@
+import { TandemError } from "../domain/errors.ts";
+import { countVerdicts, type VerdictCounts, Verdict } from "../domain/verdict.ts";
+import type { AppendResult } from "../store/append.ts";
+import { carrierTransaction, type Database } from "../store/database.ts";
+import { finishUpload, openUpload, readRejects, readUpload, readUploadBatches, type UploadKey, type UploadRow } from "../store/uploads.ts";
+import type { Committer } from "./committer.ts";
+import type { RecordKindEdge } from "./kind.ts";
+import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
+import type { PreparedBatch } from "./pending.ts";
+import type { PrepareContext } from "./prepared.ts";
+import type { WriterRegistry } from "./writers.ts";
+
+/** How an upload is opened. */
+export interface UploadOpen {
+  uploadId: string;
+  acknowledgedOffset: bigint;
+}
+
+/** How an upload is finished. */
+export interface UploadFinish {
+  finalOffset: bigint;
+  recordCount: bigint;
+  connectedDurationMs: bigint;
+}
+
+/** What an upload session does with the store; kept apart so that a dry run (validate_only) follows the same session. */
+export interface UploadBook<Message> {
+  /** Opens the upload and fences its older connection. Throws UPLOAD_HISTORY_LOST. A sealed upload is returned as it stands. */
+  open(open: UploadOpen): Promise<UploadRow>;
+  /** Registers this connection as the upload's writer in this process, and ends the one before. */
+  claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable;
+  /** Throws BATCH_TOO_LARGE, or that an offset is negative. */
+  checkBatch(firstOffset: bigint, recordCount: number): void;
+  /** Checks and normalises a batch's records; never throws for what is in them. */
+  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch;
+  commit(batch: PreparedBatch): Promise<AppendResult>;
+  outcomes(batch: PreparedBatch, result: AppendResult): Outcome[];
+  /** Reads the upload, and throws if this connection is no longer its writer or it is sealed. */
+  checkWriter(open: UploadOpen, writerEpoch: bigint): Promise<UploadRow>;
+  /** Holds records that are committed against what is stored, and tells their stored verdicts. Throws OFFSET_CONTENT_MISMATCH. */
+  replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }>;
+  /** Checks the control totals and seals the upload. Throws CONTROL_TOTAL_MISMATCH. */
+  finish(open: UploadOpen, writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow>;
+}
+
+export interface StoredBookOptions<Message> {
+  db: Database;
+  committer: Committer;
+  writers: WriterRegistry;
+  carrierId: string;
+  edge: RecordKindEdge<Message>;
+  prepareContext: () => PrepareContext;
+  maxBatchRecords: number;
+}
+
+/** An upload that is stored. */
+export class StoredBook<Message> implements UploadBook<Message> {
+  readonly #options: StoredBookOptions<Message>;
+  #uploadId = "";
+
+  constructor(options: StoredBookOptions<Message>) {
+    this.#options = options;
+  }
+
+  async open(open: UploadOpen): Promise<UploadRow> {
+    checkUploadId(open.uploadId);
+    if (open.acknowledgedOffset < 0n) throw negativeOffset("acknowledged_offset");
+    this.#uploadId = open.uploadId;
+    const upload = await this.#transaction((tx) => openUpload(tx, this.#key, open.acknowledgedOffset));
+    if (!upload || upload.nextOffset < open.acknowledgedOffset) throw historyLost(upload?.nextOffset ?? 0n);
+    return upload;
+  }
+
+  claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable {
+    const { writers, carrierId, edge } = this.#options;
+    return writers.claim(`${edge.kind}:${carrierId}:${uploadId}`, writerEpoch, () => onFenced(superseded(writerEpoch)));
+  }
+
+  checkBatch(firstOffset: bigint, recordCount: number): void {
+    checkBatchSize(firstOffset, recordCount, this.#options.maxBatchRecords);
+  }
+
+  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
+    return prepareBatch(this.#options.edge, this.#options.prepareContext(), this.#uploadId, firstOffset, records, writerEpoch);
+  }
+
+  commit(batch: PreparedBatch): Promise<AppendResult> {
+    return this.#options.committer.commit(this.#options.carrierId, this.#options.edge.kind, batch);
+  }
+
+  outcomes(batch: PreparedBatch, result: AppendResult): Outcome[] {
+    return result.committed ? outcomesOf(batch, result.verdicts, result.issues) : [];
+  }
+
+  async checkWriter(_open: UploadOpen, writerEpoch: bigint): Promise<UploadRow> {
+    const upload = await this.#transaction((tx) => readUpload(tx, this.#key));
+    if (!upload) throw historyLost(0n);
+    if (upload.writerEpoch !== writerEpoch) throw superseded(upload.writerEpoch);
+    if (upload.sealed) throw sealed(upload);
+    return upload;
+  }
+
+  async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
+    const start = batch.firstOffset;
+    const end = start + BigInt(batch.records.length);
+    const { stored, rejects } = await this.#transaction(async (tx) => ({
+      stored: await readUploadBatches(tx, this.#key, start, end),
+      rejects: await readRejects(tx, this.#key, { start, end, limit: batch.records.length }),
+    }));
+    const told = new Map(rejects.map((reject) => [reject.recordOffset, reject]));
+    const verdicts: Verdict[] = [];
+    const outcomes: Outcome[] = [];
+    for (const { firstOffset, verdicts: bytes, hashes } of stored) {
+      for (let index = 0; index < bytes.length; index++) {
+        const offset = firstOffset + BigInt(index);
+        const record = batch.records[Number(offset - start)];
+        if (offset < start || !record) continue;
+        if (hashes.readBigInt64BE(index * 8) !== record.contentHash) throw contentMismatch(offset);
+        const verdict = bytes[index] as Verdict;
+        verdicts.push(verdict);
+        const outcome = told.get(offset) ?? outcomeOf(offset, record, verdict, 0);
+        if (verdict !== Verdict.ACCEPTED || record.warnings.length > 0) outcomes.push({ ...outcome, verdict });
+      }
+    }
+    if (verdicts.length !== batch.records.length) throw historyLost(start + BigInt(verdicts.length));
+    return { outcomes, counts: countVerdicts(verdicts) };
+  }
+
+  async finish(open: UploadOpen, writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow> {
+    checkTotals(finish, committed);
+    const done = await this.#transaction((tx) => finishUpload(tx, this.#key, { writerEpoch, ...finish }));
+    if (done) return done;
+    const upload = await this.checkWriter(open, writerEpoch);
+    throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, upload.connectedDurationMs);
+  }
+
+  get #key(): UploadKey {
+    return { carrierId: this.#options.carrierId, kind: this.#options.edge.kind, uploadId: this.#uploadId };
+  }
+
+  #transaction<T>(run: Parameters<typeof carrierTransaction<T>>[2]): Promise<T> {
+    return carrierTransaction(this.#options.db, this.#options.carrierId, run);
+  }
+}
+
+/** Checks and normalises the records of a batch. */
+export function prepareBatch<Message>(
+  edge: RecordKindEdge<Message>,
+  context: PrepareContext,
+  uploadId: string,
+  firstOffset: bigint,
+  records: readonly Message[],
+  writerEpoch: bigint,
+): PreparedBatch {
+  const prepared = records.map((record) => edge.prepare(record, context));
+  return {
+    uploadId,
+    writerEpoch,
+    firstOffset,
+    records: prepared,
+    edge: { row: edge.row.bind(edge), encode: edge.encode.bind(edge) },
+    describe: (index, verdict, issue) => {
+      const offset = firstOffset + BigInt(index);
+      const record = prepared[index] as (typeof prepared)[number];
+      return rejectRow(outcomeOf(offset, record, verdict as Verdict, issue), edge.maskedJson(records[index] as Message));
+    },
+  };
+}
+
+
+export function checkUploadId(uploadId: string): void {
+  if (/^[A-Za-z0-9._:-]{1,128}$/.test(uploadId)) return;
+  throw new TandemError("INVALID_ARGUMENT", "upload_id: expected 1 to 128 characters of [A-Za-z0-9._:-]", { field: "upload_id" }, {
+    fieldViolations: [{ field: "upload_id", description: "expected 1 to 128 characters of [A-Za-z0-9._:-]" }],
+  });
+}
+
+/** Throws BATCH_TOO_LARGE, or that the offset is negative. */
+export function checkBatchSize(firstOffset: bigint, recordCount: number, limit: number): void {
+  if (firstOffset < 0n) throw negativeOffset("first_offset");
+  if (recordCount >= 1 && recordCount <= limit) return;
+  throw new TandemError("BATCH_TOO_LARGE", `a batch of ${recordCount} records: expected 1 to ${limit}`, {
+    records: String(recordCount),
+    limit: String(limit),
+  });
+}
+
+/** Holds a Finish against the number of records that were committed. */
+export function checkTotals(finish: UploadFinish, committed: bigint): void {
+  if (finish.finalOffset !== committed) throw totalMismatch("final_offset", finish.finalOffset, committed);
+  if (finish.recordCount !== committed) throw totalMismatch("totals.record_count", finish.recordCount, committed);
+}
+
+/** The error of a control total that is not what the server counted. */
+export function totalMismatch(field: string, sent: bigint, counted: bigint): TandemError {
+  return new TandemError("CONTROL_TOTAL_MISMATCH", `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`, {
+    field,
+    expected: String(sent),
+    actual: String(counted),
+  });
+}
+
+/** The error of a server that has fewer records than it had acknowledged. */
+export function historyLost(committed: bigint): TandemError {
+  return new TandemError(
+    "UPLOAD_HISTORY_LOST",
+    `the server has ${committed} records of this upload, fewer than it had acknowledged: start a new upload from the source`,
+    { committed_offset: String(committed) },
+  );
+}
+
+function superseded(writerEpoch: bigint): TandemError {
+  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again elsewhere", { writer_epoch: String(writerEpoch) });
+}
+
+function sealed(upload: UploadRow): TandemError {
+  return new TandemError("UPLOAD_SEALED", "the upload is sealed and takes no more records", {
+    upload_id: upload.uploadId,
+    final_offset: String(upload.nextOffset),
+  });
+}
+
+function contentMismatch(offset: bigint): TandemError {
+  return new TandemError("OFFSET_CONTENT_MISMATCH", `other content is committed at offset ${offset}: start a new upload`, { offset: String(offset) });
+}
+
+function negativeOffset(field: string): TandemError {
+  return new TandemError("INVALID_ARGUMENT", `${field}: expected 0 or more`, { field }, {
+    fieldViolations: [{ field, description: "expected 0 or more" }],
+  });
+}

@@ -1,0 +1,239 @@
+import { isIP } from "node:net";
+import { checkCodes, checkCorrelation, checkIdentity, MAX_ID } from "../domain/call-fields.ts";
+import { type CallMoments, checkOrder, checkTimestamp, momentMs } from "../domain/call-rules.ts";
+import { known, problem, type RecordProblem, range, required, stated, text, within } from "../domain/field-checks.ts";
+import { checkParty, type Party } from "../domain/party.ts";
+import { RecordIssue } from "../domain/verdict.ts";
+import {
+  AttestationSchema,
+  type CallDetailRecord,
+  type CallOutcome,
+  type CallParties,
+  type CallRoute,
+  type CallTimes,
+  Completeness,
+  CompletenessSchema,
+  FailureStageSchema,
+  type NetworkIdentifiers,
+} from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import {
+  CallTypeSchema,
+  Direction,
+  DirectionSchema,
+  RecordKindSchema,
+  ReleasePartySchema,
+} from "../gen/tandem/type/v1/call_pb.js";
+import {
+  MeasuringEdgeSchema,
+  StreamDirectionSchema,
+  type StreamQuality,
+} from "../gen/tandem/type/v1/stream_quality_pb.js";
+import { lastValue } from "./record-limits.ts";
+
+/** Checks each field of a call detail record for its form and range, whatever the others are. */
+export function checkCdrFields(cdr: CallDetailRecord): RecordProblem | undefined {
+  return (
+    checkIdentity(cdr) ??
+    known("kind", cdr.kind, LAST.kind) ??
+    known("completeness", cdr.completeness, LAST.completeness) ??
+    text("call_id", cdr.callId, MAX_ID) ??
+    within("correlation", checkCorrelation(cdr.correlation)) ??
+    within("parties", cdr.parties && checkParties(cdr.parties)) ??
+    known("direction", cdr.direction, LAST.direction) ??
+    known("call_type", cdr.callType, LAST.callType) ??
+    within("times", cdr.times && checkTimes(cdr.times)) ??
+    within("outcome", cdr.outcome && checkOutcome(cdr.outcome)) ??
+    within("route", cdr.route && checkRoute(cdr.route)) ??
+    checkStreams(cdr.streamQualities) ??
+    within("network_identifiers", cdr.networkIdentifiers && checkNetwork(cdr.networkIdentifiers))
+  );
+}
+
+/** Checks that what a REPORT must have is there, and that its fields do not contradict each other. */
+export function checkReport(cdr: CallDetailRecord): RecordProblem | undefined {
+  return (
+    checkRequired(cdr) ??
+    (cdr.completeness === Completeness.PARTIAL ? undefined : checkComplete(cdr)) ??
+    checkAnswer(cdr)
+  );
+}
+
+/** The times of a record. */
+export function momentsOf(times: CallTimes | undefined): CallMoments {
+  return {
+    inviteMs: momentMs(times?.inviteTime),
+    ringingMs: momentMs(times?.ringingTime),
+    answerMs: momentMs(times?.answerTime),
+    endMs: momentMs(times?.endTime),
+  };
+}
+
+/** Most streams of a call. */
+export const MAX_STREAMS = 16;
+
+const LAST = {
+  kind: lastValue(RecordKindSchema),
+  completeness: lastValue(CompletenessSchema),
+  direction: lastValue(DirectionSchema),
+  callType: lastValue(CallTypeSchema),
+  attestation: lastValue(AttestationSchema),
+  releaseParty: lastValue(ReleasePartySchema),
+  failureStage: lastValue(FailureStageSchema),
+  streamDirection: lastValue(StreamDirectionSchema),
+  edge: lastValue(MeasuringEdgeSchema),
+};
+const MAX_REGION = 64;
+const MAX_CODEC = 32;
+const MAX_PHRASE = 256;
+const MAX_ADDRESS = 45;
+/** For ranges that are open above; NaN and the infinities are still outside. */
+const ANY = Number.MAX_VALUE;
+
+function checkRequired(cdr: CallDetailRecord): RecordProblem | undefined {
+  return (
+    required("call_id", cdr.callId !== "") ??
+    required("parties", cdr.parties !== undefined) ??
+    required("parties.calling", cdr.parties?.calling !== undefined) ??
+    required("parties.called", cdr.parties?.called !== undefined) ??
+    required("direction", cdr.direction !== Direction.UNSPECIFIED) ??
+    required("times", cdr.times !== undefined) ??
+    required("times.invite_time", cdr.times?.inviteTime !== undefined)
+  );
+}
+
+function checkComplete(cdr: CallDetailRecord): RecordProblem | undefined {
+  return (
+    required("times.end_time", cdr.times?.endTime !== undefined) ??
+    required("outcome.final_sip_code", cdr.outcome?.finalSipCode !== undefined)
+  );
+}
+
+// The answer is the 200 to the INVITE: there is one if and only if the final response was a success.
+function checkAnswer(cdr: CallDetailRecord): RecordProblem | undefined {
+  const answered = cdr.times?.answerTime !== undefined;
+  if (!answered && cdr.lengths?.connectedDurationMs !== undefined) {
+    return problem(
+      RecordIssue.FIELDS_INCONSISTENT,
+      "lengths.connected_duration_ms",
+      "is present, but times.answer_time is absent",
+    );
+  }
+  const code = cdr.outcome?.finalSipCode;
+  if (code === undefined || answered === code < 300) return undefined;
+  const expected = answered
+    ? "times.answer_time is present, expected 200 to 299"
+    : "times.answer_time is absent, expected 300 to 699";
+  return problem(RecordIssue.FIELDS_INCONSISTENT, "outcome.final_sip_code", `is ${code}, but ${expected}`);
+}
+
+function checkParties(parties: CallParties): RecordProblem | undefined {
+  return (
+    partyIn("calling", parties.calling) ??
+    partyIn("asserted", parties.asserted) ??
+    partyIn("called", parties.called) ??
+    partyIn("dialed", parties.dialed) ??
+    partyIn("redirecting", parties.redirecting) ??
+    known("attestation", parties.attestation, LAST.attestation)
+  );
+}
+
+function partyIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party === undefined ? undefined : within(field, checkParty(party));
+}
+
+function checkTimes(times: CallTimes): RecordProblem | undefined {
+  return (
+    checkTimestamp("invite_time", times.inviteTime) ??
+    checkTimestamp("ringing_time", times.ringingTime) ??
+    checkTimestamp("answer_time", times.answerTime) ??
+    checkTimestamp("end_time", times.endTime) ??
+    checkOrder(momentsOf(times))
+  );
+}
+
+function checkOutcome(outcome: CallOutcome): RecordProblem | undefined {
+  return (
+    checkCodes(outcome) ??
+    text("reason_phrase", outcome.reasonPhrase, MAX_PHRASE) ??
+    range("vendor_subcode", outcome.vendorSubcode, 0, 999_999) ??
+    known("release_party", outcome.releaseParty, LAST.releaseParty) ??
+    known("failure_stage", outcome.failureStage, LAST.failureStage) ??
+    text("close_reason", outcome.closeReason, MAX_PHRASE)
+  );
+}
+
+function checkRoute(route: CallRoute): RecordProblem | undefined {
+  return (
+    text("trunk_id", route.trunkId, MAX_ID) ??
+    text("signaling_region", route.signalingRegion, MAX_REGION) ??
+    text("media_region", route.mediaRegion, MAX_REGION) ??
+    text("codec", route.codec, MAX_CODEC)
+  );
+}
+
+function checkStreams(streams: readonly StreamQuality[]): RecordProblem | undefined {
+  if (streams.length > MAX_STREAMS) {
+    return problem(
+      RecordIssue.FIELD_OUT_OF_RANGE,
+      "stream_qualities",
+      `has ${streams.length} streams, expected at most ${MAX_STREAMS}`,
+    );
+  }
+  for (const [index, stream] of streams.entries()) {
+    const wrong = checkStream(stream);
+    if (wrong !== undefined) return within(`stream_qualities[${index}]`, wrong);
+  }
+  return undefined;
+}
+
+function checkStream(stream: StreamQuality): RecordProblem | undefined {
+  return (
+    stated("direction", stream.direction, LAST.streamDirection) ??
+    stated("edge", stream.edge, LAST.edge) ??
+    range("packets_sent", stream.packetsSent, 0, ANY) ??
+    range("packets_received", stream.packetsReceived, 0, ANY) ??
+    range("packets_lost", stream.packetsLost, 0, ANY) ??
+    range("loss_ratio_avg", stream.lossRatioAvg, 0, 1) ??
+    range("loss_ratio_max", stream.lossRatioMax, 0, 1) ??
+    range("discard_ratio", stream.discardRatio, 0, 1) ??
+    range("jitter_avg_ms", stream.jitterAvgMs, 0, ANY) ??
+    range("jitter_max_ms", stream.jitterMaxMs, 0, ANY) ??
+    range("round_trip_avg_ms", stream.roundTripAvgMs, 0, ANY) ??
+    range("round_trip_max_ms", stream.roundTripMaxMs, 0, ANY) ??
+    range("end_system_delay_ms", stream.endSystemDelayMs, 0, ANY) ??
+    checkScores(stream) ??
+    range("concealed_ratio", stream.concealedRatio, 0, 1) ??
+    range("burst_density", stream.burstDensity, 0, 1) ??
+    range("burst_duration_ms", stream.burstDurationMs, 0, ANY) ??
+    range("gap_density", stream.gapDensity, 0, 1) ??
+    range("gap_duration_ms", stream.gapDurationMs, 0, ANY) ??
+    text("codec", stream.codec, MAX_CODEC)
+  );
+}
+
+function checkScores(stream: StreamQuality): RecordProblem | undefined {
+  return (
+    range("mos_lq", stream.mosLq, 1, 5) ??
+    range("mos_cq", stream.mosCq, 1, 5) ??
+    text("mos_algorithm", stream.mosAlgorithm, 64) ??
+    range("r_factor", stream.rFactor, 0, 120) ??
+    range("mos_degradation", stream.mosDegradation, 0, 5)
+  );
+}
+
+function checkNetwork(network: NetworkIdentifiers): RecordProblem | undefined {
+  const { platformMediaAddress } = network;
+  return (
+    text("platform_media_address", platformMediaAddress, MAX_ADDRESS) ??
+    (platformMediaAddress === undefined || isIP(platformMediaAddress) !== 0 ? undefined : NOT_AN_ADDRESS) ??
+    text("carrier_media_address", network.carrierMediaAddress, MAX_ADDRESS) ??
+    text("carrier_signaling_address", network.carrierSignalingAddress, MAX_ADDRESS) ??
+    text("user_agent", network.userAgent, MAX_PHRASE)
+  );
+}
+
+const NOT_AN_ADDRESS = problem(
+  RecordIssue.FIELD_MALFORMED,
+  "platform_media_address",
+  "has the wrong form, expected an IPv4 or IPv6 address",
+);

@@ -1,0 +1,91 @@
+import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
+import { type AppendBatch, type AppendResult, appendBatches } from "../store/append.ts";
+import { Feed, UploadKind } from "../store/schema.ts";
+import { attributeBatches } from "./attribute.ts";
+import type { HoldingsCache } from "../store/holdings-cache.ts";
+import type { PendingBatch } from "./pending.ts";
+
+/** Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are committed together. */
+const MAX_GROUP_RECORDS = 8_000;
+
+export interface CommitterOptions {
+  db: Database;
+  holdings: HoldingsCache;
+  /** Told after each commit that added entries: from outside the transaction. */
+  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+}
+
+/**
+ * Commits batches, one transaction at a time for each carrier and kind: whatever has gathered while a commit was under way shares the next.
+ * A group that fails for a reason of its data is split and tried batch by batch, so that nobody else's records suffer for it.
+ */
+export class Committer {
+  readonly #options: CommitterOptions;
+  readonly #lines = new Map<string, PendingBatch[]>();
+
+  constructor(options: CommitterOptions) {
+    this.#options = options;
+  }
+
+  /** Commits a batch; batches of one upload are committed in the order of the calls. Rejects when the store failed: the outcome may then be unknown. */
+  commit(carrierId: string, kind: UploadKind, batch: PendingBatch["batch"]): Promise<AppendResult> {
+    return new Promise((resolve, reject) => {
+      const key = `${kind}:${carrierId}`;
+      const line = this.#lines.get(key);
+      const pending = { batch, resolve, reject };
+      if (line) line.push(pending);
+      else {
+        const fresh = [pending];
+        this.#lines.set(key, fresh);
+        void this.#run(key, carrierId, kind, fresh);
+      }
+    });
+  }
+
+  async #run(key: string, carrierId: string, kind: UploadKind, line: PendingBatch[]): Promise<void> {
+    // A turn of the event loop first, so that batches that came in together are committed together.
+    await new Promise((resolve) => setImmediate(resolve));
+    while (line.length > 0) await this.#commitGroup(carrierId, kind, takeGroup(line));
+    this.#lines.delete(key);
+  }
+
+  async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
+    try {
+      const results = await this.#append(carrierId, kind, group);
+      group.forEach((pending, index) => pending.resolve(results[index] ?? { committed: false }));
+    } catch (error) {
+      if (group.length > 1 && !isTransient(error)) {
+        for (const pending of group) await this.#commitGroup(carrierId, kind, [pending]);
+        return;
+      }
+      for (const pending of group) pending.reject(error);
+    }
+  }
+
+  async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
+    const { db, holdings, onAppended } = this.#options;
+    const outcome = await carrierTransaction(db, carrierId, async (tx) => {
+      const { batches, numbersSequence } = await attributeBatches(tx, carrierId, holdings, group.map((pending) => pending.batch));
+      return appendBatches(tx, carrierId, kind, batches satisfies AppendBatch[], numbersSequence);
+    });
+    if (outcome.appended > 0) onAppended(carrierId, kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS, outcome.headSequence);
+    return outcome.results;
+  }
+}
+
+// Batches of one upload in a group follow each other without a gap, because the store moves an upload once a group.
+function takeGroup(line: PendingBatch[]): PendingBatch[] {
+  const group: PendingBatch[] = [];
+  const ends = new Map<string, string>();
+  let records = 0;
+  while (line.length > 0) {
+    const { batch } = line[0] as PendingBatch;
+    const end = ends.get(batch.uploadId);
+    const follows = end === undefined || end === `${batch.writerEpoch}:${batch.firstOffset}`;
+    if (group.length > 0 && (!follows || records + batch.records.length > MAX_GROUP_RECORDS)) break;
+    group.push(line.shift() as PendingBatch);
+    records += batch.records.length;
+    ends.set(batch.uploadId, `${batch.writerEpoch}:${batch.firstOffset + BigInt(batch.records.length)}`);
+  }
+  return group;
+}

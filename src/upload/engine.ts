@@ -1,0 +1,159 @@
+import type { Limits } from "../domain/limits.ts";
+import type { StreamLife } from "../domain/stream-life.ts";
+import type { Database } from "../store/database.ts";
+import { HoldingsCache } from "../store/holdings-cache.ts";
+import type { Feed } from "../store/schema.ts";
+import type { UploadRow } from "../store/uploads.ts";
+import { StoredBook, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import { Committer } from "./committer.ts";
+import type { RecordKindEdge } from "./kind.ts";
+import type { Outcome } from "./outcome.ts";
+import type { PrepareContext } from "./prepared.ts";
+import { type ClientFrame, type ServerFrame, UploadSession } from "./session.ts";
+import { ValidationBook } from "./validation-book.ts";
+import { WriterRegistry } from "./writers.ts";
+import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import { TandemError } from "../domain/errors.ts";
+import { microsFromMs } from "../domain/instant.ts";
+
+export interface UploadEngineOptions {
+  db: Database;
+  limits: Limits;
+  /** The installation's secret, which keys content hashes. */
+  hashSecret: Buffer;
+  /** Told after each commit that added entries to a feed. */
+  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+}
+
+/** Whose upload it is, and of what. */
+export interface UploadTarget<Message> {
+  carrierId: string;
+  edge: RecordKindEdge<Message>;
+  horizons: PrepareContext["horizons"];
+  validateOnly: boolean;
+}
+
+/** What one call appended. */
+export interface Appended {
+  committedOffset: bigint;
+  counts: VerdictCounts;
+  outcomes: Outcome[];
+  finished: UploadRow | undefined;
+}
+
+/** All uploads of this process: the two bidirectional methods and the unary one run on it. */
+export class UploadEngine {
+  readonly committer: Committer;
+  readonly holdings = new HoldingsCache();
+  readonly #options: UploadEngineOptions;
+  readonly #writers = new WriterRegistry();
+  readonly #budget: ByteBudget;
+
+  constructor(options: UploadEngineOptions) {
+    this.#options = options;
+    this.#budget = new ByteBudget(options.limits.uploadBudgetBytes);
+    this.committer = new Committer({ db: options.db, holdings: this.holdings, onAppended: options.onAppended });
+  }
+
+  /** Runs a stream of frames to its end. */
+  run<Message>(
+    target: UploadTarget<Message>,
+    open: UploadOpen,
+    life: StreamLife,
+    frames: AsyncIterable<ClientFrame<Message>>,
+  ): AsyncGenerator<ServerFrame> {
+    const { limits } = this.#options;
+    const session = new UploadSession<Message>({
+      book: this.#book(target),
+      open,
+      life,
+      budget: this.#budget,
+      heartbeatMs: limits.heartbeatIntervalMs,
+      maxStallMs: limits.maxStallMs,
+      windowRecords: limits.uploadWindowRecords,
+    });
+    return session.run(frames);
+  }
+
+  /**
+   * Appends records in one call: opens the upload, appends what is new, tells the verdicts of all, and finishes it if asked to.
+   * Throws OFFSET_GAP when the records begin past the committed offset.
+   */
+  async append<Message>(
+    target: UploadTarget<Message>,
+    open: UploadOpen,
+    records: { firstOffset: bigint; messages: readonly Message[] },
+    finish: UploadFinish | undefined,
+  ): Promise<Appended> {
+    const book = this.#book(target);
+    const upload = await book.open(open);
+    if (upload.sealed) return this.#appendToSealed(book, upload, records);
+    using _writer = book.claim(open.uploadId, upload.writerEpoch, () => {});
+    const appended: Appended = { committedOffset: upload.nextOffset, counts: countVerdicts([]), outcomes: [], finished: undefined };
+    if (records.messages.length > 0) await this.#appendRecords(book, open, upload, records, appended);
+    if (finish) appended.finished = await book.finish(open, upload.writerEpoch, finish, appended.committedOffset);
+    return appended;
+  }
+
+  async #appendRecords<Message>(
+    book: UploadBook<Message>,
+    open: UploadOpen,
+    upload: UploadRow,
+    records: { firstOffset: bigint; messages: readonly Message[] },
+    appended: Appended,
+  ): Promise<void> {
+    const { firstOffset, messages } = records;
+    book.checkBatch(firstOffset, messages.length);
+    if (firstOffset > upload.nextOffset) {
+      const committed = String(upload.nextOffset);
+      throw new TandemError("OFFSET_GAP", `first_offset ${firstOffset} is past the committed offset ${committed}`, { committed_offset: committed });
+    }
+    const known = Number(upload.nextOffset - firstOffset);
+    const counts: VerdictCounts[] = [];
+    if (known > 0) {
+      const replayed = await book.replay(book.prepare(firstOffset, messages.slice(0, known), upload.writerEpoch));
+      counts.push(replayed.counts);
+      appended.outcomes.push(...replayed.outcomes);
+    }
+    if (known < messages.length) {
+      const batch = book.prepare(firstOffset + BigInt(Math.max(0, known)), messages.slice(Math.max(0, known)), upload.writerEpoch);
+      const result = await book.commit(batch);
+      if (!result.committed) {
+        await book.checkWriter(open, upload.writerEpoch);
+        throw new TandemError("STORE_UNAVAILABLE", "the upload moved on while it was appended to: call again");
+      }
+      counts.push(countVerdicts(result.verdicts));
+      appended.outcomes.push(...book.outcomes(batch, result));
+      appended.committedOffset = batch.firstOffset + BigInt(batch.records.length);
+    }
+    for (const part of counts) for (const key of Object.keys(part) as (keyof VerdictCounts)[]) appended.counts[key] += part[key];
+  }
+
+  // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its receipt.
+  async #appendToSealed<Message>(
+    book: UploadBook<Message>,
+    upload: UploadRow,
+    records: { firstOffset: bigint; messages: readonly Message[] },
+  ): Promise<Appended> {
+    const { firstOffset, messages } = records;
+    const appended: Appended = { committedOffset: upload.nextOffset, counts: countVerdicts([]), outcomes: [], finished: upload };
+    if (messages.length === 0) return appended;
+    if (firstOffset < 0n || firstOffset + BigInt(messages.length) > upload.nextOffset) {
+      throw new TandemError("UPLOAD_SEALED", "the upload is sealed and takes no more records", {
+        upload_id: upload.uploadId,
+        final_offset: String(upload.nextOffset),
+      });
+    }
+    return { ...appended, ...(await book.replay(book.prepare(firstOffset, messages, upload.writerEpoch))) };
+  }
+
+  #book<Message>(target: UploadTarget<Message>): UploadBook<Message> {
+    const { db, limits, hashSecret } = this.#options;
+    const { carrierId, edge, horizons } = target;
+    const prepareContext = (): PrepareContext => ({ now: microsFromMs(Date.now()), hashSecret, horizons });
+    const shared = { db, carrierId, edge, prepareContext, maxBatchRecords: limits.maxBatchRecords };
+    if (target.validateOnly) return new ValidationBook({ ...shared, holdings: this.holdings });
+    return new StoredBook({ ...shared, committer: this.committer, writers: this.#writers });
+  }
+}

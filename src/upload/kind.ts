@@ -1,0 +1,25 @@
+import type { UploadKind } from "../store/schema.ts";
+import type { RecordRow } from "../store/record-rows.ts";
+import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+
+/** The number and customer that a call belongs to. */
+export interface Attribution {
+  phoneNumber: string;
+  customerId: string;
+  basis: number;
+}
+
+/** What differs between an upload of durations and one of call detail records: how a message becomes a row. */
+export interface RecordKindEdge<Message> {
+  readonly kind: UploadKind;
+  /** Checks and normalises a message. Never throws: what is wrong with it is in the result. */
+  prepare(message: Message, context: PrepareContext): PreparedRecord<unknown>;
+  /** The row to store, with the attribution joined to its encoded part. */
+  row(prepared: PreparedRecord<unknown>, carrierId: string, attribution: Attribution | undefined): RecordRow;
+  /** The whole normalised record, as quarantine keeps it. */
+  encode(prepared: PreparedRecord<unknown>): Uint8Array;
+  /** Reads what `encode` wrote. */
+  decode(bytes: Uint8Array): Message;
+  /** The record as JSON with numbers masked, at most 1,024 bytes. */
+  maskedJson(message: Message): string;
+}

@@ -1,0 +1,67 @@
+import { RecordIssue, Verdict } from "../domain/verdict.ts";
+import type { RejectRow } from "../store/uploads.ts";
+import type { PreparedBatch } from "./pending.ts";
+
+/** What is told of a record that was more than plainly accepted. */
+export interface Outcome {
+  recordOffset: bigint;
+  recordId: string;
+  verdict: Verdict;
+  issue: number;
+  fieldPath: string | undefined;
+  message: string;
+  retryable: boolean;
+}
+
+/** The outcomes of a batch's records, leaving out those that were plainly accepted. */
+export function outcomesOf(batch: PreparedBatch, verdicts: readonly Verdict[], issues: readonly number[]): Outcome[] {
+  return verdicts.flatMap((verdict, index) => {
+    const record = batch.records[index];
+    if (!record || (verdict === Verdict.ACCEPTED && record.warnings.length === 0)) return [];
+    return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.NONE)];
+  });
+}
+
+/** What is kept of a refused or quarantined record: its outcome, and how it was sent. */
+export function rejectRow(outcome: Outcome, recordJson: string): RejectRow {
+  return { ...outcome, recordJson };
+}
+
+/** The outcome of one record. */
+export function outcomeOf(recordOffset: bigint, record: PreparedBatch["records"][number], verdict: Verdict, issue: number): Outcome {
+  const { recordId } = record;
+  const problem = verdict === Verdict.REJECTED ? record.refusal : verdict === Verdict.ACCEPTED ? record.warnings[0] : undefined;
+  if (problem) {
+    return {
+      recordOffset,
+      recordId,
+      verdict,
+      issue: problem.issue,
+      fieldPath: problem.fieldPath,
+      message: problem.message,
+      retryable: problem.retryable,
+    };
+  }
+  return { recordOffset, recordId, verdict, issue, fieldPath: undefined, message: explain(verdict, issue), retryable: false };
+}
+
+function explain(verdict: Verdict, issue: number): string {
+  switch (verdict) {
+    case Verdict.ACCEPTED:
+      return "accepted";
+    case Verdict.DUPLICATE:
+      return "the same record is stored already";
+    case Verdict.CONFLICT:
+      return "a record with this id, day and revision is stored with other content; send a correction as a higher revision";
+    case Verdict.SUPERSEDED:
+      return "a higher revision of this record is stored already";
+    case Verdict.REJECTED:
+      return "refused";
+    case Verdict.QUARANTINED:
+      return issue === RecordIssue.POSSIBLY_REDATED
+        ? "this id exists on a neighbouring day with the same parties and duration; send it as a revision of that record, or under an id of its own"
+        : "no number of this carrier that was assigned at the time of the call fits the record; it is judged again when the numbers change";
+    default:
+      return verdict satisfies never;
+  }
+}

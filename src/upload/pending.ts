@@ -1,0 +1,21 @@
+import type { AppendResult } from "../store/append.ts";
+import type { RejectRow } from "../store/uploads.ts";
+import type { RecordKindEdge } from "./kind.ts";
+import type { PreparedRecord } from "./prepared.ts";
+
+/** A batch that has been read and checked, and waits for its commit. */
+export interface PreparedBatch {
+  uploadId: string;
+  writerEpoch: bigint;
+  firstOffset: bigint;
+  records: readonly PreparedRecord<unknown>[];
+  edge: Pick<RecordKindEdge<never>, "row" | "encode">;
+  describe: (index: number, verdict: number, issue: number) => RejectRow;
+}
+
+/** A prepared batch in a committer's line. */
+export interface PendingBatch {
+  batch: PreparedBatch;
+  resolve: (result: AppendResult) => void;
+  reject: (error: unknown) => void;
+}

@@ -1,0 +1,103 @@
+import type { Database, Tx } from "../store/database.ts";
+import { carrierTransaction } from "../store/database.ts";
+import { Judge } from "../domain/judge.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import { Verdict } from "../domain/verdict.ts";
+import { type AppendRecord, insertAccepted } from "../store/append.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../store/feed-head.ts";
+import type { HoldingsCache } from "../store/holdings-cache.ts";
+import { findKnownRevisions } from "../store/known-revisions.ts";
+import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/quarantine.ts";
+import { Feed, UploadKind } from "../store/schema.ts";
+import { attributeBatches } from "./attribute.ts";
+import type { RecordKindEdge } from "./kind.ts";
+import type { PrepareContext } from "./prepared.ts";
+
+export interface ReleaseOptions<Message> {
+  db: Database;
+  holdings: HoldingsCache;
+  carrierId: string;
+  edge: RecordKindEdge<Message>;
+  hashSecret: Buffer;
+  signal: AbortSignal;
+  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+}
+
+/** How many records are judged again in one transaction. */
+const PAGE = 1_000;
+/** A record that was taken once is not refused for the age that it reached in quarantine. */
+const ANY_AGE: PrepareContext["horizons"] = { firstDays: 1_000_000, laterDays: 1_000_000 };
+
+/**
+ * Judges a carrier's quarantined records again, if its numbers have changed since: those that a number fits now are appended to their feed, those
+ * that a later revision has overtaken are dropped, the others wait on. The verdicts that were given stay as they are.
+ * @returns how many were appended.
+ */
+export async function releaseQuarantined<Message>(options: ReleaseOptions<Message>): Promise<number> {
+  let released = 0;
+  while (!options.signal.aborted) {
+    const page = await carrierTransaction(options.db, options.carrierId, (tx) => releasePage(tx, options));
+    released += page.released;
+    if (page.appended) options.onAppended(options.carrierId, page.appended.feed, page.appended.headSequence);
+    if (page.judged < PAGE) break;
+  }
+  return released;
+}
+
+interface ReleasedPage {
+  judged: number;
+  released: number;
+  appended?: { feed: Feed; headSequence: bigint };
+}
+
+async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): Promise<ReleasedPage> {
+  const { carrierId, edge, holdings } = options;
+  const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+  const waiting = await readQuarantined(tx, carrierId, edge.kind, { numbersSequence: numbers.headSequence, all: false, limit: PAGE });
+  if (waiting.length === 0) return { judged: 0, released: 0 };
+  const context: PrepareContext = { now: microsFromMs(Date.now()), hashSecret: options.hashSecret, horizons: ANY_AGE };
+  const prepared = waiting.map((row) => edge.prepare(edge.decode(Buffer.from(row.payload)), context));
+  const batch = {
+    uploadId: "",
+    writerEpoch: 0n,
+    firstOffset: 0n,
+    records: prepared,
+    edge: { row: edge.row.bind(edge), encode: edge.encode.bind(edge) },
+    describe: () => {
+      throw new Error("a release describes no rejects");
+    },
+  };
+  const { batches, numbersSequence } = await attributeBatches(tx, carrierId, holdings, [batch]);
+  const records = batches[0]?.records ?? [];
+  const fitting = records.filter((record) => record.attribution && !record.refused);
+  await markQuarantineJudged(tx, carrierId, edge.kind, records, numbersSequence);
+  if (fitting.length === 0) return { judged: waiting.length, released: 0 };
+  return { judged: waiting.length, ...(await appendReleased(tx, carrierId, edge.kind, fitting)) };
+}
+
+// Under the feed's lock, so that a record that has just been sent again, or released by another process, is not appended twice.
+async function appendReleased(tx: Tx, carrierId: string, kind: UploadKind, fitting: readonly AppendRecord[]) {
+  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+  const lock = await lockFeed(tx, carrierId, feed);
+  const known = await findKnownRevisions(tx, carrierId, kind, fitting);
+  const stillAside = new Set(known.filter((revision) => revision.quarantined).map(identityKey));
+  const judge = new Judge(known);
+  const accepted: AppendRecord[] = [];
+  const settled: AppendRecord[] = [];
+  for (const record of [...fitting].sort((left, right) => left.revision - right.revision)) {
+    if (!stillAside.has(identityKey(record))) continue;
+    const { verdict } = judge.judge({ ...record, attributable: true });
+    if (verdict === Verdict.ACCEPTED) accepted.push(record);
+    if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
+  }
+  await insertAccepted(tx, carrierId, kind, lock, accepted);
+  await dropQuarantined(tx, carrierId, kind, settled);
+  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
+  if (accepted.length === 0) return { released: 0 };
+  await advanceFeed(tx, carrierId, feed, headSequence + 1n);
+  return { released: accepted.length, appended: { feed, headSequence } };
+}
+
+function identityKey(identity: { recordId: string; recordDate: string; revision: number }): string {
+  return `${identity.recordDate}/${identity.revision}/${identity.recordId}`;
+}

@@ -1,0 +1,352 @@
+import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import { TandemError } from "../domain/errors.ts";
+import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
+import type { AppendResult } from "../store/append.ts";
+import { isTransient } from "../store/database.ts";
+import type { UploadRow } from "../store/uploads.ts";
+import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
+import type { ByteBudget } from "./byte-budget.ts";
+import type { Outcome } from "./outcome.ts";
+import type { PreparedBatch } from "./pending.ts";
+
+/** A frame from the client, after Open. */
+export type ClientFrame<Message> =
+  | { frame: "batch"; firstOffset: bigint; records: readonly Message[] }
+  | { frame: "keepAlive" }
+  | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
+
+/** A frame to the client. */
+export type ServerFrame =
+  | { frame: "opened"; committedOffset: bigint; writerEpoch: bigint; sendLimitOffset: bigint }
+  | { frame: "ack"; committedOffset: bigint; counts: VerdictCounts; outcomes: Outcome[]; sendLimitOffset: bigint }
+  | { frame: "rewind"; expectedOffset: bigint; reason: "GAP" | "STORE_UNAVAILABLE"; retryAfterMs: number | undefined }
+  | { frame: "heartbeat"; committedOffset: bigint }
+  | { frame: "closing"; reason: StreamEnd }
+  | { frame: "finished"; upload: UploadRow };
+
+export interface UploadSessionOptions<Message> {
+  book: UploadBook<Message>;
+  open: UploadOpen;
+  life: StreamLife;
+  budget: ByteBudget;
+  heartbeatMs: number;
+  maxStallMs: number;
+  /** How far past the committed offset the client may send, records. */
+  windowRecords: number;
+}
+
+/** The first pause that a Rewind for a failing store asks for, milliseconds; it doubles with each failure in a row, to at most 5 s. */
+const FIRST_RETRY_MS = 100;
+const MAX_RETRY_MS = 5_000;
+
+const NO_COUNTS: VerdictCounts = countVerdicts([]);
+
+/**
+ * One connection of an upload. Reader and writer are apart: `#read` takes frames and commits batches whether or not the client reads its
+ * acknowledgements, held back only by the credit that the writer gives; `run` is the writer.
+ *
+ * States of the reader: *following*, where a batch must begin at the expected offset (an earlier one is a replay, a later one a gap); and
+ * *discarding*, after a Rewind, where everything is dropped until a batch begins at the expected offset. A generation number sets apart the
+ * batches of before a Rewind, whose results no longer count.
+ */
+export class UploadSession<Message> {
+  readonly #options: UploadSessionOptions<Message>;
+  readonly #outgoing: ServerFrame[] = [];
+  #expected = 0n;
+  #committed = 0n;
+  #sendLimit = 0n;
+  #writerEpoch = 0n;
+  #discarding = false;
+  #generation = 0;
+  #failuresInARow = 0;
+  #inFlight = 0;
+  #chain: Promise<void> = Promise.resolve();
+  #counts = NO_COUNTS;
+  #outcomes: Outcome[] = [];
+  #ackOwed = false;
+  #finished: UploadRow | undefined;
+  #failure: { error: unknown } | undefined;
+  #inputEnded = false;
+  #heardAt = Date.now();
+  #wake: (() => void) | undefined;
+  readonly #idle = new Set<() => void>();
+
+  constructor(options: UploadSessionOptions<Message>) {
+    this.#options = options;
+  }
+
+  /** Runs the upload to its end: yields what is to be sent, and throws what ends the call with an error. */
+  async *run(frames: AsyncIterable<ClientFrame<Message>>): AsyncGenerator<ServerFrame> {
+    const { book, open, life, maxStallMs, windowRecords } = this.#options;
+    using stall = new StallWatch(maxStallMs, life);
+    const upload = await book.open(open);
+    if (upload.sealed) {
+      yield stall.watch({ frame: "finished", upload });
+      return;
+    }
+    this.#committed = this.#expected = upload.nextOffset;
+    this.#writerEpoch = upload.writerEpoch;
+    this.#sendLimit = upload.nextOffset + BigInt(windowRecords);
+    using _fence = book.claim(open.uploadId, upload.writerEpoch, (error) => this.#fail(error));
+    yield stall.watch({
+      frame: "opened",
+      committedOffset: this.#committed,
+      writerEpoch: this.#writerEpoch,
+      sendLimitOffset: this.#sendLimit,
+    });
+    const input = frames[Symbol.asyncIterator]();
+    void this.#read(input);
+    try {
+      yield* this.#write(stall);
+    } finally {
+      this.#generation++;
+      this.#inputEnded = true;
+      void input.return?.()?.catch(() => {});
+    }
+  }
+
+  // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was read is committed and acknowledged.
+  async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {
+    const { life, heartbeatMs } = this.#options;
+    let sentAt = Date.now();
+    while (true) {
+      stall.resumed();
+      const frame = this.#nextFrame();
+      if (frame) {
+        sentAt = Date.now();
+        yield stall.watch(frame);
+        continue;
+      }
+      if (this.#finished) {
+        yield stall.watch({ frame: "finished", upload: this.#finished });
+        return;
+      }
+      if (life.signal.aborted && !life.end) return;
+      if (this.#failure) throw this.#failure.error;
+      const end = this.#plannedEnd(stall);
+      if (end && this.#inFlight === 0) {
+        yield stall.watch({ frame: "closing", reason: end });
+        throw streamEndError(end);
+      }
+      if (this.#inputEnded && this.#inFlight === 0) return;
+      if (!end && Date.now() - sentAt >= heartbeatMs) {
+        sentAt = Date.now();
+        yield stall.watch({ frame: "heartbeat", committedOffset: this.#committed });
+        continue;
+      }
+      await this.#sleep(end ? undefined : sentAt + heartbeatMs - Date.now());
+    }
+  }
+
+  #plannedEnd(stall: StallWatch): StreamEnd | undefined {
+    const { life, heartbeatMs } = this.#options;
+    if (life.end) return life.end;
+    const idle = stall.stalled || (!this.#inputEnded && Date.now() - this.#heardAt > 3 * heartbeatMs);
+    return idle ? "IDLE" : undefined;
+  }
+
+  #nextFrame(): ServerFrame | undefined {
+    const mayGrow = this.#options.budget.hasRoom;
+    const limit = this.#committed + BigInt(this.#options.windowRecords);
+    const creditOwed = mayGrow && limit > this.#sendLimit;
+    if (!this.#ackOwed && !creditOwed) return this.#outgoing.shift();
+    if (creditOwed) this.#sendLimit = limit;
+    const ack: ServerFrame = {
+      frame: "ack",
+      committedOffset: this.#committed,
+      counts: this.#counts,
+      outcomes: this.#outcomes,
+      sendLimitOffset: this.#sendLimit,
+    };
+    this.#counts = NO_COUNTS;
+    this.#outcomes = [];
+    this.#ackOwed = false;
+    return ack;
+  }
+
+  // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before it sleeps.
+  async #sleep(timeoutMs: number | undefined): Promise<void> {
+    const { life, budget } = this.#options;
+    await new Promise<void>((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        this.#wake = undefined;
+        life.signal.removeEventListener("abort", done);
+        budget.waiting.delete(done);
+        resolve();
+      };
+      const timer = setTimeout(done, Math.max(1, timeoutMs ?? 1_000));
+      this.#wake = done;
+      if (!life.signal.aborted) life.signal.addEventListener("abort", done, { once: true });
+      if (!budget.hasRoom) budget.waiting.add(done);
+    });
+  }
+
+  async #read(input: AsyncIterator<ClientFrame<Message>>): Promise<void> {
+    try {
+      while (!this.#failure && !this.#finished && !this.#options.life.signal.aborted) {
+        const next = await input.next();
+        if (next.done) break;
+        this.#heardAt = Date.now();
+        await this.#take(next.value);
+      }
+    } catch (error) {
+      // The client's end of the stream broke: what it sent is committed, and it will resume.
+      this.#fail(error);
+    }
+    this.#inputEnded = true;
+    this.#wake?.();
+  }
+
+  async #take(frame: ClientFrame<Message>): Promise<void> {
+    switch (frame.frame) {
+      case "keepAlive":
+        return;
+      case "batch":
+        return this.#takeBatch(frame.firstOffset, frame.records);
+      case "finish":
+        return this.#finish(frame);
+      default:
+        return frame satisfies never;
+    }
+  }
+
+  async #takeBatch(first: bigint, records: readonly Message[]): Promise<void> {
+    const end = first + BigInt(records.length);
+    this.#options.book.checkBatch(first, records.length);
+    if (end > this.#sendLimit) {
+      const limit = String(this.#sendLimit);
+      throw new TandemError("FLOW_CONTROL_VIOLATION", `a batch ended at offset ${end}, past send_limit_offset ${limit}`, { send_limit_offset: limit });
+    }
+    if (this.#discarding) {
+      if (first !== this.#expected) return;
+      this.#discarding = false;
+    }
+    if (first > this.#expected) return this.#rewind(this.#expected, "GAP");
+    const batch = this.#options.book.prepare(first, records, this.#writerEpoch);
+    if (first === this.#expected) this.#commit(batch);
+    else await this.#replay(batch);
+  }
+
+  // Results are taken strictly in the order of the batches, whatever order they come in.
+  #commit(batch: PreparedBatch): void {
+    const { book, budget } = this.#options;
+    const generation = this.#generation;
+    const bytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
+    this.#expected = batch.firstOffset + BigInt(batch.records.length);
+    this.#inFlight++;
+    budget.take(bytes);
+    const before = this.#chain;
+    const committing = book.commit(batch);
+    // Handled below, in its turn.
+    committing.catch(() => {});
+    this.#chain = (async () => {
+      await before;
+      try {
+        if (generation === this.#generation) await this.#resolve(batch, await committing);
+      } catch (error) {
+        if (generation === this.#generation) this.#failOrRewind(error);
+      }
+      budget.give(bytes);
+      if (--this.#inFlight === 0) for (const resolve of [...this.#idle]) resolve();
+      this.#wake?.();
+    })();
+  }
+
+  // When the upload does not stand where the batch begins, an earlier commit whose outcome was unknown had succeeded: what it holds is verified,
+  // and the rest, which was refused only for standing behind it, is committed again.
+  async #resolve(batch: PreparedBatch, first: AppendResult): Promise<void> {
+    const { book, open } = this.#options;
+    let rest: PreparedBatch | undefined = batch;
+    let result = first;
+    while (rest && !result.committed) {
+      const upload = await book.checkWriter(open, this.#writerEpoch);
+      if (upload.nextOffset < rest.firstOffset) throw historyLost(upload.nextOffset);
+      if (upload.nextOffset > rest.firstOffset) rest = await this.#replayPrefix(rest, upload.nextOffset);
+      if (rest) result = await book.commit(rest);
+    }
+    if (rest && result.committed) this.#acknowledge(rest, book.outcomes(rest, result), countVerdicts(result.verdicts));
+  }
+
+  // A batch that begins before the expected offset: its known prefix is held against what is stored, and the rest is appended.
+  async #replay(batch: PreparedBatch): Promise<void> {
+    await this.#drained();
+    if (this.#failure || this.#discarding) return;
+    try {
+      const rest = await this.#replayPrefix(batch, this.#committed);
+      if (rest) this.#commit(rest);
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      this.#rewind(batch.firstOffset, "STORE_UNAVAILABLE");
+    }
+  }
+
+  async #replayPrefix(batch: PreparedBatch, committed: bigint): Promise<PreparedBatch | undefined> {
+    const known = Number(committed - batch.firstOffset);
+    const prefix = known < batch.records.length ? sliceBatch(batch, 0, known) : batch;
+    const { outcomes, counts } = await this.#options.book.replay(prefix);
+    this.#acknowledge(prefix, outcomes, counts);
+    return prefix === batch ? undefined : sliceBatch(batch, known, batch.records.length);
+  }
+
+  #acknowledge(batch: PreparedBatch, outcomes: Outcome[], counts: VerdictCounts): void {
+    const end = batch.firstOffset + BigInt(batch.records.length);
+    if (end > this.#committed) this.#committed = end;
+    if (this.#committed > this.#expected) this.#expected = this.#committed;
+    this.#failuresInARow = 0;
+    this.#counts = addCounts(this.#counts, counts);
+    this.#outcomes.push(...outcomes);
+    this.#ackOwed = true;
+    this.#wake?.();
+  }
+
+  async #finish(frame: ClientFrame<Message> & { frame: "finish" }): Promise<void> {
+    if (this.#discarding) return;
+    await this.#drained();
+    if (this.#failure || this.#discarding) return;
+    this.#finished = await this.#options.book.finish(this.#options.open, this.#writerEpoch, frame, this.#committed);
+  }
+
+  #rewind(expectedOffset: bigint, reason: "GAP" | "STORE_UNAVAILABLE"): void {
+    this.#discarding = true;
+    if (reason === "STORE_UNAVAILABLE") {
+      this.#generation++;
+      this.#expected = expectedOffset;
+    }
+    const failures = reason === "GAP" ? 0 : ++this.#failuresInARow;
+    const retryAfterMs = failures === 0 ? undefined : Math.min(MAX_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
+    this.#outgoing.push({ frame: "rewind", expectedOffset, reason, retryAfterMs });
+    this.#wake?.();
+  }
+
+  #failOrRewind(error: unknown): void {
+    if (isTransient(error)) this.#rewind(this.#committed, "STORE_UNAVAILABLE");
+    else this.#fail(error);
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#wake?.();
+  }
+
+  async #drained(): Promise<void> {
+    while (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        const done = () => {
+          this.#idle.delete(done);
+          resolve();
+        };
+        this.#idle.add(done);
+      });
+    }
+  }
+}
+
+function sliceBatch(batch: PreparedBatch, start: number, end: number): PreparedBatch {
+  return {
+    ...batch,
+    firstOffset: batch.firstOffset + BigInt(start),
+    records: batch.records.slice(start, end),
+    describe: (index, verdict, issue) => batch.describe(index + start, verdict, issue),
+  };
+}

@@ -1,0 +1,99 @@
+import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import { type AppendResult, judgeOnly } from "../store/append.ts";
+import { carrierTransaction, type Database } from "../store/database.ts";
+import type { HoldingsCache } from "../store/holdings-cache.ts";
+import type { UploadRow } from "../store/uploads.ts";
+import { attributeBatches } from "./attribute.ts";
+import { checkBatchSize, checkTotals, checkUploadId, historyLost, prepareBatch, totalMismatch, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
+import type { RecordKindEdge } from "./kind.ts";
+import { type Outcome, outcomesOf } from "./outcome.ts";
+import type { PreparedBatch } from "./pending.ts";
+import type { PrepareContext } from "./prepared.ts";
+
+export interface ValidationBookOptions<Message> {
+  db: Database;
+  holdings: HoldingsCache;
+  carrierId: string;
+  edge: RecordKindEdge<Message>;
+  prepareContext: () => PrepareContext;
+  maxBatchRecords: number;
+}
+
+/** A dry run: every record gets the verdict that it would get now, each batch on its own, and nothing is stored. */
+export class ValidationBook<Message> implements UploadBook<Message> {
+  readonly #options: ValidationBookOptions<Message>;
+  readonly #row: UploadRow = {
+    uploadId: "",
+    nextOffset: 0n,
+    writerEpoch: 0n,
+    sealed: false,
+    finished: false,
+    sealTime: undefined,
+    counts: countVerdicts([]),
+    connectedDurationMs: 0n,
+    createTime: 0n,
+    updateTime: 0n,
+  };
+
+  constructor(options: ValidationBookOptions<Message>) {
+    this.#options = options;
+  }
+
+  async open(open: UploadOpen): Promise<UploadRow> {
+    checkUploadId(open.uploadId);
+    if (open.acknowledgedOffset !== 0n) throw historyLost(0n);
+    this.#row.uploadId = open.uploadId;
+    return this.#row;
+  }
+
+  claim(): Disposable {
+    return { [Symbol.dispose]() {} };
+  }
+
+  checkBatch(firstOffset: bigint, recordCount: number): void {
+    checkBatchSize(firstOffset, recordCount, this.#options.maxBatchRecords);
+  }
+
+  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
+    return prepareBatch(this.#options.edge, this.#options.prepareContext(), this.#row.uploadId, firstOffset, records, writerEpoch);
+  }
+
+  async commit(batch: PreparedBatch): Promise<AppendResult> {
+    const { db, carrierId, holdings, edge } = this.#options;
+    const result = await carrierTransaction(db, carrierId, async (tx) => {
+      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
+      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
+    });
+    this.#row.nextOffset = batch.firstOffset + BigInt(batch.records.length);
+    this.#row.connectedDurationMs += batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
+    const counts = countVerdicts(result.committed ? result.verdicts : []);
+    for (const key of Object.keys(counts) as (keyof VerdictCounts)[]) this.#row.counts[key] += counts[key];
+    return result;
+  }
+
+  outcomes(batch: PreparedBatch, result: AppendResult): Outcome[] {
+    return result.committed ? outcomesOf(batch, result.verdicts, result.issues) : [];
+  }
+
+  async checkWriter(): Promise<UploadRow> {
+    return this.#row;
+  }
+
+  async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
+    // Nothing was stored that a repeat could be held against: it is judged again, and not counted again.
+    const { db, carrierId, holdings, edge } = this.#options;
+    const result = await carrierTransaction(db, carrierId, async (tx) => {
+      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
+      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
+    });
+    return { outcomes: this.outcomes(batch, result), counts: countVerdicts(result.committed ? result.verdicts : []) };
+  }
+
+  async finish(_open: UploadOpen, _writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow> {
+    checkTotals(finish, committed);
+    if (finish.connectedDurationMs !== this.#row.connectedDurationMs) {
+      throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, this.#row.connectedDurationMs);
+    }
+    return this.#row;
+  }
+}

@@ -1,0 +1,22 @@
+/**
+ * Which connection of this process writes each upload. When an upload is opened again here, the older connection is told at once; one in another
+ * process learns it from the database, at its next write.
+ */
+export class WriterRegistry {
+  readonly #writers = new Map<string, { epoch: bigint; fence: () => void }>();
+
+  /** Takes the upload over from an older writer of this process. Dispose when the connection ends. */
+  claim(key: string, epoch: bigint, fence: () => void): Disposable {
+    const older = this.#writers.get(key);
+    if (older && older.epoch > epoch) fence();
+    else {
+      older?.fence();
+      this.#writers.set(key, { epoch, fence });
+    }
+    return {
+      [Symbol.dispose]: () => {
+        if (this.#writers.get(key)?.fence === fence) this.#writers.delete(key);
+      },
+    };
+  }
+}
