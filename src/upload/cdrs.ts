@@ -23,7 +23,7 @@ import type { StreamQuality } from "../gen/tandem/type/v1/stream_quality_pb.js";
 import { type CdrRow, EntryKind, type QualityRow } from "../store/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { checkCdrFields, checkReport } from "./cdr-checks.ts";
-import { type CallFacts, contentLengths, factsOf } from "./cdr-lengths.ts";
+import { type CallFacts, contentLengths, derivedLengths, factsOf } from "./cdr-lengths.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
@@ -196,9 +196,7 @@ function writeDerived(content: CallDetailRecord, call: CallFacts, quality: Judge
     if (writer.position === mark + 1) writer.position = start;
     else writer.close(mark);
   }
-  const lengths = lengthsWhere((name) =>
-    content.lengths?.[name] === undefined ? derivedOf(name, call.derived) : undefined,
-  );
+  const lengths = derivedLengths(content.lengths, call.derived);
   const derived: CallDetailRecord = {
     ...content,
     qualityVerdict: quality.column,
