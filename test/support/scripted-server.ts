@@ -1,4 +1,4 @@
-import { createServer, type Http2Server } from "node:http2";
+import { createServer, type Http2Server, type ServerHttp2Session } from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -9,12 +9,18 @@ export interface ScriptedServer extends AsyncDisposable {
   /** Destroys every connection, as a failing network does. */
   readonly cut: () => void;
   readonly connectionCount: () => number;
+  /** The session opened last. */
+  readonly lastSession: () => ServerHttp2Session | undefined;
 }
 
 export async function startScriptedServer(routes: (router: ConnectRouter) => void): Promise<ScriptedServer> {
   const server: Http2Server = createServer(connectNodeAdapter({ routes }));
   const sockets = new Set<Socket>();
   let connectionCount = 0;
+  let lastSession: ServerHttp2Session | undefined;
+  server.on("session", (session) => {
+    lastSession = session;
+  });
   server.on("connection", (socket: Socket) => {
     connectionCount += 1;
     sockets.add(socket);
@@ -29,6 +35,7 @@ export async function startScriptedServer(routes: (router: ConnectRouter) => voi
     baseUrl: `http://127.0.0.1:${port}`,
     cut,
     connectionCount: () => connectionCount,
+    lastSession: () => lastSession,
     [Symbol.asyncDispose]: async () => {
       cut();
       await new Promise((resolve) => server.close(resolve));
