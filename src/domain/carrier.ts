@@ -90,13 +90,25 @@ export function findCarrierViolations(carrier: Carrier): FieldViolation[] {
   const check = (field: string, holds: boolean, description: string) => {
     if (!holds) found.push({ field, description });
   };
-  check("carrier_id", isCarrierId(carrier.carrierId), "expected 3 to 32 characters of a-z, 0-9 and -, the first a letter");
+  check(
+    "carrier_id",
+    isCarrierId(carrier.carrierId),
+    "expected 3 to 32 characters of a-z, 0-9 and -, the first a letter",
+  );
   const nameLength = [...carrier.displayName].length;
-  check("display_name", nameLength >= 1 && nameLength <= 100 && isPrintable(carrier.displayName), "expected 1 to 100 printable characters");
+  check(
+    "display_name",
+    nameLength >= 1 && nameLength <= 100 && isPrintable(carrier.displayName),
+    "expected 1 to 100 printable characters",
+  );
   check("legal_country", isCountry(carrier.legalCountry), "expected an ISO 3166-1 alpha-2 code in upper case");
   check("time_zone", isTimeZone(carrier.timeZone), "expected an IANA time zone, such as Europe/Copenhagen");
   check("region", isRegion(carrier.region), "expected 1 to 32 characters of a-z, 0-9 and -");
-  check("sip_domain", carrier.sipDomain === undefined || isDnsName(carrier.sipDomain), "expected a DNS name of at most 253 characters");
+  check(
+    "sip_domain",
+    carrier.sipDomain === undefined || isDnsName(carrier.sipDomain),
+    "expected a DNS name of at most 253 characters",
+  );
   check("grace_ms", carrier.graceMs >= 0n && carrier.graceMs <= MAX_GRACE_MS, `expected 0 to ${MAX_GRACE_MS}`);
   const { durationToleranceMs: tolerance } = carrier;
   check("tolerances.duration_ms", tolerance >= 0n && tolerance <= 60_000n, "expected 0 to 60000");
@@ -104,10 +116,23 @@ export function findCarrierViolations(carrier: Carrier): FieldViolation[] {
     check(`thresholds.${field}`, ratio === undefined || (ratio >= 0 && ratio <= 1), "expected 0 to 1");
   }
   const { firstDays, laterDays } = carrier.horizons;
-  check("horizons.first_revision_days", firstDays >= 1 && firstDays <= MAX_FIRST_DAYS, `expected 1 to ${MAX_FIRST_DAYS}`);
+  check(
+    "horizons.first_revision_days",
+    firstDays >= 1 && firstDays <= MAX_FIRST_DAYS,
+    `expected 1 to ${MAX_FIRST_DAYS}`,
+  );
   const laterHolds = laterDays >= firstDays && laterDays <= MAX_LATER_DAYS;
-  check("horizons.later_revision_days", laterHolds, `expected first_revision_days to ${MAX_LATER_DAYS}, which is how long keys are kept`);
-  return [...found, ...findRoundingViolations(carrier), ...findScopeViolations(carrier), ...findCredentialViolations(carrier)];
+  check(
+    "horizons.later_revision_days",
+    laterHolds,
+    `expected first_revision_days to ${MAX_LATER_DAYS}, which is how long keys are kept`,
+  );
+  return [
+    ...found,
+    ...findRoundingViolations(carrier),
+    ...findScopeViolations(carrier),
+    ...findCredentialViolations(carrier),
+  ];
 }
 
 /** Keys of records are kept this long: 58 weekly partitions back from now (store/partitions.ts). */
@@ -144,8 +169,10 @@ function thresholdFields(thresholds: Thresholds): [string, number | undefined][]
 function findRoundingViolations({ roundingRule: rule }: Carrier): FieldViolation[] {
   if (!rule) return [];
   const found: FieldViolation[] = [];
-  if (rule.incrementS < 1 || rule.incrementS > 3_600) found.push({ field: "rounding_rule.increment_s", description: "expected 1 to 3600" });
-  if (rule.minimumS < 0 || rule.minimumS > 3_600) found.push({ field: "rounding_rule.minimum_s", description: "expected 0 to 3600" });
+  if (rule.incrementS < 1 || rule.incrementS > 3_600)
+    found.push({ field: "rounding_rule.increment_s", description: "expected 1 to 3600" });
+  if (rule.minimumS < 0 || rule.minimumS > 3_600)
+    found.push({ field: "rounding_rule.minimum_s", description: "expected 0 to 3600" });
   return found;
 }
 
@@ -158,7 +185,8 @@ function findScopeViolations({ reportingScopes: scopes }: Carrier): FieldViolati
     const found: FieldViolation[] = [];
     const areKnown = scope.directions.every((direction) => direction >= 1 && direction <= LAST_DIRECTION);
     if (!areKnown) found.push({ field: `${field}.directions`, description: "expected OUTBOUND or INBOUND" });
-    if (startOf(scope) >= endOf(scope)) found.push({ field: `${field}.end_time`, description: "expected a time after start_time" });
+    if (startOf(scope) >= endOf(scope))
+      found.push({ field: `${field}.end_time`, description: "expected a time after start_time" });
     if (before && endOf(before) > startOf(scope)) found.push({ field, description: "overlaps another scope" });
     return found;
   });
@@ -178,7 +206,14 @@ function findCredentialViolations({ credentials }: Carrier): FieldViolation[] {
   }
   return credentials.flatMap(({ identity }, index) => {
     const description = findIdentityProblem(identity);
-    return description === undefined ? [] : [{ field: `credential_identities[${index}].${identity.kind === "jwt" ? "jwt" : IDENTITY_FIELDS[identity.kind]}`, description }];
+    return description === undefined
+      ? []
+      : [
+          {
+            field: `credential_identities[${index}].${identity.kind === "jwt" ? "jwt" : IDENTITY_FIELDS[identity.kind]}`,
+            description,
+          },
+        ];
   });
 }
 
@@ -187,14 +222,18 @@ const IDENTITY_FIELDS = { spiffe: "spiffe_uri", dns: "dns_name" } as const;
 function findIdentityProblem(identity: CredentialIdentity): string | undefined {
   switch (identity.kind) {
     case "jwt":
-      return isClaim(identity.issuer) && isClaim(identity.subject) ? undefined : "expected issuer and subject of 1 to 255 printable characters";
+      return isClaim(identity.issuer) && isClaim(identity.subject)
+        ? undefined
+        : "expected issuer and subject of 1 to 255 printable characters";
     case "spiffe":
       // SPIFFE ID: a trust domain of lower-case letters, digits, dots, dashes and underscores, and a path without query or fragment.
       return identity.uri.length <= 2_048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/.test(identity.uri)
         ? undefined
         : "expected a SPIFFE ID: spiffe://, a trust domain and a path";
     case "dns":
-      return isDnsName(identity.name) && identity.name === identity.name.toLowerCase() ? undefined : "expected a DNS name in lower case";
+      return isDnsName(identity.name) && identity.name === identity.name.toLowerCase()
+        ? undefined
+        : "expected a DNS name in lower case";
     default:
       return identity satisfies never;
   }

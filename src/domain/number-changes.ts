@@ -97,7 +97,8 @@ export function assign(timeline: NumberTimeline, request: AssignmentRequest, now
     return { timeline: timeline.map((period) => (period === current ? { ...period, assignment } : period)) };
   }
   // An assignment that began later than it was said to have: until then the number was nobody's.
-  const before = current.assignment && time > current.start ? freeBetween(timeline, current, time) : timelineBefore(timeline, time);
+  const before =
+    current.assignment && time > current.start ? freeBetween(timeline, current, time) : timelineBefore(timeline, time);
   return { timeline: join(before, { ...current, start: time, end: FOREVER, assignment }) };
 }
 
@@ -110,7 +111,10 @@ export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undef
   if (current.assignment && (time <= now || !scheduled || time <= scheduled.start)) {
     if (time < current.start) return invalid("effective_time", "lies before the assignment began");
     const ended = time > current.start ? [{ ...current, end: time }] : [];
-    const freed = join([...timelineBefore(timeline, current.start), ...ended], unassigned(current, time, scheduled?.start ?? FOREVER));
+    const freed = join(
+      [...timelineBefore(timeline, current.start), ...ended],
+      unassigned(current, time, scheduled?.start ?? FOREVER),
+    );
     return { timeline: [...freed, ...(scheduled ? timelineFrom(timeline, scheduled.start) : [])] };
   }
   if (!scheduled || (current.assignment && time <= now)) return { timeline };
@@ -143,7 +147,8 @@ export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipU
     const own = assignment?.sipUriMade ? { assignment: { ...assignment, sipUri: makeSipUri() } } : {};
     return { ...period, ...own, attributes, revision: 0n };
   });
-  return [...timeline, ...arrived];
+  // Should the carriers' clocks differ, what has arrived counts.
+  return [...timelineBefore(timeline, moved[0]?.start ?? FOREVER), ...arrived];
 }
 
 /** The problem of an item whose number the carrier does not hold. */
@@ -165,7 +170,12 @@ export function conflict(field: string, message: string): { problem: NumberProbl
 const DAY: Micros = 86_400_000_000n;
 
 // From a future time on. The one that was scheduled before is replaced; the number must then be free at that time.
-function scheduleAssignment(timeline: NumberTimeline, request: AssignmentRequest, time: Micros, now: Micros): TimelineChange {
+function scheduleAssignment(
+  timeline: NumberTimeline,
+  request: AssignmentRequest,
+  time: Micros,
+  now: Micros,
+): TimelineChange {
   const scheduled = timeline.find((period) => period.start > now && period.assignment);
   const free = scheduled
     ? join(timelineBefore(timeline, scheduled.start), unassigned(scheduled, scheduled.start, FOREVER))
@@ -173,7 +183,8 @@ function scheduleAssignment(timeline: NumberTimeline, request: AssignmentRequest
   const there = periodAt(free, time);
   if (!there) return notHeld();
   if (there.assignment) {
-    const whose = there.assignment.customerId === request.customerId ? "to this customer already" : "to another customer";
+    const whose =
+      there.assignment.customerId === request.customerId ? "to this customer already" : "to another customer";
     return conflict("effective_time", `at that time the number is still assigned ${whose}: unassign it first`);
   }
   const standing = scheduled?.start === time ? scheduled : there;
@@ -226,6 +237,11 @@ function unassigned(period: NumberPeriod, start: Micros, end: Micros): NumberPer
 function join(before: readonly NumberPeriod[], period: NumberPeriod): NumberPeriod[] {
   if (period.start >= period.end) return [...before];
   const last = before.at(-1);
-  const goesOn = last && !last.assignment && !period.assignment && last.holdingStart === period.holdingStart && last.end === period.start;
+  const goesOn =
+    last &&
+    !last.assignment &&
+    !period.assignment &&
+    last.holdingStart === period.holdingStart &&
+    last.end === period.start;
   return goesOn ? [...before.slice(0, -1), { ...last, end: period.end }] : [...before, period];
 }

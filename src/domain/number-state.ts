@@ -132,12 +132,6 @@ export function rowOfPeriod(key: NumberKey, period: NumberPeriod, state: NumberS
   };
 }
 
-/** Whether two rows say the same, whenever it was recorded. */
-export function isSameRow(a: NumberRow | undefined, b: NumberRow | undefined): boolean {
-  if (!a || !b) return a === b;
-  return isDeepStrictEqual({ ...a, revision: 0n, recordedTime: 0n }, { ...b, revision: 0n, recordedTime: 0n });
-}
-
 /** The periods before a time, the last one cut to end with it. */
 export function timelineBefore(timeline: NumberTimeline, time: Micros): NumberPeriod[] {
   return timeline.flatMap((period) => {
@@ -172,4 +166,54 @@ export function timelineUnderPort(timeline: NumberTimeline, portTime: Micros | u
 /** What a period says: PROVISIONED or ASSIGNED. */
 export function stateOf(period: NumberPeriod): NumberState {
   return period.assignment ? NumberState.ASSIGNED : NumberState.PROVISIONED;
+}
+
+/** What an entry of the feed puts on what it changed. */
+export interface NumberStamp {
+  readonly revision: bigint;
+  readonly recordedTime: Micros;
+}
+
+/**
+ * A changed timeline with its stamp on every period that is new or differs, and the very periods of before where nothing did. What has not begun
+ * has no revision yet.
+ */
+export function stampTimeline(
+  before: NumberTimeline,
+  after: NumberTimeline,
+  now: Micros,
+  stamp: NumberStamp,
+): NumberTimeline {
+  return after.map((period) => {
+    const known = before.find((candidate) => candidate.start === period.start);
+    if (known && isSamePeriod(known, period)) return known;
+    return { ...period, recordedTime: stamp.recordedTime, revision: period.start > now ? 0n : stamp.revision };
+  });
+}
+
+/** Whether a stamped timeline is the one that it was made from. */
+export function isSameTimeline(before: NumberTimeline, after: NumberTimeline): boolean {
+  return before.length === after.length && before.every((period, index) => period === after[index]);
+}
+
+/** The periods that have begun without an entry to say so: what was scheduled and is due, ascending. */
+export function findDuePeriods(timeline: NumberTimeline, now: Micros): NumberPeriod[] {
+  return timeline.filter((period) => period.revision === 0n && period.start <= now);
+}
+
+/**
+ * The time of a change: the database's, but never before what has already happened to the number, should that clock have been set back.
+ */
+export function timeOfChange(timeline: NumberTimeline, clock: Micros): Micros {
+  let time = clock;
+  for (const period of timeline) {
+    if (period.revision === 0n) continue;
+    if (period.start >= time) time = period.start + 1n;
+    if (period.endedAs !== undefined && period.end > time) time = period.end;
+  }
+  return time;
+}
+
+function isSamePeriod(a: NumberPeriod, b: NumberPeriod): boolean {
+  return isDeepStrictEqual({ ...a, revision: 0n, recordedTime: 0n }, { ...b, revision: 0n, recordedTime: 0n });
 }

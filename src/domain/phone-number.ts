@@ -1,4 +1,9 @@
-import { type CountryCode, getCountryCallingCode, isSupportedCountry, parsePhoneNumberFromString } from "libphonenumber-js/max";
+import {
+  type CountryCode,
+  getCountryCallingCode,
+  isSupportedCountry,
+  parsePhoneNumberFromString,
+} from "libphonenumber-js/max";
 
 /** Whether a text has the syntax of an E.164 number: `+` and 2 to 15 digits, the first not 0 (ITU-T E.164). */
 export function isE164(text: string): boolean {

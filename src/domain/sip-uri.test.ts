@@ -11,7 +11,12 @@ test("the URI made for a number is one that a directory takes", () => {
     fc.property(e164, domain, (number, host) => {
       const uri = sipUriOfNumber(number, host);
       expect(findSipUriProblem(uri, number)).toBeUndefined();
-      expect(parseSipUri(uri)).toMatchObject({ scheme: "sip", user: number, host, parameters: new Map([["user", "phone"]]) });
+      expect(parseSipUri(uri)).toMatchObject({
+        scheme: "sip",
+        user: number,
+        host,
+        parameters: new Map([["user", "phone"]]),
+      });
       expect(isDnsName(host)).toBe(true);
     }),
   );
@@ -23,7 +28,14 @@ test("a URI is the same after being parsed and written", () => {
     {
       scheme: fc.constantFrom("sip", "sips"),
       user: fc.stringMatching(/^([A-Za-z0-9+;?&=/,$-]|%[0-9A-F]{2}){1,12}$/),
-      host: fc.oneof(domain, fc.ipV4(), fc.ipV6().filter((ip) => !ip.includes(".")).map((ip) => `[${ip}]`)),
+      host: fc.oneof(
+        domain,
+        fc.ipV4(),
+        fc
+          .ipV6()
+          .filter((ip) => !ip.includes("."))
+          .map((ip) => `[${ip}]`),
+      ),
       port: fc.integer({ min: 0, max: 65_535 }),
       parameters: fc.dictionary(token, fc.option(token), { noNullPrototype: true, maxKeys: 4 }),
       headers: fc.dictionary(token, token, { noNullPrototype: true, maxKeys: 3 }),
@@ -32,7 +44,11 @@ test("a URI is the same after being parsed and written", () => {
   );
   fc.assert(
     fc.property(parts, ({ parameters, headers, ...rest }) => {
-      const uri = { ...rest, parameters: new Map(Object.entries(parameters)), headers: new Map(Object.entries(headers)) };
+      const uri = {
+        ...rest,
+        parameters: new Map(Object.entries(parameters)),
+        headers: new Map(Object.entries(headers)),
+      };
       expect(parseSipUri(formatSipUri(uri as never))).toEqual(uri);
     }),
   );
@@ -45,7 +61,12 @@ test("any text is parsed or refused in good time, and never throws", () => {
     }),
   );
   const started = performance.now();
-  for (const text of [`sip:${"a;".repeat(1_000)}`, `sip:a@b${";a=b".repeat(500)}`, `sip:${".".repeat(2_000)}`, `sip:a@${"a-".repeat(1_000)}`]) {
+  for (const text of [
+    `sip:${"a;".repeat(1_000)}`,
+    `sip:a@b${";a=b".repeat(500)}`,
+    `sip:${".".repeat(2_000)}`,
+    `sip:a@${"a-".repeat(1_000)}`,
+  ]) {
     parseSipUri(text);
   }
   expect(performance.now() - started).toBeLessThan(1_000);
@@ -95,7 +116,11 @@ test("what the grammar does not have is no URI", () => {
 
 test("an assignee's URI names the number, and no person, password, header or method", () => {
   const number = "+4532123456";
-  for (const text of ["sip:+4532123456@a.example", "sips:+4532123456@a.example:5061;transport=tls", "sip:+4532123456@10.0.0.1;user=phone"]) {
+  for (const text of [
+    "sip:+4532123456@a.example",
+    "sips:+4532123456@a.example:5061;transport=tls",
+    "sip:+4532123456@10.0.0.1;user=phone",
+  ]) {
     expect(findSipUriProblem(text, number), text).toBeUndefined();
   }
   for (const text of [

@@ -22,7 +22,9 @@ const MAX_LENGTH = 2_048;
 /** Parses a SIP or SIPS URI by the grammar of RFC 3261, section 25.1; undefined if the text is none. */
 export function parseSipUri(text: string): SipUri | undefined {
   if (text.length > MAX_LENGTH) return undefined;
-  const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?@]*)(?::([0-9]{1,5}))?((?:;[^;?@]*)*)(?:\?([^@]*))?$/i.exec(text);
+  const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?@]*)(?::([0-9]{1,5}))?((?:;[^;?@]*)*)(?:\?([^@]*))?$/i.exec(
+    text,
+  );
   if (!match) return undefined;
   const [, scheme = "", userinfo, host = "", port, parameterText = "", headerText] = match;
   const user = userinfo === undefined ? {} : parseUserinfo(userinfo);
@@ -63,7 +65,8 @@ export function findSipUriProblem(text: string, e164: string): string | undefine
   if (!uri) return "is not a SIP or SIPS URI (RFC 3261, 19.1)";
   if (uri.user !== e164) return "its user part is not the number";
   if (uri.password !== undefined) return "has a password, which is not for a directory";
-  if (uri.headers.size > 0 || uri.parameters.has("method")) return "has headers or a method, which a Request-URI may not have";
+  if (uri.headers.size > 0 || uri.parameters.has("method"))
+    return "has headers or a method, which a Request-URI may not have";
   return undefined;
 }
 

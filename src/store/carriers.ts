@@ -73,11 +73,19 @@ export async function writeCredentials(
   }));
   // Sorted, so that two writers of the same identities wait for each other in one order.
   rows.sort((a, b) => (a.identity < b.identity ? -1 : 1));
-  await tx.insertInto("carrier_credential").values(rows).onConflict((conflict) => conflict.doNothing()).execute();
+  await tx
+    .insertInto("carrier_credential")
+    .values(rows)
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
   const taken = await tx
     .selectFrom("carrier_credential")
     .select(["identity", "carrier_id"])
-    .where("identity", "in", rows.map((row) => row.identity))
+    .where(
+      "identity",
+      "in",
+      rows.map((row) => row.identity),
+    )
     .where("carrier_id", "<>", carrier.carrierId)
     .executeTakeFirst();
   return taken && { identity: taken.identity, carrierId: taken.carrier_id };
@@ -120,7 +128,13 @@ const NO_END: Micros = 253_402_300_799_999_999n;
 
 // What no query looks for, as JSON; bigints in decimal.
 interface StoredSettings {
-  reportingScopes: { directions: number[]; unanswered: boolean; emergency: boolean; startTime?: string; endTime?: string }[];
+  reportingScopes: {
+    directions: number[];
+    unanswered: boolean;
+    emergency: boolean;
+    startTime?: string;
+    endTime?: string;
+  }[];
   durationToleranceMs: string;
   graceMs: string;
   thresholds: Carrier["thresholds"];

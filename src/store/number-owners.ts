@@ -14,7 +14,11 @@ export interface NumberClaim {
 }
 
 /** Claims numbers for a carrier. Gives the claims that are now the carrier's; the other numbers are another's, or on their way to another. */
-export async function claimNumbers(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Map<string, Micros>> {
+export async function claimNumbers(
+  tx: Tx,
+  carrierId: string,
+  numbers: readonly string[],
+): Promise<Map<string, Micros>> {
   if (numbers.length === 0) return new Map();
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
   const sorted = textArray(numbers.toSorted());
@@ -96,7 +100,9 @@ export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): P
       WHERE o.phone_number = s.phone_number AND o.carrier_id = s.carrier_id AND o.claim_time = s.claim_time AND NOT o.in_transit
       RETURNING 1
     )
-    SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`.execute(tx);
+    SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`.execute(
+    tx,
+  );
   const step = rows[0];
   const isLast = step === undefined || Number(step.looked) < SWEEP_CLAIMS;
   return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : (step.last ?? undefined) };

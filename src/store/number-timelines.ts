@@ -10,7 +10,11 @@ import type { Tx } from "./database.ts";
 const PAST_DAYS = 402;
 
 /** Reads the timelines of numbers of one carrier, as far back as a change may reach; the ends of older holdings too. */
-export async function readTimelines(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Map<string, NumberPeriod[]>> {
+export async function readTimelines(
+  tx: Tx,
+  carrierId: string,
+  numbers: readonly string[],
+): Promise<Map<string, NumberPeriod[]>> {
   const { rows } = await sql<HoldingRow>`
     SELECT h.* FROM unnest(${textArray(numbers)}::text[]) AS n
     JOIN number_holding h ON h.carrier_id = ${carrierId} AND h.phone_number = n
@@ -93,7 +97,11 @@ export function periodOfRow(row: HoldingRow): NumberPeriod {
 type EncodedPeriod = Omit<NumberPeriod, "start" | "end" | "holdingStart" | "revision" | "recordedTime"> &
   Record<"start" | "end" | "holdingStart" | "revision" | "recordedTime", string>;
 
-async function deletePeriods(tx: Tx, carrierId: string, gone: readonly { phoneNumber: string; start: Micros }[]): Promise<void> {
+async function deletePeriods(
+  tx: Tx,
+  carrierId: string,
+  gone: readonly { phoneNumber: string; start: Micros }[],
+): Promise<void> {
   if (gone.length === 0) return;
   await sql`
     DELETE FROM number_holding h
@@ -102,7 +110,11 @@ async function deletePeriods(tx: Tx, carrierId: string, gone: readonly { phoneNu
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = g.phone_number AND h.start_time = g.start_time`.execute(tx);
 }
 
-async function upsertPeriods(tx: Tx, carrierId: string, written: readonly { phoneNumber: string; period: NumberPeriod }[]): Promise<void> {
+async function upsertPeriods(
+  tx: Tx,
+  carrierId: string,
+  written: readonly { phoneNumber: string; period: NumberPeriod }[],
+): Promise<void> {
   if (written.length === 0) return;
   const periods = written.map(({ period }) => period);
   const details = periods.map(({ attributes, assignment }) => JSON.stringify({ attributes, assignment }));
@@ -123,5 +135,7 @@ async function upsertPeriods(tx: Tx, carrierId: string, written: readonly { phon
       AS w(phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
     ON CONFLICT (carrier_id, phone_number, start_time) DO UPDATE
     SET end_time = EXCLUDED.end_time, holding_start_time = EXCLUDED.holding_start_time, customer_id = EXCLUDED.customer_id,
-        ended_as = EXCLUDED.ended_as, revision = EXCLUDED.revision, recorded_time = EXCLUDED.recorded_time, detail = EXCLUDED.detail`.execute(tx);
+        ended_as = EXCLUDED.ended_as, revision = EXCLUDED.revision, recorded_time = EXCLUDED.recorded_time, detail = EXCLUDED.detail`.execute(
+    tx,
+  );
 }

@@ -19,7 +19,12 @@ export interface Holding {
  */
 export async function readHoldings(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Holding[]> {
   if (numbers.length === 0) return [];
-  const { rows } = await sql<{ phone_number: string; customer_id: string | null; start_time: Micros; end_time: Micros }>`
+  const { rows } = await sql<{
+    phone_number: string;
+    customer_id: string | null;
+    start_time: Micros;
+    end_time: Micros;
+  }>`
     SELECT h.phone_number, h.customer_id, h.start_time, LEAST(h.end_time, p.effective_time) AS end_time
     FROM unnest(${textArray(numbers)}::text[]) AS wanted(phone_number)
     JOIN number_holding h ON h.carrier_id = ${carrierId} AND h.phone_number = wanted.phone_number

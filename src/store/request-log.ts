@@ -33,12 +33,19 @@ export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCa
  * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that keeps a repeat out, and has looked for an
  * answer under it.
  */
-export async function insertResponse(tx: Tx, carrierId: string, call: RepeatableCall, response: Uint8Array): Promise<void> {
+export async function insertResponse(
+  tx: Tx,
+  carrierId: string,
+  call: RepeatableCall,
+  response: Uint8Array,
+): Promise<void> {
   await sql`
     INSERT INTO request_log (carrier_id, method, request_id, content_hash, response, create_time)
     VALUES (${carrierId}, ${call.method}, ${call.requestId}, ${call.contentHash}, ${Buffer.from(response)}, clock_timestamp())
     ON CONFLICT (carrier_id, method, request_id) DO UPDATE
-    SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`.execute(tx);
+    SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`.execute(
+    tx,
+  );
 }
 
 /** Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system transaction. */

@@ -1,0 +1,231 @@
+import type { Micros } from "../domain/instant.ts";
+import type { NumberProblem } from "../domain/number-changes.ts";
+import {
+  findDuePeriods,
+  isSameTimeline,
+  type NumberKey,
+  type NumberRow,
+  type NumberTimeline,
+  rowAt,
+  stampTimeline,
+  timelineUnderPort,
+  timeOfChange,
+} from "../domain/number-state.ts";
+import type { Tx } from "./database.ts";
+import { advanceFeed, type FeedLock } from "./feed-head.ts";
+import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";
+import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
+import { readTimelines, writeTimelines } from "./number-timelines.ts";
+import { Feed } from "./schema.ts";
+
+/** A number of one carrier as it is stored, under the lock of the carrier's numbers feed. */
+export interface StoredNumber {
+  readonly key: NumberKey;
+  readonly timeline: NumberTimeline;
+  /** Absent when the carrier never held it. */
+  readonly row: StoredRow | undefined;
+  /** A port that takes it away and is not done. */
+  readonly port: StoredPort | undefined;
+}
+
+/** What is to become of a number: what is absent stays as it is. */
+export interface NumberDecision {
+  readonly timeline?: NumberTimeline;
+  /** Null: the scheduled port is dropped. */
+  readonly port?: StoredPort | null;
+  /** The claim by which the carrier holds it. */
+  readonly claimTime?: Micros;
+}
+
+/** What became of one number: its row, encoded as readers get it, or why nothing did. */
+export type NumberResult = { readonly payload: Uint8Array } | { readonly problem: NumberProblem };
+
+/** A change to numbers of one carrier. */
+export interface NumberBatch {
+  readonly carrierId: string;
+  /** Distinct, at most 1,000. */
+  readonly numbers: readonly string[];
+  readonly decide: (number: StoredNumber, now: Micros) => NumberDecision | { readonly problem: NumberProblem };
+  readonly encode: (row: NumberRow) => Uint8Array;
+  /** Whether this is what carries out the ports that are due. */
+  readonly portsMayBeDue?: boolean;
+}
+
+/** What a batch did. */
+export interface NumberBatchOutcome {
+  readonly results: ReadonlyMap<string, NumberResult>;
+  /** The numbers that have new entries. */
+  readonly changed: readonly string[];
+  readonly headSequence: bigint;
+}
+
+/** A port of these numbers is due: it must be done first, which takes transactions of both carriers. */
+export class PortDue extends Error {
+  override readonly name = "PortDue";
+  readonly ports: readonly StoredPort[];
+
+  constructor(ports: readonly StoredPort[]) {
+    super(`${ports.length} ports are due`);
+    this.ports = ports;
+  }
+}
+
+/**
+ * Changes numbers of one carrier under the lock of its numbers feed, 1,000 in a handful of statements. What was scheduled and is due is entered
+ * first, each change with an entry of its own. An entry is written whenever anything changes, for the future too, because who remembers holdings
+ * goes by the feed's head.
+ * @param lock of the carrier's numbers feed, taken by this transaction.
+ * @throws PortDue before anything is written.
+ */
+export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch): Promise<NumberBatchOutcome> {
+  const { carrierId, numbers } = batch;
+  const stored = await readStoredNumbers(tx, carrierId, numbers);
+  const due = stored.flatMap(({ port }) =>
+    port?.stage === PortStage.SCHEDULED && port.effectiveTime <= lock.ingestTime ? [port] : [],
+  );
+  if (due.length > 0 && !batch.portsMayBeDue) throw new PortDue(due);
+
+  const log = new EntryLog(lock);
+  const changes = stored.map((number) => changeNumber(number, batch, log));
+  await writeTimelines(
+    tx,
+    carrierId,
+    changes.map(({ number, after }) => ({
+      phoneNumber: number.key.phoneNumber,
+      before: number.timeline,
+      after: after.timeline,
+    })),
+  );
+  await writeRows(
+    tx,
+    carrierId,
+    changes.flatMap(({ after }) => (after.rowWrite ? [after.rowWrite] : [])),
+  );
+  await writePorts(
+    tx,
+    changes.flatMap(({ number, after }) =>
+      after.port === number.port ? [] : [{ before: number.port, after: after.port }],
+    ),
+  );
+  await writeEntries(tx, carrierId, lock.ingestTime, log.entries);
+  if (log.entries.length > 0) await advanceFeed(tx, carrierId, Feed.NUMBERS, log.nextSequence);
+  return {
+    results: new Map(changes.map(({ number, result }) => [number.key.phoneNumber, result])),
+    changed: [...new Set(log.entries.map((entry) => entry.phoneNumber))],
+    headSequence: log.nextSequence - 1n,
+  };
+}
+
+/** Reads numbers as they are stored, in the order of `numbers`. */
+export async function readStoredNumbers(
+  tx: Tx,
+  carrierId: string,
+  numbers: readonly string[],
+): Promise<StoredNumber[]> {
+  const timelines = await readTimelines(tx, carrierId, numbers);
+  const rows = await readRows(tx, carrierId, numbers);
+  const ports = await readUnfinishedPorts(tx, carrierId, numbers);
+  return numbers.map((phoneNumber) => ({
+    key: { carrierId, phoneNumber },
+    timeline: timelines.get(phoneNumber) ?? [],
+    row: rows.get(phoneNumber),
+    port: ports.get(phoneNumber),
+  }));
+}
+
+interface NumberState {
+  timeline: NumberTimeline;
+  port: StoredPort | undefined;
+  row: StoredRow | undefined;
+  /** The row to be written, if it changed. */
+  rowWrite: StoredRow | undefined;
+}
+
+function changeNumber(
+  number: StoredNumber,
+  batch: NumberBatch,
+  log: EntryLog,
+): { number: StoredNumber; after: NumberState; result: NumberResult } {
+  const after: NumberState = { timeline: number.timeline, port: number.port, row: number.row, rowWrite: undefined };
+  const now = timeOfChange(number.timeline, log.lock.ingestTime);
+  const portTime = scheduledTime(number.port);
+  for (const due of findDuePeriods(number.timeline, portTime !== undefined && portTime <= now ? portTime - 1n : now)) {
+    const stamp = log.nextStamp();
+    after.timeline = after.timeline.map((period) => (period === due ? { ...period, ...stamp } : period));
+    enter(number.key, after, due.start, batch, log);
+  }
+  const decision = batch.decide({ ...number, timeline: after.timeline, row: after.row }, now);
+  if ("problem" in decision) return { number, after, result: decision };
+
+  const timeline = decision.timeline && stampTimeline(after.timeline, decision.timeline, now, log.nextStamp());
+  const hasNewTimeline = timeline !== undefined && !isSameTimeline(after.timeline, timeline);
+  const hasNewPort = decision.port !== undefined && (decision.port ?? undefined) !== after.port;
+  if (hasNewTimeline) after.timeline = timeline;
+  if (hasNewPort) after.port = decision.port ?? undefined;
+  if (hasNewTimeline || hasNewPort) enter(number.key, after, now, batch, log, decision.claimTime);
+  else if (decision.claimTime !== undefined) renewClaim(after, decision.claimTime);
+  if (!after.row) throw new Error("a number without a row was left unchanged");
+  return { number, after, result: { payload: after.row.payload } };
+}
+
+// Adds an entry with the row as it is at a time.
+function enter(
+  key: NumberKey,
+  after: NumberState,
+  time: Micros,
+  batch: NumberBatch,
+  log: EntryLog,
+  claimTime?: Micros,
+): void {
+  const row = rowAt(key, timelineUnderPort(after.timeline, scheduledTime(after.port)), time);
+  if (!row) throw new Error("a change left a number without a period");
+  const payload = batch.encode({ ...row, ...log.nextStamp() });
+  const previous = after.row;
+  after.row = {
+    phoneNumber: key.phoneNumber,
+    state: row.state,
+    customerId: row.customerId ?? null,
+    countryCode: row.countryCode ?? null,
+    revision: log.nextSequence,
+    recordedTime: log.lock.ingestTime,
+    claimTime: latest(claimTime, previous?.claimTime),
+    payload,
+  };
+  after.rowWrite = after.row;
+  log.add({ ...after.row, sequence: log.nextSequence, previous });
+}
+
+function scheduledTime(port: StoredPort | undefined): Micros | undefined {
+  return port?.stage === PortStage.SCHEDULED ? port.effectiveTime : undefined;
+}
+
+function renewClaim(after: NumberState, claimTime: Micros): void {
+  if (!after.row || after.row.claimTime >= claimTime) return;
+  after.row = { ...after.row, claimTime };
+  after.rowWrite = after.row;
+}
+
+function latest(a: Micros | undefined, b: Micros | undefined): Micros {
+  if (a === undefined || b === undefined) return a ?? b ?? 0n;
+  return a > b ? a : b;
+}
+
+class EntryLog {
+  readonly lock: FeedLock;
+  readonly entries: EntryWrite[] = [];
+  nextSequence: bigint;
+
+  constructor(lock: FeedLock) {
+    this.lock = lock;
+    this.nextSequence = lock.nextSequence;
+  }
+
+  nextStamp() {
+    return { revision: this.nextSequence, recordedTime: this.lock.ingestTime };
+  }
+
+  add(entry: EntryWrite): void {
+    this.entries.push(entry);
+    this.nextSequence++;
+  }
+}

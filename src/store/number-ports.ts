@@ -1,0 +1,159 @@
+import { randomUUID } from "node:crypto";
+import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../domain/number-changes.ts";
+import { endTimeline, NumberState } from "../domain/number-state.ts";
+import type { Micros } from "../domain/instant.ts";
+import { sipUriOfNumber } from "../domain/sip-uri.ts";
+import { readCarrier } from "./carriers.ts";
+import { systemTransaction, type Tx } from "./database.ts";
+import { lockFeed } from "./feed-head.ts";
+import { changeNumbers, type NumberDecision, PortDue, type StoredNumber } from "./number-batch.ts";
+import { endTransit, moveNumbers } from "./number-owners.ts";
+import {
+  findArrivals,
+  findDuePorts,
+  finishPorts,
+  insertArrivals,
+  PortStage,
+  readUnfinishedPorts,
+  type StoredPort,
+} from "./number-port-rows.ts";
+import { type NumberWriter, writeInCarrier } from "./number-writer.ts";
+import { Feed } from "./schema.ts";
+
+// A port touches two carriers, and every transaction touches one. So it goes in steps, each of which can be repeated: the losing carrier's row says
+// PORTED_OUT and keeps what moves (stage LEFT); the claim moves, marked as in transit so that neither carrier can provision the number meanwhile;
+// the gaining carrier's rows arrive, with a mark that they have; the transit ends and the port is DONE. Whoever finds a port between two
+// steps, after a crash, goes on from there.
+
+/** Checks that a result is no longer in the way of the ports of these numbers: those that are due are carried out, whoever's they are. */
+export async function settlePorts(writer: NumberWriter, numbers: readonly string[]): Promise<void> {
+  const due = await systemTransaction(writer.db, (tx) => findDuePorts(tx, numbers, 1_000));
+  await carryOutPorts(writer, due);
+}
+
+/** Runs a change of numbers, and again after the ports that it found due have been carried out. */
+export async function afterDuePorts<T>(writer: NumberWriter, run: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!(error instanceof PortDue) || attempt >= MAX_ATTEMPTS) throw error;
+      await carryOutPorts(writer, error.ports);
+    }
+  }
+}
+
+/** What a port makes of a number at the carrier that loses it: scheduled, or, for a time that has come, on its way. */
+export function decidePort(
+  { key, timeline, port }: StoredNumber,
+  request: { toCarrierId: string; effectiveTime: Micros },
+  now: Micros,
+): NumberDecision | { problem: NumberProblem } {
+  const { toCarrierId, effectiveTime } = request;
+  const problem = findPortProblem(timeline, effectiveTime, now);
+  if (problem) return { problem };
+  if (port?.toCarrierId === toCarrierId && port.effectiveTime === effectiveTime) return {};
+  const scheduled: StoredPort = {
+    portId: randomUUID(),
+    ...key,
+    toCarrierId,
+    effectiveTime,
+    stage: PortStage.SCHEDULED,
+  };
+  return effectiveTime > now ? { port: scheduled } : leave(timeline, scheduled);
+}
+
+/** Carries out ports that are due, from whatever step they are at. */
+export async function carryOutPorts(
+  writer: NumberWriter,
+  ports: readonly StoredPort[],
+  fence?: (tx: Tx) => Promise<void>,
+): Promise<void> {
+  const groups = Map.groupBy(ports, (port) => `${port.carrierId}/${port.toCarrierId}`);
+  for (const group of groups.values()) await carryOutGroup(writer, group, fence);
+}
+
+const MAX_ATTEMPTS = 5;
+
+async function carryOutGroup(
+  writer: NumberWriter,
+  ports: readonly StoredPort[],
+  fence?: (tx: Tx) => Promise<void>,
+): Promise<void> {
+  const [{ carrierId, toCarrierId } = { carrierId: "", toCarrierId: "" }] = ports;
+  const leaving = await loseNumbers(writer, carrierId, ports, fence);
+  if (leaving.length === 0) return;
+  const numbers = leaving.map((port) => port.phoneNumber);
+  const claims = await systemTransaction(writer.db, (tx) => moveNumbers(tx, carrierId, toCarrierId, numbers));
+  await gainNumbers(writer, toCarrierId, leaving, claims);
+  await systemTransaction(writer.db, (tx) => endTransit(tx, toCarrierId, numbers));
+  await writeInCarrier(writer, carrierId, fence, (tx) => finishPorts(tx, carrierId, leaving));
+}
+
+// Gives the ports that are then on their way: some may have been replaced, or carried out by another process, since they were found.
+async function loseNumbers(
+  writer: NumberWriter,
+  carrierId: string,
+  ports: readonly StoredPort[],
+  fence?: (tx: Tx) => Promise<void>,
+): Promise<StoredPort[]> {
+  const found = new Map(ports.map((port) => [port.phoneNumber, port]));
+  const { outcome, leaving } = await writeInCarrier(writer, carrierId, fence, async (tx) => {
+    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const decide = ({ key, timeline, port }: StoredNumber): NumberDecision => {
+      const isDue = port?.stage === PortStage.SCHEDULED && port.portId === found.get(key.phoneNumber)?.portId;
+      return isDue ? leave(timeline, port) : {};
+    };
+    const outcome = await changeNumbers(tx, lock, {
+      carrierId,
+      numbers: [...found.keys()],
+      decide,
+      encode: writer.encode,
+      portsMayBeDue: true,
+    });
+    const unfinished = await readUnfinishedPorts(tx, carrierId, [...found.keys()]);
+    return { outcome, leaving: [...unfinished.values()].filter((port) => port.stage === PortStage.LEFT) };
+  });
+  writer.changed(carrierId, outcome);
+  const toCarrierId = ports[0]?.toCarrierId;
+  return leaving.filter((port) => port.toCarrierId === toCarrierId);
+}
+
+async function gainNumbers(
+  writer: NumberWriter,
+  toCarrierId: string,
+  ports: readonly StoredPort[],
+  claims: ReadonlyMap<string, Micros>,
+): Promise<void> {
+  const outcome = await writeInCarrier(writer, toCarrierId, undefined, async (tx) => {
+    const lock = await lockFeed(tx, toCarrierId, Feed.NUMBERS);
+    const arrived = await findArrivals(tx, toCarrierId, ports);
+    const arriving = new Map(
+      ports.flatMap((port) => (arrived.has(port.portId) ? [] : [[port.phoneNumber, port] as const])),
+    );
+    const sipDomain = (await readCarrier(tx, toCarrierId))?.sipDomain ?? writer.sipDomain;
+    const decide = ({ key, timeline }: StoredNumber): NumberDecision => {
+      const claimTime = claims.get(key.phoneNumber);
+      if (claimTime === undefined) throw new Error("a ported number is claimed by a third carrier");
+      const moved = arriving.get(key.phoneNumber)?.moved ?? [];
+      return { timeline: arrive(timeline, moved, () => sipUriOfNumber(key.phoneNumber, sipDomain)), claimTime };
+    };
+    const outcome = await changeNumbers(tx, lock, {
+      carrierId: toCarrierId,
+      numbers: [...arriving.keys()],
+      decide,
+      encode: writer.encode,
+    });
+    await insertArrivals(tx, [...arriving.values()]);
+    return outcome;
+  });
+  writer.changed(toCarrierId, outcome);
+}
+
+function leave(timeline: StoredNumber["timeline"], port: StoredPort): NumberDecision {
+  const { effectiveTime } = port;
+  return {
+    timeline: endTimeline(timeline, effectiveTime, NumberState.PORTED_OUT),
+    port: { ...port, stage: PortStage.LEFT, moved: periodsMoved(timeline, effectiveTime) },
+  };
+}
