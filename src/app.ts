@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
+import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
@@ -14,6 +15,7 @@ import { openServer } from "./rpc/server.ts";
 import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
+import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
@@ -66,16 +68,21 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     hashSecret: installation.secret,
     onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
   });
+  const release = opening.use(
+    new ReleaseQuarantinedJob({ db, release: (carrierId, signal) => uploads.release(carrierId, signal), onError }),
+  );
   const services: Services = {
     db,
     hub,
     uploads,
+    carriers: new CarrierDirectory(db),
     config,
     installation,
     log,
     metrics: createMetrics(metrics.meter),
     access,
     slots: new StreamSlots(),
+    onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;

@@ -2,8 +2,8 @@ import { create, fromBinary, type UnknownField } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { timestampFromMicros } from "../domain/instant.ts";
 import { type CdrBatch, CdrBatchSchema, CdrFeedEntrySchema } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import type { StoredCdr } from "../store/cdrs.ts";
 import { EntryKind } from "../store/record-rows.ts";
 

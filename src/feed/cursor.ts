@@ -56,13 +56,24 @@ export function decodeCursor(secret: Buffer, scope: CursorScope, text: string): 
     timingSafeEqual(tag, tagOf(secret, scope.carrierId, body)) &&
     body.readUInt8(0) === VERSION &&
     body.readUInt8(1) === scope.feed;
-  if (!genuine) throw new TandemError("CURSOR_MALFORMED", "cursor: not a cursor that this feed gave to this carrier", { field: "cursor" });
-  if (body.readBigInt64BE(26) !== scope.filter) {
-    throw new TandemError("CURSOR_FILTER_MISMATCH", "cursor: it was made with another filter; resume with the filter that it was made with", {
+  if (!genuine)
+    throw new TandemError("CURSOR_MALFORMED", "cursor: not a cursor that this feed gave to this carrier", {
       field: "cursor",
     });
+  if (body.readBigInt64BE(26) !== scope.filter) {
+    throw new TandemError(
+      "CURSOR_FILTER_MISMATCH",
+      "cursor: it was made with another filter; resume with the filter that it was made with",
+      {
+        field: "cursor",
+      },
+    );
   }
-  const cursor: Cursor = { epoch: body.readBigInt64BE(2), sequence: body.readBigInt64BE(10), ingestTime: body.readBigInt64BE(18) };
+  const cursor: Cursor = {
+    epoch: body.readBigInt64BE(2),
+    sequence: body.readBigInt64BE(10),
+    ingestTime: body.readBigInt64BE(18),
+  };
   if (body.length > FIXED_BYTES) cursor.snapshotKey = body.subarray(FIXED_BYTES).toString("utf8");
   return cursor;
 }
@@ -74,7 +85,13 @@ export function filterHash(encodedFilter: Uint8Array | undefined): bigint {
 }
 
 function tagOf(secret: Buffer, carrierId: string, body: Buffer): Buffer {
-  return createHmac("sha256", secret).update("tandem cursor\0").update(carrierId).update("\0").update(body).digest().subarray(0, TAG_BYTES);
+  return createHmac("sha256", secret)
+    .update("tandem cursor\0")
+    .update(carrierId)
+    .update("\0")
+    .update(body)
+    .digest()
+    .subarray(0, TAG_BYTES);
 }
 
 /** The filter that a cursor says it was made with; `decodeCursor` decides whether that is true. */

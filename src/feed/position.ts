@@ -37,7 +37,10 @@ export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<
       case "latest":
         return { position: await positionAt(tx, place, head, head.headSequence), head };
       case "ingest_time":
-        return { position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)), head };
+        return {
+          position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)),
+          head,
+        };
       default:
         return start satisfies never;
     }
@@ -85,7 +88,9 @@ export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, text
 /** The error of a position below the floor. */
 export function cursorExpired(head: FeedHead): TandemError {
   const earliest = String(head.earliestSequence);
-  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept; the earliest is ${earliest}`, { earliest_sequence: earliest });
+  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept; the earliest is ${earliest}`, {
+    earliest_sequence: earliest,
+  });
 }
 
 /** The error of a position in another history. */
@@ -108,7 +113,9 @@ function checkEpoch(cursor: Cursor, head: FeedHead): Cursor {
 
 // In a transaction of its own: only once it has committed can no writer add an entry before the instant.
 async function waitForWriters(place: FeedPlace, instant: Micros): Promise<void> {
-  await carrierTransaction(place.db, place.carrierId, (tx) => raiseIngestTime(tx, place.carrierId, place.feed, instant));
+  await carrierTransaction(place.db, place.carrierId, (tx) =>
+    raiseIngestTime(tx, place.carrierId, place.feed, instant),
+  );
 }
 
 async function sequenceBefore(tx: Tx, place: FeedPlace, head: FeedHead, instant: Micros): Promise<bigint> {
@@ -117,6 +124,9 @@ async function sequenceBefore(tx: Tx, place: FeedPlace, head: FeedHead, instant:
 }
 
 async function positionAt(tx: Tx, place: FeedPlace, head: FeedHead, sequence: bigint): Promise<Cursor> {
-  const ingestTime = sequence >= head.earliestSequence ? await readEntryIngestTime(tx, place.carrierId, place.feed, sequence) : undefined;
+  const ingestTime =
+    sequence >= head.earliestSequence
+      ? await readEntryIngestTime(tx, place.carrierId, place.feed, sequence)
+      : undefined;
   return { epoch: head.epoch, sequence, ingestTime: ingestTime ?? 0n };
 }

@@ -4,7 +4,16 @@ import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
-import { cursorExpired, cursorText, epochChanged, type FeedEnd, type FeedPlace, type FeedStart, resolveEnd, resolveStart } from "./position.ts";
+import {
+  cursorExpired,
+  cursorText,
+  epochChanged,
+  type FeedEnd,
+  type FeedPlace,
+  type FeedStart,
+  resolveEnd,
+  resolveStart,
+} from "./position.ts";
 
 /** A run of entries, read with the feed's ends in one statement. */
 export interface FeedPage<Batch> {
@@ -56,11 +65,20 @@ export async function* streamFeed<Batch>(options: StreamFeedOptions<Batch>): Asy
   using subscription = hub.subscribe(place.carrierId, place.feed);
   const started = options.start.at === "position" ? options.start : await resolveStart(place, options.start);
   const until = options.end && (await resolveEnd(place, options.end));
-  const state: StreamState = { position: started.position, caughtUp: false, heartbeatAt: Date.now() + options.heartbeatMs };
+  const state: StreamState = {
+    position: started.position,
+    caughtUp: false,
+    heartbeatAt: Date.now() + options.heartbeatMs,
+  };
   using stall = new StallWatch(options.maxStallMs, life);
   const { position } = started;
 
-  yield stall.watch({ ...range(place, position, position), frame: "opened", sessionId: randomUUID(), head: started.head });
+  yield stall.watch({
+    ...range(place, position, position),
+    frame: "opened",
+    sessionId: randomUUID(),
+    head: started.head,
+  });
   while (true) {
     stall.resumed();
     const ending = stall.stalled ? "SLOW_CONSUMER" : life.end;
@@ -115,7 +133,11 @@ async function nextFrames<Batch>(
   return frames;
 }
 
-async function pause<Batch>(options: StreamFeedOptions<Batch>, state: StreamState, subscription: FeedSubscription): Promise<void> {
+async function pause<Batch>(
+  options: StreamFeedOptions<Batch>,
+  state: StreamState,
+  subscription: FeedSubscription,
+): Promise<void> {
   const { signal } = options.life;
   if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
   else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - Date.now()), signal);

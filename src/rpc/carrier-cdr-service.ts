@@ -21,7 +21,7 @@ import { readFeedHead } from "../store/feed-head.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import { cdrConditions, filterBytes } from "./cdr-filter.ts";
-import type { Services } from "./context.ts";
+import { requireCarrier, type Services } from "./context.ts";
 import { feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { pageSize, requiredInstant, requiredPeriod, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -60,7 +60,7 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
   const start = feedStart(request.start);
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
-  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
+  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   const place = cdrPlace(services, carrierId, request.filter);
   const source: FeedSource<StoredCdr[]> = {
     async readPage(tx, after, until) {
@@ -80,7 +80,8 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
   });
   const format = isJson(context) ? "json" : "binary";
   for await (const frame of frames) {
-    if (frame.frame === "batch") yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
+    if (frame.frame === "batch")
+      yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
     else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
   }
 }
@@ -88,7 +89,8 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
 async function consumerStart(services: Services, carrierId: string, consumer: string): Promise<FeedStart> {
   checkConsumerName(consumer);
   const found = await carrierTransaction(services.db, carrierId, (tx) => readConsumer(tx, carrierId, consumer));
-  if (!found) throw new TandemError("CONSUMER_NOT_FOUND", `consumer ${consumer} has never committed a cursor`, { consumer });
+  if (!found)
+    throw new TandemError("CONSUMER_NOT_FOUND", `consumer ${consumer} has never committed a cursor`, { consumer });
   return { at: "cursor", cursor: found.cursor };
 }
 
@@ -97,7 +99,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
   const { dialogCallId, correlationId } = request;
   const byId = dialogCallId !== undefined || correlationId !== undefined;
   const search: CdrSearch = {
-    period: byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
+    period:
+      byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
     dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, 256),
     correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
     conditions: cdrConditions(request.filter),
@@ -106,8 +109,10 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
   const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
   const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
-  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
-  const found = await carrierTransaction(services.db, carrierId, (tx) => listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork));
+  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
+    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
+  );
   const { page, last } = splitPage(found, size);
   return {
     records: page.map(cdrMessage),
@@ -116,7 +121,10 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
 }
 
 /** Where a page of records ended. */
-export function pageKey(last: { inviteTime: Micros | undefined; sequence: bigint }): { inviteTime: string; sequence: string } {
+export function pageKey(last: { inviteTime: Micros | undefined; sequence: bigint }): {
+  inviteTime: string;
+  sequence: string;
+} {
   return { inviteTime: String(last.inviteTime ?? 0n), sequence: String(last.sequence) };
 }
 
@@ -128,7 +136,7 @@ export function listScope(search: CdrSearch): string {
 
 async function getCdr(services: Services, request: GetCdrRequest, carrierId: string) {
   const search = cdrNameSearch(request.name, request.recordDate);
-  const withNetwork = (await services.carriers.get(carrierId)).networkIdentifiersAllowed;
+  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   const records = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, withNetwork),
   );
@@ -138,8 +146,10 @@ async function getCdr(services: Services, request: GetCdrRequest, carrierId: str
 
 /** What GetCdr looks for. Throws INVALID_ARGUMENT. */
 export function cdrNameSearch(name: GetCdrRequest["name"], recordDate?: string): CdrSearch {
-  if (recordDate !== undefined && name.case !== "recordId") throw invalidArgument("record_date", "expected only with record_id");
-  if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected a day, YYYY-MM-DD");
+  if (recordDate !== undefined && name.case !== "recordId")
+    throw invalidArgument("record_date", "expected only with record_id");
+  if (recordDate !== undefined && !isDay(recordDate))
+    throw invalidArgument("record_date", "expected a day, YYYY-MM-DD");
   switch (name.case) {
     case "recordId":
       return { recordId: idText("record_id", name.value, 128), recordDate };
@@ -236,13 +246,15 @@ function cdrPlace(services: Services, carrierId: string, filter: CdrFilter | und
 }
 
 function checkConsumerName(consumer: string): void {
-  if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer)) throw invalidArgument("consumer", "expected 1 to 64 characters of [A-Za-z0-9._-]");
+  if (!/^[A-Za-z0-9._-]{1,64}$/.test(consumer))
+    throw invalidArgument("consumer", "expected 1 to 64 characters of [A-Za-z0-9._-]");
 }
 
 /** An id of a request: present, bounded and free of control characters. */
 export function idText(field: string, value: string, maxLength: number): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
-  if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed()) return value;
+  if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed())
+    return value;
   throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);
 }
 

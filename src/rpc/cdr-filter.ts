@@ -12,16 +12,33 @@ const MAX_VALUES = 100;
 export function cdrConditions(filter: CdrFilter | undefined): CdrConditions | undefined {
   if (!filter || toBinary(CdrFilterSchema, filter).length === 0) return undefined;
   const wrong: FieldViolation[] = [];
-  const check = (ok: boolean, field: string, description: string) => void (ok || wrong.push({ field: `filter.${field}`, description }));
+  const check = (ok: boolean, field: string, description: string) =>
+    void (ok || wrong.push({ field: `filter.${field}`, description }));
   check(Direction[filter.direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND");
   check(filter.customerIds.length <= MAX_VALUES, "customer_ids", `expected at most ${MAX_VALUES}`);
-  check(filter.customerIds.every(isText), "customer_ids", "expected 1 to 128 characters each, without control characters");
+  check(
+    filter.customerIds.every(isText),
+    "customer_ids",
+    "expected 1 to 128 characters each, without control characters",
+  );
   check(filter.phoneNumbers.length <= MAX_VALUES, "phone_numbers", `expected at most ${MAX_VALUES}`);
-  check(filter.phoneNumbers.every((number) => /^\+[0-9]{2,15}$/.test(number)), "phone_numbers", "expected E.164: + and 2 to 15 digits");
-  check(filter.trunkId === undefined || isText(filter.trunkId), "trunk_id", "expected 1 to 128 characters, without control characters");
+  check(
+    filter.phoneNumbers.every((number) => /^\+[0-9]{2,15}$/.test(number)),
+    "phone_numbers",
+    "expected E.164: + and 2 to 15 digits",
+  );
+  check(
+    filter.trunkId === undefined || isText(filter.trunkId),
+    "trunk_id",
+    "expected 1 to 128 characters, without control characters",
+  );
   const verdicts = filter.qualityVerdicts;
   check(verdicts.length <= 3, "quality_verdicts", "expected at most 3");
-  check(verdicts.every((v) => v !== 0 && QualityVerdict[v] !== undefined), "quality_verdicts", "expected GOOD, POOR or UNCLASSIFIED");
+  check(
+    verdicts.every((v) => v !== 0 && QualityVerdict[v] !== undefined),
+    "quality_verdicts",
+    "expected GOOD, POOR or UNCLASSIFIED",
+  );
   if (wrong.length > 0) throw fieldViolations(wrong);
   return {
     direction: filter.direction || undefined,

@@ -1,6 +1,9 @@
 import type { Logger } from "pino";
+import { type Carrier, isCarrierId } from "../domain/carrier.ts";
+import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { FeedHub } from "../feed/hub.ts";
+import type { CarrierDirectory } from "../store/carriers.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
 import type { UploadEngine } from "../upload/engine.ts";
@@ -26,6 +29,8 @@ export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
   readonly uploads: UploadEngine;
+  /** Every carrier's settings, believed for a moment; `forget()` after a change. */
+  readonly carriers: CarrierDirectory;
   readonly config: ServiceConfig;
   readonly installation: Installation;
   readonly log: Logger;
@@ -33,6 +38,16 @@ export interface Services {
   /** Who is served; `forget()` after a change to a carrier, so that this process sees it at once. */
   readonly access: CarrierAccess;
   readonly slots: StreamSlots;
+  /** To be told after a commit that changed a carrier's numbers: calls that wait for one are judged again. */
+  readonly onNumbersChanged: (carrierId: string) => void;
   /** Aborts when the process begins to shut down. `openStreamLife` watches it for a stream. */
   readonly drain: AbortSignal;
+}
+
+/** A carrier's settings. Throws CARRIER_NOT_FOUND. */
+export async function requireCarrier(services: Pick<Services, "carriers">, carrierId: string): Promise<Carrier> {
+  const carrier = isCarrierId(carrierId) ? await services.carriers.get(carrierId) : undefined;
+  if (!carrier)
+    throw new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId.slice(0, 64) });
+  return carrier;
 }

@@ -2,13 +2,13 @@ import { fromBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
-import {
-  type AppendDurationsRequest,
-  type DurationService,
-  type ListDurationsRequest,
-  type ListRejectsRequest,
-  type ListUploadsRequest,
-  type UploadDurationsRequest,
+import type {
+  AppendDurationsRequest,
+  DurationService,
+  ListDurationsRequest,
+  ListRejectsRequest,
+  ListUploadsRequest,
+  UploadDurationsRequest,
 } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 import { CallDurationSchema, DurationState } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { ErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
@@ -21,11 +21,21 @@ import { checkUploadId } from "../upload/book.ts";
 import { durationEdge } from "../upload/record-edges.ts";
 import { carrierOf } from "./auth.ts";
 import { idText } from "./carrier-cdr-service.ts";
-import type { Services } from "./context.ts";
+import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
-import { clientFrames, countsMessage, durabilityOf, finishOf, outcomeMessage, readOpen, receiptMessage, responseFrame, uploadMessage } from "./upload-frames.ts";
+import {
+  clientFrames,
+  countsMessage,
+  durabilityOf,
+  finishOf,
+  outcomeMessage,
+  readOpen,
+  receiptMessage,
+  responseFrame,
+  uploadMessage,
+} from "./upload-frames.ts";
 
 /** The carrier's uploads of durations. */
 export function durationService(services: Services): ServiceImpl<typeof DurationService> {
@@ -46,12 +56,16 @@ export function durationService(services: Services): ServiceImpl<typeof Duration
   };
 }
 
-async function* uploadDurations(services: Services, requests: AsyncIterable<UploadDurationsRequest>, context: HandlerContext) {
+async function* uploadDurations(
+  services: Services,
+  requests: AsyncIterable<UploadDurationsRequest>,
+  context: HandlerContext,
+) {
   const { carrierId } = carrierOf(context);
   const { limits, synchronousCommit } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
   const { open, rest } = await readOpen(requests);
-  const { horizons } = await services.carriers.get(carrierId);
+  const { horizons } = await requireCarrier(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
     yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
@@ -59,7 +73,7 @@ async function* uploadDurations(services: Services, requests: AsyncIterable<Uplo
 }
 
 async function appendDurations(services: Services, request: AppendDurationsRequest, carrierId: string) {
-  const { horizons } = await services.carriers.get(carrierId);
+  const { horizons } = await requireCarrier(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
   const finish = request.finish && finishOf(request.finish);
   const records = { firstOffset: request.firstOffset, messages: request.records };
@@ -74,7 +88,8 @@ async function appendDurations(services: Services, request: AppendDurationsReque
 }
 
 async function listDurationUploads(services: Services, request: ListUploadsRequest, carrierId: string) {
-  if (UploadState[request.state] === undefined) throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
+  if (UploadState[request.state] === undefined)
+    throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["ListUploads", carrierId, String(request.state)];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
@@ -113,21 +128,30 @@ async function listRejects(services: Services, request: ListRejectsRequest, carr
       reason: reject.verdict === Verdict.REJECTED ? ErrorReason.RECORD_REFUSED : ErrorReason.RECORD_QUARANTINED,
     })),
     totalCount: BigInt(upload.counts.rejected + upload.counts.quarantined),
-    nextPageToken: last ? encodePageToken(services.installation.secret, scope, { offset: String(last.recordOffset + 1n) }) : "",
+    nextPageToken: last
+      ? encodePageToken(services.installation.secret, scope, { offset: String(last.recordOffset + 1n) })
+      : "",
   };
 }
 
 async function listStoredDurations(services: Services, request: ListDurationsRequest, carrierId: string) {
   const { limits } = services.config;
   const period = requiredPeriod(request, limits.maxListWindowDays);
-  if (DurationState[request.state] === undefined) throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
+  if (DurationState[request.state] === undefined)
+    throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
   const recordId = request.recordId === undefined ? undefined : idText("record_id", request.recordId, 128);
   const size = pageSize(request.pageSize, limits);
-  const scope = ["ListDurations", carrierId, JSON.stringify([String(period.start), String(period.end), recordId, request.state])];
+  const scope = [
+    "ListDurations",
+    carrierId,
+    JSON.stringify([String(period.start), String(period.end), recordId, request.state]),
+  ];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
   const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
   const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
-  const found = await carrierTransaction(services.db, carrierId, (tx) => list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }));
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
+    list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }),
+  );
   const { page, last } = splitPage(found, size);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
   return {

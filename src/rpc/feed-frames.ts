@@ -3,9 +3,13 @@ import { invalidArgument } from "../domain/errors.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
-import { FeedClosingReason, type FeedEnd as FeedEndMessage, type FeedStart as FeedStartMessage } from "../gen/tandem/type/v1/feed_pb.js";
 import type { FeedEnd, FeedStart } from "../feed/position.ts";
 import type { FeedFrame } from "../feed/stream.ts";
+import {
+  FeedClosingReason,
+  type FeedEnd as FeedEndMessage,
+  type FeedStart as FeedStartMessage,
+} from "../gen/tandem/type/v1/feed_pb.js";
 import { limitsMessage } from "./upload-frames.ts";
 
 /** The start of a feed stream; `consumer` where the method knows named consumers. There is no default. */
@@ -23,7 +27,10 @@ export function feedStart(message: FeedStartMessage | undefined): FeedStart | { 
     case "consumer":
       return { at: "consumer", consumer: position.value };
     case undefined:
-      throw invalidArgument("start", "is required: cursor, earliest, latest or ingest_time; a silent default would lose data");
+      throw invalidArgument(
+        "start",
+        "is required: cursor, earliest, latest or ingest_time; a silent default would lose data",
+      );
     default:
       return position satisfies never;
   }

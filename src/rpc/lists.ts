@@ -18,7 +18,12 @@ export function pageSize(asked: number, limits: Limits): number {
 /** A required instant of a request. */
 export function requiredInstant(field: string, timestamp: Timestamp | undefined): Micros {
   if (!timestamp) throw invalidArgument(field, "is required");
-  if (timestamp.seconds < MIN_SECONDS || timestamp.seconds > MAX_SECONDS || timestamp.nanos < 0 || timestamp.nanos > 999_999_999) {
+  if (
+    timestamp.seconds < MIN_SECONDS ||
+    timestamp.seconds > MAX_SECONDS ||
+    timestamp.nanos < 0 ||
+    timestamp.nanos > 999_999_999
+  ) {
     throw invalidArgument(field, "expected a time between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z");
   }
   return microsFromTimestamp(timestamp);
@@ -33,15 +38,23 @@ export function requiredPeriod(
   const end = requiredInstant("end_time", request.endTime);
   if (end <= start) throw invalidArgument("end_time", "expected a time after start_time");
   if (end - start > BigInt(maxDays) * DAY_MICROS) {
-    throw new TandemError("LIST_WINDOW_TOO_LARGE", `the period is longer than ${maxDays} days`, { limit_days: String(maxDays) }, {
-      fieldViolations: [{ field: "end_time", description: `expected at most ${maxDays} days after start_time` }],
-    });
+    throw new TandemError(
+      "LIST_WINDOW_TOO_LARGE",
+      `the period is longer than ${maxDays} days`,
+      { limit_days: String(maxDays) },
+      {
+        fieldViolations: [{ field: "end_time", description: `expected at most ${maxDays} days after start_time` }],
+      },
+    );
   }
   return { start, end };
 }
 
 /** Splits what was read with one more than the page's size: the page, and its last item when there is more. */
-export function splitPage<Item>(items: readonly Item[], size: number): { page: readonly Item[]; last: Item | undefined } {
+export function splitPage<Item>(
+  items: readonly Item[],
+  size: number,
+): { page: readonly Item[]; last: Item | undefined } {
   const page = items.slice(0, size);
   return { page, last: items.length > size ? page.at(-1) : undefined };
 }

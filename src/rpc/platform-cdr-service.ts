@@ -1,13 +1,18 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument } from "../domain/errors.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
-import type { CdrService, GetCdrRequest, IngestCdrsRequest, ListCdrsRequest } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import type {
+  CdrService,
+  GetCdrRequest,
+  IngestCdrsRequest,
+  ListCdrsRequest,
+} from "../gen/tandem/platform/v1/cdr_service_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type CdrSearch, findCarriersOfCdr, listCdrs } from "../store/cdrs.ts";
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
 import { cdrNameSearch, idText, listScope, pageKey, recordNotFound } from "./carrier-cdr-service.ts";
-import type { Services } from "./context.ts";
+import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
@@ -29,7 +34,7 @@ async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdr
   const { limits, synchronousCommit } = services.config;
   const { open: ingest, rest } = await readOpen(requests);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
-  const { carrierId, horizons } = await services.carriers.get(ingest.carrierId);
+  const { carrierId, horizons } = await requireCarrier(services, ingest.carrierId);
   using life = openStreamLife(context, services, carrierId, "upload");
   const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
   for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
@@ -42,7 +47,7 @@ async function getCdr(services: Services, request: GetCdrRequest) {
   const carriers =
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
-      : [(await services.carriers.get(request.carrierId)).carrierId];
+      : [(await requireCarrier(services, request.carrierId)).carrierId];
   const records = [];
   for (const carrierId of carriers) {
     const found = await carrierTransaction(services.db, carrierId, (tx) =>
@@ -56,8 +61,9 @@ async function getCdr(services: Services, request: GetCdrRequest) {
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
   const { limits } = services.config;
-  const { carrierId } = await services.carriers.get(request.carrierId);
-  if (Direction[request.direction] === undefined) throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
+  const { carrierId } = await requireCarrier(services, request.carrierId);
+  if (Direction[request.direction] === undefined)
+    throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
   const search: CdrSearch = {
     period: requiredPeriod(request, limits.maxListWindowDays),
     dialogCallId: request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, 256),
@@ -71,7 +77,9 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
   const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
-  const found = await carrierTransaction(services.db, carrierId, (tx) => listCdrs(tx, carrierId, search, { after, limit: size + 1 }, true));
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
+    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, true),
+  );
   const { page, last } = splitPage(found, size);
   return {
     records: page.map(cdrMessage),

@@ -1,10 +1,14 @@
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
-import { SummaryDimension, SummaryPeriod, type SummarizeQualityRequest } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
+import {
+  type SummarizeQualityRequest,
+  SummaryDimension,
+  SummaryPeriod,
+} from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { carrierTransaction } from "../store/database.ts";
-import { type QualityGroup, SUMMARY_TIMEOUT_MS, summarizeQuality as readQuality } from "../store/quality-summary.ts";
+import { type QualityGroup, summarizeQuality as readQuality, SUMMARY_TIMEOUT_MS } from "../store/quality-summary.ts";
 import { cdrConditions } from "./cdr-filter.ts";
-import type { Services } from "./context.ts";
+import { requireCarrier, type Services } from "./context.ts";
 import { requiredPeriod } from "./lists.ts";
 
 /** Most groups of one answer. */
@@ -15,10 +19,11 @@ const MAX_HOURLY_DAYS = 7;
 /** Answers SummarizeQuality for one carrier. */
 export async function summarizeQuality(services: Services, request: SummarizeQualityRequest, carrierId: string) {
   const hourly = request.period === SummaryPeriod.HOUR;
-  if (!hourly && request.period !== SummaryPeriod.DAY) throw invalidArgument("period", "is required: SUMMARY_PERIOD_HOUR or SUMMARY_PERIOD_DAY");
+  if (!hourly && request.period !== SummaryPeriod.DAY)
+    throw invalidArgument("period", "is required: SUMMARY_PERIOD_HOUR or SUMMARY_PERIOD_DAY");
   const period = requiredPeriod(request, hourly ? MAX_HOURLY_DAYS : services.config.limits.maxListWindowDays);
   const dimensions = checkDimensions(request.dimensions);
-  const { timeZone } = await services.carriers.get(carrierId);
+  const { timeZone } = await requireCarrier(services, carrierId);
   const groups = await carrierTransaction(
     services.db,
     carrierId,
@@ -37,7 +42,11 @@ export async function summarizeQuality(services: Services, request: SummarizeQua
     { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
   );
   if (groups.length > MAX_GROUPS) {
-    throw new TandemError("INVALID_ARGUMENT", `more than ${MAX_GROUPS} groups: ask for a shorter period or fewer dimensions`, { field: "dimensions" });
+    throw new TandemError(
+      "INVALID_ARGUMENT",
+      `more than ${MAX_GROUPS} groups: ask for a shorter period or fewer dimensions`,
+      { field: "dimensions" },
+    );
   }
   return { summaries: groups.map(summaryMessage) };
 }
@@ -61,7 +70,9 @@ function summaryMessage(group: QualityGroup) {
     direction: group.direction,
     attemptCount: BigInt(attempts),
     answeredCount: BigInt(answered),
-    ...(attempts === 0 ? {} : { answerSeizureRatio: answered / attempts, networkEffectivenessRatio: networkEffective / attempts }),
+    ...(attempts === 0
+      ? {}
+      : { answerSeizureRatio: answered / attempts, networkEffectivenessRatio: networkEffective / attempts }),
     ...(answered === 0 ? {} : { averageCallDurationMs: Number(connectedDurationMs) / answered }),
     connectedDurationMs,
     ...percentileField("postDialDelayMs", group.postDialDelayMs),

@@ -11,7 +11,10 @@ import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
+import { carrierCdrService } from "./carrier-cdr-service.ts";
 import type { Services } from "./context.ts";
+import { durationService } from "./duration-service.ts";
+import { platformCdrService } from "./platform-cdr-service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {
@@ -25,16 +28,16 @@ export function route<S extends DescService>(service: S, implementation: Partial
 }
 
 /** Every service of the contract. */
-export function listRoutes(_services: Services): Route[] {
+export function listRoutes(services: Services): Route[] {
   return [
     route(AgreementService, {}),
     route(NumberService, {}),
-    route(CdrService, {}),
-    route(DurationService, {}),
+    route(CdrService, carrierCdrService(services)),
+    route(DurationService, durationService(services)),
     route(ReconciliationService, {}),
     route(CarrierService, {}),
     route(PlatformNumberService, {}),
-    route(PlatformCdrService, {}),
+    route(PlatformCdrService, platformCdrService(services)),
     route(PlatformReconciliationService, {}),
     route(UsageService, {}),
     route(PrivacyService, {}),

@@ -1,22 +1,22 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { TandemError } from "../domain/errors.ts";
+import { timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
-import { timestampFromMicros } from "../domain/instant.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
+import { LimitsSchema } from "../gen/tandem/type/v1/limits_pb.js";
 import {
   Durability,
   type RecordOutcomeSchema,
-  type UploadFinish as UploadFinishMessage,
   UploadClosingReason,
+  type UploadFinish as UploadFinishMessage,
   type UploadReceiptSchema,
   UploadRewindReason,
   type UploadSchema,
   UploadState,
   type VerdictCountsSchema,
 } from "../gen/tandem/type/v1/upload_pb.js";
-import { LimitsSchema } from "../gen/tandem/type/v1/limits_pb.js";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
 import type { Outcome } from "../upload/outcome.ts";
@@ -45,7 +45,9 @@ export async function readOpen<Message, Frame extends RequestFrame<Message>>(
 }
 
 /** Turns the frames after Open into what the session reads. */
-export async function* clientFrames<Message>(rest: AsyncIterator<RequestFrame<Message>>): AsyncGenerator<ClientFrame<Message>> {
+export async function* clientFrames<Message>(
+  rest: AsyncIterator<RequestFrame<Message>>,
+): AsyncGenerator<ClientFrame<Message>> {
   try {
     for (let next = await rest.next(); !next.done; next = await rest.next()) {
       const { frame } = next.value;
@@ -76,9 +78,14 @@ export async function* clientFrames<Message>(rest: AsyncIterator<RequestFrame<Me
 export function finishOf(finish: UploadFinishMessage): UploadFinish {
   if (!finish.totals) {
     const description = "is required: the count and the connected time of every record that was sent";
-    throw new TandemError("INVALID_ARGUMENT", `finish.totals: ${description}`, { field: "finish.totals" }, {
-      fieldViolations: [{ field: "finish.totals", description }],
-    });
+    throw new TandemError(
+      "INVALID_ARGUMENT",
+      `finish.totals: ${description}`,
+      { field: "finish.totals" },
+      {
+        fieldViolations: [{ field: "finish.totals", description }],
+      },
+    );
   }
   return {
     finalOffset: finish.finalOffset,
@@ -98,16 +105,27 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
   switch (frame.frame) {
     case "opened": {
       const { committedOffset, writerEpoch, sendLimitOffset } = frame;
-      return { case: "opened", value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability } } as const;
+      return {
+        case: "opened",
+        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability },
+      } as const;
     }
     case "ack": {
       const { committedOffset, sendLimitOffset } = frame;
-      const value = { committedOffset, sendLimitOffset, counts: countsMessage(frame.counts), outcomes: frame.outcomes.map(outcomeMessage) };
+      const value = {
+        committedOffset,
+        sendLimitOffset,
+        counts: countsMessage(frame.counts),
+        outcomes: frame.outcomes.map(outcomeMessage),
+      };
       return { case: "ack", value } as const;
     }
     case "rewind": {
       const retryAfter = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
-      return { case: "rewind", value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...retryAfter } } as const;
+      return {
+        case: "rewind",
+        value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...retryAfter },
+      } as const;
     }
     case "heartbeat":
       return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
@@ -148,9 +166,19 @@ export function countsMessage(counts: VerdictCounts): MessageInitShape<typeof Ve
   };
 }
 
-export function outcomeMessage(outcome: Omit<Outcome, "verdict"> & { verdict: number }): MessageInitShape<typeof RecordOutcomeSchema> {
+export function outcomeMessage(
+  outcome: Omit<Outcome, "verdict"> & { verdict: number },
+): MessageInitShape<typeof RecordOutcomeSchema> {
   const { recordOffset, recordId, verdict, issue, fieldPath, message, retryable } = outcome;
-  return { recordOffset, recordId, verdict, issue, message, retryable, ...(fieldPath === undefined ? {} : { fieldPath }) };
+  return {
+    recordOffset,
+    recordId,
+    verdict,
+    issue,
+    message,
+    retryable,
+    ...(fieldPath === undefined ? {} : { fieldPath }),
+  };
 }
 
 /** The receipt of an upload that is sealed. */
@@ -194,5 +222,8 @@ function closingReason(end: StreamEnd): UploadClosingReason {
 }
 
 function outOfTurn(frame: string, expected: string): TandemError {
-  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, { frame, expected });
+  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, {
+    frame,
+    expected,
+  });
 }

@@ -45,9 +45,7 @@ export interface AppendBatch {
 }
 
 /** What a commit made of one batch: verdicts by record, or that the upload had moved on. */
-export type AppendResult =
-  | { committed: true; verdicts: Verdict[]; issues: number[] }
-  | { committed: false };
+export type AppendResult = { committed: true; verdicts: Verdict[]; issues: number[] } | { committed: false };
 
 /** What one transaction did. */
 export interface AppendOutcome {
@@ -77,11 +75,14 @@ export async function appendBatches(
 
   const lock = await lockFeed(tx, carrierId, feed);
   const { judged, aside } = await judgeBatches(tx, carrierId, kind, live);
-  const accepted = judged.flatMap(({ batch, verdicts }) => batch.records.filter((_, index) => verdicts[index] === Verdict.ACCEPTED));
+  const accepted = judged.flatMap(({ batch, verdicts }) =>
+    batch.records.filter((_, index) => verdicts[index] === Verdict.ACCEPTED),
+  );
   await insertAccepted(tx, carrierId, kind, lock, accepted);
   await keepAside(tx, carrierId, kind, judged, lock.ingestTime, numbersSequence);
   await dropQuarantined(tx, carrierId, kind, appliedAfterAll(aside, accepted));
-  for (const { batch, verdicts, issues } of judged) await recordVerdicts(tx, carrierId, kind, batch, verdicts, issues, lock.ingestTime);
+  for (const { batch, verdicts, issues } of judged)
+    await recordVerdicts(tx, carrierId, kind, batch, verdicts, issues, lock.ingestTime);
   const next = lock.nextSequence + BigInt(accepted.length);
   if (accepted.length > 0) await advanceFeed(tx, carrierId, feed, next);
 
@@ -94,7 +95,12 @@ export async function appendBatches(
 }
 
 /** Judges records as an append would at this moment, and stores nothing. */
-export async function judgeOnly(tx: Tx, carrierId: string, kind: UploadKind, records: readonly AppendRecord[]): Promise<AppendResult> {
+export async function judgeOnly(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  records: readonly AppendRecord[],
+): Promise<AppendResult> {
   const judge = new Judge(await findKnownRevisions(tx, carrierId, kind, records));
   const judgements = records.map((record) => judge.judge(judgedRecord(record)));
   return {
@@ -105,7 +111,12 @@ export async function judgeOnly(tx: Tx, carrierId: string, kind: UploadKind, rec
 }
 
 // The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when it has moved on.
-async function advanceUploads(tx: Tx, carrierId: string, kind: UploadKind, batches: readonly AppendBatch[]): Promise<boolean[]> {
+async function advanceUploads(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  batches: readonly AppendBatch[],
+): Promise<boolean[]> {
   const runs = new Map<string, AppendBatch[]>();
   for (const batch of batches) {
     const run = runs.get(batch.uploadId);
@@ -117,7 +128,16 @@ async function advanceUploads(tx: Tx, carrierId: string, kind: UploadKind, batch
     const run = runs.get(uploadId) ?? [];
     const first = run[0] as AppendBatch;
     const count = run.reduce((sum, batch) => sum + batch.records.length, 0);
-    if (await advanceUpload(tx, { carrierId, kind, uploadId, writerEpoch: first.writerEpoch, firstOffset: first.firstOffset, count })) {
+    if (
+      await advanceUpload(tx, {
+        carrierId,
+        kind,
+        uploadId,
+        writerEpoch: first.writerEpoch,
+        firstOffset: first.firstOffset,
+        count,
+      })
+    ) {
       advanced.add(uploadId);
     }
   }
@@ -131,7 +151,12 @@ interface JudgedBatch {
 }
 
 async function judgeBatches(tx: Tx, carrierId: string, kind: UploadKind, batches: readonly AppendBatch[]) {
-  const known = await findKnownRevisions(tx, carrierId, kind, batches.flatMap((batch) => batch.records));
+  const known = await findKnownRevisions(
+    tx,
+    carrierId,
+    kind,
+    batches.flatMap((batch) => batch.records),
+  );
   const judge = new Judge(known);
   const judged = batches.map((batch): JudgedBatch => {
     const judgements = batch.records.map((record) => judge.judge(judgedRecord(record)));
@@ -152,7 +177,12 @@ function appliedAfterAll(aside: readonly KnownRevision[], accepted: readonly App
 }
 
 function judgedRecord(record: AppendRecord) {
-  return { ...pickIdentity(record), partyHash: record.partyHash, refused: record.refused, attributable: record.attribution !== undefined };
+  return {
+    ...pickIdentity(record),
+    partyHash: record.partyHash,
+    refused: record.refused,
+    attributable: record.attribution !== undefined,
+  };
 }
 
 function pickIdentity(record: AppendRecord) {
@@ -223,10 +253,11 @@ async function recordVerdicts(
   batch.records.forEach((record, index) => hashes.writeBigInt64BE(record.contentHash, index * 8));
   await insertUploadBatch(tx, upload, { firstOffset: batch.firstOffset, verdicts: Buffer.from(verdicts), hashes }, now);
   const refused = verdicts.flatMap((verdict, index) =>
-    verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED ? [batch.describe(index, verdict, issues[index] ?? 0)] : [],
+    verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED
+      ? [batch.describe(index, verdict, issues[index] ?? 0)]
+      : [],
   );
   const connectedMs = batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
   const storedRejects = await insertRejects(tx, upload, refused, now);
   await countUpload(tx, upload, { counts: countVerdicts(verdicts), connectedMs, storedRejects }, now);
 }
-

@@ -4,7 +4,17 @@ import type { Micros } from "../domain/instant.ts";
 // neither side builds or parses text. The layout: dimensions, has-null flag, element type, length, lower bound; then each element as its length
 // (-1 for null) and its bytes, all big-endian.
 
-const OID = { bool: 16, bytea: 17, int8: 20, int2: 21, int4: 23, text: 25, float8: 701, date: 1082, timestamptz: 1184 } as const;
+const OID = {
+  bool: 16,
+  bytea: 17,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  text: 25,
+  float8: 701,
+  date: 1082,
+  timestamptz: 1184,
+} as const;
 const HEADER_BYTES = 20;
 /** 2000-01-01 in microseconds since 1970, from which PostgreSQL counts. */
 const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
@@ -37,7 +47,9 @@ export function boolArray(values: readonly (boolean | null)[]): Buffer {
 
 /** A timestamptz[] parameter. */
 export function timestamptzArray(values: readonly (Micros | null)[]): Buffer {
-  return fixedArray(OID.timestamptz, 8, values, (buffer, at, value) => buffer.writeBigInt64BE(value - POSTGRES_EPOCH_MICROS, at));
+  return fixedArray(OID.timestamptz, 8, values, (buffer, at, value) =>
+    buffer.writeBigInt64BE(value - POSTGRES_EPOCH_MICROS, at),
+  );
 }
 
 /** A date[] parameter of days `YYYY-MM-DD`. */

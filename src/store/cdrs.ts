@@ -100,7 +100,8 @@ export async function readCdrPage(
   const scanned = end < head.headSequence ? end : head.headSequence;
   const last = entries.at(-1);
   const throughSequence = entries.length === limit && last ? last.sequence : scanned > after ? scanned : after;
-  const throughIngestTime = last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
+  const throughIngestTime =
+    last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
   return { entries, throughSequence, throughIngestTime, head };
 }
 
@@ -133,7 +134,9 @@ export async function listCdrs(
 ): Promise<StoredCdr[]> {
   const wheres: RawBuilder<unknown>[] = [sql`r.carrier_id = ${carrierId}`, sql`r.entry_kind <> ${EntryKind.ERASURE}`];
   if (search.period) {
-    wheres.push(sql`r.invite_time >= ${isoFromMicros(search.period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(search.period.end)}::timestamptz`);
+    wheres.push(
+      sql`r.invite_time >= ${isoFromMicros(search.period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(search.period.end)}::timestamptz`,
+    );
   }
   if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
   if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
@@ -145,7 +148,9 @@ export async function listCdrs(
   }
   if (search.conditions) wheres.push(allOf(search.conditions));
   if (page.after) {
-    wheres.push(sql`(r.invite_time, r.sequence) > (${isoFromMicros(page.after.inviteTime)}::timestamptz, ${page.after.sequence}::int8)`);
+    wheres.push(
+      sql`(r.invite_time, r.sequence) > (${isoFromMicros(page.after.inviteTime)}::timestamptz, ${page.after.sequence}::int8)`,
+    );
   }
   const order = page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
   const { rows } = await sql<CdrRowColumns>`
@@ -166,7 +171,11 @@ export function isTip(keyTable: "cdr_key" | "duration_key"): RawBuilder<boolean>
 }
 
 /** The carriers that hold a record id or a call id: for the platform, in a system transaction. At most `limit`. */
-export async function findCarriersOfCdr(tx: Tx, name: { recordId?: string; callId?: string }, limit: number): Promise<string[]> {
+export async function findCarriersOfCdr(
+  tx: Tx,
+  name: { recordId?: string; callId?: string },
+  limit: number,
+): Promise<string[]> {
   const { rows } = await sql<{ carrier_id: string }>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (${
@@ -184,7 +193,8 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   if (conditions.customerIds?.length) wheres.push(sql`r.customer_id = ANY(${conditions.customerIds}::text[])`);
   if (conditions.phoneNumbers?.length) wheres.push(sql`r.phone_number = ANY(${conditions.phoneNumbers}::text[])`);
   if (conditions.trunkId !== undefined) wheres.push(sql`r.trunk_id = ${conditions.trunkId}`);
-  if (conditions.qualityVerdicts?.length) wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
+  if (conditions.qualityVerdicts?.length)
+    wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 

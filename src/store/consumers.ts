@@ -40,7 +40,9 @@ export async function commitConsumer(
     .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: now })
     .where("carrier_id", "=", carrierId)
     .where("consumer", "=", commit.consumer)
-    .where((where) => where.or([where("cursor", "=", commit.previousCursor ?? commit.cursor), where("cursor", "=", commit.cursor)]))
+    .where((where) =>
+      where.or([where("cursor", "=", commit.previousCursor ?? commit.cursor), where("cursor", "=", commit.cursor)]),
+    )
     .executeTakeFirst();
   return updated.numUpdatedRows === 1n;
 }
@@ -51,11 +53,21 @@ export async function readConsumer(tx: Tx, carrierId: string, consumer: string):
 }
 
 /** Lists consumers by name, after the one that a page ended with. */
-export async function listConsumers(tx: Tx, carrierId: string, after: string | undefined, limit: number): Promise<Consumer[]> {
+export async function listConsumers(
+  tx: Tx,
+  carrierId: string,
+  after: string | undefined,
+  limit: number,
+): Promise<Consumer[]> {
   return selectConsumers(tx, carrierId, after === undefined ? sql`true` : sql`c.consumer > ${after}`, limit);
 }
 
-async function selectConsumers(tx: Tx, carrierId: string, where: ReturnType<typeof sql>, limit: number): Promise<Consumer[]> {
+async function selectConsumers(
+  tx: Tx,
+  carrierId: string,
+  where: ReturnType<typeof sql>,
+  limit: number,
+): Promise<Consumer[]> {
   const { rows } = await sql<{
     consumer: string;
     cursor: string;

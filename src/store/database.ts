@@ -85,7 +85,9 @@ export function ownerTransaction<T>(
 /** Whether an error is the database's own, with this SQLSTATE (or one of this class, given two characters). */
 export function isSqlState(error: unknown, ...states: string[]): boolean {
   const code = (error as { code?: unknown } | null)?.code;
-  return typeof code === "string" && states.some((state) => code === state || (state.length === 2 && code.startsWith(state)));
+  return (
+    typeof code === "string" && states.some((state) => code === state || (state.length === 2 && code.startsWith(state)))
+  );
 }
 
 /**

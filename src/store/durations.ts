@@ -43,7 +43,11 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
 }
 
 /** Lists the durations in quarantine, by start and record id. */
-export async function listQuarantinedDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
+export async function listQuarantinedDurations(
+  tx: Tx,
+  carrierId: string,
+  search: DurationSearch,
+): Promise<StoredDuration[]> {
   const { rows } = await sql<Row>`
     SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
     WHERE r.carrier_id = ${carrierId} AND r.kind = ${UploadKind.DURATIONS} AND ${inSearch(search)}
@@ -56,7 +60,10 @@ function inSearch(search: DurationSearch): RawBuilder<boolean> {
     sql`r.start_time >= ${isoFromMicros(search.start)}::timestamptz AND r.start_time < ${isoFromMicros(search.end)}::timestamptz`,
   ];
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
-  if (search.after) wheres.push(sql`(r.start_time, r.record_id) > (${isoFromMicros(search.after.startTime)}::timestamptz, ${search.after.recordId})`);
+  if (search.after)
+    wheres.push(
+      sql`(r.start_time, r.record_id) > (${isoFromMicros(search.after.startTime)}::timestamptz, ${search.after.recordId})`,
+    );
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 

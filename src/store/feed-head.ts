@@ -60,12 +60,17 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       "epoch",
       "next_sequence",
       "last_ingest_time",
-      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as("clock_is_behind"),
+      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as(
+        "clock_is_behind",
+      ),
     ])
     .executeTakeFirst();
   if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
   if (row.clock_is_behind) {
-    throw new TandemError("STORE_UNAVAILABLE", "the database's clock has stepped back by more than 60 s: writes wait until it has caught up");
+    throw new TandemError(
+      "STORE_UNAVAILABLE",
+      "the database's clock has stepped back by more than 60 s: writes wait until it has caught up",
+    );
   }
   return { epoch: row.epoch, nextSequence: row.next_sequence, ingestTime: row.last_ingest_time };
 }
@@ -104,13 +109,19 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
  */
 export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
   const { rows } = await sql<{ is_future: boolean; now: Micros }>`
-    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`.execute(tx);
+    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`.execute(
+    tx,
+  );
   const clock = rows[0];
   if (clock?.is_future) {
-    throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future: a feed position cannot be resolved for a time that has not come", {
-      field: "ingest_time",
-      server_time: isoFromMicros(clock.now),
-    });
+    throw new TandemError(
+      "INGEST_TIME_IN_FUTURE",
+      "ingest_time is in the future: a feed position cannot be resolved for a time that has not come",
+      {
+        field: "ingest_time",
+        server_time: isoFromMicros(clock.now),
+      },
+    );
   }
   await tx
     .updateTable("feed_head")

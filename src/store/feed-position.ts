@@ -3,15 +3,26 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { Feed } from "./schema.ts";
 
-const ENTRY_TABLES = { [Feed.NUMBERS]: "number_entry", [Feed.CDRS]: "cdr_record", [Feed.DURATIONS]: "duration_record" } as const;
+const ENTRY_TABLES = {
+  [Feed.NUMBERS]: "number_entry",
+  [Feed.CDRS]: "cdr_record",
+  [Feed.DURATIONS]: "duration_record",
+} as const;
 
 /** The feeds whose entries can be looked up. */
 export type StoredFeed = keyof typeof ENTRY_TABLES;
 
 /** The ingest time of one entry; undefined when it is not kept, or never was. */
-export async function readEntryIngestTime(tx: Tx, carrierId: string, feed: StoredFeed, sequence: bigint): Promise<Micros | undefined> {
+export async function readEntryIngestTime(
+  tx: Tx,
+  carrierId: string,
+  feed: StoredFeed,
+  sequence: bigint,
+): Promise<Micros | undefined> {
   const { rows } = await sql<{ ingest_time: Micros }>`
-    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${sequence} LIMIT 1`.execute(tx);
+    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${sequence} LIMIT 1`.execute(
+    tx,
+  );
   return rows[0]?.ingest_time;
 }
 
@@ -19,7 +30,12 @@ export async function readEntryIngestTime(tx: Tx, carrierId: string, feed: Store
  * The sequence of the first entry whose ingest time is not before an instant; undefined when there is none. The ingest time never falls along the
  * feed, so this is also the lowest such sequence. To be exact while writers run, `raiseIngestTime` must have committed before.
  */
-export async function findFirstEntrySince(tx: Tx, carrierId: string, feed: StoredFeed, instant: Micros): Promise<bigint | undefined> {
+export async function findFirstEntrySince(
+  tx: Tx,
+  carrierId: string,
+  feed: StoredFeed,
+  instant: Micros,
+): Promise<bigint | undefined> {
   const { rows } = await sql<{ sequence: bigint }>`
     SELECT sequence FROM ${sql.table(ENTRY_TABLES[feed])}
     WHERE carrier_id = ${carrierId} AND ingest_time >= ${isoFromMicros(instant)}::timestamptz

@@ -14,7 +14,12 @@ export class HoldingsCache {
   #count = 0;
 
   /** The holdings of these numbers as of a state of the carrier's numbers. */
-  async load(tx: Tx, carrierId: string, numbersSequence: bigint, numbers: ReadonlySet<string>): Promise<ReadonlyMap<string, readonly Holding[]>> {
+  async load(
+    tx: Tx,
+    carrierId: string,
+    numbersSequence: bigint,
+    numbers: ReadonlySet<string>,
+  ): Promise<ReadonlyMap<string, readonly Holding[]>> {
     let carrier = this.#carriers.get(carrierId);
     if (carrier?.sequence !== numbersSequence) {
       this.#count -= carrier?.holdings.size ?? 0;

@@ -54,8 +54,13 @@ export async function rotateEpochs(db: Database): Promise<{ carriers: number }> 
       .updateTable("installation")
       .set({ system_identifier: server.systemIdentifier, timeline: server.timeline })
       .execute();
-    await tx.updateTable("feed_head").set({ epoch: sql`epoch + 1`, payload_generation: sql`payload_generation + 1` }).execute();
-    const { rows } = await sql<{ carriers: bigint }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
+    await tx
+      .updateTable("feed_head")
+      .set({ epoch: sql`epoch + 1`, payload_generation: sql`payload_generation + 1` })
+      .execute();
+    const { rows } = await sql<{
+      carriers: bigint;
+    }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
     return { carriers: Number(rows[0]?.carriers ?? 0n) };
   });
 }
@@ -63,9 +68,16 @@ export async function rotateEpochs(db: Database): Promise<{ carriers: number }> 
 // A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that differ or are missing).
 async function readServer(tx: Parameters<Parameters<typeof ownerTransaction>[1]>[0]) {
   const { rows: may } = await sql<{ may: boolean }>`
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS may`.execute(tx);
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS may`.execute(
+    tx,
+  );
   if (!may[0]?.may) return { systemIdentifier: "unknown", timeline: 0n };
   const { rows } = await sql<{ system_identifier: bigint; timeline: number }>`
-    SELECT s.system_identifier, c.timeline_id AS timeline FROM pg_control_system() s, pg_control_checkpoint() c`.execute(tx);
-  return { systemIdentifier: String(rows[0]?.system_identifier ?? "unknown"), timeline: BigInt(rows[0]?.timeline ?? 0) };
+    SELECT s.system_identifier, c.timeline_id AS timeline FROM pg_control_system() s, pg_control_checkpoint() c`.execute(
+    tx,
+  );
+  return {
+    systemIdentifier: String(rows[0]?.system_identifier ?? "unknown"),
+    timeline: BigInt(rows[0]?.timeline ?? 0),
+  };
 }

@@ -15,7 +15,9 @@ export async function proveIsolation(db: Database): Promise<void> {
       .onConflict((conflict) => conflict.doNothing())
       .execute();
   });
-  const seen = await carrierTransaction(db, mine, (tx) => tx.selectFrom("isolation_probe").select("carrier_id").execute());
+  const seen = await carrierTransaction(db, mine, (tx) =>
+    tx.selectFrom("isolation_probe").select("carrier_id").execute(),
+  );
   if (seen.length !== 1 || seen[0]?.carrier_id !== mine) {
     throw new Error(
       `row-level security does not hold on this database: as carrier ${mine}, ${seen.length} of the 2 probe rows are visible; Tandem refuses to serve`,

@@ -45,7 +45,14 @@ export async function findKnownRevisions(
   return known;
 }
 
-async function lookUp(tx: Tx, carrierId: string, kind: UploadKind, ids: readonly string[], first: string, last: string): Promise<Row[]> {
+async function lookUp(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  ids: readonly string[],
+  first: string,
+  last: string,
+): Promise<Row[]> {
   const keys = sql.table(kind === UploadKind.CDRS ? "cdr_key" : "duration_key");
   const wanted = textArray(ids);
   const { rows } = await sql<Row>`
@@ -62,7 +69,9 @@ async function lookUp(tx: Tx, carrierId: string, kind: UploadKind, ids: readonly
 /** How many days apart two records may be and still be looked up together. */
 const MAX_RUN_GAP_DAYS = 14;
 
-function dayRuns(records: readonly { recordId: string; recordDate: string }[]): { first: string; last: string; ids: string[] }[] {
+function dayRuns(
+  records: readonly { recordId: string; recordDate: string }[],
+): { first: string; last: string; ids: string[] }[] {
   const byDay = new Map<string, string[]>();
   for (const { recordId, recordDate } of records) {
     const ids = byDay.get(recordDate);

@@ -13,8 +13,8 @@ import {
 } from "../domain/number-state.ts";
 import type { Tx } from "./database.ts";
 import { advanceFeed, type FeedLock } from "./feed-head.ts";
-import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
+import { type EntryWrite, readRows, type StoredRow, writeEntries, writeRows } from "./number-rows.ts";
 import { readTimelines, writeTimelines } from "./number-timelines.ts";
 import { Feed } from "./schema.ts";
 

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
+import type { Micros } from "../domain/instant.ts";
 import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../domain/number-changes.ts";
 import { endTimeline, NumberState } from "../domain/number-state.ts";
-import type { Micros } from "../domain/instant.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
 import { readCarrier } from "./carriers.ts";
 import { systemTransaction, type Tx } from "./database.ts";

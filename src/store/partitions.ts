@@ -22,7 +22,9 @@ export async function ensurePartitions(db: Database): Promise<{ created: number 
   });
   const wanted = [
     ...BY_INGEST_TIME.flatMap((table) => weeks(thisWeek, -1, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week }))),
-    ...BY_RECORD_DATE.flatMap((table) => weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week }))),
+    ...BY_RECORD_DATE.flatMap((table) =>
+      weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
+    ),
   ];
   const existing = await listPartitions(db);
   const missing = wanted.filter(({ table, week }) => !existing.has(partitionName(table, week)));
@@ -44,7 +46,9 @@ async function listPartitions(db: Database): Promise<Set<string>> {
     const { rows } = await sql<{ name: string }>`
       SELECT child.relname AS name FROM pg_inherits i
       JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`.execute(tx);
+      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`.execute(
+      tx,
+    );
     return new Set(rows.map((row) => row.name));
   });
 }
@@ -52,7 +56,8 @@ async function listPartitions(db: Database): Promise<Set<string>> {
 // Several in one transaction, for speed; one by one when another process makes the same ones just now.
 async function createPartitions(db: Database, missing: { table: string; week: string }[]): Promise<void> {
   const statements = missing.map(({ table, week }) => {
-    const bound = (day: string) => (BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`);
+    const bound = (day: string) =>
+      BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`;
     return `CREATE TABLE IF NOT EXISTS ${partitionName(table, week)} PARTITION OF ${table} FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
   });
   try {

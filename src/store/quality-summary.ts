@@ -86,10 +86,19 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
       sum(classified_streams) AS classified, sum(poor_streams) AS poor
     FROM (${calls}) c GROUP BY period_start, trunk_id, codec, direction
     ORDER BY period_start, trunk_id, codec, direction LIMIT ${request.limit}`.execute(tx);
-  const { rows: reasons } = await sql<{ period_start: Micros; trunk_id: string | null; codec: string | null; direction: number; reason: number; calls: bigint }>`
+  const { rows: reasons } = await sql<{
+    period_start: Micros;
+    trunk_id: string | null;
+    codec: string | null;
+    direction: number;
+    reason: number;
+    calls: bigint;
+  }>`
     SELECT period_start, trunk_id, codec, direction, reason, count(*) AS calls
     FROM (${calls}) c CROSS JOIN LATERAL (SELECT DISTINCT unnest(reasons) AS reason) u
-    WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`.execute(tx);
+    WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`.execute(
+    tx,
+  );
   const byGroup = Map.groupBy(reasons, groupKey);
   return rows.map((row) => qualityGroup(row, byGroup.get(groupKey(row)) ?? []));
 }
@@ -104,7 +113,12 @@ function percentiles(column: "setup_duration_ms" | "mos_lq" | "mos_cq") {
   return sql`percentile_cont(ARRAY[0.1, 0.5, 0.9, 0.99]) WITHIN GROUP (ORDER BY ${sql.ref(column)}::float8)`;
 }
 
-function groupKey(row: { period_start: Micros; trunk_id: string | null; codec: string | null; direction: number }): string {
+function groupKey(row: {
+  period_start: Micros;
+  trunk_id: string | null;
+  codec: string | null;
+  direction: number;
+}): string {
   return JSON.stringify([String(row.period_start), row.trunk_id, row.codec, row.direction]);
 }
 

@@ -86,7 +86,12 @@ export async function readQuarantined(
     .where("kind", "=", kind)
     .where("issue", "=", RecordIssue.NOT_ATTRIBUTABLE);
   if (!options.all) query = query.where("judged_numbers_sequence", "<", options.numbersSequence);
-  const rows = await query.orderBy("judged_numbers_sequence").orderBy("create_time").orderBy("record_offset").limit(options.limit).execute();
+  const rows = await query
+    .orderBy("judged_numbers_sequence")
+    .orderBy("create_time")
+    .orderBy("record_offset")
+    .limit(options.limit)
+    .execute();
   return rows.map((row) => ({
     recordId: row.record_id,
     recordDate: row.record_date,

@@ -1,7 +1,17 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { AppendRecord } from "./append.ts";
-import { boolArray, byteaArray, dateArray, float8Array, int2Array, int4Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
+import {
+  boolArray,
+  byteaArray,
+  dateArray,
+  float8Array,
+  int2Array,
+  int4Array,
+  int8Array,
+  textArray,
+  timestamptzArray,
+} from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 
 /** What an entry of a feed of records is. */
@@ -58,7 +68,12 @@ interface Lock {
 }
 
 /** Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays: see bench/RESULTS.md for the strategies compared. */
-export async function insertDurationRows(tx: Tx, carrierId: string, lock: Lock, records: readonly AppendRecord[]): Promise<void> {
+export async function insertDurationRows(
+  tx: Tx,
+  carrierId: string,
+  lock: Lock,
+  records: readonly AppendRecord[],
+): Promise<void> {
   const rows = records.map((record) => record.row as DurationRow);
   await sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
@@ -76,7 +91,12 @@ export async function insertDurationRows(tx: Tx, carrierId: string, lock: Lock, 
 }
 
 /** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
-export async function insertCdrRows(tx: Tx, carrierId: string, lock: Lock, records: readonly AppendRecord[]): Promise<void> {
+export async function insertCdrRows(
+  tx: Tx,
+  carrierId: string,
+  lock: Lock,
+  records: readonly AppendRecord[],
+): Promise<void> {
   const rows = records.map((record) => record.row as CdrRow);
   await sql`
     INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, call_id, invite_time,
@@ -107,7 +127,9 @@ export async function insertCdrRows(tx: Tx, carrierId: string, lock: Lock, recor
 }
 
 async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
-  const parts = rows.flatMap((row, index) => (row.quality ? [{ ...row.quality, sequence: lock.nextSequence + BigInt(index) }] : []));
+  const parts = rows.flatMap((row, index) =>
+    row.quality ? [{ ...row.quality, sequence: lock.nextSequence + BigInt(index) }] : [],
+  );
   if (parts.length === 0) return;
   await sql`
     INSERT INTO cdr_quality (carrier_id, sequence, ingest_time, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
@@ -121,7 +143,9 @@ async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readon
 }
 
 async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
-  const parts = rows.flatMap((row, index) => (row.network ? [{ ...row.network, sequence: lock.nextSequence + BigInt(index) }] : []));
+  const parts = rows.flatMap((row, index) =>
+    row.network ? [{ ...row.network, sequence: lock.nextSequence + BigInt(index) }] : [],
+  );
   if (parts.length === 0) return;
   await sql`
     INSERT INTO cdr_network (carrier_id, sequence, ingest_time, payload)
@@ -145,5 +169,7 @@ async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: numbe
         AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
         AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
       ORDER BY void.sequence, k.revision DESC) p
-    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(tx);
+    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(
+    tx,
+  );
 }

@@ -120,14 +120,19 @@ export async function listUploads(
   if (options.sealed !== undefined) query = query.where("sealed", "=", options.sealed);
   if (options.after) {
     const { createTime, uploadId } = options.after;
-    query = query.where(sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`);
+    query = query.where(
+      sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`,
+    );
   }
   const rows = await query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit).execute();
   return rows.map(uploadRow);
 }
 
 /** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. */
-export async function advanceUpload(tx: Tx, run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number }): Promise<boolean> {
+export async function advanceUpload(
+  tx: Tx,
+  run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
+): Promise<boolean> {
   const result = await tx
     .updateTable("upload")
     .set({ next_offset: run.firstOffset + BigInt(run.count) })
@@ -175,7 +180,13 @@ export async function insertUploadBatch(tx: Tx, key: UploadKey, batch: StoredBat
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
-export async function readUploadBatches(tx: Tx, key: UploadKey, start: bigint, end: bigint, limit = 4_000): Promise<StoredBatch[]> {
+export async function readUploadBatches(
+  tx: Tx,
+  key: UploadKey,
+  start: bigint,
+  end: bigint,
+  limit = 4_000,
+): Promise<StoredBatch[]> {
   const rows = await tx
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
@@ -191,7 +202,12 @@ export async function readUploadBatches(tx: Tx, key: UploadKey, start: bigint, e
 }
 
 /** Stores rejects while the upload has fewer than the limit. @returns how many were stored. */
-export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<number> {
+export async function insertRejects(
+  tx: Tx,
+  key: UploadKey,
+  rejects: readonly RejectRow[],
+  now: Micros,
+): Promise<number> {
   if (rejects.length === 0) return 0;
   const upload = await tx
     .selectFrom("upload")
@@ -208,7 +224,9 @@ export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly Re
     FROM unnest(${int8Array(kept.map((r) => r.recordOffset))}::int8[], ${textArray(kept.map((r) => r.recordId))}::text[],
                 ${int2Array(kept.map((r) => r.verdict))}::int2[], ${int2Array(kept.map((r) => r.issue))}::int2[],
                 ${textArray(kept.map((r) => r.fieldPath ?? null))}::text[], ${textArray(kept.map((r) => r.message))}::text[],
-                ${boolArray(kept.map((r) => r.retryable))}::bool[], ${textArray(kept.map((r) => r.recordJson))}::text[]) AS r`.execute(tx);
+                ${boolArray(kept.map((r) => r.retryable))}::bool[], ${textArray(kept.map((r) => r.recordJson))}::text[]) AS r`.execute(
+    tx,
+  );
   return kept.length;
 }
 
@@ -248,7 +266,12 @@ export async function finishUpload(
 ): Promise<UploadRow | undefined> {
   const row = await tx
     .updateTable("upload")
-    .set({ sealed: true, finished: true, seal_time: sql<string>`clock_timestamp()`, update_time: sql<string>`clock_timestamp()` })
+    .set({
+      sealed: true,
+      finished: true,
+      seal_time: sql<string>`clock_timestamp()`,
+      update_time: sql<string>`clock_timestamp()`,
+    })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
     .where("upload_id", "=", key.uploadId)
@@ -266,7 +289,9 @@ export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: numbe
   const sealed = await sql`
     UPDATE upload u SET sealed = true, seal_time = clock_timestamp() FROM (
       SELECT carrier_id, kind, upload_id FROM upload WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' LIMIT ${limit}) idle
-    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id AND NOT u.sealed`.execute(tx);
+    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id AND NOT u.sealed`.execute(
+    tx,
+  );
   const { rows } = await sql<{ carrier_id: string; kind: number; upload_id: string }>`
     SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
     WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'

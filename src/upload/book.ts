@@ -1,8 +1,16 @@
 import { TandemError } from "../domain/errors.ts";
-import { countVerdicts, type VerdictCounts, Verdict } from "../domain/verdict.ts";
+import { countVerdicts, Verdict, type VerdictCounts } from "../domain/verdict.ts";
 import type { AppendResult } from "../store/append.ts";
 import { carrierTransaction, type Database } from "../store/database.ts";
-import { finishUpload, openUpload, readRejects, readUpload, readUploadBatches, type UploadKey, type UploadRow } from "../store/uploads.ts";
+import {
+  finishUpload,
+  openUpload,
+  readRejects,
+  readUpload,
+  readUploadBatches,
+  type UploadKey,
+  type UploadRow,
+} from "../store/uploads.ts";
 import type { Committer } from "./committer.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
@@ -81,7 +89,14 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 
   prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
-    return prepareBatch(this.#options.edge, this.#options.prepareContext(), this.#uploadId, firstOffset, records, writerEpoch);
+    return prepareBatch(
+      this.#options.edge,
+      this.#options.prepareContext(),
+      this.#uploadId,
+      firstOffset,
+      records,
+      writerEpoch,
+    );
   }
 
   commit(batch: PreparedBatch): Promise<AppendResult> {
@@ -162,17 +177,24 @@ export function prepareBatch<Message>(
     describe: (index, verdict, issue) => {
       const offset = firstOffset + BigInt(index);
       const record = prepared[index] as (typeof prepared)[number];
-      return rejectRow(outcomeOf(offset, record, verdict as Verdict, issue), edge.maskedJson(records[index] as Message));
+      return rejectRow(
+        outcomeOf(offset, record, verdict as Verdict, issue),
+        edge.maskedJson(records[index] as Message),
+      );
     },
   };
 }
 
-
 export function checkUploadId(uploadId: string): void {
   if (/^[A-Za-z0-9._:-]{1,128}$/.test(uploadId)) return;
-  throw new TandemError("INVALID_ARGUMENT", "upload_id: expected 1 to 128 characters of [A-Za-z0-9._:-]", { field: "upload_id" }, {
-    fieldViolations: [{ field: "upload_id", description: "expected 1 to 128 characters of [A-Za-z0-9._:-]" }],
-  });
+  throw new TandemError(
+    "INVALID_ARGUMENT",
+    "upload_id: expected 1 to 128 characters of [A-Za-z0-9._:-]",
+    { field: "upload_id" },
+    {
+      fieldViolations: [{ field: "upload_id", description: "expected 1 to 128 characters of [A-Za-z0-9._:-]" }],
+    },
+  );
 }
 
 /** Throws BATCH_TOO_LARGE, or that the offset is negative. */
@@ -193,11 +215,15 @@ export function checkTotals(finish: UploadFinish, committed: bigint): void {
 
 /** The error of a control total that is not what the server counted. */
 export function totalMismatch(field: string, sent: bigint, counted: bigint): TandemError {
-  return new TandemError("CONTROL_TOTAL_MISMATCH", `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`, {
-    field,
-    expected: String(sent),
-    actual: String(counted),
-  });
+  return new TandemError(
+    "CONTROL_TOTAL_MISMATCH",
+    `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`,
+    {
+      field,
+      expected: String(sent),
+      actual: String(counted),
+    },
+  );
 }
 
 /** The error of a server that has fewer records than it had acknowledged. */
@@ -210,7 +236,9 @@ export function historyLost(committed: bigint): TandemError {
 }
 
 function superseded(writerEpoch: bigint): TandemError {
-  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again elsewhere", { writer_epoch: String(writerEpoch) });
+  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again elsewhere", {
+    writer_epoch: String(writerEpoch),
+  });
 }
 
 function sealed(upload: UploadRow): TandemError {
@@ -221,11 +249,20 @@ function sealed(upload: UploadRow): TandemError {
 }
 
 function contentMismatch(offset: bigint): TandemError {
-  return new TandemError("OFFSET_CONTENT_MISMATCH", `other content is committed at offset ${offset}: start a new upload`, { offset: String(offset) });
+  return new TandemError(
+    "OFFSET_CONTENT_MISMATCH",
+    `other content is committed at offset ${offset}: start a new upload`,
+    { offset: String(offset) },
+  );
 }
 
 function negativeOffset(field: string): TandemError {
-  return new TandemError("INVALID_ARGUMENT", `${field}: expected 0 or more`, { field }, {
-    fieldViolations: [{ field, description: "expected 0 or more" }],
-  });
+  return new TandemError(
+    "INVALID_ARGUMENT",
+    `${field}: expected 0 or more`,
+    { field },
+    {
+      fieldViolations: [{ field, description: "expected 0 or more" }],
+    },
+  );
 }

@@ -1,8 +1,8 @@
-import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import { type AppendBatch, type AppendResult, appendBatches } from "../store/append.ts";
+import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
+import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
 import { attributeBatches } from "./attribute.ts";
-import type { HoldingsCache } from "../store/holdings-cache.ts";
 import type { PendingBatch } from "./pending.ts";
 
 /** Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are committed together. */
@@ -65,10 +65,16 @@ export class Committer {
   async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
     const { db, holdings, onAppended } = this.#options;
     const outcome = await carrierTransaction(db, carrierId, async (tx) => {
-      const { batches, numbersSequence } = await attributeBatches(tx, carrierId, holdings, group.map((pending) => pending.batch));
+      const { batches, numbersSequence } = await attributeBatches(
+        tx,
+        carrierId,
+        holdings,
+        group.map((pending) => pending.batch),
+      );
       return appendBatches(tx, carrierId, kind, batches satisfies AppendBatch[], numbersSequence);
     });
-    if (outcome.appended > 0) onAppended(carrierId, kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS, outcome.headSequence);
+    if (outcome.appended > 0)
+      onAppended(carrierId, kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS, outcome.headSequence);
     return outcome.results;
   }
 }

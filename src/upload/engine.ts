@@ -1,5 +1,8 @@
+import { TandemError } from "../domain/errors.ts";
+import { microsFromMs } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
+import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import type { Database } from "../store/database.ts";
 import { HoldingsCache } from "../store/holdings-cache.ts";
 import type { Feed } from "../store/schema.ts";
@@ -10,12 +13,11 @@ import { Committer } from "./committer.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PrepareContext } from "./prepared.ts";
+import { cdrEdge, durationEdge } from "./record-edges.ts";
+import { releaseQuarantined } from "./release.ts";
 import { type ClientFrame, type ServerFrame, UploadSession } from "./session.ts";
 import { ValidationBook } from "./validation-book.ts";
 import { WriterRegistry } from "./writers.ts";
-import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
-import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
 
 export interface UploadEngineOptions {
   db: Database;
@@ -90,10 +92,25 @@ export class UploadEngine {
     const upload = await book.open(open);
     if (upload.sealed) return this.#appendToSealed(book, upload, records);
     using _writer = book.claim(open.uploadId, upload.writerEpoch, () => {});
-    const appended: Appended = { committedOffset: upload.nextOffset, counts: countVerdicts([]), outcomes: [], finished: undefined };
+    const appended: Appended = {
+      committedOffset: upload.nextOffset,
+      counts: countVerdicts([]),
+      outcomes: [],
+      finished: undefined,
+    };
     if (records.messages.length > 0) await this.#appendRecords(book, open, upload, records, appended);
     if (finish) appended.finished = await book.finish(open, upload.writerEpoch, finish, appended.committedOffset);
     return appended;
+  }
+
+  /** Judges a carrier's quarantined records again, of either kind. @returns how many were appended to a feed. */
+  async release(carrierId: string, signal: AbortSignal): Promise<number> {
+    const { db, hashSecret, onAppended } = this.#options;
+    const shared = { db, hashSecret, onAppended, holdings: this.holdings, carrierId, signal };
+    return (
+      (await releaseQuarantined({ ...shared, edge: durationEdge })) +
+      (await releaseQuarantined({ ...shared, edge: cdrEdge }))
+    );
   }
 
   async #appendRecords<Message>(
@@ -107,7 +124,9 @@ export class UploadEngine {
     book.checkBatch(firstOffset, messages.length);
     if (firstOffset > upload.nextOffset) {
       const committed = String(upload.nextOffset);
-      throw new TandemError("OFFSET_GAP", `first_offset ${firstOffset} is past the committed offset ${committed}`, { committed_offset: committed });
+      throw new TandemError("OFFSET_GAP", `first_offset ${firstOffset} is past the committed offset ${committed}`, {
+        committed_offset: committed,
+      });
     }
     const known = Number(upload.nextOffset - firstOffset);
     const counts: VerdictCounts[] = [];
@@ -117,7 +136,11 @@ export class UploadEngine {
       appended.outcomes.push(...replayed.outcomes);
     }
     if (known < messages.length) {
-      const batch = book.prepare(firstOffset + BigInt(Math.max(0, known)), messages.slice(Math.max(0, known)), upload.writerEpoch);
+      const batch = book.prepare(
+        firstOffset + BigInt(Math.max(0, known)),
+        messages.slice(Math.max(0, known)),
+        upload.writerEpoch,
+      );
       const result = await book.commit(batch);
       if (!result.committed) {
         await book.checkWriter(open, upload.writerEpoch);
@@ -127,7 +150,8 @@ export class UploadEngine {
       appended.outcomes.push(...book.outcomes(batch, result));
       appended.committedOffset = batch.firstOffset + BigInt(batch.records.length);
     }
-    for (const part of counts) for (const key of Object.keys(part) as (keyof VerdictCounts)[]) appended.counts[key] += part[key];
+    for (const part of counts)
+      for (const key of Object.keys(part) as (keyof VerdictCounts)[]) appended.counts[key] += part[key];
   }
 
   // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its receipt.
@@ -137,7 +161,12 @@ export class UploadEngine {
     records: { firstOffset: bigint; messages: readonly Message[] },
   ): Promise<Appended> {
     const { firstOffset, messages } = records;
-    const appended: Appended = { committedOffset: upload.nextOffset, counts: countVerdicts([]), outcomes: [], finished: upload };
+    const appended: Appended = {
+      committedOffset: upload.nextOffset,
+      counts: countVerdicts([]),
+      outcomes: [],
+      finished: upload,
+    };
     if (messages.length === 0) return appended;
     if (firstOffset < 0n || firstOffset + BigInt(messages.length) > upload.nextOffset) {
       throw new TandemError("UPLOAD_SEALED", "the upload is sealed and takes no more records", {

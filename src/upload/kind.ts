@@ -1,5 +1,5 @@
-import type { UploadKind } from "../store/schema.ts";
 import type { RecordRow } from "../store/record-rows.ts";
+import type { UploadKind } from "../store/schema.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 
 /** The number and customer that a call belongs to. */

@@ -28,9 +28,15 @@ export function rejectRow(outcome: Outcome, recordJson: string): RejectRow {
 }
 
 /** The outcome of one record. */
-export function outcomeOf(recordOffset: bigint, record: PreparedBatch["records"][number], verdict: Verdict, issue: number): Outcome {
+export function outcomeOf(
+  recordOffset: bigint,
+  record: PreparedBatch["records"][number],
+  verdict: Verdict,
+  issue: number,
+): Outcome {
   const { recordId } = record;
-  const problem = verdict === Verdict.REJECTED ? record.refusal : verdict === Verdict.ACCEPTED ? record.warnings[0] : undefined;
+  const problem =
+    verdict === Verdict.REJECTED ? record.refusal : verdict === Verdict.ACCEPTED ? record.warnings[0] : undefined;
   if (problem) {
     return {
       recordOffset,
@@ -42,7 +48,15 @@ export function outcomeOf(recordOffset: bigint, record: PreparedBatch["records"]
       retryable: problem.retryable,
     };
   }
-  return { recordOffset, recordId, verdict, issue, fieldPath: undefined, message: explain(verdict, issue), retryable: false };
+  return {
+    recordOffset,
+    recordId,
+    verdict,
+    issue,
+    fieldPath: undefined,
+    message: explain(verdict, issue),
+    retryable: false,
+  };
 }
 
 function explain(verdict: Verdict, issue: number): string {

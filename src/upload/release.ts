@@ -1,9 +1,9 @@
-import type { Database, Tx } from "../store/database.ts";
-import { carrierTransaction } from "../store/database.ts";
-import { Judge } from "../domain/judge.ts";
 import { microsFromMs } from "../domain/instant.ts";
+import { Judge } from "../domain/judge.ts";
 import { Verdict } from "../domain/verdict.ts";
 import { type AppendRecord, insertAccepted } from "../store/append.ts";
+import type { Database, Tx } from "../store/database.ts";
+import { carrierTransaction } from "../store/database.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../store/feed-head.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { findKnownRevisions } from "../store/known-revisions.ts";
@@ -53,7 +53,11 @@ interface ReleasedPage {
 async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): Promise<ReleasedPage> {
   const { carrierId, edge, holdings } = options;
   const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-  const waiting = await readQuarantined(tx, carrierId, edge.kind, { numbersSequence: numbers.headSequence, all: false, limit: PAGE });
+  const waiting = await readQuarantined(tx, carrierId, edge.kind, {
+    numbersSequence: numbers.headSequence,
+    all: false,
+    limit: PAGE,
+  });
   if (waiting.length === 0) return { judged: 0, released: 0 };
   const context: PrepareContext = { now: microsFromMs(Date.now()), hashSecret: options.hashSecret, horizons: ANY_AGE };
   const prepared = waiting.map((row) => edge.prepare(edge.decode(Buffer.from(row.payload)), context));

@@ -1,6 +1,6 @@
-import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
+import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import type { AppendResult } from "../store/append.ts";
 import { isTransient } from "../store/database.ts";
 import type { UploadRow } from "../store/uploads.ts";
@@ -216,7 +216,11 @@ export class UploadSession<Message> {
     this.#options.book.checkBatch(first, records.length);
     if (end > this.#sendLimit) {
       const limit = String(this.#sendLimit);
-      throw new TandemError("FLOW_CONTROL_VIOLATION", `a batch ended at offset ${end}, past send_limit_offset ${limit}`, { send_limit_offset: limit });
+      throw new TandemError(
+        "FLOW_CONTROL_VIOLATION",
+        `a batch ended at offset ${end}, past send_limit_offset ${limit}`,
+        { send_limit_offset: limit },
+      );
     }
     if (this.#discarding) {
       if (first !== this.#expected) return;

@@ -4,7 +4,17 @@ import { carrierTransaction, type Database } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import { attributeBatches } from "./attribute.ts";
-import { checkBatchSize, checkTotals, checkUploadId, historyLost, prepareBatch, totalMismatch, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
+import {
+  checkBatchSize,
+  checkTotals,
+  checkUploadId,
+  historyLost,
+  prepareBatch,
+  totalMismatch,
+  type UploadBook,
+  type UploadFinish,
+  type UploadOpen,
+} from "./book.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
@@ -55,7 +65,14 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   }
 
   prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
-    return prepareBatch(this.#options.edge, this.#options.prepareContext(), this.#row.uploadId, firstOffset, records, writerEpoch);
+    return prepareBatch(
+      this.#options.edge,
+      this.#options.prepareContext(),
+      this.#row.uploadId,
+      firstOffset,
+      records,
+      writerEpoch,
+    );
   }
 
   async commit(batch: PreparedBatch): Promise<AppendResult> {

@@ -345,7 +345,8 @@ const SYSTEM_TABLES = ["carrier_credential", "number_owner", "job_lease"] as con
 export async function up(db: Kysely<unknown>): Promise<void> {
   await sql.raw(TABLES).execute(db);
   for (const table of CARRIER_TABLES) {
-    const carrierRights = table === "carrier" || table === "isolation_probe" ? "SELECT" : "SELECT, INSERT, UPDATE, DELETE";
+    const carrierRights =
+      table === "carrier" || table === "isolation_probe" ? "SELECT" : "SELECT, INSERT, UPDATE, DELETE";
     await sql
       .raw(`
 ALTER TABLE ${table} ENABLE ROW LEVEL SECURITY;
