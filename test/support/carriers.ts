@@ -1,7 +1,8 @@
 import { CARRIER_DEFAULTS, type Carrier } from "../../src/domain/carrier.ts";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { insertCarrier, writeCredentials } from "../../src/store/carriers.ts";
-import { type Database, systemTransaction } from "../../src/store/database.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database.ts";
+import { sql } from "kysely";
 
 /** Onboards a carrier with the defaults and returns it. */
 export async function addCarrier(db: Database, carrierId: string, settings: Partial<Carrier> = {}): Promise<Carrier> {
@@ -31,4 +32,19 @@ export async function addCarrier(db: Database, carrierId: string, settings: Part
     await writeCredentials(tx, carrier);
   });
   return carrier;
+}
+
+/** Gives a carrier numbers that have been assigned to a customer since 2020, straight in the history that attribution reads. */
+export async function assignNumbers(
+  db: Database,
+  carrierId: string,
+  numbers: readonly string[],
+  customerId: string,
+): Promise<void> {
+  await carrierTransaction(db, carrierId, async (tx) => {
+    await sql`
+      INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, revision, recorded_time, detail)
+      SELECT ${carrierId}, n, '2020-01-01', '9999-12-31T23:59:59.999999Z', '2020-01-01', ${customerId}, 1, '2020-01-01', '{}'
+      FROM unnest(${[...numbers]}::text[]) AS n`.execute(tx);
+  });
 }

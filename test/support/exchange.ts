@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
-import { sql } from "kysely";
 import { type App, openApp } from "../../src/app.ts";
 import {
   createTandemTransport,
@@ -15,8 +14,7 @@ import type { Carrier } from "../../src/domain/carrier.ts";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
 import { openLog } from "../../src/log.ts";
-import { carrierTransaction } from "../../src/store/database.ts";
-import { addCarrier } from "./carriers.ts";
+import { addCarrier, assignNumbers } from "./carriers.ts";
 import { createTestDatabase } from "./database.ts";
 
 /** A whole Tandem on a database of its own, with what tests need to talk to it. */
@@ -81,7 +79,7 @@ export async function startExchange(overrides: ConfigOverrides = {}): Promise<Ex
     databaseUrl: database.url,
     addCarrier: (carrierId, settings) => addCarrier(app.services.db, carrierId, settings),
     assignNumbers: (carrierId, numbers, customerId = "customer-1") =>
-      assignNumbers(app, carrierId, numbers, customerId),
+      assignNumbers(app.services.db, carrierId, numbers, customerId),
     carrierToken,
     platformToken,
     carrierTransport,
@@ -95,21 +93,6 @@ export async function startExchange(overrides: ConfigOverrides = {}): Promise<Ex
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   };
-}
-
-// Attribution reads number_holding; everything else about numbers has tests of its own.
-async function assignNumbers(
-  app: App,
-  carrierId: string,
-  numbers: readonly string[],
-  customerId: string,
-): Promise<void> {
-  await carrierTransaction(app.services.db, carrierId, async (tx) => {
-    await sql`
-      INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, revision, recorded_time, detail)
-      SELECT ${carrierId}, n, '2020-01-01', '9999-12-31T23:59:59.999999Z', '2020-01-01', ${customerId}, 1, '2020-01-01', '{}'
-      FROM unnest(${[...numbers]}::text[]) AS n`.execute(tx);
-  });
 }
 
 /** Now, as protobuf timestamps and Tandem's instants count. */
