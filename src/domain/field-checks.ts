@@ -88,8 +88,13 @@ export function stated(field: string, value: number, last: number): RecordProble
 
 /** A value as a message may show it: short, quoted, numbers masked. */
 export function quote(value: string): string {
+  return quoteMasked(maskNumbers(value.slice(0, QUOTED_UNITS * 2)));
+}
+
+/** A value that is masked already, short and quoted. */
+export function quoteMasked(value: string): string {
   const shown = value.length > QUOTED_UNITS ? `${value.slice(0, QUOTED_UNITS)}…` : value;
-  return JSON.stringify(maskNumbers(shown.toWellFormed()));
+  return JSON.stringify(shown.toWellFormed());
 }
 
 const QUOTED_UNITS = 40;

@@ -7,15 +7,11 @@ export function maskNumbers(text: string): string {
 
 /** A number with its last three digits as `***`, whatever stands between them; one of three digits or fewer is masked whole. */
 export function maskLastDigits(number: string): string {
-  let masked = "";
-  let left = 3;
-  for (let at = number.length - 1; at >= 0; at--) {
-    const character = number.charAt(at);
-    const hide = left > 0 && character >= "0" && character <= "9";
-    if (hide) left--;
-    masked = (hide ? "*" : character) + masked;
+  let start = number.length;
+  for (let left = 3; left > 0 && start > 0; start--) {
+    if (/[0-9]/.test(number.charAt(start - 1))) left--;
   }
-  return masked;
+  return number.slice(0, start) + number.slice(start).replaceAll(/[0-9]/g, "*");
 }
 
 /** Seven digits or more, with no more than two separators between them: fewer are a code or a count, not somebody's number. */

@@ -1,5 +1,5 @@
 import { isCountry } from "./country.ts";
-import { form, known, problem, quote, type RecordProblem, requiredText, stated } from "./field-checks.ts";
+import { form, known, problem, quote, quoteMasked, type RecordProblem, requiredText, stated } from "./field-checks.ts";
 import { maskLastDigits } from "./masking.ts";
 import { RecordIssue } from "./verdict.ts";
 
@@ -123,7 +123,7 @@ function checkForm(party: Party, pattern: RegExp, expected: string): RecordProbl
   if (value !== undefined && pattern.test(value)) return undefined;
   const missing = requiredText("value", value, NON_E164_CHARACTERS);
   if (missing !== undefined || value === undefined) return missing;
-  const shown = quote(maskLastDigits(value));
+  const shown = quoteMasked(maskLastDigits(value));
   return problem(RecordIssue.FIELD_MALFORMED, "value", `is ${shown}, expected ${expected}`);
 }
 

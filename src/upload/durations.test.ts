@@ -349,7 +349,7 @@ describe("a duration is refused", () => {
     expect(prepared.recordId.startsWith("a\ufffdé\ufffd")).toBe(true);
     expect([...prepared.recordId].length).toBe(128);
     expect(prepared).toMatchObject({ recordDate: "", revision: -5 });
-    expect(prepared.contentHash).toBe(prepare(clone(CallDurationSchema, sent)).contentHash);
+    expect(prepared.contentHash).toBe(prepare({ ...sent }).contentHash);
     expect(prepared.contentHash).not.toBe(prepare(sampleDuration()).contentHash);
   });
 

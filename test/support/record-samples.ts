@@ -1,7 +1,10 @@
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import type { PrepareContext } from "../../src/upload/prepared.ts";
+
+/** Fields to set or to replace. */
+type Changes<T extends DescMessage> = Exclude<MessageInitShape<T>, Message>;
 
 /** 2026-03-14T12:00:00Z: the clock of the samples. */
 export const SAMPLE_NOW_MS = Date.UTC(2026, 2, 14, 12);
@@ -21,7 +24,7 @@ export function fromNow(ms: number): { seconds: bigint; nanos: number } {
 }
 
 /** A good duration: an answered call of 100 s that began an hour ago. */
-export function sampleDuration(changes: MessageInitShape<typeof CallDurationSchema> = {}): CallDuration {
+export function sampleDuration(changes: Changes<typeof CallDurationSchema> = {}): CallDuration {
   return create(CallDurationSchema, {
     recordId: "D-1",
     recordDate: "2026-03-14",
@@ -62,7 +65,7 @@ export function fullDuration(): CallDuration {
 }
 
 /** A good call detail record: an answered call of 100 s that began an hour ago and rang for 7 s. */
-export function sampleCdr(changes: MessageInitShape<typeof CallDetailRecordSchema> = {}): CallDetailRecord {
+export function sampleCdr(changes: Changes<typeof CallDetailRecordSchema> = {}): CallDetailRecord {
   return create(CallDetailRecordSchema, {
     recordId: "C-1",
     recordDate: "2026-03-14",
@@ -86,7 +89,7 @@ export function sampleTimes() {
 }
 
 /** A call detail record with every field that can be sent. */
-export function fullCdr(changes: MessageInitShape<typeof CallDetailRecordSchema> = {}): CallDetailRecord {
+export function fullCdr(changes: Changes<typeof CallDetailRecordSchema> = {}): CallDetailRecord {
   return sampleCdr({
     revision: 2,
     kind: 1,
