@@ -1,5 +1,5 @@
-import { mkdir } from "node:fs/promises";
-import { join } from "node:path";
+import { chmod, mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
@@ -133,11 +133,17 @@ export async function openStore(
 }
 
 async function openEmbeddedPostgres(config: Config, log: Logger, closers: AsyncDisposableStack): Promise<string> {
-  // PostgreSQL's own account, when we run as root, must be able to walk through; what is secret has folders of its own.
-  await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
+  await makeOpenFolder(config.dataDir);
   const postgres = closers.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, "postgres") }));
   log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
   return postgres.url;
+}
+
+/** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
+async function makeOpenFolder(path: string): Promise<void> {
+  const firstMade = await mkdir(path, { recursive: true });
+  if (firstMade === undefined) return;
+  for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }
 
 function authOptions(config: Config, signingKey: SigningKey | undefined, access: CarrierAccess): AuthOptions {

@@ -1,8 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
 import { ConfigError, describeSettings, loadConfig } from "./config.ts";
+import { chooseDataDir } from "./config-data-dir.ts";
 import { DEFAULT_LIMITS } from "./domain/limits.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "tandem-config-"));
@@ -18,7 +19,8 @@ test("needs no setting at all", () => {
     reflection: true,
     metrics: undefined,
   });
-  expect(config.dataDir).toBe(resolve(".tandem"));
+  // Where that is depends on who runs this and where: config-data-dir.test.ts.
+  expect(config.dataDir).toBe(chooseDataDir(undefined).dataDir);
   expect(config.tokens).toEqual({ keys: { kind: "own" }, issuer: "tandem", audience: "tandem" });
   expect(config.limits).toEqual(DEFAULT_LIMITS);
 });

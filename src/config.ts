@@ -1,5 +1,5 @@
-import { resolve } from "node:path";
 import { z } from "zod";
+import { chooseDataDir } from "./config-data-dir.ts";
 import { isLoopback, readTls, readTokenTrust, type TlsFiles, type TokenTrust } from "./config-security.ts";
 import { DEFAULT_LIMITS, type Limits } from "./domain/limits.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "./domain/scopes.ts";
@@ -12,6 +12,8 @@ export interface Config {
   readonly synchronousCommit: "on" | "off" | "remote_apply";
   /** Absolute path. */
   readonly dataDir: string;
+  /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
+  readonly dataDirReason: string | undefined;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
@@ -81,7 +83,11 @@ const SETTINGS = {
     .describe(
       "When a write counts as committed: on, remote_apply, or off (for tests only: acknowledged data can be lost)",
     ),
-  dataDir: text().default("./.tandem").describe("Folder of the own PostgreSQL and of the own signing key"),
+  dataDir: text()
+    .optional()
+    .describe(
+      "Folder of the own PostgreSQL and of the own signing key. Default: ./.tandem; where only root may go, one in /var/lib/tandem",
+    ),
   host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
   port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0: any free one"),
   tlsCert: path("PEM file of the server's certificate chain; with it, TLS is on"),
@@ -151,6 +157,15 @@ const SETTINGS = {
     .describe("How long a shutdown waits for calls in flight, ms"),
 };
 
+// Of the commands that talk to a running server.
+const CLIENT_SETTINGS = {
+  url: z
+    .url({ protocol: /^https?$/, error: "expected http://host:port or https://host:port" })
+    .default("http://127.0.0.1:7443")
+    .describe("The server to talk to"),
+  token: text().optional().describe("The bearer token to show. Default: one signed with the data folder's own key"),
+};
+
 type SettingName = keyof typeof SETTINGS;
 type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
 
@@ -166,12 +181,12 @@ export function loadConfig(
   overrides: ConfigOverrides = {},
 ): Config {
   const mistakes: string[] = [];
-  const values = readSettings(env, overrides, mistakes);
+  const values = readValues(SETTINGS, { env, overrides, mistakes });
   const config: Config = {
     databaseUrl: values.databaseUrl,
     databasePool: values.databasePool,
     synchronousCommit: values.synchronousCommit,
-    dataDir: resolve(values.dataDir),
+    ...chooseDataDir(values.dataDir),
     host: values.host,
     port: values.port,
     tls: readTls(values, mistakes),
@@ -195,6 +210,27 @@ export function loadConfig(
   return config;
 }
 
+/** What a command needs in order to talk to a running server. */
+export interface ClientConfig {
+  readonly url: URL;
+  /** Undefined: the command signs one itself, if it can. */
+  readonly token: string | undefined;
+}
+
+/**
+ * Reads the settings of a client: what the command line gives, then the environment, then defaults.
+ * @throws ConfigError
+ */
+export function loadClientConfig(
+  env: Readonly<Record<string, string | undefined>> = process.env,
+  overrides: { readonly url?: string | undefined; readonly token?: string | undefined } = {},
+): ClientConfig {
+  const mistakes: string[] = [];
+  const values = readValues(CLIENT_SETTINGS, { env, overrides, mistakes });
+  if (mistakes.length > 0) throw new ConfigError(mistakes);
+  return { url: new URL(values.url), token: values.token };
+}
+
 /** Every setting with what it does, for help texts and documentation. */
 export function describeSettings(): { variable: string; description: string; default: string | undefined }[] {
   return Object.entries(SETTINGS).map(([name, schema]) => {
@@ -208,14 +244,19 @@ export function describeSettings(): { variable: string; description: string; def
   });
 }
 
-function readSettings(
-  env: Readonly<Record<string, string | undefined>>,
-  overrides: ConfigOverrides,
-  mistakes: string[],
-): Values {
+interface Reading {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly overrides: Readonly<Record<string, string | number | boolean | undefined>>;
+  readonly mistakes: string[];
+}
+
+function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
+  schemas: Schemas,
+  { env, overrides, mistakes }: Reading,
+): { [Name in keyof Schemas]: z.output<Schemas[Name]> } {
   const values: Record<string, unknown> = {};
-  for (const [name, schema] of Object.entries(SETTINGS)) {
-    const given = overrides[name as SettingName] ?? env[variableOf(name)];
+  for (const [name, schema] of Object.entries(schemas)) {
+    const given = overrides[name] ?? env[variableOf(name)];
     // Set and empty means not set, as in compose files and shells.
     const parsed = schema.safeParse(given === undefined || given === "" ? undefined : String(given));
     if (parsed.success) values[name] = parsed.data;
@@ -226,7 +267,7 @@ function readSettings(
       values[name] = schema.safeParse(undefined).data;
     }
   }
-  return values as Values;
+  return values as { [Name in keyof Schemas]: z.output<Schemas[Name]> };
 }
 
 function readLimits(values: Values): Limits {
@@ -273,7 +314,7 @@ function parsePlatformIdentities(value: string, context: z.RefinementCtx): Map<s
 
 function isUnknownSetting(variable: string): boolean {
   if (!variable.startsWith("TANDEM_") || variable.startsWith("TANDEM_TEST_")) return false;
-  return !Object.keys(SETTINGS).some((name) => variableOf(name) === variable);
+  return !Object.keys({ ...SETTINGS, ...CLIENT_SETTINGS }).some((name) => variableOf(name) === variable);
 }
 
 function variableOf(name: string): string {

@@ -22,6 +22,8 @@ export interface EmbeddedPostgresOptions {
   readonly port?: number;
   /** For tests and demos: trades durability for speed, ends with this process however it ends, removes the folder. */
   readonly ephemeral?: boolean;
+  /** Whether a commit is on disk when it returns. Default: unless ephemeral. */
+  readonly durable?: boolean;
   /** Ends the wait for a start. */
   readonly signal?: AbortSignal;
 }
@@ -46,7 +48,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
   const dataDir = await realpath(options.dataDir);
   return await withFolderLock(dataDir, signal, async () => {
-    const cluster = await openCluster(dataDir, options.ephemeral ?? false, signal);
+    const { ephemeral: isEphemeral = false, durable: isDurable = !isEphemeral } = options;
+    const cluster = await openCluster(dataDir, { isEphemeral, isDurable }, signal);
     const running = await awaitRunning(cluster, signal);
     const postmaster = running ?? (await startPostmaster(cluster, options.port, signal));
     try {
@@ -165,8 +168,7 @@ function serverSettings(cluster: Cluster, port: number): string[] {
     log_timezone: "UTC",
     jit: "off",
   };
-  if (cluster.isEphemeral)
-    Object.assign(settings, { fsync: "off", synchronous_commit: "off", full_page_writes: "off" });
+  if (!cluster.isDurable) Object.assign(settings, { fsync: "off", synchronous_commit: "off", full_page_writes: "off" });
   return Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);
 }
 

@@ -21,10 +21,15 @@ export interface Cluster {
   readonly password: string;
   readonly account: PostgresAccount | undefined;
   readonly isEphemeral: boolean;
+  readonly isDurable: boolean;
 }
 
 /** Makes what is missing: the folder's rights, a password, binaries within reach, an initialised cluster. */
-export async function openCluster(dataDir: string, isEphemeral: boolean, signal: AbortSignal): Promise<Cluster> {
+export async function openCluster(
+  dataDir: string,
+  life: Pick<Cluster, "isEphemeral" | "isDurable">,
+  signal: AbortSignal,
+): Promise<Cluster> {
   const clusterDir = join(dataDir, "cluster");
   await refuseForeignFolder(dataDir);
   const account = await choosePostgresAccount(clusterDir);
@@ -46,7 +51,7 @@ export async function openCluster(dataDir: string, isEphemeral: boolean, signal:
     logPath: join(dataDir, "postgres.log"),
     password: await ensurePassword(dataDir, account),
     account,
-    isEphemeral,
+    ...life,
   };
   await ensureInitialised(cluster, signal);
   return cluster;
@@ -113,7 +118,7 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   ];
   // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never goes stale.
   args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
-  if (cluster.isEphemeral) args.push("--no-sync");
+  if (!cluster.isDurable) args.push("--no-sync");
   await promisify(execFile)(join(cluster.binDir, "initdb"), args, {
     ...spawnOptions(cluster),
     timeout: INITDB_WAIT_MS, // not the signal: a killed initdb leaves a child that goes on writing
