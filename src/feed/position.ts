@@ -54,7 +54,7 @@ export async function resolveEnd(place: FeedPlace, end: FeedEnd): Promise<bigint
     const head = await readFeedHead(tx, place.carrierId, place.feed);
     switch (end.at) {
       case "cursor":
-        return checkEpoch(decodeCursor(place.secret, scopeOf(place), end.cursor), head).sequence;
+        return (await checkHistory(tx, place, head, end.cursor)).sequence;
       case "head":
         return head.headSequence;
       case "ingest_time":
@@ -75,13 +75,8 @@ export function cursorText(place: FeedPlace, position: Cursor): string {
  * which shows as another epoch, another entry at its place, or a head below it.
  */
 export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, text: string): Promise<Cursor> {
-  const cursor = checkEpoch(decodeCursor(place.secret, scopeOf(place), text), head);
-  if (cursor.sequence > head.headSequence) throw epochChanged(head);
+  const cursor = await checkHistory(tx, place, head, text);
   if (cursor.sequence < head.earliestSequence - 1n) throw cursorExpired(head);
-  if (cursor.ingestTime !== 0n && cursor.sequence >= head.earliestSequence) {
-    const found = await readEntryIngestTime(tx, place.carrierId, place.feed, cursor.sequence);
-    if (found !== cursor.ingestTime) throw epochChanged(head);
-  }
   return cursor;
 }
 
@@ -106,8 +101,13 @@ function scopeOf(place: FeedPlace): CursorScope {
   return { carrierId: place.carrierId, feed: place.feed, filter: place.filter };
 }
 
-function checkEpoch(cursor: Cursor, head: FeedHead): Cursor {
-  if (cursor.epoch !== head.epoch) throw epochChanged(head);
+async function checkHistory(tx: Tx, place: FeedPlace, head: FeedHead, text: string): Promise<Cursor> {
+  const cursor = decodeCursor(place.secret, scopeOf(place), text);
+  if (cursor.epoch !== head.epoch || cursor.sequence > head.headSequence) throw epochChanged(head);
+  if (cursor.ingestTime !== 0n && cursor.sequence >= head.earliestSequence) {
+    const found = await readEntryIngestTime(tx, place.carrierId, place.feed, cursor.sequence);
+    if (found !== cursor.ingestTime) throw epochChanged(head);
+  }
   return cursor;
 }
 
@@ -120,7 +120,9 @@ async function waitForWriters(place: FeedPlace, instant: Micros): Promise<void> 
 
 async function sequenceBefore(tx: Tx, place: FeedPlace, head: FeedHead, instant: Micros): Promise<bigint> {
   const first = await findFirstEntrySince(tx, place.carrierId, place.feed, instant);
-  return first === undefined || first > head.headSequence ? head.headSequence : first - 1n;
+  if (first === undefined || first > head.headSequence) return head.headSequence;
+  // Below the floor entries may still be stored, until retention has deleted them.
+  return first < head.earliestSequence ? head.earliestSequence - 1n : first - 1n;
 }
 
 async function positionAt(tx: Tx, place: FeedPlace, head: FeedHead, sequence: bigint): Promise<Cursor> {

@@ -86,7 +86,8 @@ export async function* streamFeed<Batch>(options: StreamFeedOptions<Batch>): Asy
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: ending });
       throw streamEndError(ending);
     }
-    if (life.signal.aborted) return;
+    // Never an OK, which would say that the data has ended: at its deadline a call may still be heard.
+    if (life.signal.aborted) throw life.signal.reason;
     if (until !== undefined && state.position.sequence >= until) {
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
       return;

@@ -1,6 +1,5 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { invalidArgument } from "../domain/errors.ts";
-import { microsFromTimestamp } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import type { FeedEnd, FeedStart } from "../feed/position.ts";
@@ -10,6 +9,7 @@ import {
   type FeedEnd as FeedEndMessage,
   type FeedStart as FeedStartMessage,
 } from "../gen/tandem/type/v1/feed_pb.js";
+import { requiredInstant } from "./lists.ts";
 import { limitsMessage } from "./upload-frames.ts";
 
 /** The start of a feed stream; `consumer` where the method knows named consumers. There is no default. */
@@ -23,7 +23,7 @@ export function feedStart(message: FeedStartMessage | undefined): FeedStart | { 
     case "latest":
       return { at: "latest" };
     case "ingestTime":
-      return { at: "ingest_time", ingestTime: microsFromTimestamp(position.value) };
+      return { at: "ingest_time", ingestTime: requiredInstant("start.ingest_time", position.value) };
     case "consumer":
       return { at: "consumer", consumer: position.value };
     case undefined:
@@ -43,7 +43,7 @@ export function feedEnd(message: FeedEndMessage | undefined): FeedEnd | undefine
     case "cursor":
       return { at: "cursor", cursor: position.value };
     case "ingestTime":
-      return { at: "ingest_time", ingestTime: microsFromTimestamp(position.value) };
+      return { at: "ingest_time", ingestTime: requiredInstant("end.ingest_time", position.value) };
     case "head":
       return { at: "head" };
     case undefined:

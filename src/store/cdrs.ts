@@ -33,6 +33,8 @@ export interface CdrPage {
   head: FeedHead;
 }
 
+/** A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take by default, also with what its message adds. */
+const PAGE_BYTES = 2_097_152;
 /** Most entries that one page looks at, when a filter leaves out most of them. */
 const SCAN_LIMIT = 20_000n;
 
@@ -96,13 +98,26 @@ export async function readCdrPage(
     lastIngestTime: first.last_ingest_time,
     payloadGeneration: first.payload_generation,
   };
-  const entries = rows.filter((row) => row.sequence !== null).map(storedCdr);
+  const found = rows.filter((row) => row.sequence !== null).map(storedCdr);
+  const entries = takeBytes(found, PAGE_BYTES);
   const scanned = end < head.headSequence ? end : head.headSequence;
   const last = entries.at(-1);
-  const throughSequence = entries.length === limit && last ? last.sequence : scanned > after ? scanned : after;
+  const isCut = found.length === limit || entries.length < found.length;
+  const whole = scanned > after ? scanned : after;
+  const throughSequence = isCut && last ? last.sequence : whole;
   const throughIngestTime =
     last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
   return { entries, throughSequence, throughIngestTime, head };
+}
+
+// The entries up to the one that passes the limit; at least one.
+function takeBytes(entries: StoredCdr[], limit: number): StoredCdr[] {
+  let bytes = 0;
+  const end = entries.findIndex(({ payload, quality, network }) => {
+    bytes += payload.length + (quality?.length ?? 0) + (network?.length ?? 0);
+    return bytes > limit;
+  });
+  return end < 0 ? entries : entries.slice(0, end + 1);
 }
 
 // Only a filtered page can end with an entry that it does not hold.
