@@ -1,16 +1,16 @@
 // A process of its own that sends prepared batches as fast as the server's credit lets it: as little work as a client can do, so that the server is what
-// is measured. Arguments: URL, token, uploads, records an upload, batch size, run name. Prints one JSON line when every record is acknowledged.
+// is measured. Arguments: URL, a token for each upload, records an upload, batch size, run name. Prints one JSON line when every record is acknowledged.
 import http2 from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
 import { UploadDurationsResponseSchema } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { encodedBatch, grpcMessage } from "./records.ts";
 
-const [url = "", token = "", uploads = "4", records = "50000", batch = "1000", run = "run"] = process.argv.slice(2);
+const [url = "", tokens = "", records = "50000", batch = "1000", run = "run"] = process.argv.slice(2);
 const recordCount = Number(records);
 const batchSize = Number(batch);
 const nowMs = Date.now();
 
-const names = Array.from({ length: Number(uploads) }, (_, index) => `${run}-${index}`);
+const names = tokens.split(",").map((_, index) => `${run}-${index}`);
 const prepared = new Map(
   names.map((name) => [
     name,
@@ -24,13 +24,13 @@ await new Promise((resolve) => process.once("message", resolve));
 
 const started = performance.now();
 const session = http2.connect(url, { settings: { initialWindowSize: 8 * 1024 * 1024 } });
-const counts = await Promise.all(names.map(sendUpload));
+const counts = await Promise.all(tokens.split(",").map((token, index) => sendUpload(`${run}-${index}`, token)));
 const seconds = (performance.now() - started) / 1000;
 session.close();
 process.stdout.write(`${JSON.stringify({ seconds, records: recordCount * names.length, accepted: counts.reduce((a, b) => a + b, 0) })}\n`);
 process.disconnect?.();
 
-function sendUpload(name: string): Promise<number> {
+function sendUpload(name: string, token: string): Promise<number> {
   const batches = prepared.get(name) ?? [];
   const stream = session.request({
     ":method": "POST",

@@ -15,16 +15,18 @@ export interface UploadRound {
 }
 
 const UPLOADS = 4;
-const CARRIER = "bench-upload";
+const CARRIERS = Array.from({ length: UPLOADS }, (_, index) => `bench-${index}`);
 
 /**
- * Durable uploads over raw COPY, in pairs: four uploads of one carrier at once, over real sockets, from another process; then COPY of the very rows that they
+ * Durable uploads over raw COPY, in pairs: four uploads at once, of four carriers, over real sockets, from another process; then COPY of the very rows that they
  * left in duration_record, into the same (emptied) table with the same indexes, from memory, over one connection.
  */
 export async function measureUploads(rounds: number, recordsEach: number, batchSize = 1_000): Promise<UploadRound[]> {
   await using world = await openBenchWorld();
-  await addCarrier(world.app.services.db, CARRIER);
-  await assignNumbers(world.app.services.db, CARRIER, benchNumbers());
+  for (const carrier of CARRIERS) {
+    await addCarrier(world.app.services.db, carrier);
+    await assignNumbers(world.app.services.db, carrier, benchNumbers(), "customer-1");
+  }
   await runUploads(world, "warm", 20_000, batchSize);
   const measured: UploadRound[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -36,8 +38,8 @@ export async function measureUploads(rounds: number, recordsEach: number, batchS
 }
 
 async function runUploads(world: BenchWorld, name: string, recordsEach: number, batchSize: number): Promise<number> {
-  const token = await world.carrierToken(CARRIER);
-  const args = [world.app.url, token, String(UPLOADS), String(recordsEach), String(batchSize), name];
+  const tokens = await Promise.all(CARRIERS.map((carrier) => world.carrierToken(carrier)));
+  const args = [world.app.url, tokens.join(","), String(recordsEach), String(batchSize), name];
   const client = fork(fileURLToPath(new URL("./upload-client.ts", import.meta.url)), args, { silent: true });
   client.stderr?.pipe(process.stderr);
   const output = client.stdout?.toArray();

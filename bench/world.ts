@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp } from "../src/app.ts";
@@ -12,7 +13,8 @@ export interface BenchWorld extends AsyncDisposable {
 }
 
 export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<BenchWorld> {
-  const dataDir = await mkdtemp(join(tmpdir(), "tandem-bench-"));
+  // Not mkdtemp: when we run as root, PostgreSQL runs under another account, which must be able to enter.
+  const dataDir = join(tmpdir(), `tandem-bench-${randomUUID()}`);
   const app = await openApp(loadConfig({}, { dataDir, port: 0, ...overrides }), openLog("error"));
   return {
     app,
