@@ -103,8 +103,9 @@ export async function readCdrPage(
   const scanned = end < head.headSequence ? end : head.headSequence;
   const last = entries.at(-1);
   const isCut = found.length === limit || entries.length < found.length;
-  const whole = scanned > after ? scanned : after;
-  const throughSequence = isCut && last ? last.sequence : whole;
+  let throughSequence = after;
+  if (isCut && last) throughSequence = last.sequence;
+  else if (scanned > after) throughSequence = scanned;
   const throughIngestTime =
     last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
   return { entries, throughSequence, throughIngestTime, head };

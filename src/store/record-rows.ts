@@ -154,18 +154,21 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
       AS n(sequence, payload)`.execute(tx);
 }
 
-// A VOID names only an identity: it takes what filters ask for from the revision that it takes back, so that whoever saw that sees this too.
+// A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the revision that it takes back, so that whoever saw
+// that sees this too.
 async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
   await sql`
-    UPDATE cdr_record v SET call_id = p.call_id, invite_time = p.invite_time, direction = p.direction, phone_number = p.phone_number,
-      customer_id = p.customer_id, trunk_id = p.trunk_id, dialog_call_id = p.dialog_call_id, correlation_id = p.correlation_id
+    UPDATE cdr_record v SET call_id = COALESCE(p.call_id, v.call_id), invite_time = COALESCE(p.invite_time, v.invite_time),
+      direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
+      trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
+      correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
     FROM (
       SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
       FROM cdr_record void
       JOIN cdr_key k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
         AND k.revision < void.revision
       JOIN cdr_record prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
-      WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID} AND void.call_id IS NULL
+      WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
         AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
         AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
       ORDER BY void.sequence, k.revision DESC) p
