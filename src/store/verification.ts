@@ -1,0 +1,68 @@
+import { carrierTransaction, type Database } from "./database.ts";
+
+/** What was held against what. */
+export type FindingCheck =
+  /** A feed's entries are not those from its floor to its head, each once, in the order of their ingest times. */
+  | "FEED_NOT_DENSE"
+  /** A record is in the feed and no key holds its identity, so that it could be taken again. */
+  | "ROW_WITHOUT_KEY"
+  /** An identity counts as taken, and the feed does not have its record. */
+  | "KEY_WITHOUT_ROW"
+  /** A revision is in the feed and in quarantine, so that it could be released again. */
+  | "APPLIED_AND_QUARANTINED"
+  /** An upload's stored verdicts do not run from offset 0 to its committed offset. */
+  | "UPLOAD_OFFSETS"
+  /** An upload's totals are not those of its stored verdicts. */
+  | "UPLOAD_TOTALS"
+  /** A number is not as the last entry of the numbers feed says. */
+  | "NUMBER_ENTRY"
+  /** A carrier holds a number that is claimed by another or by nobody. */
+  | "NUMBER_WITHOUT_CLAIM"
+  /** A number is claimed by a carrier that does not hold it. */
+  | "CLAIM_WITHOUT_NUMBER";
+
+/** Something that does not add up. */
+export interface Finding {
+  readonly carrierId: string;
+  readonly check: FindingCheck;
+  /** For a person. No phone number in it that is not masked. */
+  readonly detail: string;
+}
+
+/** One carrier's verification, as its parts share it. */
+export interface Verification {
+  readonly db: Database;
+  readonly carrierId: string;
+  readonly signal: AbortSignal;
+  readonly report: (check: FindingCheck, detail: string) => void;
+}
+
+/** How many findings of one check on one carrier are told; damage that goes further needs no longer list. */
+const MAX_FINDINGS = 100;
+/** Runs one page of a verification. */
+export function readPage<T>(
+  { db, carrierId, signal }: Verification,
+  read: Parameters<typeof carrierTransaction<T>>[2],
+) {
+  signal.throwIfAborted();
+  return carrierTransaction(db, carrierId, read, { snapshot: true, statementTimeoutMs: 60_000 });
+}
+
+/** The findings on one carrier, as far as they are told. */
+export class Findings {
+  readonly list: Finding[] = [];
+  readonly #carrierId: string;
+  readonly #counts = new Map<FindingCheck, number>();
+
+  constructor(carrierId: string) {
+    this.#carrierId = carrierId;
+  }
+
+  readonly report = (check: FindingCheck, detail: string): void => {
+    const count = (this.#counts.get(check) ?? 0) + 1;
+    this.#counts.set(check, count);
+    if (count <= MAX_FINDINGS) this.list.push({ carrierId: this.#carrierId, check, detail });
+    if (count === MAX_FINDINGS + 1)
+      this.list.push({ carrierId: this.#carrierId, check, detail: "and more, which are not listed" });
+  };
+}
