@@ -135,7 +135,11 @@ function createCleartextServer(options: PortOptions): Http12Server {
   http1.on("connection", (socket) =>
     routeByPreface(socket, FIRST_BYTES_MS, {
       http1: () => serveHttp1?.call(http1, socket),
-      http2: () => http2.emit("connection", socket),
+      http2: () => {
+        // HTTP/1.1 keeps a connection open that the client has closed; an HTTP/2 session would then wait for a dead client's windows until it is pinged.
+        socket.allowHalfOpen = false;
+        http2.emit("connection", socket);
+      },
     }),
   );
   return { net: http1, http2, destroyConnections: connections.destroy };

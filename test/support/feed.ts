@@ -216,3 +216,13 @@ export async function refusedFeed(client: Client<typeof CdrService>, request: St
   expect(feed.messages).toEqual([]);
   return refused;
 }
+
+/** Waits until a reading is what is expected. Works in concurrent tests too. */
+export async function until<T>(read: () => T | Promise<T>, expected: T, timeoutMs = 10_000): Promise<void> {
+  await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 5 });
+}
+
+/** No stream and no subscription of a process is left, whatever ended the streams. */
+export async function untilNoStreams({ services: { slots, hub } }: App): Promise<void> {
+  await until(() => [slots.count, hub.subscriberCount], [0, 0]);
+}

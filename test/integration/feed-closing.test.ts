@@ -1,0 +1,258 @@
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { Code, createClient } from "@connectrpc/connect";
+import { sql } from "kysely";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { createTandemTransport } from "../../src/client/transport.ts";
+import type { ConfigOverrides } from "../../src/config.ts";
+import {
+  CdrService,
+  StreamCdrsRequestSchema,
+  type StreamCdrsResponse,
+  StreamCdrsResponseSchema,
+} from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import {
+  atCursor,
+  calls,
+  checkRanges,
+  closingReason,
+  EARLIEST,
+  framesOf,
+  HEAD,
+  idsOf,
+  ingest,
+  LATEST,
+  NUMBER,
+  raiseFloor,
+  readAll,
+  readFeed,
+  refusal,
+  runSql,
+  until,
+  untilNoStreams,
+} from "../support/feed.ts";
+
+async function startWith(settings: ConfigOverrides, entries: number) {
+  const exchange = await startExchange({ heartbeatIntervalMs: 100, ...settings });
+  await exchange.addCarrier("alpha");
+  await exchange.assignNumbers("alpha", [NUMBER]);
+  await ingest(exchange.app, "alpha", calls("r", entries));
+  return exchange;
+}
+
+/** A client that reads only as much as it is told: small windows, which it does not open. */
+class StallingClient implements Disposable {
+  readonly session: ClientHttp2Session;
+  readonly stream: ClientHttp2Stream;
+  readonly ended: Promise<Record<string, unknown>>;
+  #bytes = Buffer.alloc(0);
+  #reading = false;
+
+  constructor(url: string, token: string, start: object) {
+    this.session = connectHttp2(url, { settings: { initialWindowSize: 65_535 } });
+    this.session.on("error", () => {});
+    this.stream = this.session.request({
+      ":method": "POST",
+      ":path": "/tandem.carrier.v1.CdrService/StreamCdrs",
+      "content-type": "application/grpc+proto",
+      te: "trailers",
+      authorization: `Bearer ${token}`,
+    });
+    let trailers: Record<string, unknown> = {};
+    this.stream.on("trailers", (received) => {
+      trailers = received;
+    });
+    this.ended = new Promise((resolve) => {
+      this.stream.once("error", (error) => resolve({ error }));
+      this.stream.once("close", () => resolve(trailers));
+    });
+    const request = Buffer.from(toBinary(StreamCdrsRequestSchema, create(StreamCdrsRequestSchema, start)));
+    const head = Buffer.alloc(5);
+    head.writeUInt32BE(request.length, 1);
+    this.stream.end(Buffer.concat([head, request]));
+    this.stream.pause();
+  }
+
+  /** Reads on, to the end. */
+  read(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    this.stream.on("data", (chunk: Buffer) => {
+      this.#bytes = Buffer.concat([this.#bytes, chunk]);
+    });
+    this.stream.resume();
+  }
+
+  /** Every whole message so far. */
+  get messages(): StreamCdrsResponse[] {
+    const found: StreamCdrsResponse[] = [];
+    for (let at = 0; at + 5 <= this.#bytes.length; ) {
+      const end = at + 5 + this.#bytes.readUInt32BE(at + 1);
+      if (end > this.#bytes.length) break;
+      found.push(fromBinary(StreamCdrsResponseSchema, this.#bytes.subarray(at + 5, end)));
+      at = end;
+    }
+    return found;
+  }
+
+  [Symbol.dispose](): void {
+    this.session.destroy();
+  }
+}
+
+describe.concurrent("rule 3 and 8: planned ends", () => {
+  test("DRAINING closes live streams in band, and the call ends with UNAVAILABLE", async () => {
+    await using exchange = await startWith({}, 3);
+    const client = await exchange.carrierClient(CdrService, "alpha");
+    using live = readFeed(client, { start: EARLIEST });
+    await live.until((messages) => framesOf(messages).includes("caughtUp"));
+    const drained = exchange.app.drain();
+    const ended = await refusal(live.ended);
+    await drained;
+    expect(ended).toMatchObject({ code: Code.Unavailable, reason: "DRAINING" });
+    expect(closingReason(live.messages)).toBe("DRAINING");
+    checkRanges(live.messages);
+    await untilNoStreams(exchange.app);
+  });
+
+  test("DRAINING in the middle of a backfill loses nothing: another process goes on from its cursor", async () => {
+    await using exchange = await startWith({}, 10_000);
+    const second = await exchange.openSecondApp();
+    const client = await exchange.carrierClient(CdrService, "alpha");
+    const got: StreamCdrsResponse[] = [];
+    let drained: Promise<void> | undefined;
+    const outcome = (async () => {
+      for await (const message of client.streamCdrs({ start: EARLIEST })) {
+        got.push(message);
+        if (message.frame.case === "batch") drained ??= exchange.app.drain();
+      }
+    })();
+    expect(await refusal(outcome)).toMatchObject({ reason: "DRAINING" });
+    await drained;
+    expect(closingReason(got)).toBe("DRAINING");
+    const transport = await exchange.carrierTransport("alpha", { baseUrl: second.url });
+    const cursor = got.at(-1)?.cursor ?? "";
+    const rest = await readAll(createClient(CdrService, transport), { start: atCursor(cursor), end: HEAD });
+    expect([...idsOf(got), ...rest.ids]).toEqual(calls("r", 10_000).map((record) => record.recordId));
+  }, 60_000);
+
+  test("MAX_AGE closes a stream at 80 to 120 % of its age limit, and never with OK", async () => {
+    await using exchange = await startWith({ maxStreamAgeMs: 500 }, 1);
+    const client = await exchange.carrierClient(CdrService, "alpha");
+    const started = performance.now();
+    using live = readFeed(client, { start: LATEST });
+    const ended = await refusal(live.ended);
+    const ageMs = performance.now() - started;
+    expect(ended).toMatchObject({ code: Code.Unavailable, reason: "STREAM_MAX_AGE" });
+    expect(closingReason(live.messages)).toBe("MAX_AGE");
+    expect(ageMs).toBeGreaterThan(390);
+    expect(ageMs).toBeLessThan(3_000);
+    await untilNoStreams(exchange.app);
+  });
+
+  test("CREDENTIAL_EXPIRING closes a stream before its token expires, and the call ends with UNAUTHENTICATED", async () => {
+    await using exchange = await startWith({}, 1);
+    const token = await exchange.carrierToken("alpha", 3);
+    using transport = createTandemTransport({ baseUrl: exchange.app.url, token });
+    const started = performance.now();
+    using live = readFeed(createClient(CdrService, transport), { start: LATEST });
+    expect(await refusal(live.ended)).toMatchObject({ code: Code.Unauthenticated, reason: "CREDENTIAL_EXPIRED" });
+    expect(performance.now() - started).toBeLessThan(3_000);
+    expect(closingReason(live.messages)).toBe("CREDENTIAL_EXPIRING");
+  });
+
+  test("SUSPENDED ends live streams within 5 s, and new ones are refused", async () => {
+    await using exchange = await startWith({}, 1);
+    const client = await exchange.carrierClient(CdrService, "alpha");
+    using live = readFeed(client, { start: LATEST });
+    await live.until((messages) => messages.length > 0);
+    const suspended = performance.now();
+    await runSql(exchange.app, sql`UPDATE carrier SET suspended = true WHERE carrier_id = 'alpha'`);
+    const refused = { code: Code.PermissionDenied, reason: "CARRIER_SUSPENDED" };
+    expect(await refusal(live.ended)).toMatchObject(refused);
+    expect(performance.now() - suspended).toBeLessThan(5_000);
+    expect(closingReason(live.messages)).toBe("SUSPENDED");
+    expect(await refusal(client.getCdrFeed({}))).toMatchObject(refused);
+    await untilNoStreams(exchange.app);
+  });
+
+  test("SLOW_CONSUMER: a client that never reads again is reset, and its place is free", async () => {
+    await using exchange = await startWith({ maxStallMs: 200 }, 5_000);
+    using client = new StallingClient(exchange.app.url, await exchange.carrierToken("alpha"), { start: EARLIEST });
+    await until(() => exchange.app.services.slots.count, 1);
+    await untilNoStreams(exchange.app);
+    client.read();
+    // What it had in its window, and no status that could pass for an end.
+    expect(await client.ended).not.toHaveProperty("grpc-status");
+    expect(closingReason(client.messages)).toBeUndefined();
+  });
+});
+
+describe("rule 5: back-pressure", () => {
+  const ENTRIES = 20_000;
+  let exchange: Exchange;
+  let token: string;
+
+  beforeAll(async () => {
+    exchange = await startWith({ maxStallMs: 1_000 }, ENTRIES);
+    token = await exchange.carrierToken("alpha");
+    return () => exchange[Symbol.asyncDispose]();
+  });
+  afterEach(() => raiseFloor(exchange.app, "alpha", 1n));
+
+  test("the server reads at most a page ahead of a client that does not read", async () => {
+    using client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
+    await until(() => client.stream.readableLength > 10_000, true);
+    // Whatever was not read by now can no longer come.
+    await raiseFloor(exchange.app, "alpha", BigInt(ENTRIES + 1));
+    client.read();
+    expect(await client.ended).toMatchObject({ "grpc-status": String(Code.OutOfRange) });
+    checkRanges(client.messages);
+    const ahead = idsOf(client.messages).length;
+    expect(ahead).toBeGreaterThanOrEqual(1_000);
+    expect(ahead).toBeLessThanOrEqual(2_000);
+  });
+
+  test("SLOW_CONSUMER: one that stalls longer than the limit gets its Closing when it reads again, and has lost nothing", async () => {
+    using client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
+    const { slots } = exchange.app.services;
+    await until(() => slots.count, 1);
+    const stalled = performance.now();
+    await until(() => performance.now() - stalled > 1_300, true);
+    client.read();
+    expect(await client.ended).toMatchObject({ "grpc-status": String(Code.Unavailable) });
+    expect(closingReason(client.messages)).toBe("SLOW_CONSUMER");
+    checkRanges(client.messages);
+    const cursor = client.messages.at(-1)?.cursor ?? "";
+    const carrier = await exchange.carrierClient(CdrService, "alpha");
+    const rest = await readAll(carrier, { start: atCursor(cursor), end: HEAD });
+    expect(idsOf(client.messages).length + rest.ids.length).toBe(ENTRIES);
+    await untilNoStreams(exchange.app);
+  });
+
+  test.each(["http2", "http1"])(
+    "a client that leaves while the server waits for it to read frees its place: %s",
+    async (kind) => {
+      const { slots } = exchange.app.services;
+      if (kind === "http2") {
+        const client = new StallingClient(exchange.app.url, token, { start: EARLIEST });
+        await until(() => client.stream.readableLength > 10_000, true);
+        client.session.destroy();
+      } else {
+        const socket = connectTcp(exchange.app.port, "127.0.0.1");
+        const body = Buffer.from('\0\0\0\0\x19{"start":{"earliest":{}}} '.slice(0, 5 + 25), "latin1");
+        socket.write(
+          `POST /tandem.carrier.v1.CdrService/StreamCdrs HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${token}\r\n` +
+            `content-type: application/connect+json\r\nconnect-protocol-version: 1\r\ncontent-length: ${body.length}\r\n\r\n`,
+        );
+        socket.write(body);
+        await until(() => slots.count, 1);
+        await until(() => socket.readableLength > 10_000, true);
+        socket.destroy();
+      }
+      await untilNoStreams(exchange.app);
+    },
+  );
+});
