@@ -10,7 +10,7 @@ export interface Cursor {
   sequence: bigint;
   /** The ingest time of that entry, by which rewritten history is recognised; 0 when the entry is not known. */
   ingestTime: Micros;
-  /** Within a snapshot of the numbers as of `sequence`: the last number that was delivered. */
+  /** Within a snapshot of the numbers as of `sequence`: the last number that was delivered; empty before the first. */
   snapshotKey?: string;
 }
 
@@ -30,7 +30,8 @@ const MAX_CURSOR_LENGTH = 512;
 
 /** Encodes a cursor as URL-safe text. */
 export function encodeCursor(secret: Buffer, scope: CursorScope, cursor: Cursor): string {
-  const key = Buffer.from(cursor.snapshotKey ?? "", "utf8");
+  // One byte sets a snapshot that has not begun apart from no snapshot.
+  const key = Buffer.from(cursor.snapshotKey === undefined ? "" : `+${cursor.snapshotKey}`, "utf8");
   const body = Buffer.allocUnsafe(FIXED_BYTES + key.length);
   body.writeUInt8(VERSION, 0);
   body.writeUInt8(scope.feed, 1);
@@ -74,7 +75,7 @@ export function decodeCursor(secret: Buffer, scope: CursorScope, text: string): 
     sequence: body.readBigInt64BE(10),
     ingestTime: body.readBigInt64BE(18),
   };
-  if (body.length > FIXED_BYTES) cursor.snapshotKey = body.subarray(FIXED_BYTES).toString("utf8");
+  if (body.length > FIXED_BYTES) cursor.snapshotKey = body.subarray(FIXED_BYTES + 1).toString("utf8");
   return cursor;
 }
 
@@ -98,4 +99,9 @@ function tagOf(secret: Buffer, carrierId: string, body: Buffer): Buffer {
 export function cursorFilter(text: string): bigint {
   const bytes = Buffer.from(text.slice(0, MAX_CURSOR_LENGTH), "base64url");
   return bytes.length >= FIXED_BYTES ? bytes.readBigInt64BE(26) : 0n;
+}
+
+/** Whether a cursor says that it lies within a snapshot; `decodeCursor` decides whether that is true. */
+export function isSnapshotCursor(text: string): boolean {
+  return Buffer.from(text.slice(0, MAX_CURSOR_LENGTH), "base64url").length > FIXED_BYTES + TAG_BYTES;
 }

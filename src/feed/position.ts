@@ -10,7 +10,9 @@ export type FeedStart =
   | { at: "cursor"; cursor: string }
   | { at: "earliest" }
   | { at: "latest" }
-  | { at: "ingest_time"; ingestTime: Micros };
+  | { at: "ingest_time"; ingestTime: Micros }
+  /** With the current rows, and then what changes from the head on. */
+  | { at: "snapshot" };
 
 /** An end as the client gave it. */
 export type FeedEnd = { at: "cursor"; cursor: string } | { at: "ingest_time"; ingestTime: Micros } | { at: "head" };
@@ -36,6 +38,8 @@ export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<
         return { position: { epoch: head.epoch, sequence: head.earliestSequence - 1n, ingestTime: 0n }, head };
       case "latest":
         return { position: await positionAt(tx, place, head, head.headSequence), head };
+      case "snapshot":
+        return { position: { ...(await positionAt(tx, place, head, head.headSequence)), snapshotKey: "" }, head };
       case "ingest_time":
         return {
           position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)),

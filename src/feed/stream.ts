@@ -25,26 +25,45 @@ export interface FeedPage<Batch> {
   head: FeedHead;
 }
 
+/** A run of the current rows, of a feed that has them. */
+export interface SnapshotPage<Rows> {
+  rows: Rows;
+  /** The key of the last row; undefined when there are no more. */
+  lastKey: string | undefined;
+}
+
 /** Where the entries of a feed come from. */
-export interface FeedSource<Batch> {
+export interface FeedSource<Batch, Rows = never> {
   /** Reads on after a sequence, to `until` at most. A page is bounded in entries and in bytes. */
   readPage(tx: Tx, after: bigint, until: bigint | undefined): Promise<FeedPage<Batch>>;
+  /** Reads the current rows after a key, for a feed that can start with them. */
+  readSnapshot?(tx: Tx, afterKey: string): Promise<SnapshotPage<Rows>>;
 }
 
 /** What a stream sends; the service makes its own messages of it. */
-export type FeedFrame<Batch> = { after: bigint; through: bigint; cursor: string } & (
-  | { frame: "opened"; sessionId: string; head: FeedHead }
-  | { frame: "batch"; batch: Batch }
-  | { frame: "caughtUp"; headSequence: bigint }
-  | { frame: "heartbeat"; headSequence: bigint }
-  | { frame: "closing"; reason: StreamEnd | "END_REACHED" }
-);
+export type FeedFrame<Batch> = FeedRange &
+  (
+    | { frame: "opened"; sessionId: string; head: FeedHead }
+    | { frame: "batch"; batch: Batch }
+    | { frame: "caughtUp"; headSequence: bigint }
+    | { frame: "heartbeat"; headSequence: bigint }
+    | { frame: "closing"; reason: StreamEnd | "END_REACHED" }
+  );
 
-export interface StreamFeedOptions<Batch> {
+/** What a stream that starts with the current rows sends besides. */
+export type SnapshotFrame<Rows> = FeedRange & ({ frame: "snapshot"; rows: Rows } | { frame: "synced" });
+
+interface FeedRange {
+  after: bigint;
+  through: bigint;
+  cursor: string;
+}
+
+export interface StreamFeedOptions<Batch, Rows = never> {
   place: FeedPlace;
   hub: FeedHub;
-  source: FeedSource<Batch>;
-  start: FeedStart | { at: "position"; position: Cursor; head: FeedHead };
+  source: FeedSource<Batch, Rows>;
+  start: FeedStart;
   end: FeedEnd | undefined;
   life: StreamLife;
   heartbeatMs: number;
@@ -56,14 +75,21 @@ export interface StreamFeedOptions<Batch> {
 const IDLE_PAUSE_MS = 20;
 
 /**
- * The generator that every feed stream is. The states: opened; backfill, page after page as the transport asks for them, so that at most one page
+ * The generator that every feed stream is. The states: opened; snapshot, for a feed that starts
+ * with its current rows; backfill, page after page as the transport asks for them, so that at most one page
  * is held; live, once a page brought nothing new (CaughtUp), where it waits for the hub or the next heartbeat; closing. After a Closing other
  * than END_REACHED it throws, so that a client which overlooks the Closing cannot take the end for the end of the data.
  */
-export async function* streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>> {
-  const { place, hub, source, life } = options;
+export function streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>>;
+export function streamFeed<Batch, Rows>(
+  options: StreamFeedOptions<Batch, Rows>,
+): AsyncGenerator<FeedFrame<Batch> | SnapshotFrame<Rows>>;
+export async function* streamFeed<Batch, Rows>(
+  options: StreamFeedOptions<Batch, Rows>,
+): AsyncGenerator<FeedFrame<Batch> | SnapshotFrame<Rows>> {
+  const { place, hub, life } = options;
   using subscription = hub.subscribe(place.carrierId, place.feed);
-  const started = options.start.at === "position" ? options.start : await resolveStart(place, options.start);
+  const started = await resolveStart(place, options.start);
   const until = options.end && (await resolveEnd(place, options.end));
   const state: StreamState = {
     position: started.position,
@@ -88,11 +114,11 @@ export async function* streamFeed<Batch>(options: StreamFeedOptions<Batch>): Asy
     }
     // Never an OK, which would say that the data has ended: at its deadline a call may still be heard.
     if (life.signal.aborted) throw life.signal.reason;
-    if (until !== undefined && state.position.sequence >= until) {
+    if (until !== undefined && state.position.sequence >= until && state.position.snapshotKey === undefined) {
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
       return;
     }
-    for (const frame of await nextFrames(options, state, until, subscription, source)) yield stall.watch(frame);
+    for (const frame of await nextFrames(options, state, until, subscription)) yield stall.watch(frame);
   }
 }
 
@@ -102,14 +128,14 @@ interface StreamState {
   heartbeatAt: number;
 }
 
-async function nextFrames<Batch>(
-  options: StreamFeedOptions<Batch>,
+async function nextFrames<Batch, Rows>(
+  options: StreamFeedOptions<Batch, Rows>,
   state: StreamState,
   until: bigint | undefined,
   subscription: FeedSubscription,
-  source: FeedSource<Batch>,
-): Promise<FeedFrame<Batch>[]> {
-  const { place } = options;
+): Promise<(FeedFrame<Batch> | SnapshotFrame<Rows>)[]> {
+  const { place, source } = options;
+  if (state.position.snapshotKey !== undefined) return snapshotFrames(options, state, state.position.snapshotKey);
   const frames: FeedFrame<Batch>[] = [];
   const before = state.position;
   const page = await carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, before.sequence, until));
@@ -134,8 +160,25 @@ async function nextFrames<Batch>(
   return frames;
 }
 
-async function pause<Batch>(
-  options: StreamFeedOptions<Batch>,
+// The head was read before any row, so every change that a row does not show yet comes after it.
+async function snapshotFrames<Batch, Rows>(
+  { place, source }: StreamFeedOptions<Batch, Rows>,
+  state: StreamState,
+  afterKey: string,
+): Promise<SnapshotFrame<Rows>[]> {
+  if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
+  const read = source.readSnapshot.bind(source);
+  const { rows, lastKey } = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, afterKey));
+  const { snapshotKey: _, ...position } = state.position;
+  const at = lastKey === undefined ? { ...position, snapshotKey: afterKey } : { ...position, snapshotKey: lastKey };
+  const snapshot = { ...range(place, at, at), frame: "snapshot" as const, rows };
+  state.position = lastKey === undefined ? position : at;
+  if (lastKey !== undefined) return [snapshot];
+  return [snapshot, { ...range(place, position, position), frame: "synced" }];
+}
+
+async function pause<Batch, Rows>(
+  options: StreamFeedOptions<Batch, Rows>,
   state: StreamState,
   subscription: FeedSubscription,
 ): Promise<void> {

@@ -1,0 +1,176 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { TandemError } from "../domain/errors.ts";
+import { findNumberProblem, findProvisionProblem } from "../domain/number-item.ts";
+import type { NumberAttributes } from "../domain/number-state.ts";
+import { cursorText, epochChanged, type FeedPlace } from "../feed/position.ts";
+import {
+  type GetNumberRequest,
+  type ListNumbersRequest,
+  type NumberProvision,
+  type NumberService,
+  type ProvisionNumbersRequest,
+  ProvisionNumbersRequestSchema,
+  ProvisionNumbersResponseSchema,
+  type ReleaseNumbersRequest,
+  ReleaseNumbersRequestSchema,
+  ReleaseNumbersResponseSchema,
+} from "../gen/tandem/carrier/v1/number_service_pb.js";
+import { carrierTransaction, type Tx } from "../store/database.ts";
+import { readFeedHead } from "../store/feed-head.ts";
+import { readEntryIngestTime } from "../store/feed-position.ts";
+import { readNumberSnapshotPage } from "../store/number-feed.ts";
+import { provisionNumbers, releaseNumbers } from "../store/number-inventory.ts";
+import { readRows } from "../store/number-rows.ts";
+import { Feed } from "../store/schema.ts";
+import { carrierOf } from "./auth.ts";
+import type { Services } from "./context.ts";
+import { pageSize, splitPage } from "./lists.ts";
+import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
+import { readNumberFilter } from "./number-filter.ts";
+import { decodePhoneNumber } from "./number-message.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { ProbeLimit } from "./probe-limit.ts";
+import { watchNumbers } from "./watch-numbers.ts";
+
+/** The carrier's numbers. */
+export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
+  const probes = new ProbeLimit();
+  return {
+    getNumber: (request, context) => getNumber(services, request, carrierOf(context).carrierId),
+    listNumbers: (request, context) => listNumbers(services, request, carrierOf(context).carrierId),
+    watchNumbers: (request, context) => watchNumbers(services, request, context),
+    provisionNumbers: (request, context) => provision(services, probes, request, context),
+    releaseNumbers: (request, context) => release(services, request, carrierOf(context).carrierId),
+  };
+}
+
+async function getNumber(services: Services, { phoneNumber }: GetNumberRequest, carrierId: string) {
+  assertNumber(phoneNumber);
+  const rows = await carrierTransaction(services.db, carrierId, (tx) => readRows(tx, carrierId, [phoneNumber]));
+  const row = rows.get(phoneNumber);
+  if (!row) throw numberNotFound(phoneNumber);
+  return { number: decodePhoneNumber(row.payload) };
+}
+
+/** Throws NUMBER_INVALID for what cannot be anybody's number. */
+export function assertNumber(phoneNumber: string): void {
+  const problem = findNumberProblem(phoneNumber);
+  if (!problem) return;
+  const violation = { field: "phone_number", description: "expected E.164: + and 2 to 15 digits, possible in its country" };
+  throw new TandemError(problem.reason, problem.message, { field: "phone_number" }, { fieldViolations: [violation] });
+}
+
+/** The error of a number that the caller has none of. */
+export function numberNotFound(phoneNumber: string): TandemError {
+  return new TandemError("NUMBER_NOT_FOUND", "the number is not held", { phone_number: phoneNumber });
+}
+
+/** Where a list stands: the feed's position that its first page fixed, and the last number sent. */
+interface ListPosition {
+  readonly epoch: bigint;
+  readonly sequence: bigint;
+  readonly ingestTime: bigint;
+  readonly afterNumber: string;
+}
+
+async function listNumbers(services: Services, request: ListNumbersRequest, carrierId: string) {
+  const { secret } = services.installation;
+  const size = pageSize(request.pageSize, services.config.limits);
+  const { filter, hash } = readNumberFilter(request.filter);
+  const scope = ["carrier.ListNumbers", carrierId, String(hash)];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const { position, found } = await carrierTransaction(services.db, carrierId, async (tx) => {
+    const position = await readListPosition(tx, carrierId, token);
+    const { afterNumber } = position;
+    return { position, found: await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter }) };
+  });
+  const { page, last } = splitPage(found, size);
+  const { epoch, sequence, ingestTime } = position;
+  const place: FeedPlace = { db: services.db, secret, carrierId, feed: Feed.NUMBERS, filter: hash };
+  const next = last && { epoch: String(epoch), sequence: String(sequence), ingestTime: String(ingestTime), after: last.phoneNumber };
+  return {
+    numbers: page.map((row) => decodePhoneNumber(row.payload)),
+    nextPageToken: next ? encodePageToken(secret, scope, next) : "",
+    watchCursor: cursorText(place, { epoch, sequence, ingestTime }),
+  };
+}
+
+// The head is read in a statement of its own before any row, so that every change that a row does not show yet comes after it.
+async function readListPosition(tx: Tx, carrierId: string, token: Readonly<Record<string, string>> | undefined): Promise<ListPosition> {
+  const head = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+  if (!token) {
+    const ingestTime = (await readEntryIngestTime(tx, carrierId, Feed.NUMBERS, head.headSequence)) ?? 0n;
+    return { epoch: head.epoch, sequence: head.headSequence, ingestTime, afterNumber: "" };
+  }
+  const position = {
+    epoch: BigInt(token["epoch"] ?? 0),
+    sequence: BigInt(token["sequence"] ?? 0),
+    ingestTime: BigInt(token["ingestTime"] ?? 0),
+    afterNumber: token["after"] ?? "",
+  };
+  if (position.epoch !== head.epoch) throw epochChanged(head);
+  if (position.sequence > head.headSequence) {
+    const message = "this process does not see yet what the first page saw: call again";
+    throw new TandemError("CURSOR_AHEAD_OF_HEAD", message, { head_sequence: String(head.headSequence) });
+  }
+  return position;
+}
+
+async function provision(services: Services, probes: ProbeLimit, request: ProvisionNumbersRequest, context: HandlerContext) {
+  const { carrierId, identity } = carrierOf(context);
+  const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
+  const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
+  probes.assertAllowed(carrierId);
+  const { response, unavailable } = await provisionNumbers(
+    numberWriter(services),
+    carrierId,
+    numberCall(call, ProvisionNumbersResponseSchema, items),
+    items.items,
+  );
+  probes.spend(carrierId, unavailable);
+  if (unavailable > 0) {
+    const facts = { audit: "NUMBER_UNAVAILABLE", carrierId, identity, requestId: request.requestId, count: unavailable };
+    services.log.warn(facts, "a carrier was told that numbers are another's");
+  }
+  return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+}
+
+async function release(services: Services, request: ReleaseNumbersRequest, carrierId: string) {
+  const call = repeatableCall(services, "ReleaseNumbers", ReleaseNumbersRequestSchema, request);
+  const items = readPlainNumbers(request.phoneNumbers);
+  const { response } = await releaseNumbers(
+    numberWriter(services),
+    carrierId,
+    numberCall(call, ReleaseNumbersResponseSchema, items),
+    [...items.items.keys()],
+  );
+  return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
+}
+
+/** The items of a call that only names numbers. */
+export function readPlainNumbers(phoneNumbers: readonly string[]) {
+  const read = (phoneNumber: string) => {
+    const problem = findNumberProblem(phoneNumber);
+    return problem ? { problem } : {};
+  };
+  return readNumberItems(phoneNumbers, (phoneNumber) => phoneNumber, read, "follow");
+}
+
+function readProvision(item: NumberProvision) {
+  const { numberType, countryCode, locationId, customerReference, customerId } = item;
+  const attributes: NumberAttributes = {
+    numberType,
+    usages: sortedSet(item.usages),
+    capabilities: sortedSet(item.capabilities),
+    ...(countryCode === undefined ? {} : { countryCode }),
+    ...(locationId === undefined ? {} : { locationId }),
+    ...(customerReference === undefined ? {} : { customerReference }),
+    ...(customerId === undefined ? {} : { customerId }),
+  };
+  const problem = findProvisionProblem(item.phoneNumber, attributes);
+  return problem ? { problem } : attributes;
+}
+
+function sortedSet(values: readonly number[]): number[] {
+  return [...new Set(values)].sort((a, b) => a - b);
+}

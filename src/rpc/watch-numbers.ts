@@ -1,0 +1,106 @@
+import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
+import { invalidArgument } from "../domain/errors.ts";
+import { timestampFromMicros } from "../domain/instant.ts";
+import type { Limits } from "../domain/limits.ts";
+import { isSnapshotCursor } from "../feed/cursor.ts";
+import type { FeedPlace, FeedStart } from "../feed/position.ts";
+import { type FeedFrame, type FeedSource, type SnapshotFrame, streamFeed } from "../feed/stream.ts";
+import {
+  NumberChangeSchema,
+  type WatchNumbersRequest,
+  WatchNumbersResponseSchema,
+} from "../gen/tandem/carrier/v1/number_service_pb.js";
+import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
+import {
+  type NumberEntry,
+  type NumberSnapshotRow,
+  readNumberPage,
+  readNumberSnapshotPage,
+} from "../store/number-feed.ts";
+import { NumberEntryKind } from "../store/number-rows.ts";
+import { Feed } from "../store/schema.ts";
+import { carrierOf } from "./auth.ts";
+import type { Services } from "./context.ts";
+import { feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
+import { readNumberFilter } from "./number-filter.ts";
+import { decodePhoneNumber } from "./number-message.ts";
+import { openStreamLife } from "./stream-life.ts";
+
+/** Most rows of one message. */
+const PAGE_ROWS = 1_000;
+
+/** Answers WatchNumbers: the current rows if asked for, then every change. */
+export async function* watchNumbers(services: Services, request: WatchNumbersRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const { filter, hash } = readNumberFilter(request.filter);
+  const start = watchStart(request);
+  const end = feedEnd(request.end);
+  using life = openStreamLife(context, services, carrierId, "feed");
+  const place: FeedPlace = {
+    db: services.db,
+    secret: services.installation.secret,
+    carrierId,
+    feed: Feed.NUMBERS,
+    filter: hash,
+  };
+  const source: FeedSource<NumberEntry[], NumberSnapshotRow[]> = {
+    async readPage(tx, afterSequence, untilSequence) {
+      const page = await readNumberPage(tx, { carrierId, afterSequence, untilSequence, limit: PAGE_ROWS, filter });
+      return { ...page, batch: page.entries };
+    },
+    async readSnapshot(tx, afterNumber) {
+      const rows = await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: PAGE_ROWS, filter });
+      return { rows, lastKey: rows.length < PAGE_ROWS ? undefined : rows.at(-1)?.phoneNumber };
+    },
+  };
+  const { heartbeatIntervalMs: heartbeatMs, maxStallMs } = limits;
+  const frames = streamFeed({ place, hub: services.hub, source, start, end, life, heartbeatMs, maxStallMs });
+  for await (const frame of frames)
+    yield create(WatchNumbersResponseSchema, { ...rangeOf(frame), frame: watchFrame(frame, limits) });
+}
+
+function watchFrame(
+  frame: FeedFrame<NumberEntry[]> | SnapshotFrame<NumberSnapshotRow[]>,
+  limits: Limits,
+): MessageInitShape<typeof WatchNumbersResponseSchema>["frame"] & {} {
+  switch (frame.frame) {
+    case "snapshot":
+      return { case: "snapshot", value: { numbers: frame.rows.map((row) => decodePhoneNumber(row.payload)) } };
+    case "synced":
+      return { case: "synced", value: {} };
+    case "batch":
+      return { case: "batch", value: { changes: frame.batch.map(changeMessage) } };
+    default:
+      return sharedFrame(frame, limits);
+  }
+}
+
+// The current rows first, unless a cursor says that they have been sent, in part or in whole.
+function watchStart(request: WatchNumbersRequest): FeedStart {
+  const { position } = request.start ?? {};
+  if (request.initialState) {
+    if (!position?.case) return { at: "snapshot" };
+    if (position.case === "cursor" && isSnapshotCursor(position.value)) return { at: "cursor", cursor: position.value };
+    throw invalidArgument("start", "expected none with initial_state, or the cursor of a snapshot message");
+  }
+  const start = feedStart(request.start);
+  if (start.at === "consumer")
+    throw invalidArgument("start.consumer", "numbers have no committed consumers: expected another start");
+  return start;
+}
+
+function changeMessage({ kind, payload, leftFilter, sequence, ingestTime }: NumberEntry) {
+  if (kind !== NumberEntryKind.ERASURE) {
+    return create(NumberChangeSchema, {
+      change: { case: "phoneNumber", value: decodePhoneNumber(payload) },
+      leftFilter,
+    });
+  }
+  const erasure = fromBinary(ErasureEntrySchema, payload);
+  erasure.sequence = sequence;
+  erasure.ingestTime = create(TimestampSchema, timestampFromMicros(ingestTime));
+  return create(NumberChangeSchema, { change: { case: "erasure", value: erasure } });
+}
