@@ -10,7 +10,12 @@ export interface MetricsEndpoint extends AsyncDisposable {
 /** Serves metrics to Prometheus at /metrics; without an address, nothing is measured. */
 export async function openMetrics(address: { host: string; port: number } | undefined): Promise<MetricsEndpoint> {
   if (!address) return { meter: createNoopMeter(), [Symbol.asyncDispose]: async () => {} };
-  const exporter = new PrometheusExporter({ ...address, preventServerStart: true });
+  const exporter = new PrometheusExporter({
+    ...address,
+    preventServerStart: true,
+    withoutScopeInfo: true,
+    withoutTargetInfo: true,
+  });
   const provider = new MeterProvider({ readers: [exporter] });
   await exporter.startServer();
   return { meter: provider.getMeter("tandem"), [Symbol.asyncDispose]: () => provider.shutdown() };

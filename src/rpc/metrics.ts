@@ -18,9 +18,8 @@ export interface Metrics {
 export function createMetrics(meter: Meter): Metrics {
   return {
     calls: meter.createCounter("tandem_calls", { description: "Calls that ended, by method and status code" }),
-    callDuration: meter.createHistogram("tandem_call_duration", {
+    callDuration: meter.createHistogram("tandem_call_duration_seconds", {
       description: "How long unary calls took",
-      unit: "s",
       advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10] },
     }),
     liveStreams: meter.createUpDownCounter("tandem_live_streams", { description: "Streams that live, by method" }),

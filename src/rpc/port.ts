@@ -44,8 +44,10 @@ export interface PortOptions {
 /** An open port. */
 export interface Port {
   readonly port: number;
-  /** Takes no new connections or HTTP/2 streams, and closes what is idle. Calls in flight go on. */
+  /** Takes no new connections and no new calls on those that are open, and closes what is idle. Calls in flight go on. */
   stopAccepting(): void;
+  /** Resolves when every HTTP/2 connection is closed, or the time is over. */
+  untilQuiet(limitMs: number): Promise<void>;
   /** Ends everything that is still open. Resolves when the port is free. */
   destroy(): Promise<void>;
 }
@@ -68,13 +70,20 @@ export async function openPort(options: PortOptions): Promise<Port> {
   const stopAccepting = () => {
     if (closed) return;
     closed = once(server.net, "close");
-    // Closes idle HTTP/1.1 connections too, and in TLS every HTTP/2 session gracefully.
     server.net.close();
+    // A GOAWAY that names the last stream taken: what a client has begun after it was not processed and may be repeated. (The gentler first
+    // GOAWAY of RFC 9113, 6.8, is out of reach: Node takes no stream after any.)
     for (const session of sessions) session.close();
   };
   return {
     port,
     stopAccepting,
+    untilQuiet: async (limitMs) => {
+      const deadline = AbortSignal.timeout(limitMs);
+      for (let [session] = sessions; session && !deadline.aborted; [session] = sessions) {
+        await once(session, "close", { signal: deadline }).catch(() => {});
+      }
+    },
     destroy: async () => {
       stopAccepting();
       for (const session of sessions) session.destroy();

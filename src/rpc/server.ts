@@ -25,6 +25,8 @@ const PING_INTERVAL_MS = 15_000;
 const JSON_GROWTH = 4;
 /** How much of the drain's time a call has to end by itself before its signal is aborted. */
 const PATIENT_SHARE = 0.75;
+/** How long connections without calls have to close in order. */
+const GOODBYE_MS = 1_500;
 
 export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly limits: Limits;
@@ -170,6 +172,7 @@ async function drainServer({ port, health, calls, shutdown, draining, limitMs }:
   await untilEmpty(calls, limitMs * PATIENT_SHARE);
   shutdown.abort(reason);
   await untilEmpty(calls, limitMs * (1 - PATIENT_SHARE));
+  if (calls.size === 0) await port.untilQuiet(GOODBYE_MS);
   await port.destroy();
 }
 

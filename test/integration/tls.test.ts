@@ -1,5 +1,5 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { get } from "node:https";
+import { Agent, get } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
@@ -68,7 +68,7 @@ test("one TLS port speaks HTTP/2 and HTTP/1.1, as the client chooses by ALPN", a
 
 test("a client without ALPN gets HTTP/1.1", async () => {
   const status = await new Promise((resolve, reject) => {
-    get(app.url, { ca: serverCa.cert, agent: false, ALPNProtocols: [] }, (response) => {
+    get(app.url, { ca: serverCa.cert, agent: new Agent({ ALPNProtocols: [] }) }, (response) => {
       response.resume();
       resolve(response.statusCode);
     }).on("error", reject);

@@ -1,0 +1,61 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { createClient } from "@connectrpc/connect";
+import { expect, test } from "vitest";
+import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
+import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { startTestApp } from "../support/app.ts";
+import { reasonOf } from "../support/refusal.ts";
+
+test("Prometheus finds calls by method and code, refused ones too, and the streams that live", async () => {
+  const port = await findFreePort();
+  await using app = await startTestApp({ metricsPort: port });
+  const read = async () => await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const health = createClient(Health, app.connect());
+  await health.check({});
+  await health.check({});
+  await reasonOf(createClient(DurationService, app.connect()).listUploads({}));
+  const stop = new AbortController();
+  const watch = health.watch({}, { signal: stop.signal })[Symbol.asyncIterator]();
+  await watch.next();
+
+  const text = await read();
+  expect(sampleOf(text, "tandem_calls_total", "grpc.health.v1.Health/Check", 'code="Ok"')).toBe(2);
+  expect(
+    sampleOf(text, "tandem_calls_total", "tandem.carrier.v1.DurationService/ListUploads", 'code="Unauthenticated"'),
+  ).toBe(1);
+  expect(sampleOf(text, "tandem_live_streams", "grpc.health.v1.Health/Watch")).toBe(1);
+  expect(text).toContain("tandem_call_duration_seconds_bucket");
+
+  stop.abort();
+  await expect.poll(async () => sampleOf(await read(), "tandem_live_streams", "grpc.health.v1.Health/Watch")).toBe(0);
+});
+
+test("metrics are off unless asked for", async () => {
+  await using app = await startTestApp();
+  app.services.metrics.calls.add(1);
+  expect(app.services.metrics.calls.constructor.name).toContain("Noop");
+});
+
+function sampleOf(text: string, name: string, method: string, label = ""): number | undefined {
+  const line = text
+    .split("\n")
+    .find((row) => row.startsWith(`${name}{`) && row.includes(`method="${method}"`) && row.includes(label));
+  return line === undefined
+    ? undefined
+    : Number(
+        line
+          .slice(line.lastIndexOf("}") + 1)
+          .trim()
+          .split(" ")[0],
+      );
+}
+
+async function findFreePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+}
