@@ -1,17 +1,59 @@
 #!/usr/bin/env node
+import { createRequire } from "node:module";
 import { Command } from "commander";
+import { carriersCommand } from "./cli/carriers.ts";
+import { cdrsCommand } from "./cli/cdrs.ts";
+import { demoCommand } from "./cli/demo.ts";
+import { durationsCommand } from "./cli/durations.ts";
+import { epochCommand } from "./cli/epoch.ts";
 import { migrateCommand } from "./cli/migrate.ts";
+import { numbersCommand } from "./cli/numbers.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { tokenCommand } from "./cli/token.ts";
+import { verifyCommand } from "./cli/verify.ts";
+
+const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
 
 const program = new Command("tandem")
   .description(
     "A gRPC exchange between a calling platform and its carriers: numbers, calls and call durations, with nothing lost.",
   )
+  .version(version)
+  .commandsGroup("See it:")
+  .addCommand(demoCommand())
+  .commandsGroup("Run it:")
   .addCommand(serveCommand())
   .addCommand(tokenCommand())
   .addCommand(migrateCommand())
-  .showHelpAfterError("(`tandem help` lists the commands, `tandem help <command>` explains one)");
+  .addCommand(verifyCommand())
+  .addCommand(epochCommand())
+  .commandsGroup("Talk to a running server:")
+  .addCommand(carriersCommand())
+  .addCommand(numbersCommand())
+  .addCommand(cdrsCommand())
+  .addCommand(durationsCommand())
+  .addHelpText(
+    "after",
+    `
+From nothing to a followed feed, next to a server started by \`tandem serve\`:
+  tandem carriers create nordlys-tele --country DK --time-zone Europe/Copenhagen
+  tandem numbers provision +4510000001 --carrier nordlys-tele --country DK
+  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank
+  tandem cdrs follow --carrier nordlys-tele --from earliest
 
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 durations uploaded and some refused.`,
+  );
+
+prepare(program);
 await runCommand(() => program.parseAsync());
+
+/** What commander does not hand down to commands that were added whole. */
+function prepare(command: Command): void {
+  command.exitOverride().showHelpAfterError(`(\`${pathOf(command)} --help\` explains it)`);
+  for (const child of command.commands) prepare(child);
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
+}

@@ -1,17 +1,58 @@
-/** Runs a command; a failure is told in one message, with the stack only for TANDEM_LOG_LEVEL=debug, and ends with code 1. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { CommanderError } from "commander";
+import { TandemClientError, tandemReason } from "../client/errors.ts";
+
+/** Wrong usage, as shells and their tools count it. */
+const EXIT_USAGE = 2;
+
+/**
+ * Runs a command. A failure is told in one message, without a stack, and ends with code 1; wrong usage ends with code 2, and commander has
+ * told it already.
+ */
 export async function runCommand(run: () => Promise<unknown>): Promise<void> {
+  endQuietlyWhenNobodyReads();
   try {
     await run();
   } catch (error) {
-    console.error(`tandem: ${describe(error)}`);
+    if (error instanceof CommanderError) {
+      process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
+      return;
+    }
+    console.error(`tandem: ${describeError(error)}`);
     process.exitCode = 1;
   }
 }
 
-function describe(error: unknown): string {
+/** An error in one message: the server's reason and its metadata, when it is the server's. */
+export function describeError(error: unknown): string {
+  if (error instanceof TandemClientError && error.cause !== undefined) return describeError(error.cause);
+  if (error instanceof ConnectError) return describeCallError(error);
   if (!(error instanceof Error)) return String(error);
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
     return `${error.message}: another process listens there; try --port 0`;
   const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
   return `${error.message || error.name}${cause}`;
+}
+
+function describeCallError(error: ConnectError): string {
+  const tandem = tandemReason(error);
+  if (tandem !== undefined) {
+    const metadata = Object.entries(tandem.metadata)
+      .filter(([, value]) => value !== "" && !error.rawMessage.includes(value))
+      .map(([name, value]) => `${name}=${value}`);
+    return `${tandem.reason}: ${error.rawMessage}${metadata.length > 0 ? ` (${metadata.join(", ")})` : ""}`;
+  }
+  const { code, address, port } = (error.cause ?? {}) as { code?: string; address?: string; port?: number };
+  if (code === "ECONNREFUSED") {
+    return `nothing listens on ${address}:${port}: start a server with \`tandem serve\`, or say where it is with --url`;
+  }
+  return `the call failed: ${Code[error.code]}: ${error.rawMessage}`;
+}
+
+/** `tandem cdrs list | head` is no failure. */
+function endQuietlyWhenNobodyReads(): void {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+    process.exit(process.exitCode ?? 0);
+  });
 }

@@ -1,0 +1,114 @@
+import { access } from "node:fs/promises";
+import { join } from "node:path";
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { Command, Option } from "commander";
+import { decodeJwt } from "jose";
+import { createTandemTransport, type TandemTransport } from "../client/transport.ts";
+import { loadClientConfig, loadConfig } from "../config.ts";
+import { isLoopback } from "../config-security.ts";
+import { PLATFORM_SCOPES } from "../domain/scopes.ts";
+import { openSigningKey } from "../rpc/signing-key.ts";
+
+/** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
+const OWN_TOKEN_TTL_S = 900;
+
+/** Who a command acts as. */
+export type Role = "carrier" | "platform";
+
+/** The options that every command has which talks to a server. */
+export interface ConnectionOptions {
+  readonly url?: string;
+  readonly token?: string;
+  readonly carrier?: string;
+  readonly dataDir?: string;
+  readonly json?: true;
+}
+
+/** A connection to a running server, as a carrier or as the platform. */
+export interface Connection extends Disposable {
+  readonly role: Role;
+  client<S extends DescService>(service: S): Client<S>;
+}
+
+/** A command that talks to a running server. `--carrier` is added by those that need one. */
+export function remoteCommand(name: string): Command {
+  const connection = (flags: string, description: string) => new Option(flags, description).helpGroup("Connection:");
+  return new Command(name)
+    .option("--json", "print JSON, as the contract defines it, instead of text")
+    .addOption(connection("--url <url>", "the server (TANDEM_URL; http://127.0.0.1:7443)"))
+    .addOption(
+      connection("--token <token>", "bearer token (TANDEM_TOKEN); else one is signed with the data folder's key"),
+    )
+    .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
+}
+
+/** `--carrier` of commands that act as a carrier. */
+export function asCarrier(): Option {
+  return new Option("--carrier <id>", "the carrier to act as; a carrier's token says so itself");
+}
+
+/**
+ * Connects. With a token, its claims say who it is; without one, a token is signed with the data folder's own key: as the carrier that is
+ * named, else as the platform, as far as the command allows.
+ */
+export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
+  const { url, token } = loadClientConfig(undefined, options);
+  const role = token === undefined ? roleToSignFor(options, allowed) : checkToken(token, options, allowed);
+  const tokenProvider = token === undefined ? await ownTokens(url, options, role) : () => token;
+  const transport: TandemTransport = createTandemTransport({ baseUrl: url.origin, tokenProvider });
+  return {
+    role,
+    client: (service) => createClient(service, transport),
+    [Symbol.dispose]: () => transport[Symbol.dispose](),
+  };
+}
+
+function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+  if (allowed !== "carrier") return "platform";
+  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or a carrier's --token");
+  return "carrier";
+}
+
+/** A hint for people, and no check: the server verifies the token. */
+function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+  const { tandem_carrier: itsCarrier, scope } = readClaims(token);
+  const role = itsCarrier === undefined && typeof scope === "string" ? "platform" : "carrier";
+  if (allowed !== "either" && role !== allowed) {
+    throw new Error(
+      `this command is the ${allowed}'s, and the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
+    );
+  }
+  if (allowed === "carrier" && carrier !== undefined && itsCarrier !== undefined && carrier !== itsCarrier) {
+    throw new Error(`the token is of carrier ${itsCarrier}, not ${carrier}`);
+  }
+  return role;
+}
+
+function readClaims(token: string): Record<string, unknown> {
+  try {
+    return decodeJwt(token);
+  } catch (error) {
+    throw new Error("the token is no JSON Web Token: check --token or TANDEM_TOKEN", { cause: error });
+  }
+}
+
+async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Promise<() => Promise<string>> {
+  const config = loadConfig(undefined, { dataDir: options.dataDir });
+  const hasKey = await access(join(config.dataDir, "keys", "signing.jwk")).then(
+    () => true,
+    () => false,
+  );
+  // What this key signs is of no use elsewhere, and should not be shown there.
+  if (!hasKey || !isLoopback(url.hostname)) {
+    const why = hasKey ? `${url.host} is not this machine` : `there is no key in ${config.dataDir}`;
+    throw new Error(`no token: give --token or TANDEM_TOKEN (none can be signed: ${why})`);
+  }
+  const key = await openSigningKey(config.dataDir);
+  const { issuer, audience } = config.tokens;
+  const who =
+    role === "carrier"
+      ? { carrierId: options.carrier ?? "", identity: `${options.carrier} (command line)` }
+      : { scopes: PLATFORM_SCOPES, identity: "command-line" };
+  return () => key.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+}

@@ -1,0 +1,153 @@
+import { create } from "@bufbuild/protobuf";
+import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { RoundingRuleSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import {
+  CorrelationSchema,
+  DirectionSchema,
+  InterconnectDialogSchema,
+  RecordKindSchema,
+} from "../../gen/tandem/type/v1/call_pb.js";
+import { type Party, PartyKind, PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
+import { parseEnumName, parseTime } from "../values.ts";
+
+/** A column of the file: what it means, and how its text becomes part of a record. The text is never empty. */
+export interface DurationColumn {
+  readonly meaning: string;
+  readonly read: (text: string, record: CallDuration) => void;
+}
+
+/** Every column by name, in the order of the help. Only the form is checked here: the rules are the server's, and so are its verdicts. */
+export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
+  record_id: column("the switch's id of the record; required", (text, record) => {
+    record.recordId = text;
+  }),
+  record_date: column("UTC day of the invite, else of the answer; default: taken from them", (text, record) => {
+    record.recordDate = text;
+  }),
+  revision: column("1 (default) or higher: the highest wins", (text, record) => {
+    record.revision = Number(whole(text));
+  }),
+  kind: column("report (default) or void", (text, record) => {
+    record.kind = parseEnumName(RecordKindSchema, text);
+  }),
+  direction: column("outbound (to the PSTN) or inbound", (text, record) => {
+    record.direction = parseEnumName(DirectionSchema, text);
+  }),
+  calling: column("+E.164; or restricted, unavailable, short:118, emergency:112, other:text", (text, record) => {
+    record.calling = party(text);
+  }),
+  asserted: column("as the network asserts the caller", (text, record) => {
+    record.asserted = party(text);
+  }),
+  called: column("likewise", (text, record) => {
+    record.called = party(text);
+  }),
+  redirecting: column("who forwarded the call", (text, record) => {
+    record.redirecting = party(text);
+  }),
+  invite_time: column("2026-03-01T10:05:00.250Z, or with an offset such as +01:00", (text, record) => {
+    record.inviteTime = parseTime(timeOfDay(text));
+  }),
+  answer_time: column("likewise; empty when unanswered", (text, record) => {
+    record.answerTime = parseTime(timeOfDay(text));
+  }),
+  end_time: column("likewise", (text, record) => {
+    record.endTime = parseTime(timeOfDay(text));
+  }),
+  answered: column("yes or no", (text, record) => {
+    record.answered = yesNo(text);
+  }),
+  connected_duration_ms: column("answer to end, milliseconds, before any rounding", (text, record) => {
+    record.connectedDurationMs = whole(text);
+  }),
+  connected_duration_s: column("the same in seconds, where the switch has no better: 95 or 95.25", (text, record) => {
+    record.connectedDurationMs = millisecondsOf(text);
+  }),
+  billed_duration_s: column("whole seconds", (text, record) => {
+    record.billedDurationS = whole(text);
+  }),
+  rounding_increment_s: column("billing increment that made billed_duration_s", (text, record) => {
+    record.roundingRule ??= create(RoundingRuleSchema);
+    record.roundingRule.incrementS = Number(whole(text));
+  }),
+  rounding_minimum_s: column("least that is billed", (text, record) => {
+    record.roundingRule ??= create(RoundingRuleSchema);
+    record.roundingRule.minimumS = Number(whole(text));
+  }),
+  time_resolution_ms: column("1 (default); 1000 for a switch that writes seconds", (text, record) => {
+    record.timeResolutionMs = Number(whole(text));
+  }),
+  utc_offset_minutes: column("offset of the switch's clock; evidence only", (text, record) => {
+    record.utcOffsetMinutes = Number(whole(text));
+  }),
+  final_sip_code: column("such as 200", (text, record) => {
+    record.finalSipCode = Number(whole(text));
+  }),
+  q850_cause: column("such as 16", (text, record) => {
+    record.q850Cause = Number(whole(text));
+  }),
+  trunk_id: column("the trunk, as both sides name it", (text, record) => {
+    record.trunkId = text;
+  }),
+  sip_call_id: column("Call-ID of the SIP dialog on the trunk", (text, record) => {
+    record.correlation ??= create(CorrelationSchema);
+    record.correlation.interconnectDialog = create(InterconnectDialogSchema, { callId: text });
+  }),
+  icid: column("icid-value of P-Charging-Vector", (text, record) => {
+    record.correlation ??= create(CorrelationSchema);
+    record.correlation.icid = text;
+  }),
+  platform_record_id: column("record id of the platform's CDR, echoed from the feed", (text, record) => {
+    record.platformRecordId = text;
+  }),
+  customer_reference: column("the carrier's own reference, at most 60 characters", (text, record) => {
+    record.customerReference = text;
+  }),
+};
+
+function column(meaning: string, read: DurationColumn["read"]): DurationColumn {
+  return { meaning, read };
+}
+
+function whole(text: string): bigint {
+  if (!/^-?\d{1,15}$/.test(text)) throw new Error("expected a whole number");
+  return BigInt(text);
+}
+
+function millisecondsOf(text: string): bigint {
+  const [, seconds, fraction] = /^(\d{1,12})(?:\.(\d{1,3}))?$/.exec(text) ?? [];
+  if (seconds === undefined) throw new Error("expected seconds, such as 95 or 95.25");
+  return BigInt(seconds) * 1000n + BigInt((fraction ?? "").padEnd(3, "0"));
+}
+
+function yesNo(text: string): boolean {
+  const value = { yes: true, true: true, "1": true, no: false, false: false, "0": false }[text.toLowerCase()];
+  if (value === undefined) throw new Error("expected yes or no");
+  return value;
+}
+
+/** A local time without its zone would be a guess. */
+function timeOfDay(text: string): string {
+  if (!/T.*(Z|[+-]\d{2}:\d{2})$/.test(text)) {
+    throw new Error("expected a time with its zone: 2026-03-01T10:05:00Z or 2026-03-01T11:05:00+01:00");
+  }
+  return text;
+}
+
+const PARTY_PREFIXES: Readonly<Record<string, PartyKind>> = {
+  short: PartyKind.SHORT_CODE,
+  emergency: PartyKind.EMERGENCY,
+  other: PartyKind.NON_E164,
+};
+
+function party(text: string): Party {
+  if (text.startsWith("+")) return create(PartySchema, { kind: PartyKind.E164, value: text });
+  if (text === "restricted") return create(PartySchema, { kind: PartyKind.RESTRICTED });
+  if (text === "unavailable") return create(PartySchema, { kind: PartyKind.UNAVAILABLE });
+  const [, prefix = "", value = ""] = /^(\w+):(.+)$/.exec(text) ?? [];
+  const kind = PARTY_PREFIXES[prefix];
+  if (kind === undefined) {
+    throw new Error("expected +E.164, restricted, unavailable, short:..., emergency:... or other:...");
+  }
+  return create(PartySchema, { kind, value });
+}

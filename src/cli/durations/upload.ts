@@ -1,0 +1,127 @@
+import { toJson } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import type { UploadResult } from "../../client/upload.ts";
+import { uploadDurations } from "../../client/upload-durations.ts";
+import { arraySource } from "../../client/upload-source.ts";
+import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import {
+  type RecordOutcome,
+  RecordOutcomeSchema,
+  UploadReceiptSchema,
+  Verdict,
+} from "../../gen/tandem/type/v1/upload_pb.js";
+import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { untilInterrupted } from "../following.ts";
+import { formatCount, styled } from "../output.ts";
+import { openProgress } from "../progress.ts";
+import { DURATION_COLUMNS } from "./duration-columns.ts";
+import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
+import { printOutcomes } from "./print-outcomes.ts";
+
+/** All records were taken, and some were refused: for scripts. */
+const EXIT_REFUSED = 3;
+const MAX_PRINTED = 50;
+
+interface UploadOptions extends ConnectionOptions {
+  readonly uploadId?: string;
+  readonly check?: true;
+}
+
+/** `tandem durations upload` */
+export function uploadCommand(): Command {
+  return remoteCommand("upload")
+    .description("Upload durations from a CSV file, resumed after every cut, and say what became of each record.")
+    .argument("<file>", "CSV with a header line")
+    .addOption(asCarrier())
+    .option(
+      "--upload-id <id>",
+      "names the upload; default: from the content, so that the same file is never taken twice",
+    )
+    .option("--check", "have every record judged and store nothing")
+    .addHelpText("after", () => `\n${columnHelp()}`)
+    .action(upload);
+}
+
+async function upload(file: string, options: UploadOptions): Promise<void> {
+  const durations = await readDurationsCsv(file);
+  using connection = await connect(options, "carrier");
+  const signal = untilInterrupted();
+  using progress = openProgress();
+  const bar = progress.add("durations", durations.records.length);
+  const result = await uploadDurations(connection.client(DurationService), {
+    uploadId: options.uploadId ?? `csv-${durations.contentId}`,
+    source: arraySource(durations.records),
+    validateOnly: options.check ?? false,
+    signal,
+    onEvent: (event) => {
+      if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
+      if (event.kind === "RESUMING") progress.say(`cut off; resuming in ${Math.round(event.delayMs)} ms`);
+    },
+  });
+  bar.set(durations.records.length);
+  progress[Symbol.dispose]();
+  const outcomes = await allOutcomes(connection, result);
+  if (options.json) {
+    const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
+    console.log(JSON.stringify(json));
+  } else printResult(result, outcomes, durations);
+  const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
+  if (conflict + rejected + quarantined > 0n) process.exitCode = EXIT_REFUSED;
+}
+
+/** Of an upload that had been sealed before, what was kept: the rejected and the quarantined. */
+async function allOutcomes(
+  connection: Connection,
+  { receipt, outcomes }: UploadResult,
+): Promise<readonly RecordOutcome[]> {
+  const { rejected = 0n, quarantined = 0n } = receipt.counts ?? {};
+  if (outcomes.length > 0 || rejected + quarantined === 0n) return outcomes;
+  const { rejects } = await connection
+    .client(DurationService)
+    .listRejects({ uploadId: receipt.uploadId, pageSize: 1_000 });
+  return rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
+}
+
+function printResult(
+  { receipt, resumes }: UploadResult,
+  outcomes: readonly RecordOutcome[],
+  file: DurationsFile,
+): void {
+  const counts = receipt.counts ?? {};
+  const verdicts = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
+  const told = verdicts
+    .map((verdict) => [verdict, (counts as Record<string, bigint>)[verdict] ?? 0n] as const)
+    .filter(([verdict, count]) => verdict === "accepted" || count > 0n)
+    .map(([verdict, count]) => `${formatCount(count)} ${verdict}`);
+  console.log(`${styled("bold", receipt.uploadId)}: ${formatCount(receipt.finalOffset)} records: ${told.join(", ")}.`);
+  if (resumes > 0) console.log(`It was cut off and resumed ${resumes} times.`);
+  const refused = outcomes.filter(({ verdict }) => verdict !== Verdict.DUPLICATE);
+  if (refused.length > 0) console.log();
+  printOutcomes(refused.slice(0, MAX_PRINTED), file.lineOf);
+  if (refused.length > MAX_PRINTED) {
+    console.log(
+      `... and ${formatCount(refused.length - MAX_PRINTED)} more: tandem durations rejects ${receipt.uploadId}`,
+    );
+  }
+}
+
+function outcomeJson(outcome: RecordOutcome): unknown {
+  return toJson(RecordOutcomeSchema, outcome);
+}
+
+function columnHelp(): string {
+  const columns = Object.entries(DURATION_COLUMNS);
+  const width = Math.max(...columns.map(([name]) => name.length));
+  return [
+    "Columns, in any order; an empty field is one that is not known:",
+    ...columns.map(([name, { meaning }]) => `  ${name.padEnd(width)}  ${meaning}`),
+    "",
+    "Exit codes: 0 all accepted, or were there before; 3 some were refused; 1 the upload failed (run it again: it resumes).",
+    "",
+    "Example:",
+    "  record_id,direction,calling,called,invite_time,answer_time,end_time,answered,connected_duration_ms",
+    "  sw1-000001,outbound,+4510000001,+4511223344,2026-03-01T10:05:00.1Z,2026-03-01T10:05:06Z,2026-03-01T10:06:00Z,yes,54000",
+    "",
+    "  tandem durations upload today.csv --carrier nordlys-tele",
+  ].join("\n");
+}

@@ -1,0 +1,83 @@
+import { create } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import {
+  DurationService,
+  ListRejectsResponseSchema,
+  ListUploadsResponseSchema,
+} from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import { type Upload, UploadStateSchema } from "../../gen/tandem/type/v1/upload_pb.js";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { formatCount, printMessage, printTable } from "../output.ts";
+import { enumName, enumOption, formatTime, parseWhole } from "../values.ts";
+import { printOutcomes } from "./print-outcomes.ts";
+
+/** `tandem durations uploads` */
+export function uploadsCommand(): Command {
+  return remoteCommand("uploads")
+    .description("List uploads and their verdicts, newest first; or show one.")
+    .argument("[upload-id]", "only this one")
+    .addOption(asCarrier())
+    .addOption(enumOption("--state <state>", "only those in this state", UploadStateSchema))
+    .option("--limit <count>", "how many at most", parseWhole(1, 1_000), 100)
+    .action(async (uploadId: string | undefined, options: ConnectionOptions & { state?: number; limit: number }) => {
+      using connection = await connect(options, "carrier");
+      const client = connection.client(DurationService);
+      const uploads =
+        uploadId === undefined
+          ? (await client.listUploads({ state: options.state ?? 0, pageSize: options.limit })).uploads
+          : [(await client.getUpload({ uploadId })).upload].filter((upload) => upload !== undefined);
+      if (options.json) printMessage(ListUploadsResponseSchema, create(ListUploadsResponseSchema, { uploads }));
+      else printUploads(uploads);
+    });
+}
+
+/** `tandem durations rejects` */
+export function rejectsCommand(): Command {
+  return remoteCommand("rejects")
+    .description("List the records of an upload that were rejected or quarantined, and why.")
+    .argument("<upload-id>")
+    .addOption(asCarrier())
+    .option("--limit <count>", "how many at most", parseWhole(1, 10_000), 1_000)
+    .action(async (uploadId: string, options: ConnectionOptions & { limit: number }) => {
+      using connection = await connect(options, "carrier");
+      const response = create(ListRejectsResponseSchema);
+      do {
+        const pageSize = Math.min(1_000, options.limit - response.rejects.length);
+        const page = await connection
+          .client(DurationService)
+          .listRejects({ uploadId, pageSize, pageToken: response.nextPageToken });
+        response.rejects.push(...page.rejects);
+        response.nextPageToken = page.nextPageToken;
+        response.totalCount = page.totalCount;
+      } while (response.nextPageToken !== "" && response.rejects.length < options.limit);
+      if (options.json) {
+        printMessage(ListRejectsResponseSchema, response);
+        return;
+      }
+      const outcomes = response.rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
+      if (outcomes.length === 0) console.log("None was refused.");
+      else printOutcomes(outcomes);
+      if (outcomes.length < response.totalCount) console.error(`${response.totalCount} in all`);
+    });
+}
+
+function printUploads(uploads: readonly Upload[]): void {
+  const verdicts = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
+  printTable(
+    [
+      { title: "upload" },
+      { title: "state" },
+      { title: "records", align: "right" },
+      ...verdicts.map((title) => ({ title, align: "right" }) as const),
+      { title: "updated" },
+    ],
+    uploads.map((upload) => [
+      upload.uploadId,
+      enumName(UploadStateSchema, upload.state) ?? "",
+      formatCount(upload.committedOffset),
+      ...verdicts.map((verdict) => formatCount(upload.counts?.[verdict] ?? 0n)),
+      formatTime(upload.updateTime),
+    ]),
+    "No uploads yet: tandem durations upload --help",
+  );
+}

@@ -1,0 +1,46 @@
+import type { FeedEvent, FollowResult } from "../client/follow-feed.ts";
+import { FeedClosingReason } from "../gen/tandem/type/v1/feed_pb.js";
+import { describeError } from "./run-command.ts";
+
+/** Aborted by Ctrl-C or SIGTERM; a second one ends the process at once. */
+export function untilInterrupted(): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => {
+      controller.abort();
+      process.once(signal, () => process.exit(130));
+    });
+  }
+  return controller.signal;
+}
+
+/** Tells on standard error what a user would otherwise wonder about: cuts, and that it goes on. */
+export function tellFollowing(event: FeedEvent): void {
+  switch (event.kind) {
+    case "CAUGHT_UP":
+      console.error(`caught up at sequence ${event.position.sequence}; live`);
+      break;
+    case "CUT":
+      console.error(`cut off: ${describeError(event.error)}`);
+      break;
+    case "CLOSING":
+      if (event.reason !== FeedClosingReason.END_REACHED)
+        console.error(`the server closes the stream: ${FeedClosingReason[event.reason]}`);
+      break;
+    case "RESUMING":
+      console.error(`resuming in ${Math.round(event.delayMs)} ms`);
+      break;
+    case "OPENED":
+    case "HEARTBEAT":
+      break;
+    default:
+      throw new Error(`unknown event ${event satisfies never}`);
+  }
+}
+
+/** Says where following ended. */
+export function printFollowEnd({ endReached, entryCount, position, resumes }: FollowResult): void {
+  const why = endReached ? "the end was reached" : "stopped";
+  const where = position === undefined ? "" : ` at sequence ${position.sequence}`;
+  console.error(`${why}${where}: ${entryCount} entries, ${resumes} resumes`);
+}

@@ -1,0 +1,120 @@
+import { randomUUID } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import {
+  AssignNumbersResponseSchema,
+  NumberService,
+  PortNumbersResponseSchema,
+  UnassignNumbersResponseSchema,
+} from "../../gen/tandem/platform/v1/number_service_pb.js";
+import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { printMessage } from "../output.ts";
+import { enumOption, parseTime } from "../values.ts";
+import { inBatches } from "./batches.ts";
+import { printOutcomes } from "./print-numbers.ts";
+
+interface AssignOptions extends ConnectionOptions {
+  readonly carrier: string;
+  readonly customer: string;
+  readonly as: number;
+  readonly sipUri?: string;
+  readonly location?: string;
+  readonly since?: Timestamp;
+}
+
+/** `tandem numbers assign` */
+export function assignCommand(): Command {
+  return remoteCommand("assign")
+    .description("Assign numbers of a carrier to a customer. Calls that were waiting for it are attributed then.")
+    .argument("<numbers...>", "in E.164 form: +4510000001")
+    .requiredOption("--carrier <id>", "the carrier that holds them")
+    .requiredOption("--customer <id>", "the customer")
+    .addOption(
+      enumOption("--as <kind>", "what it is assigned to", AssigneeKindSchema).default(AssigneeKind.USER, "user"),
+    )
+    .option("--sip-uri <uri>", "SIP URI of the assignee, for one number; default: made by Tandem")
+    .option("--location <id>", "id of the emergency location")
+    .option("--since <time>", "when the assignment begins, past or future; default: now", parseTime)
+    .addHelpText(
+      "after",
+      "\nExample:\n  tandem numbers assign +4510000001 --carrier nordlys-tele --customer cedar-bank --since 2026-03-01",
+    )
+    .action(async (phoneNumbers: string[], options: AssignOptions) => {
+      using connection = await connect(options, "platform");
+      const outcomes = await inBatches(phoneNumbers, async (batch) => {
+        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
+        const request = { requestId: randomUUID(), carrierId: options.carrier, items };
+        return (await connection.client(NumberService).assignNumbers(request)).outcomes;
+      });
+      if (options.json) printMessage(AssignNumbersResponseSchema, create(AssignNumbersResponseSchema, { outcomes }));
+      printOutcomes(outcomes, options.json ?? false);
+    });
+}
+
+interface EndOptions extends ConnectionOptions {
+  readonly carrier: string;
+  readonly at?: Timestamp;
+}
+
+/** `tandem numbers unassign` */
+export function unassignCommand(): Command {
+  return remoteCommand("unassign")
+    .description("End the assignment of numbers.")
+    .argument("<numbers...>", "in E.164 form: +4510000001")
+    .requiredOption("--carrier <id>", "the carrier that holds them")
+    .option("--at <time>", "when it ends, past or future; default: now", parseTime)
+    .action(async (phoneNumbers: string[], options: EndOptions) => {
+      using connection = await connect(options, "platform");
+      const outcomes = await inBatches(phoneNumbers, async (batch) => {
+        const at = options.at === undefined ? {} : { effectiveTime: options.at };
+        const request = { requestId: randomUUID(), carrierId: options.carrier, phoneNumbers: [...batch], ...at };
+        return (await connection.client(NumberService).unassignNumbers(request)).outcomes;
+      });
+      if (options.json)
+        printMessage(UnassignNumbersResponseSchema, create(UnassignNumbersResponseSchema, { outcomes }));
+      printOutcomes(outcomes, options.json ?? false);
+    });
+}
+
+interface PortOptions extends ConnectionOptions {
+  readonly carrier: string;
+  readonly to: string;
+  readonly at: Timestamp;
+}
+
+/** `tandem numbers port` */
+export function portCommand(): Command {
+  return remoteCommand("port")
+    .description("Move numbers to another carrier at a time; calls belong to the holder at their invite.")
+    .argument("<numbers...>", "in E.164 form: +4510000001")
+    .requiredOption("--carrier <id>", "the carrier that loses them")
+    .requiredOption("--to <id>", "the carrier that gains them")
+    .requiredOption("--at <time>", "when, past or future", parseTime)
+    .addHelpText(
+      "after",
+      "\nExample:\n  tandem numbers port +4510000001 --carrier nordlys-tele --to sund-telefon --at 2026-04-01T04:00:00+02:00",
+    )
+    .action(async (phoneNumbers: string[], options: PortOptions) => {
+      using connection = await connect(options, "platform");
+      const outcomes = await inBatches(phoneNumbers, async (batch) => {
+        const { carrier: carrierId, to: toCarrierId, at: effectiveTime } = options;
+        const request = { requestId: randomUUID(), carrierId, toCarrierId, phoneNumbers: [...batch], effectiveTime };
+        return (await connection.client(NumberService).portNumbers(request)).outcomes;
+      });
+      if (options.json) printMessage(PortNumbersResponseSchema, create(PortNumbersResponseSchema, { outcomes }));
+      printOutcomes(outcomes, options.json ?? false);
+    });
+}
+
+function itemOf(phoneNumber: string, { customer, as, sipUri, location, since }: AssignOptions) {
+  return {
+    phoneNumber,
+    customerId: customer,
+    assigneeKind: as,
+    ...(sipUri === undefined ? {} : { sipUri }),
+    ...(location === undefined ? {} : { locationId: location }),
+    ...(since === undefined ? {} : { effectiveTime: since }),
+  };
+}

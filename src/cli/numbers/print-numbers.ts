@@ -1,0 +1,75 @@
+import { ErrorReasonSchema } from "../../gen/tandem/type/v1/error_reason_pb.js";
+import {
+  ActivationStateSchema,
+  AssigneeKindSchema,
+  NumberCapabilitySchema,
+  type NumberOutcome,
+  NumberStateSchema,
+  NumberTypeSchema,
+  type PhoneNumber,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { printFields, printTable, styled } from "../output.ts";
+import { enumName, formatTime } from "../values.ts";
+
+/** Prints numbers, a line each. */
+export function printNumbers(numbers: readonly PhoneNumber[], empty = "No numbers."): void {
+  printTable(
+    [
+      { title: "number" },
+      { title: "carrier" },
+      { title: "state" },
+      { title: "customer" },
+      { title: "assigned to" },
+      { title: "since" },
+    ],
+    numbers.map((number) => [
+      number.phoneNumber,
+      number.carrierId,
+      enumName(NumberStateSchema, number.state) ?? "",
+      number.customerId ?? "",
+      enumName(AssigneeKindSchema, number.assigneeKind) ?? "",
+      formatTime(number.effectiveStartTime),
+    ]),
+    empty,
+  );
+}
+
+/** Prints all that is known of a number. */
+export function printNumber(number: PhoneNumber): void {
+  const failure = number.activationFailure;
+  const endTime = formatTime(number.effectiveEndTime);
+  printFields([
+    ["number", number.phoneNumber],
+    ["SIP URI", number.sipUri],
+    ["carrier", number.carrierId],
+    ["country", number.countryCode],
+    ["type", enumName(NumberTypeSchema, number.numberType)],
+    ["usages", number.usages.map((usage) => enumName(AssigneeKindSchema, usage)).join(", ")],
+    ["capabilities", number.capabilities.map((each) => enumName(NumberCapabilitySchema, each)).join(", ")],
+    ["state", enumName(NumberStateSchema, number.state)],
+    ["customer", number.customerId],
+    ["assigned to", enumName(AssigneeKindSchema, number.assigneeKind)],
+    ["activation", enumName(ActivationStateSchema, number.activationState)],
+    ["failure", failure?.message],
+    ["location", number.locationId],
+    ["reference", number.customerReference],
+    ["in force", `${formatTime(number.effectiveStartTime)}${endTime === "" ? "" : ` to ${endTime}`}`],
+    ["revision", `${number.revision}, ${formatTime(number.recordedTime)}`],
+  ]);
+}
+
+/** Prints what became of each item of a batch. Says by its exit code when one failed. */
+export function printOutcomes(outcomes: readonly NumberOutcome[], isJson: boolean): void {
+  const failures = outcomes.filter(({ result }) => result.case === "failure");
+  if (failures.length > 0) process.exitCode = 1;
+  if (isJson) return;
+  printNumbers(
+    outcomes.flatMap(({ result }) => (result.case === "number" ? [result.value] : [])),
+    "No number was changed.",
+  );
+  for (const { phoneNumber, result } of failures) {
+    if (result.case !== "failure") continue;
+    const reason = enumName(ErrorReasonSchema, result.value.reason)?.toUpperCase().replaceAll("-", "_");
+    console.log(`${styled("red", phoneNumber)}  ${reason}: ${result.value.message}`);
+  }
+}

@@ -1,0 +1,107 @@
+import { randomUUID } from "node:crypto";
+import { create } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import {
+  NumberService,
+  ProvisionNumbersResponseSchema,
+  ReleaseNumbersResponseSchema,
+} from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import {
+  AssigneeKind,
+  AssigneeKindSchema,
+  NumberCapability,
+  NumberCapabilitySchema,
+  NumberType,
+  NumberTypeSchema,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { printMessage } from "../output.ts";
+import { enumListOption, enumOption, parseTime } from "../values.ts";
+import { inBatches } from "./batches.ts";
+import { printOutcomes } from "./print-numbers.ts";
+
+interface ProvisionOptions extends ConnectionOptions {
+  readonly country?: string;
+  readonly type: number;
+  readonly usage: number[];
+  readonly capability: number[];
+  readonly customer?: string;
+  readonly reference?: string;
+  readonly location?: string;
+  readonly since?: Timestamp;
+}
+
+/** `tandem numbers provision` */
+export function provisionCommand(): Command {
+  return remoteCommand("provision")
+    .description("Offer numbers to the platform, or change what is said of them.")
+    .argument("<numbers...>", "in E.164 form: +4510000001")
+    .addOption(asCarrier())
+    .option("--country <code>", "country of the numbering plan, ISO 3166-1; none for +800 and the like")
+    .addOption(
+      enumOption("--type <type>", "kind of number", NumberTypeSchema).default(NumberType.GEOGRAPHIC, "geographic"),
+    )
+    .addOption(
+      enumListOption("--usage <kinds>", "what it may be assigned to", AssigneeKindSchema).default(
+        [AssigneeKind.USER, AssigneeKind.VOICE_APPLICATION, AssigneeKind.CONFERENCE],
+        "all",
+      ),
+    )
+    .addOption(
+      enumListOption("--capability <names>", "what the carrier provides on it", NumberCapabilitySchema).default(
+        [NumberCapability.INBOUND_CALLS, NumberCapability.OUTBOUND_CALLS],
+        "calls both ways",
+      ),
+    )
+    .option("--customer <id>", "the customer who ordered it; absent: any may be assigned it")
+    .option("--reference <text>", "the carrier's own reference, without personal data")
+    .option("--location <id>", "id of the emergency location")
+    .option("--since <time>", "since when the carrier provides it; default: now", parseTime)
+    .addHelpText(
+      "after",
+      "\nExample:\n  tandem numbers provision +4510000001 +4510000002 --carrier nordlys-tele --country DK --since 30d",
+    )
+    .action(async (phoneNumbers: string[], options: ProvisionOptions) => {
+      using connection = await connect(options, "carrier");
+      const outcomes = await inBatches(phoneNumbers, async (batch) => {
+        const items = batch.map((phoneNumber) => itemOf(phoneNumber, options));
+        return (await connection.client(NumberService).provisionNumbers({ requestId: randomUUID(), items })).outcomes;
+      });
+      if (options.json)
+        printMessage(ProvisionNumbersResponseSchema, create(ProvisionNumbersResponseSchema, { outcomes }));
+      printOutcomes(outcomes, options.json ?? false);
+    });
+}
+
+/** `tandem numbers release` */
+export function releaseCommand(): Command {
+  return remoteCommand("release")
+    .description("Take numbers back from the platform; they are then free.")
+    .argument("<numbers...>", "in E.164 form: +4510000001")
+    .addOption(asCarrier())
+    .action(async (phoneNumbers: string[], options: ConnectionOptions) => {
+      using connection = await connect(options, "carrier");
+      const outcomes = await inBatches(phoneNumbers, async (batch) => {
+        const request = { requestId: randomUUID(), phoneNumbers: [...batch] };
+        return (await connection.client(NumberService).releaseNumbers(request)).outcomes;
+      });
+      if (options.json) printMessage(ReleaseNumbersResponseSchema, create(ReleaseNumbersResponseSchema, { outcomes }));
+      printOutcomes(outcomes, options.json ?? false);
+    });
+}
+
+function itemOf(phoneNumber: string, options: ProvisionOptions) {
+  const { type, usage, capability, country, customer, reference, location, since } = options;
+  return {
+    phoneNumber,
+    numberType: type,
+    usages: usage,
+    capabilities: capability,
+    ...(country === undefined ? {} : { countryCode: country.toUpperCase() }),
+    ...(customer === undefined ? {} : { customerId: customer }),
+    ...(reference === undefined ? {} : { customerReference: reference }),
+    ...(location === undefined ? {} : { locationId: location }),
+    ...(since === undefined ? {} : { effectiveTime: since }),
+  };
+}

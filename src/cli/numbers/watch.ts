@@ -1,0 +1,88 @@
+import { create, toJson } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import { fileCursorStore, memoryCursorStore } from "../../client/cursor-store.ts";
+import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
+import { type NumberChange, NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import { FeedStartLatestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
+import {
+  NumberFilterSchema,
+  NumberStateSchema,
+  type PhoneNumber,
+  PhoneNumberSchema,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { asCarrier, connect, remoteCommand } from "../connection.ts";
+import { printFollowEnd, tellFollowing, untilInterrupted } from "../following.ts";
+import { styled } from "../output.ts";
+import { enumName } from "../values.ts";
+import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
+
+interface WatchOptions extends Omit<NumberListOptions, "limit"> {
+  readonly changesOnly?: true;
+  readonly untilSynced?: true;
+  readonly cursorFile?: string;
+}
+
+/** `tandem numbers watch` */
+export function watchCommand(): Command {
+  return withNumberFilter(remoteCommand("watch"))
+    .description("Follow the carrier's numbers: all as they stand, then each change, until Ctrl-C.")
+    .addOption(asCarrier())
+    .option("--changes-only", "begin with the next change")
+    .option("--until-synced", "stop once all are there, in place of following")
+    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start")
+    .addHelpText(
+      "after",
+      "\nWith --json: one PhoneNumber a line.\n\nExample:\n  tandem numbers watch --carrier nordlys-tele --state assigned",
+    )
+    .action(watch);
+}
+
+async function watch(options: WatchOptions): Promise<void> {
+  using connection = await connect(options, "carrier");
+  const stop = new AbortController();
+  const result = await followNumbers(connection.client(NumberService), {
+    start: options.changesOnly ? { case: "latest", value: create(FeedStartLatestSchema) } : "initialState",
+    store: options.cursorFile === undefined ? memoryCursorStore() : fileCursorStore(options.cursorFile),
+    ...(hasNumberFilter(options) ? { filter: create(NumberFilterSchema, filterOf(options)) } : {}),
+    signal: AbortSignal.any([untilInterrupted(), stop.signal]),
+    onEvent: tellFollowing,
+    apply: async (run) => {
+      printRun(run, options.json ?? false);
+      if (run.kind === "SYNCED" && options.untilSynced) stop.abort();
+    },
+  });
+  printFollowEnd(result);
+}
+
+function printRun(run: NumberRun, isJson: boolean): void {
+  switch (run.kind) {
+    case "SNAPSHOT":
+      for (const number of run.numbers) printRow(number, isJson);
+      break;
+    case "SYNCED":
+      console.error(`${run.numberCount} numbers; following changes`);
+      break;
+    case "CHANGES":
+      for (const change of run.changes) printChange(change, isJson);
+      break;
+    default:
+      throw new Error(`unknown run ${run satisfies never}`);
+  }
+}
+
+function printChange({ change, leftFilter }: NumberChange, isJson: boolean): void {
+  if (change.case === "phoneNumber") printRow(change.value, isJson, leftFilter ? "  (no longer matches)" : "");
+  else console.error(`numbers were erased, at sequence ${change.value?.sequence}`);
+}
+
+function printRow(number: PhoneNumber, isJson: boolean, note = ""): void {
+  if (isJson) {
+    console.log(JSON.stringify(toJson(PhoneNumberSchema, number)));
+    return;
+  }
+  const state = enumName(NumberStateSchema, number.state) ?? "";
+  const revision = styled("dim", `#${number.revision}`);
+  console.log(
+    `${number.phoneNumber.padEnd(16)}  ${state.padEnd(11)}  ${(number.customerId ?? "").padEnd(16)}  ${revision}${note}`,
+  );
+}

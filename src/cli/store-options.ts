@@ -1,0 +1,36 @@
+import type { Command } from "commander";
+import { openStore } from "../app.ts";
+import { loadConfig } from "../config.ts";
+import { openLog } from "../log.ts";
+import type { Database } from "../store/database.ts";
+
+/** Which database a command opens. */
+export interface StoreOptions {
+  readonly dataDir?: string;
+  readonly databaseUrl?: string;
+}
+
+/** A database that a command opened, and the migrations that it had to apply. */
+export interface OpenStore extends AsyncDisposable {
+  readonly db: Database;
+  readonly applied: readonly string[];
+}
+
+/** The options of commands that open the database themselves, beside a server or without one. */
+export function withStoreOptions(command: Command): Command {
+  return command
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
+    .option("--database-url <url>", "an outside PostgreSQL (TANDEM_DATABASE_URL)");
+}
+
+/** Opens the database alone, with the newest schema. */
+export async function openStoreOnly({ dataDir, databaseUrl }: StoreOptions): Promise<OpenStore> {
+  // Who may call does not matter here.
+  const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+  await using opening = new AsyncDisposableStack();
+  // The default level tells a server's story; a command tells its own.
+  const log = openLog(config.logLevel === "info" ? "warn" : config.logLevel);
+  const { db, applied } = await openStore(config, log, opening);
+  const opened = opening.move();
+  return { db, applied, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}

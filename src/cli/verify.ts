@@ -1,0 +1,30 @@
+import { Command } from "commander";
+import { verifyAll } from "../store/verify.ts";
+import { untilInterrupted } from "./following.ts";
+import { styled } from "./output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+
+/** `tandem verify`: reads all that is stored, and says whether it adds up. */
+export function verifyCommand(): Command {
+  return withStoreOptions(new Command("verify"))
+    .description(
+      "Check what is stored against itself: dense feeds, keys and records, uploads and their verdicts, numbers.",
+    )
+    .option("--json", "print JSON: {ok, findings}")
+    .addHelpText(
+      "after",
+      "\nReads only, and may run beside a server. Exit code 0: all adds up; 1: it does not, and every finding is named.",
+    )
+    .action(async (options: StoreOptions & { json?: true }) => {
+      await using store = await openStoreOnly(options);
+      const findings = await verifyAll(store.db, untilInterrupted());
+      const ok = findings.length === 0;
+      if (options.json) console.log(JSON.stringify({ ok, findings }));
+      else {
+        for (const { carrierId, check, detail } of findings)
+          console.log(`${styled("red", carrierId)}  ${check}: ${detail}`);
+        console.log(ok ? "All adds up." : `${findings.length} findings.`);
+      }
+      if (!ok) process.exitCode = 1;
+    });
+}
