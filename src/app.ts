@@ -4,12 +4,14 @@ import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
+import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
 import type { Services } from "./rpc/context.ts";
 import { createMetrics } from "./rpc/metrics.ts";
+import { numberWriter } from "./rpc/number-call.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
 import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
@@ -85,6 +87,12 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
+  const jobs = new AbortController();
+  const scheduled = runScheduledNumbers({ writer: numberWriter(services), onError }, jobs.signal);
+  opening.defer(async () => {
+    jobs.abort();
+    await scheduled;
+  });
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   const server = opening.use(
     await openServer({

@@ -109,18 +109,9 @@ export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undef
   const time = effectiveTime ?? now;
   const scheduled = timeline.find((period) => period.start > now && period.assignment);
   if (current.assignment && (time <= now || !scheduled || time <= scheduled.start)) {
-    if (time < current.start) return invalid("effective_time", "lies before the assignment began");
-    const ended = time > current.start ? [{ ...current, end: time }] : [];
-    const freed = join(
-      [...timelineBefore(timeline, current.start), ...ended],
-      unassigned(current, time, scheduled?.start ?? FOREVER),
-    );
-    return { timeline: [...freed, ...(scheduled ? timelineFrom(timeline, scheduled.start) : [])] };
+    return endCurrent(timeline, current, scheduled, time);
   }
-  if (!scheduled || (current.assignment && time <= now)) return { timeline };
-  const before = timelineBefore(timeline, scheduled.start);
-  if (time <= scheduled.start) return { timeline: join(before, unassigned(scheduled, scheduled.start, FOREVER)) };
-  return { timeline: join([...before, { ...scheduled, end: time }], unassigned(scheduled, time, FOREVER)) };
+  return { timeline: scheduled ? endScheduled(timeline, scheduled, time) : timeline };
 }
 
 /** Why a port at this time cannot be scheduled, or done at once when the time is past; undefined when it can. */
@@ -168,6 +159,27 @@ export function conflict(field: string, message: string): { problem: NumberProbl
 }
 
 const DAY: Micros = 86_400_000_000n;
+
+// What is scheduled for somebody after it stays.
+function endCurrent(
+  timeline: NumberTimeline,
+  current: NumberPeriod,
+  scheduled: NumberPeriod | undefined,
+  time: Micros,
+): TimelineChange {
+  if (time < current.start) return invalid("effective_time", "lies before the assignment began");
+  const ended = time > current.start ? [{ ...current, end: time }] : [];
+  const before = [...timelineBefore(timeline, current.start), ...ended];
+  const freed = join(before, unassigned(current, time, scheduled?.start ?? FOREVER));
+  return { timeline: [...freed, ...(scheduled ? timelineFrom(timeline, scheduled.start) : [])] };
+}
+
+// One that would end before it begins is withdrawn.
+function endScheduled(timeline: NumberTimeline, scheduled: NumberPeriod, time: Micros): NumberTimeline {
+  const before = timelineBefore(timeline, scheduled.start);
+  if (time <= scheduled.start) return join(before, unassigned(scheduled, scheduled.start, FOREVER));
+  return join([...before, { ...scheduled, end: time }], unassigned(scheduled, time, FOREVER));
+}
 
 // From a future time on. The one that was scheduled before is replaced; the number must then be free at that time.
 function scheduleAssignment(

@@ -56,7 +56,10 @@ async function getNumber(services: Services, { phoneNumber }: GetNumberRequest, 
 export function assertNumber(phoneNumber: string): void {
   const problem = findNumberProblem(phoneNumber);
   if (!problem) return;
-  const violation = { field: "phone_number", description: "expected E.164: + and 2 to 15 digits, possible in its country" };
+  const violation = {
+    field: "phone_number",
+    description: "expected E.164: + and 2 to 15 digits, possible in its country",
+  };
   throw new TandemError(problem.reason, problem.message, { field: "phone_number" }, { fieldViolations: [violation] });
 }
 
@@ -87,7 +90,12 @@ async function listNumbers(services: Services, request: ListNumbersRequest, carr
   const { page, last } = splitPage(found, size);
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, secret, carrierId, feed: Feed.NUMBERS, filter: hash };
-  const next = last && { epoch: String(epoch), sequence: String(sequence), ingestTime: String(ingestTime), after: last.phoneNumber };
+  const next = last && {
+    epoch: String(epoch),
+    sequence: String(sequence),
+    ingestTime: String(ingestTime),
+    after: last.phoneNumber,
+  };
   return {
     numbers: page.map((row) => decodePhoneNumber(row.payload)),
     nextPageToken: next ? encodePageToken(secret, scope, next) : "",
@@ -96,7 +104,11 @@ async function listNumbers(services: Services, request: ListNumbersRequest, carr
 }
 
 // The head is read in a statement of its own before any row, so that every change that a row does not show yet comes after it.
-async function readListPosition(tx: Tx, carrierId: string, token: Readonly<Record<string, string>> | undefined): Promise<ListPosition> {
+async function readListPosition(
+  tx: Tx,
+  carrierId: string,
+  token: Readonly<Record<string, string>> | undefined,
+): Promise<ListPosition> {
   const head = await readFeedHead(tx, carrierId, Feed.NUMBERS);
   if (!token) {
     const ingestTime = (await readEntryIngestTime(tx, carrierId, Feed.NUMBERS, head.headSequence)) ?? 0n;
@@ -116,7 +128,12 @@ async function readListPosition(tx: Tx, carrierId: string, token: Readonly<Recor
   return position;
 }
 
-async function provision(services: Services, probes: ProbeLimit, request: ProvisionNumbersRequest, context: HandlerContext) {
+async function provision(
+  services: Services,
+  probes: ProbeLimit,
+  request: ProvisionNumbersRequest,
+  context: HandlerContext,
+) {
   const { carrierId, identity } = carrierOf(context);
   const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
@@ -129,7 +146,13 @@ async function provision(services: Services, probes: ProbeLimit, request: Provis
   );
   probes.spend(carrierId, unavailable);
   if (unavailable > 0) {
-    const facts = { audit: "NUMBER_UNAVAILABLE", carrierId, identity, requestId: request.requestId, count: unavailable };
+    const facts = {
+      audit: "NUMBER_UNAVAILABLE",
+      carrierId,
+      identity,
+      requestId: request.requestId,
+      count: unavailable,
+    };
     services.log.warn(facts, "a carrier was told that numbers are another's");
   }
   return decodeAnswer(ProvisionNumbersResponseSchema, response, true);

@@ -17,13 +17,16 @@ export function pageSize(asked: number, limits: Limits): number {
 
 /** A required instant of a request. */
 export function requiredInstant(field: string, timestamp: Timestamp | undefined): Micros {
-  if (!timestamp) throw invalidArgument(field, "is required");
-  if (
-    timestamp.seconds < MIN_SECONDS ||
-    timestamp.seconds > MAX_SECONDS ||
-    timestamp.nanos < 0 ||
-    timestamp.nanos > 999_999_999
-  ) {
+  const instant = optionalInstant(field, timestamp);
+  if (instant === undefined) throw invalidArgument(field, "is required");
+  return instant;
+}
+
+/** An instant that a request may leave out. */
+export function optionalInstant(field: string, timestamp: Timestamp | undefined): Micros | undefined {
+  if (!timestamp) return undefined;
+  const { seconds, nanos } = timestamp;
+  if (seconds < MIN_SECONDS || seconds > MAX_SECONDS || nanos < 0 || nanos > 999_999_999) {
     throw invalidArgument(field, "expected a time between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z");
   }
   return microsFromTimestamp(timestamp);

@@ -11,10 +11,14 @@ import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
+import { agreementService } from "./agreement-service.ts";
 import { carrierCdrService } from "./carrier-cdr-service.ts";
+import { carrierNumberService } from "./carrier-number-service.ts";
 import type { Services } from "./context.ts";
 import { durationService } from "./duration-service.ts";
+import { platformCarrierService } from "./platform-carrier-service.ts";
 import { platformCdrService } from "./platform-cdr-service.ts";
+import { platformNumberService } from "./platform-number-service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {
@@ -30,13 +34,13 @@ export function route<S extends DescService>(service: S, implementation: Partial
 /** Every service of the contract. */
 export function listRoutes(services: Services): Route[] {
   return [
-    route(AgreementService, {}),
-    route(NumberService, {}),
+    route(AgreementService, agreementService(services)),
+    route(NumberService, carrierNumberService(services)),
     route(CdrService, carrierCdrService(services)),
     route(DurationService, durationService(services)),
     route(ReconciliationService, {}),
-    route(CarrierService, {}),
-    route(PlatformNumberService, {}),
+    route(CarrierService, platformCarrierService(services)),
+    route(PlatformNumberService, platformNumberService(services)),
     route(PlatformCdrService, platformCdrService(services)),
     route(PlatformReconciliationService, {}),
     route(UsageService, {}),

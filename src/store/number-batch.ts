@@ -99,7 +99,7 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
   await writeRows(
     tx,
     carrierId,
-    changes.flatMap(({ after }) => (after.rowWrite ? [after.rowWrite] : [])),
+    changes.flatMap(({ number, after }) => (after.row && after.row !== number.row ? [after.row] : [])),
   );
   await writePorts(
     tx,
@@ -133,76 +133,82 @@ export async function readStoredNumbers(
   }));
 }
 
-interface NumberState {
+/** A number while a batch changes it. */
+class ChangingNumber {
+  readonly #key: NumberKey;
+  readonly #encode: NumberBatch["encode"];
+  readonly #log: EntryLog;
   timeline: NumberTimeline;
   port: StoredPort | undefined;
   row: StoredRow | undefined;
-  /** The row to be written, if it changed. */
-  rowWrite: StoredRow | undefined;
+
+  constructor(number: StoredNumber, encode: NumberBatch["encode"], log: EntryLog) {
+    this.#key = number.key;
+    this.#encode = encode;
+    this.#log = log;
+    this.timeline = number.timeline;
+    this.port = number.port;
+    this.row = number.row;
+  }
+
+  /** Enters what was scheduled and has begun, each at its time; what lies behind a port that is due goes with the number. */
+  settle(now: Micros): void {
+    const portTime = scheduledTime(this.port);
+    for (const due of findDuePeriods(this.timeline, portTime !== undefined && portTime <= now ? portTime - 1n : now)) {
+      const stamp = this.#log.nextStamp();
+      this.timeline = this.timeline.map((period) => (period === due ? { ...period, ...stamp } : period));
+      this.#enter(due.start, undefined);
+    }
+  }
+
+  /** Does what was decided, with an entry if that is anything. */
+  apply(decision: NumberDecision, now: Micros): void {
+    const { timeline = this.timeline, port = this.port ?? null, claimTime } = decision;
+    const stamped = stampTimeline(this.timeline, timeline, now, this.#log.nextStamp());
+    const isSame = isSameTimeline(this.timeline, stamped) && port === (this.port ?? null);
+    this.timeline = isSame ? this.timeline : stamped;
+    this.port = port ?? undefined;
+    if (!isSame) this.#enter(now, claimTime);
+    else if (this.row && claimTime !== undefined && claimTime > this.row.claimTime)
+      this.row = { ...this.row, claimTime };
+  }
+
+  // Adds an entry with the row as it is at a time.
+  #enter(time: Micros, claimTime: Micros | undefined): void {
+    const row = rowAt(this.#key, timelineUnderPort(this.timeline, scheduledTime(this.port)), time);
+    if (!row) throw new Error("a change left a number without a period");
+    const stamp = this.#log.nextStamp();
+    const previous = this.row;
+    this.row = {
+      phoneNumber: this.#key.phoneNumber,
+      state: row.state,
+      customerId: row.customerId ?? null,
+      countryCode: row.countryCode ?? null,
+      ...stamp,
+      claimTime: latest(claimTime, previous?.claimTime),
+      payload: this.#encode({ ...row, ...stamp }),
+    };
+    this.#log.add({ ...this.row, sequence: stamp.revision, previous });
+  }
 }
 
 function changeNumber(
   number: StoredNumber,
   batch: NumberBatch,
   log: EntryLog,
-): { number: StoredNumber; after: NumberState; result: NumberResult } {
-  const after: NumberState = { timeline: number.timeline, port: number.port, row: number.row, rowWrite: undefined };
+): { number: StoredNumber; after: ChangingNumber; result: NumberResult } {
+  const after = new ChangingNumber(number, batch.encode, log);
   const now = timeOfChange(number.timeline, log.lock.ingestTime);
-  const portTime = scheduledTime(number.port);
-  for (const due of findDuePeriods(number.timeline, portTime !== undefined && portTime <= now ? portTime - 1n : now)) {
-    const stamp = log.nextStamp();
-    after.timeline = after.timeline.map((period) => (period === due ? { ...period, ...stamp } : period));
-    enter(number.key, after, due.start, batch, log);
-  }
+  after.settle(now);
   const decision = batch.decide({ ...number, timeline: after.timeline, row: after.row }, now);
   if ("problem" in decision) return { number, after, result: decision };
-
-  const timeline = decision.timeline && stampTimeline(after.timeline, decision.timeline, now, log.nextStamp());
-  const hasNewTimeline = timeline !== undefined && !isSameTimeline(after.timeline, timeline);
-  const hasNewPort = decision.port !== undefined && (decision.port ?? undefined) !== after.port;
-  if (hasNewTimeline) after.timeline = timeline;
-  if (hasNewPort) after.port = decision.port ?? undefined;
-  if (hasNewTimeline || hasNewPort) enter(number.key, after, now, batch, log, decision.claimTime);
-  else if (decision.claimTime !== undefined) renewClaim(after, decision.claimTime);
+  after.apply(decision, now);
   if (!after.row) throw new Error("a number without a row was left unchanged");
   return { number, after, result: { payload: after.row.payload } };
 }
 
-// Adds an entry with the row as it is at a time.
-function enter(
-  key: NumberKey,
-  after: NumberState,
-  time: Micros,
-  batch: NumberBatch,
-  log: EntryLog,
-  claimTime?: Micros,
-): void {
-  const row = rowAt(key, timelineUnderPort(after.timeline, scheduledTime(after.port)), time);
-  if (!row) throw new Error("a change left a number without a period");
-  const payload = batch.encode({ ...row, ...log.nextStamp() });
-  const previous = after.row;
-  after.row = {
-    phoneNumber: key.phoneNumber,
-    state: row.state,
-    customerId: row.customerId ?? null,
-    countryCode: row.countryCode ?? null,
-    revision: log.nextSequence,
-    recordedTime: log.lock.ingestTime,
-    claimTime: latest(claimTime, previous?.claimTime),
-    payload,
-  };
-  after.rowWrite = after.row;
-  log.add({ ...after.row, sequence: log.nextSequence, previous });
-}
-
 function scheduledTime(port: StoredPort | undefined): Micros | undefined {
   return port?.stage === PortStage.SCHEDULED ? port.effectiveTime : undefined;
-}
-
-function renewClaim(after: NumberState, claimTime: Micros): void {
-  if (!after.row || after.row.claimTime >= claimTime) return;
-  after.row = { ...after.row, claimTime };
-  after.rowWrite = after.row;
 }
 
 function latest(a: Micros | undefined, b: Micros | undefined): Micros {

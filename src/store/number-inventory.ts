@@ -4,7 +4,7 @@ import { type AssignmentRequest, assign, notHeld, provision, release, unassign }
 import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
 import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
 import { type FeedLock, lockFeed } from "./feed-head.ts";
-import { changeNumbers, type NumberBatch, type NumberBatchOutcome, type NumberResult } from "./number-batch.ts";
+import { changeNumbers, type NumberBatch, type NumberBatchOutcome, type NumberResult, type StoredNumber } from "./number-batch.ts";
 import { claimNumbers, freeNumbers, type NumberClaim } from "./number-owners.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
@@ -40,20 +40,8 @@ export async function provisionNumbers(
     const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, numbers));
     if (survey.response) return { response: survey.response, unavailable: 0 };
     const claims = await systemTransaction(writer.db, (tx) => claimNumbers(tx, carrierId, survey.free));
-    const claimedAt = performance.now();
-    const decide: NumberBatch["decide"] = ({ key, timeline }, now) => {
-      const { phoneNumber } = key;
-      const claimTime = claims.get(phoneNumber);
-      if (!periodAt(timeline, now)) {
-        if (survey.isUnavailable(phoneNumber) && claimTime === undefined) return unavailable();
-        // Given up since the survey, or claimed so long ago that the sweeper may have freed it.
-        if (claimTime === undefined || performance.now() - claimedAt > MAX_CLAIM_AGE_MS) throw new ClaimMissing();
-      }
-      const attributes = items.get(phoneNumber);
-      if (!attributes) throw new Error("a number that nobody named");
-      const change = provision(timeline, attributes, now);
-      return "problem" in change || claimTime === undefined ? change : { ...change, claimTime };
-    };
+    const claimed: Claimed = { survey, claims, atMs: performance.now() };
+    const decide: NumberBatch["decide"] = (number, now) => decideProvision(number, items, claimed, now);
     const answer = await afterDuePorts(writer, () => runOnce(writer, carrierId, call, numbers, decide)).catch(
       passClaimMissing,
     );
@@ -135,12 +123,37 @@ class ClaimMissing extends Error {
   override readonly name = "ClaimMissing";
 }
 
+/** What a call has claimed before it writes rows. */
+interface Claimed {
+  readonly survey: Survey;
+  readonly claims: ReadonlyMap<string, Micros>;
+  readonly atMs: number;
+}
+
+function decideProvision(
+  { key: { phoneNumber }, timeline }: StoredNumber,
+  items: ReadonlyMap<string, NumberAttributes>,
+  { survey, claims, atMs }: Claimed,
+  now: Micros,
+) {
+  const attributes = items.get(phoneNumber);
+  if (!attributes) throw new Error("a number that nobody named");
+  const claimTime = claims.get(phoneNumber);
+  if (!periodAt(timeline, now)) {
+    if (claimTime === undefined && survey.isUnheld(phoneNumber)) return unavailable();
+    // Given up since the survey, or claimed so long ago that the sweeper may have freed it.
+    if (claimTime === undefined || performance.now() - atMs > MAX_CLAIM_AGE_MS) throw new ClaimMissing();
+  }
+  const change = provision(timeline, attributes, now);
+  return "problem" in change || claimTime === undefined ? change : { ...change, claimTime };
+}
+
 interface Survey {
   readonly response: Uint8Array | undefined;
   /** What the carrier does not hold, and is to be claimed. */
   readonly free: readonly string[];
-  /** Whether a number that could not be claimed is another's, or on its way to another. */
-  readonly isUnavailable: (phoneNumber: string) => boolean;
+  /** Whether the carrier did not hold a number: if it has no claim either, it is another's, or on its way to another. */
+  readonly isUnheld: (phoneNumber: string) => boolean;
 }
 
 // A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment.
@@ -158,11 +171,11 @@ async function surveyNumbers(
     return state === NumberState.PROVISIONED || state === NumberState.ASSIGNED;
   };
   const unheld = numbers.filter((phoneNumber) => !isHeld(phoneNumber));
-  const tried = new Set(unheld);
+  const isUnheld = new Set(unheld);
   return {
     response,
     free: unheld.filter((phoneNumber) => ports.get(phoneNumber)?.stage !== PortStage.LEFT),
-    isUnavailable: (phoneNumber) => tried.has(phoneNumber),
+    isUnheld: (phoneNumber) => isUnheld.has(phoneNumber),
   };
 }
 

@@ -36,17 +36,29 @@ export async function readUnfinishedPorts(
   return new Map(rows.map((row) => [row.phone_number, portOfRow(row)]));
 }
 
-/** Finds ports that are due, or on their way, of any carrier; of these numbers only, if any are given. In a system transaction. */
+/** Finds ports that are due, or on their way; of these numbers, or of this carrier, only. In a system transaction. */
 export async function findDuePorts(
   tx: Tx,
-  numbers: readonly string[] | undefined,
+  only: { numbers: readonly string[] } | { carrierId: string },
   limit: number,
 ): Promise<StoredPort[]> {
+  const condition =
+    "numbers" in only
+      ? sql`p.phone_number = ANY(${textArray(only.numbers)}::text[])`
+      : sql`p.carrier_id = ${only.carrierId}`;
   const { rows } = await sql<PortRow>`
     SELECT p.* FROM number_port p
-    WHERE p.stage < ${PortStage.DONE} AND p.effective_time <= clock_timestamp()
-      ${numbers ? sql`AND p.phone_number = ANY(${textArray(numbers)}::text[])` : sql``}
+    WHERE p.stage < ${PortStage.DONE} AND p.effective_time <= clock_timestamp() AND ${condition}
     ORDER BY p.effective_time LIMIT ${limit}`.execute(tx);
+  return rows.map(portOfRow);
+}
+
+/** Reads the ports that are not done of one number, of any carrier. In a system transaction. */
+export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
+  const { rows } = await sql<PortRow>`
+    SELECT p.* FROM number_port p WHERE p.phone_number = ${phoneNumber} AND p.stage < ${PortStage.DONE} ORDER BY p.effective_time`.execute(
+    tx,
+  );
   return rows.map(portOfRow);
 }
 

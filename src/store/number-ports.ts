@@ -25,9 +25,9 @@ import { Feed } from "./schema.ts";
 // the gaining carrier's rows arrive, with a mark that they have; the transit ends and the port is DONE. Whoever finds a port between two
 // steps, after a crash, goes on from there.
 
-/** Checks that a result is no longer in the way of the ports of these numbers: those that are due are carried out, whoever's they are. */
+/** Carries out the ports of these numbers that are due, whichever carriers they are between. */
 export async function settlePorts(writer: NumberWriter, numbers: readonly string[]): Promise<void> {
-  const due = await systemTransaction(writer.db, (tx) => findDuePorts(tx, numbers, 1_000));
+  const due = await systemTransaction(writer.db, (tx) => findDuePorts(tx, { numbers }, 1_000));
   await carryOutPorts(writer, due);
 }
 

@@ -1,0 +1,92 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import { systemTransaction } from "../store/database.ts";
+import { confirmLease, releaseLease, takeLease } from "../store/job-lease.ts";
+import { sweepClaims } from "../store/number-owners.ts";
+import { readSchedule, takeEffect } from "../store/number-schedule.ts";
+import type { NumberWriter } from "../store/number-writer.ts";
+import { deleteOldResponses } from "../store/request-log.ts";
+
+export interface ScheduledNumbersOptions {
+  readonly writer: NumberWriter;
+  /** Longest rest between two looks at the schedule, milliseconds. Default 1,000. */
+  readonly intervalMs?: number;
+  /** How often stray claims and old answers are looked for, milliseconds. Default 600,000. */
+  readonly sweepIntervalMs?: number;
+  /** How old a claim without a number must be before it is freed, seconds. Default 600. */
+  readonly strayAgeS?: number;
+  readonly onError: (error: unknown) => void;
+}
+
+const JOB = "scheduled-numbers";
+const LEASE_S = 30;
+const MAX_ROUNDS = 1_000;
+const SWEEP_ANSWERS = 1_000;
+
+/**
+ * Lets scheduled assignments, unassignments and ports take effect when their time has come, finishes ports that a crash left between two carriers,
+ * and sweeps up claims that one left without a number. Runs until the signal aborts, in every process; a lease for each carrier keeps them out of
+ * each other's way.
+ */
+export async function runScheduledNumbers(options: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
+  const { intervalMs = 1_000, sweepIntervalMs = 600_000 } = options;
+  const holder = randomUUID();
+  let sweepAtMs = performance.now() + sweepIntervalMs;
+  while (!signal.aborted) {
+    let restMs = intervalMs;
+    try {
+      restMs = Math.min(intervalMs, await workOff(options, holder, signal));
+      if (performance.now() >= sweepAtMs) {
+        sweepAtMs = performance.now() + sweepIntervalMs;
+        await sweep(options, signal);
+      }
+    } catch (error) {
+      options.onError(error);
+    }
+    await wait(restMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Works off everything that is due; gives the milliseconds until something else is. */
+async function workOff(options: ScheduledNumbersOptions, holder: string, signal: AbortSignal): Promise<number> {
+  const { db } = options.writer;
+  const { dueCarrierIds, now, nextTime } = await systemTransaction(db, readSchedule);
+  for (const carrierId of dueCarrierIds) {
+    if (signal.aborted) return 0;
+    // One carrier's trouble must not keep the others waiting.
+    await workOffCarrier(options, carrierId, holder, signal).catch(options.onError);
+  }
+  return nextTime === undefined ? Number.POSITIVE_INFINITY : Math.max(1, Math.ceil(Number(nextTime - now) / 1_000));
+}
+
+async function workOffCarrier(
+  { writer }: ScheduledNumbersOptions,
+  carrierId: string,
+  holder: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const lease = await systemTransaction(writer.db, (tx) =>
+    takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }),
+  );
+  if (!lease) return;
+  try {
+    for (let round = 0; round < MAX_ROUNDS && !signal.aborted; round++) {
+      const worked = await takeEffect(writer, carrierId, (tx) => confirmLease(tx, lease, LEASE_S));
+      if (worked === 0) return;
+    }
+  } finally {
+    await systemTransaction(writer.db, (tx) => releaseLease(tx, lease));
+  }
+}
+
+async function sweep({ writer, strayAgeS = 600 }: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
+  let after: string | undefined = "";
+  while (after !== undefined && !signal.aborted) {
+    const from: string = after;
+    after = (await systemTransaction(writer.db, (tx) => sweepClaims(tx, from, strayAgeS))).next;
+  }
+  let deleted = SWEEP_ANSWERS;
+  while (deleted === SWEEP_ANSWERS && !signal.aborted) {
+    deleted = await systemTransaction(writer.db, (tx) => deleteOldResponses(tx, SWEEP_ANSWERS));
+  }
+}

@@ -1,0 +1,36 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import { timestampFromMicros } from "../domain/instant.ts";
+import { DEFAULT_RETENTIONS, PRIVACY_STATEMENT_VERSION } from "../domain/retention.ts";
+import type { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
+import { carrierOf } from "./auth.ts";
+import { agreedFields } from "./carrier-message.ts";
+import { requireCarrier, type Services } from "./context.ts";
+import { limitsMessage } from "./upload-frames.ts";
+
+/** What was agreed with the carrier. */
+export function agreementService(services: Services): ServiceImpl<typeof AgreementService> {
+  return {
+    async getAgreement(_, context) {
+      const { carrierId, expiresAt } = carrierOf(context);
+      const carrier = await requireCarrier(services, carrierId);
+      return {
+        agreement: {
+          carrierId,
+          displayName: carrier.displayName,
+          legalCountry: carrier.legalCountry,
+          timeZone: carrier.timeZone,
+          region: carrier.region,
+          sipDomain: carrier.sipDomain ?? services.config.sipDomain,
+          ...agreedFields(carrier),
+          graceMs: carrier.graceMs,
+          retentions: [...DEFAULT_RETENTIONS],
+          privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
+          limits: limitsMessage(services.config.limits),
+          ...(expiresAt === undefined ? {} : { credentialExpireTime: timestampFromMicros(expiresAt) }),
+          updateTime: timestampFromMicros(carrier.updateTime),
+          revision: carrier.revision,
+        },
+      };
+    },
+  };
+}

@@ -1,0 +1,219 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../domain/carrier.ts";
+import { isCountry } from "../domain/country.ts";
+import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import { type Carrier as CarrierMessage, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
+import {
+  type CarrierService,
+  type CreateCarrierRequest,
+  CreateCarrierRequestSchema,
+  CreateCarrierResponseSchema,
+  type ListCarriersRequest,
+  type UpdateCarrierRequest,
+  UpdateCarrierRequestSchema,
+  UpdateCarrierResponseSchema,
+} from "../gen/tandem/platform/v1/carrier_service_pb.js";
+import { CarrierState, ReportingScopeSchema } from "../gen/tandem/type/v1/agreement_pb.js";
+import {
+  type CarrierConditions,
+  insertCarrier,
+  listCarriers as listStoredCarriers,
+  readCarrier,
+  updateCarrier as updateStoredCarrier,
+  writeCredentials,
+} from "../store/carriers.ts";
+import { systemTransaction, type Tx } from "../store/database.ts";
+import { findResponse, insertResponse } from "../store/request-log.ts";
+import { applyCarrierMask } from "./carrier-mask.ts";
+import { carrierMessage, inCarrier, readCarrierMessage } from "./carrier-message.ts";
+import type { Services } from "./context.ts";
+import { pageSize, splitPage } from "./lists.ts";
+import { repeatableCall } from "./number-call.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+
+/** How often an update that lost to another is tried again on what that left. */
+const MAX_ATTEMPTS = 5;
+
+/** The carriers, for the platform. */
+export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
+  return {
+    createCarrier: (request) => createCarrier(services, request),
+    async getCarrier({ carrierId }) {
+      assertCarrierId("carrier_id", carrierId);
+      const carrier = await systemTransaction(services.db, (tx) => readCarrier(tx, carrierId));
+      if (!carrier) throw carrierNotFound(carrierId);
+      return { carrier: carrierMessage(carrier, services.config.sipDomain) };
+    },
+    listCarriers: (request) => listCarriers(services, request),
+    updateCarrier: (request) => updateCarrier(services, request),
+  };
+}
+
+async function createCarrier(services: Services, request: CreateCarrierRequest) {
+  const { carrierId } = request;
+  const call = repeatableCall(services, "CreateCarrier", CreateCarrierRequestSchema, request);
+  const carrier = readNewCarrier(services, request);
+  const response = await systemTransaction(services.db, async (tx) => {
+    const given = await findResponse(tx, carrierId, call);
+    if (given) return given;
+    if (!(await insertCarrier(tx, carrier))) {
+      // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
+      const meanwhile = await findResponse(tx, carrierId, call);
+      if (meanwhile) return meanwhile;
+      throw new TandemError("CARRIER_ALREADY_EXISTS", "the carrier_id is taken", { carrier_id: carrierId });
+    }
+    await putCredentials(tx, carrier);
+    const message = create(CreateCarrierResponseSchema, {
+      carrier: carrierMessage(carrier, services.config.sipDomain),
+    });
+    const fresh = toBinary(CreateCarrierResponseSchema, message);
+    await insertResponse(tx, carrierId, call, fresh);
+    return fresh;
+  });
+  forgetCarrier(services, carrierId);
+  return fromBinary(CreateCarrierResponseSchema, response);
+}
+
+async function listCarriers(services: Services, request: ListCarriersRequest) {
+  const { secret } = services.installation;
+  const size = pageSize(request.pageSize, services.config.limits);
+  const conditions = readConditions(request);
+  const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const found = await systemTransaction(services.db, (tx) =>
+    listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
+  );
+  const { page, last } = splitPage(found, size);
+  return {
+    carriers: page.map((carrier) => carrierMessage(carrier, services.config.sipDomain)),
+    nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrierId }) : "",
+  };
+}
+
+async function updateCarrier(services: Services, request: UpdateCarrierRequest) {
+  const call = repeatableCall(services, "UpdateCarrier", UpdateCarrierRequestSchema, request);
+  const changes = request.carrier;
+  if (!changes) throw invalidArgument("carrier", "is required");
+  const { carrierId } = changes;
+  assertCarrierId("carrier.carrier_id", carrierId);
+  const paths = request.updateMask?.paths ?? [];
+  applyCarrierMask(create(CarrierSchema), changes, paths);
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const response = await systemTransaction(services.db, async (tx) => {
+      const given = await findResponse(tx, carrierId, call);
+      if (given) return given;
+      const current = await readCarrier(tx, carrierId);
+      if (!current) throw carrierNotFound(carrierId);
+      assertRevision(request.expectedRevision, current.revision);
+      const next = changeCarrier(services, current, changes, paths);
+      if (!(await updateStoredCarrier(tx, next))) return undefined;
+      if (paths.includes("credential_identities")) await putCredentials(tx, next);
+      const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
+      const fresh = toBinary(UpdateCarrierResponseSchema, message);
+      await insertResponse(tx, carrierId, call, fresh);
+      return fresh;
+    });
+    if (!response) continue;
+    forgetCarrier(services, carrierId);
+    return fromBinary(UpdateCarrierResponseSchema, response);
+  }
+  throw new TandemError(
+    "STORE_UNAVAILABLE",
+    "the carrier is being changed by other calls at the same time: call again",
+  );
+}
+
+function readNewCarrier(services: Services, { carrierId, carrier: message }: CreateCarrierRequest): Carrier {
+  if (!message) throw invalidArgument("carrier", "is required");
+  assertCarrierId("carrier_id", carrierId);
+  if (message.carrierId !== "" && message.carrierId !== carrierId) {
+    throw invalidArgument("carrier.carrier_id", "expected none, or the same as carrier_id");
+  }
+  const now = microsFromMs(Date.now());
+  const filled = create(CarrierSchema, {
+    ...message,
+    carrierId,
+    state: message.state === CarrierState.UNSPECIFIED ? CarrierState.ACTIVE : message.state,
+    reportingScopes: message.reportingScopes.length === 0 ? [create(ReportingScopeSchema)] : message.reportingScopes,
+  });
+  const carrier = readCarrierMessage(filled, { createTime: now, updateTime: now, revision: 1n });
+  assertValid(services, carrier, true);
+  return carrier;
+}
+
+function changeCarrier(
+  services: Services,
+  current: Carrier,
+  changes: CarrierMessage,
+  paths: readonly string[],
+): Carrier {
+  const message = applyCarrierMask(carrierMessage(current, undefined), changes, paths);
+  const now = microsFromMs(Date.now());
+  const isBehind = now < current.updateTime;
+  const next = readCarrierMessage(message, {
+    createTime: current.createTime,
+    updateTime: isBehind ? current.updateTime : now,
+    revision: current.revision + 1n,
+  });
+  assertValid(services, next, paths.includes("credential_identities"));
+  return next;
+}
+
+// An issuer that is no longer trusted does not keep other fields from being changed.
+function assertValid(services: Services, carrier: Carrier, withIssuers: boolean): void {
+  const found = findCarrierViolations(carrier);
+  if (withIssuers) found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+  if (found.length > 0) throw fieldViolations(inCarrier(found));
+}
+
+function findIssuerViolations({ credentials }: Carrier, trusted: string): FieldViolation[] {
+  return credentials.flatMap(({ identity }, index) => {
+    if (identity.kind !== "jwt" || identity.issuer === trusted) return [];
+    return [
+      { field: `credential_identities[${index}].jwt.issuer`, description: "is not an issuer that this server trusts" },
+    ];
+  });
+}
+
+async function putCredentials(tx: Tx, carrier: Carrier): Promise<void> {
+  const taken = await writeCredentials(tx, carrier);
+  if (!taken) return;
+  const message = "a credential identity belongs to another carrier";
+  throw new TandemError("CREDENTIAL_IN_USE", message, { carrier_id: taken.carrierId });
+}
+
+function readConditions({ state, legalCountry, region }: ListCarriersRequest): CarrierConditions {
+  if (CarrierState[state] === undefined) throw invalidArgument("state", "expected ACTIVE or SUSPENDED");
+  if (legalCountry !== undefined && !isCountry(legalCountry))
+    throw invalidArgument("legal_country", "expected an ISO 3166-1 alpha-2 code");
+  if (region !== undefined && !isRegion(region))
+    throw invalidArgument("region", "expected 1 to 32 characters of a-z, 0-9 and -");
+  return {
+    ...(state === CarrierState.UNSPECIFIED ? {} : { suspended: state === CarrierState.SUSPENDED }),
+    ...(legalCountry === undefined ? {} : { legalCountry }),
+    ...(region === undefined ? {} : { region }),
+  };
+}
+
+function assertRevision(expected: bigint | undefined, actual: bigint): void {
+  if (expected === undefined || expected === actual) return;
+  const message = `the carrier is at revision ${actual}, not ${expected}: read it again`;
+  throw new TandemError("REVISION_MISMATCH", message, { expected: String(expected), actual: String(actual) });
+}
+
+function assertCarrierId(field: string, carrierId: string): void {
+  if (isCarrierId(carrierId)) return;
+  throw invalidArgument(field, "expected 3 to 32 characters of a-z, 0-9 and -, the first a letter");
+}
+
+function carrierNotFound(carrierId: string): TandemError {
+  return new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId });
+}
+
+// What this process believes of the carrier is out of date; other processes follow within two seconds.
+function forgetCarrier(services: Services, carrierId: string): void {
+  services.carriers.forget(carrierId);
+  services.access.forget();
+}

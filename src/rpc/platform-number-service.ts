@@ -1,0 +1,235 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Carrier } from "../domain/carrier.ts";
+import { invalidArgument, TandemError } from "../domain/errors.ts";
+import { type Micros, microsFromMs } from "../domain/instant.ts";
+import { type AssignmentRequest, isEffectiveTime } from "../domain/number-changes.ts";
+import { type AssignmentItem, EFFECTIVE_RANGE, findAssignmentItemProblem } from "../domain/number-item.ts";
+import { rowOfPeriod } from "../domain/number-state.ts";
+import { sipUriOfNumber } from "../domain/sip-uri.ts";
+import {
+  type AssignNumbersRequest,
+  AssignNumbersRequestSchema,
+  AssignNumbersResponseSchema,
+  type GetNumberRequest,
+  type ListNumberHistoryRequest,
+  type ListNumbersRequest,
+  type NumberAssignment,
+  type NumberService,
+  type PortNumbersRequest,
+  PortNumbersRequestSchema,
+  PortNumbersResponseSchema,
+  type UnassignNumbersRequest,
+  UnassignNumbersRequestSchema,
+  UnassignNumbersResponseSchema,
+} from "../gen/tandem/platform/v1/number_service_pb.js";
+import type { ActivationState } from "../gen/tandem/type/v1/phone_number_pb.js";
+import { systemTransaction } from "../store/database.ts";
+import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
+import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
+import { assignNumbers, portNumbers, unassignNumbers } from "../store/number-inventory.ts";
+import { hasScope } from "./auth.ts";
+import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier-number-service.ts";
+import { requireCarrier, type Services } from "./context.ts";
+import { optionalInstant, pageSize, requiredInstant, splitPage } from "./lists.ts";
+import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
+import { readNumberFilter } from "./number-filter.ts";
+import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "./number-message.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+
+const ACTIVE = 2;
+
+/** Numbers across carriers, for the platform. */
+export function platformNumberService(services: Services): ServiceImpl<typeof NumberService> {
+  return {
+    getNumber: (request, context) => getNumber(services, request, context),
+    listNumbers: (request, context) => listNumbers(services, request, context),
+    listNumberHistory: (request, context) => listNumberHistory(services, request, context),
+    assignNumbers: (request, context) => assign(services, request, context),
+    unassignNumbers: (request, context) => unassign(services, request, context),
+    portNumbers: (request, context) => port(services, request, context),
+  };
+}
+
+async function getNumber(services: Services, request: GetNumberRequest, context: HandlerContext) {
+  const { phoneNumber } = request;
+  assertNumber(phoneNumber);
+  const atTime = optionalInstant("at_time", request.atTime);
+  const found = await systemTransaction(services.db, async (tx) => {
+    if (atTime === undefined) {
+      const row = await readHolderRow(tx, phoneNumber);
+      return row && { carrierId: row.carrierId, number: decodePhoneNumber(row.payload) };
+    }
+    const history = await readNumberHistory(tx, phoneNumber, services.config.sipDomain);
+    const holder = history.find(({ period }) => period.start <= atTime && atTime < period.end);
+    return holder && { carrierId: holder.carrierId, number: messageOfPeriod(phoneNumber, holder) };
+  });
+  if (!found) throw numberNotFound(phoneNumber);
+  await requireServedCarrier(services, found.carrierId);
+  return { number: redactLocation(found.number, hasScope(context, "locations.read")) };
+}
+
+async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
+  const { secret } = services.installation;
+  const { carrierId } = request;
+  const limit = pageSize(request.pageSize, services.config.limits);
+  const { filter, hash } = readNumberFilter(request.filter);
+  if (carrierId !== undefined) await requireServedCarrier(services, carrierId);
+  const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
+  const found = await systemTransaction(services.db, (tx): Promise<NumberSnapshotRow[]> => {
+    if (carrierId === undefined)
+      return listNumbersOfAll(tx, { after, limit: limit + 1, filter, region: services.config.region });
+    return readNumberSnapshotPage(tx, { carrierId, afterNumber: after.phoneNumber, limit: limit + 1, filter });
+  });
+  const { page, last } = splitPage(found, limit);
+  const mayRead = hasScope(context, "locations.read");
+  return {
+    numbers: page.map((row) => redactLocation(decodePhoneNumber(row.payload), mayRead)),
+    nextPageToken: last ? encodePageToken(secret, scope, { after: last.phoneNumber, carrier: last.carrierId }) : "",
+  };
+}
+
+async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
+  const { secret } = services.installation;
+  const { phoneNumber } = request;
+  assertNumber(phoneNumber);
+  const size = pageSize(request.pageSize, services.config.limits);
+  const from = optionalInstant("start_time", request.startTime);
+  const to = optionalInstant("end_time", request.endTime);
+  if (from !== undefined && to !== undefined && to <= from)
+    throw invalidArgument("end_time", "expected a time after start_time");
+  const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const after = token && BigInt(token["after"] ?? 0);
+  const history = await systemTransaction(services.db, (tx) =>
+    readNumberHistory(tx, phoneNumber, services.config.sipDomain),
+  );
+  const wanted = history.filter(
+    ({ period: { start, end } }) =>
+      (from === undefined || end > from) && (to === undefined || start < to) && (after === undefined || start > after),
+  );
+  const { page, last } = splitPage(wanted, size);
+  for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireServedCarrier(services, carrierId);
+  const now = microsFromMs(Date.now());
+  const mayRead = hasScope(context, "locations.read");
+  return {
+    periods: page.map((held) => ({
+      number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
+      scheduled: held.period.start > now,
+    })),
+    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.period.start) }) : "",
+  };
+}
+
+function messageOfPeriod(phoneNumber: string, { carrierId, period }: HistoryPeriod) {
+  return phoneNumberMessage(rowOfPeriod({ carrierId, phoneNumber }, period));
+}
+
+async function assign(services: Services, request: AssignNumbersRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "AssignNumbers", AssignNumbersRequestSchema, request);
+  const carrier = await requireServedCarrier(services, request.carrierId);
+  const maySetLocation = hasScope(context, "locations.write");
+  if (!maySetLocation && request.items.some((item) => item.locationId !== undefined)) {
+    const metadata = { method: "tandem.platform.v1.NumberService/AssignNumbers", scope: "locations.write" };
+    throw new TandemError("PERMISSION_DENIED", "setting location_id takes the scope locations.write", metadata);
+  }
+  const now = microsFromMs(Date.now());
+  const read = (item: NumberAssignment) =>
+    readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
+  const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
+  const { response } = await assignNumbers(
+    numberWriter(services),
+    carrier.carrierId,
+    numberCall(call, AssignNumbersResponseSchema, items),
+    items.items,
+  );
+  return decodeAnswer(AssignNumbersResponseSchema, response, hasScope(context, "locations.read"));
+}
+
+async function unassign(services: Services, request: UnassignNumbersRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "UnassignNumbers", UnassignNumbersRequestSchema, request);
+  const { carrierId } = await requireServedCarrier(services, request.carrierId);
+  const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
+  assertEffective(effectiveTime);
+  const items = readPlainNumbers(request.phoneNumbers);
+  const { response } = await unassignNumbers(
+    numberWriter(services),
+    carrierId,
+    numberCall(call, UnassignNumbersResponseSchema, items),
+    [...items.items.keys()],
+    effectiveTime,
+  );
+  return decodeAnswer(UnassignNumbersResponseSchema, response, hasScope(context, "locations.read"));
+}
+
+async function port(services: Services, request: PortNumbersRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "PortNumbers", PortNumbersRequestSchema, request);
+  const effectiveTime = requiredInstant("effective_time", request.effectiveTime);
+  assertEffective(effectiveTime);
+  if (request.carrierId === request.toCarrierId)
+    throw invalidArgument("to_carrier_id", "expected another carrier than carrier_id");
+  const items = readPlainNumbers(request.phoneNumbers);
+  const { carrierId } = await requireServedCarrier(services, request.carrierId);
+  const gaining = await requireServedCarrier(services, request.toCarrierId);
+  if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
+  const { response } = await portNumbers(
+    numberWriter(services),
+    carrierId,
+    numberCall(call, PortNumbersResponseSchema, items),
+    [...items.items.keys()],
+    { toCarrierId: gaining.carrierId, effectiveTime },
+  );
+  return decodeAnswer(PortNumbersResponseSchema, response, hasScope(context, "locations.read"));
+}
+
+function readAssignment(
+  item: NumberAssignment,
+  carrier: Carrier,
+  sipDomain: string,
+  keepLocation: boolean,
+  now: Micros,
+) {
+  const { phoneNumber, customerId, assigneeKind, sipUri, locationId, activationFailure } = item;
+  const effectiveTime = readEffective(item);
+  const read: AssignmentItem = {
+    customerId,
+    assigneeKind,
+    ...(sipUri === undefined ? {} : { sipUri }),
+    ...(locationId === undefined ? {} : { locationId }),
+    activationState: item.activationState === (0 satisfies ActivationState) ? ACTIVE : item.activationState,
+    ...(activationFailure ? { activationFailure: pickFailure(activationFailure) } : {}),
+    ...(effectiveTime === undefined ? {} : { effectiveTime }),
+  };
+  const problem = findAssignmentItemProblem(phoneNumber, read, now);
+  if (problem) return { problem };
+  const makeSipUri = () => sipUriOfNumber(phoneNumber, carrier.sipDomain ?? sipDomain);
+  return { ...read, keepLocation, makeSipUri } satisfies AssignmentRequest;
+}
+
+// A time that no calendar has is as wrong as one that is too far away: the item fails, not the call.
+function readEffective({ effectiveTime }: NumberAssignment): Micros | undefined {
+  if (!effectiveTime) return undefined;
+  const { seconds, nanos } = effectiveTime;
+  const isTime = seconds >= 0n && seconds <= 253_402_300_799n && nanos >= 0 && nanos <= 999_999_999;
+  return isTime ? seconds * 1_000_000n + BigInt(Math.floor(nanos / 1_000)) : 0n;
+}
+
+function pickFailure({ reason, actingParty, message }: NonNullable<NumberAssignment["activationFailure"]>) {
+  return { reason, actingParty, message };
+}
+
+function assertEffective(time: Micros | undefined): void {
+  if (time === undefined || isEffectiveTime(time, microsFromMs(Date.now()))) return;
+  throw invalidArgument("effective_time", EFFECTIVE_RANGE);
+}
+
+// Throws CARRIER_NOT_FOUND, REGION_MISMATCH.
+async function requireServedCarrier(services: Services, carrierId: string): Promise<Carrier> {
+  const carrier = await requireCarrier(services, carrierId);
+  const { region } = services.config;
+  if (region === undefined || carrier.region === region) return carrier;
+  throw new TandemError("REGION_MISMATCH", `the carrier's data is served in region ${carrier.region} only`, {
+    region: carrier.region,
+  });
+}

@@ -1,0 +1,61 @@
+import { sql } from "kysely";
+import type { Tx } from "./database.ts";
+
+// A job works on one carrier at a time under a lease, so that processes share the work instead of doing it twice. The lease is confirmed in each of
+// the job's write transactions, before any other lock: a holder that was stopped and comes back too late writes nothing. In system
+// transactions; whatever a job does must still be safe to repeat.
+
+/** A lease that this process holds. */
+export interface JobLease {
+  readonly carrierId: string;
+  readonly job: string;
+  readonly holder: string;
+  readonly leaseEpoch: bigint;
+}
+
+/** The lease is another's by now. */
+export class LeaseLost extends Error {
+  override readonly name = "LeaseLost";
+
+  constructor(lease: JobLease) {
+    super(`the lease of job ${lease.job} was taken over`);
+  }
+}
+
+/** Takes the lease of a job and carrier if it is free or over; undefined while another holds it. */
+export async function takeLease(
+  tx: Tx,
+  request: { carrierId: string; job: string; holder: string; ttlS: number },
+): Promise<JobLease | undefined> {
+  const { carrierId, job, holder, ttlS } = request;
+  const { rows } = await sql<{ lease_epoch: bigint }>`
+    INSERT INTO job_lease AS l (carrier_id, job, holder, lease_epoch, until_time)
+    VALUES (${carrierId}, ${job}, ${holder}, 1, clock_timestamp() + make_interval(secs => ${ttlS}))
+    ON CONFLICT (carrier_id, job) DO UPDATE
+    SET holder = EXCLUDED.holder, lease_epoch = l.lease_epoch + 1, until_time = EXCLUDED.until_time
+    WHERE l.until_time <= clock_timestamp() OR l.holder = EXCLUDED.holder
+    RETURNING lease_epoch`.execute(tx);
+  const row = rows[0];
+  return row && { carrierId, job, holder, leaseEpoch: row.lease_epoch };
+}
+
+/** Confirms a lease in a write transaction, and prolongs it. Throws LeaseLost. */
+export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promise<void> {
+  const { numAffectedRows } = await sql`
+    UPDATE job_lease SET until_time = clock_timestamp() + make_interval(secs => ${ttlS})
+    WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`.execute(
+    tx,
+  );
+  if (numAffectedRows !== 1n) throw new LeaseLost(lease);
+}
+
+/** Gives a lease back. */
+export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {
+  await tx
+    .deleteFrom("job_lease")
+    .where("carrier_id", "=", lease.carrierId)
+    .where("job", "=", lease.job)
+    .where("holder", "=", lease.holder)
+    .where("lease_epoch", "=", lease.leaseEpoch)
+    .execute();
+}
