@@ -1,0 +1,55 @@
+import { sql } from "kysely";
+import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import { insertAccepted } from "../../src/store/append.ts";
+import { carrierTransaction, type Database, type Tx } from "../../src/store/database.ts";
+import { advanceFeed, lockFeed } from "../../src/store/feed-head.ts";
+import { HoldingsCache } from "../../src/store/holdings-cache.ts";
+import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { attributeBatches } from "../../src/upload/attribute.ts";
+import { prepareBatch } from "../../src/upload/book.ts";
+import { cdrEdge } from "../../src/upload/record-edges.ts";
+import { nowMicros } from "./exchange.ts";
+
+/** What a writer of its own transactions does between its statements, and at its end. */
+export interface TransactionHabits {
+  /** Waits in the database, with the lock held and before the rows are there, and again before the commit; milliseconds. */
+  readonly delaysMs: readonly [number, number];
+  /** Ends with ROLLBACK after all is written. */
+  readonly rollsBack: boolean;
+  /** Runs with the lock held and everything written. */
+  readonly beforeEnd?: () => Promise<void>;
+}
+
+/** Appends records in a transaction of its own, as another process's committer would, only slower. @returns whether it was committed. */
+export async function appendInTransaction(
+  db: Database,
+  carrierId: string,
+  records: readonly CallDetailRecord[],
+  habits: TransactionHabits,
+): Promise<boolean> {
+  const context = { now: nowMicros(), hashSecret: Buffer.alloc(32), horizons: { firstDays: 120, laterDays: 400 } };
+  const batch = prepareBatch(cdrEdge, context, "none", 0n, records, 1n);
+  try {
+    await carrierTransaction(db, carrierId, async (tx) => {
+      const { batches } = await attributeBatches(tx, carrierId, new HoldingsCache(), [batch]);
+      const attributed = batches.flatMap(({ records }) => records);
+      const lock = await lockFeed(tx, carrierId, Feed.CDRS);
+      await delayInDatabase(tx, habits.delaysMs[0]);
+      await insertAccepted(tx, carrierId, UploadKind.CDRS, lock, attributed);
+      await advanceFeed(tx, carrierId, Feed.CDRS, lock.nextSequence + BigInt(attributed.length));
+      await delayInDatabase(tx, habits.delaysMs[1]);
+      await habits.beforeEnd?.();
+      if (habits.rollsBack) throw new RolledBack();
+    });
+    return true;
+  } catch (error) {
+    if (error instanceof RolledBack) return false;
+    throw error;
+  }
+}
+
+class RolledBack extends Error {}
+
+async function delayInDatabase(tx: Tx, ms: number): Promise<void> {
+  if (ms > 0) await sql`SELECT pg_sleep(${ms / 1_000})`.execute(tx);
+}
