@@ -49,21 +49,24 @@ export class Judge {
     if (record.refused) return { verdict: Verdict.REJECTED, issue: RecordIssue.NONE };
     const identity = this.#identities.get(identityKey(record.recordId, record.recordDate));
     const same = identity?.revisions.get(record.revision);
-    if (same) {
-      const judgement = this.#judgeAgain(record, same);
+    if (identity && same) {
+      const judgement = this.#judgeAgain(record, same, identity.highest);
       if (judgement.verdict === Verdict.ACCEPTED) this.#learn(record, false);
       return judgement;
     }
     if (identity && identity.highest > record.revision) return { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
-    if (record.revision === 1 && !record.isVoid && this.#hasNeighbour(record)) return this.#quarantine(record, RecordIssue.POSSIBLY_REDATED);
+    if (record.revision === 1 && !record.isVoid && this.#hasNeighbour(record))
+      return this.#quarantine(record, RecordIssue.POSSIBLY_REDATED);
     if (!record.attributable && !record.isVoid) return this.#quarantine(record, RecordIssue.NOT_ATTRIBUTABLE);
     this.#learn(record, false);
     return { verdict: Verdict.ACCEPTED, issue: RecordIssue.NONE };
   }
 
-  // A quarantined record that is sent again once its number is known is taken at once; the copy that was kept aside is dropped.
-  #judgeAgain(record: JudgedRecord, same: StoredRevision): Judgement {
+  // A quarantined record that is sent again once its number is known is taken at once, and the copy that was kept aside is dropped; unless a higher
+  // revision has been applied meanwhile.
+  #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
     if (same.contentHash !== record.contentHash) return { verdict: Verdict.CONFLICT, issue: RecordIssue.NONE };
+    if (same.quarantined && highest > record.revision) return { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
     const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
     return { verdict: released ? Verdict.ACCEPTED : Verdict.DUPLICATE, issue: RecordIssue.NONE };
   }

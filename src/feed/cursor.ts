@@ -10,8 +10,8 @@ export interface Cursor {
   sequence: bigint;
   /** The ingest time of that entry, by which rewritten history is recognised; 0 when the entry is not known. */
   ingestTime: Micros;
-  /** Within a snapshot of the numbers as of `sequence`: the last number that was delivered; empty before the first. */
-  snapshotKey?: string;
+  /** Within a snapshot as of `sequence`: the key of the last row that was delivered (empty before the first), and how many were. */
+  snapshot?: { afterKey: string; rowCount: number };
 }
 
 /** What a cursor is good for. */
@@ -30,8 +30,8 @@ const MAX_CURSOR_LENGTH = 512;
 
 /** Encodes a cursor as URL-safe text. */
 export function encodeCursor(secret: Buffer, scope: CursorScope, cursor: Cursor): string {
-  // One byte sets a snapshot that has not begun apart from no snapshot.
-  const key = Buffer.from(cursor.snapshotKey === undefined ? "" : `+${cursor.snapshotKey}`, "utf8");
+  const { snapshot } = cursor;
+  const key = Buffer.from(snapshot ? `${snapshot.rowCount}:${snapshot.afterKey}` : "", "utf8");
   const body = Buffer.allocUnsafe(FIXED_BYTES + key.length);
   body.writeUInt8(VERSION, 0);
   body.writeUInt8(scope.feed, 1);
@@ -75,7 +75,8 @@ export function decodeCursor(secret: Buffer, scope: CursorScope, text: string): 
     sequence: body.readBigInt64BE(10),
     ingestTime: body.readBigInt64BE(18),
   };
-  if (body.length > FIXED_BYTES) cursor.snapshotKey = body.subarray(FIXED_BYTES + 1).toString("utf8");
+  const [rowCount, ...key] = body.subarray(FIXED_BYTES).toString("utf8").split(":");
+  if (rowCount) cursor.snapshot = { afterKey: key.join(":"), rowCount: Number(rowCount) };
   return cursor;
 }
 

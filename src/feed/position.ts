@@ -39,7 +39,13 @@ export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<
       case "latest":
         return { position: await positionAt(tx, place, head, head.headSequence), head };
       case "snapshot":
-        return { position: { ...(await positionAt(tx, place, head, head.headSequence)), snapshotKey: "" }, head };
+        return {
+          position: {
+            ...(await positionAt(tx, place, head, head.headSequence)),
+            snapshot: { afterKey: "", rowCount: 0 },
+          },
+          head,
+        };
       case "ingest_time":
         return {
           position: await positionAt(tx, place, head, await sequenceBefore(tx, place, head, start.ingestTime)),

@@ -28,8 +28,11 @@ export interface FeedPage<Batch> {
 /** A run of the current rows, of a feed that has them. */
 export interface SnapshotPage<Rows> {
   rows: Rows;
-  /** The key of the last row; undefined when there are no more. */
-  lastKey: string | undefined;
+  rowCount: number;
+  /** The key of the last row; the one that was asked after when there is none. */
+  lastKey: string;
+  /** Whether there are no more. */
+  isLast: boolean;
 }
 
 /** Where the entries of a feed come from. */
@@ -51,7 +54,8 @@ export type FeedFrame<Batch> = FeedRange &
   );
 
 /** What a stream that starts with the current rows sends besides. */
-export type SnapshotFrame<Rows> = FeedRange & ({ frame: "snapshot"; rows: Rows } | { frame: "synced" });
+export type SnapshotFrame<Rows> = FeedRange &
+  ({ frame: "snapshot"; rows: Rows } | { frame: "synced"; rowCount: number });
 
 interface FeedRange {
   after: bigint;
@@ -114,7 +118,7 @@ export async function* streamFeed<Batch, Rows>(
     }
     // Never an OK, which would say that the data has ended: at its deadline a call may still be heard.
     if (life.signal.aborted) throw life.signal.reason;
-    if (until !== undefined && state.position.sequence >= until && state.position.snapshotKey === undefined) {
+    if (until !== undefined && state.position.sequence >= until && state.position.snapshot === undefined) {
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
       return;
     }
@@ -135,7 +139,7 @@ async function nextFrames<Batch, Rows>(
   subscription: FeedSubscription,
 ): Promise<(FeedFrame<Batch> | SnapshotFrame<Rows>)[]> {
   const { place, source } = options;
-  if (state.position.snapshotKey !== undefined) return snapshotFrames(options, state, state.position.snapshotKey);
+  if (state.position.snapshot) return snapshotFrames(options, state, state.position.snapshot);
   const frames: FeedFrame<Batch>[] = [];
   const before = state.position;
   const page = await carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, before.sequence, until));
@@ -164,17 +168,19 @@ async function nextFrames<Batch, Rows>(
 async function snapshotFrames<Batch, Rows>(
   { place, source }: StreamFeedOptions<Batch, Rows>,
   state: StreamState,
-  afterKey: string,
+  sent: { afterKey: string; rowCount: number },
 ): Promise<SnapshotFrame<Rows>[]> {
   if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
   const read = source.readSnapshot.bind(source);
-  const { rows, lastKey } = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, afterKey));
-  const { snapshotKey: _, ...position } = state.position;
-  const at = lastKey === undefined ? { ...position, snapshotKey: afterKey } : { ...position, snapshotKey: lastKey };
-  const snapshot = { ...range(place, at, at), frame: "snapshot" as const, rows };
-  state.position = lastKey === undefined ? position : at;
-  if (lastKey !== undefined) return [snapshot];
-  return [snapshot, { ...range(place, position, position), frame: "synced" }];
+  const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey));
+  const { snapshot: _, ...synced } = state.position;
+  const rowCount = sent.rowCount + page.rowCount;
+  const inside: Cursor = { ...synced, snapshot: { afterKey: page.lastKey, rowCount } };
+  state.position = page.isLast ? synced : inside;
+  const frames: SnapshotFrame<Rows>[] = [];
+  if (page.rowCount > 0) frames.push({ ...range(place, inside, inside), frame: "snapshot", rows: page.rows });
+  if (page.isLast) frames.push({ ...range(place, synced, synced), frame: "synced", rowCount });
+  return frames;
 }
 
 async function pause<Batch, Rows>(

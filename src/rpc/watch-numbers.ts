@@ -53,7 +53,12 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     },
     async readSnapshot(tx, afterNumber) {
       const rows = await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: PAGE_ROWS, filter });
-      return { rows, lastKey: rows.length < PAGE_ROWS ? undefined : rows.at(-1)?.phoneNumber };
+      return {
+        rows,
+        rowCount: rows.length,
+        lastKey: rows.at(-1)?.phoneNumber ?? afterNumber,
+        isLast: rows.length < PAGE_ROWS,
+      };
     },
   };
   const { heartbeatIntervalMs: heartbeatMs, maxStallMs } = limits;
@@ -70,7 +75,7 @@ function watchFrame(
     case "snapshot":
       return { case: "snapshot", value: { numbers: frame.rows.map((row) => decodePhoneNumber(row.payload)) } };
     case "synced":
-      return { case: "synced", value: {} };
+      return { case: "synced", value: { numberCount: BigInt(frame.rowCount) } };
     case "batch":
       return { case: "batch", value: { changes: frame.batch.map(changeMessage) } };
     default:
