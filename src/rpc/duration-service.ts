@@ -1,4 +1,5 @@
-import { fromBinary } from "@bufbuild/protobuf";
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
@@ -165,7 +166,8 @@ function durationMessage(stored: StoredDuration) {
   if (stored.sequence !== undefined) message.sequence = stored.sequence;
   if (stored.customerId !== undefined) message.customerId = stored.customerId;
   message.state = stored.quarantined ? DurationState.QUARANTINED : DurationState.APPLIED;
-  return Object.assign(message, { ingestTime: timestampFromMicros(stored.ingestTime) });
+  message.ingestTime = create(TimestampSchema, timestampFromMicros(stored.ingestTime));
+  return message;
 }
 
 function durationUpload(carrierId: string, uploadId: string): UploadKey {

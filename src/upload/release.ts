@@ -74,9 +74,10 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const { batches, numbersSequence } = await attributeBatches(tx, carrierId, holdings, [batch]);
   const records = batches[0]?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
+  // The feed's lock comes before the rows of the quarantine, here as in an append.
+  const appended = fitting.length > 0 ? await appendReleased(tx, carrierId, edge.kind, fitting) : { released: 0 };
   await markQuarantineJudged(tx, carrierId, edge.kind, records, numbersSequence);
-  if (fitting.length === 0) return { judged: waiting.length, released: 0 };
-  return { judged: waiting.length, ...(await appendReleased(tx, carrierId, edge.kind, fitting)) };
+  return { judged: waiting.length, ...appended };
 }
 
 // Under the feed's lock, so that a record that has just been sent again, or released by another process, is not appended twice.
