@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
+import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
@@ -89,9 +90,13 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   };
   const jobs = new AbortController();
   const scheduled = runScheduledNumbers({ writer: numberWriter(services), onError }, jobs.signal);
+  const partitions = runMakePartitions(
+    { db, onError, onShort: (weeks) => log.error({ weeks }, "partitions run short: ingest will stop") },
+    jobs.signal,
+  );
   opening.defer(async () => {
     jobs.abort();
-    await scheduled;
+    await Promise.all([scheduled, partitions]);
   });
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   const server = opening.use(

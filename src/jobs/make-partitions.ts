@@ -1,0 +1,31 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { microsFromMs, utcDay } from "../domain/instant.ts";
+import type { Database } from "../store/database.ts";
+import { countPartitionWeeksAhead, ensurePartitions } from "../store/partitions.ts";
+
+/** Fewer whole weeks with partitions than this, and somebody should look: a missing partition stops ingest. */
+const ALARM_WEEKS = 2;
+
+export interface MakePartitionsOptions {
+  readonly db: Database;
+  /** How long between two turns, milliseconds. Default six hours; start-up has made them already, so the first turn is after one. */
+  readonly intervalMs?: number;
+  readonly onError: (error: unknown) => void;
+  /** Told how many weeks are left when partitions run short. */
+  readonly onShort: (weeksAhead: number) => void;
+}
+
+/** Makes partitions ahead of time for as long as the process lives; several processes may do so at once. Resolves when the signal aborts. */
+export async function runMakePartitions(options: MakePartitionsOptions, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await wait(options.intervalMs ?? 21_600_000, undefined, { signal }).catch(() => {});
+    if (signal.aborted) return;
+    try {
+      await ensurePartitions(options.db);
+    } catch (error) {
+      options.onError(error);
+    }
+    const weeksAhead = await countPartitionWeeksAhead(options.db, utcDay(microsFromMs(Date.now()))).catch(() => 0);
+    if (weeksAhead < ALARM_WEEKS) options.onShort(weeksAhead);
+  }
+}
