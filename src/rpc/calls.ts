@@ -15,19 +15,17 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   const isStream = context.method.methodKind !== "unary";
   const startedMs = performance.now();
   if (isStream) metrics.liveStreams.add(1, { method });
+  const finish = () => {
+    const { reason } = context.signal;
+    if (reason instanceof ConnectError) completeError(reason, report);
+    const code = reason instanceof ConnectError ? Code[reason.code] : "Ok";
+    const durationMs = performance.now() - startedMs;
+    metrics.calls.add(1, { method, code });
+    if (isStream) metrics.liveStreams.add(-1, { method });
+    else metrics.callDuration.record(durationMs / 1000, { method });
+    log.debug({ method, code, durationMs: Math.round(durationMs) }, "call ended");
+  };
   // Connect aborts the signal when a call ends, with the error that it is about to send, if any.
-  context.signal.addEventListener(
-    "abort",
-    () => {
-      const { reason } = context.signal;
-      if (reason instanceof ConnectError) completeError(reason, report);
-      const code = reason instanceof ConnectError ? Code[reason.code] : "Ok";
-      const durationMs = performance.now() - startedMs;
-      metrics.calls.add(1, { method, code });
-      if (isStream) metrics.liveStreams.add(-1, { method });
-      else metrics.callDuration.record(durationMs / 1000, { method });
-      log.debug({ method, code, durationMs: Math.round(durationMs) }, "call ended");
-    },
-    { once: true },
-  );
+  if (context.signal.aborted) finish();
+  else context.signal.addEventListener("abort", finish, { once: true });
 }

@@ -11,7 +11,7 @@ const compress = promisify(gzip);
  */
 export const fastGzip: Compression = {
   name: "gzip",
-  compress: async (bytes) => new Uint8Array(await compress(bytes, { level: 1 })),
+  compress: async (bytes) => (await compress(bytes, { level: 1 })) as Uint8Array<ArrayBuffer>,
   decompress: compressionGzip.decompress,
 };
 

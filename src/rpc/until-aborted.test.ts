@@ -30,5 +30,5 @@ test("passes an error on, but not one that comes after the abort", async () => {
 
 async function* count(messages: number, then?: Promise<never>): AsyncGenerator<number> {
   for (let message = 0; message < messages; message++) yield message;
-  if (then) await then;
+  await then;
 }
