@@ -36,11 +36,13 @@ export function isEffectiveTime(time: Micros, now: Micros): boolean {
 }
 
 /** Provisions a number that the carrier does not hold, or brings one that it holds to these attributes from now on. */
-export function provision(timeline: NumberTimeline, attributes: NumberAttributes, now: Micros): TimelineChange {
-  if (!periodAt(timeline, now)) {
-    const period = { start: now, end: FOREVER, holdingStart: now, attributes, revision: 0n, recordedTime: now };
-    return { timeline: [...timelineBefore(timeline, now), period] };
-  }
+export function provision(
+  timeline: NumberTimeline,
+  attributes: NumberAttributes,
+  now: Micros,
+  effectiveTime?: Micros,
+): TimelineChange {
+  if (!periodAt(timeline, now)) return beginHolding(timeline, attributes, now, effectiveTime ?? now);
   const over = timeline.filter((period) => period.end <= now);
   const standing = timeline.filter((period) => period.end > now);
   for (const { assignment } of standing) {
@@ -52,6 +54,23 @@ export function provision(timeline: NumberTimeline, attributes: NumberAttributes
     }
   }
   return { timeline: [...over, ...standing.map((period) => withAttributes(period, attributes))] };
+}
+
+function beginHolding(
+  timeline: NumberTimeline,
+  attributes: NumberAttributes,
+  now: Micros,
+  start: Micros,
+): TimelineChange {
+  const over = timelineBefore(timeline, now);
+  if (start > now || !isEffectiveTime(start, now)) {
+    return invalid("effective_time", "lies in the future or more than 400 days back");
+  }
+  if (over.some((period) => period.end > start)) {
+    return invalid("effective_time", "lies before the carrier's earlier holding ended");
+  }
+  const period = { start, end: FOREVER, holdingStart: start, attributes, revision: 0n, recordedTime: now };
+  return { timeline: [...over, period] };
 }
 
 /** Ends a holding that is not assigned, and drops what was scheduled for it. One that was released before stays as it is. */

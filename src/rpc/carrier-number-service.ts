@@ -1,5 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
+import { microsFromTimestamp } from "../domain/instant.ts";
+import type { NumberProblem } from "../domain/number-changes.ts";
 import { findNumberProblem, findProvisionProblem } from "../domain/number-item.ts";
 import type { NumberAttributes } from "../domain/number-state.ts";
 import { cursorText, epochChanged, type FeedPlace } from "../feed/position.ts";
@@ -19,7 +21,7 @@ import { carrierTransaction, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { readEntryIngestTime } from "../store/feed-position.ts";
 import { readNumberSnapshotPage } from "../store/number-feed.ts";
-import { provisionNumbers, releaseNumbers } from "../store/number-inventory.ts";
+import { type NumberOffer, provisionNumbers, releaseNumbers } from "../store/number-inventory.ts";
 import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
@@ -179,7 +181,7 @@ export function readPlainNumbers(phoneNumbers: readonly string[]) {
   return readNumberItems(phoneNumbers, (phoneNumber) => phoneNumber, read, "follow");
 }
 
-function readProvision(item: NumberProvision) {
+function readProvision(item: NumberProvision): { problem: NumberProblem } | NumberOffer {
   const { numberType, countryCode, locationId, customerReference, customerId } = item;
   const attributes: NumberAttributes = {
     numberType,
@@ -191,7 +193,9 @@ function readProvision(item: NumberProvision) {
     ...(customerId === undefined ? {} : { customerId }),
   };
   const problem = findProvisionProblem(item.phoneNumber, attributes);
-  return problem ? { problem } : attributes;
+  if (problem) return { problem };
+  if (!item.effectiveTime) return { attributes };
+  return { attributes, effectiveTime: microsFromTimestamp(item.effectiveTime) };
 }
 
 function sortedSet(values: readonly number[]): number[] {

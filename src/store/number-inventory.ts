@@ -4,7 +4,13 @@ import { type AssignmentRequest, assign, notHeld, provision, release, unassign }
 import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
 import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
 import { type FeedLock, lockFeed } from "./feed-head.ts";
-import { changeNumbers, type NumberBatch, type NumberBatchOutcome, type NumberResult, type StoredNumber } from "./number-batch.ts";
+import {
+  changeNumbers,
+  type NumberBatch,
+  type NumberBatchOutcome,
+  type NumberResult,
+  type StoredNumber,
+} from "./number-batch.ts";
 import { claimNumbers, freeNumbers, type NumberClaim } from "./number-owners.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
@@ -16,6 +22,13 @@ import { Feed } from "./schema.ts";
 /** A batch method's call: what makes it repeatable, and how its answer is encoded from what became of each number. */
 export interface NumberCall extends RepeatableCall {
   readonly respond: (results: ReadonlyMap<string, NumberResult>) => Uint8Array;
+}
+
+/** A number that a carrier offers. */
+export interface NumberOffer {
+  readonly attributes: NumberAttributes;
+  /** Since when the carrier has held it; absent: now. */
+  readonly effectiveTime?: Micros;
 }
 
 /** A batch method's answer. */
@@ -33,7 +46,7 @@ export async function provisionNumbers(
   writer: NumberWriter,
   carrierId: string,
   call: NumberCall,
-  items: ReadonlyMap<string, NumberAttributes>,
+  items: ReadonlyMap<string, NumberOffer>,
 ): Promise<NumberAnswer> {
   const numbers = [...items.keys()];
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -132,19 +145,19 @@ interface Claimed {
 
 function decideProvision(
   { key: { phoneNumber }, timeline }: StoredNumber,
-  items: ReadonlyMap<string, NumberAttributes>,
+  items: ReadonlyMap<string, NumberOffer>,
   { survey, claims, atMs }: Claimed,
   now: Micros,
 ) {
-  const attributes = items.get(phoneNumber);
-  if (!attributes) throw new Error("a number that nobody named");
+  const offer = items.get(phoneNumber);
+  if (!offer) throw new Error("a number that nobody named");
   const claimTime = claims.get(phoneNumber);
   if (!periodAt(timeline, now)) {
     if (claimTime === undefined && survey.isUnheld(phoneNumber)) return unavailable();
     // Given up since the survey, or claimed so long ago that the sweeper may have freed it.
     if (claimTime === undefined || performance.now() - atMs > MAX_CLAIM_AGE_MS) throw new ClaimMissing();
   }
-  const change = provision(timeline, attributes, now);
+  const change = provision(timeline, offer.attributes, now, offer.effectiveTime);
   return "problem" in change || claimTime === undefined ? change : { ...change, claimTime };
 }
 
