@@ -300,7 +300,7 @@ describe("the database's clock steps back", () => {
 });
 
 test("200 streams that come back at once all go on where they were", async () => {
-  await using exchange = await startWithCarriers({ maxFeedStreams: 250 }, "alpha");
+  await using exchange = await startWithCarriers({ maxFeedStreams: 250, heartbeatIntervalMs: 5_000 }, "alpha");
   const second = await exchange.openSecondApp({ maxFeedStreams: 250, databasePool: 10 });
   await ingest(exchange.app, "alpha", calls("before", 50));
   const token = await exchange.carrierToken("alpha");
