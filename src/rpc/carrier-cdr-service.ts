@@ -2,7 +2,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, type Micros, timestampFromMicros } from "../domain/instant.ts";
 import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
-import { cursorFilter, filterHash } from "../feed/cursor.ts";
+import { cursorFilter, decodeCursor, filterHash } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
 import { type FeedSource, streamFeed } from "../feed/stream.ts";
 import type {
@@ -185,6 +185,8 @@ async function commitCdrCursor(services: Services, request: CommitCdrCursorReque
   if (request.cursor === "") throw invalidArgument("cursor", "is required: the position that the consumer has applied");
   // A consumer may read with any filter: its cursor carries which.
   const place = { ...cdrPlace(services, carrierId, undefined), filter: cursorFilter(request.cursor) };
+  const { previousCursor: previous } = request;
+  if (previous !== undefined) decodeCursor(place.secret, { ...place, filter: cursorFilter(previous) }, previous);
   const consumer = await carrierTransaction(services.db, carrierId, async (tx) => {
     const head = await readFeedHead(tx, carrierId, Feed.CDRS);
     const { sequence } = await checkCursor(tx, place, head, request.cursor);
