@@ -30,6 +30,7 @@ import { openStreamLife } from "./stream-life.ts";
 
 /** Most records of one feed message. */
 const PAGE_RECORDS = 1_000;
+const STREAM_METHOD = "tandem.carrier.v1.CdrService/StreamCdrs";
 /** Most legs, or days, that GetCdr answers with. */
 const MAX_LEGS = 100;
 
@@ -80,9 +81,10 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
   });
   const format = isJson(context) ? "json" : "binary";
   for await (const frame of frames) {
-    if (frame.frame === "batch")
+    if (frame.frame === "batch") {
       yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
-    else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
+      services.metrics.recordsSent.add(frame.batch.length, { method: STREAM_METHOD });
+    } else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
   }
 }
 

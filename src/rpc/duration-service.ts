@@ -24,6 +24,7 @@ import { carrierOf } from "./auth.ts";
 import { idText } from "./carrier-cdr-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
 import {
@@ -37,6 +38,9 @@ import {
   responseFrame,
   uploadMessage,
 } from "./upload-frames.ts";
+
+const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
+const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
 /** The carrier's uploads of durations. */
 export function durationService(services: Services): ServiceImpl<typeof DurationService> {
@@ -65,10 +69,11 @@ async function* uploadDurations(
   const { carrierId } = carrierOf(context);
   const { limits, synchronousCommit } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
-  const { open, rest } = await readOpen(requests);
+  const { open, rest } = await readOpen(requests, context, services);
   const { horizons } = await requireCarrier(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
+    if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
     yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
   }
 }
@@ -79,6 +84,7 @@ async function appendDurations(services: Services, request: AppendDurationsReque
   const finish = request.finish && finishOf(request.finish);
   const records = { firstOffset: request.firstOffset, messages: request.records };
   const appended = await services.uploads.append(target, request, records, finish);
+  if (!request.validateOnly) countAcknowledged(services.metrics, APPEND_METHOD, appended.counts);
   return {
     committedOffset: appended.committedOffset,
     counts: countsMessage(appended.counts),

@@ -1,4 +1,5 @@
 import type { Counter, Histogram, Meter, UpDownCounter } from "@opentelemetry/api";
+import type { VerdictCounts } from "../domain/verdict.ts";
 
 /** What the server counts. Labels are of few values: methods, codes, feeds; never a carrier, a number or an id. */
 export interface Metrics {
@@ -28,4 +29,11 @@ export function createMetrics(meter: Meter): Metrics {
     }),
     recordsSent: meter.createCounter("tandem_records_sent", { description: "Records sent on feed streams, by method" }),
   };
+}
+
+/** Counts records that were acknowledged after their commit. */
+export function countAcknowledged(metrics: Metrics, method: string, counts: VerdictCounts): void {
+  for (const [verdict, count] of Object.entries(counts)) {
+    if (count > 0) metrics.recordsAcknowledged.add(count, { method, verdict });
+  }
 }

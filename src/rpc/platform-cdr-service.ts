@@ -14,12 +14,15 @@ import { cdrEdge } from "../upload/record-edges.ts";
 import { cdrNameSearch, idText, listScope, pageKey, recordNotFound } from "./carrier-cdr-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
 import { clientFrames, durabilityOf, readOpen, responseFrame } from "./upload-frames.ts";
 
 /** Most records that GetCdr answers with. */
 const MAX_LEGS = 100;
+
+const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
 /** The platform's side of the call detail records. */
 export function platformCdrService(services: Services): ServiceImpl<typeof CdrService> {
@@ -32,12 +35,14 @@ export function platformCdrService(services: Services): ServiceImpl<typeof CdrSe
 
 async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdrsRequest>, context: HandlerContext) {
   const { limits, synchronousCommit } = services.config;
-  const { open: ingest, rest } = await readOpen(requests);
+  const { open: ingest, rest } = await readOpen(requests, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
   const { carrierId, horizons } = await requireCarrier(services, ingest.carrierId);
   using life = openStreamLife(context, services, carrierId, "upload");
   const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
   for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
+    if (frame.frame === "ack" && !ingest.open.validateOnly)
+      countAcknowledged(services.metrics, INGEST_METHOD, frame.counts);
     yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
   }
 }

@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
 import { createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
@@ -27,6 +28,7 @@ const JSON_GROWTH = 4;
 const PATIENT_SHARE = 0.75;
 /** How long connections without calls have to close in order. */
 const GOODBYE_MS = 1_500;
+const SENT_POLL_MS = 5;
 
 export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly limits: Limits;
@@ -62,6 +64,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
   const handle = (request: PortRequest, response: PortResponse) => {
     calls.add(response);
     response.once("close", () => calls.delete(response));
+    if ("stream" in request) endWithResponse(request);
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     try {
       adapter(request, response);
@@ -94,6 +97,19 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     drain,
     [Symbol.asyncDispose]: drain,
   };
+}
+
+// An answer may come before the request has ended: an upload that is refused, or whose client was silent. A client that then goes on sending, or
+// says nothing, would hold the stream open; RFC 9113, 8.1, has the server reset it, without an error, after all of the answer.
+function endWithResponse({ stream }: Http2ServerRequest): void {
+  stream.once("wantTrailers", () => closeOnceSent(stream));
+}
+
+// Node has no event for "the last frame is out", and a reset before that would take the trailers with it.
+function closeOnceSent(stream: ServerHttp2Stream): void {
+  if (stream.destroyed || stream.state.remoteClose) return;
+  if (stream.state.localClose) stream.close(constants.NGHTTP2_NO_ERROR);
+  else setTimeout(closeOnceSent, SENT_POLL_MS, stream);
 }
 
 function createAdapter(options: ServerOptions, health: HealthState, shutdownSignal: AbortSignal) {

@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS } from "../../src/domain/limits.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { openLog } from "../../src/log.ts";
 import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
 import { createMetrics } from "../../src/rpc/metrics.ts";
@@ -46,6 +47,38 @@ test("a drain tells health's watchers, ends live streams with a Closing, and fre
     refused,
   ]);
   expect(error).toMatchObject({ code: "ECONNREFUSED" });
+});
+
+test("an upload whose client has said nothing yet does not hold up the drain", async () => {
+  await using app = await startTestApp({ drainMs: 10_000 });
+  await addCarrier(app.services.db, "acme");
+  const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
+  const silent = Promise.withResolvers<never>();
+  const answers = durations.uploadDurations(
+    (async function* () {
+      yield await silent.promise;
+    })(),
+  );
+  const ended = reasonOf(answers);
+  await expect.poll(() => app.callCount).toBe(1);
+  const startedMs = Date.now();
+  await app.drain();
+  expect(Date.now() - startedMs).toBeLessThan(2_000);
+  expect(await ended).toBe("DRAINING");
+});
+
+test("an upload whose client never says anything is ended after three heartbeats", async () => {
+  await using app = await startTestApp({ heartbeatIntervalMs: 50 });
+  await addCarrier(app.services.db, "acme");
+  const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
+  const silent = Promise.withResolvers<never>();
+  const answers = durations.uploadDurations(
+    (async function* () {
+      yield await silent.promise;
+    })(),
+  );
+  expect(await reasonOf(answers)).toBe("STREAM_IDLE");
+  await expect.poll(() => app.services.slots.count).toBe(0);
 });
 
 test("a client's connection is closed with a GOAWAY that blames nobody, and an idle one at once", async () => {

@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { startTestApp } from "../support/app.ts";
+import { addCarrier } from "../support/carriers.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 test("Prometheus finds calls by method and code, refused ones too, and the streams that live", async () => {
@@ -29,6 +30,18 @@ test("Prometheus finds calls by method and code, refused ones too, and the strea
 
   stop.abort();
   await expect.poll(async () => sampleOf(await read(), "tandem_live_streams", "grpc.health.v1.Health/Watch")).toBe(0);
+});
+
+test("records are counted once they are acknowledged, by verdict; those that were only tried are not", async () => {
+  const port = await findFreePort();
+  await using app = await startTestApp({ metricsPort: port });
+  await addCarrier(app.services.db, "acme");
+  const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
+  await durations.appendDurations({ uploadId: "tried", validateOnly: true, records: [{}] });
+  await durations.appendDurations({ uploadId: "sent", records: [{}, {}] });
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  const method = "tandem.carrier.v1.DurationService/AppendDurations";
+  expect(sampleOf(text, "tandem_records_acknowledged_total", method, 'verdict="rejected"')).toBe(2);
 });
 
 test("metrics are off unless asked for", async () => {
