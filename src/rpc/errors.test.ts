@@ -91,6 +91,14 @@ test("a database that is away is UNAVAILABLE, not a fault", () => {
   }
 });
 
+test("a connection that broke while an answer was written is the client's leaving, not a fault", () => {
+  for (const code of ["ERR_HTTP2_INVALID_STREAM", "ERR_STREAM_DESTROYED"]) {
+    const broken = Object.assign(new Error("The stream has been destroyed"), { code });
+    const error = toConnectError(broken, new AbortController().signal, fail);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "CANCELLED" }]);
+  }
+});
+
 test("what a handler throws because its call was aborted is the abort's reason, not a fault", () => {
   const gone = new AbortController();
   gone.abort();

@@ -31,6 +31,7 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
     return error;
   }
   if (signal?.aborted && isConsequence(error, signal)) return fromAbort(signal, report);
+  if (isClientGone(error)) return fromTandemError(new TandemError("CANCELLED", "the client left"));
   if (isTransient(error)) {
     return fromTandemError(
       new TandemError("STORE_UNAVAILABLE", "the database did not answer: call again", {}, { cause: error }),
@@ -106,6 +107,12 @@ function fault(error: unknown, report: FaultReporter): ConnectError {
   const faultId = randomUUID();
   report(faultId, error);
   return fromTandemError(new TandemError("INTERNAL", `internal error; fault id ${faultId}`, { fault_id: faultId }));
+}
+
+/** What Node says to whoever writes to a client whose connection broke a moment ago, before the call's signal has heard of it. */
+function isClientGone(error: unknown): boolean {
+  const { code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
+  return code === "ERR_HTTP2_INVALID_STREAM" || code === "ERR_STREAM_DESTROYED";
 }
 
 function isConsequence(error: unknown, signal: AbortSignal): boolean {

@@ -37,9 +37,7 @@ export function listCommand(): Command {
 /** `tandem durations get` */
 export function getCommand(): Command {
   return withWindow(remoteCommand("get"))
-    .description(
-      "Show the durations that were stored under a record id, every revision; by default of the last 92 days.",
-    )
+    .description("Show the latest revision stored under a record id, on each of its days; by default of the last 91.")
     .argument("<record-id>")
     .addOption(asCarrier())
     .action(async (recordId: string, options: ConnectionOptions & WindowOptions) => {

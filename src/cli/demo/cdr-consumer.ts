@@ -1,0 +1,51 @@
+import { create } from "@bufbuild/protobuf";
+import { memoryCursorStore } from "../../client/cursor-store.ts";
+import { type CdrRun, followCdrs } from "../../client/follow-cdrs.ts";
+import type { FollowResult } from "../../client/follow-feed.ts";
+import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { FeedStartEarliestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
+import type { AppliedRun } from "../../simulator/checker.ts";
+import { Level } from "./level.ts";
+import { CutsAt, DEMO_RETRY, type Line } from "./line.ts";
+
+/** A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has applied. */
+export class CdrConsumer {
+  /** The log by which it is judged. */
+  readonly log: AppliedRun[] = [];
+  /** The sequence up to which it has applied all. */
+  readonly position = new Level();
+  readonly done: Promise<FollowResult>;
+
+  constructor(line: Line, expectedEntries: number, signal: AbortSignal, onApplied: (entries: number) => void) {
+    const cuts = new CutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
+    let count = 0;
+    this.done = followCdrs(line.client(CdrService), {
+      start: { case: "earliest", value: create(FeedStartEarliestSchema) },
+      store: memoryCursorStore(),
+      retry: DEMO_RETRY,
+      signal,
+      apply: async (run) => {
+        this.log.push(loggedRun(run));
+        count += run.entries.length;
+        this.position.raise(run.position.sequence);
+        onApplied(count);
+        cuts.passed(count);
+      },
+    });
+    // Awaited at the end of the demo; a failure before must not end the process.
+    this.done.catch(() => {});
+  }
+}
+
+function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
+  return {
+    epoch: position.epoch,
+    afterSequence,
+    throughSequence: position.sequence,
+    entries: entries.map(({ entry }) => {
+      if (entry.case !== "record") throw new Error("nothing was erased, and an erasure came");
+      const { recordId, recordDate, revision, sequence } = entry.value;
+      return { recordId, recordDate, revision: revision ?? 1, sequence };
+    }),
+  };
+}

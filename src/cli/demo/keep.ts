@@ -1,0 +1,34 @@
+import type { DemoExchange } from "./exchange.ts";
+import type { DemoPlan } from "./plan.ts";
+
+/** How to talk to the server that was kept: lines that can be pasted into a shell. */
+export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Promise<string[]> {
+  const { url } = exchange.app;
+  const carrierId = plan.carriers[0]?.carrier.carrierId ?? "";
+  // From a checkout there is no `tandem` to call.
+  const tandem = process.argv[1]?.endsWith(".ts") ? "npm run -s tandem --" : "npx tandem";
+  return [
+    "",
+    `The server stays at ${url} until Ctrl-C. In another shell:`,
+    "",
+    `  export TANDEM_URL=${url} TANDEM_DATA_DIR=${exchange.folder}`,
+    `  ${tandem} cdrs list --carrier ${carrierId} --from 90d --limit 5`,
+    `  ${tandem} cdrs follow --carrier ${carrierId} --from earliest`,
+    `  ${tandem} cdrs quality --carrier ${carrierId} --from 90d --group direction`,
+    "",
+    "With nothing but curl, as that carrier: the agreement, and the feed from its first entry on, live.",
+    "(A stream's request is one message: a zero byte, its length in four bytes, its JSON.)",
+    "",
+    `  TOKEN=${await exchange.carrierToken(carrierId)}`,
+    `  curl -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{}' \\`,
+    `    ${url}/tandem.carrier.v1.AgreementService/GetAgreement`,
+    `  printf '${envelope('{"start":{"earliest":{}}}')}' |`,
+    `    curl -sN -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/connect+json' --data-binary @- \\`,
+    `      ${url}/tandem.carrier.v1.CdrService/StreamCdrs`,
+  ];
+}
+
+/** A message as Connect frames it in a stream, for printf. */
+function envelope(json: string): string {
+  return `\\0\\0\\0\\0\\${json.length.toString(8)}${json}`;
+}

@@ -1,0 +1,55 @@
+import { connect, type Socket } from "node:net";
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { createTandemTransport } from "../../client/transport.ts";
+
+/** How soon a follower or uploader that was cut off comes back: a demo has no patience. */
+export const DEMO_RETRY = { initialDelayMs: 60, maxDelayMs: 500 };
+
+/** A connection to the server whose socket can be torn out, as failing networks do. */
+export interface Line extends Disposable {
+  client<S extends DescService>(service: S): Client<S>;
+  /** Destroys the sockets. */
+  cut(): void;
+}
+
+/** Opens a line. */
+export function openLine(url: string, token: string): Line {
+  const sockets = new Set<Socket>();
+  const transport = createTandemTransport({
+    baseUrl: url,
+    token,
+    createConnection: ({ hostname, port }) => {
+      const socket = connect({ host: hostname, port: Number(port) });
+      sockets.add(socket);
+      return socket.on("close", () => sockets.delete(socket));
+    },
+  });
+  return {
+    client: (service) => createClient(service, transport),
+    cut: () => {
+      for (const socket of sockets) socket.destroy();
+    },
+    [Symbol.dispose]: () => transport[Symbol.dispose](),
+  };
+}
+
+/** Cuts a line when a count passes each of some marks. */
+export class CutsAt {
+  readonly #line: Line;
+  readonly #marks: number[];
+
+  /** The marks are shares of the total, ascending. */
+  constructor(line: Line, total: number, shares: readonly number[]) {
+    this.#line = line;
+    this.#marks = shares.map((share) => Math.max(1, Math.floor(total * share)));
+  }
+
+  /** One cut at a time: when several marks were passed at once, the others wait for the next count. */
+  passed(count: number): void {
+    const mark = this.#marks[0];
+    if (mark === undefined || count < mark) return;
+    this.#marks.shift();
+    this.#line.cut();
+  }
+}

@@ -1,0 +1,43 @@
+import { memoryCursorStore } from "../../client/cursor-store.ts";
+import type { FollowResult } from "../../client/follow-feed.ts";
+import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
+import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
+import type { PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
+import { Level } from "./level.ts";
+import { CutsAt, DEMO_RETRY, type Line } from "./line.ts";
+
+/** A carrier's own copy of its numbers, kept by following them. */
+export class NumberMirror {
+  readonly numbers = new Map<string, PhoneNumber>();
+  /** The sequence up to which it is complete. */
+  readonly position = new Level();
+  readonly done: Promise<FollowResult>;
+
+  constructor(line: Line, expectedChanges: number, signal: AbortSignal) {
+    const cuts = new CutsAt(line, expectedChanges, [0.3, 0.8]);
+    this.done = followNumbers(line.client(NumberService), {
+      start: "initialState",
+      store: memoryCursorStore(),
+      retry: DEMO_RETRY,
+      signal,
+      apply: async (run) => {
+        for (const number of numbersIn(run)) this.#apply(number);
+        this.position.raise(run.position.sequence);
+        cuts.passed(Number(run.position.sequence));
+      },
+    });
+    // Awaited at the end of the demo; a failure before must not end the process.
+    this.done.catch(() => {});
+  }
+
+  #apply(number: PhoneNumber): void {
+    const known = this.numbers.get(number.phoneNumber);
+    if (known === undefined || number.revision > known.revision) this.numbers.set(number.phoneNumber, number);
+  }
+}
+
+function numbersIn(run: NumberRun): readonly PhoneNumber[] {
+  if (run.kind === "SNAPSHOT") return run.numbers;
+  if (run.kind === "SYNCED") return [];
+  return run.changes.flatMap(({ change }) => (change.case === "phoneNumber" ? [change.value] : []));
+}

@@ -1,0 +1,126 @@
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
+import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import { readCallsCsv, recordsFromCalls } from "../../simulator/copenhagen.ts";
+import { simulateDay } from "../../simulator/day-of-calls.ts";
+import { type DurationFault, FAULTS } from "../../simulator/duration-faults.ts";
+import { durationsFor, type PlannedDuration } from "../../simulator/durations.ts";
+import { createWorld, type SimulatedCarrier } from "../../simulator/world.ts";
+
+const DAY_MS = 86_400_000;
+const NUMBERS_PER_CARRIER = 100;
+/** A number is left unassigned at first only if no more than this share of its carrier's durations waits for it. */
+const MAX_LATE_SHARE = 0.05;
+
+/** What the demo was asked for. */
+export interface DemoOptions {
+  readonly seed: string;
+  /** Calls of all carriers together. */
+  readonly callsPerDay: number;
+  /** A calls file, in place of the simulated day. */
+  readonly calls?: string;
+  readonly json?: true;
+  readonly keep?: true;
+}
+
+/** Everything that will happen, decided before it does: what becomes of each record is known by how it was made. */
+export interface DemoPlan {
+  /** Whose calls they are, for people. */
+  readonly title: string;
+  readonly carriers: readonly CarrierPlan[];
+  /** Since when the numbers are provisioned and assigned, milliseconds. */
+  readonly sinceMs: number;
+}
+
+/** What will happen to one carrier. */
+export interface CarrierPlan {
+  readonly carrier: SimulatedCarrier;
+  /** What the platform ingests, in the order of writing. */
+  readonly cdrs: readonly CallDetailRecord[];
+  /** What the carrier uploads. */
+  readonly durations: readonly DemoDuration[];
+  /** A number that is assigned only after all of this: what belongs to it waits in quarantine until then. */
+  readonly lateNumber: string | undefined;
+}
+
+/** A record of a carrier's upload: what must become of it, and whether it must come out of quarantine. */
+export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
+
+/** Makes the plan: the same for the same seed and day. */
+export async function makePlan(options: DemoOptions, nowMs: number): Promise<DemoPlan> {
+  const { seed, calls: file } = options;
+  if (file === undefined) {
+    const day = new Date(nowMs - DAY_MS).toISOString().slice(0, 10);
+    const { carriers } = createWorld({ seed, numbersPerCarrier: NUMBERS_PER_CARRIER });
+    const plans = carriers.map((carrier, index) => {
+      const callCount = Math.floor((options.callsPerDay + index) / carriers.length);
+      return planCarrier(carrier, simulateDay(carrier, { seed, day, callCount }), { seed, nowMs });
+    });
+    return { title: `a simulated day, ${day}, seed ${seed}`, carriers: plans, sinceMs: sinceOf(Date.parse(day)) };
+  }
+  const { world, recordsByCarrier, startMs } = recordsFromCalls(await readCallsCsv(file), { seed, nowMs });
+  const plans = world.carriers.map((carrier) =>
+    planCarrier(carrier, recordsByCarrier.get(carrier.carrierId) ?? [], { seed, nowMs }),
+  );
+  return { title: file, carriers: plans, sinceMs: sinceOf(startMs) };
+}
+
+/** Two days before the first: a planted record is dated a day too early, and must be refused for that alone. */
+function sinceOf(firstDayMs: number): number {
+  return firstDayMs - 2 * DAY_MS;
+}
+
+function planCarrier(
+  carrier: SimulatedCarrier,
+  cdrs: readonly CallDetailRecord[],
+  { seed, nowMs }: { seed: string; nowMs: number },
+): CarrierPlan {
+  const each = 1 + Math.floor(cdrs.length / 1_000);
+  // A late revision is no refusal, and `--json` has no place for its verdict.
+  const kinds = (Object.keys(FAULTS) as DurationFault[]).filter((kind) => kind !== "LATE_REVISION");
+  const faults = Object.fromEntries(kinds.map((kind) => [kind, each]));
+  const { planned } = durationsFor(carrier, cdrs, { seed, nowMs, faults });
+  const lateNumber = chooseLateNumber(cdrs, planned);
+  const durations = planned.map(
+    (duration): DemoDuration =>
+      lateNumber !== undefined && numberOfDuration(duration) === lateNumber
+        ? { ...duration, verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE, isReleased: true }
+        : duration,
+  );
+  return { carrier, cdrs, durations, lateNumber };
+}
+
+/** The number that a record belongs to, by the contract's rule of attribution. */
+export function numberOfCdr({ direction, parties }: CallDetailRecord): string | undefined {
+  if (direction === Direction.INBOUND) return parties?.called?.value;
+  return addressOf(parties?.redirecting) ?? addressOf(parties?.asserted) ?? addressOf(parties?.calling);
+}
+
+function numberOfDuration({ record }: PlannedDuration): string | undefined {
+  return addressOf(record.redirecting) ?? addressOf(record.asserted) ?? addressOf(record.calling);
+}
+
+function addressOf(party: Party | undefined): string | undefined {
+  return party?.value;
+}
+
+/** The busiest number of which every record was sent once, as it is: so all must wait, and all must be released. */
+function chooseLateNumber(
+  cdrs: readonly CallDetailRecord[],
+  durations: readonly PlannedDuration[],
+): string | undefined {
+  const revisedIds = new Set(cdrs.filter(({ revision }) => (revision ?? 1) > 1).map(({ recordId }) => recordId));
+  const plantedIds = new Set(durations.filter(({ fault }) => fault !== undefined).map(({ record }) => record.recordId));
+  const unfit = new Set<string | undefined>();
+  for (const cdr of cdrs) if (revisedIds.has(cdr.recordId)) unfit.add(numberOfCdr(cdr));
+  const counts = new Map<string, number>();
+  for (const duration of durations) {
+    const number = numberOfDuration(duration);
+    if (plantedIds.has(duration.record.recordId) || duration.record.revision !== 1) unfit.add(number);
+    if (number !== undefined) counts.set(number, (counts.get(number) ?? 0) + 1);
+  }
+  const most = Math.max(1, durations.length * MAX_LATE_SHARE);
+  const fit = [...counts].filter(([number, count]) => !unfit.has(number) && count <= most);
+  return fit.sort(([a, aCount], [b, bCount]) => bCount - aCount || a.localeCompare(b))[0]?.[0];
+}

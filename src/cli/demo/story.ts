@@ -1,0 +1,128 @@
+import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
+import { type Column, formatCount, formatTable, styled } from "../output.ts";
+import { enumName } from "../values.ts";
+import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
+import type { DemoPlan } from "./plan.ts";
+import { countDelivered, countDone, countIngested } from "./summary.ts";
+
+const MIN_WIDTH = 100;
+const MAX_FAILURES = 5;
+
+/** The story of a demo, line by line. */
+export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number): string[] {
+  const { carriers } = verdict;
+  return [
+    "",
+    `${styled("bold", "Tandem demo")}: ${plan.title}`,
+    "A real server and PostgreSQL of its own, durable, in a folder that is thrown away. Every stream was cut off.",
+    ...section("Numbers", "carriers provision, the platform assigns, carriers mirror", numbersTable(carriers)),
+    ...section("Calls", "the platform ingests, carriers follow live", callsTable(carriers)),
+    ...section("Durations", "carriers upload what their own switches recorded", durationsTable(carriers)),
+    ...section("Refused", "planted, and what the carriers were told of it", refusedTable(carriers)),
+    ...section("Checks", "by the logs of what each side was told and applied", checkLines(verdict)),
+    "",
+    verdict.ok
+      ? `${styled("green", "All of it holds.")} ${seconds.toFixed(1)} s.`
+      : `${styled("red", "Something does not hold.")} ${seconds.toFixed(1)} s.`,
+  ];
+}
+
+function section(title: string, about: string, lines: readonly string[]): string[] {
+  return ["", `${styled("bold", title)}  ${styled("dim", about)}`, ...lines];
+}
+
+function numbersTable(carriers: readonly CarrierVerdict[]): string[] {
+  return carrierTable(
+    ["provisioned", "assigned", "mirrored", "cut off"],
+    carriers,
+    ({ trace: { carrier, provisioned, assigned, mirrorResumes } }) => [
+      countDone(provisioned),
+      countDone(assigned),
+      carrier.mirror.numbers.size,
+      mirrorResumes,
+    ],
+  );
+}
+
+function callsTable(carriers: readonly CarrierVerdict[]): string[] {
+  return carrierTable(
+    ["calls", "delivered", "feed entries", "released later", "lost", "doubled", "cut off"],
+    carriers,
+    (carrier) => [
+      countIngested(carrier),
+      countDelivered(carrier),
+      carrier.cdrLog.appliedCount,
+      carrier.releasedCdrs,
+      carrier.cdrLog.lost.length,
+      carrier.cdrLog.duplicated.length,
+      carrier.trace.consumerResumes + carrier.trace.ingest.resumes,
+    ],
+  );
+}
+
+function durationsTable(carriers: readonly CarrierVerdict[]): string[] {
+  const verdicts = ["accepted", "duplicate", "conflict", "rejected", "quarantined"] as const;
+  return carrierTable(["sent", ...verdicts, "released", "lost", "cut off"], carriers, (carrier) => {
+    const { receipt, resumes } = carrier.trace.upload;
+    const counts = verdicts.map((verdict) => Number(receipt.counts?.[verdict] ?? 0n));
+    return [Number(receipt.finalOffset), ...counts, carrier.releasedDurations, carrier.lostDurations.length, resumes];
+  });
+}
+
+function carrierTable(
+  titles: readonly string[],
+  carriers: readonly CarrierVerdict[],
+  countsOf: (carrier: CarrierVerdict) => readonly number[],
+): string[] {
+  const columns: Column[] = [{ title: "carrier" }, ...titles.map((title) => ({ title, align: "right" }) as const)];
+  const rows = carriers.map((verdict) => {
+    const { carrierId, legalCountry } = verdict.trace.carrier.plan.carrier;
+    return [`${carrierId} ${legalCountry}`, ...countsOf(verdict).map(formatCount)];
+  });
+  return formatTable(columns, rows, "  ");
+}
+
+/** One line for each reason, with how often each carrier met it and one of the messages. */
+function refusedTable(carriers: readonly CarrierVerdict[]): string[] {
+  const reasons = new Map<string, { outcome: RecordOutcome; counts: number[] }>();
+  for (const [index, { trace }] of carriers.entries()) {
+    for (const outcome of trace.upload.outcomes.filter(isRefused)) {
+      const key = `${outcome.verdict}/${outcome.issue}`;
+      const reason = reasons.get(key) ?? { outcome, counts: carriers.map(() => 0) };
+      reason.counts[index] = (reason.counts[index] ?? 0) + 1;
+      reasons.set(key, reason);
+    }
+  }
+  const columns: Column[] = [
+    { title: "verdict" },
+    { title: "issue" },
+    ...carriers.map(({ trace }) => ({ title: trace.carrier.plan.carrier.legalCountry, align: "right" }) as const),
+    { title: "such as" },
+  ];
+  const rows = [...reasons.values()]
+    .sort((a, b) => b.outcome.verdict - a.outcome.verdict || a.outcome.issue - b.outcome.issue)
+    .map(({ outcome, counts }) => [
+      enumName(VerdictSchema, outcome.verdict) ?? "",
+      enumName(RecordIssueSchema, outcome.issue) ?? "",
+      ...counts.map(formatCount),
+      outcome.message,
+    ]);
+  const width = Math.max(MIN_WIDTH, process.stdout.columns ?? 0);
+  return formatTable(columns, rows, "  ").map((line) => (line.length > width ? `${line.slice(0, width - 1)}…` : line));
+}
+
+function isRefused({ verdict }: RecordOutcome): boolean {
+  return verdict !== Verdict.ACCEPTED && verdict !== Verdict.DUPLICATE;
+}
+
+function checkLines({ checks }: DemoVerdict): string[] {
+  return checks.flatMap(({ promise, failures }) => {
+    if (failures.length === 0) return [`  ${styled("green", "ok")}  ${promise}`];
+    const more = failures.length > MAX_FAILURES ? [`      and ${failures.length - MAX_FAILURES} more`] : [];
+    return [
+      `  ${styled("red", "NO")}  ${promise}`,
+      ...failures.slice(0, MAX_FAILURES).map((failure) => `      ${failure}`),
+      ...more,
+    ];
+  });
+}
