@@ -131,14 +131,21 @@ export async function openStore(
   closers: AsyncDisposableStack,
 ): Promise<{ db: Database; applied: string[] }> {
   const url = config.databaseUrl ?? (await openEmbeddedPostgres(config, log, closers));
+  let isClosing = false;
   const db = closers.use(
     openDatabase({
       url,
       maxConnections: config.databasePool,
       synchronousCommit: config.synchronousCommit,
-      onIdleError: (error) => log.warn({ err: error }, "a database connection was lost"),
+      onIdleError: (error) => {
+        if (!isClosing) log.warn({ err: error }, "a database connection was lost");
+      },
     }),
   );
+  // The pool is closed before its connections are: PostgreSQL, ending next, may still say on them that it ends.
+  closers.defer(() => {
+    isClosing = true;
+  });
   const applied = await migrate(db);
   if (applied.length > 0) log.info({ applied }, "the schema is up to date");
   await proveIsolation(db);
