@@ -28,6 +28,7 @@ import { readNumberFilter } from "./number-filter.ts";
 import { decodePhoneNumber } from "./number-message.ts";
 import { openStreamLife } from "./stream-life.ts";
 
+const WATCH_METHOD = "tandem.carrier.v1.NumberService/WatchNumbers";
 /** Most rows of one message. */
 const PAGE_ROWS = 1_000;
 
@@ -63,8 +64,11 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
   };
   const { heartbeatIntervalMs: heartbeatMs, maxStallMs } = limits;
   const frames = streamFeed({ place, hub: services.hub, source, start, end, life, heartbeatMs, maxStallMs });
-  for await (const frame of frames)
+  for await (const frame of frames) {
     yield create(WatchNumbersResponseSchema, { ...rangeOf(frame), frame: watchFrame(frame, limits) });
+    if (frame.frame === "batch") services.metrics.recordsSent.add(frame.batch.length, { method: WATCH_METHOD });
+    if (frame.frame === "snapshot") services.metrics.recordsSent.add(frame.rows.length, { method: WATCH_METHOD });
+  }
 }
 
 function watchFrame(
