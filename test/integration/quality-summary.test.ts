@@ -44,7 +44,7 @@ function attempt(
   const at = (ms: number | undefined) => (ms === undefined ? undefined : timestamp(BASE_MS + ms));
   const times = { inviteTime: at(0), ringingTime: at(ring), answerTime: at(answer), endTime: at(end) };
   const known = Object.fromEntries(Object.entries(times).filter(([, time]) => time !== undefined));
-  return call(recordId, { times: known, outcome, ...changes }, BASE_MS);
+  return call(recordId, { times: known, outcome, ...changes } as Changes, BASE_MS);
 }
 
 const stream = (measures: object) => ({ direction: 1, edge: 1, ...measures });
@@ -236,7 +236,7 @@ describe("SummarizeQuality", () => {
       refusal(client.summarizeQuality(request));
     const invalid = { code: Code.InvalidArgument, reason: "INVALID_ARGUMENT" };
     expect(await summarize({ ...THE_DAY })).toMatchObject({ ...invalid, field: "period" });
-    expect(await summarize({ ...THE_DAY, period: 9 })).toMatchObject({ ...invalid, field: "period" });
+    expect(await summarize({ ...THE_DAY, period: 9 as never })).toMatchObject({ ...invalid, field: "period" });
     expect(await summarize({ period: DAY })).toMatchObject({ ...invalid, field: "start_time" });
     expect(await summarize({ ...THE_DAY, period: DAY, dimensions: [0] })).toMatchObject({
       ...invalid,

@@ -55,7 +55,7 @@ export function call(recordId: string, changes: CallChanges = {}, inviteMs = Dat
     },
     outcome: { finalSipCode: 200 },
     ...changes,
-  });
+  } as CallChanges);
 }
 
 /** So many calls, named after a prefix. */
