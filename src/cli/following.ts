@@ -15,27 +15,33 @@ export function untilInterrupted(): AbortSignal {
 }
 
 /** Tells on standard error what a user would otherwise wonder about: cuts, and that it goes on. */
-export function tellFollowing(event: FeedEvent): void {
-  switch (event.kind) {
-    case "CAUGHT_UP":
-      console.error(`caught up at sequence ${event.position.sequence}; live`);
-      break;
-    case "CUT":
-      console.error(`cut off: ${describeError(event.error)}`);
-      break;
-    case "CLOSING":
-      if (event.reason !== FeedClosingReason.END_REACHED)
-        console.error(`the server closes the stream: ${FeedClosingReason[event.reason]}`);
-      break;
-    case "RESUMING":
-      console.error(`resuming in ${Math.round(event.delayMs)} ms`);
-      break;
-    case "OPENED":
-    case "HEARTBEAT":
-      break;
-    default:
-      throw new Error(`unknown event ${event satisfies never}`);
-  }
+export function createTeller(): (event: FeedEvent) => void {
+  let cut: unknown;
+  return (event) => {
+    switch (event.kind) {
+      case "CAUGHT_UP":
+        console.error(`caught up at sequence ${event.position.sequence}; live`);
+        break;
+      case "CUT":
+        // Told when it goes on; when it does not, the command's own error tells it.
+        cut = event.error;
+        break;
+      case "CLOSING":
+        if (event.reason !== FeedClosingReason.END_REACHED)
+          console.error(`the server closes the stream: ${FeedClosingReason[event.reason]}`);
+        break;
+      case "RESUMING":
+        if (cut !== undefined) console.error(`cut off: ${describeError(cut)}`);
+        console.error(`resuming in ${Math.round(event.delayMs)} ms`);
+        cut = undefined;
+        break;
+      case "OPENED":
+      case "HEARTBEAT":
+        break;
+      default:
+        throw new Error(`unknown event ${event satisfies never}`);
+    }
+  };
 }
 
 /** Says where following ended. */

@@ -30,7 +30,8 @@ export function describeError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
     return `${error.message}: another process listens there; try --port 0`;
-  const cause = error.cause instanceof Error ? ` (${error.cause.message})` : "";
+  const hasMore = error.cause instanceof Error && !error.message.includes(error.cause.message);
+  const cause = hasMore ? ` (${(error.cause as Error).message})` : "";
   return `${error.message || error.name}${cause}`;
 }
 

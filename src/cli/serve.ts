@@ -22,10 +22,16 @@ async function serve(options: ServeOptions): Promise<void> {
   const config = loadConfig(undefined, options);
   const signalled = untilSignal();
   await using app = await openApp(config);
-  console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
+  console.log(`Tandem listens on ${app.url}.${dataHint(config)} ${tokenHint(config)}`);
   const signal = await signalled;
   console.log(`${signal}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
   await app.drain();
+}
+
+function dataHint({ databaseUrl, dataDir, dataDirReason }: Config): string {
+  if (databaseUrl !== undefined) return "";
+  const why = dataDirReason === undefined ? "" : `, not in ./.tandem: ${dataDirReason}`;
+  return ` Its data is in ${dataDir}${why}.`;
 }
 
 function tokenHint(config: Config): string {

@@ -8,7 +8,7 @@ import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_rec
 import { ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import { FeedEndHeadSchema, FeedStartEarliestSchema, FeedStartLatestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printFollowEnd, tellFollowing, untilInterrupted } from "../following.ts";
+import { createTeller, printFollowEnd, untilInterrupted } from "../following.ts";
 import { readTime } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
 import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
@@ -52,7 +52,7 @@ async function follow(options: CdrFollowOptions): Promise<void> {
     ...(filter === undefined ? {} : { filter }),
     store: options.cursorFile === undefined ? memoryCursorStore() : fileCursorStore(options.cursorFile),
     signal: untilInterrupted(),
-    onEvent: tellFollowing,
+    onEvent: createTeller(),
     apply: async ({ entries }) => {
       const lines = entries.map(options.json ? formatJsonLine : formatLine);
       // One write a batch, and not faster than whoever reads.

@@ -68,7 +68,7 @@ export class DemoCarrier implements AsyncDisposable {
       uploadId: `demo-${this.carrierId}`,
       source: {
         read: (offset, limit) => {
-          if (offset > 0) onSend.passed(offset);
+          onSend.passed(offset);
           return records.slice(offset, offset + limit);
         },
       },

@@ -1,7 +1,6 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { ingestCdrs } from "../../client/ingest-cdrs.ts";
 import type { UploadResult } from "../../client/upload.ts";
-import { arraySource } from "../../client/upload-source.ts";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CdrService } from "../../gen/tandem/platform/v1/cdr_service_pb.js";
 import { NumberService } from "../../gen/tandem/platform/v1/number_service_pb.js";
@@ -47,26 +46,22 @@ export class DemoPlatform implements Disposable {
     return this.#assign(plan, (number) => number.phoneNumber === plan.lateNumber, "assign-late", signal);
   }
 
-  /** Ingests the carrier's records, over a line of its own that is cut on the way. */
-  async ingest(
-    { carrier, cdrs }: CarrierPlan,
-    signal: AbortSignal,
-    onCommitted: (records: number) => void,
-  ): Promise<UploadResult> {
+  /** Ingests the carrier's records, over a line of its own that is cut with batches on the way. */
+  async ingest({ carrier, cdrs }: CarrierPlan, signal: AbortSignal): Promise<UploadResult> {
     using line = openLine(this.#url, this.#token);
-    const cuts = new CutsAt(line, cdrs.length, [0.5]);
+    const cuts = new CutsAt(line, cdrs.length, [0.35, 0.7]);
     return await ingestCdrs(line.client(CdrService), {
       carrierId: carrier.carrierId,
       uploadId: `demo-${carrier.carrierId}`,
-      source: arraySource(cdrs),
+      source: {
+        read: (offset, limit) => {
+          cuts.passed(offset);
+          return cdrs.slice(offset, offset + limit);
+        },
+      },
       batchRecords: Math.max(1, Math.min(100, Math.ceil(cdrs.length / 20))),
       retry: DEMO_RETRY,
       signal,
-      onEvent: (event) => {
-        if (event.kind !== "COMMITTED") return;
-        onCommitted(event.committedOffset);
-        if (event.committedOffset < cdrs.length) cuts.passed(event.committedOffset);
-      },
     });
   }
 

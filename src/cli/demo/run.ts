@@ -93,7 +93,7 @@ async function exchangeNumbers({ platform, plan, signal }: Stage, carrier: DemoC
 
 /** The platform ingests while the carrier follows; both are cut off. */
 async function exchangeCalls({ platform, signal }: Stage, carrier: DemoCarrier): Promise<UploadResult> {
-  const result = await platform.ingest(carrier.plan, signal, () => {});
+  const result = await platform.ingest(carrier.plan, signal);
   await carrier.consumer.position.reaches(BigInt(countOnTime(carrier.plan)), patience(signal));
   return result;
 }

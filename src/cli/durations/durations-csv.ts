@@ -47,7 +47,7 @@ export async function readDurationsCsv(file: string): Promise<DurationsFile> {
     throw new DurationsFileError(`nothing was sent:\n  ${mistakes.join("\n  ")}${more}`);
   }
   if (records.length === 0) throw new DurationsFileError(`${file}: no records in it`);
-  return { records, lineOf: (offset) => lines[offset] ?? 0, contentId: hash.digest("hex").slice(0, 32) };
+  return { records, lineOf: (offset) => lines[offset] ?? 0, contentId: hash.digest("hex").slice(0, 16) };
 }
 
 async function* readRows(

@@ -1,19 +1,37 @@
 import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
-import { styled } from "../output.ts";
+import { formatCount, styled } from "../output.ts";
 import { enumName } from "../values.ts";
 
-/** Prints what became of records: two lines each, since a reason is a sentence. */
+/** How many records are named for one reason. */
+const MAX_NAMED = 10;
+
+/** Prints what became of records, those of one reason together. */
 export function printOutcomes(outcomes: readonly RecordOutcome[], lineOf?: (offset: number) => number): void {
-  for (const outcome of outcomes) {
-    const where =
-      lineOf === undefined ? `offset ${outcome.recordOffset}` : `line ${lineOf(Number(outcome.recordOffset))}`;
-    const verdict = styled(colourOf(outcome.verdict), enumName(VerdictSchema, outcome.verdict) ?? "");
-    const issue = enumName(RecordIssueSchema, outcome.issue);
-    const field = outcome.fieldPath === undefined ? "" : ` ${outcome.fieldPath}`;
-    console.log(`${where}  ${outcome.recordId}  ${verdict}${issue === undefined ? "" : `  ${issue}${field}`}`);
-    const more = `${outcome.message}${outcome.retryable ? " (may be accepted later as it is)" : ""}`;
-    if (more !== "") console.log(`  ${more}`);
+  for (const group of groupByReason(outcomes)) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const verdict = styled(colourOf(first.verdict), enumName(VerdictSchema, first.verdict) ?? "");
+    const issue = [enumName(RecordIssueSchema, first.issue), first.fieldPath].filter(Boolean).join(" ");
+    console.log(`${[verdict, issue].filter(Boolean).join("  ")}  (${formatCount(group.length)})`);
+    console.log(`  ${first.message}${first.retryable ? "; the same record may be accepted later" : ""}`);
+    const named = group.slice(0, MAX_NAMED).map(({ recordId, recordOffset }) => {
+      const where = lineOf === undefined ? `offset ${recordOffset}` : `line ${lineOf(Number(recordOffset))}`;
+      return `${recordId} (${where})`;
+    });
+    const more = group.length > MAX_NAMED ? ` and ${formatCount(group.length - MAX_NAMED)} more` : "";
+    console.log(`  ${styled("dim", `${named.join(", ")}${more}`)}`);
   }
+}
+
+function groupByReason(outcomes: readonly RecordOutcome[]): RecordOutcome[][] {
+  const groups = new Map<string, RecordOutcome[]>();
+  for (const outcome of outcomes) {
+    const key = `${outcome.verdict} ${outcome.issue} ${outcome.fieldPath} ${outcome.message}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [outcome]);
+    else group.push(outcome);
+  }
+  return [...groups.values()];
 }
 
 function colourOf(verdict: Verdict): "red" | "yellow" | "dim" {

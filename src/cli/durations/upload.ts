@@ -14,13 +14,14 @@ import { asCarrier, type Connection, type ConnectionOptions, connect, remoteComm
 import { untilInterrupted } from "../following.ts";
 import { formatCount, styled } from "../output.ts";
 import { openProgress } from "../progress.ts";
+import { formatTime } from "../values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
 import { printOutcomes } from "./print-outcomes.ts";
+import { formatVerdicts } from "./verdicts.ts";
 
 /** All records were taken, and some were refused: for scripts. */
 const EXIT_REFUSED = 3;
-const MAX_PRINTED = 50;
 
 interface UploadOptions extends ConnectionOptions {
   readonly uploadId?: string;
@@ -48,12 +49,14 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   const signal = untilInterrupted();
   using progress = openProgress();
   const bar = progress.add("durations", durations.records.length);
+  let wasSealed = true;
   const result = await uploadDurations(connection.client(DurationService), {
     uploadId: options.uploadId ?? `csv-${durations.contentId}`,
     source: arraySource(durations.records),
     validateOnly: options.check ?? false,
     signal,
     onEvent: (event) => {
+      if (event.kind === "COMMITTED") wasSealed = false;
       if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
       if (event.kind === "RESUMING") progress.say(`cut off; resuming in ${Math.round(event.delayMs)} ms`);
     },
@@ -64,7 +67,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   if (options.json) {
     const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
     console.log(JSON.stringify(json));
-  } else printResult(result, outcomes, durations);
+  } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n) process.exitCode = EXIT_REFUSED;
 }
@@ -82,27 +85,28 @@ async function allOutcomes(
   return rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
 }
 
+interface Told {
+  readonly isCheck: boolean;
+  /** Nothing was sent now: the upload had been sealed before. */
+  readonly wasSealed: boolean;
+}
+
 function printResult(
   { receipt, resumes }: UploadResult,
   outcomes: readonly RecordOutcome[],
   file: DurationsFile,
+  { isCheck, wasSealed }: Told,
 ): void {
-  const counts = receipt.counts ?? {};
-  const verdicts = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
-  const told = verdicts
-    .map((verdict) => [verdict, (counts as Record<string, bigint>)[verdict] ?? 0n] as const)
-    .filter(([verdict, count]) => verdict === "accepted" || count > 0n)
-    .map(([verdict, count]) => `${formatCount(count)} ${verdict}`);
-  console.log(`${styled("bold", receipt.uploadId)}: ${formatCount(receipt.finalOffset)} records: ${told.join(", ")}.`);
+  const name = isCheck ? "checked, nothing was stored" : receipt.uploadId;
+  console.log(
+    `${styled("bold", name)}: ${formatCount(receipt.finalOffset)} records: ${formatVerdicts(receipt.counts)}.`,
+  );
+  if (wasSealed)
+    console.log(`The same had been uploaded before, ${formatTime(receipt.sealTime)}: this is its receipt.`);
   if (resumes > 0) console.log(`It was cut off and resumed ${resumes} times.`);
   const refused = outcomes.filter(({ verdict }) => verdict !== Verdict.DUPLICATE);
   if (refused.length > 0) console.log();
-  printOutcomes(refused.slice(0, MAX_PRINTED), file.lineOf);
-  if (refused.length > MAX_PRINTED) {
-    console.log(
-      `... and ${formatCount(refused.length - MAX_PRINTED)} more: tandem durations rejects ${receipt.uploadId}`,
-    );
-  }
+  printOutcomes(refused, file.lineOf);
 }
 
 function outcomeJson(outcome: RecordOutcome): unknown {

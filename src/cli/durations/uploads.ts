@@ -10,6 +10,7 @@ import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../co
 import { formatCount, printMessage, printTable } from "../output.ts";
 import { enumName, enumOption, formatTime, parseWhole } from "../values.ts";
 import { printOutcomes } from "./print-outcomes.ts";
+import { formatVerdicts } from "./verdicts.ts";
 
 /** `tandem durations uploads` */
 export function uploadsCommand(): Command {
@@ -62,21 +63,20 @@ export function rejectsCommand(): Command {
 }
 
 function printUploads(uploads: readonly Upload[]): void {
-  const verdicts = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
   printTable(
     [
       { title: "upload" },
       { title: "state" },
-      { title: "records", align: "right" },
-      ...verdicts.map((title) => ({ title, align: "right" }) as const),
       { title: "updated" },
+      { title: "records", align: "right" },
+      { title: "verdicts" },
     ],
     uploads.map((upload) => [
       upload.uploadId,
       enumName(UploadStateSchema, upload.state) ?? "",
-      formatCount(upload.committedOffset),
-      ...verdicts.map((verdict) => formatCount(upload.counts?.[verdict] ?? 0n)),
       formatTime(upload.updateTime),
+      formatCount(upload.committedOffset),
+      formatVerdicts(upload.counts),
     ]),
     "No uploads yet: tandem durations upload --help",
   );

@@ -11,7 +11,7 @@ import {
   PhoneNumberSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { asCarrier, connect, remoteCommand } from "../connection.ts";
-import { printFollowEnd, tellFollowing, untilInterrupted } from "../following.ts";
+import { createTeller, printFollowEnd, untilInterrupted } from "../following.ts";
 import { styled } from "../output.ts";
 import { enumName } from "../values.ts";
 import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
@@ -45,13 +45,13 @@ async function watch(options: WatchOptions): Promise<void> {
     store: options.cursorFile === undefined ? memoryCursorStore() : fileCursorStore(options.cursorFile),
     ...(hasNumberFilter(options) ? { filter: create(NumberFilterSchema, filterOf(options)) } : {}),
     signal: AbortSignal.any([untilInterrupted(), stop.signal]),
-    onEvent: tellFollowing,
+    onEvent: createTeller(),
     apply: async (run) => {
       printRun(run, options.json ?? false);
       if (run.kind === "SYNCED" && options.untilSynced) stop.abort();
     },
   });
-  printFollowEnd(result);
+  if (!stop.signal.aborted) printFollowEnd(result);
 }
 
 function printRun(run: NumberRun, isJson: boolean): void {
@@ -60,7 +60,7 @@ function printRun(run: NumberRun, isJson: boolean): void {
       for (const number of run.numbers) printRow(number, isJson);
       break;
     case "SYNCED":
-      console.error(`${run.numberCount} numbers; following changes`);
+      console.error(`these are all: ${run.numberCount} numbers`);
       break;
     case "CHANGES":
       for (const change of run.changes) printChange(change, isJson);
