@@ -13,7 +13,11 @@ export function benchNumbers(): string[] {
 }
 
 /** A typical duration: one answered outbound call with its dialog, as a carrier's mediation writes it. Deterministic. */
-export function benchDuration(upload: string, index: number, nowMs: number): MessageInitShape<typeof CallDurationSchema> {
+export function benchDuration(
+  upload: string,
+  index: number,
+  nowMs: number,
+): MessageInitShape<typeof CallDurationSchema> {
   const invite = nowMs - 3_600_000 - (index % 3_000_000);
   const connectedMs = 1_000 + ((index * 7_919) % 600_000);
   return {
@@ -35,9 +39,21 @@ export function benchDuration(upload: string, index: number, nowMs: number): Mes
 }
 
 /** A typical call detail record with two measured streams. Deterministic. */
-export function benchCdr(prefix: string, index: number, nowMs: number): MessageInitShape<typeof CallDetailRecordSchema> {
+export function benchCdr(
+  prefix: string,
+  index: number,
+  nowMs: number,
+): MessageInitShape<typeof CallDetailRecordSchema> {
   const invite = nowMs - 3_600_000 - (index % 3_000_000);
-  const stream = { edge: 1, packetsSent: 3_000n, packetsLost: 3n, lossRatioAvg: 0.001, jitterAvgMs: 4.5, roundTripAvgMs: 40, mosLq: 4.2 };
+  const stream = {
+    edge: 1,
+    packetsSent: 3_000n,
+    packetsLost: 3n,
+    lossRatioAvg: 0.001,
+    jitterAvgMs: 4.5,
+    roundTripAvgMs: 40,
+    mosLq: 4.2,
+  };
   return {
     recordId: `${prefix}-${index}`,
     recordDate: new Date(invite).toISOString().slice(0, 10),

@@ -22,12 +22,20 @@ const prepared = new Map(
 process.send?.("ready");
 await new Promise((resolve) => process.once("message", resolve));
 
+const cpuBefore = process.cpuUsage();
 const started = performance.now();
 const session = http2.connect(url, { settings: { initialWindowSize: 8 * 1024 * 1024 } });
 const counts = await Promise.all(tokens.split(",").map((token, index) => sendUpload(`${run}-${index}`, token)));
 const seconds = (performance.now() - started) / 1000;
+const { user, system } = process.cpuUsage(cpuBefore);
 session.close();
-process.stdout.write(`${JSON.stringify({ seconds, records: recordCount * names.length, accepted: counts.reduce((a, b) => a + b, 0) })}\n`);
+const result = {
+  seconds,
+  records: recordCount * names.length,
+  accepted: counts.reduce((sum, accepted) => sum + accepted, 0),
+  cpuMicros: user + system,
+};
+process.stdout.write(`${JSON.stringify(result)}\n`);
 process.disconnect?.();
 
 function sendUpload(name: string, token: string): Promise<number> {
@@ -44,7 +52,8 @@ function sendUpload(name: string, token: string): Promise<number> {
   let accepted = 0;
   let pending = Buffer.alloc(0);
   const pump = () => {
-    while (next < batches.length && Math.min((next + 1) * batchSize, recordCount) <= limit) stream.write(batches[next++]);
+    while (next < batches.length && Math.min((next + 1) * batchSize, recordCount) <= limit)
+      stream.write(batches[next++]);
   };
   stream.write(grpcMessage({ frame: { case: "open", value: { uploadId: name } } }));
   return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { rm } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp } from "../src/app.ts";
@@ -9,6 +9,8 @@ import { openLog } from "../src/log.ts";
 /** A Tandem with a durable PostgreSQL of its own in a temporary folder. */
 export interface BenchWorld extends AsyncDisposable {
   readonly app: App;
+  /** The process that all of PostgreSQL's others are below. */
+  readonly postgresPid: number;
   carrierToken(carrierId: string): Promise<string>;
 }
 
@@ -16,8 +18,10 @@ export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<B
   // Not mkdtemp: when we run as root, PostgreSQL runs under another account, which must be able to enter.
   const dataDir = join(tmpdir(), `tandem-bench-${randomUUID()}`);
   const app = await openApp(loadConfig({}, { dataDir, port: 0, ...overrides }), openLog("error"));
+  const postmaster = await readFile(join(dataDir, "postgres", "cluster", "postmaster.pid"), "utf8");
   return {
     app,
+    postgresPid: Number(postmaster.split("\n")[0]),
     async carrierToken(carrierId) {
       if (!app.signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
       const { issuer, audience } = { issuer: app.services.config.tokens.issuer, audience: "tandem" };

@@ -9,7 +9,6 @@ import type {
   ListDurationsRequest,
   ListRejectsRequest,
   ListUploadsRequest,
-  UploadDurationsRequest,
 } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 import { CallDurationSchema, DurationState } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { ErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
@@ -23,6 +22,7 @@ import { durationEdge } from "../upload/record-edges.ts";
 import { carrierOf } from "./auth.ts";
 import { idText } from "./carrier-cdr-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import type { EncodedDurationFrame } from "./encoded-frames.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -61,9 +61,10 @@ export function durationService(services: Services): ServiceImpl<typeof Duration
   };
 }
 
-async function* uploadDurations(
+/** The method UploadDurations, its frames decoded or not. */
+export async function* uploadDurations(
   services: Services,
-  requests: AsyncIterable<UploadDurationsRequest>,
+  requests: AsyncIterable<EncodedDurationFrame>,
   context: HandlerContext,
 ) {
   const { carrierId } = carrierOf(context);

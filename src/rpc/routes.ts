@@ -15,7 +15,8 @@ import { agreementService } from "./agreement-service.ts";
 import { carrierCdrService } from "./carrier-cdr-service.ts";
 import { carrierNumberService } from "./carrier-number-service.ts";
 import type { Services } from "./context.ts";
-import { durationService } from "./duration-service.ts";
+import { durationService, uploadDurations } from "./duration-service.ts";
+import { decodeDurationFrames, registerEncoded } from "./encoded-frames.ts";
 import { platformCarrierService } from "./platform-carrier-service.ts";
 import { platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
@@ -37,7 +38,7 @@ export function listRoutes(services: Services): Route[] {
     route(AgreementService, agreementService(services)),
     route(NumberService, carrierNumberService(services)),
     route(CdrService, carrierCdrService(services)),
-    route(DurationService, durationService(services)),
+    durationRoute(services),
     route(ReconciliationService, {}),
     route(CarrierService, platformCarrierService(services)),
     route(PlatformNumberService, platformNumberService(services)),
@@ -46,4 +47,17 @@ export function listRoutes(services: Services): Route[] {
     route(UsageService, {}),
     route(PrivacyService, {}),
   ];
+}
+
+// Most of the work of an upload was to decode it.
+function durationRoute(services: Services): Route {
+  return {
+    service: DurationService,
+    register(router) {
+      router.service(DurationService, durationService(services));
+      registerEncoded(router, DurationService.method.uploadDurations, (requests, context) =>
+        uploadDurations(services, decodeDurationFrames(requests), context),
+      );
+    },
+  };
 }

@@ -20,6 +20,7 @@ import {
 } from "../gen/tandem/type/v1/upload_pb.js";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
+import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame } from "../upload/session.ts";
 import { type FirstFrameLimits, readFirst } from "./first-frame.ts";
@@ -28,7 +29,7 @@ import { type FirstFrameLimits, readFirst } from "./first-frame.ts";
 interface RequestFrame<Message> {
   frame:
     | { case: "open"; value: unknown }
-    | { case: "batch"; value: { firstOffset: bigint; records: Message[] } }
+    | { case: "batch"; value: { firstOffset: bigint; records: RecordList<Message> } }
     | { case: "keepAlive"; value: unknown }
     | { case: "finish"; value: UploadFinishMessage }
     | { case: undefined; value?: undefined };

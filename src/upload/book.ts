@@ -12,10 +12,11 @@ import {
   type UploadRow,
 } from "../store/uploads.ts";
 import type { Committer } from "./committer.ts";
+import type { RecordList } from "./encoded-records.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { PrepareContext } from "./prepared.ts";
+import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import type { WriterRegistry } from "./writers.ts";
 
 /** How an upload is opened. */
@@ -40,7 +41,7 @@ export interface UploadBook<Message> {
   /** Throws BATCH_TOO_LARGE, or that an offset is negative. */
   checkBatch(firstOffset: bigint, recordCount: number): void;
   /** Checks and normalises a batch's records; never throws for what is in them. */
-  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch;
+  prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch;
   commit(batch: PreparedBatch): Promise<AppendResult>;
   outcomes(batch: PreparedBatch, result: AppendResult): Outcome[];
   /** Reads the upload, and throws if this connection is no longer its writer or it is sealed. */
@@ -88,7 +89,7 @@ export class StoredBook<Message> implements UploadBook<Message> {
     checkBatchSize(firstOffset, recordCount, this.#options.maxBatchRecords);
   }
 
-  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
+  prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
     return prepareBatch(
       this.#options.edge,
       this.#options.prepareContext(),
@@ -164,10 +165,12 @@ export function prepareBatch<Message>(
   context: PrepareContext,
   uploadId: string,
   firstOffset: bigint,
-  records: readonly Message[],
+  records: RecordList<Message>,
   writerEpoch: bigint,
 ): PreparedBatch {
-  const prepared = records.map((record) => edge.prepare(record, context));
+  const prepared: PreparedRecord<unknown>[] = [];
+  for (let index = 0; index < records.length; index++)
+    prepared.push(edge.prepare(records.at(index) as Message, context));
   return {
     uploadId,
     writerEpoch,
@@ -179,7 +182,7 @@ export function prepareBatch<Message>(
       const record = prepared[index] as (typeof prepared)[number];
       return rejectRow(
         outcomeOf(offset, record, verdict as Verdict, issue),
-        edge.maskedJson(records[index] as Message),
+        edge.maskedJson(records.at(index) as Message),
       );
     },
   };

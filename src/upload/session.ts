@@ -6,12 +6,13 @@ import { isTransient } from "../store/database.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
 import type { ByteBudget } from "./byte-budget.ts";
+import type { RecordList } from "./encoded-records.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 
 /** A frame from the client, after Open. */
 export type ClientFrame<Message> =
-  | { frame: "batch"; firstOffset: bigint; records: readonly Message[] }
+  | { frame: "batch"; firstOffset: bigint; records: RecordList<Message> }
   | { frame: "keepAlive" }
   | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
 
@@ -211,7 +212,7 @@ export class UploadSession<Message> {
     }
   }
 
-  async #takeBatch(first: bigint, records: readonly Message[]): Promise<void> {
+  async #takeBatch(first: bigint, records: RecordList<Message>): Promise<void> {
     const end = first + BigInt(records.length);
     this.#options.book.checkBatch(first, records.length);
     if (end > this.#sendLimit) {

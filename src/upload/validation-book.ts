@@ -15,6 +15,7 @@ import {
   type UploadFinish,
   type UploadOpen,
 } from "./book.ts";
+import type { RecordList } from "./encoded-records.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
@@ -64,7 +65,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     checkBatchSize(firstOffset, recordCount, this.#options.maxBatchRecords);
   }
 
-  prepare(firstOffset: bigint, records: readonly Message[], writerEpoch: bigint): PreparedBatch {
+  prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
     return prepareBatch(
       this.#options.edge,
       this.#options.prepareContext(),
