@@ -127,7 +127,7 @@ describe(`16 writers that dawdle and roll back, seed ${SEED}`, () => {
       },
     );
     const writers = new Writers([exchange.app, shortLived]);
-    await writers.run(25);
+    await writers.run(18);
     const total = BigInt(writers.produced.length);
     await throughout.until((messages) => messages.at(-1)?.throughSequence === total);
     await until(() => runs.at(-1)?.throughSequence, total);
@@ -145,7 +145,7 @@ describe(`16 writers that dawdle and roll back, seed ${SEED}`, () => {
     const client = await exchange.carrierClient(CdrService, "alpha");
     const writers = new Writers([exchange.app, second]);
     let writing = true;
-    const written = writers.run(20).finally(() => {
+    const written = writers.run(15).finally(() => {
       writing = false;
     });
     const windows: StreamCdrsResponse[][] = [];
