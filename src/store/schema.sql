@@ -1,0 +1,515 @@
+-- The schema of a freshly migrated database, read from its catalogs. Nothing runs this file: it is there to be read, and so that a
+-- change of the schema shows in review. `npm run schema:dump` writes it; a test compares. The weekly partitions and Kysely's own
+-- tables are left out.
+
+CREATE ROLE tandem_carrier NOLOGIN NOINHERIT;
+CREATE ROLE tandem_system NOLOGIN NOINHERIT;
+
+CREATE TABLE carrier (
+  carrier_id text NOT NULL,
+  revision bigint NOT NULL,
+  display_name text NOT NULL,
+  legal_country text NOT NULL,
+  time_zone text NOT NULL,
+  region text NOT NULL,
+  sip_domain text,
+  suspended boolean NOT NULL,
+  settings jsonb NOT NULL,
+  create_time timestamp with time zone NOT NULL,
+  update_time timestamp with time zone NOT NULL
+);
+ALTER TABLE carrier ADD CONSTRAINT carrier_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE carrier ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON carrier TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON carrier TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON carrier TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON carrier TO tandem_system;
+
+CREATE TABLE carrier_credential (
+  identity text NOT NULL,
+  carrier_id text NOT NULL,
+  expire_time timestamp with time zone NOT NULL
+);
+ALTER TABLE carrier_credential ADD CONSTRAINT carrier_credential_pkey PRIMARY KEY (identity);
+CREATE INDEX carrier_credential_carrier ON carrier_credential USING btree (carrier_id);
+ALTER TABLE carrier_credential ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON carrier_credential TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON carrier_credential TO tandem_system;
+
+CREATE TABLE cdr_consumer (
+  carrier_id text NOT NULL,
+  consumer text NOT NULL,
+  committed_sequence bigint NOT NULL,
+  cursor text NOT NULL,
+  commit_time timestamp with time zone NOT NULL
+);
+ALTER TABLE cdr_consumer ADD CONSTRAINT cdr_consumer_pkey PRIMARY KEY (carrier_id, consumer);
+ALTER TABLE cdr_consumer ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON cdr_consumer TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON cdr_consumer TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_consumer TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_consumer TO tandem_system;
+
+CREATE TABLE cdr_key (
+  carrier_id text NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  content_hash bigint NOT NULL,
+  party_hash bigint NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL
+) PARTITION BY RANGE (record_date);
+ALTER TABLE cdr_key ADD CONSTRAINT cdr_key_pkey PRIMARY KEY (carrier_id, record_id, record_date, revision);
+ALTER TABLE cdr_key ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON cdr_key TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON cdr_key TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_key TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_key TO tandem_system;
+
+CREATE TABLE cdr_network (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  payload bytea NOT NULL
+) PARTITION BY RANGE (ingest_time);
+ALTER TABLE cdr_network ADD CONSTRAINT cdr_network_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
+ALTER TABLE cdr_network ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON cdr_network TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON cdr_network TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_network TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_network TO tandem_system;
+
+CREATE TABLE cdr_quality (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  mos_lq double precision,
+  mos_cq double precision,
+  classified_streams integer NOT NULL,
+  poor_streams integer NOT NULL,
+  reasons smallint[] NOT NULL,
+  payload bytea NOT NULL
+) PARTITION BY RANGE (ingest_time);
+ALTER TABLE cdr_quality ADD CONSTRAINT cdr_quality_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
+ALTER TABLE cdr_quality ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON cdr_quality TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON cdr_quality TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_quality TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_quality TO tandem_system;
+
+CREATE TABLE cdr_record (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  entry_kind smallint NOT NULL,
+  partial boolean NOT NULL,
+  call_id text,
+  invite_time timestamp with time zone,
+  direction smallint NOT NULL,
+  phone_number text,
+  customer_id text,
+  trunk_id text,
+  dialog_call_id text,
+  correlation_id text,
+  codec text,
+  calling_number text,
+  called_number text,
+  answered boolean,
+  network_effective boolean,
+  setup_duration_ms bigint,
+  connected_duration_ms bigint,
+  quality_verdict smallint NOT NULL,
+  payload bytea NOT NULL
+) PARTITION BY RANGE (ingest_time);
+ALTER TABLE cdr_record ADD CONSTRAINT cdr_record_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
+CREATE INDEX cdr_record_call ON cdr_record USING btree (carrier_id, call_id);
+CREATE INDEX cdr_record_correlation ON cdr_record USING btree (carrier_id, correlation_id) WHERE (correlation_id IS NOT NULL);
+CREATE INDEX cdr_record_dialog ON cdr_record USING btree (carrier_id, dialog_call_id) WHERE (dialog_call_id IS NOT NULL);
+CREATE INDEX cdr_record_ingest_time ON cdr_record USING btree (carrier_id, ingest_time, sequence);
+CREATE INDEX cdr_record_invite ON cdr_record USING btree (carrier_id, invite_time, sequence);
+ALTER TABLE cdr_record ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON cdr_record TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON cdr_record TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_system;
+
+CREATE TABLE duration_key (
+  carrier_id text NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  content_hash bigint NOT NULL,
+  party_hash bigint NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL
+) PARTITION BY RANGE (record_date);
+ALTER TABLE duration_key ADD CONSTRAINT duration_key_pkey PRIMARY KEY (carrier_id, record_id, record_date, revision);
+ALTER TABLE duration_key ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON duration_key TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON duration_key TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON duration_key TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON duration_key TO tandem_system;
+
+CREATE TABLE duration_record (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  entry_kind smallint NOT NULL,
+  start_time timestamp with time zone,
+  direction smallint NOT NULL,
+  phone_number text,
+  customer_id text,
+  connected_duration_ms bigint,
+  payload bytea NOT NULL
+) PARTITION BY RANGE (ingest_time);
+ALTER TABLE duration_record ADD CONSTRAINT duration_record_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
+CREATE INDEX duration_record_start ON duration_record USING btree (carrier_id, start_time);
+ALTER TABLE duration_record ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON duration_record TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON duration_record TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_system;
+
+CREATE TABLE feed_head (
+  carrier_id text NOT NULL,
+  feed smallint NOT NULL,
+  epoch bigint NOT NULL,
+  next_sequence bigint NOT NULL,
+  earliest_sequence bigint NOT NULL,
+  last_ingest_time timestamp with time zone NOT NULL,
+  payload_generation bigint NOT NULL
+) WITH (fillfactor=50);
+ALTER TABLE feed_head ADD CONSTRAINT feed_head_feed_check CHECK (((feed >= 1) AND (feed <= 4)));
+ALTER TABLE feed_head ADD CONSTRAINT feed_head_pkey PRIMARY KEY (carrier_id, feed);
+ALTER TABLE feed_head ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON feed_head TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON feed_head TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_system;
+
+CREATE TABLE installation (
+  singleton boolean DEFAULT true NOT NULL,
+  installation_id uuid NOT NULL,
+  secret bytea NOT NULL,
+  system_identifier text NOT NULL,
+  timeline bigint NOT NULL,
+  create_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE installation ADD CONSTRAINT installation_pkey PRIMARY KEY (singleton);
+ALTER TABLE installation ADD CONSTRAINT installation_secret_check CHECK ((octet_length(secret) = 32));
+ALTER TABLE installation ADD CONSTRAINT installation_singleton_check CHECK (singleton);
+GRANT SELECT ON installation TO tandem_system;
+
+CREATE TABLE isolation_probe (
+  carrier_id text NOT NULL
+);
+ALTER TABLE isolation_probe ADD CONSTRAINT isolation_probe_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE isolation_probe ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON isolation_probe TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON isolation_probe TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON isolation_probe TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON isolation_probe TO tandem_system;
+
+CREATE TABLE job_lease (
+  carrier_id text NOT NULL,
+  job text NOT NULL,
+  holder text NOT NULL,
+  lease_epoch bigint NOT NULL,
+  until_time timestamp with time zone NOT NULL
+);
+ALTER TABLE job_lease ADD CONSTRAINT job_lease_pkey PRIMARY KEY (carrier_id, job);
+ALTER TABLE job_lease ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON job_lease TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON job_lease TO tandem_system;
+
+CREATE TABLE number_entry (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  entry_kind smallint NOT NULL,
+  phone_number text COLLATE "C",
+  state smallint,
+  customer_id text,
+  country_code text,
+  previous_state smallint,
+  previous_customer_id text,
+  previous_country_code text,
+  payload bytea NOT NULL
+);
+ALTER TABLE number_entry ADD CONSTRAINT number_entry_entry_kind_check CHECK ((entry_kind = ANY (ARRAY[1, 2])));
+ALTER TABLE number_entry ADD CONSTRAINT number_entry_pkey PRIMARY KEY (carrier_id, sequence);
+CREATE INDEX number_entry_ingest_time ON number_entry USING btree (carrier_id, ingest_time);
+CREATE INDEX number_entry_number ON number_entry USING btree (carrier_id, phone_number, sequence);
+ALTER TABLE number_entry ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON number_entry TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON number_entry TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_entry TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_entry TO tandem_system;
+
+CREATE TABLE number_holding (
+  carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  end_time timestamp with time zone NOT NULL,
+  holding_start_time timestamp with time zone NOT NULL,
+  customer_id text,
+  ended_as smallint,
+  revision bigint NOT NULL,
+  recorded_time timestamp with time zone NOT NULL,
+  detail jsonb NOT NULL
+);
+ALTER TABLE number_holding ADD CONSTRAINT number_holding_pkey PRIMARY KEY (carrier_id, phone_number, start_time);
+CREATE INDEX number_holding_number ON number_holding USING btree (phone_number, start_time);
+CREATE INDEX number_holding_scheduled ON number_holding USING btree (start_time) WHERE (revision = 0);
+ALTER TABLE number_holding ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON number_holding TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON number_holding TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_holding TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_holding TO tandem_system;
+
+CREATE TABLE number_owner (
+  phone_number text COLLATE "C" NOT NULL,
+  carrier_id text NOT NULL,
+  claim_time timestamp with time zone NOT NULL,
+  in_transit boolean NOT NULL
+);
+ALTER TABLE number_owner ADD CONSTRAINT number_owner_pkey PRIMARY KEY (phone_number);
+ALTER TABLE number_owner ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON number_owner TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_owner TO tandem_system;
+
+CREATE TABLE number_port (
+  carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  port_id uuid NOT NULL,
+  role smallint NOT NULL,
+  other_carrier_id text NOT NULL,
+  effective_time timestamp with time zone NOT NULL,
+  stage smallint NOT NULL,
+  moved jsonb
+);
+ALTER TABLE number_port ADD CONSTRAINT number_port_pkey PRIMARY KEY (carrier_id, phone_number, port_id);
+ALTER TABLE number_port ADD CONSTRAINT number_port_role_check CHECK ((role = ANY (ARRAY[1, 2])));
+ALTER TABLE number_port ADD CONSTRAINT number_port_stage_check CHECK ((stage = ANY (ARRAY[1, 2, 3])));
+CREATE UNIQUE INDEX number_port_scheduled ON number_port USING btree (carrier_id, phone_number) WHERE (stage = 1);
+CREATE INDEX number_port_unfinished ON number_port USING btree (effective_time) WHERE (stage < 3);
+CREATE INDEX number_port_unfinished_number ON number_port USING btree (phone_number) WHERE (stage < 3);
+ALTER TABLE number_port ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON number_port TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON number_port TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_system;
+
+CREATE TABLE phone_number (
+  carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  state smallint NOT NULL,
+  customer_id text,
+  country_code text,
+  revision bigint NOT NULL,
+  recorded_time timestamp with time zone NOT NULL,
+  claim_time timestamp with time zone NOT NULL,
+  payload bytea NOT NULL
+);
+ALTER TABLE phone_number ADD CONSTRAINT phone_number_pkey PRIMARY KEY (carrier_id, phone_number);
+CREATE INDEX phone_number_customer ON phone_number USING btree (carrier_id, customer_id, phone_number) WHERE (customer_id IS NOT NULL);
+CREATE INDEX phone_number_number ON phone_number USING btree (phone_number, carrier_id);
+ALTER TABLE phone_number ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON phone_number TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON phone_number TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON phone_number TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON phone_number TO tandem_system;
+
+CREATE TABLE quarantine (
+  carrier_id text NOT NULL,
+  kind smallint NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  content_hash bigint NOT NULL,
+  upload_id text NOT NULL,
+  record_offset bigint NOT NULL,
+  issue smallint NOT NULL,
+  numbers text[] NOT NULL,
+  start_time timestamp with time zone,
+  judged_numbers_sequence bigint NOT NULL,
+  payload bytea NOT NULL,
+  create_time timestamp with time zone NOT NULL
+);
+ALTER TABLE quarantine ADD CONSTRAINT quarantine_pkey PRIMARY KEY (carrier_id, kind, record_id, record_date, revision);
+ALTER TABLE quarantine ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON quarantine TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON quarantine TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON quarantine TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON quarantine TO tandem_system;
+
+CREATE TABLE request_log (
+  carrier_id text NOT NULL,
+  method text NOT NULL,
+  request_id text NOT NULL,
+  content_hash bigint NOT NULL,
+  response bytea NOT NULL,
+  create_time timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+ALTER TABLE request_log ADD CONSTRAINT request_log_pkey PRIMARY KEY (carrier_id, method, request_id);
+CREATE INDEX request_log_create_time ON request_log USING btree (create_time);
+ALTER TABLE request_log ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON request_log TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON request_log TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_system;
+
+CREATE TABLE upload (
+  carrier_id text NOT NULL,
+  kind smallint NOT NULL,
+  upload_id text NOT NULL,
+  next_offset bigint NOT NULL,
+  writer_epoch bigint NOT NULL,
+  sealed boolean NOT NULL,
+  seal_time timestamp with time zone,
+  finished boolean NOT NULL,
+  accepted bigint NOT NULL,
+  duplicate bigint NOT NULL,
+  conflict bigint NOT NULL,
+  superseded bigint NOT NULL,
+  rejected bigint NOT NULL,
+  quarantined bigint NOT NULL,
+  stored_rejects bigint NOT NULL,
+  connected_duration_ms numeric(30,0) NOT NULL,
+  create_time timestamp with time zone NOT NULL,
+  update_time timestamp with time zone NOT NULL
+) WITH (fillfactor=70);
+ALTER TABLE upload ADD CONSTRAINT upload_kind_check CHECK ((kind = ANY (ARRAY[1, 2])));
+ALTER TABLE upload ADD CONSTRAINT upload_pkey PRIMARY KEY (carrier_id, kind, upload_id);
+ALTER TABLE upload ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON upload TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload TO tandem_system;
+
+CREATE TABLE upload_batch (
+  carrier_id text NOT NULL,
+  kind smallint NOT NULL,
+  upload_id text NOT NULL,
+  first_offset bigint NOT NULL,
+  record_count integer NOT NULL,
+  verdicts bytea NOT NULL,
+  hashes bytea NOT NULL,
+  create_time timestamp with time zone NOT NULL
+);
+ALTER TABLE upload_batch ADD CONSTRAINT upload_batch_pkey PRIMARY KEY (carrier_id, kind, upload_id, first_offset);
+ALTER TABLE upload_batch ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON upload_batch TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON upload_batch TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload_batch TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload_batch TO tandem_system;
+
+CREATE TABLE upload_reject (
+  carrier_id text NOT NULL,
+  kind smallint NOT NULL,
+  upload_id text NOT NULL,
+  record_offset bigint NOT NULL,
+  record_id text NOT NULL,
+  verdict smallint NOT NULL,
+  issue smallint NOT NULL,
+  field_path text,
+  message text NOT NULL,
+  retryable boolean NOT NULL,
+  record_json text NOT NULL,
+  create_time timestamp with time zone NOT NULL
+);
+ALTER TABLE upload_reject ADD CONSTRAINT upload_reject_pkey PRIMARY KEY (carrier_id, kind, upload_id, record_offset);
+ALTER TABLE upload_reject ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON upload_reject TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON upload_reject TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_system;
