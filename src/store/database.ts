@@ -82,6 +82,12 @@ export function ownerTransaction<T>(
   return transaction(db, "none", "", run, options);
 }
 
+/** The database's clock, which all times of the store are by. */
+export async function readClock(tx: Tx): Promise<Micros> {
+  const { rows } = await sql<{ now: Micros }>`SELECT clock_timestamp() AS now`.execute(tx);
+  return rows[0]?.now ?? 0n;
+}
+
 /** Whether an error is the database's own, with this SQLSTATE (or one of this class, given two characters). */
 export function isSqlState(error: unknown, ...states: string[]): boolean {
   const code = (error as { code?: unknown } | null)?.code;

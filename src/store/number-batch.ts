@@ -33,8 +33,15 @@ export interface NumberDecision {
   readonly timeline?: NumberTimeline;
   /** Null: the scheduled port is dropped. */
   readonly port?: StoredPort | null;
-  /** The claim by which the carrier holds it. */
-  readonly claimTime?: Micros;
+  /** The last claim by which the carrier holds it. */
+  readonly claimTime?: Micros | undefined;
+}
+
+/** Why nothing is to become of a number. */
+export interface NumberRefusal {
+  readonly problem: NumberProblem;
+  /** As in a decision: a number that is held, and is not changed, may have been claimed anew all the same. */
+  readonly claimTime?: Micros | undefined;
 }
 
 /** What became of one number: its row, encoded as readers get it, or why nothing did. */
@@ -45,7 +52,7 @@ export interface NumberBatch {
   readonly carrierId: string;
   /** Distinct, at most 1,000. */
   readonly numbers: readonly string[];
-  readonly decide: (number: StoredNumber, now: Micros) => NumberDecision | { readonly problem: NumberProblem };
+  readonly decide: (number: StoredNumber, now: Micros) => NumberDecision | NumberRefusal;
   readonly encode: (row: NumberRow) => Uint8Array;
   /** Whether this is what carries out the ports that are due. */
   readonly portsMayBeDue?: boolean;
@@ -169,8 +176,12 @@ class ChangingNumber {
     this.timeline = isSame ? this.timeline : stamped;
     this.port = port ?? undefined;
     if (!isSame) this.#enter(now, claimTime);
-    else if (this.row && claimTime !== undefined && claimTime > this.row.claimTime)
-      this.row = { ...this.row, claimTime };
+    this.renewClaim(claimTime);
+  }
+
+  /** Keeps the last claim by which the number is held. */
+  renewClaim(claimTime: Micros | undefined): void {
+    if (this.row && claimTime !== undefined && claimTime > this.row.claimTime) this.row = { ...this.row, claimTime };
   }
 
   // Adds an entry with the row as it is at a time.
@@ -201,7 +212,10 @@ function changeNumber(
   const now = timeOfChange(number.timeline, log.lock.ingestTime);
   after.settle(now);
   const decision = batch.decide({ ...number, timeline: after.timeline, row: after.row }, now);
-  if ("problem" in decision) return { number, after, result: decision };
+  if ("problem" in decision) {
+    after.renewClaim(decision.claimTime);
+    return { number, after, result: { problem: decision.problem } };
+  }
   after.apply(decision, now);
   if (!after.row) throw new Error("a number without a row was left unchanged");
   return { number, after, result: { payload: after.row.payload } };

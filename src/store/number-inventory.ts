@@ -2,19 +2,22 @@ import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
 import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
-import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
-import { type FeedLock, lockFeed } from "./feed-head.ts";
+import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
+import { lockFeed } from "./feed-head.ts";
 import {
   changeNumbers,
   type NumberBatch,
   type NumberBatchOutcome,
+  type NumberDecision,
+  type NumberRefusal,
   type NumberResult,
+  readStoredNumbers,
   type StoredNumber,
 } from "./number-batch.ts";
-import { claimNumbers, freeNumbers, type NumberClaim } from "./number-owners.ts";
-import { PortStage, readUnfinishedPorts, type StoredPort } from "./number-port-rows.ts";
+import { claimNumbers, freeNumbers, type NumberClaim, type WantedNumber } from "./number-owners.ts";
+import { PortStage, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
-import { readRows } from "./number-rows.ts";
+import { raiseClaimTimes } from "./number-rows.ts";
 import type { NumberWriter } from "./number-writer.ts";
 import { findResponse, insertResponse, type RepeatableCall } from "./request-log.ts";
 import { Feed } from "./schema.ts";
@@ -49,15 +52,16 @@ export async function provisionNumbers(
   items: ReadonlyMap<string, NumberOffer>,
 ): Promise<NumberAnswer> {
   const numbers = [...items.keys()];
+  const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, numbers));
+    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, items));
     if (survey.response) return { response: survey.response, unavailable: 0 };
-    const claims = await systemTransaction(writer.db, (tx) => claimNumbers(tx, carrierId, survey.free));
-    const claimed: Claimed = { survey, claims, atMs: performance.now() };
+    const { claims, overlaps } = await systemTransaction(writer.db, (tx) => claimNumbers(tx, carrierId, survey.free));
+    for (const [phoneNumber, claimTime] of claims) everClaimed.set(phoneNumber, claimTime);
+    const claimed: Claimed = { survey, claims, overlaps, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now) => decideProvision(number, items, claimed, now);
-    const answer = await afterDuePorts(writer, () => runOnce(writer, carrierId, call, numbers, decide)).catch(
-      passClaimMissing,
-    );
+    const run = () => runOnce(writer, carrierId, call, { numbers, decide }, everClaimed);
+    const answer = await afterDuePorts(writer, run).catch(passClaimMissing);
     if (answer) return answer;
   }
   throw new TandemError(
@@ -76,12 +80,13 @@ export async function releaseNumbers(
   const freed: NumberClaim[] = [];
   const answer = await afterDuePorts(writer, () => {
     freed.length = 0;
-    return runOnce(writer, carrierId, call, numbers, ({ key, timeline, row, port }, now) => {
+    const decide: NumberBatch["decide"] = ({ key, timeline, row, port }, now) => {
       const change = release(timeline, now);
       if ("problem" in change) return change;
       if (row) freed.push({ phoneNumber: key.phoneNumber, claimTime: row.claimTime });
       return port?.stage === PortStage.SCHEDULED ? { ...change, port: null } : change;
-    });
+    };
+    return runOnce(writer, carrierId, call, { numbers, decide });
   });
   await systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed)).catch(writer.onError);
   return answer;
@@ -128,75 +133,86 @@ export async function portNumbers(
 }
 
 const MAX_ATTEMPTS = 5;
+const NO_CLAIMS: ReadonlyMap<string, Micros> = new Map();
 /** Far below the age at which the sweeper frees a claim without a row. */
 const MAX_CLAIM_AGE_MS = 30_000;
 
-/** A number that has no claim now and had a row when it was looked at. */
+/** A number is no longer as it was when it was claimed. */
 class ClaimMissing extends Error {
   override readonly name = "ClaimMissing";
+}
+
+interface Survey {
+  readonly response: Uint8Array | undefined;
+  /** What the carrier does not hold, and is to be claimed. */
+  readonly free: readonly WantedNumber[];
+  /** The rows of what the carrier does not hold, by revision; 0 for what it never held. */
+  readonly unheld: ReadonlyMap<string, bigint>;
+}
+
+// A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment. Nor is one whose offer will be refused
+// by the carrier's own history.
+async function surveyNumbers(
+  tx: Tx,
+  carrierId: string,
+  call: RepeatableCall,
+  items: ReadonlyMap<string, NumberOffer>,
+): Promise<Survey> {
+  const response = await findResponse(tx, carrierId, call);
+  const now = await readClock(tx);
+  const stored = await readStoredNumbers(tx, carrierId, [...items.keys()]);
+  const unheld = stored.filter(
+    ({ row }) => row?.state !== NumberState.PROVISIONED && row?.state !== NumberState.ASSIGNED,
+  );
+  const free = unheld.flatMap(({ key: { phoneNumber }, row, port, timeline }): WantedNumber[] => {
+    const offer = items.get(phoneNumber);
+    if (!offer || port?.stage === PortStage.LEFT) return [];
+    if ("problem" in provision(timeline, offer.attributes, now, offer.effectiveTime)) return [];
+    return [{ phoneNumber, earlierClaimTime: row?.claimTime, since: offer.effectiveTime }];
+  });
+  return { response, free, unheld: new Map(unheld.map(({ key, row }) => [key.phoneNumber, row?.revision ?? 0n])) };
 }
 
 /** What a call has claimed before it writes rows. */
 interface Claimed {
   readonly survey: Survey;
   readonly claims: ReadonlyMap<string, Micros>;
+  /** What another carrier held at a time since which the carrier says to hold it. */
+  readonly overlaps: ReadonlySet<string>;
+  /** By all attempts of the call. */
+  readonly everClaimed: ReadonlyMap<string, Micros>;
   readonly atMs: number;
 }
 
 function decideProvision(
-  { key: { phoneNumber }, timeline }: StoredNumber,
+  { key: { phoneNumber }, timeline, row }: StoredNumber,
   items: ReadonlyMap<string, NumberOffer>,
-  { survey, claims, atMs }: Claimed,
+  claimed: Claimed,
   now: Micros,
-) {
+): NumberDecision | NumberRefusal {
   const offer = items.get(phoneNumber);
   if (!offer) throw new Error("a number that nobody named");
-  const claimTime = claims.get(phoneNumber);
-  if (!periodAt(timeline, now)) {
-    if (claimTime === undefined && survey.isUnheld(phoneNumber)) return unavailable();
-    // Given up since the survey, or claimed so long ago that the sweeper may have freed it.
-    if (claimTime === undefined || performance.now() - atMs > MAX_CLAIM_AGE_MS) throw new ClaimMissing();
-  }
   const change = provision(timeline, offer.attributes, now, offer.effectiveTime);
-  return "problem" in change || claimTime === undefined ? change : { ...change, claimTime };
+  const isHeld = periodAt(timeline, now) !== undefined;
+  if (!isHeld && !("problem" in change) && !isClaimed(phoneNumber, row?.revision ?? 0n, claimed)) {
+    return unavailable(claimed.overlaps.has(phoneNumber));
+  }
+  return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }
 
-interface Survey {
-  readonly response: Uint8Array | undefined;
-  /** What the carrier does not hold, and is to be claimed. */
-  readonly free: readonly string[];
-  /** Whether the carrier did not hold a number: if it has no claim either, it is another's, or on its way to another. */
-  readonly isUnheld: (phoneNumber: string) => boolean;
+// A claim stands for a number that is as it was before the claim. One that another call has provisioned since, and that has been released or
+// ported again, may have taken the claim along; and one that is old may have been swept up.
+function isClaimed(phoneNumber: string, revision: bigint, { survey, claims, atMs }: Claimed): boolean {
+  if (survey.unheld.get(phoneNumber) !== revision) throw new ClaimMissing();
+  if (!claims.has(phoneNumber)) return false;
+  if (performance.now() - atMs > MAX_CLAIM_AGE_MS) throw new ClaimMissing();
+  return true;
 }
 
-// A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment.
-async function surveyNumbers(
-  tx: Tx,
-  carrierId: string,
-  call: RepeatableCall,
-  numbers: readonly string[],
-): Promise<Survey> {
-  const response = await findResponse(tx, carrierId, call);
-  const rows = await readRows(tx, carrierId, numbers);
-  const ports = await readUnfinishedPorts(tx, carrierId, numbers);
-  const isHeld = (phoneNumber: string) => {
-    const state = rows.get(phoneNumber)?.state;
-    return state === NumberState.PROVISIONED || state === NumberState.ASSIGNED;
-  };
-  const unheld = numbers.filter((phoneNumber) => !isHeld(phoneNumber));
-  const isUnheld = new Set(unheld);
-  return {
-    response,
-    free: unheld.filter((phoneNumber) => ports.get(phoneNumber)?.stage !== PortStage.LEFT),
-    isUnheld: (phoneNumber) => isUnheld.has(phoneNumber),
-  };
-}
-
-function unavailable(): {
-  problem: { reason: "NUMBER_UNAVAILABLE"; field: string; message: string; retryable: boolean };
-} {
-  const message = "another carrier holds the number";
-  return { problem: { reason: "NUMBER_UNAVAILABLE", field: "phone_number", message, retryable: false } };
+function unavailable(isOverlap: boolean): NumberRefusal {
+  const field = isOverlap ? "effective_time" : "phone_number";
+  const message = isOverlap ? "another carrier held the number at that time" : "another carrier holds the number";
+  return { problem: { reason: "NUMBER_UNAVAILABLE", field, message, retryable: false } };
 }
 
 function passClaimMissing(error: unknown): undefined {
@@ -221,7 +237,7 @@ async function changeHeld(
   decide: NumberBatch["decide"],
 ): Promise<NumberAnswer> {
   await settlePorts(writer, numbers);
-  return afterDuePorts(writer, () => runOnce(writer, carrierId, call, numbers, decide));
+  return afterDuePorts(writer, () => runOnce(writer, carrierId, call, { numbers, decide }));
 }
 
 // In one transaction: the answer given before, or the change and its answer.
@@ -229,13 +245,17 @@ async function runOnce(
   writer: NumberWriter,
   carrierId: string,
   call: NumberCall,
-  numbers: readonly string[],
-  decide: NumberBatch["decide"],
+  { numbers, decide }: Pick<NumberBatch, "numbers" | "decide">,
+  claims: ReadonlyMap<string, Micros> = NO_CLAIMS,
 ): Promise<NumberAnswer> {
   const { response, outcome } = await carrierTransaction(writer.db, carrierId, async (tx) => {
-    const lock: FeedLock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
-    if (given) return { response: given, outcome: undefined };
+    if (given) {
+      // A repeat at the same moment was faster; what this one has claimed is then held by that one's rows.
+      await raiseClaimTimes(tx, carrierId, claims);
+      return { response: given, outcome: undefined };
+    }
     const done = await changeNumbers(tx, lock, { carrierId, numbers, decide, encode: writer.encode });
     const fresh = call.respond(done.results);
     await insertResponse(tx, carrierId, call, fresh);

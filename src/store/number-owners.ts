@@ -4,8 +4,9 @@ import { textArray, timestamptzArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 
 // number_owner decides between carriers, keyed by the number alone. A claim is committed before the carrier's rows, and freed after them, so a
-// crash leaves at worst a claim without a row, which the sweeper frees. Every claim has a time that only rises; who frees names the claim that
-// it means, so that a release that was held up cannot free a later claim. All in system transactions.
+// crash leaves at worst a claim without a row, which the sweeper frees. Every claim has a time that only rises, also when it is claimed again by
+// the same carrier. The row keeps the time of the last claim that it was held by, and a release frees none that is later: it may be what a
+// call that came after the release goes by. All in system transactions.
 
 /** A claim on a number, by its time. */
 export interface NumberClaim {
@@ -13,62 +14,122 @@ export interface NumberClaim {
   readonly claimTime: Micros;
 }
 
-/** Claims numbers for a carrier. Gives the claims that are now the carrier's; the other numbers are another's, or on their way to another. */
+/** A claim as it stands. */
+export interface StandingClaim extends NumberClaim {
+  readonly carrierId: string;
+  /** Whether the number is on its way to this carrier by a port. */
+  readonly inTransit: boolean;
+}
+
+/** A number that a carrier wants to claim. */
+export interface WantedNumber {
+  readonly phoneNumber: string;
+  /** Of the last claim by which the carrier held it, if ever: the new one is later. */
+  readonly earlierClaimTime: Micros | undefined;
+  /** Since when the carrier says to have held it; undefined: from now on. */
+  readonly since: Micros | undefined;
+}
+
+/** What came of claiming numbers. */
+export interface ClaimedNumbers {
+  /** The claims that are now the carrier's; the other numbers are another's, or on their way to another. */
+  readonly claims: ReadonlyMap<string, Micros>;
+  /** Free numbers that another carrier held since the time that the carrier names; they are not claimed. */
+  readonly overlaps: ReadonlySet<string>;
+}
+
+/** Claims numbers for a carrier. */
 export async function claimNumbers(
   tx: Tx,
   carrierId: string,
-  numbers: readonly string[],
-): Promise<Map<string, Micros>> {
-  if (numbers.length === 0) return new Map();
+  wanted: readonly WantedNumber[],
+): Promise<ClaimedNumbers> {
+  if (wanted.length === 0) return { claims: new Map(), overlaps: new Set() };
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
-  const sorted = textArray(numbers.toSorted());
-  await sql`
+  const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
+  const numbers = textArray(sorted.map((number) => number.phoneNumber));
+  const { rows: made } = await sql<{ phone_number: string }>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
-    SELECT n, ${carrierId}, clock_timestamp(), false FROM unnest(${sorted}::text[]) AS n
-    ON CONFLICT DO NOTHING`.execute(tx);
-  const { rows } = await sql<{ phone_number: string; claim_time: Micros }>`
+    SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
+    FROM unnest(${numbers}::text[], ${timestamptzArray(sorted.map((number) => number.earlierClaimTime ?? 0n))}::timestamptz[])
+      AS n(phone_number, earlier)
+    ON CONFLICT DO NOTHING RETURNING phone_number`.execute(tx);
+  const { rows } = await sql<OwnerRow>`
     UPDATE number_owner SET claim_time = GREATEST(clock_timestamp(), claim_time + interval '1 microsecond')
-    WHERE phone_number = ANY(${sorted}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
+    WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
     RETURNING phone_number, claim_time`.execute(tx);
-  return new Map(rows.map((row) => [row.phone_number, row.claim_time]));
+  const claims = claimTimes(rows);
+  const overlaps = await findOverlaps(
+    tx,
+    carrierId,
+    sorted.filter((number) => claims.has(number.phoneNumber)),
+  );
+  for (const phoneNumber of overlaps) claims.delete(phoneNumber);
+  // Nobody has seen these claims yet; one that was there before may be what another call of the carrier goes by.
+  const unmade = made.map((row) => row.phone_number).filter((phoneNumber) => overlaps.has(phoneNumber));
+  if (unmade.length > 0) await tx.deleteFrom("number_owner").where("phone_number", "in", unmade).execute();
+  return { claims, overlaps };
 }
 
 /** Frees claims, unless they have been renewed since. */
 export async function freeNumbers(tx: Tx, carrierId: string, claims: readonly NumberClaim[]): Promise<void> {
   if (claims.length === 0) return;
   await sql`
-    DELETE FROM number_owner o
-    USING unnest(${textArray(claims.map((claim) => claim.phoneNumber))}::text[],
-                 ${timestamptzArray(claims.map((claim) => claim.claimTime))}::timestamptz[]) AS c(phone_number, claim_time)
+    DELETE FROM number_owner o USING ${claimList(claims)}
     WHERE o.phone_number = c.phone_number AND o.carrier_id = ${carrierId} AND o.claim_time <= c.claim_time`.execute(tx);
 }
 
-/** Moves claims from the carrier that has lost numbers to the one that gains them; until `endTransit` neither can claim them anew. */
-export async function moveNumbers(
-  tx: Tx,
-  fromCarrierId: string,
-  toCarrierId: string,
-  numbers: readonly string[],
-): Promise<Map<string, Micros>> {
-  const { rows } = await sql<{ phone_number: string; claim_time: Micros }>`
-    INSERT INTO number_owner AS o (phone_number, carrier_id, claim_time, in_transit)
-    SELECT n, ${toCarrierId}, clock_timestamp(), true FROM unnest(${textArray(numbers.toSorted())}::text[]) AS n
-    ON CONFLICT (phone_number) DO UPDATE
-    SET carrier_id = EXCLUDED.carrier_id, in_transit = true, claim_time = GREATEST(EXCLUDED.claim_time, o.claim_time + interval '1 microsecond')
-    WHERE o.carrier_id = ${fromCarrierId} OR (o.carrier_id = ${toCarrierId} AND o.in_transit)
-    RETURNING phone_number, claim_time`.execute(tx);
-  return new Map(rows.map((row) => [row.phone_number, row.claim_time]));
+/** Reads who has claimed numbers; those that nobody has are left out. */
+export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Map<string, StandingClaim>> {
+  const rows = await tx
+    .selectFrom("number_owner")
+    .selectAll()
+    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`)
+    .execute();
+  return new Map(
+    rows.map((row) => [
+      row.phone_number,
+      {
+        phoneNumber: row.phone_number,
+        claimTime: row.claim_time,
+        carrierId: row.carrier_id,
+        inTransit: row.in_transit,
+      },
+    ]),
+  );
 }
 
-/** Says that ported numbers have arrived. */
-export async function endTransit(tx: Tx, toCarrierId: string, numbers: readonly string[]): Promise<void> {
-  await tx
-    .updateTable("number_owner")
-    .set({ in_transit: false })
-    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`)
-    .where("carrier_id", "=", toCarrierId)
-    .where("in_transit", "=", true)
-    .execute();
+/**
+ * Moves claims to the carrier that gains numbers by a port, if they are still as they were read; a claim that is gone is made. Until `endTransit`
+ * neither carrier can claim the numbers. Gives the claims that were moved.
+ */
+export async function moveClaims(
+  tx: Tx,
+  toCarrierId: string,
+  claims: readonly StandingClaim[],
+  unclaimed: readonly string[],
+): Promise<Map<string, Micros>> {
+  const { rows: moved } = await sql<OwnerRow>`
+    UPDATE number_owner o
+    SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(clock_timestamp(), o.claim_time + interval '1 microsecond')
+    FROM ${claimList(claims)}
+    WHERE o.phone_number = c.phone_number AND o.claim_time = c.claim_time AND NOT o.in_transit
+    RETURNING o.phone_number, o.claim_time`.execute(tx);
+  const { rows: made } = await sql<OwnerRow>`
+    INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
+    SELECT n, ${toCarrierId}, clock_timestamp(), true FROM unnest(${textArray(unclaimed.toSorted())}::text[]) AS n
+    ON CONFLICT DO NOTHING RETURNING phone_number, claim_time`.execute(tx);
+  return claimTimes([...moved, ...made]);
+}
+
+/** Says that ported numbers have arrived, if it is still these claims that are in transit. */
+export async function endTransit(tx: Tx, toCarrierId: string, claims: readonly NumberClaim[]): Promise<void> {
+  if (claims.length === 0) return;
+  await sql`
+    UPDATE number_owner o SET in_transit = false FROM ${claimList(claims)}
+    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${toCarrierId} AND o.claim_time = c.claim_time AND o.in_transit`.execute(
+    tx,
+  );
 }
 
 /** What one step of the sweep found. */
@@ -106,4 +167,32 @@ export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): P
   const step = rows[0];
   const isLast = step === undefined || Number(step.looked) < SWEEP_CLAIMS;
   return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : (step.last ?? undefined) };
+}
+
+interface OwnerRow {
+  phone_number: string;
+  claim_time: Micros;
+}
+
+function claimTimes(rows: readonly OwnerRow[]): Map<string, Micros> {
+  return new Map(rows.map((row) => [row.phone_number, row.claim_time]));
+}
+
+function claimList(claims: readonly NumberClaim[]) {
+  return sql`unnest(${textArray(claims.map((claim) => claim.phoneNumber))}::text[],
+    ${timestamptzArray(claims.map((claim) => claim.claimTime))}::timestamptz[]) AS c(phone_number, claim_time)`;
+}
+
+// Under the claim no other holding can begin, and those that ended did so before the number was free: what is read here stays.
+async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
+  const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
+  if (dated.length === 0) return new Set();
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT DISTINCT w.phone_number
+    FROM unnest(${textArray(dated.map((number) => number.phoneNumber))}::text[],
+                ${timestamptzArray(dated.map((number) => number.since))}::timestamptz[]) AS w(phone_number, since)
+    JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`.execute(
+    tx,
+  );
+  return new Set(rows.map((row) => row.phone_number));
 }

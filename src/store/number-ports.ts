@@ -4,10 +4,10 @@ import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../do
 import { endTimeline, NumberState } from "../domain/number-state.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
 import { readCarrier } from "./carriers.ts";
-import { systemTransaction, type Tx } from "./database.ts";
+import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
 import { changeNumbers, type NumberDecision, PortDue, type StoredNumber } from "./number-batch.ts";
-import { endTransit, moveNumbers } from "./number-owners.ts";
+import { endTransit, moveClaims, readClaims, type StandingClaim } from "./number-owners.ts";
 import {
   findArrivals,
   findDuePorts,
@@ -83,11 +83,54 @@ async function carryOutGroup(
   const [{ carrierId, toCarrierId } = { carrierId: "", toCarrierId: "" }] = ports;
   const leaving = await loseNumbers(writer, carrierId, ports, fence);
   if (leaving.length === 0) return;
+  const claims = await takeClaims(writer, carrierId, toCarrierId, leaving);
+  const arrived = await gainNumbers(writer, toCarrierId, leaving, claims);
+  const moved = [...claims].map(([phoneNumber, claimTime]) => ({ phoneNumber, claimTime }));
+  await systemTransaction(writer.db, (tx) => endTransit(tx, toCarrierId, moved));
+  const done = leaving.filter((port) => arrived.has(port.portId));
+  await writeInCarrier(writer, carrierId, fence, (tx) => finishPorts(tx, carrierId, done));
+}
+
+// Gives the claims that are in transit, of ports that are still on their way. One that another process is moving at this moment is tried again.
+async function takeClaims(
+  writer: NumberWriter,
+  carrierId: string,
+  toCarrierId: string,
+  leaving: readonly StoredPort[],
+): Promise<ReadonlyMap<string, Micros>> {
+  const taken = new Map<string, Micros>();
+  let open = leaving;
+  for (let attempt = 0; attempt < MAX_ATTEMPTS && open.length > 0; attempt++) {
+    open = await tryClaims(writer, carrierId, toCarrierId, open, taken);
+  }
+  return taken;
+}
+
+// The claims are read, then the ports are found still on their way, and only then are the claims moved, if they are as they were read: a process that
+// was held up here until the port was done, and its number perhaps back, moves nothing. Gives the ports that have to be tried again.
+async function tryClaims(
+  writer: NumberWriter,
+  carrierId: string,
+  toCarrierId: string,
+  leaving: readonly StoredPort[],
+  taken: Map<string, Micros>,
+): Promise<StoredPort[]> {
   const numbers = leaving.map((port) => port.phoneNumber);
-  const claims = await systemTransaction(writer.db, (tx) => moveNumbers(tx, carrierId, toCarrierId, numbers));
-  await gainNumbers(writer, toCarrierId, leaving, claims);
-  await systemTransaction(writer.db, (tx) => endTransit(tx, toCarrierId, numbers));
-  await writeInCarrier(writer, carrierId, fence, (tx) => finishPorts(tx, carrierId, leaving));
+  const standing = await systemTransaction(writer.db, (tx) => readClaims(tx, numbers));
+  const ports = await carrierTransaction(writer.db, carrierId, (tx) => readUnfinishedPorts(tx, carrierId, numbers));
+  const still = leaving.filter(({ phoneNumber, portId }) => ports.get(phoneNumber)?.portId === portId);
+  const toMove: StandingClaim[] = [];
+  const unclaimed: string[] = [];
+  for (const { phoneNumber } of still) {
+    const claim = standing.get(phoneNumber);
+    if (!claim) unclaimed.push(phoneNumber);
+    else if (claim.carrierId === carrierId) toMove.push(claim);
+    else if (claim.carrierId === toCarrierId && claim.inTransit) taken.set(phoneNumber, claim.claimTime);
+  }
+  const moved = await systemTransaction(writer.db, (tx) => moveClaims(tx, toCarrierId, toMove, unclaimed));
+  for (const [phoneNumber, claimTime] of moved) taken.set(phoneNumber, claimTime);
+  const tried = new Set([...toMove.map((claim) => claim.phoneNumber), ...unclaimed]);
+  return still.filter(({ phoneNumber }) => tried.has(phoneNumber) && !taken.has(phoneNumber));
 }
 
 // Gives the ports that are then on their way: some may have been replaced, or carried out by another process, since they were found.
@@ -119,24 +162,25 @@ async function loseNumbers(
   return leaving.filter((port) => port.toCarrierId === toCarrierId);
 }
 
+// Gives the ids of the ports that have arrived, now or before.
 async function gainNumbers(
   writer: NumberWriter,
   toCarrierId: string,
   ports: readonly StoredPort[],
   claims: ReadonlyMap<string, Micros>,
-): Promise<void> {
-  const outcome = await writeInCarrier(writer, toCarrierId, undefined, async (tx) => {
+): Promise<ReadonlySet<string>> {
+  const { outcome, arrived } = await writeInCarrier(writer, toCarrierId, undefined, async (tx) => {
     const lock = await lockFeed(tx, toCarrierId, Feed.NUMBERS);
     const arrived = await findArrivals(tx, toCarrierId, ports);
-    const arriving = new Map(
-      ports.flatMap((port) => (arrived.has(port.portId) ? [] : [[port.phoneNumber, port] as const])),
-    );
+    const arriving = new Map<string, StoredPort>();
+    for (const port of ports) {
+      if (!arrived.has(port.portId) && claims.has(port.phoneNumber)) arriving.set(port.phoneNumber, port);
+    }
     const sipDomain = (await readCarrier(tx, toCarrierId))?.sipDomain ?? writer.sipDomain;
-    const decide = ({ key, timeline }: StoredNumber): NumberDecision => {
-      const claimTime = claims.get(key.phoneNumber);
-      if (claimTime === undefined) throw new Error("a ported number is claimed by a third carrier");
-      const moved = arriving.get(key.phoneNumber)?.moved ?? [];
-      return { timeline: arrive(timeline, moved, () => sipUriOfNumber(key.phoneNumber, sipDomain)), claimTime };
+    const decide = ({ key: { phoneNumber }, timeline }: StoredNumber): NumberDecision => {
+      const moved = arriving.get(phoneNumber)?.moved ?? [];
+      const makeSipUri = () => sipUriOfNumber(phoneNumber, sipDomain);
+      return { timeline: arrive(timeline, moved, makeSipUri), claimTime: claims.get(phoneNumber) };
     };
     const outcome = await changeNumbers(tx, lock, {
       carrierId: toCarrierId,
@@ -145,9 +189,11 @@ async function gainNumbers(
       encode: writer.encode,
     });
     await insertArrivals(tx, [...arriving.values()]);
-    return outcome;
+    for (const port of arriving.values()) arrived.add(port.portId);
+    return { outcome, arrived };
   });
   writer.changed(toCarrierId, outcome);
+  return arrived;
 }
 
 function leave(timeline: StoredNumber["timeline"], port: StoredPort): NumberDecision {

@@ -51,6 +51,15 @@ export async function writeRows(tx: Tx, carrierId: string, rows: readonly Stored
   );
 }
 
+/** Notes on the rows of numbers that are held that they were claimed anew. */
+export async function raiseClaimTimes(tx: Tx, carrierId: string, claims: ReadonlyMap<string, Micros>): Promise<void> {
+  if (claims.size === 0) return;
+  await sql`
+    UPDATE phone_number p SET claim_time = GREATEST(p.claim_time, c.claim_time)
+    FROM unnest(${textArray([...claims.keys()])}::text[], ${timestamptzArray([...claims.values()])}::timestamptz[]) AS c(phone_number, claim_time)
+    WHERE p.carrier_id = ${carrierId} AND p.phone_number = c.phone_number AND p.state IN (1, 2)`.execute(tx);
+}
+
 /** Appends entries to the feed whose counter row the transaction has locked; their sequences follow each other without a gap. */
 export async function writeEntries(
   tx: Tx,

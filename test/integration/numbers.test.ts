@@ -8,7 +8,7 @@ import { NumberState } from "../../src/gen/tandem/type/v1/phone_number_pb.js";
 import { numberWriter } from "../../src/rpc/number-call.ts";
 import { carrierTransaction, systemTransaction } from "../../src/store/database.ts";
 import { readNumberPage } from "../../src/store/number-feed.ts";
-import { claimNumbers, moveNumbers, sweepClaims } from "../../src/store/number-owners.ts";
+import { claimNumbers, moveClaims, readClaims, sweepClaims } from "../../src/store/number-owners.ts";
 import { readPortsOfNumber } from "../../src/store/number-port-rows.ts";
 import { settlePorts } from "../../src/store/number-ports.ts";
 import { readHoldings } from "../../src/store/numbers.ts";
@@ -255,7 +255,9 @@ describe("provisioning", () => {
 
   test("a claim whose rows a crash lost is gone on with by a retry", async () => {
     const number = takeNumber();
-    await systemTransaction(exchange.app.services.db, (tx) => claimNumbers(tx, "alpha", [number]));
+    await systemTransaction(exchange.app.services.db, (tx) =>
+      claimNumbers(tx, "alpha", [{ phoneNumber: number, earlierClaimTime: undefined, since: undefined }]),
+    );
     expect((await provision(beta, [number])).map(describeOutcome)).toEqual(["NUMBER_UNAVAILABLE phone_number"]);
     expect((await provision(alpha, [number])).map(describeOutcome)).toEqual(["PROVISIONED"]);
   });
@@ -264,8 +266,12 @@ describe("provisioning", () => {
     const [lost, held, moving] = takeNumbers(3) as [string, string, string];
     await provision(alpha, [held, moving]);
     const { db } = exchange.app.services;
-    await systemTransaction(db, (tx) => claimNumbers(tx, "alpha", [lost]));
-    await systemTransaction(db, (tx) => moveNumbers(tx, "alpha", "beta", [moving]));
+    await systemTransaction(db, (tx) =>
+      claimNumbers(tx, "alpha", [{ phoneNumber: lost, earlierClaimTime: undefined, since: undefined }]),
+    );
+    await systemTransaction(db, async (tx) =>
+      moveClaims(tx, "beta", [...(await readClaims(tx, [moving])).values()], []),
+    );
     expect((await systemTransaction(db, (tx) => sweepClaims(tx, "", 600))).freed).toBe(0);
     await systemTransaction(
       db,
@@ -279,6 +285,29 @@ describe("provisioning", () => {
     expect((await provision(beta, [held, moving])).map(describeOutcome)).toEqual(
       Array(2).fill("NUMBER_UNAVAILABLE phone_number"),
     );
+  });
+});
+
+describe("provisioning for the past", () => {
+  test("a carrier cannot have held a number while another did, and asking claims nothing", async () => {
+    const number = takeNumber();
+    await provisionLongAgo("alpha", number);
+    await release(alpha, [number]);
+    expect((await provision(beta, [number], { effectiveTime: fromNow(-HOUR) })).map(describeOutcome)).toEqual([
+      "NUMBER_UNAVAILABLE effective_time",
+    ]);
+    expect((await provision(alpha, [number], { effectiveTime: fromNow(-HOUR) })).map(describeOutcome)).toEqual([
+      "INVALID_ARGUMENT effective_time",
+    ]);
+    expect((await provision(alpha, [number], { effectiveTime: fromNow(HOUR) })).map(describeOutcome)).toEqual([
+      "INVALID_ARGUMENT effective_time",
+    ]);
+    const { rows } = await systemTransaction(exchange.app.services.db, (tx) =>
+      sql`SELECT 1 FROM number_owner WHERE phone_number = ${number}`.execute(tx),
+    );
+    expect(rows).toEqual([]);
+    expect((await provision(beta, [number])).map(describeOutcome)).toEqual(["PROVISIONED"]);
+    expect(await historyOf(number)).toEqual(["alpha PROVISIONED - ended", "beta PROVISIONED -"]);
   });
 });
 
