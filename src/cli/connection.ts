@@ -9,6 +9,7 @@ import { loadClientConfig, loadConfig } from "../config.ts";
 import { isLoopback } from "../config-security.ts";
 import { PLATFORM_SCOPES } from "../domain/scopes.ts";
 import { openSigningKey } from "../rpc/signing-key.ts";
+import { endQuietlyWhenNobodyReads } from "./run-command.ts";
 
 /** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
 const OWN_TOKEN_TTL_S = 900;
@@ -53,6 +54,7 @@ export function asCarrier(): Option {
  * named, else as the platform, as far as the command allows.
  */
 export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
+  endQuietlyWhenNobodyReads();
   const { url, token } = loadClientConfig(undefined, options);
   const role = token === undefined ? roleToSignFor(options, allowed) : checkToken(token, options, allowed);
   const tokenProvider = token === undefined ? await ownTokens(url, options, role) : () => token;

@@ -2,10 +2,10 @@ import type { FeedEvent, FollowResult } from "../client/follow-feed.ts";
 import { FeedClosingReason } from "../gen/tandem/type/v1/feed_pb.js";
 import { describeError } from "./run-command.ts";
 
-/** Aborted by Ctrl-C or SIGTERM; a second one ends the process at once. */
+/** Aborted by Ctrl-C, SIGTERM, or when the terminal goes; a second one ends the process at once. */
 export function untilInterrupted(): AbortSignal {
   const controller = new AbortController();
-  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.once(signal, () => {
       controller.abort();
       process.once(signal, () => process.exit(130));

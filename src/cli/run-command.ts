@@ -10,7 +10,6 @@ const EXIT_USAGE = 2;
  * told it already.
  */
 export async function runCommand(run: () => Promise<unknown>): Promise<void> {
-  endQuietlyWhenNobodyReads();
   try {
     await run();
   } catch (error) {
@@ -50,8 +49,8 @@ function describeCallError(error: ConnectError): string {
   return `the call failed: ${Code[error.code]}: ${error.rawMessage}`;
 }
 
-/** `tandem cdrs list | head` is no failure. */
-function endQuietlyWhenNobodyReads(): void {
+/** For commands whose output is what they are for: `tandem cdrs follow | head` is no failure, and should end. */
+export function endQuietlyWhenNobodyReads(): void {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error;
     process.exit(process.exitCode ?? 0);

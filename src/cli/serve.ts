@@ -22,16 +22,18 @@ async function serve(options: ServeOptions): Promise<void> {
   const config = loadConfig(undefined, options);
   const signalled = untilSignal();
   await using app = await openApp(config);
-  console.log(`Tandem listens on ${app.url}.${dataHint(config)} ${tokenHint(config)}`);
+  // Whoever started it may close its output and still want it to serve.
+  process.stdout.on("error", () => {});
+  console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
+  if (config.databaseUrl === undefined) console.log(dataHint(config));
   const signal = await signalled;
   console.log(`${signal}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
   await app.drain();
 }
 
-function dataHint({ databaseUrl, dataDir, dataDirReason }: Config): string {
-  if (databaseUrl !== undefined) return "";
+function dataHint({ dataDir, dataDirReason }: Config): string {
   const why = dataDirReason === undefined ? "" : `, not in ./.tandem: ${dataDirReason}`;
-  return ` Its data is in ${dataDir}${why}.`;
+  return `Its data is in ${dataDir}${why}.`;
 }
 
 function tokenHint(config: Config): string {
