@@ -43,6 +43,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     types: { getTypeParser },
   });
   pool.on("error", (error) => options.onIdleError?.(error));
+  // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
+  // statement fails for it.
+  pool.on("connect", (client) => client.on("error", () => {}));
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   commitModes.set(kysely, options.synchronousCommit ?? "on");
   return {
