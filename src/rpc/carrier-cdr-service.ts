@@ -61,7 +61,8 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
   const start = feedStart(request.start);
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
-  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  const allowsNetwork = async () => (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  let withNetwork = await allowsNetwork();
   const place = cdrPlace(services, carrierId, request.filter);
   const source: FeedSource<StoredCdr[]> = {
     async readPage(tx, after, until) {
@@ -85,6 +86,8 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
       yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
       services.metrics.recordsSent.add(frame.batch.length, { method: STREAM_METHOD });
     } else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
+    // Between pages, not in their transactions: an agreement that changes holds within a heartbeat, for streams that live on too.
+    if (frame.frame !== "closing") withNetwork = await allowsNetwork();
   }
 }
 

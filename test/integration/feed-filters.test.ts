@@ -22,7 +22,9 @@ import {
   NUMBER,
   readAll,
   readFeed,
+  recordsOf,
   refusedFeed,
+  runSql,
 } from "../support/feed.ts";
 
 const OTHER_NUMBER = "+441632960002";
@@ -232,5 +234,24 @@ describe("what a carrier may see", () => {
         expect(record.qualityReasons).toEqual([4]);
       }
     }
+  });
+
+  test("network identifiers stop in a live stream too once the agreement no longer allows them", async () => {
+    const client = await newCarrier("revoked", { networkIdentifiersAllowed: true });
+    using live = readFeed(client, { start: LATEST });
+    await live.until((messages) => messages.length > 0);
+    await ingest(exchange.app, "revoked", [call("before", { networkIdentifiers: network })]);
+    await live.until((messages) => idsOf(messages).length === 1);
+    const revoke = sql`UPDATE carrier SET settings = settings || '{"networkIdentifiersAllowed": false}' WHERE carrier_id = 'revoked'`;
+    await runSql(exchange.app, revoke);
+    exchange.app.services.carriers.forget("revoked");
+    const heard = live.messages.length;
+    await live.until((messages) => messages.length >= heard + 2);
+    await ingest(exchange.app, "revoked", [call("after", { networkIdentifiers: network })]);
+    await live.until((messages) => idsOf(messages).length === 2);
+    expect(recordsOf(live.messages).map((record) => record.networkIdentifiers?.userAgent)).toEqual([
+      "SBC/1.0",
+      undefined,
+    ]);
   });
 });
