@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
+import { runAgeUploads } from "./jobs/age-uploads.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
@@ -88,16 +89,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
-  const jobs = new AbortController();
-  const scheduled = runScheduledNumbers({ writer: numberWriter(services), onError }, jobs.signal);
-  const partitions = runMakePartitions(
-    { db, onError, onShort: (weeks) => log.error({ weeks }, "partitions run short: ingest will stop") },
-    jobs.signal,
-  );
-  opening.defer(async () => {
-    jobs.abort();
-    await Promise.all([scheduled, partitions]);
-  });
+  opening.use(startJobs(services, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   const server = opening.use(
     await openServer({
@@ -121,6 +113,24 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     signingKey,
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+}
+
+/** The loops that work beside the calls; disposing ends them. */
+function startJobs(services: Services, onError: (error: unknown) => void): AsyncDisposable {
+  const { db, log } = services;
+  const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
+  const stop = new AbortController();
+  const running = [
+    runScheduledNumbers({ writer: numberWriter(services), onError }, stop.signal),
+    runMakePartitions({ db, onError, onShort }, stop.signal),
+    runAgeUploads({ db, onError }, stop.signal),
+  ];
+  return {
+    async [Symbol.asyncDispose]() {
+      stop.abort();
+      await Promise.all(running);
+    },
   };
 }
 

@@ -28,7 +28,9 @@ export async function ensurePartitions(db: Database): Promise<{ created: number 
   ];
   const existing = await listPartitions(db);
   const missing = wanted.filter(({ table, week }) => !existing.has(partitionName(table, week)));
-  for (let start = 0; start < missing.length; start += 32) await createPartitions(db, missing.slice(start, start + 32));
+  const statement = existing.size === 0 ? createStatement : attachStatements;
+  for (let start = 0; start < missing.length; start += 32)
+    await createPartitions(db, missing.slice(start, start + 32).map(statement));
   return { created: missing.length };
 }
 
@@ -54,22 +56,43 @@ async function listPartitions(db: Database): Promise<Set<string>> {
 }
 
 // Several in one transaction, for speed; one by one when another process makes the same ones just now.
-async function createPartitions(db: Database, missing: { table: string; week: string }[]): Promise<void> {
-  const statements = missing.map(({ table, week }) => {
-    const bound = (day: string) =>
-      BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`;
-    return `CREATE TABLE IF NOT EXISTS ${partitionName(table, week)} PARTITION OF ${table} FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
-  });
+async function createPartitions(db: Database, statements: string[]): Promise<void> {
+  const run = (text: string) => ownerTransaction(db, async (tx) => void (await sql.raw(text).execute(tx)));
   try {
-    await ownerTransaction(db, async (tx) => void (await sql.raw(statements.join("; ")).execute(tx)));
+    await run(statements.join("; "));
   } catch (error) {
     if (!isSqlState(error, "42P07", "23505", "42710", "42P17", "55P03", "XX000")) throw error;
     for (const statement of statements) {
-      await ownerTransaction(db, async (tx) => void (await sql.raw(statement).execute(tx))).catch((single) => {
+      await run(statement).catch((single) => {
         if (!isSqlState(single, "42P07", "23505", "42710")) throw single;
       });
     }
   }
+}
+
+interface Partition {
+  readonly table: string;
+  readonly week: string;
+}
+
+// Locks the whole table: only for a new database, of which nobody reads or writes anything yet. Twice as fast, though.
+function createStatement(partition: Partition): string {
+  return `CREATE TABLE IF NOT EXISTS ${nameOf(partition)} PARTITION OF ${partition.table} ${boundsOf(partition)}`;
+}
+
+// Attaching waits for no reader and no writer, and none waits for it.
+function attachStatements(partition: Partition): string {
+  const name = nameOf(partition);
+  return `CREATE TABLE ${name} (LIKE ${partition.table} INCLUDING ALL); ALTER TABLE ${partition.table} ATTACH PARTITION ${name} ${boundsOf(partition)}`;
+}
+
+function nameOf({ table, week }: Partition): string {
+  return partitionName(table, week);
+}
+
+function boundsOf({ table, week }: Partition): string {
+  const bound = (day: string) => (BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`);
+  return `FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
 }
 
 function partitionName(table: string, week: string): string {

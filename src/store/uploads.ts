@@ -288,10 +288,10 @@ export async function finishUpload(
 export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: number; forgotten: number }> {
   const sealed = await sql`
     UPDATE upload u SET sealed = true, seal_time = clock_timestamp() FROM (
-      SELECT carrier_id, kind, upload_id FROM upload WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' LIMIT ${limit}) idle
-    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id AND NOT u.sealed`.execute(
-    tx,
-  );
+      SELECT carrier_id, kind, upload_id, clock_timestamp() - interval '30 days' AS idle_since FROM upload
+      WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}) idle
+    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id
+      AND NOT u.sealed AND u.update_time < idle.idle_since`.execute(tx);
   const { rows } = await sql<{ carrier_id: string; kind: number; upload_id: string }>`
     SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
     WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
