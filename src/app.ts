@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
+import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
@@ -78,6 +79,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   const services: Services = {
     db,
     hub,
+    cdrPages: new SharedPages(),
     uploads,
     carriers: new CarrierDirectory(db),
     config,

@@ -13,12 +13,17 @@ import { EntryKind } from "../store/record-rows.ts";
  * Protobuf-ES does not know and writes as it is; JSON needs the decoded messages.
  */
 export function cdrBatch(entries: readonly StoredCdr[], format: "binary" | "json"): CdrBatch {
-  const encoded = encodeEntries(entries);
-  if (format === "json") return fromBinary(CdrBatchSchema, encoded);
+  if (format === "json") return fromBinary(CdrBatchSchema, encodeEntries(entries));
+  // Streams of one carrier share the newest pages, and so their encoding.
+  const known = encodedBatches.get(entries);
+  if (known) return known;
   const batch = create(CdrBatchSchema);
-  if (entries.length > 0) batch.$unknown = [unknownField(encoded)];
+  if (entries.length > 0) batch.$unknown = [unknownField(encodeEntries(entries))];
+  encodedBatches.set(entries, batch);
   return batch;
 }
+
+const encodedBatches = new WeakMap<readonly StoredCdr[], CdrBatch>();
 
 /** One stored record as a message. */
 export function cdrMessage(stored: StoredCdr): CallDetailRecord {

@@ -1,13 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { FeedHead, PolledHead } from "../store/feed-head.ts";
 import type { Feed } from "../store/schema.ts";
-
-/** What a poll finds of one feed. */
-export interface PolledHead {
-  carrierId: string;
-  feed: number;
-  headSequence: bigint;
-  payloadGeneration: bigint;
-}
 
 export interface FeedHubOptions {
   /** Reads the heads of these carriers' feeds in one query. */
@@ -16,6 +9,9 @@ export interface FeedHubOptions {
   pollIntervalMs?: number;
   onError?: (error: unknown) => void;
 }
+
+/** How old a polled head may be and still be told, milliseconds. */
+const POLL_BELIEVED_MS = 1_000;
 
 /**
  * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all carriers that have a stream; `notify` after a commit
@@ -72,7 +68,7 @@ export class FeedHub implements AsyncDisposable {
       try {
         const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
         for (const head of await this.#options.poll(carrierIds)) {
-          this.#feeds.get(feedKey(head.carrierId, head.feed))?.raise(head.headSequence);
+          this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head);
         }
       } catch (error) {
         this.#options.onError?.(error);
@@ -92,6 +88,11 @@ export class FeedSubscription implements Disposable {
   constructor(feed: LiveFeed, leave: () => void) {
     this.#feed = feed;
     this.#leave = leave;
+  }
+
+  /** The feed's ends as they were polled within the last second; undefined when they were not. */
+  get polledHead(): FeedHead | undefined {
+    return Date.now() - this.#feed.polledAt <= POLL_BELIEVED_MS ? this.#feed.polled : undefined;
   }
 
   /** Whether the head is known to be past a sequence. */
@@ -132,9 +133,20 @@ class LiveFeed {
   readonly waiting = new Set<() => void>();
   subscribers = 0;
   head = 0n;
+  polled: FeedHead | undefined;
+  polledAt = 0;
 
   constructor(carrierId: string) {
     this.carrierId = carrierId;
+  }
+
+  // A head that has fallen is believed only with another epoch: a poll may be answered after a commit that it did not see.
+  observe(head: FeedHead): void {
+    const rewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
+    this.polled = head;
+    this.polledAt = Date.now();
+    if (rewritten) this.head = 0n;
+    this.raise(head.headSequence);
   }
 
   raise(headSequence: bigint): void {

@@ -14,6 +14,7 @@ import {
   resolveEnd,
   resolveStart,
 } from "./position.ts";
+import type { SharedPages } from "./shared-pages.ts";
 
 /** A run of entries, read with the feed's ends in one statement. */
 export interface FeedPage<Batch> {
@@ -73,8 +74,12 @@ export interface StreamFeedOptions<Batch, Rows = never> {
   heartbeatMs: number;
   /** How long the client may leave a message unread before SLOW_CONSUMER. */
   maxStallMs: number;
+  /** The newest pages, shared with the carrier's other streams, and what of an entry this stream gets; absent for a filtered stream. */
+  shared?: { pages: SharedPages<Batch>; variant: () => string } | undefined;
 }
 
+/** How far behind the head a page is still worth sharing, entries: further back, streams rarely meet. */
+const SHARED_ENTRIES = 2_000n;
 /** The least pause before a page that brought nothing is read again, milliseconds: a head that is known ahead of what can be read must not spin. */
 const IDLE_PAUSE_MS = 20;
 
@@ -97,6 +102,7 @@ export async function* streamFeed<Batch, Rows>(
   const until = options.end && (await resolveEnd(place, options.end));
   const state: StreamState = {
     position: started.position,
+    openedHead: started.head.headSequence,
     caughtUp: false,
     heartbeatAt: Date.now() + options.heartbeatMs,
   };
@@ -128,6 +134,8 @@ export async function* streamFeed<Batch, Rows>(
 
 interface StreamState {
   position: Cursor;
+  /** The head when the stream was opened: what CaughtUp must at least have reached, whatever a shared page says. */
+  openedHead: bigint;
   caughtUp: boolean;
   heartbeatAt: number;
 }
@@ -138,11 +146,15 @@ async function nextFrames<Batch, Rows>(
   until: bigint | undefined,
   subscription: FeedSubscription,
 ): Promise<(FeedFrame<Batch> | SnapshotFrame<Rows>)[]> {
-  const { place, source } = options;
+  const { place } = options;
   if (state.position.snapshot) return snapshotFrames(options, state, state.position.snapshot);
   const frames: FeedFrame<Batch>[] = [];
   const before = state.position;
-  const page = await carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, before.sequence, until));
+  const polled = subscription.polledHead;
+  if (state.caughtUp && polled && isQuiet(state, polled) && !subscription.isPast(before.sequence)) {
+    return heartbeatIfDue(options, state, polled.headSequence) ?? (await pause(options, state, subscription));
+  }
+  const page = await readPage(options, before.sequence, until, polled);
   if (page.head.epoch !== before.epoch || page.head.headSequence < before.sequence) throw epochChanged(page.head);
   if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
 
@@ -151,17 +163,40 @@ async function nextFrames<Batch, Rows>(
     frames.push({ ...range(place, before, state.position), frame: "batch", batch: page.batch });
   }
   const here = range(place, state.position, state.position);
-  const headSequence = page.head.headSequence;
+  const headSequence = max(page.head.headSequence, state.openedHead);
   if (!state.caughtUp && state.position.sequence >= headSequence && until === undefined) {
     state.caughtUp = true;
     frames.push({ ...here, frame: "caughtUp", headSequence });
   }
-  if (Date.now() >= state.heartbeatAt) {
-    state.heartbeatAt = Date.now() + options.heartbeatMs;
-    frames.push({ ...here, frame: "heartbeat", headSequence });
-  }
-  if (frames.length === 0) await pause(options, state, subscription);
-  return frames;
+  frames.push(...(heartbeatIfDue(options, state, headSequence) ?? []));
+  return frames.length > 0 ? frames : pause(options, state, subscription);
+}
+
+// Nothing is there that was not sent: what the process polls for all its streams says so, and this one need not ask.
+function isQuiet({ position }: StreamState, polled: FeedHead): boolean {
+  return polled.epoch === position.epoch && polled.headSequence === position.sequence;
+}
+
+function heartbeatIfDue<Batch, Rows>(
+  { place, heartbeatMs }: StreamFeedOptions<Batch, Rows>,
+  state: StreamState,
+  headSequence: bigint,
+): FeedFrame<Batch>[] | undefined {
+  if (Date.now() < state.heartbeatAt) return undefined;
+  state.heartbeatAt = Date.now() + heartbeatMs;
+  return [{ ...range(place, state.position, state.position), frame: "heartbeat", headSequence }];
+}
+
+async function readPage<Batch, Rows>(
+  { place, source, shared }: StreamFeedOptions<Batch, Rows>,
+  after: bigint,
+  until: bigint | undefined,
+  polled: FeedHead | undefined,
+): Promise<FeedPage<Batch>> {
+  const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
+  if (!shared || !polled || until !== undefined || polled.headSequence - after > SHARED_ENTRIES) return read();
+  const { carrierId, feed } = place;
+  return shared.pages.read({ carrierId, feed, variant: shared.variant(), after }, polled, read);
 }
 
 // The head was read before any row, so every change that a row does not show yet comes after it.
@@ -187,12 +222,17 @@ async function pause<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
   state: StreamState,
   subscription: FeedSubscription,
-): Promise<void> {
+): Promise<[]> {
   const { signal } = options.life;
   if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
   else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - Date.now()), signal);
+  return [];
 }
 
 function range(place: FeedPlace, from: Cursor, to: Cursor): { after: bigint; through: bigint; cursor: string } {
   return { after: from.sequence, through: to.sequence, cursor: cursorText(place, to) };
+}
+
+function max(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
 }

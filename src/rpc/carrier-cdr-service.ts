@@ -79,6 +79,7 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
     life,
     heartbeatMs: limits.heartbeatIntervalMs,
     maxStallMs: limits.maxStallMs,
+    shared: conditions ? undefined : { pages: services.cdrPages, variant: () => (withNetwork ? "network" : "plain") },
   });
   const format = isJson(context) ? "json" : "binary";
   for await (const frame of frames) {

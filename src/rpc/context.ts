@@ -3,7 +3,9 @@ import { type Carrier, isCarrierId } from "../domain/carrier.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { FeedHub } from "../feed/hub.ts";
+import type { SharedPages } from "../feed/shared-pages.ts";
 import type { CarrierDirectory } from "../store/carriers.ts";
+import type { StoredCdr } from "../store/cdrs.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
 import type { UploadEngine } from "../upload/engine.ts";
@@ -28,6 +30,8 @@ export interface ServiceConfig {
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
+  /** The newest pages of the feeds of call detail records, shared by their streams. */
+  readonly cdrPages: SharedPages<StoredCdr[]>;
   readonly uploads: UploadEngine;
   /** Every carrier's settings, believed for a moment; `forget()` after a change. */
   readonly carriers: CarrierDirectory;

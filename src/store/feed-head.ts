@@ -94,13 +94,7 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
     .where("feed", "=", feed)
     .executeTakeFirst();
   if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
-  return {
-    epoch: row.epoch,
-    earliestSequence: row.earliest_sequence,
-    headSequence: row.next_sequence - 1n,
-    lastIngestTime: row.last_ingest_time,
-    payloadGeneration: row.payload_generation,
-  };
+  return feedHead(row);
 }
 
 /**
@@ -132,20 +126,34 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
     .execute();
 }
 
-/** Every feed's newest sequence and payload generation for these carriers, in one query: what a process with live streams polls. */
-export async function pollFeedHeads(
-  tx: Tx,
-  carrierIds: readonly string[],
-): Promise<{ carrierId: string; feed: number; headSequence: bigint; payloadGeneration: bigint }[]> {
+/** One feed's ends, and whose it is. */
+export interface PolledHead extends FeedHead {
+  carrierId: string;
+  feed: number;
+}
+
+/** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
+export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
   const rows = await tx
     .selectFrom("feed_head")
-    .select(["carrier_id", "feed", "next_sequence", "payload_generation"])
+    .selectAll()
     .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
     .execute();
-  return rows.map((row) => ({
-    carrierId: row.carrier_id,
-    feed: row.feed,
+  return rows.map((row) => ({ carrierId: row.carrier_id, feed: row.feed, ...feedHead(row) }));
+}
+
+function feedHead(row: {
+  epoch: bigint;
+  earliest_sequence: bigint;
+  next_sequence: bigint;
+  last_ingest_time: Micros;
+  payload_generation: bigint;
+}): FeedHead {
+  return {
+    epoch: row.epoch,
+    earliestSequence: row.earliest_sequence,
     headSequence: row.next_sequence - 1n,
+    lastIngestTime: row.last_ingest_time,
     payloadGeneration: row.payload_generation,
-  }));
+  };
 }

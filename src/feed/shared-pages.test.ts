@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import type { FeedHead } from "../store/feed-head.ts";
+import { SharedPages } from "./shared-pages.ts";
+import type { FeedPage } from "./stream.ts";
+
+const key = { carrierId: "alpha", feed: 2, variant: "plain", after: 10n };
+
+function head(payloadGeneration = 0n, epoch = 1n): FeedHead {
+  return { epoch, earliestSequence: 1n, headSequence: 20n, lastIngestTime: 0n, payloadGeneration };
+}
+
+function page(at: FeedHead, through = 20n): FeedPage<string> {
+  return { throughSequence: through, throughIngestTime: 0n, batch: `${at.epoch}/${at.payloadGeneration}`, head: at };
+}
+
+test("streams that ask at once share one read, and later ones the page", async () => {
+  const pages = new SharedPages<string>();
+  let reads = 0;
+  const load = async () => {
+    reads++;
+    return page(head());
+  };
+  const all = await Promise.all([1, 2, 3].map(() => pages.read(key, head(), load)));
+  expect(new Set(all).size).toBe(1);
+  expect(await pages.read(key, head(), load)).toBe(all[0]);
+  expect(reads).toBe(1);
+});
+
+test("a page of before an erasure, or of another epoch, is read again", async () => {
+  const pages = new SharedPages<string>();
+  expect((await pages.read(key, head(), async () => page(head()))).batch).toBe("1/0");
+  expect((await pages.read(key, head(1n), async () => page(head(1n)))).batch).toBe("1/1");
+  expect((await pages.read(key, head(1n, 2n), async () => page(head(1n, 2n)))).batch).toBe("2/1");
+});
+
+test("another carrier, another variant and another position have pages of their own", async () => {
+  const pages = new SharedPages<string>();
+  await pages.read(key, head(), async () => page(head()));
+  for (const other of [{ carrierId: "beta" }, { variant: "network" }, { after: 11n }, { feed: 1 }]) {
+    let read = false;
+    await pages.read({ ...key, ...other }, head(), async () => {
+      read = true;
+      return page(head());
+    });
+    expect(read).toBe(true);
+  }
+});
+
+test("neither a failure nor an empty page is kept, and there is a limit", async () => {
+  const pages = new SharedPages<string>();
+  await expect(pages.read(key, head(), () => Promise.reject(new Error("away")))).rejects.toThrow("away");
+  await pages.read(key, head(), async () => page(head(), 10n));
+  expect(pages.size).toBe(0);
+  for (let after = 0n; after < 100n; after++)
+    await pages.read({ ...key, after }, head(), async () => page(head(), after + 1n));
+  expect(pages.size).toBe(32);
+});
