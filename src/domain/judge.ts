@@ -46,41 +46,42 @@ export class Judge {
 
   /** The verdict on the next record. */
   judge(record: JudgedRecord): Judgement {
-    if (record.refused) return { verdict: Verdict.REJECTED, issue: RecordIssue.NONE };
-    const identity = this.#identities.get(identityKey(record.recordId, record.recordDate));
-    const same = identity?.revisions.get(record.revision);
+    if (record.refused) return REJECTED;
+    const identity = this.#find(record.recordId, record.recordDate);
+    const same = identity && revisionOf(identity, record.revision);
     if (identity && same) {
       const judgement = this.#judgeAgain(record, same, identity.highest);
       if (judgement.verdict === Verdict.ACCEPTED) this.#learn(record, false);
       return judgement;
     }
-    if (identity && identity.highest > record.revision) return { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
+    if (identity && identity.highest > record.revision) return SUPERSEDED;
     if (record.revision === 1 && !record.isVoid && this.#hasNeighbour(record))
-      return this.#quarantine(record, RecordIssue.POSSIBLY_REDATED);
-    if (!record.attributable && !record.isVoid) return this.#quarantine(record, RecordIssue.NOT_ATTRIBUTABLE);
+      return this.#quarantine(record, POSSIBLY_REDATED);
+    if (!record.attributable && !record.isVoid) return this.#quarantine(record, NOT_ATTRIBUTABLE);
     this.#learn(record, false);
-    return { verdict: Verdict.ACCEPTED, issue: RecordIssue.NONE };
+    return ACCEPTED;
   }
 
   // A quarantined record that is sent again once its number is known is taken at once, and the copy that was kept aside is dropped; unless a higher
   // revision has been applied meanwhile.
   #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
-    if (same.contentHash !== record.contentHash) return { verdict: Verdict.CONFLICT, issue: RecordIssue.NONE };
-    if (same.quarantined && highest > record.revision) return { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
+    if (same.contentHash !== record.contentHash) return CONFLICT;
+    if (same.quarantined && highest > record.revision) return SUPERSEDED;
     const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
-    return { verdict: released ? Verdict.ACCEPTED : Verdict.DUPLICATE, issue: RecordIssue.NONE };
+    return released ? ACCEPTED : DUPLICATE;
   }
 
-  #quarantine(record: JudgedRecord, issue: RecordIssue): Judgement {
+  #quarantine(record: JudgedRecord, judgement: Judgement): Judgement {
     this.#learn(record, true);
-    return { verdict: Verdict.QUARANTINED, issue };
+    return judgement;
   }
 
   #hasNeighbour(record: JudgedRecord): boolean {
+    if (!this.#identities.has(record.recordId)) return false;
     return this.#neighbourDays(record.recordDate).some((day) => {
-      const neighbour = this.#identities.get(identityKey(record.recordId, day));
+      const neighbour = this.#find(record.recordId, day);
       if (!neighbour) return false;
-      for (const revision of neighbour.revisions.values()) {
+      for (const revision of revisionsOf(neighbour)) {
         if (!revision.quarantined && revision.partyHash === record.partyHash) return true;
       }
       return false;
@@ -97,34 +98,64 @@ export class Judge {
     return days;
   }
 
+  #find(recordId: string, recordDate: string): Identity | undefined {
+    let identity = this.#identities.get(recordId);
+    while (identity !== undefined && identity.recordDate !== recordDate) identity = identity.otherDay;
+    return identity;
+  }
+
   #learn(revision: Omit<KnownRevision, "quarantined">, quarantined: boolean): void {
-    const key = identityKey(revision.recordId, revision.recordDate);
-    let identity = this.#identities.get(key);
-    if (!identity) {
-      identity = { highest: 0, revisions: new Map() };
-      this.#identities.set(key, identity);
-    }
-    identity.revisions.set(revision.revision, {
+    const { recordId, recordDate } = revision;
+    const stored: StoredRevision = {
+      revision: revision.revision,
       contentHash: revision.contentHash,
       partyHash: revision.partyHash,
       quarantined,
-    });
+    };
     // Only what is applied supersedes: a revision in quarantine must not hide an earlier one that is good.
-    if (!quarantined) identity.highest = Math.max(identity.highest, revision.revision);
+    const highest = quarantined ? 0 : revision.revision;
+    const identity = this.#find(recordId, recordDate);
+    if (!identity) {
+      const otherDay = this.#identities.get(recordId);
+      this.#identities.set(recordId, { recordDate, highest, first: stored, others: undefined, otherDay });
+      return;
+    }
+    if (identity.first.revision === stored.revision) identity.first = stored;
+    else (identity.others ??= new Map()).set(stored.revision, stored);
+    identity.highest = Math.max(identity.highest, highest);
   }
 }
 
+const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.NONE };
+const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.NONE };
+const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.NONE };
+const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
+const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.NONE };
+const POSSIBLY_REDATED: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.POSSIBLY_REDATED };
+const NOT_ATTRIBUTABLE: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
+
 interface StoredRevision {
+  revision: number;
   contentHash: bigint;
   partyHash: bigint;
   quarantined: boolean;
 }
 
+/** A record id on one day. Most have one revision on one day, and a map for each would cost more than all the rest. */
 interface Identity {
+  recordDate: string;
+  /** The highest revision that is applied; 0 when none is. */
   highest: number;
-  revisions: Map<number, StoredRevision>;
+  first: StoredRevision;
+  others: Map<number, StoredRevision> | undefined;
+  /** The same id on another day. */
+  otherDay: Identity | undefined;
 }
 
-function identityKey(recordId: string, recordDate: string): string {
-  return `${recordDate}${recordId}`;
+function revisionOf(identity: Identity, revision: number): StoredRevision | undefined {
+  return identity.first.revision === revision ? identity.first : identity.others?.get(revision);
+}
+
+function revisionsOf(identity: Identity): StoredRevision[] {
+  return identity.others ? [identity.first, ...identity.others.values()] : [identity.first];
 }

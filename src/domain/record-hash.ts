@@ -9,7 +9,7 @@ const VERSION = 1;
 const KEPT_BYTES = 65_536;
 
 let input = Buffer.allocUnsafeSlow(KEPT_BYTES);
-const output = Buffer.allocUnsafeSlow(8);
+const output = new DataView(new ArrayBuffer(8));
 
 /**
  * The keyed hash of a record's content: the first 8 bytes of SHA-256 over secret, version, kind and content, as a signed integer. Keyed, so that who
@@ -39,6 +39,7 @@ function begin(secret: Uint8Array, kind: HashedContent, contentBytes: number): n
 
 // A digest as a string of bytes costs a third of one as a Buffer.
 function finish(length: number): bigint {
-  output.write(hash("sha256", input.subarray(0, length), "binary"), 0, 8, "latin1");
-  return output.readBigInt64BE(0);
+  const digest = hash("sha256", input.subarray(0, length), "binary");
+  for (let at = 0; at < 8; at++) output.setUint8(at, digest.charCodeAt(at));
+  return output.getBigInt64(0);
 }

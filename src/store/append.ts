@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { Judge, type KnownRevision } from "../domain/judge.ts";
+import { Judge, type JudgedRecord, type KnownRevision } from "../domain/judge.ts";
 import { countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
@@ -12,24 +12,16 @@ import { Feed, UploadKind } from "./schema.ts";
 import { advanceUpload, countUpload, insertRejects, insertUploadBatch, type RejectRow } from "./uploads.ts";
 
 /** One record, ready to be judged and stored: what the upload's edge makes of a message, and whose number it is. */
-export interface AppendRecord {
-  recordId: string;
-  recordDate: string;
-  revision: number;
-  isVoid: boolean;
-  contentHash: bigint;
-  partyHash: bigint;
+export interface AppendRecord extends Readonly<JudgedRecord> {
   /** As sent, for the control totals. */
-  connectedDurationMs: bigint;
-  startTime: Micros | undefined;
-  /** Refused by its own shape or contradictions. */
-  refused: boolean;
+  readonly connectedDurationMs: bigint;
+  readonly startTime: Micros | undefined;
   /** The number and customer that the call belongs to; absent when none fits. */
-  attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
+  readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
   /** E.164 numbers that could decide the attribution, for a later try. */
-  numbers: readonly string[];
+  readonly numbers: readonly string[];
   /** The columns and encoded parts; absent when refused. */
-  row: RecordRow | undefined;
+  readonly row: RecordRow | undefined;
   /** The whole normalised record, encoded, as quarantine keeps it. */
   encoded: () => Uint8Array;
 }
@@ -102,7 +94,7 @@ export async function judgeOnly(
   records: readonly AppendRecord[],
 ): Promise<AppendResult> {
   const judge = new Judge(await findKnownRevisions(tx, carrierId, kind, records));
-  const judgements = records.map((record) => judge.judge(judgedRecord(record)));
+  const judgements = records.map((record) => judge.judge(record));
   return {
     committed: true,
     verdicts: judgements.map((judgement) => judgement.verdict),
@@ -159,7 +151,7 @@ async function judgeBatches(tx: Tx, carrierId: string, kind: UploadKind, batches
   );
   const judge = new Judge(known);
   const judged = batches.map((batch): JudgedBatch => {
-    const judgements = batch.records.map((record) => judge.judge(judgedRecord(record)));
+    const judgements = batch.records.map((record) => judge.judge(record));
     return {
       batch,
       verdicts: judgements.map((judgement) => judgement.verdict),
@@ -174,15 +166,6 @@ function appliedAfterAll(aside: readonly KnownRevision[], accepted: readonly App
   if (aside.length === 0) return [];
   const applied = new Set(accepted.map((record) => `${record.recordDate}/${record.revision}/${record.recordId}`));
   return aside.filter((revision) => applied.has(`${revision.recordDate}/${revision.revision}/${revision.recordId}`));
-}
-
-function judgedRecord(record: AppendRecord) {
-  return {
-    ...pickIdentity(record),
-    partyHash: record.partyHash,
-    refused: record.refused,
-    attributable: record.attribution !== undefined,
-  };
 }
 
 function pickIdentity(record: AppendRecord) {
@@ -200,16 +183,20 @@ export async function insertAccepted(
 ): Promise<void> {
   if (records.length === 0) return;
   const table = kind === UploadKind.CDRS ? "cdr_key" : "duration_key";
+  const identity = {
+    recordIds: textArray(records.map((r) => r.recordId)),
+    recordDates: dateArray(records.map((r) => r.recordDate)),
+    revisions: int4Array(records.map((r) => r.revision)),
+  };
   await sql`
     INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
     SELECT ${carrierId}, k.record_id, k.record_date, k.revision, k.content_hash, k.party_hash,
            ${lock.nextSequence}::int8 + k.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz
-    FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
-                ${int4Array(records.map((r) => r.revision))}::int4[], ${int8Array(records.map((r) => r.contentHash))}::int8[],
-                ${int8Array(records.map((r) => r.partyHash))}::int8[])
+    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[], ${identity.revisions}::int4[],
+                ${int8Array(records.map((r) => r.contentHash))}::int8[], ${int8Array(records.map((r) => r.partyHash))}::int8[])
          WITH ORDINALITY AS k(record_id, record_date, revision, content_hash, party_hash, position)`.execute(tx);
-  if (kind === UploadKind.CDRS) await insertCdrRows(tx, carrierId, lock, records);
-  else await insertDurationRows(tx, carrierId, lock, records);
+  if (kind === UploadKind.CDRS) await insertCdrRows(tx, carrierId, lock, records, identity);
+  else await insertDurationRows(tx, carrierId, lock, records, identity);
 }
 
 async function keepAside(
@@ -250,7 +237,8 @@ async function recordVerdicts(
 ): Promise<void> {
   const upload = { carrierId, kind, uploadId: batch.uploadId };
   const hashes = Buffer.allocUnsafe(batch.records.length * 8);
-  batch.records.forEach((record, index) => hashes.writeBigInt64BE(record.contentHash, index * 8));
+  const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
+  for (const [index, record] of batch.records.entries()) view.setBigInt64(index * 8, record.contentHash);
   await insertUploadBatch(tx, upload, { firstOffset: batch.firstOffset, verdicts: Buffer.from(verdicts), hashes }, now);
   const refused = verdicts.flatMap((verdict, index) =>
     verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED

@@ -4,7 +4,6 @@ import type { AppendRecord } from "./append.ts";
 import {
   boolArray,
   byteaArray,
-  dateArray,
   float8Array,
   int2Array,
   int4Array,
@@ -62,6 +61,13 @@ export interface QualityRow {
 
 export type RecordRow = DurationRow | CdrRow;
 
+/** The identities of records as binary arrays, which more than one statement takes. */
+export interface IdentityColumns {
+  recordIds: Buffer;
+  recordDates: Buffer;
+  revisions: Buffer;
+}
+
 interface Lock {
   nextSequence: bigint;
   ingestTime: Micros;
@@ -73,6 +79,7 @@ export async function insertDurationRows(
   carrierId: string,
   lock: Lock,
   records: readonly AppendRecord[],
+  identity: IdentityColumns,
 ): Promise<void> {
   const rows = records.map((record) => record.row as DurationRow);
   await sql`
@@ -80,8 +87,8 @@ export async function insertDurationRows(
       phone_number, customer_id, connected_duration_ms, payload)
     SELECT ${carrierId}, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
       r.revision, r.entry_kind, r.start_time, r.direction, r.phone_number, r.customer_id, r.connected_duration_ms, r.payload
-    FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
-      ${int4Array(records.map((r) => r.revision))}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
+    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
+      ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
       ${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
       ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],
       ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[],
@@ -96,6 +103,7 @@ export async function insertCdrRows(
   carrierId: string,
   lock: Lock,
   records: readonly AppendRecord[],
+  identity: IdentityColumns,
 ): Promise<void> {
   const rows = records.map((record) => record.row as CdrRow);
   await sql`
@@ -106,8 +114,8 @@ export async function insertCdrRows(
       r.revision, r.entry_kind, r.partial, r.call_id, r.invite_time, r.direction, r.phone_number, r.customer_id, r.trunk_id, r.dialog_call_id,
       r.correlation_id, r.codec, r.calling_number, r.called_number, r.answered, r.network_effective, r.setup_duration_ms,
       r.connected_duration_ms, r.quality_verdict, r.payload
-    FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
-      ${int4Array(records.map((r) => r.revision))}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
+    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
+      ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
       ${boolArray(rows.map((r) => r.partial))}::bool[], ${textArray(rows.map((r) => r.callId))}::text[],
       ${timestamptzArray(rows.map((r) => r.inviteTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
       ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],

@@ -38,21 +38,64 @@ function appendRecord(
   carrierId: string,
   holdings: Parameters<typeof attribute>[2],
 ): AppendRecord {
-  const refused = record.refusal !== undefined;
-  const attribution = refused ? undefined : attribute(record.candidates, record.startTime, holdings);
-  return {
-    recordId: record.recordId,
-    recordDate: record.recordDate,
-    revision: record.revision,
-    isVoid: record.isVoid,
-    contentHash: record.contentHash,
-    partyHash: record.partyHash,
-    connectedDurationMs: record.connectedDurationMs,
-    startTime: record.startTime,
-    refused,
-    attribution,
-    numbers: record.candidates.map((candidate) => candidate.number),
-    row: refused ? undefined : batch.edge.row(record, carrierId, attribution),
-    encoded: () => batch.edge.encode(record),
-  };
+  if (record.refusal !== undefined) return new AttributedRecord(record, batch.edge, undefined, undefined);
+  const attribution = attribute(record.candidates, record.startTime, holdings);
+  return new AttributedRecord(record, batch.edge, attribution, batch.edge.row(record, carrierId, attribution));
+}
+
+// A view, not a copy: an upload makes one for each record.
+class AttributedRecord implements AppendRecord {
+  readonly #record: PreparedRecord<unknown>;
+  readonly #edge: PreparedBatch["edge"];
+  readonly attribution: AppendRecord["attribution"];
+  readonly row: AppendRecord["row"];
+
+  constructor(
+    record: PreparedRecord<unknown>,
+    edge: PreparedBatch["edge"],
+    attribution: AppendRecord["attribution"],
+    row: AppendRecord["row"],
+  ) {
+    this.#record = record;
+    this.#edge = edge;
+    this.attribution = attribution;
+    this.row = row;
+  }
+
+  get recordId() {
+    return this.#record.recordId;
+  }
+  get recordDate() {
+    return this.#record.recordDate;
+  }
+  get revision() {
+    return this.#record.revision;
+  }
+  get isVoid() {
+    return this.#record.isVoid;
+  }
+  get contentHash() {
+    return this.#record.contentHash;
+  }
+  get partyHash() {
+    return this.#record.partyHash;
+  }
+  get connectedDurationMs() {
+    return this.#record.connectedDurationMs;
+  }
+  get startTime() {
+    return this.#record.startTime;
+  }
+  get refused() {
+    return this.#record.refusal !== undefined;
+  }
+  get attributable() {
+    return this.attribution !== undefined;
+  }
+  get numbers() {
+    return this.#record.candidates.map((candidate) => candidate.number);
+  }
+  encoded() {
+    return this.#edge.encode(this.#record);
+  }
 }

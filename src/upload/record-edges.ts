@@ -13,7 +13,10 @@ import type { PreparedRecord } from "./prepared.ts";
 export const durationEdge: RecordKindEdge<CallDuration> = {
   kind: UploadKind.DURATIONS,
   prepare: prepareDuration,
-  row: (prepared) => ({ ...(prepared.row as DurationColumns), payload: prepared.payload }),
+  row: (prepared) => {
+    const { entryKind, startTime, direction, connectedDurationMs } = prepared.row as DurationColumns;
+    return { entryKind, startTime, direction, connectedDurationMs, payload: prepared.payload };
+  },
   encode: (prepared) => prepared.payload,
   decode: (bytes) => fromBinary(CallDurationSchema, bytes),
   maskedJson: (message) => maskedRecordJson(CallDurationSchema, message),

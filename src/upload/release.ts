@@ -91,7 +91,7 @@ async function appendReleased(tx: Tx, carrierId: string, kind: UploadKind, fitti
   const settled: AppendRecord[] = [];
   for (const record of [...fitting].sort((left, right) => left.revision - right.revision)) {
     if (!stillAside.has(identityKey(record))) continue;
-    const { verdict } = judge.judge({ ...record, attributable: true });
+    const { verdict } = judge.judge(record);
     if (verdict === Verdict.ACCEPTED) accepted.push(record);
     if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
   }
