@@ -90,14 +90,8 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 
   prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
-    return prepareBatch(
-      this.#options.edge,
-      this.#options.prepareContext(),
-      this.#uploadId,
-      firstOffset,
-      records,
-      writerEpoch,
-    );
+    const batch = { uploadId: this.#uploadId, firstOffset, records, writerEpoch };
+    return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
   }
 
   commit(batch: PreparedBatch): Promise<AppendResult> {
@@ -111,7 +105,9 @@ export class StoredBook<Message> implements UploadBook<Message> {
   async checkWriter(_open: UploadOpen, writerEpoch: bigint): Promise<UploadRow> {
     const upload = await this.#transaction((tx) => readUpload(tx, this.#key));
     if (!upload) throw historyLost(0n);
-    if (upload.writerEpoch !== writerEpoch) throw superseded(upload.writerEpoch);
+    // An epoch never falls but by a restore: told that another has the upload, its last writer would leave the rest to nobody.
+    if (upload.writerEpoch < writerEpoch) throw historyLost(upload.nextOffset);
+    if (upload.writerEpoch > writerEpoch) throw superseded(upload.writerEpoch);
     if (upload.sealed) throw sealed(upload);
     return upload;
   }
@@ -126,17 +122,10 @@ export class StoredBook<Message> implements UploadBook<Message> {
     const told = new Map(rejects.map((reject) => [reject.recordOffset, reject]));
     const verdicts: Verdict[] = [];
     const outcomes: Outcome[] = [];
-    for (const { firstOffset, verdicts: bytes, hashes } of stored) {
-      for (let index = 0; index < bytes.length; index++) {
-        const offset = firstOffset + BigInt(index);
-        const record = batch.records[Number(offset - start)];
-        if (offset < start || !record) continue;
-        if (hashes.readBigInt64BE(index * 8) !== record.contentHash) throw contentMismatch(offset);
-        const verdict = bytes[index] as Verdict;
-        verdicts.push(verdict);
-        const outcome = told.get(offset) ?? outcomeOf(offset, record, verdict, 0);
-        if (verdict !== Verdict.ACCEPTED || record.warnings.length > 0) outcomes.push({ ...outcome, verdict });
-      }
+    for (const { offset, record, verdict } of storedVerdicts(batch, stored)) {
+      verdicts.push(verdict);
+      const outcome = told.get(offset) ?? outcomeOf(offset, record, verdict, 0);
+      if (verdict !== Verdict.ACCEPTED || record.warnings.length > 0) outcomes.push({ ...outcome, verdict });
     }
     if (verdicts.length !== batch.records.length) throw historyLost(start + BigInt(verdicts.length));
     return { outcomes, counts: countVerdicts(verdicts) };
@@ -159,15 +148,26 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 }
 
+/** The verdicts that are stored of a batch's records, whose content must be the same. Throws OFFSET_CONTENT_MISMATCH. */
+function* storedVerdicts(batch: PreparedBatch, stored: readonly StoredBatch[]) {
+  for (const { firstOffset, verdicts, hashes } of stored) {
+    for (let index = 0; index < verdicts.length; index++) {
+      const offset = firstOffset + BigInt(index);
+      const record = batch.records[Number(offset - batch.firstOffset)];
+      if (offset < batch.firstOffset || !record) continue;
+      if (hashes.readBigInt64BE(index * 8) !== record.contentHash) throw contentMismatch(offset);
+      yield { offset, record, verdict: verdicts[index] as Verdict };
+    }
+  }
+}
+
 /** Checks and normalises the records of a batch. */
 export function prepareBatch<Message>(
   edge: RecordKindEdge<Message>,
   context: PrepareContext,
-  uploadId: string,
-  firstOffset: bigint,
-  records: RecordList<Message>,
-  writerEpoch: bigint,
+  batch: Pick<PreparedBatch, "uploadId" | "firstOffset" | "writerEpoch"> & { records: RecordList<Message> },
 ): PreparedBatch {
+  const { uploadId, firstOffset, records, writerEpoch } = batch;
   const prepared: PreparedRecord<unknown>[] = [];
   for (let index = 0; index < records.length; index++)
     prepared.push(edge.prepare(records.at(index) as Message, context));
