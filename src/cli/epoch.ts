@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { rotateEpochs } from "../store/installation.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
 /** `tandem epoch`: what a restore needs. */
@@ -26,6 +25,7 @@ Example:
         command.error("error: every client will have to begin its feeds again; if that is meant, add --yes");
       }
       await using store = await openStoreOnly(options);
+      const { rotateEpochs } = await import("../store/installation.ts");
       const { carriers } = await rotateEpochs(store.db);
       console.log(
         options.json ? JSON.stringify({ carriers }) : `The feeds of ${carriers} carriers are in a new epoch.`,

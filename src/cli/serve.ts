@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { openApp } from "../app.ts";
 import { type Config, describeSettings, loadConfig } from "../config.ts";
 
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
@@ -21,6 +20,8 @@ type ServeOptions = { host?: string; port?: string; dataDir?: string; databaseUr
 async function serve(options: ServeOptions): Promise<void> {
   const config = loadConfig(undefined, options);
   const signalled = untilSignal();
+  // Loaded only here: the commands that talk to a server need not wait for all of one.
+  const { openApp } = await import("../app.ts");
   await using app = await openApp(config);
   // Whoever started it may close its output and still want it to serve.
   process.stdout.on("error", () => {});

@@ -1,5 +1,4 @@
 import type { Command } from "commander";
-import { openStore } from "../app.ts";
 import { loadConfig } from "../config.ts";
 import { openLog } from "../log.ts";
 import type { Database } from "../store/database.ts";
@@ -27,6 +26,8 @@ export function withStoreOptions(command: Command): Command {
 export async function openStoreOnly({ dataDir, databaseUrl }: StoreOptions): Promise<OpenStore> {
   // Who may call does not matter here.
   const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+  // Loaded only here: the commands that talk to a server need not wait for all of one.
+  const { openStore } = await import("../app.ts");
   await using opening = new AsyncDisposableStack();
   // The default level tells a server's story; a command tells its own.
   const log = openLog(config.logLevel === "info" ? "warn" : config.logLevel);

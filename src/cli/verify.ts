@@ -1,5 +1,4 @@
 import { Command } from "commander";
-import { verifyAll } from "../store/verify.ts";
 import { untilInterrupted } from "./following.ts";
 import { styled } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
@@ -17,6 +16,7 @@ export function verifyCommand(): Command {
     )
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);
+      const { verifyAll } = await import("../store/verify.ts");
       const findings = await verifyAll(store.db, untilInterrupted());
       const ok = findings.length === 0;
       if (options.json) console.log(JSON.stringify({ ok, findings }));

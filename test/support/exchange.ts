@@ -21,6 +21,8 @@ import { createTestDatabase } from "./database.ts";
 export interface Exchange extends AsyncDisposable {
   readonly app: App;
   readonly databaseUrl: string;
+  /** Where its signing key is. */
+  readonly dataDir: string;
   /** Onboards a carrier straight in the store. */
   addCarrier(carrierId: string, settings?: Partial<Carrier>): Promise<Carrier>;
   /** Gives a carrier numbers that have been assigned to a customer since long ago, straight in the store. */
@@ -77,6 +79,7 @@ export async function startExchange(overrides: ConfigOverrides = {}): Promise<Ex
   return {
     app,
     databaseUrl: database.url,
+    dataDir,
     addCarrier: (carrierId, settings) => addCarrier(app.services.db, carrierId, settings),
     assignNumbers: (carrierId, numbers, customerId = "customer-1") =>
       assignNumbers(app.services.db, carrierId, numbers, customerId),

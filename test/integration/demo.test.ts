@@ -1,0 +1,114 @@
+import { existsSync } from "node:fs";
+import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { runCli } from "../support/cli.ts";
+
+const COPENHAGEN = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
+const isCopenhagenHere = existsSync(COPENHAGEN);
+const TIMEOUT_MS = 120_000;
+
+let folder: string;
+let settings: Record<string, string>;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "tandem-demo-test-"));
+  await chmod(folder, 0o755);
+  settings = { TMPDIR: folder };
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+test(
+  "the demo loses and doubles nothing though every stream is cut, and leaves nothing behind",
+  async () => {
+    const { code, stdout, stderr } = await runCli(
+      ["demo", "--json", "--calls-per-day", "900", "--seed", "t"],
+      settings,
+    );
+    expect([code, stderr.includes("NO:")], stderr).toEqual([0, false]);
+    const summary = JSON.parse(stdout);
+    expect(Object.keys(summary)).toEqual(["numbers", "cdrs", "durations", "ok"]);
+    const { numbers, cdrs, durations } = summary;
+    expect(summary.ok).toBe(true);
+    expect(numbers.provisioned).toBe(300);
+    expect(numbers.assigned).toBeGreaterThan(200);
+    expect(cdrs).toEqual({ ingested: 900, delivered: 900, lost: 0, duplicated: 0, resumes: expect.any(Number) });
+    // Three carriers, each cut off from its feed, and the platform from each upload.
+    expect(cdrs.resumes).toBeGreaterThanOrEqual(6);
+    const { sent, lost, resumes, ...verdicts } = durations;
+    expect(lost).toBe(0);
+    expect(resumes).toBeGreaterThanOrEqual(3);
+    for (const verdict of ["accepted", "duplicate", "conflict", "rejected", "quarantined"])
+      expect(verdicts[verdict], verdict).toBeGreaterThan(0);
+    expect(Object.values<number>(verdicts).reduce((sum, count) => sum + count, 0)).toBe(sent);
+    expect(await readdir(folder)).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+test.skipIf(!isCopenhagenHere)(
+  `3,600 real calls go through the demo${isCopenhagenHere ? "" : " (skipped: ../shared/data/copenhagen-calls.csv is not here)"}`,
+  async () => {
+    const { code, stdout, stderr } = await runCli(["demo", "--json", "--calls", COPENHAGEN], settings);
+    expect(code, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      cdrs: { ingested: 3_600, delivered: 3_600, lost: 0, duplicated: 0 },
+      durations: { lost: 0 },
+      ok: true,
+    });
+    expect(JSON.parse(stdout).cdrs.resumes).toBeGreaterThan(0);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "the demo tells its story, and keeps the server until it is interrupted",
+  async () => {
+    const { code, stdout } = await runCli(["demo", "--keep", "--calls-per-day", "60"], settings, (child) => {
+      let text = "";
+      child.stdout?.on("data", (chunk) => {
+        text += chunk;
+        if (text.includes("CdrService/StreamCdrs")) child.kill("SIGINT");
+      });
+    });
+    expect(code).toBe(0);
+    for (const line of ["Numbers", "Calls", "Durations", "Refused", "Checks", "All of it holds.", "export TANDEM_URL="])
+      expect(stdout).toContain(line);
+    expect(
+      Math.max(
+        ...(stdout
+          .split("Checks")[0]
+          ?.split("\n")
+          .map((line) => line.length) ?? []),
+      ),
+    ).toBeLessThanOrEqual(110);
+    expect(await readdir(folder)).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "a demo that is interrupted ends at once, and leaves nothing behind",
+  async () => {
+    const { code, stdout } = await runCli(["demo"], settings, (child) => {
+      let text = "";
+      child.stderr?.on("data", (chunk) => {
+        text += chunk;
+        if (text.includes("calls: ")) child.kill("SIGINT");
+      });
+    });
+    expect([code, stdout]).toEqual([130, ""]);
+    expect(await readdir(folder)).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+test("a calls file that is none is named with its line, before anything is started", async () => {
+  const file = join(folder, "calls.csv");
+  await writeFile(file, "timestamp,caller,callee,duration\n1,2,3,4\n1,2,x,4\n");
+  const { code, stderr } = await runCli(["demo", "--calls", file], settings);
+  expect([code, stderr.split("\n").length]).toEqual([1, 2]);
+  expect(stderr).toContain(`${file}:3: callee is "x"`);
+  await rm(file);
+});
