@@ -12,10 +12,11 @@ const mayImport = {
   simulator: ["client", "domain"],
 };
 
-/** Where generated code may be used. In upload and feed, only at the edge: the files that turn records into messages. */
+/** Where generated code may be used. In upload and feed, only at the edge: the files that turn messages into records and back. */
 const usesGenerated = [
   "^src/(rpc|client|simulator|gen|cli)/",
   "^src/(upload|feed)/[^/]*edge[^/]*\\.ts$",
+  "^src/upload/(cdr|duration)s?(-[a-z-]+)?\\.ts$",
   "^(test|bench)/",
   "\\.test\\.ts$",
 ];

@@ -1,7 +1,7 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
-import { type CarrierPrincipal, identityText, type PlatformPrincipal, type Principal } from "../domain/principal.ts";
+import { type CarrierPrincipal, identityText, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
@@ -25,13 +25,6 @@ export function principalOf(context: Pick<HandlerContext, "values">): Principal 
 export function carrierOf(context: Pick<HandlerContext, "values">): CarrierPrincipal {
   const principal = principalOf(context);
   if (principal.kind !== "carrier") throw denied("only a carrier's credential reaches this method");
-  return principal;
-}
-
-/** The platform's principal that calls. */
-export function platformOf(context: Pick<HandlerContext, "values">): PlatformPrincipal {
-  const principal = principalOf(context);
-  if (principal.kind !== "platform") throw denied("only a credential of the platform reaches this method");
   return principal;
 }
 

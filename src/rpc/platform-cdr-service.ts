@@ -8,7 +8,7 @@ import type {
   ListCdrsRequest,
 } from "../gen/tandem/platform/v1/cdr_service_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
-import { type CdrSearch, findCarriersOfCdr, listCdrs } from "../store/cdrs.ts";
+import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../store/cdrs.ts";
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
 import { cdrNameSearch, idText, listScope, pageKey, recordNotFound } from "./carrier-cdr-service.ts";
@@ -53,7 +53,7 @@ async function getCdr(services: Services, request: GetCdrRequest) {
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
       : [(await requireCarrier(services, request.carrierId)).carrierId];
-  const records = [];
+  const records: StoredCdr[] = [];
   for (const carrierId of carriers) {
     const found = await carrierTransaction(services.db, carrierId, (tx) =>
       listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, true),

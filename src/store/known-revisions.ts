@@ -30,7 +30,7 @@ export async function findKnownRevisions(
   const known: KnownRevision[] = [];
   // Days far apart are looked up run by run: a batch that mixes today with last year must not open every partition between.
   for (const { first, last, ids } of dayRuns(sought)) {
-    const rows = await lookUp(tx, carrierId, kind, ids, addDays(first, -1), addDays(last, 1));
+    const rows = await lookUp(tx, carrierId, kind, { ids, first: addDays(first, -1), last: addDays(last, 1) });
     for (const row of rows) {
       known.push({
         recordId: row.record_id,
@@ -49,9 +49,7 @@ async function lookUp(
   tx: Tx,
   carrierId: string,
   kind: UploadKind,
-  ids: readonly string[],
-  first: string,
-  last: string,
+  { ids, first, last }: { ids: readonly string[]; first: string; last: string },
 ): Promise<Row[]> {
   const keys = sql.table(kind === UploadKind.CDRS ? "cdr_key" : "duration_key");
   const wanted = textArray(ids);

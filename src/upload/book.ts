@@ -8,6 +8,7 @@ import {
   readRejects,
   readUpload,
   readUploadBatches,
+  type StoredBatch,
   type UploadKey,
   type UploadRow,
 } from "../store/uploads.ts";

@@ -52,7 +52,7 @@ export class Committer {
   async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
     try {
       const results = await this.#append(carrierId, kind, group);
-      group.forEach((pending, index) => pending.resolve(results[index] ?? { committed: false }));
+      for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
     } catch (error) {
       if (group.length > 1 && !isTransient(error)) {
         for (const pending of group) await this.#commitGroup(carrierId, kind, [pending]);

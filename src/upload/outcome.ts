@@ -35,8 +35,8 @@ export function outcomeOf(
   issue: number,
 ): Outcome {
   const { recordId } = record;
-  const problem =
-    verdict === Verdict.REJECTED ? record.refusal : verdict === Verdict.ACCEPTED ? record.warnings[0] : undefined;
+  const warning = verdict === Verdict.ACCEPTED ? record.warnings[0] : undefined;
+  const problem = verdict === Verdict.REJECTED ? record.refusal : warning;
   if (problem) {
     return {
       recordOffset,

@@ -42,6 +42,15 @@ const MAX_RETRY_MS = 5_000;
 
 const NO_COUNTS: VerdictCounts = countVerdicts([]);
 
+/** What the writer does next: send a frame, fail, end, or rest, as far as each is given. */
+interface WriterStep {
+  readonly frame?: ServerFrame;
+  readonly failure?: { readonly error: unknown };
+  readonly isLast?: true;
+  /** Absent: until it is woken. */
+  readonly restMs?: number;
+}
+
 /**
  * One connection of an upload. Reader and writer are apart: `#read` takes frames and commits batches whether or not the client reads its
  * acknowledgements, held back only by the credit that the writer gives; `run` is the writer.
@@ -108,35 +117,40 @@ export class UploadSession<Message> {
 
   // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was read is committed and acknowledged.
   async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {
-    const { life, heartbeatMs } = this.#options;
     let sentAt = Date.now();
     while (true) {
       stall.resumed();
-      const frame = this.#nextFrame();
+      const { frame, failure, isLast, restMs } = this.#step(stall, sentAt);
       if (frame) {
         sentAt = Date.now();
         yield stall.watch(frame);
-        continue;
       }
-      if (this.#finished) {
-        yield stall.watch({ frame: "finished", upload: this.#finished });
-        return;
-      }
-      if (life.signal.aborted && !life.end) return;
-      if (this.#failure) throw this.#failure.error;
-      const end = this.#plannedEnd(stall);
-      if (end && this.#inFlight === 0) {
-        yield stall.watch({ frame: "closing", reason: end });
-        throw streamEndError(end);
-      }
-      if (this.#inputEnded && this.#inFlight === 0) return;
-      if (!end && Date.now() - sentAt >= heartbeatMs) {
-        sentAt = Date.now();
-        yield stall.watch({ frame: "heartbeat", committedOffset: this.#committed });
-        continue;
-      }
-      await this.#sleep(end ? undefined : sentAt + heartbeatMs - Date.now());
+      if (failure) throw failure.error;
+      if (isLast) return;
+      if (!frame) await this.#sleep(restMs);
     }
+  }
+
+  #step(stall: StallWatch, sentAt: number): WriterStep {
+    const frame = this.#nextFrame();
+    if (frame) return { frame };
+    const end = this.#plannedEnd(stall);
+    const last = this.#lastStep(end);
+    if (last) return { ...last, isLast: true };
+    if (end) return {};
+    const restMs = sentAt + this.#options.heartbeatMs - Date.now();
+    return restMs > 0 ? { restMs } : { frame: { frame: "heartbeat", committedOffset: this.#committed } };
+  }
+
+  // If the stream is to end now: with a last frame, with an error, with both or with neither.
+  #lastStep(end: StreamEnd | undefined): WriterStep | undefined {
+    const { life } = this.#options;
+    if (this.#finished) return { frame: { frame: "finished", upload: this.#finished } };
+    if (life.signal.aborted && !life.end) return {};
+    if (this.#failure) return { failure: this.#failure };
+    if (this.#inFlight > 0) return undefined;
+    if (end) return { frame: { frame: "closing", reason: end }, failure: { error: streamEndError(end) } };
+    return this.#inputEnded ? {} : undefined;
   }
 
   #plannedEnd(stall: StallWatch): StreamEnd | undefined {

@@ -66,14 +66,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   }
 
   prepare(firstOffset: bigint, records: RecordList<Message>, writerEpoch: bigint): PreparedBatch {
-    return prepareBatch(
-      this.#options.edge,
-      this.#options.prepareContext(),
-      this.#row.uploadId,
-      firstOffset,
-      records,
-      writerEpoch,
-    );
+    const batch = { uploadId: this.#row.uploadId, firstOffset, records, writerEpoch };
+    return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
   }
 
   async commit(batch: PreparedBatch): Promise<AppendResult> {

@@ -1,11 +1,11 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
-import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { type CdrFeedEntry, CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type IngestCdrsRequestSchema,
+  type IngestCdrsResponse,
   CdrService as PlatformCdrService,
 } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
 import { startExchange } from "../support/exchange.ts";
@@ -48,12 +48,12 @@ test("a record that the platform ingests reaches the carrier's feed, and a durat
       frame: { case: "finish", value: { finalOffset: 1n, totals: { recordCount: 1n, connectedDurationMs: 0n } } },
     };
   }
-  const answers = [];
+  const answers: IngestCdrsResponse["frame"][] = [];
   for await (const answer of platform.ingestCdrs(frames())) answers.push(answer.frame);
   expect(answers.map((frame) => frame.case)).toEqual(["opened", "ack", "finished"]);
 
   const carrier = await exchange.carrierClient(CdrService, "alpha");
-  const entries = [];
+  const entries: CdrFeedEntry[] = [];
   for await (const message of carrier.streamCdrs({
     start: { position: { case: "earliest", value: {} } },
     end: { position: { case: "head", value: {} } },
@@ -93,5 +93,4 @@ test("a record that the platform ingests reaches the carrier's feed, and a durat
   });
   expect(appended).toMatchObject({ committedOffset: 2n, counts: { accepted: 1n, rejected: 1n } });
   expect(appended.receipt?.finalOffset).toBe(2n);
-  void create;
 });

@@ -28,7 +28,7 @@ export async function appendInTransaction(
   habits: TransactionHabits,
 ): Promise<boolean> {
   const context = { now: nowMicros(), hashSecret: Buffer.alloc(32), horizons: { firstDays: 120, laterDays: 400 } };
-  const batch = prepareBatch(cdrEdge, context, "none", 0n, records, 1n);
+  const batch = prepareBatch(cdrEdge, context, { uploadId: "none", firstOffset: 0n, records, writerEpoch: 1n });
   try {
     await carrierTransaction(db, carrierId, async (tx) => {
       const { batches } = await attributeBatches(tx, carrierId, new HoldingsCache(), [batch]);
