@@ -22,7 +22,7 @@ In a calls file: timestamp in seconds from the start, callers and callees as num
 
 Examples:
   tandem demo
-  tandem demo --json --calls copenhagen-calls.csv
+  tandem demo --json --calls copenhagen-calls.csv     (in a checkout: npm run -s demo -- --json ..., as npm prints too)
   tandem demo --keep`,
     )
     .action(async (options: DemoOptions) => {
