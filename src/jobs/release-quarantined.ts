@@ -20,10 +20,14 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #woken = new Set<string>();
   readonly #running: Promise<void>;
+  readonly #intervalMs: number;
+  #sweepAtMs: number;
   #wakeUp: AbortController = new AbortController();
 
   constructor(options: ReleaseJobOptions) {
     this.#options = options;
+    this.#intervalMs = options.intervalMs ?? 5_000;
+    this.#sweepAtMs = performance.now() + this.#intervalMs;
     this.#running = this.#run();
   }
 
@@ -41,7 +45,7 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
   async #run(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted) {
-      await wait(this.#options.intervalMs ?? 5_000, undefined, {
+      await wait(Math.max(1, this.#sweepAtMs - performance.now()), undefined, {
         signal: AbortSignal.any([signal, this.#wakeUp.signal]),
       }).catch(() => {});
       if (signal.aborted) break;
@@ -54,13 +58,25 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
     }
   }
 
+  // Those that were woken at once, and, however often that is, all others once an interval.
   async #turn(signal: AbortSignal): Promise<void> {
     const woken = [...this.#woken];
     this.#woken.clear();
-    const waiting = woken.length > 0 ? woken : await this.#findWaiting();
-    for (const carrierId of waiting) {
+    await this.#releaseAll(woken, signal);
+    if (signal.aborted || performance.now() < this.#sweepAtMs) return;
+    this.#sweepAtMs = performance.now() + this.#intervalMs;
+    await this.#releaseAll(await this.#findWaiting(), signal);
+  }
+
+  // One carrier's trouble must not keep the others waiting.
+  async #releaseAll(carrierIds: readonly string[], signal: AbortSignal): Promise<void> {
+    for (const carrierId of carrierIds) {
       if (signal.aborted) return;
-      await this.#options.release(carrierId, signal);
+      try {
+        await this.#options.release(carrierId, signal);
+      } catch (error) {
+        this.#options.onError(error);
+      }
     }
   }
 
