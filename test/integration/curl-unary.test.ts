@@ -1,0 +1,207 @@
+import type { JsonValue } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { listMethods } from "../support/contract.ts";
+import { curlStream, curlUnary } from "../support/curl.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { calls, ingest, NUMBER } from "../support/feed.ts";
+
+const METHODS = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
+
+/** A case: the request as one would type it, and what the answer says. */
+type Case = readonly [request: JsonValue | (() => Promise<JsonValue>), answer: object];
+
+/** What is in the contract and not in this server yet. */
+const NOT_YET: Case = [
+  {},
+  { status: 501, json: { code: "unimplemented", details: [{ debug: { reason: "UNIMPLEMENTED" } }] } },
+];
+
+const HOUR_MS = 3_600_000;
+const at = (ms: number) => new Date(Date.now() + ms).toISOString();
+const ok = (json: object) => ({ status: 200, json });
+const PERIOD = { startTime: at(-48 * HOUR_MS), endTime: at(HOUR_MS) };
+const PAST = at(-HOUR_MS);
+const OTHER_NUMBER = "+4532123456";
+const item = { numberType: "NUMBER_TYPE_GEOGRAPHIC", usages: ["ASSIGNEE_KIND_USER"], countryCode: "DK" };
+const capabilities = ["NUMBER_CAPABILITY_INBOUND_CALLS", "NUMBER_CAPABILITY_OUTBOUND_CALLS"];
+const duration = {
+  recordId: "d-1",
+  recordDate: PAST.slice(0, 10),
+  direction: "DIRECTION_OUTBOUND",
+  answered: true,
+  calling: { kind: "PARTY_KIND_E164", value: NUMBER },
+  called: { kind: "PARTY_KIND_E164", value: "+12025550123" },
+  inviteTime: PAST,
+  connectedDurationMs: "60000",
+};
+
+/** In the order in which they are called: each may stand on those before. */
+const CASES: Readonly<Record<string, Case>> = {
+  "tandem.platform.v1.CarrierService/CreateCarrier": [
+    {
+      requestId: "c-1",
+      carrierId: "made",
+      carrier: { displayName: "Made", legalCountry: "DK", timeZone: "Europe/Copenhagen", region: "eu" },
+    },
+    ok({ carrier: { carrierId: "made", state: "CARRIER_STATE_ACTIVE", graceMs: "86400000", revision: "1" } }),
+  ],
+  "tandem.platform.v1.CarrierService/GetCarrier": [{ carrierId: "made" }, ok({ carrier: { displayName: "Made" } })],
+  "tandem.platform.v1.CarrierService/ListCarriers": [
+    {},
+    ok({ carriers: [{ carrierId: "alpha" }, { carrierId: "made" }] }),
+  ],
+  "tandem.platform.v1.CarrierService/UpdateCarrier": [
+    { requestId: "c-2", carrier: { carrierId: "made", displayName: "Renamed" }, updateMask: "displayName" },
+    ok({ carrier: { displayName: "Renamed", revision: "2" } }),
+  ],
+
+  "tandem.carrier.v1.AgreementService/GetAgreement": [{}, ok({ agreement: { carrierId: "alpha" } })],
+
+  "tandem.carrier.v1.NumberService/ProvisionNumbers": [
+    { requestId: "n-1", items: [{ phoneNumber: OTHER_NUMBER, ...item, capabilities }] },
+    ok({ outcomes: [{ phoneNumber: OTHER_NUMBER, number: { state: "NUMBER_STATE_PROVISIONED" } }] }),
+  ],
+  "tandem.platform.v1.NumberService/AssignNumbers": [
+    {
+      requestId: "n-2",
+      carrierId: "alpha",
+      items: [{ phoneNumber: OTHER_NUMBER, customerId: "cedar-bank", assigneeKind: "ASSIGNEE_KIND_USER" }],
+    },
+    ok({ outcomes: [{ number: { state: "NUMBER_STATE_ASSIGNED", customerId: "cedar-bank" } }] }),
+  ],
+  "tandem.carrier.v1.NumberService/GetNumber": [
+    { phoneNumber: OTHER_NUMBER },
+    ok({ number: { telUri: `tel:${OTHER_NUMBER}`, sipUri: expect.stringContaining(OTHER_NUMBER) } }),
+  ],
+  "tandem.carrier.v1.NumberService/ListNumbers": [
+    { filter: { numberPrefix: "+45" } },
+    ok({ numbers: [{ phoneNumber: OTHER_NUMBER }], watchCursor: expect.any(String) }),
+  ],
+  "tandem.platform.v1.NumberService/UnassignNumbers": [
+    { requestId: "n-3", carrierId: "alpha", phoneNumbers: [OTHER_NUMBER] },
+    ok({ outcomes: [{ number: { state: "NUMBER_STATE_PROVISIONED" } }] }),
+  ],
+  "tandem.platform.v1.NumberService/PortNumbers": [
+    async () => ({
+      requestId: "n-4",
+      carrierId: "alpha",
+      toCarrierId: "made",
+      phoneNumbers: [OTHER_NUMBER],
+      effectiveTime: at(24 * HOUR_MS),
+    }),
+    ok({ outcomes: [{ number: { phoneNumber: OTHER_NUMBER, effectiveEndTime: expect.any(String) } }] }),
+  ],
+  "tandem.platform.v1.NumberService/GetNumber": [
+    { phoneNumber: OTHER_NUMBER },
+    ok({ number: { carrierId: "alpha", phoneNumber: OTHER_NUMBER } }),
+  ],
+  "tandem.platform.v1.NumberService/ListNumbers": [
+    { carrierId: "alpha", filter: { numberPrefix: "+45" } },
+    ok({ numbers: [{ phoneNumber: OTHER_NUMBER }] }),
+  ],
+  "tandem.platform.v1.NumberService/ListNumberHistory": [
+    { phoneNumber: OTHER_NUMBER },
+    ok({ periods: expect.arrayContaining([expect.objectContaining({ scheduled: true })]) }),
+  ],
+  "tandem.carrier.v1.NumberService/ReleaseNumbers": [
+    { requestId: "n-5", phoneNumbers: [OTHER_NUMBER] },
+    ok({ outcomes: [{ number: { state: "NUMBER_STATE_RELEASED" } }] }),
+  ],
+
+  "tandem.carrier.v1.CdrService/GetCdrFeed": [{}, ok({ feedEpoch: "1", earliestSequence: "1", headSequence: "3" })],
+  "tandem.carrier.v1.CdrService/GetCdr": [{ recordId: "r-1" }, ok({ records: [{ recordId: "r-1", sequence: "2" }] })],
+  "tandem.carrier.v1.CdrService/ListCdrs": [
+    { ...PERIOD, pageSize: 2 },
+    ok({ records: [{}, {}], nextPageToken: expect.any(String) }),
+  ],
+  "tandem.carrier.v1.CdrService/ResolveCdrCursor": [
+    { ingestTime: PERIOD.startTime },
+    ok({ cursor: expect.any(String) }),
+  ],
+  "tandem.carrier.v1.CdrService/CommitCdrCursor": [
+    async () => {
+      const { json } = await curl("tandem.carrier.v1.CdrService/ResolveCdrCursor", { ingestTime: PERIOD.startTime });
+      return { consumer: "warehouse", cursor: (json as { cursor: string }).cursor };
+    },
+    ok({ consumer: { consumer: "warehouse", lagEntries: "3" } }),
+  ],
+  "tandem.carrier.v1.CdrService/ListCdrConsumers": [{}, ok({ consumers: [{ consumer: "warehouse" }] })],
+  "tandem.carrier.v1.CdrService/SummarizeQuality": [
+    { ...PERIOD, period: "SUMMARY_PERIOD_DAY", dimensions: ["SUMMARY_DIMENSION_DIRECTION"] },
+    ok({ summaries: expect.arrayContaining([expect.objectContaining({ direction: "DIRECTION_OUTBOUND" })]) }),
+  ],
+  "tandem.platform.v1.CdrService/GetCdr": [{ recordId: "r-1" }, ok({ records: [{ carrierId: "alpha" }] })],
+  "tandem.platform.v1.CdrService/ListCdrs": [{ carrierId: "alpha", ...PERIOD }, ok({ records: [{}, {}, {}] })],
+
+  "tandem.carrier.v1.DurationService/AppendDurations": [
+    { uploadId: "u", records: [duration, { ...duration, recordId: "d-2", direction: "DIRECTION_UNSPECIFIED" }] },
+    ok({ committedOffset: "2", counts: { accepted: "1", rejected: "1" }, durability: "DURABILITY_DISK" }),
+  ],
+  "tandem.carrier.v1.DurationService/GetUpload": [
+    { uploadId: "u" },
+    ok({ upload: { state: "UPLOAD_STATE_OPEN", committedOffset: "2" } }),
+  ],
+  "tandem.carrier.v1.DurationService/ListUploads": [{}, ok({ uploads: [{ uploadId: "u" }] })],
+  "tandem.carrier.v1.DurationService/ListRejects": [
+    { uploadId: "u" },
+    ok({ totalCount: "1", rejects: [{ outcome: { recordId: "d-2", fieldPath: "direction" } }] }),
+  ],
+  "tandem.carrier.v1.DurationService/ListDurations": [
+    PERIOD,
+    ok({ durations: [{ recordId: "d-1", sequence: "1", state: "DURATION_STATE_APPLIED" }] }),
+  ],
+};
+
+let exchange: Exchange;
+const tokens = { carrier: "", platform: "" };
+
+beforeAll(async () => {
+  exchange = await startExchange();
+  await exchange.addCarrier("alpha");
+  await exchange.assignNumbers("alpha", [NUMBER]);
+  await ingest(exchange.app, "alpha", calls("r", 3));
+  tokens.carrier = await exchange.carrierToken("alpha");
+  tokens.platform = await exchange.platformToken();
+});
+afterAll(() => exchange?.[Symbol.asyncDispose]());
+
+async function curl(method: string, request: JsonValue) {
+  const token = method.startsWith("tandem.carrier") ? tokens.carrier : tokens.platform;
+  const { exitCode, status, body } = await curlUnary(exchange.app.url, token, method, request);
+  expect(exitCode).toBe(0);
+  return { status, json: JSON.parse(body.toString()) as unknown };
+}
+
+const unary = METHODS.filter(({ methodKind }) => methodKind === "unary").map(
+  (method) => `${method.parent.typeName}/${method.name}`,
+);
+const isLater = (name: string) => /\.(Reconciliation|Usage|Privacy)Service\//.test(name);
+
+test("every unary method of the contract is called here", () => {
+  expect(Object.keys(CASES).toSorted()).toEqual(unary.filter((name) => !isLater(name)).toSorted());
+});
+
+test.each(Object.entries(CASES))("plain curl over HTTP/1.1: %s answers in JSON", async (method, [request, answer]) => {
+  expect(await curl(method, typeof request === "function" ? await request() : request)).toMatchObject(answer);
+});
+
+test.each(unary.filter(isLater))(
+  "plain curl over HTTP/1.1: %s is in the contract, and UNIMPLEMENTED",
+  async (method) => {
+    expect(await curl(method, {})).toMatchObject(NOT_YET[1]);
+  },
+);
+
+const streams = METHODS.filter(({ methodKind }) => methodKind === "server_streaming").map(
+  (method) => `${method.parent.typeName}/${method.name}`,
+);
+
+test.each(streams.filter(isLater))(
+  "plain curl over HTTP/1.1: the stream %s is UNIMPLEMENTED in its last envelope",
+  async (method) => {
+    const token = method.startsWith("tandem.carrier") ? tokens.carrier : tokens.platform;
+    const { exitCode, body } = await curlStream(exchange.app.url, token, method, {});
+    expect(exitCode).toBe(0);
+    expect(JSON.parse(body.subarray(5).toString())).toMatchObject({ error: { code: "unimplemented" } });
+  },
+);
