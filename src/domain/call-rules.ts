@@ -215,7 +215,7 @@ function follows(
   beforeMs: number | undefined,
 ): RecordProblem | undefined {
   if (ms === undefined || beforeMs === undefined || ms >= beforeMs) return undefined;
-  return problem(RecordIssue.FIELDS_INCONSISTENT, field, `is before ${before}, expected not`);
+  return problem(RecordIssue.FIELDS_INCONSISTENT, field, `is before ${before}, expected at or after it`);
 }
 
 function ahead(field: string, ms: number | undefined, limitMs: number): RecordProblem | undefined {
