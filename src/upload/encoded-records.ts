@@ -4,6 +4,8 @@ import { TandemError } from "../domain/errors.ts";
 /** The records of a batch. An array is one. */
 export interface RecordList<Message> {
   readonly length: number;
+  /** How many bytes are kept for them, as far as that is known. */
+  readonly byteLength?: number;
   at(index: number): Message | undefined;
 }
 
@@ -54,6 +56,10 @@ class EncodedRecords<T extends DescMessage> implements RecordList<MessageShape<T
   readonly #decode: FastDecoder<MessageShape<T>>;
   readonly #bytes: Buffer;
   readonly #bounds: readonly number[];
+
+  get byteLength(): number {
+    return this.#bytes.length;
+  }
 
   constructor(schema: T, decode: FastDecoder<MessageShape<T>>, bytes: Buffer, bounds: readonly number[]) {
     this.length = bounds.length / 2;

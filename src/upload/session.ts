@@ -40,7 +40,20 @@ export interface UploadSessionOptions<Message> {
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
 
-const NO_COUNTS: VerdictCounts = countVerdicts([]);
+/** Most outcomes that one Ack tells, as many as a batch can have: well below the 4 MiB that a message may have. */
+const MAX_ACK_OUTCOMES = 2_000;
+/** With so many outcomes that the client has not taken, what it repeats waits. New records cannot bring so many: credit rises with the Acks. */
+const MAX_WAITING_OUTCOMES = 8_000;
+/** With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests: the store is slower than the client. */
+const MAX_HELD_BYTES = 16_777_216;
+const MAX_HELD_BATCHES = 64;
+
+/** What is to be told of committed batches. */
+interface WaitingAck {
+  committedOffset: bigint;
+  counts: VerdictCounts;
+  outcomes: Outcome[];
+}
 
 /** What the writer does next: send a frame, fail, end, or rest, as far as each is given. */
 interface WriterStep {
@@ -70,16 +83,17 @@ export class UploadSession<Message> {
   #generation = 0;
   #failuresInARow = 0;
   #inFlight = 0;
+  #heldBytes = 0;
   #chain: Promise<void> = Promise.resolve();
-  #counts = NO_COUNTS;
-  #outcomes: Outcome[] = [];
-  #ackOwed = false;
+  readonly #acks: WaitingAck[] = [];
   #finished: UploadRow | undefined;
   #failure: { error: unknown } | undefined;
   #inputEnded = false;
+  #isListening = false;
   #heardAt = Date.now();
+  #isOver = false;
   #wake: (() => void) | undefined;
-  readonly #idle = new Set<() => void>();
+  readonly #readerWaits = new Set<() => void>();
 
   constructor(options: UploadSessionOptions<Message>) {
     this.#options = options;
@@ -111,6 +125,8 @@ export class UploadSession<Message> {
     } finally {
       this.#generation++;
       this.#inputEnded = true;
+      this.#isOver = true;
+      this.#wakeReader();
       void input.return?.()?.catch(() => {});
     }
   }
@@ -156,27 +172,20 @@ export class UploadSession<Message> {
   #plannedEnd(stall: StallWatch): StreamEnd | undefined {
     const { life, heartbeatMs } = this.#options;
     if (life.end) return life.end;
-    const idle = stall.stalled || (!this.#inputEnded && Date.now() - this.#heardAt > 3 * heartbeatMs);
+    const idle = stall.stalled || (this.#isListening && Date.now() - this.#heardAt > 3 * heartbeatMs);
     return idle ? "IDLE" : undefined;
   }
 
   #nextFrame(): ServerFrame | undefined {
-    const mayGrow = this.#options.budget.hasRoom;
-    const limit = this.#committed + BigInt(this.#options.windowRecords);
-    const creditOwed = mayGrow && limit > this.#sendLimit;
-    if (!this.#ackOwed && !creditOwed) return this.#outgoing.shift();
+    const told = this.#acks.shift();
+    this.#wakeReader();
+    const committedOffset = told?.committedOffset ?? this.#committed;
+    const limit = committedOffset + BigInt(this.#options.windowRecords);
+    const creditOwed = this.#options.budget.hasRoom && limit > this.#sendLimit;
+    if (!told && !creditOwed) return this.#outgoing.shift();
     if (creditOwed) this.#sendLimit = limit;
-    const ack: ServerFrame = {
-      frame: "ack",
-      committedOffset: this.#committed,
-      counts: this.#counts,
-      outcomes: this.#outcomes,
-      sendLimitOffset: this.#sendLimit,
-    };
-    this.#counts = NO_COUNTS;
-    this.#outcomes = [];
-    this.#ackOwed = false;
-    return ack;
+    const { counts, outcomes } = told ?? { counts: countVerdicts([]), outcomes: [] };
+    return { frame: "ack", committedOffset, counts, outcomes, sendLimitOffset: this.#sendLimit };
   }
 
   // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before it sleeps.
@@ -199,16 +208,19 @@ export class UploadSession<Message> {
 
   async #read(input: AsyncIterator<ClientFrame<Message>>): Promise<void> {
     try {
-      while (!this.#failure && !this.#finished && !this.#options.life.signal.aborted) {
-        const next = await input.next();
-        if (next.done) break;
+      while (!this.#failure && !this.#finished && !this.#isOver && !this.#options.life.signal.aborted) {
+        this.#isListening = true;
         this.#heardAt = Date.now();
+        const next = await input.next();
+        this.#isListening = false;
+        if (next.done) break;
         await this.#take(next.value);
       }
     } catch (error) {
       // The client's end of the stream broke: what it sent is committed, and it will resume.
       this.#fail(error);
     }
+    this.#isListening = false;
     this.#inputEnded = true;
     this.#wake?.();
   }
@@ -243,17 +255,20 @@ export class UploadSession<Message> {
     }
     if (first > this.#expected) return this.#rewind(this.#expected, "GAP");
     const batch = this.#options.book.prepare(first, records, this.#writerEpoch);
-    if (first === this.#expected) this.#commit(batch);
+    if (first === this.#expected) this.#commit(batch, records.byteLength);
     else await this.#replay(batch);
+    await this.#readerMayGo(() => this.#heldBytes < MAX_HELD_BYTES && this.#inFlight < MAX_HELD_BATCHES);
   }
 
   // Results are taken strictly in the order of the batches, whatever order they come in.
-  #commit(batch: PreparedBatch): void {
+  #commit(batch: PreparedBatch, receivedBytes = 0): void {
     const { book, budget } = this.#options;
     const generation = this.#generation;
-    const bytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
+    const preparedBytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
+    const bytes = Math.max(preparedBytes, receivedBytes);
     this.#expected = batch.firstOffset + BigInt(batch.records.length);
     this.#inFlight++;
+    this.#heldBytes += bytes;
     budget.take(bytes);
     const before = this.#chain;
     const committing = book.commit(batch);
@@ -267,7 +282,9 @@ export class UploadSession<Message> {
         if (generation === this.#generation) this.#failOrRewind(error);
       }
       budget.give(bytes);
-      if (--this.#inFlight === 0) for (const resolve of [...this.#idle]) resolve();
+      this.#heldBytes -= bytes;
+      this.#inFlight--;
+      this.#wakeReader();
       this.#wake?.();
     })();
   }
@@ -289,8 +306,8 @@ export class UploadSession<Message> {
 
   // A batch that begins before the expected offset: its known prefix is held against what is stored, and the rest is appended.
   async #replay(batch: PreparedBatch): Promise<void> {
-    await this.#drained();
-    if (this.#failure || this.#discarding) return;
+    await this.#readerMayGo(() => this.#inFlight === 0 && this.#waitingOutcomes < MAX_WAITING_OUTCOMES);
+    if (this.#failure || this.#discarding || this.#isOver) return;
     try {
       const rest = await this.#replayPrefix(batch, this.#committed);
       if (rest) this.#commit(rest);
@@ -313,16 +330,19 @@ export class UploadSession<Message> {
     if (end > this.#committed) this.#committed = end;
     if (this.#committed > this.#expected) this.#expected = this.#committed;
     this.#failuresInARow = 0;
-    this.#counts = addCounts(this.#counts, counts);
-    this.#outcomes.push(...outcomes);
-    this.#ackOwed = true;
+    const last = this.#acks.at(-1);
+    if (last && last.outcomes.length + outcomes.length <= MAX_ACK_OUTCOMES) {
+      last.committedOffset = this.#committed;
+      last.counts = addCounts(last.counts, counts);
+      last.outcomes.push(...outcomes);
+    } else this.#acks.push({ committedOffset: this.#committed, counts, outcomes: [...outcomes] });
     this.#wake?.();
   }
 
   async #finish(frame: ClientFrame<Message> & { frame: "finish" }): Promise<void> {
     if (this.#discarding) return;
-    await this.#drained();
-    if (this.#failure || this.#discarding) return;
+    await this.#readerMayGo(() => this.#inFlight === 0);
+    if (this.#failure || this.#discarding || this.#isOver) return;
     this.#finished = await this.#options.book.finish(this.#options.open, this.#writerEpoch, frame, this.#committed);
   }
 
@@ -348,16 +368,19 @@ export class UploadSession<Message> {
     this.#wake?.();
   }
 
-  async #drained(): Promise<void> {
-    while (this.#inFlight > 0) {
-      await new Promise<void>((resolve) => {
-        const done = () => {
-          this.#idle.delete(done);
-          resolve();
-        };
-        this.#idle.add(done);
-      });
-    }
+  get #waitingOutcomes(): number {
+    return this.#acks.reduce((sum, ack) => sum + ack.outcomes.length, 0);
+  }
+
+  // Until a condition holds, or there is nothing more to read for. Who makes it true wakes the reader.
+  async #readerMayGo(condition: () => boolean): Promise<void> {
+    while (!condition() && !this.#isOver) await new Promise<void>((resolve) => this.#readerWaits.add(resolve));
+  }
+
+  #wakeReader(): void {
+    const waits = [...this.#readerWaits];
+    this.#readerWaits.clear();
+    for (const resolve of waits) resolve();
   }
 }
 

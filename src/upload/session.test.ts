@@ -1,0 +1,118 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, test } from "vitest";
+import type { StreamLife } from "../domain/stream-life.ts";
+import { countVerdicts, RecordIssue, Verdict } from "../domain/verdict.ts";
+import type { AppendResult } from "../store/append.ts";
+import type { UploadRow } from "../store/uploads.ts";
+import type { UploadBook } from "./book.ts";
+import { ByteBudget } from "./byte-budget.ts";
+import type { Outcome } from "./outcome.ts";
+import type { PreparedBatch } from "./pending.ts";
+import { type ClientFrame, UploadSession } from "./session.ts";
+
+const WINDOW = 4_000;
+const RECORD_BYTES = 1_000_000;
+const OPEN = { uploadId: "u", acknowledgedOffset: 0n };
+
+function uploadAt(nextOffset: bigint): UploadRow {
+  return {
+    ...{ uploadId: "u", nextOffset, writerEpoch: 1n, sealed: false, finished: false, sealTime: undefined },
+    ...{ counts: countVerdicts([]), connectedDurationMs: 0n, createTime: 0n, updateTime: 0n },
+  };
+}
+
+/** A book whose records are all refused, and all that it does not do at once it leaves to the test. */
+function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): UploadBook<Uint8Array> {
+  const outcome = (recordOffset: bigint): Outcome => ({
+    ...{ recordOffset, recordId: `r${recordOffset}`, verdict: Verdict.REJECTED, issue: RecordIssue.FIELD_REQUIRED },
+    ...{ fieldPath: "direction", message: "direction: is absent", retryable: false },
+  });
+  return {
+    open: async () => uploadAt(nextOffset),
+    claim: () => ({ [Symbol.dispose]() {} }),
+    checkBatch() {},
+    prepare: (firstOffset, records, writerEpoch) => {
+      const prepared = Array.from({ length: records.length }, () => ({ payload: new Uint8Array(0) }));
+      return { uploadId: "u", writerEpoch, firstOffset, records: prepared } as unknown as PreparedBatch;
+    },
+    commit,
+    outcomes: () => [],
+    checkWriter: async () => uploadAt(nextOffset),
+    replay: async ({ firstOffset, records }) => ({
+      outcomes: records.map((_, index) => outcome(firstOffset + BigInt(index))),
+      counts: { ...countVerdicts([]), rejected: records.length },
+    }),
+    finish: async () => uploadAt(nextOffset),
+  };
+}
+
+function sessionOf(book: UploadBook<Uint8Array>, heartbeatMs = 15_000) {
+  const life: StreamLife = { signal: new AbortController().signal, end: undefined, reset() {} };
+  const limits = { heartbeatMs, maxStallMs: 60_000, windowRecords: WINDOW };
+  return new UploadSession<Uint8Array>({ book, open: OPEN, life, budget: new ByteBudget(2 ** 28), ...limits });
+}
+
+/** Frames that are counted as they are taken. */
+function counted(frames: readonly ClientFrame<Uint8Array>[]) {
+  const taken = { count: 0 };
+  const read = async function* () {
+    for (const frame of frames) {
+      taken.count++;
+      yield frame;
+    }
+    await new Promise(() => {});
+  };
+  return { taken, frames: read() };
+}
+
+async function turns(count = 2_000): Promise<void> {
+  for (let index = 0; index < count; index++) await turn();
+}
+
+test("bounds: while the store stands still, large refused records are not read into memory without end", async () => {
+  const batches = Array.from({ length: 500 }, (_, index): ClientFrame<Uint8Array> => {
+    const records = { length: 1, byteLength: RECORD_BYTES, at: () => new Uint8Array(RECORD_BYTES) };
+    return { frame: "batch", firstOffset: BigInt(index), records };
+  });
+  const { taken, frames } = counted(batches);
+  const session = sessionOf(bookAt(0n, () => new Promise(() => {}))).run(frames);
+  expect((await session.next()).value).toMatchObject({ frame: "opened" });
+  void session.next();
+  await turns();
+  expect(taken.count * RECORD_BYTES).toBeLessThan(32_000_000);
+});
+
+test("bounds: while the reader waits for the store, the client is not held to be silent", async () => {
+  const batches = Array.from({ length: 500 }, (_, index): ClientFrame<Uint8Array> => {
+    const records = { length: 1, byteLength: RECORD_BYTES, at: () => new Uint8Array(RECORD_BYTES) };
+    return { frame: "batch", firstOffset: BigInt(index), records };
+  });
+  const session = sessionOf(
+    bookAt(0n, () => new Promise(() => {})),
+    20,
+  ).run(counted(batches).frames);
+  const seen: string[] = [];
+  for (let index = 0; index < 8; index++) seen.push((await session.next()).value?.frame ?? "end");
+  expect(new Set(seen)).toEqual(new Set(["opened", "heartbeat"]));
+});
+
+test("bounds: a client that repeats what is committed and reads no Ack cannot pile up outcomes", async () => {
+  const repeats = Array.from({ length: 500 }, (): ClientFrame<Uint8Array> => {
+    return { frame: "batch", firstOffset: 0n, records: Array.from({ length: 1_000 }, () => new Uint8Array(0)) };
+  });
+  const { taken, frames } = counted(repeats);
+  const session = sessionOf(bookAt(1_000n, () => new Promise(() => {}))).run(frames);
+  await session.next();
+  let answer = session.next();
+  await turns();
+  expect(taken.count).toBeLessThan(20);
+  let told = 0;
+  while (told < 500_000) {
+    const { value } = await answer;
+    if (value?.frame !== "ack") throw new Error(`expected ack, got ${value?.frame}`);
+    expect(value.outcomes.length).toBeLessThanOrEqual(2_000);
+    told += value.outcomes.length;
+    answer = session.next();
+  }
+  expect(told).toBe(500_000);
+});
