@@ -52,14 +52,14 @@ export const MAX_STORED_REJECTS = 10_000;
 
 /**
  * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the connection that had it (its row lock is waited for).
- * An upload that is sealed, or that has fewer records than the client was told, is returned as it stands and not touched; one that the client was
- * told of and that does not exist is not made.
+ * It also counts as use: an upload that was just opened is not sealed out as idle. One that is sealed, or that has fewer records than the client was
+ * told, is returned as it stands and not touched; one that the client was told of and that does not exist is not made.
  */
 export async function openUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
   if (acknowledgedOffset === 0n) await createUpload(tx, key);
   const row = await tx
     .updateTable("upload")
-    .set({ writer_epoch: sql`writer_epoch + 1` })
+    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: sql<string>`clock_timestamp()` })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
     .where("upload_id", "=", key.uploadId)

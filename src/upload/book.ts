@@ -35,7 +35,10 @@ export interface UploadFinish {
 
 /** What an upload session does with the store; kept apart so that a dry run (validate_only) follows the same session. */
 export interface UploadBook<Message> {
-  /** Opens the upload and fences its older connection. Throws UPLOAD_HISTORY_LOST. A sealed upload is returned as it stands. */
+  /**
+   * Opens the upload and fences its older connection. A finished upload is returned as it stands. Throws UPLOAD_HISTORY_LOST, and UPLOAD_SEALED for one
+   * that was sealed for idleness.
+   */
   open(open: UploadOpen): Promise<UploadRow>;
   /** Registers this connection as the upload's writer in this process, and ends the one before. */
   claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable;
@@ -78,6 +81,8 @@ export class StoredBook<Message> implements UploadBook<Message> {
     this.#uploadId = open.uploadId;
     const upload = await this.#transaction((tx) => openUpload(tx, this.#key, open.acknowledgedOffset));
     if (!upload || upload.nextOffset < open.acknowledgedOffset) throw historyLost(upload?.nextOffset ?? 0n);
+    // Sealed for idleness: a receipt would say that both sides agreed on an end.
+    if (upload.sealed && !upload.finished) throw sealed(upload);
     return upload;
   }
 

@@ -88,6 +88,35 @@ test("an upload that was idle for 30 days is sealed, without a receipt; one that
   await expectSound(exchange, carrierId);
 });
 
+test("an upload that was sealed for idleness is not taken for a finished one: whoever opens it is told, and gets no receipt", async () => {
+  const { carrierId, client } = await uploadSome({ open: "idle" });
+  await age(carrierId, "idle", 31);
+  await runUntil(async () => (await client.getUpload({ uploadId: "idle" })).upload?.state, UploadState.SEALED);
+  await using stream = await UploadStream.open(exchange, durationUpload, carrierId, {
+    uploadId: "idle",
+    acknowledgedOffset: 4n,
+  });
+  expect(await stream.failure()).toMatchObject({
+    code: "FailedPrecondition",
+    reason: "UPLOAD_SEALED",
+    metadata: { upload_id: "idle", final_offset: "4" },
+  });
+  expect(await reasonOf(client.appendDurations({ uploadId: "idle", acknowledgedOffset: 4n }))).toBe("UPLOAD_SEALED");
+});
+
+test("an upload that was idle and is open again is not sealed beneath its writer", async () => {
+  const { carrierId, client } = await uploadSome({ open: "back" });
+  await client.appendDurations({ uploadId: "idle", records: [durationOf({ id: "idle-1" })] });
+  for (const uploadId of ["back", "idle"]) await age(carrierId, uploadId, 31);
+  await using stream = await UploadStream.open(exchange, durationUpload, carrierId, { uploadId: "back" });
+  await stream.next("opened");
+  await runUntil(async () => (await client.getUpload({ uploadId: "idle" })).upload?.state, UploadState.SEALED);
+  stream.batch(4, someRecords(4, 5));
+  await stream.committed(5);
+  stream.cut();
+  await expectSound(exchange, carrierId);
+});
+
 test("verdicts are forgotten 30 days after sealing, and not before; the upload and its receipt stay", async () => {
   const { carrierId, client } = await uploadSome({ done: "old" });
   await uploadMore(client, "new");
