@@ -32,6 +32,7 @@ export class UploadAttempt<Rec> {
   #batchRecords: number;
   #isOpen = false;
   #committedAtOpen = 0;
+  #sentFrom = 0;
   #committed = 0;
   #next = 0;
   #sendLimit = 0;
@@ -59,6 +60,11 @@ export class UploadAttempt<Rec> {
     return this.#committedAtOpen;
   }
 
+  /** Where this connection began to send. */
+  get sentFrom(): number {
+    return this.#sentFrom;
+  }
+
   /** How long the server may be silent, milliseconds. */
   silenceMs(): number {
     return DEAD_AFTER_HEARTBEATS * this.#heartbeatMs;
@@ -68,7 +74,7 @@ export class UploadAttempt<Rec> {
   opened(opened: UploadOpened, sendFrom: number): void {
     this.#isOpen = true;
     this.#committedAtOpen = this.#committed = Number(opened.committedOffset);
-    this.#next = sendFrom;
+    this.#next = this.#sentFrom = sendFrom;
     this.#sendLimit = Number(opened.sendLimitOffset);
     const interval = opened.limits?.heartbeatInterval;
     if (interval !== undefined) this.#heartbeatMs = Math.max(msFromDuration(interval), 1);

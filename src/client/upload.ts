@@ -200,7 +200,8 @@ class Uploader<Rec> {
 
   #rewound(attempt: UploadAttempt<Rec>, rewind: UploadRewind): void {
     const expectedOffset = Number(rewind.expectedOffset);
-    if (expectedOffset < this.#told) throw this.#historyLost(expectedOffset);
+    // What was sent again for its outcomes may be asked for again; what lies before it was committed, and is not there any more.
+    if (expectedOffset < Math.min(this.#told, attempt.sentFrom)) throw this.#historyLost(expectedOffset);
     attempt.rewind(expectedOffset, rewind.retryAfter === undefined ? 0 : msFromDuration(rewind.retryAfter));
     this.#options.onEvent?.({ kind: "REWOUND", expectedOffset, reason: rewind.reason });
   }
