@@ -50,16 +50,34 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   return await withFolderLock(dataDir, signal, async () => {
     const { ephemeral: isEphemeral = false, durable: isDurable = !isEphemeral } = options;
     const cluster = await openCluster(dataDir, { isEphemeral, isDurable }, signal);
-    const running = await awaitRunning(cluster, signal);
-    const postmaster = running ?? (await startPostmaster(cluster, options.port, signal));
-    try {
-      await ensureDatabase(cluster, postmaster.port);
-      return await holdServer(cluster, postmaster, running !== undefined);
-    } catch (error) {
-      if (!running) await stopPostmaster(cluster.clusterDir, postmaster.pid);
-      throw error;
-    }
+    return (await adoptRunning(cluster, signal)) ?? (await startAndHold(cluster, options.port, signal));
   });
+}
+
+/** The running server; undefined when there is none, or the one there was is dying: killed a moment ago, it has its process still but answers nobody. */
+async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<EmbeddedServer | undefined> {
+  for (let attempt = 1; ; attempt += 1) {
+    const running = await awaitRunning(cluster, signal);
+    if (!running) return undefined;
+    try {
+      await ensureDatabase(cluster, running.port);
+      return await holdServer(cluster, running, true);
+    } catch (error) {
+      if (attempt === START_ATTEMPTS) throw error;
+      await sleep(100 * attempt, undefined, { signal });
+    }
+  }
+}
+
+async function startAndHold(cluster: Cluster, port: number | undefined, signal: AbortSignal): Promise<EmbeddedServer> {
+  const postmaster = await startPostmaster(cluster, port, signal);
+  try {
+    await ensureDatabase(cluster, postmaster.port);
+    return await holdServer(cluster, postmaster, false);
+  } catch (error) {
+    await stopPostmaster(cluster.clusterDir, postmaster.pid);
+    throw error;
+  }
 }
 
 /** Called under the folder's lock. */
