@@ -16,7 +16,7 @@ const mayImport = {
 const usesGenerated = [
   "^src/(rpc|client|simulator|gen|cli)/",
   "^src/(upload|feed)/[^/]*edge[^/]*\\.ts$",
-  "^src/upload/(cdr|duration)s?(-[a-z-]+)?\\.ts$",
+  "^src/upload/(cdr|duration)[a-z-]*\\.ts$",
   "^(test|bench)/",
   "\\.test\\.ts$",
 ];

@@ -1,11 +1,12 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import type {
   CdrFeedEntry,
-  CdrFilter,
+  CdrFilterSchema,
   CdrService,
   StreamCdrsResponse,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import type { FeedEnd, FeedStart } from "../gen/tandem/type/v1/feed_pb.js";
+import type { FeedEndSchema, FeedStartSchema } from "../gen/tandem/type/v1/feed_pb.js";
 import type { FeedPosition } from "./cursor-store.ts";
 import { type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
 
@@ -20,11 +21,11 @@ export interface CdrRun {
 /** What `followCdrs` can be told. */
 export interface FollowCdrsOptions extends FollowOptions {
   /** Where to begin when the store holds no position. Required: a silent default would lose data. */
-  readonly start: FeedStart["position"];
+  readonly start: MessageInitShape<typeof FeedStartSchema>["position"];
   /** Where to end. Absent: follow live. With `head`, a resume reads the head again: it may bring more, never less. */
-  readonly end?: FeedEnd["position"];
+  readonly end?: MessageInitShape<typeof FeedEndSchema>["position"];
   /** Which records. A stored position is good only with the filter that it was made with. */
-  readonly filter?: CdrFilter;
+  readonly filter?: MessageInitShape<typeof CdrFilterSchema>;
   /** Applies a run. It must be idempotent by identity and revision, or store the position together with the entries. */
   readonly apply: (run: CdrRun, signal: AbortSignal) => Promise<void>;
 }
@@ -34,7 +35,7 @@ export interface FollowCdrsOptions extends FollowOptions {
  *
  * @example
  * await followCdrs(createClient(CdrService, transport), {
- *   start: { case: "earliest", value: create(FeedStartEarliestSchema) },
+ *   start: { case: "earliest", value: {} },
  *   store: fileCursorStore("cdrs.cursor.json"),
  *   apply: async (run) => await warehouse.upsert(run.entries),
  *   signal: stop.signal,

@@ -1,7 +1,8 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import type { NumberChange, NumberService, WatchNumbersResponse } from "../gen/tandem/carrier/v1/number_service_pb.js";
-import type { FeedEnd, FeedStart } from "../gen/tandem/type/v1/feed_pb.js";
-import type { NumberFilter, PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
+import type { FeedEndSchema, FeedStartSchema } from "../gen/tandem/type/v1/feed_pb.js";
+import type { NumberFilterSchema, PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
 import type { FeedPosition } from "./cursor-store.ts";
 import { type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
 
@@ -21,11 +22,11 @@ export type NumberRun =
 /** What `followNumbers` can be told. */
 export interface FollowNumbersOptions extends FollowOptions {
   /** Where to begin when the store holds no position: `initialState` sends all current rows first. */
-  readonly start: FeedStart["position"] | "initialState";
+  readonly start: MessageInitShape<typeof FeedStartSchema>["position"] | "initialState";
   /** Where to end. Absent: follow live. */
-  readonly end?: FeedEnd["position"];
+  readonly end?: MessageInitShape<typeof FeedEndSchema>["position"];
   /** Which numbers. A stored position is good only with the filter that it was made with. */
-  readonly filter?: NumberFilter;
+  readonly filter?: MessageInitShape<typeof NumberFilterSchema>;
   /** Applies a run. It must be idempotent by number and revision. */
   readonly apply: (run: NumberRun, signal: AbortSignal) => Promise<void>;
 }

@@ -157,7 +157,7 @@ describe("plain curl over HTTP/1.1, server streams", () => {
     });
   });
 
-  test("the shell of the README works as it stands", async () => {
+  test("printf and curl are all that a shell needs for a stream", async () => {
     const environment = { BODY: JSON.stringify(BACKFILL), TOKEN: token, URL: `${url}/${CDRS}/StreamCdrs` };
     const { exitCode, stdout } = await runShell(STREAM_SCRIPT, environment);
     expect(exitCode).toBe(0);
