@@ -46,6 +46,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     updateTime: 0n,
   };
 
+  #last: Promise<unknown> = Promise.resolve();
+
   constructor(options: ValidationBookOptions<Message>) {
     this.#options = options;
   }
@@ -70,12 +72,17 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
   }
 
-  async commit(batch: PreparedBatch): Promise<AppendResult> {
-    const { db, carrierId, holdings, edge } = this.#options;
-    const result = await carrierTransaction(db, carrierId, async (tx) => {
-      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
-      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
-    });
+  // One after the other, as a store would: a validation in small batches must not take every connection to the database.
+  commit(batch: PreparedBatch): Promise<AppendResult> {
+    const committed = this.#last.then(() => this.#commitNext(batch));
+    this.#last = committed.catch(() => {});
+    return committed;
+  }
+
+  async #commitNext(batch: PreparedBatch): Promise<AppendResult> {
+    // One before it failed: counted now, it would be counted again when it is sent again.
+    if (batch.firstOffset !== this.#row.nextOffset) return { committed: false };
+    const result = await this.#judge(batch);
     this.#row.nextOffset = batch.firstOffset + BigInt(batch.records.length);
     this.#row.connectedDurationMs += batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
     const counts = countVerdicts(result.committed ? result.verdicts : []);
@@ -93,11 +100,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
     // Nothing was stored that a repeat could be held against: it is judged again, and not counted again.
-    const { db, carrierId, holdings, edge } = this.#options;
-    const result = await carrierTransaction(db, carrierId, async (tx) => {
-      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
-      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
-    });
+    const result = await this.#judge(batch);
     return { outcomes: this.outcomes(batch, result), counts: countVerdicts(result.committed ? result.verdicts : []) };
   }
 
@@ -107,5 +110,13 @@ export class ValidationBook<Message> implements UploadBook<Message> {
       throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, this.#row.connectedDurationMs);
     }
     return this.#row;
+  }
+
+  #judge(batch: PreparedBatch): Promise<AppendResult> {
+    const { db, carrierId, holdings, edge } = this.#options;
+    return carrierTransaction(db, carrierId, async (tx) => {
+      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
+      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
+    });
   }
 }

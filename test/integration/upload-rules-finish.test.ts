@@ -1,4 +1,5 @@
 import { createClient } from "@connectrpc/connect";
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { UploadState, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
@@ -235,4 +236,25 @@ test("rule 8: AppendDurations with validate_only gives every verdict and stores 
     code: "NotFound",
     reason: "UPLOAD_NOT_FOUND",
   });
+});
+
+test("rule 8: a validation in many small batches takes one connection to the database, and leaves the others to everybody else", async () => {
+  const carrierId = await newCarrier(exchange);
+  await using locking = new AsyncDisposableStack();
+  const client = new pg.Client({ connectionString: exchange.databaseUrl });
+  await client.connect();
+  locking.defer(() => client.end());
+  await client.query("BEGIN; LOCK TABLE duration_key IN ACCESS EXCLUSIVE MODE");
+  await using dry = await UploadStream.open(exchange, durationUpload, carrierId, { uploadId: "u", validateOnly: true });
+  await dry.next("opened");
+  const records = someRecords(0, 40);
+  for (const [offset, record] of records.entries()) dry.batch(offset, [record]);
+  await awaitBlocked(exchange, 1);
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  await awaitBlocked(exchange, 1);
+  expect(exchange.app.services.db.pool.waitingCount).toBe(0);
+  await client.query("ROLLBACK");
+  await dry.committed(40);
+  dry.finish(records);
+  expect(await dry.receipt()).toMatchObject({ finalOffset: 40n, counts: { accepted: 40n } });
 });
