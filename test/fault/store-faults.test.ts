@@ -198,7 +198,7 @@ async function terminateBackends(random: Random, signal: AbortSignal): Promise<n
   await client.connect();
   let terminated = 0;
   while (!signal.aborted && terminated < 8) {
-    await delay(random.int(20, 250));
+    await delay(random.int(100, 350));
     const { rows } = await client.query<{ pid: number }>(
       `SELECT pid FROM pg_stat_activity
        WHERE application_name = 'tandem' AND datname = current_database() AND state <> 'idle'`,
