@@ -19,7 +19,7 @@ export interface UploadRound {
 }
 
 const UPLOADS = 4;
-const CARRIERS = Array.from({ length: UPLOADS }, (_, index) => `bench-${index}`);
+export const CARRIERS = Array.from({ length: UPLOADS }, (_, index) => `bench-${index}`);
 const WARM_UP_RECORDS = 30_000;
 
 /**
@@ -43,7 +43,7 @@ export async function measureUploads(rounds: number, recordsEach: number, batchS
   return measured;
 }
 
-async function runUploads(world: BenchWorld, name: string, recordsEach: number, batchSize: number) {
+export async function runUploads(world: BenchWorld, name: string, recordsEach: number, batchSize: number) {
   const tokens = await Promise.all(CARRIERS.map((carrier) => world.carrierToken(carrier)));
   const args = [world.app.url, tokens.join(","), String(recordsEach), String(batchSize), name];
   const client = fork(fileURLToPath(new URL("./upload-client.ts", import.meta.url)), args, { silent: true });
@@ -101,7 +101,7 @@ async function takeRows(client: PoolClient): Promise<Buffer[]> {
 
 const COPY_BYTES = 65_536;
 
-async function emptyTables(world: BenchWorld): Promise<void> {
+export async function emptyTables(world: BenchWorld): Promise<void> {
   const { pool } = world.app.services.db;
   await pool.query("TRUNCATE duration_record, duration_key, upload, upload_batch, upload_reject");
   await pool.query("CHECKPOINT");

@@ -190,11 +190,10 @@ export async function insertAccepted(
   };
   await sql`
     INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
-    SELECT ${carrierId}, k.record_id, k.record_date, k.revision, k.content_hash, k.party_hash,
-           ${lock.nextSequence}::int8 + k.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz
-    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[], ${identity.revisions}::int4[],
-                ${int8Array(records.map((r) => r.contentHash))}::int8[], ${int8Array(records.map((r) => r.partyHash))}::int8[])
-         WITH ORDINALITY AS k(record_id, record_date, revision, content_hash, party_hash, position)`.execute(tx);
+    SELECT ${carrierId}, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
+           unnest(${int8Array(records.map((r) => r.contentHash))}::int8[]), unnest(${int8Array(records.map((r) => r.partyHash))}::int8[]),
+           generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
+           ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(tx);
   if (kind === UploadKind.CDRS) await insertCdrRows(tx, carrierId, lock, records, identity);
   else await insertDurationRows(tx, carrierId, lock, records, identity);
 }

@@ -85,16 +85,15 @@ export async function insertDurationRows(
   await sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
       phone_number, customer_id, connected_duration_ms, payload)
-    SELECT ${carrierId}, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
-      r.revision, r.entry_kind, r.start_time, r.direction, r.phone_number, r.customer_id, r.connected_duration_ms, r.payload
-    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
-      ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
-      ${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
-      ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],
-      ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[],
-      ${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[], ${byteaArray(rows.map((r) => r.payload))}::bytea[])
-      WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, start_time, direction, phone_number, customer_id,
-        connected_duration_ms, payload, position)`.execute(tx);
+    SELECT ${carrierId}, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
+      ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
+      unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
+      unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
+      unnest(${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[]),
+      unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
+      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])`.execute(
+    tx,
+  );
 }
 
 /** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */

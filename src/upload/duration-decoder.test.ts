@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { arbitraryMessage } from "../../test/support/arbitrary-message.ts";
 import { fullDuration } from "../../test/support/record-samples.ts";
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
-import { decodeDuration } from "./duration-decoder.ts";
+import { decodeDuration, writeDecodedContent } from "./duration-decoder.ts";
+import { encodeDurationContent } from "./durations.ts";
+import { WireWriter } from "./wire-writer.ts";
 
 describe("the decoder of durations", () => {
   test("reads any duration as fromBinary does, or leaves it to it", () => {
@@ -55,6 +57,41 @@ describe("the decoder of durations", () => {
     expect(decodeDuration(framed, 6, 6 + bytes.length)).toEqual(plainDuration());
   });
 
+  test("copies the content of a record as encoders write it, with the defaults that it leaves out", () => {
+    for (const change of [
+      {},
+      { revision: 1 },
+      { revision: undefined },
+      { kind: 1 },
+      { kind: 0 },
+      { answered: false },
+    ]) {
+      const sent = create(CallDurationSchema, {
+        ...plainDuration(),
+        revision: undefined,
+        kind: 0,
+        calling: { $typeName: "tandem.type.v1.Party", kind: 1, value: "+441632960001", presentation: 0 },
+        asserted: undefined,
+        dialed: undefined,
+        redirecting: undefined,
+        called: undefined,
+        ...change,
+      } as CallDuration);
+      const bytes = Buffer.from(toBinary(CallDurationSchema, sent));
+      const read = decodeDuration(bytes, 0, bytes.length) as CallDuration;
+      expect(writeDecodedContent(new WireWriter(), read)).toBe(true);
+      expectSameContentOrNothing(read);
+    }
+  });
+
+  test("copies no other message's content", () => {
+    const bytes = Buffer.from(toBinary(CallDurationSchema, plainDuration()));
+    const first = decodeDuration(bytes, 0, bytes.length) as CallDuration;
+    decodeDuration(bytes, 0, bytes.length);
+    expect(writeDecodedContent(new WireWriter(), first)).toBe(false);
+    expect(writeDecodedContent(new WireWriter(), plainDuration())).toBe(false);
+  });
+
   test("leaves an end within a text, a number or a part to fromBinary, though bytes follow", () => {
     const bytes = Buffer.from(toBinary(CallDurationSchema, plainDuration()));
     for (let end = 1; end < bytes.length; end++) {
@@ -72,5 +109,15 @@ function plainDuration(): CallDuration {
 
 function expectSameOrNothing(bytes: Uint8Array): void {
   const read = decodeDuration(Buffer.from(bytes), 0, bytes.length);
-  if (read !== undefined) expect(read).toEqual(fromBinary(CallDurationSchema, bytes));
+  if (read === undefined) return;
+  expect(read).toEqual(fromBinary(CallDurationSchema, bytes));
+  expectSameContentOrNothing(read);
+}
+
+function expectSameContentOrNothing(read: CallDuration): void {
+  const copied = new WireWriter();
+  const encoded = new WireWriter();
+  if (!writeDecodedContent(copied, read)) return;
+  expect(encodeDurationContent(encoded, read)).toBe(false);
+  expect(copied.copyFrom(0).toString("hex")).toBe(encoded.copyFrom(0).toString("hex"));
 }

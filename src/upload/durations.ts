@@ -25,6 +25,7 @@ import {
 import { Direction, DirectionSchema, RecordKind, RecordKindSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { type DurationRow, EntryKind } from "../store/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
+import { writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { lastValue, refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
@@ -44,7 +45,7 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     checkFields(message) ?? checkMeaning(message, moments) ?? refused ?? checkDay(message, moments, nowMs, context);
 
   writer.reset();
-  const hasUnknown = encodeContent(writer, message);
+  const hasUnknown = writeContent(message);
   const contentHash = hashContent(
     context.hashSecret,
     HashedContent.DURATION,
@@ -85,9 +86,15 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
   };
 }
 
+// Returns whether it, or a message within it, had fields that this server does not know.
+function writeContent(message: CallDuration): boolean {
+  return !writeDecodedContent(writer, message) && encodeDurationContent(writer, message);
+}
+
 // One for all: nothing is prepared while another record is.
 const writer = new WireWriter();
-const encodeContent = compileEncoder(CallDurationSchema, {
+/** Writes a duration's content, field by field. */
+export const encodeDurationContent = compileEncoder(CallDurationSchema, {
   omit: ["sequence", "ingest_time", "state", "customer_id"],
   defaults: { revision: 1, kind: RecordKind.REPORT },
   omitWhen: { "tandem.type.v1.Party.country_code": hasDerivedCountry },

@@ -8,6 +8,8 @@ const FAILED = 0x3fff_ffff;
  */
 export class WireReader {
   position = 0;
+  /** Whether every part so far was written as an encoder writes it: numbers in their shortest form, nothing that may be left out. */
+  isCanonical = true;
   #bytes: Buffer = NOTHING;
   #text = "";
   #textStart = 0;
@@ -15,10 +17,17 @@ export class WireReader {
   /** Begins to read bytes `[start, end)`. */
   open(bytes: Buffer, start: number, end: number): void {
     this.position = start;
+    this.isCanonical = true;
     this.#bytes = bytes;
     // All texts of a record from one call into the runtime: a part of a text costs next to nothing.
     this.#text = bytes.toString("latin1", start, end);
     this.#textStart = start;
+  }
+
+  /** Passes on what was read of a field that an encoder may leave out, whatever its value. */
+  notCanonical<T>(value: T): T {
+    this.isCanonical = false;
+    return value;
   }
 
   fail(): void {
@@ -35,6 +44,7 @@ export class WireReader {
       byte = bytes[at++] ?? FAILED;
       if (byte > 0xff || shift > 28 || (shift === 28 && byte > 7)) return this.#failed();
       value |= (byte & 0x7f) << shift;
+      if (byte === 0) this.isCanonical = false;
     }
     this.position = at;
     return value;
@@ -49,12 +59,34 @@ export class WireReader {
       const byte = bytes[at++] ?? FAILED;
       value += (byte & 0x7f) * scale;
       if (byte <= 0x7f && value <= Number.MAX_SAFE_INTEGER) {
+        if (byte === 0 && scale > 1) this.isCanonical = false;
         this.position = at;
         return value;
       }
       if (byte > 0xff || byte <= 0x7f) break;
     }
     return this.#failed();
+  }
+
+  /** As `uint31`, of a field that is not written when it is 0. */
+  uint31OrAbsent(): number {
+    const value = this.uint31();
+    if (value === 0) this.isCanonical = false;
+    return value;
+  }
+
+  /** As `uint53`, of a field that is not written when it is 0. */
+  uint53OrAbsent(): number {
+    const value = this.uint53();
+    if (value === 0) this.isCanonical = false;
+    return value;
+  }
+
+  /** A boolean: 0 or 1. */
+  bool(): boolean {
+    const value = this.uint31();
+    if (value > 1) this.fail();
+    return value === 1;
   }
 
   /** The length of a part: returns where it ends. One that comes a second time would have to be merged, and fails. */
@@ -79,6 +111,13 @@ export class WireReader {
     }
     this.position = textEnd;
     return this.#text.slice(start - this.#textStart, textEnd - this.#textStart);
+  }
+
+  /** As `ascii`, of a field that is not written when it is empty. */
+  asciiOrAbsent(end: number): string {
+    const text = this.ascii(end);
+    if (text === "") this.isCanonical = false;
+    return text;
   }
 
   #failed(): 0 {

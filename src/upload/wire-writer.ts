@@ -42,6 +42,12 @@ export class WireWriter {
     this.position += source.length;
   }
 
+  /** Bytes `[start, end)` of a buffer as they are. */
+  rawPart(source: Buffer, start: number, end: number): void {
+    this.ensure(end - start);
+    this.position += source.copy(this.bytes, this.position, start, end);
+  }
+
   /** An unsigned 32-bit varint: tags and lengths. */
   uint32(value: number): void {
     this.ensure(5);
