@@ -120,8 +120,12 @@ export class Judge {
       this.#identities.set(recordId, { recordDate, highest, first: stored, others: undefined, otherDay });
       return;
     }
-    if (identity.first.revision === stored.revision) identity.first = stored;
-    else (identity.others ??= new Map()).set(stored.revision, stored);
+    if (identity.first.revision === stored.revision) {
+      identity.first = stored;
+    } else {
+      identity.others ??= new Map();
+      identity.others.set(stored.revision, stored);
+    }
     identity.highest = Math.max(identity.highest, highest);
   }
 }
