@@ -22,9 +22,9 @@ export type NumberRun =
 /** What `followNumbers` can be told. */
 export interface FollowNumbersOptions extends FollowOptions {
   /** Where to begin when the store holds no position: `initialState` sends all current rows first. */
-  readonly start: MessageInitShape<typeof FeedStartSchema>["position"] | "initialState";
+  readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]> | "initialState";
   /** Where to end. Absent: follow live. */
-  readonly end?: MessageInitShape<typeof FeedEndSchema>["position"];
+  readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
   /** Which numbers. A stored position is good only with the filter that it was made with. */
   readonly filter?: MessageInitShape<typeof NumberFilterSchema>;
   /** Applies a run. It must be idempotent by number and revision. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import type { FeedHead } from "../store/feed-head.ts";
+import type { FeedPage } from "./page.ts";
 import { SharedPages } from "./shared-pages.ts";
-import type { FeedPage } from "./stream.ts";
 
 const key = { carrierId: "alpha", feed: 2, variant: "plain", after: 10n };
 

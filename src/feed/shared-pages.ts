@@ -1,4 +1,4 @@
-import type { FeedPage } from "./stream.ts";
+import type { FeedPage } from "./page.ts";
 
 /** Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a process hold together. */
 const MAX_PAGES = 32;

@@ -4,6 +4,7 @@ import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
+import type { FeedPage } from "./page.ts";
 import {
   cursorExpired,
   cursorText,
@@ -15,16 +16,6 @@ import {
   resolveStart,
 } from "./position.ts";
 import type { SharedPages } from "./shared-pages.ts";
-
-/** A run of entries, read with the feed's ends in one statement. */
-export interface FeedPage<Batch> {
-  /** Every matching entry of (after, through] is in `batch`. */
-  throughSequence: bigint;
-  /** The ingest time of the entry at throughSequence; 0 when the page is empty. */
-  throughIngestTime: bigint;
-  batch: Batch;
-  head: FeedHead;
-}
 
 /** A run of the current rows, of a feed that has them. */
 export interface SnapshotPage<Rows> {

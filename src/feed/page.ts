@@ -1,0 +1,11 @@
+import type { FeedHead } from "../store/feed-head.ts";
+
+/** A run of entries, read with the feed's ends in one statement. */
+export interface FeedPage<Batch> {
+  /** Every matching entry of (after, through] is in `batch`. */
+  throughSequence: bigint;
+  /** The ingest time of the entry at throughSequence; 0 when the page is empty. */
+  throughIngestTime: bigint;
+  batch: Batch;
+  head: FeedHead;
+}
