@@ -142,6 +142,7 @@ export class StoredBook<Message> implements UploadBook<Message> {
     const done = await this.#transaction((tx) => finishUpload(tx, this.#key, { writerEpoch, ...finish }));
     if (done) return done;
     const upload = await this.checkWriter(open, writerEpoch);
+    if (upload.nextOffset < committed) throw historyLost(upload.nextOffset);
     throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, upload.connectedDurationMs);
   }
 
