@@ -1,3 +1,4 @@
+import type { Socket } from "node:net";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import type { Micros } from "../domain/instant.ts";
@@ -7,6 +8,8 @@ import type { Schema } from "./schema.ts";
 export interface Database extends AsyncDisposable {
   readonly kysely: Kysely<Schema>;
   readonly pool: pg.Pool;
+  /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
+  waitWithoutLimit(): Disposable;
 }
 
 /** Store functions that must run inside a transaction take one of these, and nothing else that could reach the database. */
@@ -28,6 +31,11 @@ export interface DatabaseOptions {
   maxConnections?: number;
   /** synchronous_commit of every write; "off" only for tests. Default "on". */
   synchronousCommit?: "on" | "off" | "remote_apply";
+  /**
+   * How long a connection in use may carry nothing before it is given up, milliseconds: a server or a network that went without a word. Longer than
+   * any statement may take. Default 90,000.
+   */
+  silenceMs?: number;
   /** Told of errors on idle connections; they are replaced. */
   onIdleError?: (error: Error) => void;
 }
@@ -39,6 +47,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     max: options.maxConnections ?? 10,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
     application_name: "tandem",
     types: { getTypeParser },
   });
@@ -46,15 +55,36 @@ export function openDatabase(options: DatabaseOptions): Database {
   // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
   // statement fails for it.
   pool.on("connect", (client) => client.on("error", () => {}));
+  const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   commitModes.set(kysely, options.synchronousCommit ?? "on");
   return {
     kysely,
     pool,
+    waitWithoutLimit,
     async [Symbol.asyncDispose]() {
       await kysely.destroy();
     },
   };
+}
+
+// statement_timeout is the server's: it says nothing when the server, or the way to it, is gone without a FIN.
+function limitSilence(pool: pg.Pool, silenceMs: number): () => Disposable {
+  let exemptions = 0;
+  pool.on("connect", (client) => {
+    const socket = socketOf(client);
+    socket.on("timeout", () => socket.destroy(new Error("Connection terminated: the database fell silent")));
+  });
+  pool.on("acquire", (client) => void socketOf(client).setTimeout(exemptions > 0 ? 0 : silenceMs));
+  pool.on("release", (_, client) => void socketOf(client).setTimeout(0));
+  return () => {
+    exemptions++;
+    return { [Symbol.dispose]: () => void exemptions-- };
+  };
+}
+
+function socketOf(client: pg.PoolClient): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
 
 /** Runs a transaction that sees and writes one carrier's rows only: the role and the setting that row-level security asks for end with it. */

@@ -14,6 +14,7 @@ const MIGRATIONS: Record<string, Migration> = { "0001-exchange": exchange };
  * @returns the names of the migrations that this call applied.
  */
 export async function migrate(db: Database): Promise<string[]> {
+  using _patience = db.waitWithoutLimit();
   await createRoles(db);
   const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
   const { error, results } = await migrator.migrateToLatest();
