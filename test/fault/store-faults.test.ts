@@ -113,6 +113,24 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     await expectSound(exchange, carrierId);
   });
 
+  test.each<CommitFault>(["cutBefore", "cutAfter"])(
+    "%s: a Finish whose outcome nobody heard is sealed once, and the client gets the receipt",
+    async (fault) => {
+      const carrierId = await newCarrier(exchange);
+      using transport = await proxied(upload, carrierId);
+      const faults = proxy.faultCount;
+      const records = someRecords(0, 100);
+      const result = await uploadAll(upload, transport, carrierId, records, (event) => {
+        if (event.kind === "COMMITTED" && event.committedOffset === 100 && proxy.faultCount === faults)
+          proxy.arm(fault);
+      });
+      proxy.disarm();
+      expect(proxy.faultCount).toBe(faults + 1);
+      expect(result).toMatchObject({ resumes: 1, receipt: { finalOffset: 100n, counts: { accepted: 100n } } });
+      await expectSound(exchange, carrierId);
+    },
+  );
+
   test("many batches in flight, and the first of them fails: one Rewind, nothing lost or doubled", async () => {
     const carrierId = await newCarrier(exchange);
     using transport = await proxied(upload, carrierId);

@@ -14,7 +14,7 @@ export type CommitFault =
 export interface PostgresProxy extends AsyncDisposable {
   /** The same database, by way of the proxy. */
   urlOf(databaseUrl: string): string;
-  /** Does this to the next COMMITs of transactions that store a batch, one after the other. */
+  /** Does this to the next COMMITs of transactions that store a batch or seal an upload, one after the other. */
   arm(...faults: CommitFault[]): void;
   /** Forgets what is armed and has not happened. */
   disarm(): void;
@@ -80,7 +80,7 @@ class Connection {
   readonly #takeFault: () => CommitFault | undefined;
   #pending = Buffer.alloc(0);
   #hasStarted = false;
-  #storesBatch = false;
+  #isUpload = false;
   #isMute = false;
 
   constructor(client: Socket, upstream: Socket, takeFault: () => CommitFault | undefined) {
@@ -121,9 +121,9 @@ class Connection {
   #mayPass(message: Buffer): boolean {
     if (message[0] !== QUERY && message[0] !== PARSE) return true;
     const text = message.toString("latin1", 5);
-    if (text.startsWith("BEGIN")) this.#storesBatch = false;
-    if (/insert into "?upload_batch/i.test(text)) this.#storesBatch = true;
-    const fault = this.#storesBatch && text.startsWith("COMMIT") ? this.#takeFault() : undefined;
+    if (text.startsWith("BEGIN")) this.#isUpload = false;
+    if (/insert into "?upload_batch|update "upload" set "sealed"/i.test(text)) this.#isUpload = true;
+    const fault = this.#isUpload && text.startsWith("COMMIT") ? this.#takeFault() : undefined;
     if (fault === undefined) return true;
     if (fault === "cutBefore") {
       this.cut();
