@@ -21,7 +21,7 @@ export interface CdrRun {
 /** What `followCdrs` can be told. */
 export interface FollowCdrsOptions extends FollowOptions {
   /** Where to begin when the store holds no position. Required: a silent default would lose data. */
-  readonly start: NonNullable<NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]>>;
+  readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]>;
   /** Where to end. Absent: follow live. With `head`, a resume reads the head again: it may bring more, never less. */
   readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
   /** Which records. A stored position is good only with the filter that it was made with. */
