@@ -122,6 +122,31 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
   });
 });
 
+test("a client that opens a call and says nothing at all is idle as well", async () => {
+  await using quick = await startExchange({ heartbeatIntervalMs: 60 });
+  const carrierId = await newCarrier(quick);
+  await using stream = await UploadStream.connect(quick, durationUpload, carrierId);
+  expect(await stream.failure()).toMatchObject({ code: "Unavailable", reason: "STREAM_IDLE" });
+});
+
+test("a client whose KeepAlives are not read, because its replay waits for the store, is not taken to be silent", async () => {
+  await using quick = await startExchange({ heartbeatIntervalMs: 60 });
+  const carrierId = await newCarrier(quick);
+  await using stream = await UploadStream.open(quick, durationUpload, carrierId, { uploadId: "u" });
+  await stream.next("opened");
+  await using hold = await holdFeed(quick, durationUpload, carrierId);
+  stream.batch(0, someRecords(0, 10));
+  stream.batch(5, someRecords(5, 15));
+  const alarm = setInterval(() => stream.send({ case: "keepAlive" }), 20);
+  try {
+    await eventually(() => expect(stream.frames.length).toBeGreaterThan(8));
+    await hold.release();
+    await stream.committed(15);
+  } finally {
+    clearInterval(alarm);
+  }
+});
+
 test.each([
   ["of 4 MiB is taken", 0, undefined],
   ["one byte larger is MESSAGE_TOO_LARGE", 1, { code: "ResourceExhausted", reason: "MESSAGE_TOO_LARGE" }],
