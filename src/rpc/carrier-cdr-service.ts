@@ -1,6 +1,6 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { isDay, type Micros, timestampFromMicros } from "../domain/instant.ts";
+import { isDay, timestampFromMicros } from "../domain/instant.ts";
 import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
 import { cursorFilter, decodeCursor, filterHash } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
@@ -14,7 +14,7 @@ import type {
   ListCdrsRequest,
   StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { type CdrSearch, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
+import { type CdrPlace, type CdrSearch, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
 import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
@@ -114,7 +114,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
   const size = pageSize(request.pageSize, limits);
   const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
-  const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
+  const after = token && pagePlace(token);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
@@ -126,12 +126,18 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
   };
 }
 
-/** Where a page of records ended. */
-export function pageKey(last: { inviteTime: Micros | undefined; sequence: bigint }): {
-  inviteTime: string;
-  sequence: string;
-} {
-  return { inviteTime: String(last.inviteTime ?? 0n), sequence: String(last.sequence) };
+/** Where a page of records ended, as page tokens keep it. */
+export function pageKey({ inviteTime, sequence }: CdrPlace): Record<string, string> {
+  return { ...(inviteTime === undefined ? {} : { inviteTime: String(inviteTime) }), sequence: String(sequence) };
+}
+
+/** Where a page of records ended, from its token. */
+export function pagePlace(token: Readonly<Record<string, string>>): CdrPlace {
+  const inviteTime = token["inviteTime"];
+  return {
+    inviteTime: inviteTime === undefined ? undefined : BigInt(inviteTime),
+    sequence: BigInt(token["sequence"] ?? 0),
+  };
 }
 
 /** A search as page tokens know it. */

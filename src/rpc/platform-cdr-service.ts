@@ -11,7 +11,7 @@ import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../store/cdrs.ts";
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
-import { cdrNameSearch, idText, listScope, pageKey, recordNotFound } from "./carrier-cdr-service.ts";
+import { cdrNameSearch, idText, listScope, pageKey, pagePlace, recordNotFound } from "./carrier-cdr-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
@@ -81,7 +81,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
   const size = pageSize(request.pageSize, limits);
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
-  const after = token && { inviteTime: BigInt(token["inviteTime"] ?? 0), sequence: BigInt(token["sequence"] ?? 0) };
+  const after = token && pagePlace(token);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, true),
   );

@@ -140,12 +140,18 @@ export interface CdrSearch {
   conditions?: CdrConditions | undefined;
 }
 
+/** Where a page of a list ended. Records without an invite time, VOIDs of what never came, are behind all others. */
+export interface CdrPlace {
+  inviteTime: Micros | undefined;
+  sequence: bigint;
+}
+
 /** Lists the latest revision of each record, by invite time and sequence, after the one that a page ended with. */
 export async function listCdrs(
   tx: Tx,
   carrierId: string,
   search: CdrSearch,
-  page: { after?: { inviteTime: Micros; sequence: bigint } | undefined; limit: number; newestFirst?: boolean },
+  page: { after?: CdrPlace | undefined; limit: number; newestFirst?: boolean },
   withNetwork: boolean,
 ): Promise<StoredCdr[]> {
   const wheres: RawBuilder<unknown>[] = [sql`r.carrier_id = ${carrierId}`, sql`r.entry_kind <> ${EntryKind.ERASURE}`];
@@ -163,11 +169,7 @@ export async function listCdrs(
       SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${search.recordId}${day})`);
   }
   if (search.conditions) wheres.push(allOf(search.conditions));
-  if (page.after) {
-    wheres.push(
-      sql`(r.invite_time, r.sequence) > (${isoFromMicros(page.after.inviteTime)}::timestamptz, ${page.after.sequence}::int8)`,
-    );
-  }
+  if (page.after) wheres.push(isBehind(page.after, search.period !== undefined));
   const order = page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
   const { rows } = await sql<CdrRowColumns>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality,
@@ -178,6 +180,12 @@ export async function listCdrs(
     WHERE ${sql.join(wheres, sql` AND `)} AND ${isTip("cdr_key")}
     ORDER BY ${order} LIMIT ${page.limit}`.execute(tx);
   return rows.map(storedCdr);
+}
+
+function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): RawBuilder<boolean> {
+  if (inviteTime === undefined) return sql<boolean>`r.invite_time IS NULL AND r.sequence > ${sequence}::int8`;
+  const later = sql<boolean>`(r.invite_time, r.sequence) > (${isoFromMicros(inviteTime)}::timestamptz, ${sequence}::int8)`;
+  return allHaveTimes ? later : sql<boolean>`(${later} OR r.invite_time IS NULL)`;
 }
 
 /** The condition that no higher revision of a record `r` is stored. */

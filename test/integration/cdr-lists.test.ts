@@ -1,7 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, NUMBER, refusal, timestamp } from "../support/feed.ts";
 
@@ -77,6 +79,23 @@ describe("ListCdrs", () => {
     expect(await ids({ correlationId: "k1", ...period(BASE_MS + 1, BASE_MS + 2) })).toEqual(["b"]);
     expect(await ids({ ...ALL, filter: { trunkId: "t" } })).toEqual(["c"]);
     expect(await ids({ correlationId: "none" })).toEqual([]);
+  });
+
+  test("records without an invite time, VOIDs of what never came, are listed by id once, behind all others", async () => {
+    const client = await newCarrier("untimed");
+    const correlation = { correlationId: "k" };
+    const bare = (recordId: string) => ({ ...call(recordId, { correlation }, BASE_MS), kind: RecordKind.VOID });
+    const voids = ["v1", "v2", "v3"].map((recordId) => ({ ...bare(recordId), times: undefined, lengths: undefined }));
+    const untimed = voids.map((record) => create(CallDetailRecordSchema, { ...record, outcome: undefined } as never));
+    await ingest(exchange.app, "untimed", [call("a", { correlation }, BASE_MS), ...untimed]);
+    const found: string[] = [];
+    let pageToken = "";
+    do {
+      const page = await client.listCdrs({ correlationId: "k", pageSize: 1, pageToken });
+      found.push(...page.records.map(({ recordId }) => recordId));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "" && found.length < 10);
+    expect(found).toEqual(["a", "v1", "v2", "v3"]);
   });
 
   test("a period or an id is required, and a period is at most 92 days", async () => {
