@@ -1,0 +1,170 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { verifyAll, verifyCarrier } from "../../src/store/verify.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { BOTH_UPLOADS, OWN_NUMBER, someRecords } from "../support/upload-kinds.ts";
+import { newCarrier, query } from "../support/upload-store.ts";
+import { UploadStream } from "../support/upload-stream.ts";
+
+let exchange: Exchange;
+beforeAll(async () => {
+  exchange = await startExchange();
+});
+afterAll(() => exchange[Symbol.asyncDispose]());
+
+const never = () => AbortSignal.timeout(60_000);
+
+/** A carrier with an upload of each kind: accepted, rejected and quarantined records. */
+async function soundCarrier(): Promise<string> {
+  const carrierId = await newCarrier(exchange);
+  for (const { upload } of BOTH_UPLOADS) {
+    await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u" });
+    await stream.next("opened");
+    stream.batch(0, someRecords(0, 20));
+    stream.batch(20, [{ id: "bad", isBroken: true }, { id: "q", calling: "+441632960777" }, ...someRecords(22, 30)]);
+    await stream.committed(30);
+  }
+  return carrierId;
+}
+
+test("finds nothing where all adds up, on every carrier", async () => {
+  const carrierId = await soundCarrier();
+  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  expect(await verifyAll(exchange.app.services.db, never())).toEqual([]);
+});
+
+// Each as a backup that was put back in part, or a hand in the database, would leave it.
+test.each([
+  [
+    "an entry is missing",
+    "DELETE FROM cdr_record WHERE carrier_id = $1 AND sequence = 7",
+    ["FEED_NOT_DENSE", "KEY_WITHOUT_ROW"],
+  ],
+  [
+    "an entry is missing at the head",
+    "DELETE FROM duration_record WHERE carrier_id = $1 AND sequence = 28",
+    ["FEED_NOT_DENSE", "KEY_WITHOUT_ROW"],
+  ],
+  [
+    "the head has stepped back",
+    "UPDATE feed_head SET next_sequence = 20 WHERE carrier_id = $1 AND feed = 2",
+    ["FEED_NOT_DENSE"],
+  ],
+  [
+    "the head is ahead",
+    "UPDATE feed_head SET next_sequence = 90 WHERE carrier_id = $1 AND feed = 4",
+    ["FEED_NOT_DENSE"],
+  ],
+  [
+    "an entry is there twice",
+    "INSERT INTO duration_record SELECT carrier_id, sequence, ingest_time + interval '1 second', record_id, record_date, revision, entry_kind, start_time, direction, phone_number, customer_id, connected_duration_ms, payload FROM duration_record WHERE carrier_id = $1 AND sequence = 3",
+    ["FEED_NOT_DENSE", "FEED_NOT_DENSE", "ROW_WITHOUT_KEY"],
+  ],
+  [
+    "the ingest time goes back",
+    "UPDATE cdr_record SET ingest_time = ingest_time + interval '1 second' WHERE carrier_id = $1 AND sequence = 3",
+    ["FEED_NOT_DENSE", "ROW_WITHOUT_KEY", "KEY_WITHOUT_ROW"],
+  ],
+  ["a key is missing", "DELETE FROM duration_key WHERE carrier_id = $1 AND record_id = 'r4'", ["ROW_WITHOUT_KEY"]],
+  [
+    "a key points elsewhere",
+    "UPDATE cdr_key SET sequence = 1 WHERE carrier_id = $1 AND record_id = 'r4'",
+    ["ROW_WITHOUT_KEY", "KEY_WITHOUT_ROW"],
+  ],
+  [
+    "a record is applied and in quarantine",
+    "UPDATE quarantine SET record_id = 'r3' WHERE carrier_id = $1 AND kind = 2",
+    ["APPLIED_AND_QUARANTINED"],
+  ],
+  [
+    "a count is wrong",
+    "UPDATE upload SET accepted = accepted + 1 WHERE carrier_id = $1 AND kind = 1",
+    ["UPLOAD_TOTALS"],
+  ],
+  [
+    "a reject is missing",
+    "DELETE FROM upload_reject WHERE carrier_id = $1 AND kind = 1 AND verdict = 5",
+    ["UPLOAD_TOTALS"],
+  ],
+  [
+    "a batch is missing",
+    "DELETE FROM upload_batch WHERE carrier_id = $1 AND kind = 2 AND first_offset = 0",
+    ["UPLOAD_OFFSETS", "UPLOAD_TOTALS"],
+  ],
+  [
+    "an upload has stepped back",
+    "UPDATE upload SET next_offset = 20 WHERE carrier_id = $1 AND kind = 2",
+    ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
+  ],
+])("finds that %s", async (_, damage, findings) => {
+  const carrierId = await soundCarrier();
+  await query(exchange, damage, [carrierId]);
+  const found = await verifyCarrier(exchange.app.services.db, carrierId, never());
+  expect(found.map(({ check }) => check)).toEqual(findings);
+  expect(new Set(found.map((finding) => finding.carrierId))).toEqual(new Set([carrierId]));
+  await query(exchange, "DELETE FROM carrier WHERE carrier_id = $1", [carrierId]);
+});
+
+test("finds a number that the feed does not know, one that nobody has claimed, and a claim without a number; all masked", async () => {
+  const carrierId = await newCarrier(exchange);
+  const insertNumber = (number: string, revision: number) =>
+    query(
+      exchange,
+      `INSERT INTO phone_number (carrier_id, phone_number, state, revision, recorded_time, claim_time, payload)
+       VALUES ($1, $2, 1, $3, now(), now(), '')`,
+      [carrierId, number, revision],
+    );
+  await query(exchange, "UPDATE feed_head SET next_sequence = 2 WHERE carrier_id = $1 AND feed = 1", [carrierId]);
+  await query(
+    exchange,
+    `INSERT INTO number_entry (carrier_id, sequence, ingest_time, entry_kind, phone_number, payload) VALUES ($1, 1, now(), 1, $2, '')`,
+    [carrierId, OWN_NUMBER],
+  );
+  await insertNumber(OWN_NUMBER, 1);
+  await insertNumber("+441632960555", 1);
+  const claim = (number: string, age: string) =>
+    query(
+      exchange,
+      `INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit) VALUES ($1, $2, now() - $3::interval, false)`,
+      [number, carrierId, age],
+    );
+  await claim(OWN_NUMBER, "0");
+  await claim("+441632960556", "2 days");
+  await claim("+441632960557", "1 second");
+  const found = await verifyAll(exchange.app.services.db, never());
+  expect(found).toEqual([
+    { carrierId, check: "NUMBER_ENTRY", detail: "+441632960***, revision 1" },
+    { carrierId, check: "NUMBER_WITHOUT_CLAIM", detail: "+441632960***" },
+    { carrierId, check: "CLAIM_WITHOUT_NUMBER", detail: "+441632960***" },
+  ]);
+  for (const table of ["phone_number", "number_owner", "number_entry", "carrier"])
+    await query(exchange, `DELETE FROM ${table} WHERE carrier_id = $1`, [carrierId]);
+});
+
+test("verifies more than a page, and beside writers finds nothing", async () => {
+  const carrierId = await newCarrier(exchange);
+  const records = someRecords(0, 12_000);
+  const writers = BOTH_UPLOADS.map(async ({ upload }) => {
+    await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u" });
+    await stream.next("opened");
+    for (let first = 0; first < 12_000; first += 500) {
+      stream.batch(first, records.slice(first, first + 500));
+      await stream.committed(first + 500);
+    }
+  });
+  let isWriting = true;
+  const written = Promise.all(writers).finally(() => {
+    isWriting = false;
+  });
+  while (isWriting) expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  await written;
+  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
+  await query(exchange, "DELETE FROM cdr_record WHERE carrier_id = $1 AND sequence > 11000", [carrierId]);
+  const found = await verifyCarrier(exchange.app.services.db, carrierId, never());
+  expect(found.filter(({ check }) => check === "FEED_NOT_DENSE")).toHaveLength(1);
+  expect(found.filter(({ check }) => check === "KEY_WITHOUT_ROW")).toHaveLength(101);
+});
+
+test("ends when its signal does", async () => {
+  const reason = new Error("enough");
+  await expect(verifyAll(exchange.app.services.db, AbortSignal.abort(reason))).rejects.toBe(reason);
+});
