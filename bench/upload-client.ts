@@ -1,80 +1,83 @@
-// A process of its own that sends prepared batches as fast as the server's credit lets it: as little work as a client can do, so that the server is what
-// is measured. Arguments: URL, a token for each upload, records an upload, batch size, run name. Prints one JSON line when every record is acknowledged.
-import http2 from "node:http2";
+// Sends prepared batches as fast as the server's credit lets it: as little work as a client can do, so that the server is what is measured.
+import { type ClientHttp2Session, connect } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
-import { UploadDurationsResponseSchema } from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import {
+  type UploadDurationsResponse,
+  UploadDurationsResponseSchema,
+} from "../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { ownCpuMicros } from "./cpu-time.ts";
+import { helperArgument, sayReady, sayResult } from "./helper-process.ts";
 import { encodedBatch, grpcMessage } from "./records.ts";
 
-const [url = "", tokens = "", records = "50000", batch = "1000", run = "run"] = process.argv.slice(2);
-const recordCount = Number(records);
-const batchSize = Number(batch);
+/** What to send: an upload for each token. */
+export interface UploadClientArgument {
+  url: string;
+  tokens: string[];
+  recordsEach: number;
+  batchSize: number;
+  runName: string;
+}
+
+/** What came of it, from the first byte sent to the last record acknowledged. */
+export interface UploadClientResult {
+  seconds: number;
+  accepted: number;
+  cpuMicros: number;
+}
+
+const PREFIX_BYTES = 5;
+const { url, tokens, recordsEach, batchSize, runName } = helperArgument<UploadClientArgument>();
 const nowMs = Date.now();
+const uploads = tokens.map((token, index) => {
+  const name = `${runName}-${index}`;
+  const batches: Buffer[] = [];
+  for (let first = 0; first < recordsEach; first += batchSize)
+    batches.push(encodedBatch(name, first, Math.min(batchSize, recordsEach - first), nowMs));
+  return { name, token, batches };
+});
+await sayReady();
 
-const names = tokens.split(",").map((_, index) => `${run}-${index}`);
-const prepared = new Map(
-  names.map((name) => [
-    name,
-    Array.from({ length: Math.ceil(recordCount / batchSize) }, (_, index) =>
-      encodedBatch(name, index * batchSize, Math.min(batchSize, recordCount - index * batchSize), nowMs),
-    ),
-  ]),
-);
-process.send?.("ready");
-await new Promise((resolve) => process.once("message", resolve));
-
-const cpuBefore = process.cpuUsage();
+const cpuBefore = ownCpuMicros();
 const started = performance.now();
-const session = http2.connect(url, { settings: { initialWindowSize: 8 * 1024 * 1024 } });
-const counts = await Promise.all(tokens.split(",").map((token, index) => sendUpload(`${run}-${index}`, token)));
-const seconds = (performance.now() - started) / 1000;
-const { user, system } = process.cpuUsage(cpuBefore);
-session.close();
-const result = {
-  seconds,
-  records: recordCount * names.length,
-  accepted: counts.reduce((sum, accepted) => sum + accepted, 0),
-  cpuMicros: user + system,
+const session = connect(url, { settings: { initialWindowSize: 8 * 1024 * 1024 } });
+const accepted = await Promise.all(uploads.map((upload) => sendUpload(session, upload)));
+const result: UploadClientResult = {
+  seconds: (performance.now() - started) / 1000,
+  accepted: accepted.reduce((sum, count) => sum + count, 0),
+  cpuMicros: ownCpuMicros() - cpuBefore,
 };
-process.stdout.write(`${JSON.stringify(result)}\n`);
-process.disconnect?.();
+sayResult(result);
 
-function sendUpload(name: string, token: string): Promise<number> {
-  const batches = prepared.get(name) ?? [];
-  const stream = session.request({
+async function sendUpload(connection: ClientHttp2Session, upload: (typeof uploads)[number]): Promise<number> {
+  const stream = connection.request({
     ":method": "POST",
     ":path": "/tandem.carrier.v1.DurationService/UploadDurations",
     "content-type": "application/grpc+proto",
     te: "trailers",
-    authorization: `Bearer ${token}`,
+    authorization: `Bearer ${upload.token}`,
   });
-  let next = 0;
-  let limit = 0;
-  let accepted = 0;
+  stream.write(grpcMessage({ frame: { case: "open", value: { uploadId: upload.name } } }));
+  let sent = 0;
+  let count = 0;
+  for await (const { frame } of messagesOf(stream)) {
+    if (frame.case !== "opened" && frame.case !== "ack") continue;
+    const limit = Number(frame.value.sendLimitOffset);
+    while (sent < upload.batches.length && Math.min((sent + 1) * batchSize, recordsEach) <= limit)
+      stream.write(upload.batches[sent++]);
+    if (frame.case === "ack") count += Number(frame.value.counts?.accepted ?? 0n);
+    if (frame.case === "ack" && Number(frame.value.committedOffset) === recordsEach) return count;
+  }
+  throw new Error(`the upload ended after ${count} records`);
+}
+
+async function* messagesOf(stream: AsyncIterable<Buffer>): AsyncGenerator<UploadDurationsResponse> {
   let pending = Buffer.alloc(0);
-  const pump = () => {
-    while (next < batches.length && Math.min((next + 1) * batchSize, recordCount) <= limit)
-      stream.write(batches[next++]);
-  };
-  stream.write(grpcMessage({ frame: { case: "open", value: { uploadId: name } } }));
-  return new Promise((resolve, reject) => {
-    stream.on("data", (chunk: Buffer) => {
-      pending = Buffer.concat([pending, chunk]);
-      while (pending.length >= 5 && pending.length >= 5 + pending.readUInt32BE(1)) {
-        const length = pending.readUInt32BE(1);
-        const { frame } = fromBinary(UploadDurationsResponseSchema, pending.subarray(5, 5 + length));
-        pending = pending.subarray(5 + length);
-        if (frame.case === "opened" || frame.case === "ack") limit = Number(frame.value.sendLimitOffset);
-        if (frame.case === "ack") accepted += Number(frame.value.counts?.accepted ?? 0n);
-        if (frame.case === "ack" && Number(frame.value.committedOffset) === recordCount) {
-          stream.end();
-          resolve(accepted);
-        }
-        pump();
-      }
-    });
-    stream.on("error", reject);
-    stream.on("trailers", (trailers) => {
-      if (trailers["grpc-status"] !== "0") reject(new Error(`${trailers["grpc-status"]} ${trailers["grpc-message"]}`));
-    });
-  });
+  for await (const chunk of stream) {
+    pending = Buffer.concat([pending, chunk]);
+    while (pending.length >= PREFIX_BYTES && pending.length >= PREFIX_BYTES + pending.readUInt32BE(1)) {
+      const end = PREFIX_BYTES + pending.readUInt32BE(1);
+      yield fromBinary(UploadDurationsResponseSchema, pending.subarray(PREFIX_BYTES, end));
+      pending = pending.subarray(end);
+    }
+  }
 }

@@ -1,13 +1,12 @@
-import { fork } from "node:child_process";
-import { once } from "node:events";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import { fileURLToPath } from "node:url";
 import type { PoolClient } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import { ownCpuMicros, treeCpuMicros } from "./cpu-time.ts";
+import { startHelper } from "./helper-process.ts";
 import { benchNumbers } from "./records.ts";
+import type { UploadClientArgument, UploadClientResult } from "./upload-client.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";
 
 /** What one round measured: a rate, and the CPU time that each part took for a record. */
@@ -43,20 +42,18 @@ export async function measureUploads(rounds: number, recordsEach: number, batchS
   return measured;
 }
 
-export async function runUploads(world: BenchWorld, name: string, recordsEach: number, batchSize: number) {
+export async function runUploads(world: BenchWorld, runName: string, recordsEach: number, batchSize: number) {
   const tokens = await Promise.all(CARRIERS.map((carrier) => world.carrierToken(carrier)));
-  const args = [world.app.url, tokens.join(","), String(recordsEach), String(batchSize), name];
-  const client = fork(fileURLToPath(new URL("./upload-client.ts", import.meta.url)), args, { silent: true });
-  client.stderr?.pipe(process.stderr);
-  const output = client.stdout?.toArray();
-  await once(client, "message");
+  const argument: UploadClientArgument = { url: world.app.url, tokens, recordsEach, batchSize, runName };
+  const client = startHelper<UploadClientResult>("upload-client.ts", argument);
+  await client.ready;
   const serverBefore = ownCpuMicros();
   const postgresBefore = treeCpuMicros(world.postgresPid);
-  client.send("go");
-  await once(client, "exit");
+  client.go();
+  const { seconds, accepted, cpuMicros } = await client.result;
   const server = ownCpuMicros() - serverBefore;
   const postgres = treeCpuMicros(world.postgresPid) - postgresBefore;
-  const { seconds, records, accepted, cpuMicros } = JSON.parse(Buffer.concat((await output) ?? []).toString());
+  const records = recordsEach * UPLOADS;
   if (accepted !== records) throw new Error(`${accepted} of ${records} records were accepted`);
   return {
     uploadPerSecond: records / seconds,

@@ -1,0 +1,85 @@
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
+import { createClient } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { createTandemTransport } from "../src/client/transport.ts";
+import { CdrService, type StreamCdrsResponse } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { COMPRESS_MIN_BYTES, fastGzip } from "../src/rpc/compression.ts";
+import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
+import type { FeedClientArgument, FeedClientResult } from "./feed-client.ts";
+import { startHelper } from "./helper-process.ts";
+import { ingestCdrs } from "./ingest.ts";
+import { benchNumbers } from "./records.ts";
+import { type BenchWorld, openBenchWorld } from "./world.ts";
+
+/** What one round measured, records a second. */
+export interface BackfillRound {
+  backfillPerSecond: number;
+  memoryPerSecond: number;
+}
+
+const CARRIER = "bench-0";
+const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
+
+/**
+ * A backfill of stored call detail records over a server that has the very same messages in memory: StreamCdrs from earliest to head, out of PostgreSQL;
+ * against a plain connect-node server in the same process that yields the messages that such a backfill brought, with the same compression and
+ * limits. Both to the same client, which decodes every record, each time in a new process. In alternation.
+ */
+export async function measureBackfill(rounds: number, records: number): Promise<BackfillRound[]> {
+  await using world = await openBenchWorld();
+  await addCarrier(world.app.services.db, CARRIER);
+  await assignNumbers(world.app.services.db, CARRIER, benchNumbers(), "customer-1");
+  await ingestCdrs(world.app, CARRIER, records);
+  const token = await world.carrierToken(CARRIER);
+  await using memory = await openMemoryServer(await collect(world, token));
+  const measured: BackfillRound[] = [];
+  // The first pair warms both up.
+  for (let round = 0; round <= rounds; round++) {
+    const backfillPerSecond = await runClient({ url: world.app.url, token, from: "earliest" }, records);
+    const memoryPerSecond = await runClient({ url: memory.url, token, from: "earliest" }, records);
+    if (round > 0) measured.push({ backfillPerSecond, memoryPerSecond });
+  }
+  return measured;
+}
+
+async function runClient(argument: FeedClientArgument, expected: number): Promise<number> {
+  const client = startHelper<FeedClientResult>("feed-client.ts", argument);
+  await client.ready;
+  client.go();
+  const { records, seconds } = await client.result;
+  if (records !== expected) throw new Error(`${records} of ${expected} records came`);
+  return records / seconds;
+}
+
+async function collect(world: BenchWorld, token: string): Promise<StreamCdrsResponse[]> {
+  using transport = createTandemTransport({ baseUrl: world.app.url, token });
+  const messages: StreamCdrsResponse[] = [];
+  const start = { position: { case: "earliest" as const, value: {} } };
+  const end = { position: { case: "head" as const, value: {} } };
+  for await (const message of createClient(CdrService, transport).streamCdrs({ start, end })) messages.push(message);
+  return messages;
+}
+
+async function openMemoryServer(messages: readonly StreamCdrsResponse[]) {
+  const handle = connectNodeAdapter({
+    routes: (router) =>
+      router.service(CdrService, {
+        async *streamCdrs() {
+          yield* messages;
+        },
+      }),
+    acceptCompression: [fastGzip],
+    compressMinBytes: COMPRESS_MIN_BYTES,
+    writeMaxBytes: MAX_MESSAGE_BYTES,
+  });
+  const server = createServer(handle).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+    },
+  };
+}

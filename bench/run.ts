@@ -1,0 +1,113 @@
+// npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object; --quick is for a smoke test, its figures mean little.
+import { fork } from "node:child_process";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { measureBackfill } from "./backfill.ts";
+import { measureIdleStreams } from "./idle-streams.ts";
+import { measureLive } from "./live.ts";
+import { median } from "./statistics.ts";
+import { measureUploads } from "./upload.ts";
+
+const { values: options } = parseArgs({
+  options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
+});
+const quick = options.quick ?? false;
+
+const MEASURES = {
+  async upload() {
+    const rounds = await measureUploads(quick ? 1 : 5, quick ? 5_000 : 60_000);
+    const cpu = (part: "server" | "postgres" | "client") => median(rounds.map((each) => each.uploadCpuMicros[part]));
+    return {
+      upload_over_copy: median(rounds.map((each) => each.uploadPerSecond / each.copyPerSecond)),
+      upload_records_per_second: median(rounds.map((each) => each.uploadPerSecond)),
+      copy_rows_per_second: median(rounds.map((each) => each.copyPerSecond)),
+      upload_server_cpu_us: cpu("server"),
+      upload_postgres_cpu_us: cpu("postgres"),
+      upload_client_cpu_us: cpu("client"),
+      copy_postgres_cpu_us: median(rounds.map((each) => each.copyCpuMicros.postgres)),
+    };
+  },
+  async backfill() {
+    const rounds = await measureBackfill(quick ? 1 : 5, quick ? 5_000 : 200_000);
+    return {
+      backfill_over_memory: median(rounds.map((each) => each.backfillPerSecond / each.memoryPerSecond)),
+      backfill_records_per_second: median(rounds.map((each) => each.backfillPerSecond)),
+      memory_records_per_second: median(rounds.map((each) => each.memoryPerSecond)),
+    };
+  },
+  async live() {
+    const { p50Ms, p99Ms, recordsPerSecond } = await measureLive(quick ? 2 : 20);
+    return { live_p50_ms: p50Ms, live_p99_ms: p99Ms, live_records_per_second: recordsPerSecond };
+  },
+  async idle() {
+    return { idle_stream_kib: await measureIdleStreams(quick ? 160 : 1_000) };
+  },
+};
+type Name = keyof typeof MEASURES;
+type Figures = Record<string, number>;
+
+const JSON_FIGURES = [
+  "upload_over_copy",
+  "upload_records_per_second",
+  "backfill_over_memory",
+  "backfill_records_per_second",
+  "live_p50_ms",
+  "live_p99_ms",
+  "idle_stream_kib",
+];
+
+if (options.only !== undefined) {
+  const figures = await MEASURES[options.only as Name]();
+  process.send?.(figures, () => process.exit(0));
+} else await main();
+
+async function main(): Promise<void> {
+  const figures: Figures = {};
+  for (const name of Object.keys(MEASURES) as Name[]) {
+    if (!options.json) process.stderr.write(`measuring ${name} ...\n`);
+    Object.assign(figures, await measureApart(name));
+  }
+  if (options.json) {
+    const told = JSON_FIGURES.map((name) => [name, round(figures[name] ?? Number.NaN)]);
+    process.stdout.write(`${JSON.stringify(Object.fromEntries(told))}\n`);
+  } else printTable(figures);
+}
+
+// Each in a process of its own, so that none begins with the heap that another left.
+async function measureApart(name: Name): Promise<Figures> {
+  const child = fork(fileURLToPath(import.meta.url), ["--only", name, ...(quick ? ["--quick"] : [])]);
+  return new Promise((resolve, reject) => {
+    child.once("message", (figures) => resolve(figures as Figures));
+    child.once("exit", (code) => reject(new Error(`measuring ${name} ended with ${code}`)));
+  });
+}
+
+function printTable(figures: Figures): void {
+  const show = (name: string, unit = "") =>
+    `${round(figures[name] ?? Number.NaN).toLocaleString("en", { maximumFractionDigits: 2 })}${unit}`;
+  const lines = [
+    ["durable uploads, four at once", show("upload_records_per_second", " records/s")],
+    ["  raw COPY of the same rows, one connection", show("copy_rows_per_second", " rows/s")],
+    ["  upload over COPY (to be 0.5 at least)", show("upload_over_copy")],
+    [
+      "  CPU for a record: server + PostgreSQL + client",
+      `${show("upload_server_cpu_us")} + ${show("upload_postgres_cpu_us")} + ${show("upload_client_cpu_us")} µs`,
+    ],
+    ["  CPU for a row of COPY: PostgreSQL", show("copy_postgres_cpu_us", " µs")],
+    ["backfill of stored CDRs", show("backfill_records_per_second", " records/s")],
+    ["  connect-node, the same messages from memory", show("memory_records_per_second", " records/s")],
+    ["  backfill over memory (to be 0.5 at least)", show("backfill_over_memory")],
+    ["live feed, COMMIT to client, p50", show("live_p50_ms", " ms")],
+    ["live feed, COMMIT to client, p99", show("live_p99_ms", " ms")],
+    ["  at", show("live_records_per_second", " records/s")],
+    ["an idle feed stream", show("idle_stream_kib", " KiB")],
+  ];
+  const width = Math.max(...lines.map(([label = ""]) => label.length));
+  for (const [label = "", value] of lines) process.stdout.write(`${label.padEnd(width)}  ${value}\n`);
+  process.stdout.write(`on ${cpus().length} x ${cpus()[0]?.model ?? "unknown CPU"}, Node ${process.version}\n`);
+}
+
+function round(value: number): number {
+  return Number(value.toPrecision(4));
+}
