@@ -1,8 +1,8 @@
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
 import {
+  QualityDimension,
   type SummarizeQualityRequest,
-  SummaryDimension,
   SummaryPeriod,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { carrierTransaction } from "../store/database.ts";
@@ -33,9 +33,9 @@ export async function summarizeQuality(services: Services, request: SummarizeQua
         ...period,
         period: hourly ? "hour" : "day",
         timeZone,
-        byTrunk: dimensions.has(SummaryDimension.TRUNK),
-        byCodec: dimensions.has(SummaryDimension.CODEC),
-        byDirection: dimensions.has(SummaryDimension.DIRECTION),
+        byTrunk: dimensions.has(QualityDimension.TRUNK),
+        byCodec: dimensions.has(QualityDimension.CODEC),
+        byDirection: dimensions.has(QualityDimension.DIRECTION),
         conditions: cdrConditions(request.filter),
         limit: MAX_GROUPS + 1,
       }),
@@ -51,9 +51,9 @@ export async function summarizeQuality(services: Services, request: SummarizeQua
   return { summaries: groups.map(summaryMessage) };
 }
 
-function checkDimensions(dimensions: readonly SummaryDimension[]): Set<SummaryDimension> {
+function checkDimensions(dimensions: readonly QualityDimension[]): Set<QualityDimension> {
   for (const dimension of dimensions) {
-    const known = dimension !== SummaryDimension.UNSPECIFIED && SummaryDimension[dimension] !== undefined;
+    const known = dimension !== QualityDimension.UNSPECIFIED && QualityDimension[dimension] !== undefined;
     if (!known) throw invalidArgument("dimensions", "expected TRUNK, CODEC or DIRECTION, each at most once");
   }
   const unique = new Set(dimensions);

@@ -1,30 +1,15 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { Judge, type JudgedRecord, type KnownRevision } from "../domain/judge.ts";
+import { Judge, type KnownRevision } from "../domain/judge.ts";
 import { countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { advanceFeed, lockFeed } from "./feed-head.ts";
 import { findKnownRevisions } from "./known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "./quarantine.ts";
-import { insertCdrRows, insertDurationRows, type RecordRow } from "./record-rows.ts";
+import { type AppendRecord, insertCdrRows, insertDurationRows } from "./record-rows.ts";
 import { Feed, UploadKind } from "./schema.ts";
 import { advanceUpload, countUpload, insertRejects, insertUploadBatch, type RejectRow } from "./uploads.ts";
-
-/** One record, ready to be judged and stored: what the upload's edge makes of a message, and whose number it is. */
-export interface AppendRecord extends Readonly<JudgedRecord> {
-  /** As sent, for the control totals. */
-  readonly connectedDurationMs: bigint;
-  readonly startTime: Micros | undefined;
-  /** The number and customer that the call belongs to; absent when none fits. */
-  readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
-  /** E.164 numbers that could decide the attribution, for a later try. */
-  readonly numbers: readonly string[];
-  /** The columns and encoded parts; absent when refused. */
-  readonly row: RecordRow | undefined;
-  /** The whole normalised record, encoded, as quarantine keeps it. */
-  encoded: () => Uint8Array;
-}
 
 /** One batch of one upload. */
 export interface AppendBatch {
@@ -71,10 +56,9 @@ export async function appendBatches(
     batch.records.filter((_, index) => verdicts[index] === Verdict.ACCEPTED),
   );
   await insertAccepted(tx, carrierId, kind, lock, accepted);
-  await keepAside(tx, carrierId, kind, judged, lock.ingestTime, numbersSequence);
+  await keepAside(tx, { carrierId, kind }, judged, lock.ingestTime, numbersSequence);
   await dropQuarantined(tx, carrierId, kind, appliedAfterAll(aside, accepted));
-  for (const { batch, verdicts, issues } of judged)
-    await recordVerdicts(tx, carrierId, kind, batch, verdicts, issues, lock.ingestTime);
+  for (const entry of judged) await recordVerdicts(tx, { carrierId, kind }, entry, lock.ingestTime);
   const next = lock.nextSequence + BigInt(accepted.length);
   if (accepted.length > 0) await advanceFeed(tx, carrierId, feed, next);
 
@@ -198,10 +182,15 @@ export async function insertAccepted(
   else await insertDurationRows(tx, carrierId, lock, records, identity);
 }
 
+/** Whose records, and of which kind. */
+interface AppendPlace {
+  carrierId: string;
+  kind: UploadKind;
+}
+
 async function keepAside(
   tx: Tx,
-  carrierId: string,
-  kind: UploadKind,
+  { carrierId, kind }: AppendPlace,
   judged: readonly JudgedBatch[],
   now: Micros,
   numbersSequence: bigint,
@@ -227,14 +216,11 @@ async function keepAside(
 
 async function recordVerdicts(
   tx: Tx,
-  carrierId: string,
-  kind: UploadKind,
-  batch: AppendBatch,
-  verdicts: Verdict[],
-  issues: number[],
+  place: AppendPlace,
+  { batch, verdicts, issues }: JudgedBatch,
   now: Micros,
 ): Promise<void> {
-  const upload = { carrierId, kind, uploadId: batch.uploadId };
+  const upload = { ...place, uploadId: batch.uploadId };
   const hashes = Buffer.allocUnsafe(batch.records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
   for (const [index, record] of batch.records.entries()) view.setBigInt64(index * 8, record.contentHash);

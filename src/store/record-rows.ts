@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { AppendRecord } from "./append.ts";
+import type { JudgedRecord } from "../domain/judge.ts";
 import {
   boolArray,
   byteaArray,
@@ -60,6 +60,21 @@ export interface QualityRow {
 }
 
 export type RecordRow = DurationRow | CdrRow;
+
+/** One record, ready to be judged and stored: what the upload's edge makes of a message, and whose number it is. */
+export interface AppendRecord extends Readonly<JudgedRecord> {
+  /** As sent, for the control totals. */
+  readonly connectedDurationMs: bigint;
+  readonly startTime: Micros | undefined;
+  /** The number and customer that the call belongs to; absent when none fits. */
+  readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
+  /** E.164 numbers that could decide the attribution, for a later try. */
+  readonly numbers: readonly string[];
+  /** The columns and encoded parts; absent when refused. */
+  readonly row: RecordRow | undefined;
+  /** The whole normalised record, encoded, as quarantine keeps it. */
+  encoded: () => Uint8Array;
+}
 
 /** The identities of records as binary arrays, which more than one statement takes. */
 export interface IdentityColumns {

@@ -1,7 +1,8 @@
-import type { AppendBatch, AppendRecord } from "../store/append.ts";
+import type { AppendBatch } from "../store/append.ts";
 import type { Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { attribute, type HoldingsCache } from "../store/holdings-cache.ts";
+import type { AppendRecord } from "../store/record-rows.ts";
 import { Feed } from "../store/schema.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./prepared.ts";

@@ -1,13 +1,14 @@
 import { microsFromMs } from "../domain/instant.ts";
 import { Judge } from "../domain/judge.ts";
 import { Verdict } from "../domain/verdict.ts";
-import { type AppendRecord, insertAccepted } from "../store/append.ts";
+import { insertAccepted } from "../store/append.ts";
 import type { Database, Tx } from "../store/database.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../store/feed-head.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { findKnownRevisions } from "../store/known-revisions.ts";
 import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/quarantine.ts";
+import type { AppendRecord } from "../store/record-rows.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { RecordKindEdge } from "./kind.ts";

@@ -127,7 +127,7 @@ const CASES: Readonly<Record<string, Case>> = {
   ],
   "tandem.carrier.v1.CdrService/ListCdrConsumers": [{}, ok({ consumers: [{ consumer: "warehouse" }] })],
   "tandem.carrier.v1.CdrService/SummarizeQuality": [
-    { ...PERIOD, period: "SUMMARY_PERIOD_DAY", dimensions: ["SUMMARY_DIMENSION_DIRECTION"] },
+    { ...PERIOD, period: "SUMMARY_PERIOD_DAY", dimensions: ["QUALITY_DIMENSION_DIRECTION"] },
     ok({ summaries: expect.arrayContaining([expect.objectContaining({ direction: "DIRECTION_OUTBOUND" })]) }),
   ],
   "tandem.platform.v1.CdrService/GetCdr": [{ recordId: "r-1" }, ok({ records: [{ carrierId: "alpha" }] })],

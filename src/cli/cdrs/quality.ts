@@ -2,10 +2,10 @@ import type { Command } from "commander";
 import {
   CdrService,
   type Percentiles,
+  QualityDimension,
+  QualityDimensionSchema,
   type QualitySummary,
   SummarizeQualityResponseSchema,
-  SummaryDimension,
-  SummaryDimensionSchema,
   SummaryPeriod,
   SummaryPeriodSchema,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -19,7 +19,7 @@ import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.
 
 interface QualityOptions extends ConnectionOptions, CdrFilterOptions, WindowOptions {
   readonly by: SummaryPeriod;
-  readonly group?: SummaryDimension[];
+  readonly group?: QualityDimension[];
 }
 
 /** `tandem cdrs quality` */
@@ -28,7 +28,7 @@ export function qualityCommand(): Command {
     .description("Summarise how calls went: ASR, NER, ACD, PDD, MOS, and why streams were poor.")
     .addOption(asCarrier())
     .addOption(enumOption("--by <period>", "length of a period", SummaryPeriodSchema).default(SummaryPeriod.DAY, "day"))
-    .addOption(enumListOption("--group <dimensions>", "group by these too", SummaryDimensionSchema));
+    .addOption(enumListOption("--group <dimensions>", "group by these too", QualityDimensionSchema));
   return withCdrFilter(withWindow(command))
     .addHelpText(
       "after",
@@ -56,11 +56,11 @@ Example:
 }
 
 /** How each dimension is titled and read. */
-const DIMENSIONS: readonly { of: SummaryDimension; title: string; read: (summary: QualitySummary) => string }[] = [
-  { of: SummaryDimension.TRUNK, title: "trunk", read: ({ trunkId }) => trunkId ?? "" },
-  { of: SummaryDimension.CODEC, title: "codec", read: ({ codec }) => codec ?? "" },
+const DIMENSIONS: readonly { of: QualityDimension; title: string; read: (summary: QualitySummary) => string }[] = [
+  { of: QualityDimension.TRUNK, title: "trunk", read: ({ trunkId }) => trunkId ?? "" },
+  { of: QualityDimension.CODEC, title: "codec", read: ({ codec }) => codec ?? "" },
   {
-    of: SummaryDimension.DIRECTION,
+    of: QualityDimension.DIRECTION,
     title: "way",
     read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") ?? "",
   },
