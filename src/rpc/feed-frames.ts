@@ -10,7 +10,7 @@ import {
   type FeedStart as FeedStartMessage,
 } from "../gen/tandem/type/v1/feed_pb.js";
 import { requiredInstant } from "./lists.ts";
-import { limitsMessage } from "./upload-frames.ts";
+import { limitsMessage, retryAfter } from "./upload-frames.ts";
 
 /** The start of a feed stream; `consumer` where the method knows named consumers. There is no default. */
 export function feedStart(message: FeedStartMessage | undefined): FeedStart | { at: "consumer"; consumer: string } {
@@ -79,7 +79,7 @@ export function sharedFrame(frame: Exclude<FeedFrame<unknown>, { frame: "batch" 
     case "heartbeat":
       return { case: "heartbeat", value: { headSequence: frame.headSequence } } as const;
     case "closing":
-      return { case: "closing", value: { reason: closingReason(frame.reason) } } as const;
+      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
     default:
       return frame satisfies never;
   }

@@ -126,16 +126,16 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
       return { case: "ack", value } as const;
     }
     case "rewind": {
-      const retryAfter = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
+      const pause = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
       return {
         case: "rewind",
-        value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...retryAfter },
+        value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...pause },
       } as const;
     }
     case "heartbeat":
       return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
     case "closing":
-      return { case: "closing", value: { reason: closingReason(frame.reason) } } as const;
+      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
     case "finished":
       return { case: "finished", value: { receipt: receiptMessage(frame.upload) } } as const;
     default:
@@ -210,6 +210,13 @@ export function uploadMessage(upload: UploadRow): MessageInitShape<typeof Upload
     ...(upload.finished ? { receipt: receiptMessage(upload) } : {}),
   };
 }
+
+/** How long a client does well to wait before it comes back: a process that shuts down has another beside it, or one that starts. */
+export function retryAfter(end: string) {
+  return end === "DRAINING" ? { retryAfter: durationFromMs(DRAIN_RETRY_MS) } : {};
+}
+
+const DRAIN_RETRY_MS = 250;
 
 function closingReason(end: StreamEnd): UploadClosingReason {
   switch (end) {

@@ -406,6 +406,8 @@ CREATE TABLE quarantine (
   create_time timestamp with time zone NOT NULL
 );
 ALTER TABLE quarantine ADD CONSTRAINT quarantine_pkey PRIMARY KEY (carrier_id, kind, record_id, record_date, revision);
+CREATE INDEX quarantine_start ON quarantine USING btree (carrier_id, kind, start_time, record_id);
+CREATE INDEX quarantine_waiting ON quarantine USING btree (carrier_id, kind, judged_numbers_sequence, create_time, record_offset) WHERE (issue = 11);
 ALTER TABLE quarantine ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON quarantine TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))

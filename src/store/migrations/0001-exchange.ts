@@ -195,6 +195,8 @@ CREATE TABLE quarantine (
   create_time timestamptz NOT NULL,
   PRIMARY KEY (carrier_id, kind, record_id, record_date, revision)
 );
+CREATE INDEX quarantine_waiting ON quarantine (carrier_id, kind, judged_numbers_sequence, create_time, record_offset) WHERE issue = 11;
+CREATE INDEX quarantine_start ON quarantine (carrier_id, kind, start_time, record_id);
 
 CREATE TABLE cdr_consumer (
   carrier_id text NOT NULL,
