@@ -5,12 +5,15 @@
 export class WriterRegistry {
   readonly #writers = new Map<string, { epoch: bigint; fence: () => void }>();
 
-  /** Takes the upload over from an older writer of this process. Dispose when the connection ends. */
+  /**
+   * Takes the upload over from an older writer of this process. When the one that is known has a higher epoch, this one was overtaken while it
+   * opened, or the upload was restored from a backup since: nobody is fenced here, and the database tells the wrong one at its next write.
+   * Dispose when the connection ends.
+   */
   claim(key: string, epoch: bigint, fence: () => void): Disposable {
-    const older = this.#writers.get(key);
-    if (older && older.epoch > epoch) fence();
-    else {
-      older?.fence();
+    const known = this.#writers.get(key);
+    if (!known || known.epoch <= epoch) {
+      known?.fence();
       this.#writers.set(key, { epoch, fence });
     }
     return {

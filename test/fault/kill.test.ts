@@ -72,7 +72,7 @@ test(`what was acknowledged is there exactly once, and every follower saw it exa
   // Otherwise it proves nothing.
   for (const { resumes, records } of produced) {
     expect(resumes).toBeGreaterThan(KILLS / 4);
-    expect(records.length).toBeGreaterThan(500);
+    expect(records.length).toBeGreaterThan(100);
   }
   for (const { carrierId, kind, records } of produced) {
     const follower = followers.find((candidate) => candidate.carrierId === carrierId);

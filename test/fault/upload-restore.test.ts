@@ -83,6 +83,23 @@ describe.each(BOTH_UPLOADS)("$method, restored from an older backup", ({ upload 
     expect(await stream.failure()).toMatchObject(LOST);
   });
 
+  test("who opens the upload after the restore is its writer, though the epoch of one before was higher", async () => {
+    const carrierId = await newCarrier(exchange);
+    await backUpCarrier(exchange.databaseUrl, carrierId);
+    await using first = await open(carrierId);
+    await first.next("opened");
+    await using stale = await open(carrierId);
+    expect(await stale.next("opened")).toMatchObject({ writerEpoch: 2n });
+    await restore(carrierId);
+    await using stream = await open(carrierId);
+    expect(await stream.next("opened")).toMatchObject({ writerEpoch: 1n });
+    stale.batch(0, someRecords(0, 10));
+    expect(await stale.failure()).toMatchObject(LOST);
+    stream.batch(0, someRecords(0, 20));
+    await stream.committed(20);
+    await expectSound(exchange, carrierId);
+  });
+
   test("so is one that would finish", async () => {
     const carrierId = await newCarrier(exchange);
     await using stream = await open(carrierId);
