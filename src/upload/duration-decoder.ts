@@ -69,6 +69,13 @@ const decoded: {
 // One for all: nothing is decoded while another record is. What it cannot read puts it behind every end, so that all loops end.
 const reader = new WireReader();
 
+// An upload sends the same day over and over: one text for all.
+let lastDay = "";
+function sameDay(day: string): string {
+  if (day !== lastDay) lastDay = day;
+  return lastDay;
+}
+
 // Every field from the start, so that all messages have one shape.
 function emptyDuration(): CallDuration {
   const message = {
@@ -111,10 +118,10 @@ function emptyDuration(): CallDuration {
 function readField(message: CallDuration, tag: number, end: number): void {
   switch (tag) {
     case (1 << 3) | 2:
-      message.recordId = reader.asciiOrAbsent(end);
+      message.recordId = reader.asciiCopy(end);
       return;
     case (2 << 3) | 2:
-      message.recordDate = reader.asciiOrAbsent(end);
+      message.recordDate = sameDay(reader.asciiOrAbsent(end));
       return;
     case (3 << 3) | 0:
       message.revision = reader.uint31();
@@ -289,7 +296,7 @@ function readParty(earlier: Party | undefined, end: number): Party {
         message.kind = reader.uint31OrAbsent();
         break;
       case (2 << 3) | 2:
-        message.value = reader.ascii(innerEnd);
+        message.value = reader.asciiCopy(innerEnd);
         break;
       case (3 << 3) | 2:
         message.countryCode = reader.notCanonical(reader.ascii(innerEnd));

@@ -23,17 +23,15 @@ import {
   type RoundingRule,
 } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction, DirectionSchema, RecordKind, RecordKindSchema } from "../gen/tandem/type/v1/call_pb.js";
-import { type DurationRow, EntryKind } from "../store/record-rows.ts";
+import { EntryKind } from "../store/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+import { type DurationColumns, PreparedDuration } from "./prepared-duration.ts";
 import { lastValue, refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
 import { WireWriter } from "./wire-writer.ts";
-
-/** The columns of a duration that come from its message alone. */
-export type DurationColumns = Omit<DurationRow, "payload">;
 
 /** Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it is. */
 export function prepareDuration(message: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
@@ -46,44 +44,34 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
 
   writer.reset();
   const hasUnknown = writeContent(message);
-  const contentHash = hashContent(
-    context.hashSecret,
-    HashedContent.DURATION,
-    writer.bytes.subarray(0, writer.position),
-  );
+  const { recordId, recordDate, direction, connectedDurationMs } = message;
+  const revision = message.revision ?? 1;
   const isVoid = message.kind === RecordKind.VOID;
-  const identity = {
-    recordId: message.recordId,
-    recordDate: message.recordDate,
-    revision: message.revision ?? 1,
-    isVoid,
-    contentHash,
-  };
-  const connectedDurationMs = message.connectedDurationMs ?? 0n;
+  const contentHash = hashContent(context.hashSecret, HashedContent.DURATION, writer.written());
   const mayBeLarge = wrong !== undefined || hasUnknown || (message.customerId?.length ?? 0) > MAX_ID;
   const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, message) : undefined) ?? wrong;
-  if (refusal) return refusedRecord({ ...identity, connectedDurationMs }, refusal, NO_COLUMNS);
-
+  if (refusal) {
+    const sent = { recordId, recordDate, revision, isVoid, contentHash };
+    return refusedRecord({ ...sent, connectedDurationMs: connectedDurationMs ?? 0n }, refusal, NO_COLUMNS);
+  }
   writeDerivedCountries(writer, message, PARTY_FIELDS);
   const start = message.inviteTime ?? message.answerTime;
-  const startTime = start === undefined ? undefined : microsFromTimestamp(start);
-  const parties = partyText(message.direction, message.connectedDurationMs, message);
-  const differs = compareConnected(optionalNumber(message.connectedDurationMs), moments);
-  return {
-    ...identity,
+  const parties = partyText(direction, connectedDurationMs, message);
+  const differs = compareConnected(optionalNumber(connectedDurationMs), moments);
+  const parts = {
+    recordId,
+    recordDate,
+    revision,
+    isVoid,
+    contentHash,
     partyHash: hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties),
+    direction,
     connectedDurationMs,
+    startTime: start === undefined ? undefined : microsFromTimestamp(start),
     warnings: toldWarnings(future, differs, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
-    candidates: attributionCandidates(message.direction, message),
-    startTime,
-    row: {
-      entryKind: isVoid ? EntryKind.VOID : EntryKind.REPORT,
-      startTime: startTime ?? null,
-      direction: message.direction,
-      connectedDurationMs: message.connectedDurationMs ?? null,
-    },
-    payload: writer.copyFrom(0),
+    candidates: attributionCandidates(direction, message),
   };
+  return new PreparedDuration(parts, writer.written());
 }
 
 // Returns whether it, or a message within it, had fields that this server does not know.

@@ -4,10 +4,11 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/typ
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { UploadKind } from "../store/schema.ts";
 import { type CdrColumns, prepareCdr } from "./cdrs.ts";
-import { type DurationColumns, prepareDuration } from "./durations.ts";
+import { prepareDuration } from "./durations.ts";
 import type { Attribution, RecordKindEdge } from "./kind.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
 import type { PreparedRecord } from "./prepared.ts";
+import type { DurationColumns } from "./prepared-duration.ts";
 
 /** Durations, as a carrier uploads them. */
 export const durationEdge: RecordKindEdge<CallDuration> = {

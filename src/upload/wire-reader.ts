@@ -113,6 +113,12 @@ export class WireReader {
     return this.#text.slice(start - this.#textStart, textEnd - this.#textStart);
   }
 
+  /** As `ascii`, a text that will live on by itself: it is no part of the whole record's text, which would live on with it. */
+  asciiCopy(end: number): string {
+    const text = this.asciiOrAbsent(end);
+    return this.#bytes.toString("latin1", this.position - text.length, this.position);
+  }
+
   /** As `ascii`, of a field that is not written when it is empty. */
   asciiOrAbsent(end: number): string {
     const text = this.ascii(end);

@@ -26,6 +26,11 @@ export class WireWriter {
     return copy;
   }
 
+  /** What was written, until the next is. */
+  written(): Buffer {
+    return this.bytes.subarray(0, this.position);
+  }
+
   /** Makes room for so many bytes more. */
   ensure(count: number): void {
     const needed = this.position + count;
