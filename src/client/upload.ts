@@ -3,6 +3,7 @@ import type {
   UploadAck,
   UploadClosing,
   UploadClosingReason,
+  UploadFinished,
   UploadOpened,
   UploadReceipt,
   UploadRewind,
@@ -65,7 +66,7 @@ export interface UploadResult {
  * `ingestCdrs` are made of it.
  *
  * Throws a `TandemClientError`: REFUSED with `UPLOAD_SUPERSEDED` (another process has opened the upload: leave it to that one),
- * `UPLOAD_HISTORY_LOST` or `OFFSET_CONTENT_MISMATCH` (start a new upload from the source: identities deduplicate), `CONTROL_TOTAL_MISMATCH`
+ * `UPLOAD_HISTORY_LOST`, `OFFSET_CONTENT_MISMATCH` or `UPLOAD_SEALED` (start a new upload from the source: identities deduplicate), `CONTROL_TOTAL_MISMATCH`
  * and what else no retry can cure; SOURCE when the source is shorter than what was committed; EXHAUSTED when attempts ran out. Throws the
  * signal's reason when it is aborted, and what the source throws.
  */
@@ -160,8 +161,7 @@ class Uploader<Rec> {
         case "closing":
           return this.#closing(frame.value);
         case "finished":
-          if (frame.value.receipt === undefined) throw new StreamBroken("Finished came without a receipt");
-          return frame.value.receipt;
+          return await this.#finished(frame.value, signal);
         case undefined:
           // A frame of a newer server.
           break;
@@ -204,6 +204,18 @@ class Uploader<Rec> {
     if (expectedOffset < Math.min(this.#told, attempt.sentFrom)) throw this.#historyLost(expectedOffset);
     attempt.rewind(expectedOffset, rewind.retryAfter === undefined ? 0 : msFromDuration(rewind.retryAfter));
     this.#options.onEvent?.({ kind: "REWOUND", expectedOffset, reason: rewind.reason });
+  }
+
+  /** An upload may have been sealed for idleness, or by who had less of the source: what lies beyond is not uploaded, whatever the receipt says. */
+  async #finished({ receipt }: UploadFinished, signal: AbortSignal): Promise<UploadReceipt> {
+    if (receipt === undefined) throw new StreamBroken("Finished came without a receipt");
+    const finalOffset = Number(receipt.finalOffset);
+    const beyond = await this.#options.source.read(finalOffset, 1, signal);
+    if (beyond.length === 0) return receipt;
+    const message = `the upload was sealed at ${finalOffset} and its source goes on: upload the source again under a new id`;
+    throw new TandemClientError("REFUSED", message, {
+      tandem: { reason: "UPLOAD_SEALED", metadata: { upload_id: receipt.uploadId, final_offset: String(finalOffset) } },
+    });
   }
 
   #closing({ reason, retryAfter }: UploadClosing): number {

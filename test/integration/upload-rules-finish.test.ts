@@ -1,8 +1,11 @@
 import { createClient } from "@connectrpc/connect";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { arraySource, tandemReason, uploadDurations } from "../../src/client/index.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { UploadState, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { systemTransaction } from "../../src/store/database.ts";
+import { ageUploads } from "../../src/store/uploads.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, connectedMsOf, durationOf, durationUpload, someRecords } from "../support/upload-kinds.ts";
 import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
@@ -177,6 +180,32 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     await writer.committed(4);
     expect(await storedIds(exchange, upload, carrierId)).toHaveLength(4);
   });
+});
+
+test("rule 7: a client that comes back to an upload that was sealed without it is not given to believe that all is uploaded", async () => {
+  const carrierId = await newCarrier(exchange);
+  const client = createClient(DurationService, await exchange.carrierTransport(carrierId));
+  const records = someRecords(0, 10).map(durationOf);
+  await client.appendDurations({ uploadId: "u", records: records.slice(0, 6) });
+  await query(exchange, "UPDATE upload SET update_time = now() - interval '31 days' WHERE carrier_id = $1", [
+    carrierId,
+  ]);
+  const { sealed } = await systemTransaction(exchange.app.services.db, (tx) => ageUploads(tx, 100));
+  expect(sealed).toBe(1);
+  const upload = (source: typeof records, uploadId: string) =>
+    uploadDurations(client, { uploadId, source: arraySource(source) });
+  expect(await upload(records, "u").catch(tandemReason)).toMatchObject({
+    reason: "UPLOAD_SEALED",
+    metadata: { final_offset: "6" },
+  });
+  expect(await upload(records.slice(0, 8), "u-2")).toMatchObject({
+    receipt: { counts: { accepted: 2n, duplicate: 6n } },
+  });
+  expect(await upload(records, "u-2").catch(tandemReason)).toMatchObject({
+    reason: "UPLOAD_SEALED",
+    metadata: { final_offset: "8" },
+  });
+  expect(await upload(records, "u-3")).toMatchObject({ receipt: { counts: { accepted: 2n, duplicate: 8n } } });
 });
 
 test("rule 7: AppendDurations appends and finishes in one call, and a repeat of it returns the same", async () => {
