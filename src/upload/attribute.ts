@@ -17,12 +17,8 @@ export async function attributeBatches(
   cache: HoldingsCache,
   batches: readonly PreparedBatch[],
 ): Promise<{ batches: AppendBatch[]; numbersSequence: bigint }> {
-  const numbersSequence = (await readFeedHead(tx, carrierId, Feed.NUMBERS)).headSequence;
-  const numbers = new Set<string>();
-  for (const batch of batches) {
-    for (const record of batch.records) for (const candidate of record.candidates) numbers.add(candidate.number);
-  }
-  const holdings = await cache.load(tx, carrierId, numbersSequence, numbers);
+  const head = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+  const holdings = await cache.load(tx, carrierId, head, candidateNumbers(batches));
   const attributed = batches.map((batch) => ({
     uploadId: batch.uploadId,
     writerEpoch: batch.writerEpoch,
@@ -30,7 +26,18 @@ export async function attributeBatches(
     describe: batch.describe,
     records: batch.records.map((record) => appendRecord(record, batch, carrierId, holdings)),
   }));
-  return { batches: attributed, numbersSequence };
+  return { batches: attributed, numbersSequence: head.headSequence };
+}
+
+// May be walked more than once.
+function candidateNumbers(batches: readonly PreparedBatch[]): Iterable<string> {
+  return {
+    *[Symbol.iterator]() {
+      for (const batch of batches) {
+        for (const record of batch.records) for (const candidate of record.candidates) yield candidate.number;
+      }
+    },
+  };
 }
 
 function appendRecord(
