@@ -6,6 +6,8 @@ export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     pool: "forks",
+    // Most tests wait, for a server or for a heartbeat, more than they compute: more files at once than cores.
+    maxWorkers: 3,
     globalSetup: ["test/support/postgres-setup.ts"],
     // A test that starts processes waits for them; one that hangs still ends.
     testTimeout: 30_000,
