@@ -17,12 +17,13 @@ export function isCountry(code: string): boolean {
 export function countryOfNumber(e164: string): string | undefined {
   const plan = planOf(e164);
   if (plan === undefined || typeof plan === "string") return plan;
-  const key = `${e164.slice(0, 1 + plan.digits)}/${e164.length}`;
-  const remembered = shared.get(key);
+  const key = e164.slice(0, 1 + plan.digits);
+  const byLength = shared.get(key);
+  const remembered = byLength?.[e164.length];
   if (remembered !== undefined) return remembered === NONE ? undefined : remembered;
   const country = askLibrary(e164, plan.digits);
   if (shared.size >= MAX_REMEMBERED) shared.clear();
-  shared.set(key, country ?? NONE);
+  shared.set(key, Object.assign(byLength ?? [], { [e164.length]: country ?? NONE }));
   return country;
 }
 
@@ -33,7 +34,8 @@ interface SharedPlan {
 
 const MAX_REMEMBERED = 65_536;
 const NONE = "";
-const shared = new Map<string, string>();
+/** By the deciding digits, then by the number's length. */
+const shared = new Map<string, string[]>();
 
 // Countries that have no telephone plan of their own, and so are not in the metadata.
 const WITHOUT_PLAN = ["AQ", "BV", "GS", "HM", "PN", "TF", "UM"];
@@ -45,6 +47,10 @@ const COUNTRIES: ReadonlySet<string> = new Set([
 ]);
 
 const PLANS: ReadonlyMap<string, string | SharedPlan> = readPlans();
+// By the first three digits as a number, because every record asks for two.
+const PLANS_BY_DIGITS: readonly (string | SharedPlan | undefined)[] = Array.from({ length: 1_000 }, (_, index) =>
+  findPlan(String(index).padStart(3, "0")),
+);
 
 // From the leading digits and patterns of the metadata; longer prefixes go first.
 function readPlans(): Map<string, string | SharedPlan> {
@@ -73,10 +79,21 @@ function readPlans(): Map<string, string | SharedPlan> {
   return plans;
 }
 
-// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the islands' numbers in it.
 function planOf(e164: string): string | SharedPlan | undefined {
-  return PLANS.get(e164.slice(1, 4)) ?? PLANS.get(e164.slice(1, 3)) ?? PLANS.get(e164.slice(1, 2));
+  if (e164.length < 4) return findPlan(e164.slice(1));
+  return PLANS_BY_DIGITS[digitAt(e164, 1) * 100 + digitAt(e164, 2) * 10 + digitAt(e164, 3)];
 }
+
+// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the islands' numbers in it.
+function findPlan(digits: string): string | SharedPlan | undefined {
+  return PLANS.get(digits.slice(0, 3)) ?? PLANS.get(digits.slice(0, 2)) ?? PLANS.get(digits.slice(0, 1));
+}
+
+function digitAt(e164: string, index: number): number {
+  return e164.charCodeAt(index) - DIGIT_ZERO;
+}
+
+const DIGIT_ZERO = 48;
 
 // What follows the deciding digits is replaced, so that every number with them gets the same answer.
 function askLibrary(e164: string, digits: number): string | undefined {

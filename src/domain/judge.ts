@@ -47,7 +47,9 @@ export class Judge {
   /** The verdict on the next record. */
   judge(record: JudgedRecord): Judgement {
     if (record.refused) return REJECTED;
-    const identity = this.#find(record.recordId, record.recordDate);
+    const days = this.#identities.get(record.recordId);
+    if (days === undefined) return this.#judgeFirst(record);
+    const identity = dayOf(days, record.recordDate);
     const same = identity && revisionOf(identity, record.revision);
     if (identity && same) {
       const judgement = this.#judgeAgain(record, same, identity.highest);
@@ -57,6 +59,11 @@ export class Judge {
     if (identity && identity.highest > record.revision) return SUPERSEDED;
     if (record.revision === 1 && !record.isVoid && this.#hasNeighbour(record))
       return this.#quarantine(record, POSSIBLY_REDATED);
+    return this.#judgeFirst(record);
+  }
+
+  // Nothing stored speaks against it.
+  #judgeFirst(record: JudgedRecord): Judgement {
     if (!record.attributable && !record.isVoid) return this.#quarantine(record, NOT_ATTRIBUTABLE);
     this.#learn(record, false);
     return ACCEPTED;
@@ -77,9 +84,9 @@ export class Judge {
   }
 
   #hasNeighbour(record: JudgedRecord): boolean {
-    if (!this.#identities.has(record.recordId)) return false;
+    const days = this.#identities.get(record.recordId);
     return this.#neighbourDays(record.recordDate).some((day) => {
-      const neighbour = this.#find(record.recordId, day);
+      const neighbour = dayOf(days, day);
       if (!neighbour) return false;
       for (const revision of revisionsOf(neighbour)) {
         if (!revision.quarantined && revision.partyHash === record.partyHash) return true;
@@ -98,12 +105,6 @@ export class Judge {
     return days;
   }
 
-  #find(recordId: string, recordDate: string): Identity | undefined {
-    let identity = this.#identities.get(recordId);
-    while (identity !== undefined && identity.recordDate !== recordDate) identity = identity.otherDay;
-    return identity;
-  }
-
   #learn(revision: Omit<KnownRevision, "quarantined">, quarantined: boolean): void {
     const { recordId, recordDate } = revision;
     const stored: StoredRevision = {
@@ -114,9 +115,9 @@ export class Judge {
     };
     // Only what is applied supersedes: a revision in quarantine must not hide an earlier one that is good.
     const highest = quarantined ? 0 : revision.revision;
-    const identity = this.#find(recordId, recordDate);
+    const otherDay = this.#identities.get(recordId);
+    const identity = dayOf(otherDay, recordDate);
     if (!identity) {
-      const otherDay = this.#identities.get(recordId);
       this.#identities.set(recordId, { recordDate, highest, first: stored, others: undefined, otherDay });
       return;
     }
@@ -154,6 +155,12 @@ interface Identity {
   others: Map<number, StoredRevision> | undefined;
   /** The same id on another day. */
   otherDay: Identity | undefined;
+}
+
+function dayOf(days: Identity | undefined, recordDate: string): Identity | undefined {
+  let identity = days;
+  while (identity !== undefined && identity.recordDate !== recordDate) identity = identity.otherDay;
+  return identity;
 }
 
 function revisionOf(identity: Identity, revision: number): StoredRevision | undefined {

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { Judge, type KnownRevision } from "../domain/judge.ts";
-import { countVerdicts, Verdict } from "../domain/verdict.ts";
+import { addCounts, countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { advanceFeed, lockFeed } from "./feed-head.ts";
@@ -9,7 +9,7 @@ import { findKnownRevisions } from "./known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "./quarantine.ts";
 import { type AppendRecord, insertCdrRows, insertDurationRows } from "./record-rows.ts";
 import { Feed, UploadKind } from "./schema.ts";
-import { advanceUpload, countUpload, insertRejects, insertUploadBatch, type RejectRow } from "./uploads.ts";
+import { advanceUpload, countUpload, insertRejects, insertUploadBatches, type RejectRow } from "./uploads.ts";
 
 /** One batch of one upload. */
 export interface AppendBatch {
@@ -58,7 +58,7 @@ export async function appendBatches(
   await insertAccepted(tx, carrierId, kind, lock, accepted);
   await keepAside(tx, { carrierId, kind }, judged, lock.ingestTime, numbersSequence);
   await dropQuarantined(tx, carrierId, kind, appliedAfterAll(aside, accepted));
-  for (const entry of judged) await recordVerdicts(tx, { carrierId, kind }, entry, lock.ingestTime);
+  await recordVerdicts(tx, { carrierId, kind }, judged, lock.ingestTime);
   const next = lock.nextSequence + BigInt(accepted.length);
   if (accepted.length > 0) await advanceFeed(tx, carrierId, feed, next);
 
@@ -216,21 +216,39 @@ async function keepAside(
 
 async function recordVerdicts(
   tx: Tx,
-  place: AppendPlace,
-  { batch, verdicts, issues }: JudgedBatch,
+  target: { carrierId: string; kind: UploadKind },
+  judged: readonly JudgedBatch[],
   now: Micros,
 ): Promise<void> {
-  const upload = { ...place, uploadId: batch.uploadId };
-  const hashes = Buffer.allocUnsafe(batch.records.length * 8);
+  const batches = judged.map(({ batch, verdicts }) => ({
+    uploadId: batch.uploadId,
+    firstOffset: batch.firstOffset,
+    verdicts: Buffer.from(verdicts),
+    hashes: hashesOf(batch.records),
+  }));
+  await insertUploadBatches(tx, target, batches, now);
+  for (const [uploadId, parts] of Map.groupBy(judged, ({ batch }) => batch.uploadId)) {
+    const upload = { ...target, uploadId };
+    const counts = parts.map(({ verdicts }) => countVerdicts(verdicts)).reduce(addCounts);
+    let connectedMs = 0n;
+    for (const { batch } of parts) for (const record of batch.records) connectedMs += record.connectedDurationMs;
+    const storedRejects = await insertRejects(tx, upload, parts.flatMap(rejectsOf), now);
+    await countUpload(tx, upload, { counts, connectedMs, storedRejects }, now);
+  }
+}
+
+function hashesOf(records: readonly AppendRecord[]): Buffer {
+  const hashes = Buffer.allocUnsafe(records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
-  for (const [index, record] of batch.records.entries()) view.setBigInt64(index * 8, record.contentHash);
-  await insertUploadBatch(tx, upload, { firstOffset: batch.firstOffset, verdicts: Buffer.from(verdicts), hashes }, now);
-  const refused = verdicts.flatMap((verdict, index) =>
-    verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED
-      ? [batch.describe(index, verdict, issues[index] ?? 0)]
-      : [],
-  );
-  const connectedMs = batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
-  const storedRejects = await insertRejects(tx, upload, refused, now);
-  await countUpload(tx, upload, { counts: countVerdicts(verdicts), connectedMs, storedRejects }, now);
+  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, record.contentHash);
+  return hashes;
+}
+
+function rejectsOf({ batch, verdicts, issues }: JudgedBatch): RejectRow[] {
+  const rejects: RejectRow[] = [];
+  for (const [index, verdict] of verdicts.entries()) {
+    if (verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED)
+      rejects.push(batch.describe(index, verdict, issues[index] ?? 0));
+  }
+  return rejects;
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
-import { boolArray, int2Array, int8Array, textArray } from "./binary-array.ts";
+import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import type { UploadKind } from "./schema.ts";
 
@@ -162,21 +162,19 @@ export async function countUpload(
     WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`.execute(tx);
 }
 
-/** Stores the verdicts and content hashes of a batch. */
-export async function insertUploadBatch(tx: Tx, key: UploadKey, batch: StoredBatch, now: Micros): Promise<void> {
-  await tx
-    .insertInto("upload_batch")
-    .values({
-      carrier_id: key.carrierId,
-      kind: key.kind,
-      upload_id: key.uploadId,
-      first_offset: batch.firstOffset,
-      record_count: batch.verdicts.length,
-      verdicts: batch.verdicts,
-      hashes: batch.hashes,
-      create_time: isoFromMicros(now),
-    })
-    .execute();
+/** Stores the verdicts and content hashes of batches, of one upload or more. */
+export async function insertUploadBatches(
+  tx: Tx,
+  { carrierId, kind }: Pick<UploadKey, "carrierId" | "kind">,
+  batches: readonly (StoredBatch & { uploadId: string })[],
+  now: Micros,
+): Promise<void> {
+  await sql`
+    INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
+    SELECT ${carrierId}, ${kind}, b.upload_id, b.first_offset, octet_length(b.verdicts), b.verdicts, b.hashes, ${isoFromMicros(now)}::timestamptz
+    FROM unnest(${textArray(batches.map((b) => b.uploadId))}::text[], ${int8Array(batches.map((b) => b.firstOffset))}::int8[],
+                ${byteaArray(batches.map((b) => b.verdicts))}::bytea[], ${byteaArray(batches.map((b) => b.hashes))}::bytea[])
+         AS b(upload_id, first_offset, verdicts, hashes)`.execute(tx);
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */

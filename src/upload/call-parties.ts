@@ -18,16 +18,17 @@ export type PartyFields = Readonly<Record<keyof Parties, number>>;
 /** The numbers that may decide whose call it is, by the contract's order. */
 export function attributionCandidates(direction: number, parties: Parties): AttributionCandidate[] {
   const candidates: AttributionCandidate[] = [];
-  const add = (basis: number, party: Party | undefined) => {
-    const number = e164Of(party);
-    if (number !== undefined) candidates.push({ basis, number });
-  };
-  if (direction === INBOUND) add(Basis.CALLED, parties.called);
+  if (direction === INBOUND) addCandidate(candidates, Basis.CALLED, parties.called);
   if (direction !== OUTBOUND) return candidates;
-  add(Basis.REDIRECTING, parties.redirecting);
-  add(Basis.ASSERTED, parties.asserted);
-  add(Basis.CALLING, parties.calling);
+  addCandidate(candidates, Basis.REDIRECTING, parties.redirecting);
+  addCandidate(candidates, Basis.ASSERTED, parties.asserted);
+  addCandidate(candidates, Basis.CALLING, parties.calling);
   return candidates;
+}
+
+function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
+  const number = e164Of(party);
+  if (number !== undefined) candidates.push({ basis, number });
 }
 
 /** What two records of one call would have in common, were one sent again under another day. */
