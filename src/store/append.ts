@@ -240,15 +240,21 @@ async function recordVerdicts(
 function hashesOf(records: readonly AppendRecord[]): Buffer {
   const hashes = Buffer.allocUnsafe(records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
-  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, record.contentHash);
+  let at = 0;
+  for (const record of records) {
+    view.setBigInt64(at, record.contentHash);
+    at += 8;
+  }
   return hashes;
 }
 
 function rejectsOf({ batch, verdicts, issues }: JudgedBatch): RejectRow[] {
   const rejects: RejectRow[] = [];
-  for (const [index, verdict] of verdicts.entries()) {
+  let index = 0;
+  for (const verdict of verdicts) {
     if (verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED)
       rejects.push(batch.describe(index, verdict, issues[index] ?? 0));
+    index++;
   }
   return rejects;
 }
