@@ -10,8 +10,8 @@ export default defineConfig({
     maxWorkers: 3,
     globalSetup: ["test/support/postgres-setup.ts"],
     // A test that starts processes waits for them; one that hangs still ends.
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
     teardownTimeout: 30_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
   },
