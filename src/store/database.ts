@@ -22,6 +22,10 @@ export interface TransactionOptions {
   statementTimeoutMs?: number;
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
+  /**
+   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty must not scan it once it is full. Default false.
+   */
+  byIndexOnly?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
   retries?: number;
 }
@@ -193,6 +197,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
     ["datestyle", "ISO, YMD"],
     ["bytea_output", "hex"],
   ];
+  if (options.byIndexOnly) settings.push(["enable_seqscan", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
   return `${mode}; SELECT ${calls}`;

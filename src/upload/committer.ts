@@ -64,15 +64,20 @@ export class Committer {
 
   async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
     const { db, holdings, onAppended } = this.#options;
-    const outcome = await carrierTransaction(db, carrierId, async (tx) => {
-      const { batches, numbersSequence } = await attributeBatches(
-        tx,
-        carrierId,
-        holdings,
-        group.map((pending) => pending.batch),
-      );
-      return appendBatches(tx, carrierId, kind, batches satisfies AppendBatch[], numbersSequence);
-    });
+    const outcome = await carrierTransaction(
+      db,
+      carrierId,
+      async (tx) => {
+        const { batches, numbersSequence } = await attributeBatches(
+          tx,
+          carrierId,
+          holdings,
+          group.map((pending) => pending.batch),
+        );
+        return appendBatches(tx, carrierId, kind, batches satisfies AppendBatch[], numbersSequence);
+      },
+      { byIndexOnly: true },
+    );
     if (outcome.appended > 0)
       onAppended(carrierId, kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS, outcome.headSequence);
     return outcome.results;
