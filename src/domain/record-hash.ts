@@ -21,6 +21,12 @@ export function hashContent(secret: Uint8Array, kind: HashedContent, content: Ui
   return finish(at + content.length);
 }
 
+/** The keyed hash of a text, as `hashContent`. */
+export function hashText(secret: Uint8Array, kind: HashedContent, text: string): bigint {
+  const at = begin(secret, kind, text.length * 3);
+  return finish(at + input.write(text, at, "utf8"));
+}
+
 function begin(secret: Uint8Array, kind: HashedContent, contentBytes: number): number {
   const bytes = secret.length + 2 + contentBytes;
   if (bytes > input.length || input.length > Math.max(KEPT_BYTES, bytes))

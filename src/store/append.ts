@@ -240,21 +240,15 @@ async function recordVerdicts(
 function hashesOf(records: readonly AppendRecord[]): Buffer {
   const hashes = Buffer.allocUnsafe(records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
-  let at = 0;
-  for (const record of records) {
-    view.setBigInt64(at, record.contentHash);
-    at += 8;
-  }
+  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, record.contentHash);
   return hashes;
 }
 
 function rejectsOf({ batch, verdicts, issues }: JudgedBatch): RejectRow[] {
   const rejects: RejectRow[] = [];
-  let index = 0;
-  for (const verdict of verdicts) {
+  for (const [index, verdict] of verdicts.entries()) {
     if (verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED)
       rejects.push(batch.describe(index, verdict, issues[index] ?? 0));
-    index++;
   }
   return rejects;
 }

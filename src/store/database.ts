@@ -2,7 +2,6 @@ import type { Socket } from "node:net";
 import { Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import type { Micros } from "../domain/instant.ts";
-import { bindDirectly } from "./direct-bind.ts";
 import type { Schema } from "./schema.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
@@ -56,7 +55,6 @@ export function openDatabase(options: DatabaseOptions): Database {
     application_name: "tandem",
     types: { getTypeParser },
   });
-  pool.on("connect", bindDirectly);
   pool.on("error", (error) => options.onIdleError?.(error));
   // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
   // statement fails for it.

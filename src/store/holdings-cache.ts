@@ -19,12 +19,12 @@ export class HoldingsCache {
   readonly #carriers = new Map<string, { version: string; holdings: Map<string, readonly Holding[]> }>();
   #count = 0;
 
-  /** The holdings of these numbers as of a state of the carrier's numbers. */
+  /** The holdings of these numbers as of a state of the carrier's numbers. The numbers may be walked more than once. */
   async load(
     tx: Tx,
     carrierId: string,
     head: NumbersHead,
-    numbers: readonly string[] | ReadonlySet<string>,
+    numbers: Iterable<string>,
   ): Promise<ReadonlyMap<string, readonly Holding[]>> {
     const version = `${head.epoch}:${head.headSequence}`;
     let carrier = this.#carriers.get(carrierId);

@@ -29,12 +29,15 @@ export async function attributeBatches(
   return { batches: attributed, numbersSequence: head.headSequence };
 }
 
-function candidateNumbers(batches: readonly PreparedBatch[]): string[] {
-  const numbers: string[] = [];
-  for (const batch of batches) {
-    for (const record of batch.records) for (const candidate of record.candidates) numbers.push(candidate.number);
-  }
-  return numbers;
+// May be walked more than once.
+function candidateNumbers(batches: readonly PreparedBatch[]): Iterable<string> {
+  return {
+    *[Symbol.iterator]() {
+      for (const batch of batches) {
+        for (const record of batch.records) for (const candidate of record.candidates) yield candidate.number;
+      }
+    },
+  };
 }
 
 function appendRecord(

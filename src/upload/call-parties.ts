@@ -17,37 +17,29 @@ export type PartyFields = Readonly<Record<keyof Parties, number>>;
 
 /** The numbers that may decide whose call it is, by the contract's order. */
 export function attributionCandidates(direction: number, parties: Parties): AttributionCandidate[] {
-  if (direction === INBOUND) return candidateOf(Basis.CALLED, parties.called);
-  if (direction !== OUTBOUND) return [];
-  const calling = candidateOf(Basis.CALLING, parties.calling);
-  // Most calls have no more, and an array that grows keeps room for sixteen.
-  if (parties.redirecting === undefined && parties.asserted === undefined) return calling;
-  const redirecting = candidateOf(Basis.REDIRECTING, parties.redirecting);
-  return [...redirecting, ...candidateOf(Basis.ASSERTED, parties.asserted), ...calling];
+  const candidates: AttributionCandidate[] = [];
+  if (direction === INBOUND) addCandidate(candidates, Basis.CALLED, parties.called);
+  if (direction !== OUTBOUND) return candidates;
+  addCandidate(candidates, Basis.REDIRECTING, parties.redirecting);
+  addCandidate(candidates, Basis.ASSERTED, parties.asserted);
+  addCandidate(candidates, Basis.CALLING, parties.calling);
+  return candidates;
 }
 
-function candidateOf(basis: number, party: Party | undefined): AttributionCandidate[] {
+function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
   const number = e164Of(party);
-  return number === undefined ? [] : [{ basis, number }];
+  if (number !== undefined) candidates.push({ basis, number });
 }
 
-/** Writes what two records of one call would have in common, were one sent again under another day: as text, for its hash. */
-export function writePartyText(
-  writer: WireWriter,
-  direction: number,
-  connectedDurationMs: bigint | undefined,
-  parties: Parties,
-): void {
-  writer.text(`${direction} ${connectedDurationMs ?? ""}`);
+/** What two records of one call would have in common, were one sent again under another day. */
+export function partyText(direction: number, connectedDurationMs: bigint | undefined, parties: Parties): string {
+  let text = `${direction} ${connectedDurationMs ?? ""}`;
   for (const name of PARTY_NAMES) {
     const party = parties[name];
     // A value holds no line break, so that no two lists of parties read alike.
-    writer.text("\n");
-    if (party === undefined) continue;
-    writer.text(String(party.kind));
-    writer.text(" ");
-    if (party.value !== undefined) writer.text(party.value);
+    text += party === undefined ? "\n" : `\n${party.kind} ${party.value ?? ""}`;
   }
+  return text;
 }
 
 /** Whether a party's country is only what its number says. Such a one is not content: it may be sent or left to be derived. */

@@ -10,7 +10,7 @@ import { type RecordProblem, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import { e164Of } from "../domain/party.ts";
 import { type CallQuality, isTooShort, judgeCall, judgeStream } from "../domain/quality.ts";
-import { HashedContent, hashContent } from "../domain/record-hash.ts";
+import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import {
   type CallDetailRecord,
@@ -21,7 +21,7 @@ import {
 import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import type { StreamQuality } from "../gen/tandem/type/v1/stream_quality_pb.js";
 import { type CdrRow, EntryKind, type QualityRow } from "../store/record-rows.ts";
-import { attributionCandidates, hasDerivedCountry, writeDerivedCountries, writePartyText } from "./call-parties.ts";
+import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { checkCdrFields, checkReport } from "./cdr-checks.ts";
 import { type CallFacts, contentLengths, derivedLengths, factsOf } from "./cdr-lengths.ts";
 import { compileEncoder } from "./message-encoder.ts";
@@ -63,16 +63,10 @@ export function prepareCdr(message: CallDetailRecord, context: PrepareContext): 
   writeDerived(content, call, quality);
   const payload = writer.copyFrom(0);
   const invite = message.times?.inviteTime ?? message.times?.answerTime;
-  writer.reset();
-  writePartyText(writer, message.direction, call.connectedDurationMs, message.parties ?? NO_PARTIES);
-  const partyHash = hashContent(
-    context.hashSecret,
-    HashedContent.CDR_PARTIES,
-    writer.bytes.subarray(0, writer.position),
-  );
+  const parties = partyText(message.direction, call.connectedDurationMs, message.parties ?? NO_PARTIES);
   return {
     ...identity,
-    partyHash,
+    partyHash: hashText(context.hashSecret, HashedContent.CDR_PARTIES, parties),
     connectedDurationMs,
     warnings: toldWarnings(future, hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined),
     candidates: attributionCandidates(message.direction, message.parties ?? NO_PARTIES),

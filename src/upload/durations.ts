@@ -14,7 +14,7 @@ import {
 import { known, problem, type RecordProblem, range, required, text, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import { checkParty, type Party } from "../domain/party.ts";
-import { HashedContent, hashContent } from "../domain/record-hash.ts";
+import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import {
   type CallDuration,
@@ -24,7 +24,7 @@ import {
 } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction, DirectionSchema, RecordKind, RecordKindSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { EntryKind } from "../store/record-rows.ts";
-import { attributionCandidates, hasDerivedCountry, writeDerivedCountries, writePartyText } from "./call-parties.ts";
+import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
@@ -42,16 +42,12 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
   const wrong =
     checkFields(message) ?? checkMeaning(message, moments) ?? refused ?? checkDay(message, moments, nowMs, context);
 
-  const at = writer.beginAnother();
+  writer.reset();
   const hasUnknown = writeContent(message);
   const { recordId, recordDate, direction, connectedDurationMs } = message;
   const revision = message.revision ?? 1;
   const isVoid = message.kind === RecordKind.VOID;
-  const contentHash = hashContent(
-    context.hashSecret,
-    HashedContent.DURATION,
-    writer.bytes.subarray(at, writer.position),
-  );
+  const contentHash = hashContent(context.hashSecret, HashedContent.DURATION, writer.written());
   const mayBeLarge = wrong !== undefined || hasUnknown || (message.customerId?.length ?? 0) > MAX_ID;
   const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, message) : undefined) ?? wrong;
   if (refusal) {
@@ -60,6 +56,7 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
   }
   writeDerivedCountries(writer, message, PARTY_FIELDS);
   const start = message.inviteTime ?? message.answerTime;
+  const parties = partyText(direction, connectedDurationMs, message);
   const differs = compareConnected(optionalNumber(connectedDurationMs), moments);
   const parts = {
     recordId,
@@ -67,24 +64,14 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     revision,
     isVoid,
     contentHash,
-    partyHash: hashParties(message, context),
+    partyHash: hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties),
     direction,
     connectedDurationMs,
     startTime: start === undefined ? undefined : microsFromTimestamp(start),
     warnings: toldWarnings(future, differs, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
     candidates: attributionCandidates(direction, message),
-    bytes: writer.bytes,
-    start: at,
-    end: writer.position,
   };
-  return new PreparedDuration(parts);
-}
-
-function hashParties(message: CallDuration, context: PrepareContext): bigint {
-  partyWriter.reset();
-  writePartyText(partyWriter, message.direction, message.connectedDurationMs, message);
-  const text = partyWriter.bytes.subarray(0, partyWriter.position);
-  return hashContent(context.hashSecret, HashedContent.DURATION_PARTIES, text);
+  return new PreparedDuration(parts, writer.written());
 }
 
 // Returns whether it, or a message within it, had fields that this server does not know.
@@ -94,7 +81,6 @@ function writeContent(message: CallDuration): boolean {
 
 // One for all: nothing is prepared while another record is.
 const writer = new WireWriter();
-const partyWriter = new WireWriter();
 /** Writes a duration's content, field by field. */
 export const encodeDurationContent = compileEncoder(CallDurationSchema, {
   omit: ["sequence", "ingest_time", "state", "customer_id"],

@@ -20,11 +20,15 @@ export interface DurationParts {
   startTime: Micros | undefined;
   warnings: RecordProblem[];
   candidates: AttributionCandidate[];
-  /** The payload is bytes `[start, end)` of a buffer that is not written again there. */
-  bytes: Buffer;
-  start: number;
-  end: number;
 }
+
+const SLAB_BYTES = 65_536;
+const NO_WARNINGS: RecordProblem[] = [];
+Object.freeze(NO_WARNINGS);
+
+// Where payloads are put, one behind the other; a slab lives for as long as one of its records.
+let slab = Buffer.alloc(0);
+let used = 0;
 
 /**
  * A duration that may be stored. Thousands of them wait for their commits at a time, and what waits is copied by the garbage collector again and again,
@@ -42,11 +46,12 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly candidates: AttributionCandidate[];
   readonly #direction: number;
   readonly #connectedDurationMs: bigint | undefined;
-  readonly #bytes: Buffer;
+  readonly #slab: Buffer;
   readonly #start: number;
   readonly #end: number;
 
-  constructor(parts: DurationParts) {
+  /** @param payload is copied. */
+  constructor(parts: DurationParts, payload: Buffer) {
     this.recordId = parts.recordId;
     this.recordDate = parts.recordDate;
     this.revision = parts.revision;
@@ -54,25 +59,27 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
     this.contentHash = parts.contentHash;
     this.partyHash = parts.partyHash;
     this.startTime = parts.startTime;
-    this.warnings = parts.warnings;
+    this.warnings = parts.warnings.length === 0 ? NO_WARNINGS : parts.warnings;
     this.candidates = parts.candidates;
     this.#direction = parts.direction;
     this.#connectedDurationMs = parts.connectedDurationMs;
-    this.#bytes = parts.bytes;
-    this.#start = parts.start;
-    this.#end = parts.end;
+    if (used + payload.length > slab.length) {
+      slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, payload.length));
+      used = 0;
+    }
+    payload.copy(slab, used);
+    this.#slab = slab;
+    this.#start = used;
+    used += payload.length;
+    this.#end = used;
   }
 
   get connectedDurationMs(): bigint {
     return this.#connectedDurationMs ?? 0n;
   }
 
-  get payloadBytes(): number {
-    return this.#end - this.#start;
-  }
-
   get payload(): Buffer {
-    return this.#bytes.subarray(this.#start, this.#end);
+    return this.#slab.subarray(this.#start, this.#end);
   }
 
   get row(): DurationColumns {

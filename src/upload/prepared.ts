@@ -48,8 +48,6 @@ export interface PreparedRecord<Row> {
   row: Row;
   /** The encoded call part: what was sent, and behind it what was derived from it, which merges when it is read. Empty when refused. */
   payload: Uint8Array;
-  /** How long the payload is, where that is known without making it. */
-  payloadBytes?: number;
   /** The quality part, of a CDR with streams. */
   quality?: QualityRow;
   /** The network identifiers, of a CDR that has them. */

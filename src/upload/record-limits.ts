@@ -10,9 +10,6 @@ export const MAX_RECORD_BYTES = 65_536;
 const MAX_MESSAGE_UNITS = 512;
 const MAX_RECORD_ID_CHARACTERS = 128;
 const NOTHING = new Uint8Array(0);
-// Shared by all that have none.
-const NO_WARNINGS: RecordProblem[] = [];
-Object.freeze(NO_WARNINGS);
 
 /**
  * The refusal of a record over 64 KiB. To be asked only of a record that may be one: each field in its bounds, without fields that are not known, is
@@ -50,7 +47,6 @@ export function refusedRecord<Row>(
 
 /** The warnings that there are, as they are told. */
 export function toldWarnings(...found: (RecordProblem | undefined)[]): RecordProblem[] {
-  if (found.every((warning) => warning === undefined)) return NO_WARNINGS;
   const warnings: RecordProblem[] = [];
   for (const warning of found) if (warning !== undefined) warnings.push(toldProblem(warning));
   return warnings;

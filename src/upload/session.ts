@@ -264,10 +264,7 @@ export class UploadSession<Message> {
   #commit(batch: PreparedBatch, receivedBytes = 0): void {
     const { book, budget } = this.#options;
     const generation = this.#generation;
-    const preparedBytes = batch.records.reduce(
-      (sum, record) => sum + (record.payloadBytes ?? record.payload.length) + 64,
-      0,
-    );
+    const preparedBytes = batch.records.reduce((sum, record) => sum + record.payload.length + 64, 0);
     const bytes = Math.max(preparedBytes, receivedBytes);
     this.#expected = batch.firstOffset + BigInt(batch.records.length);
     this.#inFlight++;

@@ -1,7 +1,4 @@
 const INITIAL_BYTES = 8_192;
-/** A buffer of records that stay, and what is free in it when the next begins. */
-const SHARED_BYTES = 65_536;
-const ROOM_BYTES = 2_048;
 /** A buffer that one huge record made larger than this is given back. */
 const KEPT_BYTES = 1_048_576;
 const TWO_POW_32 = 4_294_967_296;
@@ -29,13 +26,9 @@ export class WireWriter {
     return copy;
   }
 
-  /** Begins a record behind those before it, which stay as they are: in a fresh buffer when this one is nearly full. @returns where it begins. */
-  beginAnother(): number {
-    if (this.bytes.length - this.position < ROOM_BYTES) {
-      this.bytes = Buffer.allocUnsafeSlow(SHARED_BYTES);
-      this.position = 0;
-    }
-    return this.position;
+  /** What was written, until the next is. */
+  written(): Buffer {
+    return this.bytes.subarray(0, this.position);
   }
 
   /** Makes room for so many bytes more. */
@@ -107,13 +100,6 @@ export class WireWriter {
     this.close(mark);
   }
 
-  /** A text without its length. */
-  text(value: string): void {
-    this.ensure(value.length * 3);
-    if (value.length <= SHORT_TEXT && this.#asciiAt(value, this.position)) this.position += value.length;
-    else this.position += this.bytes.write(value, this.position, "utf8");
-  }
-
   /** Begins a length-delimited part, guessing that its length takes one byte. */
   open(): number {
     this.ensure(1);
@@ -136,20 +122,14 @@ export class WireWriter {
   }
 
   #shortAscii(value: string): boolean {
-    if (!this.#asciiAt(value, this.position + 1)) return false;
-    this.bytes[this.position] = value.length;
-    this.position += 1 + value.length;
-    return true;
-  }
-
-  // Short texts by hand, which beats a call into the runtime.
-  #asciiAt(value: string, start: number): boolean {
-    const { bytes } = this;
+    const { bytes, position } = this;
     for (let at = 0; at < value.length; at++) {
       const unit = value.charCodeAt(at);
       if (unit > 0x7f) return false;
-      bytes[start + at] = unit;
+      bytes[position + 1 + at] = unit;
     }
+    bytes[position] = value.length;
+    this.position = position + 1 + value.length;
     return true;
   }
 
