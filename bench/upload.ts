@@ -1,6 +1,6 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
-import type { PoolClient } from "pg";
+import type { Client } from "pg";
 import { from as copyFrom, to as copyTo } from "pg-copy-streams";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import { ownCpuMicros, treeCpuMicros } from "./cpu-time.ts";
@@ -62,29 +62,25 @@ export async function runUploads(world: BenchWorld, runName: string, recordsEach
 }
 
 async function runCopy(world: BenchWorld, expected: number) {
-  const client = await world.app.services.db.pool.connect();
-  try {
-    const rows = await takeRows(client);
-    await client.query("TRUNCATE duration_record");
-    await client.query("CHECKPOINT");
-    const clientBefore = ownCpuMicros();
-    const postgresBefore = treeCpuMicros(world.postgresPid);
-    const started = performance.now();
-    await pipeline(Readable.from(rows), client.query(copyFrom("COPY duration_record FROM STDIN")));
-    const seconds = (performance.now() - started) / 1000;
-    const copyCpuMicros = {
-      client: (ownCpuMicros() - clientBefore) / expected,
-      postgres: (treeCpuMicros(world.postgresPid) - postgresBefore) / expected,
-    };
-    const stored = await client.query("SELECT count(*) AS n FROM duration_record");
-    if (Number(stored.rows[0].n) !== expected) throw new Error(`COPY brought ${stored.rows[0].n} of ${expected} rows`);
-    return { copyPerSecond: expected / seconds, copyCpuMicros };
-  } finally {
-    client.release();
-  }
+  await using client = await world.connectForCopy();
+  const rows = await takeRows(client);
+  await client.query("TRUNCATE duration_record");
+  await client.query("CHECKPOINT");
+  const clientBefore = ownCpuMicros();
+  const postgresBefore = treeCpuMicros(world.postgresPid);
+  const started = performance.now();
+  await pipeline(Readable.from(rows), client.query(copyFrom("COPY duration_record FROM STDIN")));
+  const seconds = (performance.now() - started) / 1000;
+  const copyCpuMicros = {
+    client: (ownCpuMicros() - clientBefore) / expected,
+    postgres: (treeCpuMicros(world.postgresPid) - postgresBefore) / expected,
+  };
+  const stored = await client.query("SELECT count(*) AS n FROM duration_record");
+  if (Number(stored.rows[0].n) !== expected) throw new Error(`COPY brought ${stored.rows[0].n} of ${expected} rows`);
+  return { copyPerSecond: expected / seconds, copyCpuMicros };
 }
 
-async function takeRows(client: PoolClient): Promise<Buffer[]> {
+async function takeRows(client: Client): Promise<Buffer[]> {
   const chunks: Buffer[] = [];
   await pipeline(client.query(copyTo("COPY (SELECT * FROM duration_record) TO STDOUT")), async (source) => {
     for await (const chunk of source) chunks.push(chunk as Buffer);

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import pg from "pg";
 import { type App, openApp } from "../src/app.ts";
 import { type ConfigOverrides, loadConfig } from "../src/config.ts";
 import { openLog } from "../src/log.ts";
@@ -12,6 +13,8 @@ export interface BenchWorld extends AsyncDisposable {
   /** The process that all of PostgreSQL's others are below. */
   readonly postgresPid: number;
   carrierToken(carrierId: string): Promise<string>;
+  /** A connection that streams COPY, which those of the store, being pipelined, cannot. */
+  connectForCopy(): Promise<pg.Client & AsyncDisposable>;
 }
 
 export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<BenchWorld> {
@@ -26,6 +29,11 @@ export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<B
       if (!app.signingKey) throw new Error("the benchmark's Tandem signs its own tokens");
       const { issuer, audience } = { issuer: app.services.config.tokens.issuer, audience: "tandem" };
       return app.signingKey.issueToken({ issuer, audience, identity: "bench", carrierId, ttlSeconds: 86_400 });
+    },
+    async connectForCopy() {
+      const client = new pg.Client({ connectionString: app.services.db.pool.options.connectionString });
+      await client.connect();
+      return Object.assign(client, { [Symbol.asyncDispose]: () => client.end() });
     },
     async [Symbol.asyncDispose]() {
       await app[Symbol.asyncDispose]();

@@ -3,19 +3,31 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { Judge, type KnownRevision } from "../domain/judge.ts";
 import { addCounts, countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
-import { advanceFeed, lockFeed } from "./feed-head.ts";
+import { send, type Tx, together } from "./database.ts";
+import { advanceFeed, type FeedHead, lockFeed, readFeedHead } from "./feed-head.ts";
 import { findKnownRevisions } from "./known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "./quarantine.ts";
 import { type AppendRecord, insertCdrRows, insertDurationRows } from "./record-rows.ts";
 import { Feed, UploadKind } from "./schema.ts";
-import { advanceUpload, countUpload, insertRejects, insertUploadBatches, type RejectRow } from "./uploads.ts";
+import {
+  advanceUpload,
+  countUpload,
+  insertRejects,
+  insertUploadBatches,
+  MAX_STORED_REJECTS,
+  type RejectRow,
+} from "./uploads.ts";
 
-/** One batch of one upload. */
-export interface AppendBatch {
+/** Where one batch of one upload belongs, and whose identities it has. */
+export interface FencedBatch {
   uploadId: string;
   writerEpoch: bigint;
   firstOffset: bigint;
+  records: readonly { recordId: string; recordDate: string; refusal?: unknown }[];
+}
+
+/** One batch of one upload, its records attributed. */
+export interface AppendBatch extends Omit<FencedBatch, "records"> {
   records: readonly AppendRecord[];
   /** What is to be kept of a record that is refused or quarantined. */
   describe: (index: number, verdict: Verdict, issue: number) => RejectRow;
@@ -34,40 +46,35 @@ export interface AppendOutcome {
 
 /**
  * Appends batches of one carrier's uploads of one kind in one transaction. Lock order: the uploads by id, then the feed's counter row, then rows by
- * key. The identities are looked up in a statement of their own after the lock is held: in one statement with the insert they would be read from
- * the snapshot of before the wait, and the same record could go in twice.
- * @param numbersSequence the state of the carrier's numbers that the attributions were judged by.
+ * key. The identities are looked up by a statement of their own behind the one that takes the lock: in one statement with the insert they would be
+ * read from the snapshot of before the wait, and the same record could go in twice. What depends on no answer is sent together.
+ * @param attribute joins the batches' records to their numbers, as the carrier's numbers stand in this transaction.
  */
 export async function appendBatches(
   tx: Tx,
   carrierId: string,
   kind: UploadKind,
-  batches: readonly AppendBatch[],
-  numbersSequence: bigint,
+  batches: readonly FencedBatch[],
+  attribute: (numbers: FeedHead) => Promise<readonly AppendBatch[]>,
 ): Promise<AppendOutcome> {
-  const fenced = await advanceUploads(tx, carrierId, kind, batches);
-  const live = batches.filter((_, index) => fenced[index]);
-  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
-  if (live.length === 0) return { results: batches.map(() => ({ committed: false })), appended: 0, headSequence: 0n };
+  const place: AppendPlace = { carrierId, kind, feed: kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS };
+  const { numbers, advanced, lock, known } = await takePlaces(tx, place, batches);
+  if (advanced.size === 0) return { results: batches.map(() => ({ committed: false })), appended: 0, headSequence: 0n };
 
-  const lock = await lockFeed(tx, carrierId, feed);
-  const { judged, aside } = await judgeBatches(tx, carrierId, kind, live);
+  const live = (await attribute(numbers)).filter((batch) => advanced.has(batch.uploadId));
+  const judged = judgeBatches(live, known);
   const accepted = judged.flatMap(({ batch, verdicts }) =>
     batch.records.filter((_, index) => verdicts[index] === Verdict.ACCEPTED),
   );
-  await insertAccepted(tx, carrierId, kind, lock, accepted);
-  await keepAside(tx, { carrierId, kind }, judged, lock.ingestTime, numbersSequence);
-  await dropQuarantined(tx, carrierId, kind, appliedAfterAll(aside, accepted));
-  await recordVerdicts(tx, { carrierId, kind }, judged, lock.ingestTime);
   const next = lock.nextSequence + BigInt(accepted.length);
-  if (accepted.length > 0) await advanceFeed(tx, carrierId, feed, next);
-
-  const byBatch = new Map(judged.map((entry) => [entry.batch, entry]));
-  const results = batches.map((batch): AppendResult => {
-    const entry = byBatch.get(batch);
-    return entry ? { committed: true, verdicts: entry.verdicts, issues: entry.issues } : { committed: false };
-  });
-  return { results, appended: accepted.length, headSequence: next - 1n };
+  await together([
+    insertAccepted(tx, carrierId, kind, lock, accepted),
+    keepAside(tx, place, judged, lock.ingestTime, numbers.headSequence),
+    dropQuarantined(tx, carrierId, kind, appliedAfterAll(known, accepted)),
+    recordVerdicts(tx, place, judged, advanced, lock.ingestTime),
+    ...(accepted.length > 0 ? [advanceFeed(tx, carrierId, place.feed, next)] : []),
+  ]);
+  return { results: resultsOf(batches, judged), appended: accepted.length, headSequence: next - 1n };
 }
 
 /** Judges records as an append would at this moment, and stores nothing. */
@@ -77,47 +84,50 @@ export async function judgeOnly(
   kind: UploadKind,
   records: readonly AppendRecord[],
 ): Promise<AppendResult> {
-  const judge = new Judge(await findKnownRevisions(tx, carrierId, kind, records));
-  const judgements = records.map((record) => judge.judge(record));
-  return {
-    committed: true,
-    verdicts: judgements.map((judgement) => judgement.verdict),
-    issues: judgements.map((judgement) => judgement.issue),
-  };
+  const sought = records.filter((record) => !record.refused);
+  const judge = new Judge(await findKnownRevisions(tx, carrierId, kind, sought));
+  return { committed: true, ...judgeRecords(judge, records) };
 }
 
-// The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when it has moved on.
+/** Whose records, of which kind, and in which feed. */
+interface AppendPlace {
+  carrierId: string;
+  kind: UploadKind;
+  feed: Feed;
+}
+
+// Waits for the locks in their order, and looks up behind them.
+async function takePlaces(tx: Tx, { carrierId, kind, feed }: AppendPlace, batches: readonly FencedBatch[]) {
+  const sought = batches.flatMap((batch) => batch.records.filter((record) => record.refusal === undefined));
+  const [numbers, advanced, lock, known] = await together([
+    readFeedHead(tx, carrierId, Feed.NUMBERS),
+    advanceUploads(tx, carrierId, kind, batches),
+    lockFeed(tx, carrierId, feed),
+    findKnownRevisions(tx, carrierId, kind, sought),
+  ]);
+  return { numbers, advanced, lock, known };
+}
+
+// The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when it has moved on. Returns those that were moved,
+// with the number of rejects that each has.
 async function advanceUploads(
   tx: Tx,
   carrierId: string,
   kind: UploadKind,
-  batches: readonly AppendBatch[],
-): Promise<boolean[]> {
-  const runs = new Map<string, AppendBatch[]>();
-  for (const batch of batches) {
-    const run = runs.get(batch.uploadId);
-    if (run) run.push(batch);
-    else runs.set(batch.uploadId, [batch]);
-  }
-  const advanced = new Set<string>();
-  for (const uploadId of [...runs.keys()].sort()) {
-    const run = runs.get(uploadId) ?? [];
-    const first = run[0] as AppendBatch;
+  batches: readonly FencedBatch[],
+): Promise<ReadonlyMap<string, number>> {
+  const runs = [...Map.groupBy(batches, (batch) => batch.uploadId)].sort(([left], [right]) => (left < right ? -1 : 1));
+  const answers = runs.map(([uploadId, run]) => {
+    const { writerEpoch, firstOffset } = run[0] as FencedBatch;
     const count = run.reduce((sum, batch) => sum + batch.records.length, 0);
-    if (
-      await advanceUpload(tx, {
-        carrierId,
-        kind,
-        uploadId,
-        writerEpoch: first.writerEpoch,
-        firstOffset: first.firstOffset,
-        count,
-      })
-    ) {
-      advanced.add(uploadId);
-    }
+    return advanceUpload(tx, { carrierId, kind, uploadId, writerEpoch, firstOffset, count });
+  });
+  const advanced = new Map<string, number>();
+  for (const [index, answer] of (await together(answers)).entries()) {
+    const uploadId = runs[index]?.[0];
+    if (answer && uploadId !== undefined) advanced.set(uploadId, answer.storedRejects);
   }
-  return batches.map((batch) => advanced.has(batch.uploadId));
+  return advanced;
 }
 
 interface JudgedBatch {
@@ -126,27 +136,30 @@ interface JudgedBatch {
   issues: number[];
 }
 
-async function judgeBatches(tx: Tx, carrierId: string, kind: UploadKind, batches: readonly AppendBatch[]) {
-  const known = await findKnownRevisions(
-    tx,
-    carrierId,
-    kind,
-    batches.flatMap((batch) => batch.records),
-  );
+function judgeBatches(batches: readonly AppendBatch[], known: readonly KnownRevision[]): JudgedBatch[] {
   const judge = new Judge(known);
-  const judged = batches.map((batch): JudgedBatch => {
-    const judgements = batch.records.map((record) => judge.judge(record));
-    return {
-      batch,
-      verdicts: judgements.map((judgement) => judgement.verdict),
-      issues: judgements.map((judgement) => judgement.issue),
-    };
+  return batches.map((batch) => ({ batch, ...judgeRecords(judge, batch.records) }));
+}
+
+function judgeRecords(judge: Judge, records: readonly AppendRecord[]): { verdicts: Verdict[]; issues: number[] } {
+  const judgements = records.map((record) => judge.judge(record));
+  return {
+    verdicts: judgements.map((judgement) => judgement.verdict),
+    issues: judgements.map((judgement) => judgement.issue),
+  };
+}
+
+function resultsOf(batches: readonly FencedBatch[], judged: readonly JudgedBatch[]): AppendResult[] {
+  const byPlace = new Map(judged.map((entry) => [`${entry.batch.uploadId}/${entry.batch.firstOffset}`, entry]));
+  return batches.map((batch): AppendResult => {
+    const entry = byPlace.get(`${batch.uploadId}/${batch.firstOffset}`);
+    return entry ? { committed: true, verdicts: entry.verdicts, issues: entry.issues } : { committed: false };
   });
-  return { judged, aside: known.filter((revision) => revision.quarantined) };
 }
 
 // A record that is accepted now may have a copy in quarantine from an earlier try: it must not be released as well.
-function appliedAfterAll(aside: readonly KnownRevision[], accepted: readonly AppendRecord[]): KnownRevision[] {
+function appliedAfterAll(known: readonly KnownRevision[], accepted: readonly AppendRecord[]): KnownRevision[] {
+  const aside = known.filter((revision) => revision.quarantined);
   if (aside.length === 0) return [];
   const applied = new Set(accepted.map((record) => `${record.recordDate}/${record.revision}/${record.recordId}`));
   return aside.filter((revision) => applied.has(`${revision.recordDate}/${revision.revision}/${revision.recordId}`));
@@ -172,20 +185,14 @@ export async function insertAccepted(
     recordDates: dateArray(records.map((r) => r.recordDate)),
     revisions: int4Array(records.map((r) => r.revision)),
   };
-  await sql`
+  const keys = sql`
     INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
     SELECT ${carrierId}, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
            unnest(${int8Array(records.map((r) => r.contentHash))}::int8[]), unnest(${int8Array(records.map((r) => r.partyHash))}::int8[]),
            generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
-           ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(tx);
-  if (kind === UploadKind.CDRS) await insertCdrRows(tx, carrierId, lock, records, identity);
-  else await insertDurationRows(tx, carrierId, lock, records, identity);
-}
-
-/** Whose records, and of which kind. */
-interface AppendPlace {
-  carrierId: string;
-  kind: UploadKind;
+           ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+  const insertRows = kind === UploadKind.CDRS ? insertCdrRows : insertDurationRows;
+  await together([send(tx, keys.compile(tx)), insertRows(tx, carrierId, lock, records, identity)]);
 }
 
 async function keepAside(
@@ -216,8 +223,9 @@ async function keepAside(
 
 async function recordVerdicts(
   tx: Tx,
-  target: { carrierId: string; kind: UploadKind },
+  { carrierId, kind }: AppendPlace,
   judged: readonly JudgedBatch[],
+  storedRejects: ReadonlyMap<string, number>,
   now: Micros,
 ): Promise<void> {
   const batches = judged.map(({ batch, verdicts }) => ({
@@ -226,15 +234,18 @@ async function recordVerdicts(
     verdicts: Buffer.from(verdicts),
     hashes: hashesOf(batch.records),
   }));
-  await insertUploadBatches(tx, target, batches, now);
+  const answers: Promise<unknown>[] = [insertUploadBatches(tx, { carrierId, kind }, batches, now)];
   for (const [uploadId, parts] of Map.groupBy(judged, ({ batch }) => batch.uploadId)) {
-    const upload = { ...target, uploadId };
+    const upload = { carrierId, kind, uploadId };
     const counts = parts.map(({ verdicts }) => countVerdicts(verdicts)).reduce(addCounts);
     let connectedMs = 0n;
     for (const { batch } of parts) for (const record of batch.records) connectedMs += record.connectedDurationMs;
-    const storedRejects = await insertRejects(tx, upload, parts.flatMap(rejectsOf), now);
-    await countUpload(tx, upload, { counts, connectedMs, storedRejects }, now);
+    const room = Math.max(0, MAX_STORED_REJECTS - (storedRejects.get(uploadId) ?? 0));
+    const rejects = parts.flatMap(rejectsOf).slice(0, room);
+    answers.push(insertRejects(tx, upload, rejects, now));
+    answers.push(countUpload(tx, upload, { counts, connectedMs, storedRejects: rejects.length }, now));
   }
+  await together(answers);
 }
 
 function hashesOf(records: readonly AppendRecord[]): Buffer {

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { Kysely, PostgresDialect, sql } from "kysely";
+import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
 import type { Micros } from "../domain/instant.ts";
 import type { Schema } from "./schema.ts";
@@ -54,6 +54,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAliveInitialDelayMillis: 10_000,
     application_name: "tandem",
     types: { getTypeParser },
+    // A statement goes out when it is made, and not when the one before it is answered: see sendTogether.
+    pipeline: true,
   });
   pool.on("error", (error) => options.onIdleError?.(error));
   // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
@@ -119,6 +121,24 @@ export function ownerTransaction<T>(
   return transaction(db, "none", "", run, options);
 }
 
+/**
+ * Sends a statement at once, in the very call: those of one transaction that are sent before the first is answered run in the order of their calls, each
+ * sees what the ones before it did, and the database need not wait for us between them. Wait for them with `together`.
+ */
+export function send<Row>(tx: Tx, query: CompiledQuery): Promise<{ rows: Row[]; rowCount: number | null }> {
+  const client = clients.get(tx);
+  if (!client) throw new Error("send: expected a transaction of this store");
+  return client.query(query.sql, query.parameters as unknown[]) as Promise<pg.QueryResult & { rows: Row[] }>;
+}
+
+/** Waits until all are answered, and only then throws what the first of them failed with: the others failed because of it. */
+export async function together<const P extends readonly Promise<unknown>[]>(
+  answers: P,
+): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
+  await Promise.allSettled(answers);
+  return Promise.all(answers) as Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }>;
+}
+
 /** The database's clock, which all times of the store are by. */
 export async function readClock(tx: Tx): Promise<Micros> {
   const { rows } = await sql<{ now: Micros }>`SELECT clock_timestamp() AS now`.execute(tx);
@@ -158,26 +178,47 @@ async function transaction<T>(
   const begin = beginStatement(db, role, carrierId, options);
   for (let attempt = 0; ; attempt++) {
     try {
-      return await db.kysely.connection().execute((connection) => runOnce(connection, begin, run));
+      return await runOnce(db.pool, begin, run);
     } catch (error) {
       if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
     }
   }
 }
 
-async function runOnce<T>(connection: Kysely<Schema>, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
-  await sql.raw(begin).execute(connection);
+async function runOnce<T>(pool: pg.Pool, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
   try {
-    const result = await run(connection as Tx);
-    await sql.raw("COMMIT").execute(connection);
+    await client.query(begin);
+    const result = await run(txOf(client));
+    const { command } = await client.query("COMMIT");
+    // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
+    if (command === "ROLLBACK")
+      throw new Error("a statement of the transaction failed, and what it did was rolled back");
     return result;
   } catch (error) {
-    await sql
-      .raw("ROLLBACK")
-      .execute(connection)
-      .catch(() => {});
+    await client.query("ROLLBACK").catch((cause: Error) => {
+      broken = cause;
+    });
     throw error;
+  } finally {
+    client.release(broken);
   }
+}
+
+const transactions = new WeakMap<pg.PoolClient, Tx>();
+const clients = new WeakMap<Tx, pg.PoolClient>();
+
+// Kysely on this one connection, which it neither takes nor gives back.
+function txOf(client: pg.PoolClient): Tx {
+  const known = transactions.get(client);
+  if (known) return known;
+  const held = { query: client.query.bind(client), release: () => {} };
+  const pool = { connect: async () => held, end: async () => {}, options: {} };
+  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
+  transactions.set(client, tx);
+  clients.set(tx, client);
+  return tx;
 }
 
 const commitModes = new WeakMap<Kysely<Schema>, string>();

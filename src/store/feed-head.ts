@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx } from "./database.ts";
 import { ALL_FEEDS, type Feed } from "./schema.ts";
 
 /** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
@@ -51,7 +51,7 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
  * rather than stamped with a time that has long passed.
  */
 export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
-  const row = await tx
+  const query = tx
     .updateTable("feed_head")
     .set({ last_ingest_time: sql<string>`GREATEST(clock_timestamp(), last_ingest_time)` })
     .where("carrier_id", "=", carrierId)
@@ -63,9 +63,20 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as(
         "clock_is_behind",
       ),
-    ])
-    .executeTakeFirst();
-  if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    ]);
+  const { rows } = await send<LockRow>(tx, query.compile());
+  return feedLock(carrierId, rows[0]);
+}
+
+interface LockRow {
+  epoch: bigint;
+  next_sequence: bigint;
+  last_ingest_time: Micros;
+  clock_is_behind: boolean;
+}
+
+function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
+  if (!row) throw noCarrier(carrierId);
   if (row.clock_is_behind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
@@ -75,26 +86,30 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
   return { epoch: row.epoch, nextSequence: row.next_sequence, ingestTime: row.last_ingest_time };
 }
 
+function noCarrier(carrierId: string): TandemError {
+  return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+}
+
 /** Moves the counter of a feed that this transaction has locked. */
 export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSequence: bigint): Promise<void> {
-  await tx
+  const query = tx
     .updateTable("feed_head")
     .set({ next_sequence: nextSequence })
     .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed)
-    .execute();
+    .where("feed", "=", feed);
+  await send(tx, query.compile());
 }
 
 /** Reads a feed's ends. */
 export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
-  const row = await tx
+  const query = tx
     .selectFrom("feed_head")
     .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation"])
     .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed)
-    .executeTakeFirst();
-  if (!row) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
-  return feedHead(row);
+    .where("feed", "=", feed);
+  const { rows } = await send<HeadRow>(tx, query.compile());
+  if (!rows[0]) throw noCarrier(carrierId);
+  return feedHead(rows[0]);
 }
 
 /**
@@ -142,13 +157,15 @@ export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Prom
   return rows.map((row) => ({ carrierId: row.carrier_id, feed: row.feed, ...feedHead(row) }));
 }
 
-function feedHead(row: {
+interface HeadRow {
   epoch: bigint;
   earliest_sequence: bigint;
   next_sequence: bigint;
   last_ingest_time: Micros;
   payload_generation: bigint;
-}): FeedHead {
+}
+
+function feedHead(row: HeadRow): FeedHead {
   return {
     epoch: row.epoch,
     earliestSequence: row.earliest_sequence,

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { addDays } from "../domain/instant.ts";
 import type { KnownRevision } from "../domain/judge.ts";
 import { textArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx, together } from "./database.ts";
 import { UploadKind } from "./schema.ts";
 
 interface Row {
@@ -22,26 +22,13 @@ export async function findKnownRevisions(
   tx: Tx,
   carrierId: string,
   kind: UploadKind,
-  records: readonly { recordId: string; recordDate: string; refused: boolean }[],
+  records: readonly { recordId: string; recordDate: string }[],
 ): Promise<KnownRevision[]> {
-  const sought = records.filter((record) => !record.refused);
-  if (sought.length === 0) return [];
-  const known: KnownRevision[] = [];
   // Days far apart are looked up run by run: a batch that mixes today with last year must not open every partition between.
-  for (const { first, last, ids } of dayRuns(sought)) {
-    const rows = await lookUp(tx, carrierId, kind, { ids, first: addDays(first, -1), last: addDays(last, 1) });
-    for (const row of rows) {
-      known.push({
-        recordId: row.record_id,
-        recordDate: row.record_date,
-        revision: row.revision,
-        contentHash: row.content_hash,
-        partyHash: row.party_hash,
-        quarantined: row.quarantined,
-      });
-    }
-  }
-  return known;
+  const runs = dayRuns(records).map(({ first, last, ids }) =>
+    lookUp(tx, carrierId, kind, { ids, first: addDays(first, -1), last: addDays(last, 1) }),
+  );
+  return (await together(runs)).flat();
 }
 
 async function lookUp(
@@ -49,18 +36,30 @@ async function lookUp(
   carrierId: string,
   kind: UploadKind,
   { ids, first, last }: { ids: readonly string[]; first: string; last: string },
-): Promise<Row[]> {
+): Promise<KnownRevision[]> {
   const keys = sql.table(kind === UploadKind.CDRS ? "cdr_key" : "duration_key");
   const wanted = textArray(ids);
-  const { rows } = await sql<Row>`
+  const query = sql`
     SELECT k.record_id, k.record_date, k.revision, k.content_hash, k.party_hash, false AS quarantined FROM ${keys} k
     WHERE k.carrier_id = ${carrierId} AND k.record_id = ANY(${wanted}::text[])
       AND k.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date
     UNION ALL
     SELECT q.record_id, q.record_date, q.revision, q.content_hash, 0, true FROM quarantine q
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind} AND q.record_id = ANY(${wanted}::text[])
-      AND q.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date`.execute(tx);
-  return rows;
+      AND q.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date`;
+  const { rows } = await send<Row>(tx, query.compile(tx));
+  return rows.map(knownRevision);
+}
+
+function knownRevision(row: Row): KnownRevision {
+  return {
+    recordId: row.record_id,
+    recordDate: row.record_date,
+    revision: row.revision,
+    contentHash: row.content_hash,
+    partyHash: row.party_hash,
+    quarantined: row.quarantined,
+  };
 }
 
 /** How many days apart two records may be and still be looked up together. */

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import { dateArray, int4Array, textArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx, together } from "./database.ts";
 import type { UploadKind } from "./schema.ts";
 
 /** A record that is kept aside: it has a verdict and no sequence. */
@@ -31,29 +31,27 @@ export async function insertQuarantined(
   rows: readonly QuarantineRow[],
   now: Micros,
 ): Promise<void> {
+  const answers: Promise<unknown>[] = [];
   for (let start = 0; start < rows.length; start += 500) {
-    await tx
-      .insertInto("quarantine")
-      .values(
-        rows.slice(start, start + 500).map((row) => ({
-          carrier_id: carrierId,
-          kind,
-          record_id: row.recordId,
-          record_date: row.recordDate,
-          revision: row.revision,
-          content_hash: row.contentHash,
-          upload_id: row.uploadId,
-          record_offset: row.recordOffset,
-          issue: row.issue,
-          numbers: [...row.numbers],
-          start_time: row.startTime === undefined ? null : isoFromMicros(row.startTime),
-          judged_numbers_sequence: row.judgedNumbersSequence,
-          payload: Buffer.from(row.payload),
-          create_time: isoFromMicros(now),
-        })),
-      )
-      .execute();
+    const values = rows.slice(start, start + 500).map((row) => ({
+      carrier_id: carrierId,
+      kind,
+      record_id: row.recordId,
+      record_date: row.recordDate,
+      revision: row.revision,
+      content_hash: row.contentHash,
+      upload_id: row.uploadId,
+      record_offset: row.recordOffset,
+      issue: row.issue,
+      numbers: [...row.numbers],
+      start_time: row.startTime === undefined ? null : isoFromMicros(row.startTime),
+      judged_numbers_sequence: row.judgedNumbersSequence,
+      payload: Buffer.from(row.payload),
+      create_time: isoFromMicros(now),
+    }));
+    answers.push(send(tx, tx.insertInto("quarantine").values(values).compile()));
   }
+  await together(answers);
 }
 
 /** Forgets records that were kept aside: they have been applied, or can never be. */
@@ -64,12 +62,13 @@ export async function dropQuarantined(
   identities: readonly { recordId: string; recordDate: string; revision: number }[],
 ): Promise<void> {
   if (identities.length === 0) return;
-  await sql`
+  const query = sql`
     DELETE FROM quarantine q
     USING unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
                  ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
-      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`.execute(tx);
+      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
+  await send(tx, query.compile(tx));
 }
 
 /** Records that wait for a number and were judged before the carrier's numbers last changed (or, with `all`, at any time); at most `limit`. */

@@ -11,7 +11,7 @@ import {
   textArray,
   timestamptzArray,
 } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx, together } from "./database.ts";
 
 /** What an entry of a feed of records is. */
 export const EntryKind = { REPORT: 1, VOID: 2, ERASURE: 3 } as const;
@@ -97,7 +97,7 @@ export async function insertDurationRows(
   identity: IdentityColumns,
 ): Promise<void> {
   const rows = records.map((record) => record.row as DurationRow);
-  await sql`
+  const query = sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
       phone_number, customer_id, connected_duration_ms, payload)
     SELECT ${carrierId}, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
@@ -106,9 +106,8 @@ export async function insertDurationRows(
       unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
       unnest(${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[]),
       unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
-      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])`.execute(
-    tx,
-  );
+      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])`;
+  await send(tx, query.compile(tx));
 }
 
 /** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
@@ -120,7 +119,7 @@ export async function insertCdrRows(
   identity: IdentityColumns,
 ): Promise<void> {
   const rows = records.map((record) => record.row as CdrRow);
-  await sql`
+  const query = sql`
     INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, call_id, invite_time,
       direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered,
       network_effective, setup_duration_ms, connected_duration_ms, quality_verdict, payload)
@@ -142,10 +141,14 @@ export async function insertCdrRows(
       ${byteaArray(rows.map((r) => r.payload))}::bytea[])
       WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, partial, call_id, invite_time, direction, phone_number, customer_id,
         trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered, network_effective, setup_duration_ms,
-        connected_duration_ms, quality_verdict, payload, position)`.execute(tx);
-  await insertQuality(tx, carrierId, lock, rows);
-  await insertNetwork(tx, carrierId, lock, rows);
-  if (rows.some((row) => row.entryKind === EntryKind.VOID)) await inheritVoided(tx, carrierId, lock, records.length);
+        connected_duration_ms, quality_verdict, payload, position)`;
+  const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
+  await together([
+    send(tx, query.compile(tx)),
+    insertQuality(tx, carrierId, lock, rows),
+    insertNetwork(tx, carrierId, lock, rows),
+    ...(hasVoid ? [inheritVoided(tx, carrierId, lock, records.length)] : []),
+  ]);
 }
 
 async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
@@ -153,7 +156,7 @@ async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readon
     row.quality ? [{ ...row.quality, sequence: lock.nextSequence + BigInt(index) }] : [],
   );
   if (parts.length === 0) return;
-  await sql`
+  const query = sql`
     INSERT INTO cdr_quality (carrier_id, sequence, ingest_time, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
     SELECT ${carrierId}, q.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams,
       q.reasons::int2[], q.payload
@@ -161,7 +164,8 @@ async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readon
       ${float8Array(parts.map((p) => p.mosCq))}::float8[], ${int4Array(parts.map((p) => p.classifiedStreams))}::int4[],
       ${int4Array(parts.map((p) => p.poorStreams))}::int4[], ${textArray(parts.map((p) => `{${p.reasons.join(",")}}`))}::text[],
       ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)`.execute(tx);
+      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)`;
+  await send(tx, query.compile(tx));
 }
 
 async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
@@ -169,17 +173,18 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
     row.network ? [{ ...row.network, sequence: lock.nextSequence + BigInt(index) }] : [],
   );
   if (parts.length === 0) return;
-  await sql`
+  const query = sql`
     INSERT INTO cdr_network (carrier_id, sequence, ingest_time, payload)
     SELECT ${carrierId}, n.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, n.payload
     FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS n(sequence, payload)`.execute(tx);
+      AS n(sequence, payload)`;
+  await send(tx, query.compile(tx));
 }
 
 // A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the revision that it takes back, so that whoever saw
 // that sees this too.
 async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
-  await sql`
+  const query = sql`
     UPDATE cdr_record v SET call_id = COALESCE(p.call_id, v.call_id), invite_time = COALESCE(p.invite_time, v.invite_time),
       direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
@@ -194,7 +199,6 @@ async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: numbe
         AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
         AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
       ORDER BY void.sequence, k.revision DESC) p
-    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`.execute(
-    tx,
-  );
+    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+  await send(tx, query.compile(tx));
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx } from "./database.ts";
 import type { UploadKind } from "./schema.ts";
 
 /** Names an upload. */
@@ -128,12 +128,12 @@ export async function listUploads(
   return rows.map(uploadRow);
 }
 
-/** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. */
+/** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. Says how many rejects it has, if so. */
 export async function advanceUpload(
   tx: Tx,
   run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
-): Promise<boolean> {
-  const result = await tx
+): Promise<{ storedRejects: number } | undefined> {
+  const query = tx
     .updateTable("upload")
     .set({ next_offset: run.firstOffset + BigInt(run.count) })
     .where("carrier_id", "=", run.carrierId)
@@ -142,8 +142,9 @@ export async function advanceUpload(
     .where("next_offset", "=", run.firstOffset)
     .where("writer_epoch", "=", run.writerEpoch)
     .where("sealed", "=", false)
-    .executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+    .returning("stored_rejects");
+  const { rows } = await send<{ stored_rejects: bigint }>(tx, query.compile());
+  return rows[0] && { storedRejects: Number(rows[0].stored_rejects) };
 }
 
 /** Adds a batch's verdicts to its upload's counts. */
@@ -154,12 +155,13 @@ export async function countUpload(
   now: Micros,
 ): Promise<void> {
   const { counts } = added;
-  await sql`
+  const query = sql`
     UPDATE upload SET accepted = accepted + ${counts.accepted}, duplicate = duplicate + ${counts.duplicate},
       conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
       quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
       connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
-    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`.execute(tx);
+    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`;
+  await send(tx, query.compile(tx));
 }
 
 /** Stores the verdicts and content hashes of batches, of one upload or more. */
@@ -169,12 +171,13 @@ export async function insertUploadBatches(
   batches: readonly (StoredBatch & { uploadId: string })[],
   now: Micros,
 ): Promise<void> {
-  await sql`
+  const query = sql`
     INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
     SELECT ${carrierId}, ${kind}, b.upload_id, b.first_offset, octet_length(b.verdicts), b.verdicts, b.hashes, ${isoFromMicros(now)}::timestamptz
     FROM unnest(${textArray(batches.map((b) => b.uploadId))}::text[], ${int8Array(batches.map((b) => b.firstOffset))}::int8[],
                 ${byteaArray(batches.map((b) => b.verdicts))}::bytea[], ${byteaArray(batches.map((b) => b.hashes))}::bytea[])
-         AS b(upload_id, first_offset, verdicts, hashes)`.execute(tx);
+         AS b(upload_id, first_offset, verdicts, hashes)`;
+  await send(tx, query.compile(tx));
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
@@ -199,33 +202,17 @@ export async function readUploadBatches(
   return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
 }
 
-/** Stores rejects while the upload has fewer than the limit. @returns how many were stored. */
-export async function insertRejects(
-  tx: Tx,
-  key: UploadKey,
-  rejects: readonly RejectRow[],
-  now: Micros,
-): Promise<number> {
-  if (rejects.length === 0) return 0;
-  const upload = await tx
-    .selectFrom("upload")
-    .select("stored_rejects")
-    .where("carrier_id", "=", key.carrierId)
-    .where("kind", "=", key.kind)
-    .where("upload_id", "=", key.uploadId)
-    .executeTakeFirstOrThrow();
-  const kept = rejects.slice(0, Math.max(0, MAX_STORED_REJECTS - Number(upload.stored_rejects)));
-  if (kept.length === 0) return 0;
-  await sql`
+/** Stores what is kept of records that were refused or quarantined. */
+export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<void> {
+  if (rejects.length === 0) return;
+  const query = sql`
     INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
     SELECT ${key.carrierId}, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
-    FROM unnest(${int8Array(kept.map((r) => r.recordOffset))}::int8[], ${textArray(kept.map((r) => r.recordId))}::text[],
-                ${int2Array(kept.map((r) => r.verdict))}::int2[], ${int2Array(kept.map((r) => r.issue))}::int2[],
-                ${textArray(kept.map((r) => r.fieldPath ?? null))}::text[], ${textArray(kept.map((r) => r.message))}::text[],
-                ${boolArray(kept.map((r) => r.retryable))}::bool[], ${textArray(kept.map((r) => r.recordJson))}::text[]) AS r`.execute(
-    tx,
-  );
-  return kept.length;
+    FROM unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
+                ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
+                ${textArray(rejects.map((r) => r.fieldPath ?? null))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
+                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r`;
+  await send(tx, query.compile(tx));
 }
 
 /** The stored rejects of `[start, end)`, by offset; at most `limit`. */

@@ -1,32 +1,26 @@
 import type { AppendBatch } from "../store/append.ts";
 import type { Tx } from "../store/database.ts";
-import { readFeedHead } from "../store/feed-head.ts";
-import { attribute, type HoldingsCache } from "../store/holdings-cache.ts";
+import { attribute, type HoldingsCache, type NumbersHead } from "../store/holdings-cache.ts";
 import type { AppendRecord } from "../store/record-rows.ts";
-import { Feed } from "../store/schema.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./prepared.ts";
 
-/**
- * Joins each record to the number and customer that it belongs to, as the carrier's numbers stand in this transaction. Returns with it the state of
- * the numbers that was used: a record that finds no number is judged again when that has moved on.
- */
+/** Joins each record to the number and customer that it belongs to, as the carrier's numbers stand at a state of their feed. */
 export async function attributeBatches(
   tx: Tx,
   carrierId: string,
   cache: HoldingsCache,
+  numbers: NumbersHead,
   batches: readonly PreparedBatch[],
-): Promise<{ batches: AppendBatch[]; numbersSequence: bigint }> {
-  const head = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-  const holdings = await cache.load(tx, carrierId, head, candidateNumbers(batches));
-  const attributed = batches.map((batch) => ({
+): Promise<AppendBatch[]> {
+  const holdings = await cache.load(tx, carrierId, numbers, candidateNumbers(batches));
+  return batches.map((batch) => ({
     uploadId: batch.uploadId,
     writerEpoch: batch.writerEpoch,
     firstOffset: batch.firstOffset,
     describe: batch.describe,
     records: batch.records.map((record) => appendRecord(record, batch, carrierId, holdings)),
   }));
-  return { batches: attributed, numbersSequence: head.headSequence };
 }
 
 // May be walked more than once.

@@ -1,4 +1,4 @@
-import { type AppendBatch, type AppendResult, appendBatches } from "../store/append.ts";
+import { type AppendResult, appendBatches } from "../store/append.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
@@ -64,18 +64,14 @@ export class Committer {
 
   async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
     const { db, holdings, onAppended } = this.#options;
+    const batches = group.map((pending) => pending.batch);
     const outcome = await carrierTransaction(
       db,
       carrierId,
-      async (tx) => {
-        const { batches, numbersSequence } = await attributeBatches(
-          tx,
-          carrierId,
-          holdings,
-          group.map((pending) => pending.batch),
-        );
-        return appendBatches(tx, carrierId, kind, batches satisfies AppendBatch[], numbersSequence);
-      },
+      (tx) =>
+        appendBatches(tx, carrierId, kind, batches, (numbers) =>
+          attributeBatches(tx, carrierId, holdings, numbers, batches),
+        ),
       { byIndexOnly: true },
     );
     if (outcome.appended > 0)

@@ -72,12 +72,12 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
       throw new Error("a release describes no rejects");
     },
   };
-  const { batches, numbersSequence } = await attributeBatches(tx, carrierId, holdings, [batch]);
-  const records = batches[0]?.records ?? [];
+  const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
+  const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
   const appended = fitting.length > 0 ? await appendReleased(tx, carrierId, edge.kind, fitting) : { released: 0 };
-  await markQuarantineJudged(tx, carrierId, edge.kind, records, numbersSequence);
+  await markQuarantineJudged(tx, carrierId, edge.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 

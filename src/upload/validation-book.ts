@@ -1,7 +1,9 @@
 import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import { type AppendResult, judgeOnly } from "../store/append.ts";
 import { carrierTransaction, type Database } from "../store/database.ts";
+import { readFeedHead } from "../store/feed-head.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
+import { Feed } from "../store/schema.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import { attributeBatches } from "./attribute.ts";
 import {
@@ -115,8 +117,9 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   #judge(batch: PreparedBatch): Promise<AppendResult> {
     const { db, carrierId, holdings, edge } = this.#options;
     return carrierTransaction(db, carrierId, async (tx) => {
-      const { batches } = await attributeBatches(tx, carrierId, holdings, [batch]);
-      return judgeOnly(tx, carrierId, edge.kind, batches[0]?.records ?? []);
+      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+      const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
+      return judgeOnly(tx, carrierId, edge.kind, attributed?.records ?? []);
     });
   }
 }

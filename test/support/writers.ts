@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { insertAccepted } from "../../src/store/append.ts";
 import { carrierTransaction, type Database, type Tx } from "../../src/store/database.ts";
-import { advanceFeed, lockFeed } from "../../src/store/feed-head.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feed-head.ts";
 import { HoldingsCache } from "../../src/store/holdings-cache.ts";
 import { Feed, UploadKind } from "../../src/store/schema.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
@@ -31,8 +31,9 @@ export async function appendInTransaction(
   const batch = prepareBatch(cdrEdge, context, { uploadId: "none", firstOffset: 0n, records, writerEpoch: 1n });
   try {
     await carrierTransaction(db, carrierId, async (tx) => {
-      const { batches } = await attributeBatches(tx, carrierId, new HoldingsCache(), [batch]);
-      const attributed = batches.flatMap(({ records }) => records);
+      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+      const batches = await attributeBatches(tx, carrierId, new HoldingsCache(), numbers, [batch]);
+      const attributed = batches.flatMap((each) => each.records);
       const lock = await lockFeed(tx, carrierId, Feed.CDRS);
       await delayInDatabase(tx, habits.delaysMs[0]);
       await insertAccepted(tx, carrierId, UploadKind.CDRS, lock, attributed);
