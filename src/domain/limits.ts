@@ -18,7 +18,7 @@ export interface Limits {
   readonly maxPageSize: number;
   /** Longest period that one list or summary may cover, days. Default 92. */
   readonly maxListWindowDays: number;
-  /** How far past the committed offset an upload may send, records. Default 4,000. */
+  /** How far past the committed offset an upload may send at first, records. Default 4,000; it grows to three times as far as records are committed. */
   readonly uploadWindowRecords: number;
   /** How many rejects of one upload are kept in detail. Default 10,000. */
   readonly maxStoredRejects: number;

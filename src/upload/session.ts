@@ -32,7 +32,7 @@ export interface UploadSessionOptions<Message> {
   budget: ByteBudget;
   heartbeatMs: number;
   maxStallMs: number;
-  /** How far past the committed offset the client may send, records. */
+  /** How far past the committed offset the client may send at first, records; three times as far once that many more are committed. */
   windowRecords: number;
 }
 
@@ -42,6 +42,8 @@ const MAX_RETRY_MS = 5_000;
 
 /** Most outcomes that one Ack tells, as many as a batch can have: well below the 4 MiB that a message may have. */
 const MAX_ACK_OUTCOMES = 2_000;
+/** The window that an upload may grow to, in windows that it begins with. */
+const WINDOW_GROWTH = 3n;
 /** With so many outcomes that the client has not taken, what it repeats waits. New records cannot bring so many: credit rises with the Acks. */
 const MAX_WAITING_OUTCOMES = 8_000;
 /** With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests: the store is slower than the client. */
@@ -77,6 +79,7 @@ export class UploadSession<Message> {
   readonly #outgoing: ServerFrame[] = [];
   #expected = 0n;
   #committed = 0n;
+  #openedAt = 0n;
   #sendLimit = 0n;
   #writerEpoch = 0n;
   #discarding = false;
@@ -110,6 +113,7 @@ export class UploadSession<Message> {
     }
     this.#committed = this.#expected = upload.nextOffset;
     this.#writerEpoch = upload.writerEpoch;
+    this.#openedAt = upload.nextOffset;
     this.#sendLimit = upload.nextOffset + BigInt(windowRecords);
     using _fence = book.claim(open.uploadId, upload.writerEpoch, (error) => this.#fail(error));
     yield stall.watch({
@@ -180,12 +184,19 @@ export class UploadSession<Message> {
     const told = this.#acks.shift();
     this.#wakeReader();
     const committedOffset = told?.committedOffset ?? this.#committed;
-    const limit = committedOffset + BigInt(this.#options.windowRecords);
+    const limit = committedOffset + this.#window(committedOffset);
     const creditOwed = this.#options.budget.hasRoom && limit > this.#sendLimit;
     if (!told && !creditOwed) return this.#outgoing.shift();
     if (creditOwed) this.#sendLimit = limit;
     const { counts, outcomes } = told ?? { counts: countVerdicts([]), outcomes: [] };
     return { frame: "ack", committedOffset, counts, outcomes, sendLimitOffset: this.#sendLimit };
+  }
+
+  // Grows by what has been committed on this stream: a client whose records come through may have more of them on the way, so that a commit takes more.
+  #window(committedOffset: bigint): bigint {
+    const first = BigInt(this.#options.windowRecords);
+    const grown = first + committedOffset - this.#openedAt;
+    return grown < first * WINDOW_GROWTH ? grown : first * WINDOW_GROWTH;
   }
 
   // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before it sleeps.

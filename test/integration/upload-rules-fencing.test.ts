@@ -157,11 +157,14 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     const acks = await stream.committed(4_000);
     for (const ack of acks) {
       limits.push(ack.sendLimitOffset);
-      expect(ack.sendLimitOffset).toBe(ack.committedOffset + 4_000n);
+      // The window grows by what is committed, to three times what it began with.
+      expect(ack.sendLimitOffset).toBe(ack.committedOffset + 4_000n + ack.committedOffset);
     }
     expect(limits).toEqual(limits.toSorted((a, b) => Number(a - b)));
     stream.batch(0, someRecords(0, 400));
-    expect((await stream.next("ack")).sendLimitOffset).toBe(8_000n);
+    expect((await stream.next("ack")).sendLimitOffset).toBe(12_000n);
+    for (let first = 4_000; first < 12_000; first += 2_000) stream.batch(first, someRecords(first, first + 2_000));
+    expect((await stream.committed(12_000)).at(-1)?.sendLimitOffset).toBe(24_000n);
   });
 
   test("rule 6: a client that passes its credit gets FLOW_CONTROL_VIOLATION; what came before is committed", async () => {
@@ -200,7 +203,7 @@ test("rule 6: over the byte budget no new credit is given, and it comes when the
   const [ack] = await other.committed(10);
   expect(ack?.sendLimitOffset).toBe(4_000n);
   await hold.release();
-  expect((await other.next("ack")).sendLimitOffset).toBe(4_010n);
+  expect((await other.next("ack")).sendLimitOffset).toBe(4_020n);
   await stream.committed(4_000);
 });
 
