@@ -6,8 +6,9 @@ const mayImport = {
   store: ["domain"],
   feed: ["store", "domain"],
   upload: ["store", "domain"],
+  reconcile: ["store", "domain"],
   jobs: ["store", "domain"],
-  rpc: ["upload", "feed", "store", "domain"],
+  rpc: ["upload", "feed", "reconcile", "store", "domain"],
   client: ["domain"],
   simulator: ["client", "domain"],
 };
@@ -15,7 +16,7 @@ const mayImport = {
 /** Where generated code may be used. In upload and feed, only at the edge: the files that turn messages into records and back. */
 const usesGenerated = [
   "^src/(rpc|client|simulator|gen|cli)/",
-  "^src/(upload|feed)/[^/]*edge[^/]*\\.ts$",
+  "^src/(upload|feed|reconcile)/[^/]*edge[^/]*\\.ts$",
   "^src/upload/(cdr|duration)[a-z-]*\\.ts$",
   "^(test|bench)/",
   "\\.test\\.ts$",

@@ -4,9 +4,13 @@ import type { Database } from "./database.ts";
 import { isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import * as exchange from "./migrations/0001-exchange.ts";
+import * as reconciliation from "./migrations/0002-reconciliation.ts";
 import { ensurePartitions } from "./partitions.ts";
 
-const MIGRATIONS: Record<string, Migration> = { "0001-exchange": exchange };
+const MIGRATIONS: Record<string, Migration> = {
+  "0001-exchange": exchange,
+  "0002-reconciliation": reconciliation,
+};
 
 /**
  * Brings the database to the newest schema, with its roles, its installation row and the partitions of the weeks to come. Two processes may do so

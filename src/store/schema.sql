@@ -5,6 +5,70 @@
 CREATE ROLE tandem_carrier NOLOGIN NOINHERIT;
 CREATE ROLE tandem_system NOLOGIN NOINHERIT;
 
+CREATE TABLE call_result (
+  carrier_id text NOT NULL,
+  side smallint NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  carrier_record_ids text[] NOT NULL,
+  carrier_record_dates date[] NOT NULL,
+  carrier_revisions integer[] NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  call_date date NOT NULL,
+  status smallint NOT NULL,
+  causes smallint NOT NULL,
+  matched_by smallint NOT NULL,
+  pending_reason smallint NOT NULL,
+  is_open boolean NOT NULL,
+  is_merged boolean NOT NULL,
+  due_time timestamp with time zone,
+  direction smallint NOT NULL,
+  phone_number text COLLATE "C",
+  customer_id text,
+  trunk_id text,
+  call_id text,
+  other_number text,
+  other_country text,
+  platform_answered boolean,
+  carrier_answered boolean,
+  platform_ms bigint,
+  carrier_ms bigint,
+  billed_s bigint,
+  clock_trunk text,
+  clock_hour timestamp with time zone,
+  vote_ms bigint,
+  pair_key bigint,
+  correlation_key bigint,
+  result_hash bigint NOT NULL,
+  arrival_time timestamp with time zone NOT NULL,
+  update_time timestamp with time zone NOT NULL,
+  discrepancy_id text,
+  discrepancy_revision integer NOT NULL,
+  first_seen_time timestamp with time zone,
+  resolved_time timestamp with time zone,
+  sequence bigint,
+  payload bytea
+);
+ALTER TABLE call_result ADD CONSTRAINT call_result_pkey PRIMARY KEY (carrier_id, record_date, record_id, side);
+ALTER TABLE call_result ADD CONSTRAINT call_result_side_check CHECK ((side = ANY (ARRAY[1, 2])));
+CREATE INDEX call_result_correlation ON call_result USING btree (carrier_id, correlation_key) WHERE (correlation_key IS NOT NULL);
+CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
+CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
+CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
+CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
+CREATE INDEX call_result_sequence ON call_result USING btree (carrier_id, sequence) WHERE (sequence IS NOT NULL);
+CREATE INDEX call_result_start ON call_result USING btree (carrier_id, start_time);
+ALTER TABLE call_result ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON call_result TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON call_result TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON call_result TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON call_result TO tandem_system;
+
 CREATE TABLE carrier (
   carrier_id text NOT NULL,
   revision bigint NOT NULL,
@@ -163,6 +227,58 @@ CREATE POLICY system_sees_all ON cdr_record TO tandem_system
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_system;
 
+CREATE TABLE clock_offset (
+  carrier_id text NOT NULL,
+  trunk_id text NOT NULL,
+  hour timestamp with time zone NOT NULL,
+  votes jsonb NOT NULL,
+  offset_ms bigint NOT NULL,
+  pair_count integer NOT NULL,
+  ratio double precision NOT NULL,
+  is_own boolean NOT NULL
+);
+ALTER TABLE clock_offset ADD CONSTRAINT clock_offset_pkey PRIMARY KEY (carrier_id, trunk_id, hour);
+ALTER TABLE clock_offset ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON clock_offset TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON clock_offset TO tandem_system;
+
+CREATE TABLE discrepancy_entry (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  entry_kind smallint NOT NULL,
+  discrepancy_id text,
+  status smallint,
+  causes smallint,
+  customer_id text,
+  trunk_id text,
+  direction smallint,
+  unresolved boolean,
+  absolute_delta_ms bigint,
+  previous_status smallint,
+  previous_causes smallint,
+  previous_customer_id text,
+  previous_trunk_id text,
+  previous_direction smallint,
+  previous_unresolved boolean,
+  previous_absolute_delta_ms bigint,
+  payload bytea NOT NULL
+);
+ALTER TABLE discrepancy_entry ADD CONSTRAINT discrepancy_entry_entry_kind_check CHECK ((entry_kind = ANY (ARRAY[1, 2])));
+ALTER TABLE discrepancy_entry ADD CONSTRAINT discrepancy_entry_pkey PRIMARY KEY (carrier_id, sequence);
+CREATE INDEX discrepancy_entry_ingest_time ON discrepancy_entry USING btree (carrier_id, ingest_time);
+ALTER TABLE discrepancy_entry ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON discrepancy_entry TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON discrepancy_entry TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON discrepancy_entry TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON discrepancy_entry TO tandem_system;
+
 CREATE TABLE duration_key (
   carrier_id text NOT NULL,
   record_id text NOT NULL,
@@ -197,9 +313,11 @@ CREATE TABLE duration_record (
   phone_number text,
   customer_id text,
   connected_duration_ms bigint,
-  payload bytea NOT NULL
+  payload bytea NOT NULL,
+  part_index integer
 ) PARTITION BY RANGE (ingest_time);
 ALTER TABLE duration_record ADD CONSTRAINT duration_record_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
+CREATE INDEX duration_record_part ON duration_record USING btree (carrier_id, start_time) WHERE (part_index IS NOT NULL);
 CREATE INDEX duration_record_start ON duration_record USING btree (carrier_id, start_time);
 ALTER TABLE duration_record ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON duration_record TO tandem_carrier
@@ -418,6 +536,39 @@ CREATE POLICY system_sees_all ON quarantine TO tandem_system
 GRANT DELETE, INSERT, SELECT, UPDATE ON quarantine TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON quarantine TO tandem_system;
 
+CREATE TABLE reconcile_minute (
+  carrier_id text NOT NULL,
+  minute timestamp with time zone NOT NULL
+);
+ALTER TABLE reconcile_minute ADD CONSTRAINT reconcile_minute_pkey PRIMARY KEY (carrier_id, minute);
+ALTER TABLE reconcile_minute ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON reconcile_minute TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON reconcile_minute TO tandem_system;
+
+CREATE TABLE reconcile_position (
+  carrier_id text NOT NULL,
+  cdr_sequence bigint NOT NULL,
+  duration_sequence bigint NOT NULL,
+  cdr_epoch bigint NOT NULL,
+  duration_epoch bigint NOT NULL,
+  agreement_revision bigint NOT NULL,
+  rule_version integer NOT NULL,
+  reconciled_through timestamp with time zone NOT NULL,
+  update_time timestamp with time zone NOT NULL
+);
+ALTER TABLE reconcile_position ADD CONSTRAINT reconcile_position_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE reconcile_position ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON reconcile_position TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON reconcile_position TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON reconcile_position TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON reconcile_position TO tandem_system;
+
 CREATE TABLE request_log (
   carrier_id text NOT NULL,
   method text NOT NULL,
@@ -437,6 +588,19 @@ CREATE POLICY system_sees_all ON request_log TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_system;
+
+CREATE TABLE rounding_vote (
+  carrier_id text NOT NULL,
+  trunk_id text NOT NULL,
+  day date NOT NULL,
+  votes jsonb NOT NULL
+);
+ALTER TABLE rounding_vote ADD CONSTRAINT rounding_vote_pkey PRIMARY KEY (carrier_id, trunk_id, day);
+ALTER TABLE rounding_vote ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON rounding_vote TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON rounding_vote TO tandem_system;
 
 CREATE TABLE upload (
   carrier_id text NOT NULL,
@@ -515,3 +679,55 @@ CREATE POLICY system_sees_all ON upload_reject TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_system;
+
+CREATE TABLE usage_line (
+  period_id text NOT NULL,
+  restatement_number integer NOT NULL,
+  usage_date date NOT NULL,
+  phone_number text COLLATE "C" NOT NULL,
+  direction smallint NOT NULL,
+  country_code text NOT NULL,
+  carrier_id text NOT NULL,
+  parts jsonb NOT NULL
+);
+ALTER TABLE usage_line ADD CONSTRAINT usage_line_pkey PRIMARY KEY (period_id, usage_date, phone_number, direction, country_code, carrier_id, restatement_number);
+ALTER TABLE usage_line ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON usage_line TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_line TO tandem_system;
+
+CREATE TABLE usage_period (
+  period_id text NOT NULL,
+  customer_id text NOT NULL,
+  start_date date NOT NULL,
+  end_date date NOT NULL,
+  time_zone text NOT NULL,
+  close_time timestamp with time zone NOT NULL,
+  closed_by text NOT NULL,
+  restatement_number integer NOT NULL,
+  checked_time timestamp with time zone NOT NULL,
+  completeness bytea NOT NULL
+);
+ALTER TABLE usage_period ADD CONSTRAINT usage_period_check CHECK ((start_date < end_date));
+ALTER TABLE usage_period ADD CONSTRAINT usage_period_pkey PRIMARY KEY (period_id);
+CREATE INDEX usage_period_customer ON usage_period USING btree (customer_id, start_date);
+ALTER TABLE usage_period ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON usage_period TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_period TO tandem_system;
+
+CREATE TABLE usage_restatement (
+  period_id text NOT NULL,
+  restatement_number integer NOT NULL,
+  record_time timestamp with time zone NOT NULL,
+  payload bytea NOT NULL
+);
+ALTER TABLE usage_restatement ADD CONSTRAINT usage_restatement_pkey PRIMARY KEY (period_id, restatement_number);
+ALTER TABLE usage_restatement ADD CONSTRAINT usage_restatement_restatement_number_check CHECK ((restatement_number >= 1));
+ALTER TABLE usage_restatement ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON usage_restatement TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON usage_restatement TO tandem_system;

@@ -5,7 +5,7 @@ import type { Micros } from "../domain/instant.ts";
 type Time = ColumnType<Micros, string, string>;
 type OptionalTime = ColumnType<Micros | null, string | null, string | null>;
 
-/** The tables, as migration 0001 makes them. int8 is bigint, date is `YYYY-MM-DD`. */
+/** The tables, as the migrations make them. int8 is bigint, date is `YYYY-MM-DD`. */
 export interface Schema {
   installation: {
     singleton: boolean;
@@ -229,6 +229,147 @@ export interface Schema {
     connected_duration_ms: bigint | null;
     payload: Buffer;
   };
+  /** One row a call: what reconciliation found; see domain/matching/result.ts. */
+  call_result: {
+    carrier_id: string;
+    /** 1: named by the platform's record; 2: by the carrier's first. */
+    side: number;
+    record_id: string;
+    record_date: string;
+    revision: number;
+    carrier_record_ids: string[];
+    carrier_record_dates: string[];
+    carrier_revisions: number[];
+    start_time: Time;
+    /** The call's day in the time zone agreed with the carrier. */
+    call_date: string;
+    /** A MatchStatus. */
+    status: number;
+    /** Bit n: MatchCause n. */
+    causes: number;
+    /** 0: there is no pair. */
+    matched_by: number;
+    /** 0: not pending. */
+    pending_reason: number;
+    /** Without a counterpart, or disagreeing: what later records may still pair with. */
+    is_open: boolean;
+    /** Its carrier's record is in another row by now: it counts nowhere. */
+    is_merged: boolean;
+    /** When time alone changes it. */
+    due_time: OptionalTime;
+    direction: number;
+    phone_number: string | null;
+    /** As attributed when the record came; usage goes by the assignments as they stand. */
+    customer_id: string | null;
+    trunk_id: string | null;
+    call_id: string | null;
+    other_number: string | null;
+    other_country: string | null;
+    /** Null: that side has no record. */
+    platform_answered: boolean | null;
+    carrier_answered: boolean | null;
+    platform_ms: bigint | null;
+    carrier_ms: bigint | null;
+    billed_s: bigint | null;
+    /** The trunk and UTC hour of the carrier's clock, when it has a record. */
+    clock_trunk: string | null;
+    clock_hour: OptionalTime;
+    vote_ms: bigint | null;
+    /** Of open rows: direction and numbers, hashed. */
+    pair_key: bigint | null;
+    /** Of rows without a counterpart: the best id of the signalling, hashed. */
+    correlation_key: bigint | null;
+    /** Over all that a reader sees; unchanged: nothing is written. */
+    result_hash: bigint;
+    /** When the newest of its records was committed. */
+    arrival_time: Time;
+    update_time: Time;
+    /** Null: it never disagreed. */
+    discrepancy_id: string | null;
+    discrepancy_revision: number;
+    first_seen_time: OptionalTime;
+    resolved_time: OptionalTime;
+    /** Of its newest entry in the discrepancy feed. */
+    sequence: bigint | null;
+    /** The encoded Discrepancy, of one that is or was. */
+    payload: Buffer | null;
+  };
+  discrepancy_entry: {
+    carrier_id: string;
+    sequence: bigint;
+    ingest_time: Time;
+    /** 1: a discrepancy; 2: an erasure. */
+    entry_kind: number;
+    discrepancy_id: string | null;
+    status: number | null;
+    causes: number | null;
+    customer_id: string | null;
+    trunk_id: string | null;
+    direction: number | null;
+    unresolved: boolean | null;
+    absolute_delta_ms: bigint | null;
+    previous_status: number | null;
+    previous_causes: number | null;
+    previous_customer_id: string | null;
+    previous_trunk_id: string | null;
+    previous_direction: number | null;
+    previous_unresolved: boolean | null;
+    previous_absolute_delta_ms: bigint | null;
+    payload: Buffer;
+  };
+  reconcile_position: {
+    carrier_id: string;
+    cdr_sequence: bigint;
+    duration_sequence: bigint;
+    cdr_epoch: bigint;
+    duration_epoch: bigint;
+    agreement_revision: bigint;
+    rule_version: number;
+    reconciled_through: Time;
+    update_time: Time;
+  };
+  reconcile_minute: { carrier_id: string; minute: Time };
+  clock_offset: {
+    carrier_id: string;
+    trunk_id: string;
+    hour: Time;
+    /** How many pairs say so, by milliseconds. */
+    votes: ColumnType<Record<string, number>, string, string>;
+    offset_ms: bigint;
+    pair_count: number;
+    ratio: number;
+    /** Enough pairs of its own agree. */
+    is_own: boolean;
+  };
+  rounding_vote: {
+    carrier_id: string;
+    trunk_id: string;
+    day: string;
+    votes: ColumnType<Record<string, number>, string, string>;
+  };
+  usage_period: {
+    period_id: string;
+    customer_id: string;
+    start_date: string;
+    end_date: string;
+    time_zone: string;
+    close_time: Time;
+    closed_by: string;
+    restatement_number: number;
+    checked_time: Time;
+    completeness: Buffer;
+  };
+  usage_line: {
+    period_id: string;
+    restatement_number: number;
+    usage_date: string;
+    phone_number: string;
+    direction: number;
+    country_code: string;
+    carrier_id: string;
+    parts: ColumnType<unknown, string, string>;
+  };
+  usage_restatement: { period_id: string; restatement_number: number; record_time: Time; payload: Buffer };
 }
 
 interface RecordKey {

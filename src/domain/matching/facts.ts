@@ -1,0 +1,114 @@
+import type { RoundingRule } from "../carrier.ts";
+import type { Party } from "../party.ts";
+
+// What matching knows of a record: the tip of its identity, times in milliseconds since 1970, UTC. A voided record has the facts of the newest
+// revision that reported the call, for a VOID may name no more than an identity.
+
+/** Names one revision of one record of one side. */
+export interface RecordRef {
+  readonly recordId: string;
+  /** `YYYY-MM-DD`, UTC. */
+  readonly recordDate: string;
+  readonly revision: number;
+}
+
+/** Ids of the signalling that both sides may have seen. */
+export interface CorrelationIds {
+  /** Call-ID of the dialog that crosses the trunk; tags only tell when both sides have them. */
+  readonly dialogCallId?: string;
+  readonly dialogFromTag?: string;
+  readonly dialogToTag?: string;
+  readonly icid?: string;
+  readonly sessionId?: string;
+}
+
+/** What both sides' records have in common. */
+export interface CommonFacts extends RecordRef {
+  readonly isVoid: boolean;
+  /** 1 OUTBOUND, 2 INBOUND; 0 of a VOID whose call was never reported. */
+  readonly direction: number;
+  readonly ids: CorrelationIds;
+  readonly calling?: Party;
+  readonly asserted?: Party;
+  readonly called?: Party;
+  readonly dialed?: Party;
+  readonly redirecting?: Party;
+  readonly inviteMs?: number;
+  readonly answerMs?: number;
+  readonly endMs?: number;
+  readonly answered: boolean;
+  readonly connectedMs?: number;
+  readonly trunkId?: string;
+  readonly customerId?: string;
+  /** The number that the call is attributed to, E.164. */
+  readonly phoneNumber?: string;
+  /** Position in its feed, and when Tandem committed it. */
+  readonly sequence: bigint;
+  readonly ingestMs: number;
+}
+
+/** A call detail record: the platform's side. */
+export interface PlatformFacts extends CommonFacts {
+  readonly callId?: string;
+  readonly isPartial: boolean;
+  readonly isEmergency: boolean;
+  readonly ringingMs?: number;
+  readonly ringMs?: number;
+  readonly totalMs?: number;
+}
+
+/** A call duration: the carrier's side. */
+export interface CarrierFacts extends CommonFacts {
+  /** The platform's record id that the carrier sent back. */
+  readonly echoedRecordId?: string;
+  readonly billedS?: number;
+  readonly roundingRule?: RoundingRule;
+  /** Resolution of its times, milliseconds, 1 or more. */
+  readonly resolutionMs: number;
+  readonly part?: { readonly index: number; readonly count?: number; readonly isLast?: boolean };
+}
+
+/** The clock offset of a carrier's trunk and UTC hour. */
+export interface ClockOffset {
+  /** Carrier minus platform. A multiple of 900,000 for a zone shift, else -60,000 to 60,000. */
+  readonly offsetMs: number;
+  readonly kind: "ZONE_SHIFT" | "CLOCK_SKEW" | "NONE";
+  /** Unambiguous pairs that it rests on; 0 when it was taken from a neighbouring hour. */
+  readonly pairCount: number;
+  /** The share of those pairs that agree, 0..1. */
+  readonly ratio: number;
+}
+
+/** A rounding rule, and whether it was inferred from the carrier's trunk and day instead of declared. */
+export interface KnownRounding {
+  readonly rule: RoundingRule;
+  readonly isInferred: boolean;
+  readonly pairCount: number;
+  readonly ratio: number;
+}
+
+/** What was agreed with the carrier, as matching needs it. */
+export interface MatchingAgreement {
+  readonly toleranceMs: number;
+  readonly graceMs: number;
+  /** In force at an instant; undefined: nothing has to be reported then. */
+  readonly scopeAt: (
+    instantMs: number,
+  ) =>
+    | { readonly directions: readonly number[]; readonly unanswered: boolean; readonly emergency: boolean }
+    | undefined;
+  /** Declared. */
+  readonly roundingRule?: RoundingRule;
+}
+
+/** Everything that a run of the matcher depends on. */
+export interface MatchingInput {
+  readonly platform: readonly PlatformFacts[];
+  readonly carrier: readonly CarrierFacts[];
+  readonly agreement: MatchingAgreement;
+  /** The offset of the trunk and hour of a carrier's record (by its own, uncorrected start). Undefined: nothing to judge it by. */
+  readonly offsetOf: (record: CarrierFacts) => ClockOffset | undefined;
+  /** The rule of a carrier's trunk and day, inferred; a record's own or the declared one goes before it. */
+  readonly roundingOf: (record: CarrierFacts) => KnownRounding | undefined;
+  readonly nowMs: number;
+}
