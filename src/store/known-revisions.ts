@@ -16,7 +16,7 @@ interface Row {
 
 /**
  * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on the days beside them. The days are constants of
- * the statement, so that the planner leaves out all other partitions. Appends call it with `byIndexOnly`.
+ * the statement, so that the planner leaves out all other partitions. Call it with `byIndexOnly`.
  */
 export async function findKnownRevisions(
   tx: Tx,

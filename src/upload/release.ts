@@ -37,7 +37,9 @@ const ANY_AGE: PrepareContext["horizons"] = { firstDays: 1_000_000, laterDays: 1
 export async function releaseQuarantined<Message>(options: ReleaseOptions<Message>): Promise<number> {
   let released = 0;
   while (!options.signal.aborted) {
-    const page = await carrierTransaction(options.db, options.carrierId, (tx) => releasePage(tx, options));
+    const page = await carrierTransaction(options.db, options.carrierId, (tx) => releasePage(tx, options), {
+      byIndexOnly: true,
+    });
     released += page.released;
     if (page.appended) options.onAppended(options.carrierId, page.appended.feed, page.appended.headSequence);
     if (page.judged < PAGE) break;

@@ -1,6 +1,6 @@
 import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import { type AppendResult, judgeOnly } from "../store/append.ts";
-import { carrierTransaction, type Database } from "../store/database.ts";
+import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed } from "../store/schema.ts";
@@ -116,10 +116,11 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   #judge(batch: PreparedBatch): Promise<AppendResult> {
     const { db, carrierId, holdings, edge } = this.#options;
-    return carrierTransaction(db, carrierId, async (tx) => {
+    const judge = async (tx: Tx) => {
       const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
       const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
       return judgeOnly(tx, carrierId, edge.kind, attributed?.records ?? []);
-    });
+    };
+    return carrierTransaction(db, carrierId, judge, { byIndexOnly: true });
   }
 }
