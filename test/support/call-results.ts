@@ -1,0 +1,262 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import type { Insertable } from "kysely";
+import { isoFromMicros, type Micros, utcDay } from "../../src/domain/instant.ts";
+import { MatchedBy, MatchStatus } from "../../src/domain/matching/result.ts";
+import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
+import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feed-head.ts";
+import { Feed, type Schema } from "../../src/store/schema.ts";
+import { encodeDiscrepancy } from "./discrepancy-payload.ts";
+
+type ResultRow = Insertable<Schema["call_result"]>;
+type EntryRow = Insertable<Schema["discrepancy_entry"]>;
+/** What a test says of a row of call_result; the rest is as of a call of 60 s by the two sides that its status says. */
+export type PartialResult = Partial<ResultRow>;
+
+const CALL_MS = 60_000n;
+/** Statuses of calls that the platform does not have, and that the carrier does not have. */
+const CARRIER_ONLY: ReadonlySet<number> = new Set([MatchStatus.MISSING_AT_PLATFORM, MatchStatus.DUPLICATE_AT_CARRIER]);
+const PLATFORM_ONLY: ReadonlySet<number> = new Set([
+  MatchStatus.MISSING_AT_CARRIER,
+  MatchStatus.DUPLICATE_AT_PLATFORM,
+  MatchStatus.NOT_REPORTED,
+  MatchStatus.PENDING,
+]);
+
+let rows = 0;
+
+/**
+ * Writes rows of call_result as they are, without a discrepancy unless they say so. Left out: an outbound call of 60 s an hour ago, matched exactly by
+ * its numbers; without the side that its status says is missing (side 2: the platform).
+ */
+export async function insertCallResults(
+  db: Database,
+  carrierId: string,
+  partialRows: readonly PartialResult[],
+): Promise<void> {
+  if (partialRows.length === 0) return;
+  const values = partialRows.map((partial) => completeRow(carrierId, partial));
+  await systemTransaction(db, (tx) => tx.insertInto("call_result").values(values).execute());
+}
+
+/**
+ * Appends an entry to the discrepancy feed for each row, in order, as the reconciler does: the row is written with it, and what it was before is in the
+ * entry. A row with the `discrepancy_id` of an earlier one changes that one. @returns the sequences.
+ */
+export async function appendDiscrepancies(
+  db: Database,
+  carrierId: string,
+  partialRows: readonly PartialResult[],
+): Promise<bigint[]> {
+  return append(db, carrierId, partialRows.length, async (tx, lock, index) =>
+    writeDiscrepancy(tx, carrierId, lock, partialRows[index] ?? {}, lock.nextSequence + BigInt(index)),
+  );
+}
+
+/** Appends an erasure of these discrepancies to the feed. @returns its sequence. */
+export async function appendErasure(
+  db: Database,
+  carrierId: string,
+  discrepancyIds: readonly string[],
+): Promise<bigint> {
+  const [sequence = 0n] = await append(db, carrierId, 1, async (tx, lock) => {
+    const records = discrepancyIds.map((recordId) => ({ recordId, recordDate: utcDay(lock.ingestTime) }));
+    const payload = toBinary(ErasureEntrySchema, create(ErasureEntrySchema, { erasureId: "erasure", records }));
+    await insertEntry(tx, carrierId, lock, {
+      sequence: lock.nextSequence,
+      entry_kind: 2,
+      payload: Buffer.from(payload),
+    });
+  });
+  return sequence;
+}
+
+/** Says how far a carrier is reconciled. */
+export async function setReconciled(
+  db: Database,
+  carrierId: string,
+  position: Partial<Insertable<Schema["reconcile_position"]>> = {},
+): Promise<void> {
+  const row = {
+    carrier_id: carrierId,
+    cdr_sequence: 0n,
+    duration_sequence: 0n,
+    cdr_epoch: 1n,
+    duration_epoch: 1n,
+    agreement_revision: 1n,
+    rule_version: 1,
+    reconciled_through: "2026-01-01T00:00:00Z",
+    update_time: "2026-01-01T00:00:00Z",
+    ...position,
+  };
+  await systemTransaction(db, async (tx) => {
+    await tx.deleteFrom("reconcile_position").where("carrier_id", "=", carrierId).execute();
+    await tx.insertInto("reconcile_position").values(row).execute();
+  });
+}
+
+async function append(
+  db: Database,
+  carrierId: string,
+  count: number,
+  write: (tx: Tx, lock: FeedLock, index: number) => Promise<void>,
+): Promise<bigint[]> {
+  return systemTransaction(db, async (tx) => {
+    const lock = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
+    for (let index = 0; index < count; index++) await write(tx, lock, index);
+    await advanceFeed(tx, carrierId, Feed.DISCREPANCIES, lock.nextSequence + BigInt(count));
+    return Array.from({ length: count }, (_, index) => lock.nextSequence + BigInt(index));
+  });
+}
+
+async function writeDiscrepancy(
+  tx: Tx,
+  carrierId: string,
+  lock: FeedLock,
+  partial: PartialResult,
+  sequence: bigint,
+): Promise<void> {
+  const discrepancyId = partial.discrepancy_id ?? `discrepancy-${++rows}`;
+  const before = await tx
+    .selectFrom("call_result")
+    .selectAll()
+    .where("carrier_id", "=", carrierId)
+    .where("discrepancy_id", "=", discrepancyId)
+    .executeTakeFirst();
+  const ingestTime = isoFromMicros(lock.ingestTime);
+  const status = partial.status ?? MatchStatus.DURATION_MISMATCH;
+  const isDisagreement = status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.PENDING;
+  const kept = before && {
+    record_id: before.record_id,
+    record_date: before.record_date,
+    side: before.side,
+    start_time: isoFromMicros(before.start_time),
+    customer_id: before.customer_id,
+    trunk_id: before.trunk_id,
+    direction: before.direction,
+  };
+  const row = completeRow(carrierId, {
+    ...kept,
+    resolved_time: isDisagreement ? null : ingestTime,
+    ...partial,
+    status,
+    discrepancy_id: discrepancyId,
+    discrepancy_revision: (before?.discrepancy_revision ?? 0) + 1,
+    first_seen_time: before?.first_seen_time ? isoFromMicros(before.first_seen_time) : ingestTime,
+    update_time: ingestTime,
+    sequence,
+  });
+  row.payload ??= encodeDiscrepancy(row);
+  if (before) {
+    await tx
+      .deleteFrom("call_result")
+      .where("carrier_id", "=", carrierId)
+      .where("discrepancy_id", "=", discrepancyId)
+      .execute();
+  }
+  await tx.insertInto("call_result").values(row).execute();
+  await insertEntry(tx, carrierId, lock, {
+    sequence,
+    entry_kind: 1,
+    discrepancy_id: discrepancyId,
+    ...filterColumns(row),
+    ...(before ? previousColumns(before) : {}),
+    payload: row.payload,
+  });
+}
+
+async function insertEntry(
+  tx: Tx,
+  carrierId: string,
+  lock: FeedLock,
+  entry: Omit<EntryRow, "carrier_id" | "ingest_time">,
+): Promise<void> {
+  const row = { carrier_id: carrierId, ingest_time: isoFromMicros(lock.ingestTime), ...entry };
+  await tx.insertInto("discrepancy_entry").values(row).execute();
+}
+
+interface FilterRow {
+  readonly status: number;
+  readonly causes: number;
+  readonly customer_id?: string | null;
+  readonly trunk_id?: string | null;
+  readonly direction: number;
+  readonly resolved_time?: unknown;
+  readonly platform_ms?: bigint | null;
+  readonly carrier_ms?: bigint | null;
+  readonly billed_s?: bigint | null;
+}
+
+function filterColumns(row: FilterRow) {
+  const delta = (row.carrier_ms ?? (row.billed_s ?? 0n) * 1_000n) - (row.platform_ms ?? 0n);
+  return {
+    status: row.status,
+    causes: row.causes,
+    customer_id: row.customer_id ?? null,
+    trunk_id: row.trunk_id ?? null,
+    direction: row.direction,
+    unresolved: (row.resolved_time ?? null) === null,
+    absolute_delta_ms: delta < 0n ? -delta : delta,
+  };
+}
+
+function previousColumns(row: FilterRow) {
+  const columns = filterColumns(row);
+  return {
+    previous_status: columns.status,
+    previous_causes: columns.causes,
+    previous_customer_id: columns.customer_id,
+    previous_trunk_id: columns.trunk_id,
+    previous_direction: columns.direction,
+    previous_unresolved: columns.unresolved,
+    previous_absolute_delta_ms: columns.absolute_delta_ms,
+  };
+}
+
+function completeRow(carrierId: string, partial: PartialResult): ResultRow {
+  const number = ++rows;
+  const startTime = partial.start_time ?? isoFromMicros(hourAgo());
+  const day = startTime.slice(0, 10);
+  return {
+    carrier_id: carrierId,
+    record_id: `call-${number}`,
+    record_date: day,
+    revision: 1,
+    start_time: startTime,
+    call_date: day,
+    causes: 0,
+    pending_reason: 0,
+    is_open: false,
+    is_merged: false,
+    direction: 1,
+    result_hash: 0n,
+    arrival_time: startTime,
+    update_time: startTime,
+    discrepancy_revision: 0,
+    ...sidesOf(partial, `duration-${number}`, day),
+    ...partial,
+  };
+}
+
+function sidesOf({ side, status = MatchStatus.MATCHED_EXACT }: PartialResult, durationId: string, day: string) {
+  const hasPlatform = side !== 2 && !CARRIER_ONLY.has(status);
+  const hasCarrier = side === 2 || !PLATFORM_ONLY.has(status);
+  const isAnswered = status !== MatchStatus.MATCHED_UNANSWERED;
+  const length = isAnswered ? CALL_MS : null;
+  return {
+    status,
+    side: hasPlatform ? 1 : 2,
+    carrier_record_ids: hasCarrier ? [durationId] : [],
+    carrier_record_dates: hasCarrier ? [day] : [],
+    carrier_revisions: hasCarrier ? [1] : [],
+    matched_by: hasPlatform && hasCarrier ? MatchedBy.NUMBERS_AND_TIME : 0,
+    platform_answered: hasPlatform ? isAnswered : null,
+    carrier_answered: hasCarrier ? isAnswered : null,
+    platform_ms: hasPlatform ? length : null,
+    carrier_ms: hasCarrier ? length : null,
+  };
+}
+
+function hourAgo(): Micros {
+  return BigInt(Date.now() - 3_600_000) * 1_000n;
+}
