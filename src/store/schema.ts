@@ -335,11 +335,6 @@ export interface Schema {
     hour: Time;
     /** How many pairs say so, by milliseconds. */
     votes: ColumnType<Record<string, number>, string, string>;
-    offset_ms: bigint;
-    pair_count: number;
-    ratio: number;
-    /** Enough pairs of its own agree. */
-    is_own: boolean;
   };
   rounding_vote: {
     carrier_id: string;

@@ -15,11 +15,11 @@ export interface RecordRef {
 /** Ids of the signalling that both sides may have seen. */
 export interface CorrelationIds {
   /** Call-ID of the dialog that crosses the trunk; tags only tell when both sides have them. */
-  readonly dialogCallId?: string;
-  readonly dialogFromTag?: string;
-  readonly dialogToTag?: string;
-  readonly icid?: string;
-  readonly sessionId?: string;
+  readonly dialogCallId?: string | undefined;
+  readonly dialogFromTag?: string | undefined;
+  readonly dialogToTag?: string | undefined;
+  readonly icid?: string | undefined;
+  readonly sessionId?: string | undefined;
 }
 
 /** What both sides' records have in common. */
@@ -28,20 +28,20 @@ export interface CommonFacts extends RecordRef {
   /** 1 OUTBOUND, 2 INBOUND; 0 of a VOID whose call was never reported. */
   readonly direction: number;
   readonly ids: CorrelationIds;
-  readonly calling?: Party;
-  readonly asserted?: Party;
-  readonly called?: Party;
-  readonly dialed?: Party;
-  readonly redirecting?: Party;
-  readonly inviteMs?: number;
-  readonly answerMs?: number;
-  readonly endMs?: number;
+  readonly calling?: Party | undefined;
+  readonly asserted?: Party | undefined;
+  readonly called?: Party | undefined;
+  readonly dialed?: Party | undefined;
+  readonly redirecting?: Party | undefined;
+  readonly inviteMs?: number | undefined;
+  readonly answerMs?: number | undefined;
+  readonly endMs?: number | undefined;
   readonly answered: boolean;
-  readonly connectedMs?: number;
-  readonly trunkId?: string;
-  readonly customerId?: string;
+  readonly connectedMs?: number | undefined;
+  readonly trunkId?: string | undefined;
+  readonly customerId?: string | undefined;
   /** The number that the call is attributed to, E.164. */
-  readonly phoneNumber?: string;
+  readonly phoneNumber?: string | undefined;
   /** Position in its feed, and when Tandem committed it. */
   readonly sequence: bigint;
   readonly ingestMs: number;
@@ -49,23 +49,25 @@ export interface CommonFacts extends RecordRef {
 
 /** A call detail record: the platform's side. */
 export interface PlatformFacts extends CommonFacts {
-  readonly callId?: string;
+  readonly callId?: string | undefined;
   readonly isPartial: boolean;
   readonly isEmergency: boolean;
-  readonly ringingMs?: number;
-  readonly ringMs?: number;
-  readonly totalMs?: number;
+  readonly ringingMs?: number | undefined;
+  readonly ringMs?: number | undefined;
+  readonly totalMs?: number | undefined;
 }
 
 /** A call duration: the carrier's side. */
 export interface CarrierFacts extends CommonFacts {
   /** The platform's record id that the carrier sent back. */
-  readonly echoedRecordId?: string;
-  readonly billedS?: number;
-  readonly roundingRule?: RoundingRule;
+  readonly echoedRecordId?: string | undefined;
+  readonly billedS?: number | undefined;
+  readonly roundingRule?: RoundingRule | undefined;
   /** Resolution of its times, milliseconds, 1 or more. */
   readonly resolutionMs: number;
-  readonly part?: { readonly index: number; readonly count?: number; readonly isLast?: boolean };
+  readonly part?:
+    | { readonly index: number; readonly count?: number | undefined; readonly isLast?: boolean | undefined }
+    | undefined;
 }
 
 /** The clock offset of a carrier's trunk and UTC hour. */
@@ -98,7 +100,7 @@ export interface MatchingAgreement {
     | { readonly directions: readonly number[]; readonly unanswered: boolean; readonly emergency: boolean }
     | undefined;
   /** Declared. */
-  readonly roundingRule?: RoundingRule;
+  readonly roundingRule?: RoundingRule | undefined;
 }
 
 /** Everything that a run of the matcher depends on. */

@@ -7,6 +7,10 @@ const TABLES = `
 ALTER TABLE duration_record ADD COLUMN part_index integer;
 CREATE INDEX duration_record_part ON duration_record (carrier_id, start_time) WHERE part_index IS NOT NULL;
 
+-- Which identities have more than their first revision: few, and asked for with every run of calls.
+CREATE INDEX cdr_key_corrected ON cdr_key (carrier_id, record_date) WHERE revision > 1;
+CREATE INDEX duration_key_corrected ON duration_key (carrier_id, record_date) WHERE revision > 1;
+
 -- One row a call. It is named by the platform's record (side 1) where there is one, else by the carrier's first (side 2).
 CREATE TABLE call_result (
   carrier_id text NOT NULL,
@@ -114,12 +118,9 @@ CREATE TABLE clock_offset (
   trunk_id text NOT NULL,
   hour timestamptz NOT NULL,
   votes jsonb NOT NULL,
-  offset_ms bigint NOT NULL,
-  pair_count integer NOT NULL,
-  ratio double precision NOT NULL,
-  is_own boolean NOT NULL,
   PRIMARY KEY (carrier_id, trunk_id, hour)
 );
+CREATE INDEX clock_offset_hour ON clock_offset (carrier_id, hour);
 
 -- What the pairs of a trunk and day say of how the carrier rounds.
 CREATE TABLE rounding_vote (

@@ -1,0 +1,89 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { dateArray, textArray, timestamptzArray } from "./binary-array.ts";
+import { send, type Tx } from "./database.ts";
+import type { TimeRange } from "./reconcile-input.ts";
+
+/** How many pairs say what, by bucket. */
+export type Votes = Record<string, number>;
+
+/** What the pairs of a trunk and UTC hour of the carrier's clock say of its offset. */
+export interface ClockVotes {
+  trunkId: string;
+  hour: Micros;
+  votes: Votes;
+}
+
+/** Reads the votes of the hours that begin within a range. */
+export async function readClockVotes(tx: Tx, carrierId: string, range: TimeRange): Promise<ClockVotes[]> {
+  const query = tx
+    .selectFrom("clock_offset")
+    .select(["trunk_id", "hour", "votes"])
+    .where("carrier_id", "=", carrierId)
+    .where("hour", ">=", sql<Micros>`${isoFromMicros(range.start)}::timestamptz`)
+    .where("hour", "<", sql<Micros>`${isoFromMicros(range.end)}::timestamptz`);
+  const { rows } = await send<{ trunk_id: string; hour: Micros; votes: Votes }>(tx, query.compile());
+  return rows.map((row) => ({ trunkId: row.trunk_id, hour: row.hour, votes: row.votes }));
+}
+
+/** Writes votes, new or changed. */
+export async function writeClockVotes(tx: Tx, carrierId: string, votes: readonly ClockVotes[]): Promise<void> {
+  if (votes.length === 0) return;
+  const query = sql`
+    INSERT INTO clock_offset (carrier_id, trunk_id, hour, votes)
+    SELECT ${carrierId}, v.trunk_id, v.hour, v.votes::jsonb
+    FROM unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${timestamptzArray(votes.map(({ hour }) => hour))}::timestamptz[],
+                ${textArray(votes.map((each) => JSON.stringify(each.votes)))}::text[]) AS v(trunk_id, hour, votes)
+    ON CONFLICT (carrier_id, trunk_id, hour) DO UPDATE SET votes = EXCLUDED.votes`;
+  await send(tx, query.compile(tx));
+}
+
+/** What the pairs of a trunk and UTC day of the carrier's clock say of how it rounds. */
+export interface RoundingVotes {
+  trunkId: string;
+  day: string;
+  votes: Votes;
+}
+
+/** Reads the votes of days, both included. */
+export async function readRoundingVotes(
+  tx: Tx,
+  carrierId: string,
+  days: { first: string; last: string },
+): Promise<RoundingVotes[]> {
+  const query = tx
+    .selectFrom("rounding_vote")
+    .select(["trunk_id", "day", "votes"])
+    .where("carrier_id", "=", carrierId)
+    .where("day", ">=", days.first)
+    .where("day", "<=", days.last);
+  const { rows } = await send<{ trunk_id: string; day: string; votes: Votes }>(tx, query.compile());
+  return rows.map((row) => ({ trunkId: row.trunk_id, day: row.day, votes: row.votes }));
+}
+
+/** Writes votes, new or changed. */
+export async function writeRoundingVotes(tx: Tx, carrierId: string, votes: readonly RoundingVotes[]): Promise<void> {
+  if (votes.length === 0) return;
+  const query = sql`
+    INSERT INTO rounding_vote (carrier_id, trunk_id, day, votes)
+    SELECT ${carrierId}, v.trunk_id, v.day, v.votes::jsonb
+    FROM unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${dateArray(votes.map(({ day }) => day))}::date[],
+                ${textArray(votes.map((each) => JSON.stringify(each.votes)))}::text[]) AS v(trunk_id, day, votes)
+    ON CONFLICT (carrier_id, trunk_id, day) DO UPDATE SET votes = EXCLUDED.votes`;
+  await send(tx, query.compile(tx));
+}
+
+/** The minutes of the pairs that a trunk and day of the carrier's clock has and that are not equal: what another rounding rule explains anew. */
+export async function readRoundedMinutes(
+  tx: Tx,
+  carrierId: string,
+  { trunkId, day }: { trunkId: string; day: string },
+): Promise<Micros[]> {
+  const { rows } = await sql<{ minute: Micros }>`
+    SELECT DISTINCT date_trunc('minute', r.start_time) AS minute FROM call_result r
+    WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
+      AND r.clock_hour >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_hour < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
+      AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
+      AND r.side = 1 AND r.status IN (2, 4)`.execute(tx);
+  return rows.map((row) => row.minute);
+}

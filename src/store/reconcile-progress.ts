@@ -1,0 +1,116 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { timestamptzArray } from "./binary-array.ts";
+import type { Tx } from "./database.ts";
+
+/** How far a carrier's feeds have been looked at. */
+export interface ReconcilePosition {
+  cdrSequence: bigint;
+  durationSequence: bigint;
+  cdrEpoch: bigint;
+  durationEpoch: bigint;
+  agreementRevision: bigint;
+  ruleVersion: number;
+  /** Every record that was committed before this is judged. */
+  reconciledThrough: Micros;
+}
+
+/** Where a carrier stands; undefined when it was never looked at. */
+export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
+  const row = await tx
+    .selectFrom("reconcile_position")
+    .selectAll()
+    .where("carrier_id", "=", carrierId)
+    .executeTakeFirst();
+  return (
+    row && {
+      cdrSequence: row.cdr_sequence,
+      durationSequence: row.duration_sequence,
+      cdrEpoch: row.cdr_epoch,
+      durationEpoch: row.duration_epoch,
+      agreementRevision: row.agreement_revision,
+      ruleVersion: row.rule_version,
+      reconciledThrough: row.reconciled_through,
+    }
+  );
+}
+
+/** Moves a carrier's position. */
+export async function writeReconcilePosition(tx: Tx, carrierId: string, position: ReconcilePosition): Promise<void> {
+  const values = {
+    cdr_sequence: position.cdrSequence,
+    duration_sequence: position.durationSequence,
+    cdr_epoch: position.cdrEpoch,
+    duration_epoch: position.durationEpoch,
+    agreement_revision: position.agreementRevision,
+    rule_version: position.ruleVersion,
+    reconciled_through: isoFromMicros(position.reconciledThrough),
+    update_time: sql<string>`clock_timestamp()`,
+  };
+  await tx
+    .insertInto("reconcile_position")
+    .values({ carrier_id: carrierId, ...values })
+    .onConflict((conflict) => conflict.column("carrier_id").doUpdateSet(values))
+    .execute();
+}
+
+/** Marks minutes to be matched anew. */
+export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>): Promise<void> {
+  const wanted = [...new Set(minutes)].sort((left, right) => (left < right ? -1 : 1));
+  if (wanted.length === 0) return;
+  await sql`
+    INSERT INTO reconcile_minute (carrier_id, minute)
+    SELECT ${carrierId}, m.minute FROM unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
+    ON CONFLICT DO NOTHING`.execute(tx);
+}
+
+/** Marks the minutes of every call of the carrier: something changed that all of them depend on. */
+export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> {
+  await sql`
+    INSERT INTO reconcile_minute (carrier_id, minute)
+    SELECT DISTINCT carrier_id, date_trunc('minute', start_time) FROM call_result WHERE carrier_id = ${carrierId}
+    ON CONFLICT DO NOTHING`.execute(tx);
+}
+
+/** Marks the minutes of calls that time alone changes by now; at most `limit` calls. */
+export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<void> {
+  await sql`
+    INSERT INTO reconcile_minute (carrier_id, minute)
+    SELECT DISTINCT d.carrier_id, date_trunc('minute', d.start_time) FROM (
+      SELECT carrier_id, start_time FROM call_result
+      WHERE carrier_id = ${carrierId} AND due_time <= ${isoFromMicros(now)}::timestamptz ORDER BY due_time LIMIT ${limit}) d
+    ON CONFLICT DO NOTHING`.execute(tx);
+}
+
+/** The marked minutes from the first on, up to so many minutes after it. */
+export async function readMarkedMinutes(tx: Tx, carrierId: string, spanMinutes: number): Promise<Micros[]> {
+  const { rows } = await sql<{ minute: Micros }>`
+    SELECT m.minute FROM reconcile_minute m
+    WHERE m.carrier_id = ${carrierId} AND m.minute < (
+      SELECT min(f.minute) + make_interval(mins => ${spanMinutes}::int4) FROM reconcile_minute f WHERE f.carrier_id = ${carrierId})
+    ORDER BY m.minute`.execute(tx);
+  return rows.map((row) => row.minute);
+}
+
+/** Forgets marks that have been worked off. */
+export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly Micros[]): Promise<void> {
+  await sql`
+    DELETE FROM reconcile_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(minutes)}::timestamptz[])`.execute(
+    tx,
+  );
+}
+
+/** Carriers for which there is something to do: entries beyond their positions, marked minutes, calls that are due. */
+export async function listCarriersToReconcile(tx: Tx, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ carrier_id: string }>`
+    SELECT c.carrier_id FROM carrier c
+    JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
+    JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4
+    LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
+    WHERE COALESCE(p.cdr_sequence, 0) < cdrs.next_sequence - 1 OR COALESCE(p.duration_sequence, 0) < durations.next_sequence - 1
+      OR p.agreement_revision <> c.revision
+      OR EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id)
+      OR EXISTS (SELECT 1 FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time <= clock_timestamp())
+    ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => row.carrier_id);
+}
