@@ -147,8 +147,8 @@ function isPrintable(text: string): boolean {
   return /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u.test(text) && text.trim() !== "";
 }
 
-// Intl also takes offsets such as +01:00, which have no rules for summer time and are not IANA's.
-function isTimeZone(text: string): boolean {
+/** Whether a text is an IANA time zone. Intl also takes offsets such as +01:00, which have no rules for summer time and are not IANA's. */
+export function isTimeZone(text: string): boolean {
   if (!/^[A-Za-z][A-Za-z0-9_+\-/]{1,63}$/.test(text)) return false;
   try {
     new Intl.DateTimeFormat("en", { timeZone: text });

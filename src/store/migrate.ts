@@ -5,11 +5,13 @@ import { isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import * as exchange from "./migrations/0001-exchange.ts";
 import * as reconciliation from "./migrations/0002-reconciliation.ts";
+import * as usage from "./migrations/0003-usage.ts";
 import { ensurePartitions } from "./partitions.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
   "0001-exchange": exchange,
   "0002-reconciliation": reconciliation,
+  "0003-usage": usage,
 };
 
 /**

@@ -59,6 +59,7 @@ CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
 CREATE INDEX call_result_sequence ON call_result USING btree (carrier_id, sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX call_result_start ON call_result USING btree (carrier_id, start_time);
+CREATE INDEX call_result_update ON call_result USING btree (carrier_id, update_time);
 ALTER TABLE call_result ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON call_result TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
@@ -135,6 +136,7 @@ CREATE TABLE cdr_key (
   ingest_time timestamp with time zone NOT NULL
 ) PARTITION BY RANGE (record_date);
 ALTER TABLE cdr_key ADD CONSTRAINT cdr_key_pkey PRIMARY KEY (carrier_id, record_id, record_date, revision);
+CREATE INDEX cdr_key_corrected ON cdr_key USING btree (carrier_id, record_date) WHERE (revision > 1);
 ALTER TABLE cdr_key ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON cdr_key TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
@@ -231,13 +233,10 @@ CREATE TABLE clock_offset (
   carrier_id text NOT NULL,
   trunk_id text NOT NULL,
   hour timestamp with time zone NOT NULL,
-  votes jsonb NOT NULL,
-  offset_ms bigint NOT NULL,
-  pair_count integer NOT NULL,
-  ratio double precision NOT NULL,
-  is_own boolean NOT NULL
+  votes jsonb NOT NULL
 );
 ALTER TABLE clock_offset ADD CONSTRAINT clock_offset_pkey PRIMARY KEY (carrier_id, trunk_id, hour);
+CREATE INDEX clock_offset_hour ON clock_offset USING btree (carrier_id, hour);
 ALTER TABLE clock_offset ENABLE ROW LEVEL SECURITY;
 CREATE POLICY system_sees_all ON clock_offset TO tandem_system
   USING (true)
@@ -290,6 +289,7 @@ CREATE TABLE duration_key (
   ingest_time timestamp with time zone NOT NULL
 ) PARTITION BY RANGE (record_date);
 ALTER TABLE duration_key ADD CONSTRAINT duration_key_pkey PRIMARY KEY (carrier_id, record_id, record_date, revision);
+CREATE INDEX duration_key_corrected ON duration_key USING btree (carrier_id, record_date) WHERE (revision > 1);
 ALTER TABLE duration_key ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON duration_key TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
@@ -432,6 +432,7 @@ CREATE TABLE number_holding (
   detail jsonb NOT NULL
 );
 ALTER TABLE number_holding ADD CONSTRAINT number_holding_pkey PRIMARY KEY (carrier_id, phone_number, start_time);
+CREATE INDEX number_holding_customer ON number_holding USING btree (customer_id, phone_number) WHERE (customer_id IS NOT NULL);
 CREATE INDEX number_holding_number ON number_holding USING btree (phone_number, start_time);
 CREATE INDEX number_holding_scheduled ON number_holding USING btree (start_time) WHERE (revision = 0);
 ALTER TABLE number_holding ENABLE ROW LEVEL SECURITY;
@@ -707,10 +708,14 @@ CREATE TABLE usage_period (
   closed_by text NOT NULL,
   restatement_number integer NOT NULL,
   checked_time timestamp with time zone NOT NULL,
-  completeness bytea NOT NULL
+  completeness bytea NOT NULL,
+  judged jsonb NOT NULL,
+  closed_totals bigint[] NOT NULL,
+  current_totals bigint[] NOT NULL
 );
 ALTER TABLE usage_period ADD CONSTRAINT usage_period_check CHECK ((start_date < end_date));
 ALTER TABLE usage_period ADD CONSTRAINT usage_period_pkey PRIMARY KEY (period_id);
+CREATE INDEX usage_period_checked ON usage_period USING btree (checked_time);
 CREATE INDEX usage_period_customer ON usage_period USING btree (customer_id, start_date);
 ALTER TABLE usage_period ENABLE ROW LEVEL SECURITY;
 CREATE POLICY system_sees_all ON usage_period TO tandem_system

@@ -353,6 +353,11 @@ export interface Schema {
     restatement_number: number;
     checked_time: Time;
     completeness: Buffer;
+    /** How far its carriers were judged, and by which rules, when the figures were last compared; see usage-periods.ts. */
+    judged: ColumnType<unknown, string, string>;
+    /** Attempts, answered, connected milliseconds, calls with billed seconds, billed seconds. */
+    closed_totals: ColumnType<string[], Buffer, never>;
+    current_totals: ColumnType<string[], Buffer, Buffer>;
   };
   usage_line: {
     period_id: string;
