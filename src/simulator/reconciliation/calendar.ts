@@ -1,0 +1,209 @@
+import { DateTime } from "luxon";
+import type { Random } from "../random.ts";
+import type { SimulatedCarrier } from "../world.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** Calls by local hour, relative to each other. */
+const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
+/** Around a step of a clock, longer than any skew: whether a call fell before or after it can then be seen in its hour. */
+const STEP_PAUSE_MS = 2 * MINUTE_MS;
+/** Around a change of rounding, longer than a European zone is off UTC: whose midnight parts the days makes no difference. */
+const MIDNIGHT_PAUSE_MS = 80 * MINUTE_MS;
+
+/** What a trunk does to each call of a time. */
+export interface TrunkCondition {
+  /** The carrier's clock: carrier minus platform, milliseconds. */
+  readonly offsetMs: number;
+  /** The carrier rounds connected durations up to a multiple of this, seconds, and does not say so. */
+  readonly roundingS?: number;
+}
+
+/** A time of one trunk, by the platform's clock, half-open. */
+export interface TrunkWindow extends TrunkCondition {
+  readonly trunkId: string;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/** A trunk and an instant of it. */
+export interface Place {
+  readonly trunkId: string;
+  readonly ms: number;
+  readonly condition: TrunkCondition;
+}
+
+/** Where a call may be: what the trunk may do to it, and when. */
+export interface PlaceRule {
+  /** `plain`: nothing; `unrounded`: its clock may be off; `any`: what it likes. */
+  readonly condition: "plain" | "unrounded" | "any";
+  readonly fromMs?: number;
+  readonly untilMs?: number;
+}
+
+/** Which trunk does what, and when. */
+export interface Calendar {
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Hours in which a trunk's clock is off, and days on which it rounds. */
+  readonly windows: readonly TrunkWindow[];
+  /** The hours before and after a clock is off, which show it as it is otherwise. */
+  readonly honestHours: readonly TrunkWindow[];
+  /** Draws a place by the rule, as often as calls are by the local hour. */
+  readonly draw: (random: Random, rule: PlaceRule) => Place;
+  /** What the trunk does then; undefined: it is closed. */
+  readonly conditionAt: (trunkId: string, ms: number) => TrunkCondition | undefined;
+}
+
+/** How to make a calendar. */
+export interface CalendarOptions {
+  readonly carrier: SimulatedCarrier;
+  readonly startMs: number;
+  readonly dayCount: number;
+  /** Whether there are calls enough that every hour of the day has dozens on every trunk; otherwise a trunk whose clock is off has no others. */
+  readonly isBusy: boolean;
+}
+
+/**
+ * Five trunks misbehave beside the carrier's own, which do not: two round up (to 6 s and 30 s on alternate days, to 60 s), one is skewed for
+ * some hours either way, one is an hour ahead for some hours, one five and a half. A trunk whose clock is set back is closed until the hours
+ * that it told twice are over, so that no hour of its clock holds both.
+ */
+export function createCalendar(options: CalendarOptions, random: Random): Calendar {
+  const { carrier, startMs, dayCount, isBusy } = options;
+  const endMs = startMs + dayCount * DAY_MS;
+  const trunks = trunkNames(carrier);
+  const clockWindows = [...skewWindows(trunks.skewed, startMs, random), ...zoneWindows(trunks, startMs)];
+  const windows = [...clockWindows, ...roundingWindows(trunks, options)];
+  const closures = [...clockWindows.flatMap(closuresOfClock), ...windows.filter(isRounded).flatMap(closuresOfRounding)];
+  const closedBy = Map.groupBy(closures, ({ trunkId }) => trunkId);
+  const windowsBy = Map.groupBy(windows, ({ trunkId }) => trunkId);
+  const conditionAt = (trunkId: string, ms: number): TrunkCondition | undefined => {
+    if (closedBy.get(trunkId)?.some((closure) => covers(closure, ms))) return undefined;
+    return windowsBy.get(trunkId)?.find((window) => covers(window, ms)) ?? HONEST;
+  };
+  const daytimeTrunks = new Set([trunks.skewed, trunks.hourAhead, trunks.halfHourAhead]);
+  const open = [...carrier.trunkIds, trunks.rounding, trunks.roundingMinutes, ...(isBusy ? daytimeTrunks : [])];
+  const drawMs = hourlyDraw(carrier.timeZone, startMs, dayCount);
+  const isOpen = (trunkId: string, ms: number) => !daytimeTrunks.has(trunkId) || isDaytime(ms, carrier.timeZone);
+  const draw = (stream: Random, rule: PlaceRule): Place => {
+    const { fromMs = startMs, untilMs = endMs } = rule;
+    for (let draws = 0; draws < 10_000; draws += 1) {
+      const [trunkId, ms] = [stream.pick(open), drawMs(stream)];
+      if (ms < fromMs || ms >= untilMs || !isOpen(trunkId, ms)) continue;
+      const condition = conditionAt(trunkId, ms);
+      if (condition && suits(condition, rule)) return { trunkId, ms, condition };
+    }
+    throw new Error("the calendar has no such place");
+  };
+  return { startMs, endMs, windows, honestHours: clockWindows.flatMap(honestHoursOf), draw, conditionAt };
+}
+
+const HONEST: TrunkCondition = { offsetMs: 0 };
+
+interface TrunkNames {
+  readonly rounding: string;
+  readonly roundingMinutes: string;
+  readonly skewed: string;
+  readonly hourAhead: string;
+  readonly halfHourAhead: string;
+}
+
+function trunkNames({ trunkIds }: SimulatedCarrier): TrunkNames {
+  const base = trunkIds[0].replace(/\d+$/, "");
+  return {
+    rounding: `${base}11`,
+    roundingMinutes: `${base}12`,
+    skewed: `${base}13`,
+    hourAhead: `${base}14`,
+    halfHourAhead: `${base}15`,
+  };
+}
+
+function skewWindows(trunkId: string, startMs: number, random: Random): TrunkWindow[] {
+  const ahead = hours(trunkId, startMs, [8, 11], random.int(5_000, 45_000));
+  const behind = hours(trunkId, startMs + DAY_MS, [13, 16], -random.int(5_000, 45_000));
+  return [ahead, behind];
+}
+
+function zoneWindows({ hourAhead, halfHourAhead }: TrunkNames, startMs: number): TrunkWindow[] {
+  return [hours(hourAhead, startMs, [8, 11], HOUR_MS), hours(halfHourAhead, startMs + DAY_MS, [7, 10], 5.5 * HOUR_MS)];
+}
+
+/** The last day does not round: it shows that a rule of one day is not taken for another's. */
+function roundingWindows({ rounding, roundingMinutes }: TrunkNames, { startMs, dayCount }: CalendarOptions) {
+  return Array.from({ length: dayCount - 1 }, (_, day) => startMs + day * DAY_MS).flatMap((dayMs, day) => [
+    { ...hours(rounding, dayMs, [0, 24], 0), roundingS: day % 2 === 0 ? 6 : 30 },
+    { ...hours(roundingMinutes, dayMs, [0, 24], 0), roundingS: 60 },
+  ]);
+}
+
+function hours(trunkId: string, dayMs: number, [from, until]: [number, number], offsetMs: number): TrunkWindow {
+  return { trunkId, startMs: dayMs + from * HOUR_MS, endMs: dayMs + until * HOUR_MS, offsetMs };
+}
+
+function closuresOfClock(window: TrunkWindow): TrunkWindow[] {
+  return [
+    { ...window, startMs: window.startMs - STEP_PAUSE_MS, endMs: window.startMs + STEP_PAUSE_MS },
+    { ...window, startMs: window.endMs - STEP_PAUSE_MS, endMs: reopensMs(window) + STEP_PAUSE_MS },
+  ];
+}
+
+/** When its clock is right again and the hours that it told twice are over. */
+function reopensMs({ endMs, offsetMs }: TrunkWindow): number {
+  return offsetMs < HOUR_MS ? endMs : Math.ceil((endMs + offsetMs) / HOUR_MS) * HOUR_MS;
+}
+
+function closuresOfRounding(window: TrunkWindow): TrunkWindow[] {
+  return [window.startMs, window.endMs].map((ms) => ({
+    ...window,
+    startMs: ms - MIDNIGHT_PAUSE_MS,
+    endMs: ms + MIDNIGHT_PAUSE_MS,
+  }));
+}
+
+function honestHoursOf(window: TrunkWindow): TrunkWindow[] {
+  const afterMs = reopensMs(window);
+  return [
+    { trunkId: window.trunkId, offsetMs: 0, startMs: window.startMs - HOUR_MS, endMs: window.startMs },
+    { trunkId: window.trunkId, offsetMs: 0, startMs: afterMs, endMs: afterMs + HOUR_MS },
+  ];
+}
+
+function isRounded({ roundingS }: TrunkWindow): boolean {
+  return roundingS !== undefined;
+}
+
+function covers({ startMs, endMs }: TrunkWindow, ms: number): boolean {
+  return ms >= startMs && ms < endMs;
+}
+
+function suits({ offsetMs, roundingS }: TrunkCondition, { condition }: PlaceRule): boolean {
+  if (condition === "any") return true;
+  return roundingS === undefined && (condition === "unrounded" || offsetMs === 0);
+}
+
+function isDaytime(ms: number, zone: string): boolean {
+  const hour = localHour(ms, zone);
+  return hour >= 7 && hour < 20;
+}
+
+/** Draws instants of whole days, by the local hour. */
+function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: Random) => number {
+  const starts = Array.from({ length: dayCount * 24 }, (_, hour) => startMs + hour * HOUR_MS);
+  let sum = 0;
+  const sums = starts.map((ms) => {
+    sum += DIURNAL[localHour(ms, zone)] ?? 0;
+    return sum;
+  });
+  return (random) => {
+    const point = random.next() * sum;
+    const hour = sums.findIndex((upTo) => point < upTo);
+    return (starts[hour] ?? startMs) + random.int(0, HOUR_MS - 1);
+  };
+}
+
+function localHour(ms: number, zone: string): number {
+  return DateTime.fromMillis(ms, { zone }).hour;
+}

@@ -1,0 +1,130 @@
+import { clone, create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { type Correlation, type Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { dayOf } from "../cdr.ts";
+import type { Random } from "../random.ts";
+import { carrierParties, directionOf } from "./parties.ts";
+import type { PlannedCall } from "./planned-call.ts";
+import type { CallClock } from "./platform-record.ts";
+
+/** A call as the carrier's switch saw it, by the platform's clock and before the trunk's faults; milliseconds. */
+export interface SwitchView {
+  /** Absent of a part that is not the first. */
+  readonly inviteMs?: number;
+  readonly answerMs?: number;
+  readonly endMs: number;
+  readonly answered: boolean;
+  /** Absent when unanswered. */
+  readonly connectedMs?: number;
+}
+
+/** What a record of the carrier is made of. */
+export interface CarrierSource {
+  readonly plan: PlannedCall;
+  readonly cdr: CallDetailRecord;
+  readonly view: SwitchView;
+}
+
+/** Most switches see what the platform sees to the millisecond or a little off; all of them see it some milliseconds later. */
+export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock, random: Random): SwitchView {
+  const seenInviteMs = inviteMs + random.int(0, 120);
+  if (answerMs === undefined) return { inviteMs: seenInviteMs, endMs: endMs + random.int(0, 120), answered: false };
+  const seenAnswerMs = Math.max(answerMs + random.int(0, 120), seenInviteMs);
+  const seenConnectedMs = Math.max(0, connectedMs + lengthNoise(random));
+  return {
+    inviteMs: seenInviteMs,
+    answerMs: seenAnswerMs,
+    endMs: seenAnswerMs + seenConnectedMs,
+    answered: true,
+    connectedMs: seenConnectedMs,
+  };
+}
+
+/** The carrier's record, revision 1, with what the trunk does to each of its calls: its clock, its rounding. */
+export function carrierRecord({ plan, cdr, view }: CarrierSource, random: Random): CallDuration {
+  const { offsetMs, roundingS } = plan.condition;
+  const resolutionMs = random.chance(0.08) ? 1_000 : 1;
+  const written = (ms: number) => Math.floor((ms + offsetMs) / resolutionMs) * resolutionMs;
+  const startMs = view.inviteMs ?? view.answerMs;
+  if (startMs === undefined) throw new Error("a record needs an invite or an answer");
+  const correlation = correlationOf(cdr.correlation, random);
+  const direction: Direction = directionOf(plan.ends.kind);
+  return create(CallDurationSchema, {
+    recordId: `sw.${random.hex(14)}`,
+    recordDate: dayOf(written(startMs)),
+    revision: 1,
+    kind: RecordKind.REPORT,
+    direction,
+    ...(correlation ? { correlation } : {}),
+    ...carrierParties(plan.ends, random),
+    ...(view.inviteMs === undefined ? {} : { inviteTime: timestampFromMs(written(view.inviteMs)) }),
+    ...(view.answerMs === undefined ? {} : { answerTime: timestampFromMs(written(view.answerMs)) }),
+    endTime: timestampFromMs(written(view.endMs)),
+    timeResolutionMs: resolutionMs,
+    answered: view.answered,
+    ...(view.connectedMs === undefined ? {} : { connectedDurationMs: BigInt(roundedUp(view.connectedMs, roundingS)) }),
+    finalSipCode: view.answered ? 200 : 480,
+    trunkId: plan.trunkId,
+  });
+}
+
+/** The same record under another id, as a switch writes it that fails over: a little later, and as long. */
+export function writtenTwice(record: CallDuration, random: Random): CallDuration {
+  const copy = clone(CallDurationSchema, record);
+  copy.recordId = `sw.${random.hex(14)}`;
+  const laterMs = random.int(0, 1_400);
+  for (const name of ["inviteTime", "answerTime", "endTime"] as const) {
+    const time = copy[name];
+    if (time) copy[name] = timestampFromMs(Number(time.seconds) * 1_000 + Math.round(time.nanos / 1e6) + laterMs);
+  }
+  const start = copy.inviteTime ?? copy.answerTime;
+  if (start) copy.recordDate = dayOf(Number(start.seconds) * 1_000);
+  return copy;
+}
+
+/** Takes the record back. */
+export function voidDuration({ recordId, recordDate, revision }: CallDuration): CallDuration {
+  return create(CallDurationSchema, { recordId, recordDate, revision: (revision ?? 1) + 1, kind: RecordKind.VOID });
+}
+
+function lengthNoise(random: Random): number {
+  switch (random.weighted({ none: 50, little: 40, more: 10 })) {
+    case "none":
+      return 0;
+    case "little":
+      return random.int(1, 120) * (random.chance(0.5) ? 1 : -1);
+    default:
+      return random.int(200, 1_800) * (random.chance(0.5) ? 1 : -1);
+  }
+}
+
+function roundedUp(ms: number, roundingS: number | undefined): number {
+  if (roundingS === undefined) return ms;
+  return Math.ceil(ms / (roundingS * 1_000)) * roundingS * 1_000;
+}
+
+/**
+ * The ids as the carrier's side of the trunk has them: at times without tags, and of a Session-ID its own view or half of it. All is drawn
+ * whether there are ids or not: how many calls have them changes nothing else.
+ */
+function correlationOf(platform: Correlation | undefined, random: Random) {
+  const [hasTags, form] = [random.chance(0.7), random.weighted({ same: 60, swapped: 25, local: 15 })];
+  const { interconnectDialog, icid, sessionId } = platform ?? {};
+  if (!interconnectDialog && icid === undefined && sessionId === undefined) return undefined;
+  return {
+    ...(interconnectDialog
+      ? { interconnectDialog: hasTags ? interconnectDialog : { callId: interconnectDialog.callId } }
+      : {}),
+    ...(icid === undefined ? {} : { icid }),
+    ...(sessionId === undefined ? {} : { sessionId: sessionSeenAs(form, sessionId) }),
+  };
+}
+
+// RFC 7989: each end puts its own UUID first.
+function sessionSeenAs(form: "same" | "swapped" | "local", sessionId: string): string {
+  const [local = "", remote = ""] = sessionId.split(";");
+  if (form === "same") return sessionId;
+  return form === "swapped" ? `${remote};${local}` : local;
+}

@@ -1,0 +1,72 @@
+import { switchView } from "./carrier-record.ts";
+import { type MadeCall, type PlayedCall, playPair } from "./played-call.ts";
+
+/** As near to another explanation a difference does not come that is to have none. */
+const CLEAR_MS = 5_000;
+
+/** The carrier's connected time begins before the answer: with the invite, or with the ringing, and at times it has no other answer. */
+export function playRingTime(call: MadeCall): PlayedCall {
+  const { clock, random } = call;
+  const { answerMs, ...view } = switchView(clock, random);
+  const seenAnswerMs = answerMs ?? clock.inviteMs;
+  const lateMs = random.int(0, 120);
+  const begins = random.weighted({ atInvite: 50, atInviteUntold: 25, atRinging: 25 });
+  const connectedMs = view.endMs - (begins === "atRinging" ? clock.ringingMs : clock.inviteMs) - lateMs;
+  const told = {
+    atInvite: { answerMs: seenAnswerMs },
+    atInviteUntold: {},
+    atRinging: { answerMs: clock.ringingMs + lateMs },
+  };
+  return playPair(call, {
+    view: { ...view, ...told[begins], inviteMs: clock.inviteMs, connectedMs },
+    causes: ["RING_TIME_INCLUDED"],
+  });
+}
+
+/** The lengths differ by tens of seconds, and nothing says why. */
+export function playLengthMismatch(call: MadeCall): PlayedCall {
+  const { clock, random } = call;
+  const view = switchView(clock, random);
+  const deltaMs = unexplained(call);
+  return playPair(call, {
+    view: { ...view, endMs: view.endMs + deltaMs, connectedMs: clock.connectedMs + deltaMs },
+  });
+}
+
+/** The carrier's switch never saw the answer. */
+export function playAnsweredAtPlatformOnly(call: MadeCall): PlayedCall {
+  const { clock, random } = call;
+  const { inviteMs } = switchView(clock, random);
+  const endMs = (clock.answerMs ?? clock.endMs) + random.int(0, 120);
+  return answerMismatch(playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, endMs, answered: false } }));
+}
+
+/** The carrier was answered when the platform had given up. */
+export function playAnsweredAtCarrierOnly(call: MadeCall): PlayedCall {
+  const { clock, random } = call;
+  const { inviteMs } = switchView(clock, random);
+  const connectedMs = clock.endMs - clock.inviteMs + random.int(20_000, 300_000);
+  const answered = { answered: true, answerMs: clock.endMs, endMs: clock.endMs + connectedMs, connectedMs };
+  return answerMismatch(playPair(call, { view: { inviteMs: inviteMs ?? clock.inviteMs, ...answered } }));
+}
+
+function answerMismatch(played: PlayedCall): PlayedCall {
+  const truths = played.truths.map((truth) => ({
+    ...truth,
+    status: "ANSWER_STATE_MISMATCH" as const,
+    causes: ["UNKNOWN" as const],
+  }));
+  return { ...played, truths };
+}
+
+function unexplained({ clock, random }: MadeCall): number {
+  const { inviteMs, ringingMs, answerMs = clock.endMs, connectedMs } = clock;
+  for (let draws = 0; draws < 1_000; draws += 1) {
+    const deltaMs = random.int(8_000, 90_000) * (random.chance(0.5) ? 1 : -1);
+    const looksLikeRinging = [answerMs - inviteMs, answerMs - ringingMs].some(
+      (ms) => Math.abs(deltaMs - ms) < CLEAR_MS,
+    );
+    if (!looksLikeRinging && connectedMs + deltaMs >= 1_000) return deltaMs;
+  }
+  throw new Error("no difference is without an explanation");
+}

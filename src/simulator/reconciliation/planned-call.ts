@@ -1,0 +1,93 @@
+import type { Contact } from "../call-parties.ts";
+import { pstnNumber } from "../fictitious-numbers.ts";
+import type { Random } from "../random.ts";
+import { type AssignedNumber, assignedNumbers, type SimulatedCarrier } from "../world.ts";
+import type { Calendar, Place, PlaceRule, TrunkCondition } from "./calendar.ts";
+import type { CallEnds, CallKind } from "./parties.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** Which ids of the signalling both sides have of a call. */
+export type Signalling =
+  | { readonly ids: "none" }
+  | { readonly ids: "own" }
+  /** Only a Session-ID (RFC 7989), and the same for every attempt of one session. */
+  | { readonly ids: "shared"; readonly sessionId: string };
+
+/** What is decided of a call before either side's record is written. */
+export interface PlannedCall<Fault extends string = string> {
+  readonly fault: Fault;
+  readonly ends: CallEnds;
+  readonly trunkId: string;
+  readonly condition: TrunkCondition;
+  readonly inviteMs: number;
+  readonly answered: boolean;
+  readonly connectedMs: number;
+  readonly signalling: Signalling;
+}
+
+/** What a fault asks of the calls that it is planted in. */
+export interface CallWish {
+  readonly place: PlaceRule;
+  readonly kind?: CallKind;
+  readonly unanswered?: boolean;
+  /** Milliseconds; by default as calls are. */
+  readonly connectedMs?: (random: Random) => number;
+}
+
+/** Plans calls between a carrier's numbers and the PSTN. */
+export class CallPlanner {
+  readonly #callers: readonly { number: AssignedNumber; contacts: readonly Contact[] }[];
+  readonly #random: Random;
+  readonly #calendar: Calendar;
+  readonly #correlatedShare: number;
+
+  constructor(
+    { carrier, calendar, correlatedShare }: { carrier: SimulatedCarrier; calendar: Calendar; correlatedShare: number },
+    random: Random,
+  ) {
+    this.#callers = assignedNumbers(carrier).map((number) => {
+      const own = random.fork(number.phoneNumber);
+      return { number, contacts: Array.from({ length: 4 }, () => pstnNumber(own, number.countryCode)) };
+    });
+    this.#random = random;
+    this.#calendar = calendar;
+    this.#correlatedShare = correlatedShare;
+  }
+
+  /** A call as it is wished for, at a place that the calendar draws. */
+  plan<Fault extends string>(fault: Fault, wish: CallWish): PlannedCall<Fault> {
+    return this.planAt(fault, this.#calendar.draw(this.#random, wish.place), wish);
+  }
+
+  /** A call at a place. */
+  planAt<Fault extends string>(fault: Fault, place: Place, wish: Omit<CallWish, "place"> = {}): PlannedCall<Fault> {
+    return {
+      fault,
+      ends: this.drawEnds(wish.kind ?? "outbound"),
+      trunkId: place.trunkId,
+      condition: place.condition,
+      inviteMs: place.ms,
+      answered: !wish.unanswered,
+      connectedMs: wish.connectedMs?.(this.#random) ?? usualConnectedMs(this.#random),
+      signalling: this.drawSignalling(),
+    };
+  }
+
+  /** Who calls whom: a few contacts get most of a number's calls. */
+  drawEnds(kind: CallKind): CallEnds {
+    const random = this.#random;
+    const { number, contacts } = random.pick(this.#callers);
+    const contact = random.chance(0.7) ? random.pick(contacts) : pstnNumber(random, number.countryCode);
+    return { kind, number, contact, originalCaller: pstnNumber(random, number.countryCode) };
+  }
+
+  /** Whether both sides have ids of a call. The choice costs the same number of draws at any share: the world is otherwise the same. */
+  drawSignalling(): Signalling {
+    return this.#random.chance(this.#correlatedShare) ? { ids: "own" } : { ids: "none" };
+  }
+}
+
+function usualConnectedMs(random: Random): number {
+  return Math.round(Math.min(Math.max(random.logNormal(95_000, 1.1), 700), HOUR_MS));
+}

@@ -1,0 +1,65 @@
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import type { Random } from "../random.ts";
+import { carrierRecord, type SwitchView, switchView } from "./carrier-record.ts";
+import type { PlannedCall } from "./planned-call.ts";
+import type { CallClock } from "./platform-record.ts";
+import { type CallTruth, type TruthCause, truthOfPair } from "./truth.ts";
+
+/** A record and when it is to reach Tandem. */
+export interface Arriving<T> {
+  readonly record: T;
+  /** Milliseconds since 1970. */
+  readonly arrivalMs: number;
+}
+
+/** What becomes of a call: what each side sends, and what must come out. */
+export interface PlayedCall {
+  readonly cdrs: readonly Arriving<CallDetailRecord>[];
+  readonly durations: readonly Arriving<CallDuration>[];
+  readonly truths: readonly Truth[];
+}
+
+/** A truth before it is known which other calls are near. */
+export type Truth = Omit<CallTruth, "isAmbiguous" | "planted">;
+
+/** A call that was made, and what a fault may use to spoil it. */
+export interface MadeCall {
+  readonly plan: PlannedCall;
+  readonly cdr: CallDetailRecord;
+  readonly clock: CallClock;
+  readonly graceMs: number;
+  readonly toleranceMs: number;
+  /** Its own: what one call draws does not shift what another draws. */
+  readonly random: Random;
+}
+
+/** A call that both sides report, as the carrier's switch saw it; by default as it was. */
+export function playPair(
+  call: MadeCall,
+  { view = switchView(call.clock, call.random), causes = [] }: { view?: SwitchView; causes?: TruthCause[] } = {},
+): PlayedCall & { duration: CallDuration } {
+  const duration = carrierRecord({ plan: call.plan, cdr: call.cdr, view }, call.random);
+  const cdrs = [sentByPlatform(call, call.cdr)];
+  const durations = [sentByCarrier(call, duration, view.endMs)];
+  return { duration, cdrs, durations, truths: [truthOf(call, duration, causes)] };
+}
+
+/** What a pair must come to. */
+export function truthOf(call: MadeCall, duration: CallDuration, causes: TruthCause[] = []): Truth {
+  const { offsetMs, roundingS } = call.plan.condition;
+  const deltaMs = Number(duration.connectedDurationMs ?? 0n) - call.clock.connectedMs;
+  const isRounded = roundingS !== undefined;
+  const pair = { platformRecordId: call.cdr.recordId, carrierRecordIds: [duration.recordId] };
+  return { ...pair, ...truthOfPair({ deltaMs, toleranceMs: call.toleranceMs, offsetMs, isRounded, causes }) };
+}
+
+/** The platform writes a record when the call ends. */
+export function sentByPlatform(call: MadeCall, record: CallDetailRecord, endMs = call.clock.endMs) {
+  return { record, arrivalMs: endMs + call.random.int(500, 5_000) };
+}
+
+/** The carrier's mediation sends what the last hour brought. */
+export function sentByCarrier(call: MadeCall, record: CallDuration, endMs = call.clock.endMs): Arriving<CallDuration> {
+  return { record, arrivalMs: endMs + call.random.int(5 * 60_000, 65 * 60_000) };
+}

@@ -1,0 +1,195 @@
+import type { CallTruth } from "./truth.ts";
+
+/** What was found of one call, in the names of tandem.type.v1 without their prefixes. */
+export interface FoundResult {
+  readonly platformRecordId?: string | undefined;
+  readonly carrierRecordIds: readonly string[];
+  readonly status: string;
+  readonly causes: readonly string[];
+}
+
+/** How often something was found that is there, found that is not, and not found that is; and the ratios of these, 1 of nothing. */
+export interface Accuracy {
+  readonly right: number;
+  readonly wronglyFound: number;
+  readonly overlooked: number;
+  readonly precision: number;
+  readonly recall: number;
+}
+
+/** A call whose result is not its truth. */
+export interface WrongCall {
+  readonly truth?: CallTruth;
+  readonly found?: FoundResult;
+}
+
+/** How well the results fit the truth. All but `ambiguous` is of unambiguous calls. */
+export interface Score {
+  readonly callCount: number;
+  readonly byStatus: ReadonlyMap<string, Accuracy>;
+  readonly byCause: ReadonlyMap<string, Accuracy>;
+  /** By `truth found`: how many calls of a status came out as which; NOTHING where a side has no such call. */
+  readonly confusion: ReadonlyMap<string, ReadonlyMap<string, number>>;
+  /** Calls that are said to be missing at a side and are not. */
+  readonly falseMissing: number;
+  /** Pairs of the right status with a record of another call. */
+  readonly wrongPartner: number;
+  readonly wrong: readonly WrongCall[];
+  readonly ambiguous: {
+    readonly count: number;
+    /** Of all calls. */
+    readonly share: number;
+    /** How many of them came out right all the same. */
+    readonly right: number;
+    readonly falseMissing: number;
+    readonly byStatus: ReadonlyMap<string, Accuracy>;
+  };
+}
+
+/** Stands for a call that one of truth and results does not have. */
+export const NOTHING = "(nothing)";
+
+/** Compares what was found with the truth, call by call. */
+export function scoreResults(truths: readonly CallTruth[], found: readonly FoundResult[]): Score {
+  const pairs = alignResults(truths, found);
+  const sure = pairs.filter(({ truth }) => truth?.isAmbiguous !== true);
+  const unsure = pairs.filter(({ truth }) => truth?.isAmbiguous === true);
+  return {
+    callCount: pairs.length,
+    byStatus: accuracies(sure, statusesOf),
+    byCause: accuracies(sure, ({ causes }) => causes),
+    confusion: confusionOf(sure),
+    falseMissing: sure.filter(isFalseMissing).length,
+    wrongPartner: sure.filter((pair) => isStatusRight(pair) && !isPartnerRight(pair)).length,
+    wrong: sure.filter((pair) => !isRight(pair)),
+    ambiguous: {
+      count: unsure.length,
+      share: unsure.length / Math.max(1, truths.length),
+      right: unsure.filter(isRight).length,
+      falseMissing: unsure.filter(isFalseMissing).length,
+      byStatus: accuracies(unsure, statusesOf),
+    },
+  };
+}
+
+/** What of the bounds does not hold: precision and recall of each status and cause, no false MISSING, enough ambiguous calls. */
+export function findShortfalls(score: Score, { least = 0.99, leastAmbiguous = 0.05 } = {}): string[] {
+  const shortfalls: string[] = [];
+  for (const [name, { precision, recall }] of [...score.byStatus, ...score.byCause]) {
+    if (name === NOTHING) continue;
+    if (precision < least) shortfalls.push(`precision of ${name} is ${precision.toFixed(4)}`);
+    if (recall < least) shortfalls.push(`recall of ${name} is ${recall.toFixed(4)}`);
+  }
+  if (score.falseMissing > 0) shortfalls.push(`${score.falseMissing} calls are wrongly said to be missing`);
+  if (score.ambiguous.share < leastAmbiguous) {
+    shortfalls.push(`only ${(score.ambiguous.share * 100).toFixed(1)} % of the calls are ambiguous`);
+  }
+  return shortfalls;
+}
+
+/** Results are joined to truths by the record that names the call: the platform's, else the carrier's first. */
+function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): WrongCall[] {
+  const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
+  const aligned: WrongCall[] = [];
+  for (const truth of truths) {
+    const result = foundByName.get(nameOf(truth));
+    aligned.push({ truth, ...(result ? { found: result } : {}) });
+    foundByName.delete(nameOf(truth));
+  }
+  for (const result of foundByName.values()) aligned.push({ found: result });
+  return aligned;
+}
+
+/** Nobody can tell a record from its copy: where the copy was paired and the record left over, their ids are exchanged. */
+function exchangeCopies(truths: readonly CallTruth[], found: readonly FoundResult[]): FoundResult[] {
+  const byName = new Map(found.map((result) => [nameOf(result), result]));
+  const isPaired = (platformRecordId: string) =>
+    (byName.get(`platform ${platformRecordId}`)?.carrierRecordIds.length ?? 0) > 0;
+  const other = new Map<string, string>();
+  for (const { copyOf, platformRecordId, carrierRecordIds } of truths) {
+    if (copyOf === undefined) continue;
+    const [copy = ""] = platformRecordId === undefined ? carrierRecordIds : [platformRecordId];
+    const isCopyKept =
+      platformRecordId === undefined
+        ? byName.has(`carrier ${copyOf}`) && !byName.has(`carrier ${copy}`)
+        : isPaired(copy) && !isPaired(copyOf);
+    if (isCopyKept) other.set(copy, copyOf).set(copyOf, copy);
+  }
+  const exchanged = (id: string) => other.get(id) ?? id;
+  return found.map((result) => ({
+    ...result,
+    ...(result.platformRecordId === undefined ? {} : { platformRecordId: exchanged(result.platformRecordId) }),
+    carrierRecordIds: result.carrierRecordIds.map(exchanged),
+  }));
+}
+
+function nameOf(call: Pick<FoundResult, "platformRecordId" | "carrierRecordIds">): string {
+  return call.platformRecordId === undefined
+    ? `carrier ${call.carrierRecordIds[0]}`
+    : `platform ${call.platformRecordId}`;
+}
+
+function accuracies(
+  pairs: readonly WrongCall[],
+  namesOf: (call: { status: string; causes: readonly string[] }) => readonly string[],
+): Map<string, Accuracy> {
+  const counts = new Map<string, { right: number; wronglyFound: number; overlooked: number }>();
+  const countOf = (name: string) => {
+    const count = counts.get(name) ?? { right: 0, wronglyFound: 0, overlooked: 0 };
+    counts.set(name, count);
+    return count;
+  };
+  for (const { truth, found } of pairs) {
+    const expected = new Set(namesOf(truth ?? ABSENT));
+    const told = new Set(namesOf(found ?? ABSENT));
+    for (const name of expected.union(told)) {
+      if (!told.has(name)) countOf(name).overlooked += 1;
+      else if (!expected.has(name)) countOf(name).wronglyFound += 1;
+      else countOf(name).right += 1;
+    }
+  }
+  return new Map([...counts].sort().map(([name, count]) => [name, withRatios(count)]));
+}
+
+const ABSENT = { status: NOTHING, causes: [] };
+
+function statusesOf({ status }: { status: string }): string[] {
+  return [status];
+}
+
+function withRatios(count: { right: number; wronglyFound: number; overlooked: number }): Accuracy {
+  const ratio = (whole: number) => (whole === 0 ? 1 : count.right / whole);
+  return {
+    ...count,
+    precision: ratio(count.right + count.wronglyFound),
+    recall: ratio(count.right + count.overlooked),
+  };
+}
+
+function confusionOf(pairs: readonly WrongCall[]): Map<string, Map<string, number>> {
+  const rows = new Map<string, Map<string, number>>();
+  for (const { truth, found } of pairs) {
+    const row = rows.get(truth?.status ?? NOTHING) ?? new Map<string, number>();
+    rows.set(truth?.status ?? NOTHING, row);
+    const column = found?.status ?? NOTHING;
+    row.set(column, (row.get(column) ?? 0) + 1);
+  }
+  return rows;
+}
+
+function isFalseMissing({ truth, found }: WrongCall): boolean {
+  return found?.status.startsWith("MISSING") === true && found.status !== truth?.status;
+}
+
+function isStatusRight({ truth, found }: WrongCall): boolean {
+  return truth !== undefined && truth.status === found?.status;
+}
+
+function isPartnerRight({ truth, found }: WrongCall): boolean {
+  if (!truth || !found) return false;
+  return truth.carrierRecordIds.join() === found.carrierRecordIds.join();
+}
+
+function isRight(pair: WrongCall): boolean {
+  return isStatusRight(pair) && pair.truth?.causes.join() === pair.found?.causes.join();
+}

@@ -1,0 +1,218 @@
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { createRandom, type Random } from "../random.ts";
+import type { SimulatedCarrier } from "../world.ts";
+import { findAmbiguous } from "./ambiguity.ts";
+import { type Calendar, createCalendar, type TrunkWindow } from "./calendar.ts";
+import { FAULTS, faultSpec, type PlantedFault, type TimeBounds } from "./faults.ts";
+import { CallPlanner, type PlannedCall } from "./planned-call.ts";
+import { clockOf, platformRecord } from "./platform-record.ts";
+import type { Arriving, MadeCall, PlayedCall } from "./played-call.ts";
+import { planRepeatedCalls, planStorms } from "./repeated-calls.ts";
+import type { CallTruth } from "./truth.ts";
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 86_400_000;
+/** So many calls make every hour of the day busy on every trunk. */
+const BUSY_CALLS = 50_000;
+/** Pairs that an hour of a clock, or a day of a rounding, is planted with at least: well over what a detector may ask for. */
+const LEAST_PER_HOUR = 60;
+const LEAST_PER_DAY = 90;
+/** Faults that are not planted one by one: they come with a trunk's hour or day, or in rows. */
+const IN_GROUPS: readonly PlantedFault[] = ["none", "clockOff", "roundedUp", "repeated", "storm"];
+
+/** What to make. */
+export interface ReconciliationWorldOptions {
+  readonly seed: string;
+  readonly carrier: SimulatedCarrier;
+  /** How many calls there are about. With fewer than the faults need, there are more. */
+  readonly callCount: number;
+  /** Share of the calls of which both sides have correlation ids, 0..1. */
+  readonly correlatedShare: number;
+  /** The first UTC day, `YYYY-MM-DD`. */
+  readonly startDay: string;
+  /** At least 3. Default: 5 when there are calls enough for it. */
+  readonly dayCount?: number;
+  /** As agreed with the carrier. Default: a day. */
+  readonly graceMs?: number;
+  /** Default: 2,000. */
+  readonly toleranceMs?: number;
+  /** How often to plant each single fault. Default: 0.65 % of the calls, `leastPerFault` at least. */
+  readonly faults?: Partial<Record<PlantedFault, number>>;
+  /** Default: 12. */
+  readonly leastPerFault?: number;
+}
+
+/** Both sides' records of the same calls, with planted faults, and what must come out. */
+export interface ReconciliationWorld {
+  readonly carrier: SimulatedCarrier;
+  /** When all of it is judged: six hours after the last day. */
+  readonly nowMs: number;
+  readonly graceMs: number;
+  readonly toleranceMs: number;
+  /** By arrival; a record's revisions too. */
+  readonly cdrs: readonly Arriving<CallDetailRecord>[];
+  /** By arrival. */
+  readonly durations: readonly Arriving<CallDuration>[];
+  readonly truths: readonly CallTruth[];
+  /** In how many calls each fault was planted. */
+  readonly plantedCounts: ReadonlyMap<PlantedFault, number>;
+  /** The hours and days in which a trunk's clock is off or its lengths are rounded. */
+  readonly windows: readonly TrunkWindow[];
+}
+
+/**
+ * Makes the platform's records of some days, the carrier's durations of the same calls with planted faults, and the truth of each. The same for
+ * the same seed.
+ *
+ * @example
+ * const carrier = createWorld({ seed: "1", numbersPerCarrier: 900 }).carriers[1];
+ * const world = createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5, startDay: "2026-01-12" });
+ */
+export function createReconciliationWorld(options: ReconciliationWorldOptions): ReconciliationWorld {
+  const { graceMs = DAY_MS, toleranceMs = 2_000 } = options;
+  const random = createRandom(`${options.seed}/reconciliation/${options.carrier.carrierId}`);
+  const startMs = Date.parse(`${options.startDay}T00:00:00Z`);
+  const isBusy = options.callCount >= BUSY_CALLS;
+  const dayCount = options.dayCount ?? (isBusy ? 5 : 3);
+  const calendar = createCalendar({ carrier: options.carrier, startMs, dayCount, isBusy }, random.fork("calendar"));
+  const nowMs = calendar.endMs + 6 * HOUR_MS;
+  const plans = planCalls(options, calendar, boundsOf(calendar, nowMs, graceMs), random);
+  const calls = plans.map((plan, index) => {
+    return makeCall({ plan, options, graceMs, toleranceMs }, random.fork(`call/${index}`));
+  });
+  const played = calls.map((call) => faultSpec(call.plan.fault).play(call));
+  return {
+    carrier: options.carrier,
+    nowMs,
+    graceMs,
+    toleranceMs,
+    cdrs: byArrival(played.flatMap(({ cdrs }) => cdrs)),
+    durations: byArrival(played.flatMap(({ durations }) => durations)),
+    truths: truthsOf(calls, played),
+    plantedCounts: countFaults(plans),
+    windows: calendar.windows,
+  };
+}
+
+type Plan = PlannedCall<PlantedFault>;
+
+interface WorldCall extends MadeCall {
+  readonly plan: Plan;
+}
+
+function boundsOf(calendar: Calendar, nowMs: number, graceMs: number): TimeBounds {
+  return {
+    missedBeforeMs: nowMs - graceMs - 5 * HOUR_MS,
+    lateBeforeMs: nowMs - graceMs - 29 * HOUR_MS,
+    freshFromMs: Math.max(nowMs - graceMs + HOUR_MS, calendar.startMs),
+    stuckBeforeMs: nowMs - 15 * HOUR_MS,
+  };
+}
+
+function planCalls(
+  options: ReconciliationWorldOptions,
+  calendar: Calendar,
+  bounds: TimeBounds,
+  random: Random,
+): Plan[] {
+  const { callCount, carrier, correlatedShare } = options;
+  const planner = new CallPlanner({ carrier, calendar, correlatedShare }, random.fork("planner"));
+  const counts = faultCounts(options);
+  const plans: Plan[] = [
+    ...planWindows(callCount, calendar, planner, random.fork("windows")),
+    ...planRepeatedCalls(callCount, { calendar, planner, random: random.fork("repeated") }),
+    ...planStorms(counts("storm"), { trunkId: carrier.trunkIds[0], planner, random: random.fork("storms") }),
+  ];
+  for (const fault of Object.keys(FAULTS) as PlantedFault[]) {
+    if (IN_GROUPS.includes(fault)) continue;
+    const wish = faultSpec(fault).wish(bounds);
+    for (let left = counts(fault); left > 0; left -= 1) plans.push(planner.plan(fault, wish));
+  }
+  const usual = faultSpec("none").wish(bounds);
+  while (plans.length < callCount) plans.push(planner.plan("none", usual));
+  return plans.sort((a, b) => a.inviteMs - b.inviteMs);
+}
+
+/** The hours of a clock and the days of a rounding have calls enough to be seen, and so have the hours around them. */
+function planWindows(callCount: number, calendar: Calendar, planner: CallPlanner, random: Random): Plan[] {
+  const perHour = Math.max(LEAST_PER_HOUR, Math.ceil(callCount / 800));
+  const perDay = Math.max(LEAST_PER_DAY, Math.ceil(callCount / 150));
+  const plans: Plan[] = [];
+  for (const window of [...calendar.windows, ...calendar.honestHours]) {
+    const { trunkId, startMs, endMs, roundingS, offsetMs } = window;
+    const fault = windowFault(window);
+    const hourCount = (endMs - startMs) / HOUR_MS;
+    const count = roundingS === undefined ? perHour * hourCount : perDay;
+    for (let planned = 0; planned < count; ) {
+      const ms = random.int(startMs, endMs - 1);
+      const condition = calendar.conditionAt(trunkId, ms);
+      if (condition?.offsetMs !== offsetMs) continue;
+      plans.push(planner.planAt(fault, { trunkId, ms, condition }));
+      planned += 1;
+    }
+  }
+  return plans;
+}
+
+function windowFault({ offsetMs, roundingS }: TrunkWindow): PlantedFault {
+  if (roundingS !== undefined) return "roundedUp";
+  return offsetMs === 0 ? "none" : "clockOff";
+}
+
+function faultCounts({ callCount, faults, leastPerFault = 12 }: ReconciliationWorldOptions) {
+  const each = Math.max(leastPerFault, Math.ceil(callCount * 0.0065));
+  const often: Partial<Record<PlantedFault, number>> = {
+    unansweredUnreported: Math.ceil(callCount * 0.03),
+    inboundUnreported: Math.ceil(callCount * 0.03),
+    // Repeated calls take some of each of these where it does not count: near another.
+    droppedAtCarrier: Math.ceil(each * 1.2),
+    carrierOnly: Math.ceil(each * 1.2),
+  };
+  return (fault: PlantedFault) => faults?.[fault] ?? often[fault] ?? each;
+}
+
+interface Making {
+  readonly plan: Plan;
+  readonly options: ReconciliationWorldOptions;
+  readonly graceMs: number;
+  readonly toleranceMs: number;
+}
+
+function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Random): WorldCall {
+  const { suits = () => true } = faultSpec(plan.fault);
+  const recordId = `rec-${random.hex(14)}`;
+  for (let draws = 0; draws < 1_000; draws += 1) {
+    const cdr = platformRecord({ plan, carrier: options.carrier, recordId }, random);
+    const clock = clockOf(cdr);
+    if (suits(clock)) return { plan, cdr, clock, graceMs, toleranceMs, random };
+  }
+  throw new Error(`no call suits ${plan.fault}`);
+}
+
+function truthsOf(calls: readonly WorldCall[], played: readonly PlayedCall[]): CallTruth[] {
+  const visible = calls.map(({ plan, clock }, index) => {
+    const { cdrs, durations } = played[index] ?? { cdrs: [], durations: [] };
+    return {
+      ends: plan.ends,
+      clock,
+      signalling: plan.signalling,
+      isPaired: cdrs.length > 0 && durations.length > 0,
+    };
+  });
+  const ambiguous = findAmbiguous(visible);
+  return played.flatMap(({ truths }, index) => {
+    const planted = calls[index]?.plan.fault ?? "none";
+    return truths.map((truth) => ({ ...truth, planted, isAmbiguous: ambiguous.has(index) }));
+  });
+}
+
+function byArrival<T>(arriving: Arriving<T>[]): Arriving<T>[] {
+  return arriving.sort((a, b) => a.arrivalMs - b.arrivalMs);
+}
+
+function countFaults(plans: readonly Plan[]): Map<PlantedFault, number> {
+  const counts = new Map<PlantedFault, number>();
+  for (const { fault } of plans) counts.set(fault, (counts.get(fault) ?? 0) + 1);
+  return counts;
+}
