@@ -45,6 +45,8 @@ export interface CommonFacts extends RecordRef {
   /** Position in its feed, and when Tandem committed it. */
   readonly sequence: bigint;
   readonly ingestMs: number;
+  /** When the first revision of its identity was committed: a correction does not make a record late. Absent: as ingestMs. */
+  readonly firstIngestMs?: number;
 }
 
 /** A call detail record: the platform's side. */

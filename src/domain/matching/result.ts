@@ -96,6 +96,8 @@ export interface CallResult {
   /** Of an AMBIGUOUS call: how many records could pair with each other. */
   readonly candidateCount?: number | undefined;
   readonly basis: Basis;
+  /** Of a pair whose carrier reported a bill: the rule that made it, as far as it is known. */
+  readonly billedRule?: RoundingRule;
   readonly toleranceMs: number;
   /** The offset that was taken off the carrier's times; absent when there was nothing to judge it by or no record of the carrier's. */
   readonly appliedOffsetMs?: number | undefined;

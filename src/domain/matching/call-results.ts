@@ -1,0 +1,266 @@
+import { type CallUnit, type CarrierUnit, mergeUnits, type PlatformUnit, startDelta } from "./call-unit.ts";
+import { findFindings } from "./causes.ts";
+import { compareDurations } from "./compare-durations.ts";
+import { type Copy, findCopies } from "./duplicates.ts";
+import type { MatchingInput } from "./facts.ts";
+import { carrierMember, type Pairing } from "./pairing.ts";
+import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
+import { ruleOf } from "./rounding.ts";
+import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
+
+type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
+type Span = CallResult["span"];
+
+/** What became of each call that is not voided. */
+export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult[] {
+  const copies = findAllCopies(pairing, input);
+  const spans = spansOf(pairing);
+  const results: CallResult[] = [];
+  for (const [index, platform] of pairing.platform.entries()) {
+    const span = spans(index);
+    const carrier = carrierOf(pairing, index);
+    if (carrier !== undefined) {
+      const by = pairing.matchedBy[index] as MatchedBy;
+      results.push(judgePair({ platform, carrier, by, isAlone: pairing.isAlone[index] === 1 }, input, span));
+      continue;
+    }
+    const result = newResult({ platform }, input, span);
+    judgeSingle(result, { crowd: pairing.crowd.get(index), copy: copies.platform.get(index), side: platform }, input);
+    results.push(result);
+  }
+  for (const [index, carrier] of pairing.carrier.entries()) {
+    if (pairing.platformOf[index] !== -1) continue;
+    const member = carrierMember(pairing, index);
+    const result = newResult({ carrier }, input, spans(member));
+    judgeSingle(result, { crowd: pairing.crowd.get(member), copy: copies.carrier.get(index), side: carrier }, input);
+    results.push(result);
+  }
+  return results;
+}
+
+/** What became of each call that is voided: both sides voided it, or one did and the other has nothing to set against it. */
+export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
+  const spans = spansOf(pairing);
+  const results: Mutable<CallResult>[] = [];
+  for (const [index, platform] of pairing.platform.entries()) {
+    const carrier = carrierOf(pairing, index);
+    const result = newResult(carrier === undefined ? { platform } : { platform, carrier }, input, spans(index));
+    if (carrier !== undefined) result.matchedBy = pairing.matchedBy[index] as MatchedBy;
+    results.push(result);
+  }
+  for (const [index, carrier] of pairing.carrier.entries()) {
+    if (pairing.platformOf[index] === -1) {
+      results.push(newResult({ carrier }, input, spans(carrierMember(pairing, index))));
+    }
+  }
+  for (const result of results) result.status = MatchStatus.VOIDED;
+  return results;
+}
+
+/** When the grace of what is there is over: so long after the later of its end and its arrival. */
+export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
+  return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
+}
+
+/** The carrier's call that goes with the platform's at a position, its further parts merged; undefined: none. */
+export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
+  const first = carrier[carrierOf[platform] ?? -1];
+  const further = furtherParts.get(platform);
+  if (first === undefined || further === undefined) return first;
+  const [head = first, ...rest] = [first, ...further.flatMap((index) => carrier[index] ?? [])].sort(
+    (a, b) => a.startMs - b.startMs,
+  );
+  return mergeUnits([head, ...rest]);
+}
+
+interface Pair {
+  readonly platform: PlatformUnit;
+  readonly carrier: CarrierUnit;
+  readonly by: MatchedBy;
+  readonly isAlone: boolean;
+}
+
+function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInput, span: Span): CallResult {
+  const { agreement, nowMs } = input;
+  const result = newResult({ platform, carrier }, input, span);
+  result.matchedBy = by;
+  const voteMs = isAlone && by !== MatchedBy.ECHOED ? startDelta(platform, carrier) : undefined;
+  if (voteMs !== undefined && hasLikeTimes(platform, carrier)) {
+    result.offsetVoteMs = voteMs + (carrier.offset?.offsetMs ?? 0);
+  }
+  const known = ruleOf(carrier.facts, input);
+  const rule = known?.rule;
+  if (rule !== undefined && carrier.billedS !== undefined) result.billedRule = rule;
+  const { status, basis } = compareDurations(platform, carrier, { toleranceMs: agreement.toleranceMs, rule });
+  result.status = status;
+  result.basis = basis;
+  if (carrier.lacksParts) result.graceEndMs = graceEndOf(carrier, agreement.graceMs);
+  if (platform.facts.isPartial) result.pendingReason = PendingReason.PARTIAL_RECORD;
+  else if (result.graceEndMs !== undefined && nowMs < result.graceEndMs) {
+    result.pendingReason = PendingReason.MISSING_PART;
+  }
+  if (result.pendingReason !== undefined) {
+    result.status = MatchStatus.PENDING;
+    result.basis = Basis.NONE;
+  }
+  result.findings = findFindings(result, { platform, carrier }, input);
+  return result;
+}
+
+interface Single {
+  readonly side: PlatformUnit | CarrierUnit;
+  readonly crowd: number | undefined;
+  readonly copy: Copy | undefined;
+}
+
+function judgeSingle(result: Mutable<CallResult>, { side, crowd, copy }: Single, input: MatchingInput): void {
+  const { platform } = result;
+  if (crowd !== undefined) {
+    result.status = MatchStatus.AMBIGUOUS;
+    result.candidateCount = crowd;
+  } else if (!isInScope(side, input)) {
+    result.status = MatchStatus.NOT_REPORTED;
+  } else if (platform?.isPartial === true) {
+    result.status = MatchStatus.PENDING;
+    result.pendingReason = PendingReason.PARTIAL_RECORD;
+  } else {
+    judgeMissing(result, side, copy, input);
+  }
+}
+
+// A copy of a record that is itself still waiting may be the one that the other side's record will be closest to.
+function judgeMissing(
+  result: Mutable<CallResult>,
+  side: CallUnit,
+  copy: Copy | undefined,
+  { agreement, nowMs }: MatchingInput,
+): void {
+  const isPlatform = result.platform !== undefined;
+  const graceEndMs = graceEndOf(side, agreement.graceMs);
+  if (copy?.isOfMatched !== true) result.graceEndMs = graceEndMs;
+  if (copy?.isOfMatched !== true && nowMs < graceEndMs) {
+    result.status = MatchStatus.PENDING;
+    result.pendingReason = PendingReason.GRACE;
+  } else if (copy !== undefined) {
+    result.status = isPlatform ? MatchStatus.DUPLICATE_AT_PLATFORM : MatchStatus.DUPLICATE_AT_CARRIER;
+    result.duplicateOf = copy.ref;
+  } else {
+    result.status = isPlatform ? MatchStatus.MISSING_AT_CARRIER : MatchStatus.MISSING_AT_PLATFORM;
+  }
+}
+
+interface Sides {
+  readonly platform?: PlatformUnit;
+  readonly carrier?: CarrierUnit;
+}
+
+function newResult({ platform, carrier }: Sides, { agreement }: MatchingInput, span: Span): Mutable<CallResult> {
+  const facts = platform?.facts ?? carrier?.facts;
+  const result: Mutable<CallResult> = {
+    carrier: carrier?.records ?? [],
+    status: MatchStatus.PENDING,
+    findings: [],
+    basis: Basis.NONE,
+    toleranceMs: agreement.toleranceMs,
+    direction: facts?.direction ?? 0,
+    startMs: platform?.startMs ?? carrier?.startMs ?? 0,
+    span,
+  };
+  if (platform !== undefined) {
+    result.platform = platform.facts;
+    result.platformMeasure = measurePlatform(platform);
+  }
+  if (carrier !== undefined) {
+    result.carrierMeasure = measureCarrier(carrier);
+    if (carrier.offset !== undefined) result.appliedOffsetMs = carrier.offset.offsetMs;
+  }
+  if (facts?.calling !== undefined) result.calling = facts.calling;
+  if (facts?.called !== undefined) result.called = facts.called;
+  return result;
+}
+
+function measurePlatform({ facts, answered, connectedMs }: PlatformUnit): Measure {
+  const { inviteMs, answerMs, endMs, ingestMs } = facts;
+  const measure: Mutable<Measure> = { answered, ingestMs };
+  const totalMs = facts.totalMs ?? totalOf(inviteMs, endMs);
+  if (inviteMs !== undefined) measure.inviteMs = inviteMs;
+  if (answerMs !== undefined) measure.answerMs = answerMs;
+  if (endMs !== undefined) measure.endMs = endMs;
+  if (answered && connectedMs !== undefined) measure.connectedMs = connectedMs;
+  if (totalMs !== undefined) measure.totalMs = totalMs;
+  return measure;
+}
+
+// As reported: the offset is not taken off.
+function measureCarrier({ records, answered, connectedMs, billedS }: CarrierUnit): Measure {
+  const [first] = records;
+  const measure: Mutable<Measure> = { answered, ingestMs: 0 };
+  for (const { ingestMs } of records) measure.ingestMs = Math.max(measure.ingestMs, ingestMs);
+  const answerMs = first?.answerMs ?? records.find((record) => record.answerMs !== undefined)?.answerMs;
+  const endMs = records.at(-1)?.endMs;
+  const totalMs = totalOf(first?.inviteMs, endMs);
+  if (first?.inviteMs !== undefined) measure.inviteMs = first.inviteMs;
+  if (answerMs !== undefined) measure.answerMs = answerMs;
+  if (endMs !== undefined) measure.endMs = endMs;
+  if (answered && connectedMs !== undefined) measure.connectedMs = connectedMs;
+  if (totalMs !== undefined) measure.totalMs = totalMs;
+  if (billedS !== undefined) measure.billedS = billedS;
+  return measure;
+}
+
+function totalOf(inviteMs: number | undefined, endMs: number | undefined): number | undefined {
+  return inviteMs === undefined || endMs === undefined ? undefined : Math.max(0, endMs - inviteMs);
+}
+
+function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
+  const areAnswers = a.answerMs !== undefined && b.answerMs !== undefined;
+  return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
+}
+
+function isInScope(side: PlatformUnit | CarrierUnit, { agreement }: MatchingInput): boolean {
+  return "lacksParts" in side ? isCarrierInScope(side, agreement) : isPlatformInScope(side, agreement);
+}
+
+function findAllCopies(pairing: Pairing, input: MatchingInput) {
+  const { platform, carrier, carrierOf, platformOf, crowd, together } = pairing;
+  const member = (index: number) => carrierMember(pairing, index);
+  return {
+    platform: findCopies(
+      {
+        units: platform,
+        isMatched: (index) => carrierOf[index] !== -1,
+        isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && isInScopeAt(platform, index, input),
+      },
+      (a, b) => together.join(a, b),
+    ),
+    carrier: findCopies(
+      {
+        units: carrier,
+        isMatched: (index) => platformOf[index] !== -1,
+        isLeft: (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
+      },
+      (a, b) => together.join(member(a), member(b)),
+    ),
+  };
+}
+
+function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: number, input: MatchingInput): boolean {
+  const unit = units[index];
+  return unit !== undefined && isInScope(unit, input);
+}
+
+/** The earliest and latest start over all that were judged together with a member. */
+function spansOf({ platform, carrier, together }: Pairing): (member: number) => Span {
+  const spans = new Map<number, Mutable<Span>>();
+  for (const [member, { startMs, lastStartMs }] of [...platform, ...carrier].entries()) {
+    const root = together.find(member);
+    const span = spans.get(root);
+    if (span === undefined) {
+      spans.set(root, { firstMs: startMs, lastMs: lastStartMs });
+      continue;
+    }
+    span.firstMs = Math.min(span.firstMs, startMs);
+    span.lastMs = Math.max(span.lastMs, lastStartMs);
+  }
+  return (member) => spans.get(together.find(member)) ?? { firstMs: 0, lastMs: 0 };
+}

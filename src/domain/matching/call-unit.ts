@@ -1,0 +1,176 @@
+import type { CarrierFacts, ClockOffset, CommonFacts, MatchingInput, PlatformFacts } from "./facts.ts";
+import { type CallNumbers, numbersOf } from "./number-keys.ts";
+
+/** One side's call as matching sees it: a record, or the parts of a split call merged. Times are corrected: the carrier's offset is taken off. */
+export interface CallUnit<Facts extends CommonFacts = CommonFacts> {
+  /** The record, or the first part. */
+  readonly facts: Facts;
+  /** All of its records, in their order. */
+  readonly records: readonly Facts[];
+  readonly numbers: CallNumbers;
+  readonly inviteMs: number | undefined;
+  readonly answerMs: number | undefined;
+  readonly endMs: number | undefined;
+  /** Invite, else answer; of a record without times the begin of its day. */
+  readonly startMs: number;
+  /** The same of its last record. */
+  readonly lastStartMs: number;
+  readonly answered: boolean;
+  /** Answer to end; 0 when unanswered, undefined when not known. */
+  readonly connectedMs: number | undefined;
+  /** When its last record first arrived. */
+  readonly arrivalMs: number;
+  /** By how much the stated resolution of its times widens the window, milliseconds. */
+  readonly slackMs: number;
+}
+
+/** The platform's. */
+export type PlatformUnit = CallUnit<PlatformFacts>;
+
+/** The carrier's. */
+export interface CarrierUnit extends CallUnit<CarrierFacts> {
+  /** Undefined: there was nothing to judge it by. */
+  readonly offset: ClockOffset | undefined;
+  readonly billedS: number | undefined;
+  /** Parts that are known to exist, and are not among its records: one before the last known, or one after it. */
+  readonly lacksParts: boolean;
+  readonly lacksFirstPart: boolean;
+}
+
+/** The platform's record as a unit. */
+export function platformUnit(facts: PlatformFacts): PlatformUnit {
+  const { inviteMs, answerMs, endMs, answered } = facts;
+  const startMs = inviteMs ?? answerMs ?? dayStart(facts);
+  return {
+    facts,
+    records: [facts],
+    numbers: numbersOf(facts),
+    inviteMs,
+    answerMs,
+    endMs,
+    startMs,
+    lastStartMs: startMs,
+    answered,
+    connectedMs: answered ? (facts.connectedMs ?? between(answerMs, endMs)) : 0,
+    arrivalMs: arrivalOf(facts),
+    slackMs: 0,
+  };
+}
+
+/** A carrier's record as a unit. */
+export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offsetOf"]): CarrierUnit {
+  const offset = offsetOf(facts);
+  const offsetMs = offset?.offsetMs ?? 0;
+  const corrected = (ms: number | undefined) => (ms === undefined ? undefined : ms - offsetMs);
+  const { inviteMs, answerMs, answered, part } = facts;
+  const reportedMs = inviteMs ?? answerMs;
+  const startMs = reportedMs === undefined ? dayStart(facts) : reportedMs - offsetMs;
+  return {
+    facts,
+    records: [facts],
+    numbers: numbersOf(facts),
+    inviteMs: corrected(inviteMs),
+    answerMs: corrected(answerMs),
+    endMs: corrected(facts.endMs),
+    startMs,
+    lastStartMs: startMs,
+    answered,
+    connectedMs: answered ? connectedOf(facts) : 0,
+    arrivalMs: arrivalOf(facts),
+    // A time written in steps of n milliseconds is at most n - 1 earlier than it was.
+    slackMs: Math.max(0, facts.resolutionMs - 1),
+    offset,
+    billedS: facts.billedS,
+    lacksParts: part !== undefined && lacksParts([facts]),
+    lacksFirstPart: part !== undefined && part.index > 1,
+  };
+}
+
+/** Several of the carrier's units, in their order, as one call: first invite and answer, last end, sums of the durations. */
+export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): CarrierUnit {
+  const [first] = units;
+  const last = units.at(-1) ?? first;
+  const records = units.flatMap((unit) => unit.records);
+  return {
+    ...first,
+    records,
+    answerMs: units.find((unit) => unit.answerMs !== undefined)?.answerMs,
+    endMs: last.endMs,
+    lastStartMs: last.lastStartMs,
+    answered: units.some((unit) => unit.answered),
+    connectedMs: sum(units.map((unit) => unit.connectedMs)),
+    arrivalMs: Math.max(...units.map((unit) => unit.arrivalMs)),
+    billedS: sum(units.map((unit) => unit.billedS)),
+    lacksParts: lacksParts(records),
+  };
+}
+
+/** How long the call is by the finest figure there is, milliseconds; undefined when nothing is known. */
+export function lengthOf(unit: CallUnit): number | undefined {
+  if (unit.connectedMs !== undefined) return unit.connectedMs;
+  const billedS = (unit as Partial<CarrierUnit>).billedS;
+  return billedS === undefined ? undefined : billedS * 1_000;
+}
+
+/** By start, then by identity: the same for the same records, whatever the order in which they were given. */
+export function byStart(a: CallUnit, b: CallUnit): number {
+  return a.startMs - b.startMs || compareIdentity(a.facts, b.facts);
+}
+
+/** By day, then by id. */
+export function compareIdentity(a: CommonFacts, b: CommonFacts): number {
+  if (a.recordDate !== b.recordDate) return a.recordDate < b.recordDate ? -1 : 1;
+  if (a.recordId !== b.recordId) return a.recordId < b.recordId ? -1 : 1;
+  return a.revision - b.revision;
+}
+
+/**
+ * The difference of like times, b minus a: answer with answer where both have one, else invite with invite. Where neither is alike, what there is:
+ * one side's invite against the other's answer. Undefined when a side has no times.
+ */
+export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
+  if (a.answerMs !== undefined && b.answerMs !== undefined) return b.answerMs - a.answerMs;
+  if (a.inviteMs !== undefined && b.inviteMs !== undefined) return b.inviteMs - a.inviteMs;
+  const mine = a.inviteMs ?? a.answerMs;
+  const others = b.inviteMs ?? b.answerMs;
+  return mine === undefined || others === undefined ? undefined : others - mine;
+}
+
+/** When a record first arrived: a correction does not make it late. */
+export function arrivalOf(facts: CommonFacts): number {
+  return facts.firstIngestMs ?? facts.ingestMs;
+}
+
+/** A switch that writes whole minutes knows its bill better than its times do; one that writes seconds does not. */
+const FINE_RESOLUTION_MS = 1_000;
+
+function connectedOf({ connectedMs, answerMs, endMs, billedS, resolutionMs }: CarrierFacts): number | undefined {
+  if (connectedMs !== undefined) return connectedMs;
+  return billedS === undefined || resolutionMs <= FINE_RESOLUTION_MS ? between(answerMs, endMs) : undefined;
+}
+
+function between(fromMs: number | undefined, toMs: number | undefined): number | undefined {
+  return fromMs === undefined || toMs === undefined ? undefined : Math.max(0, toMs - fromMs);
+}
+
+function sum(values: readonly (number | undefined)[]): number | undefined {
+  let total = 0;
+  for (const value of values) {
+    if (value === undefined) return undefined;
+    total += value;
+  }
+  return total;
+}
+
+function lacksParts(records: readonly CarrierFacts[]): boolean {
+  const parts = records.flatMap((record) => record.part ?? []);
+  const last = parts.at(-1);
+  if (last === undefined) return false;
+  const count = parts.find((part) => part.count !== undefined)?.count;
+  if (last.isLast === false && last.index !== count) return true;
+  return new Set(parts.map((part) => part.index)).size < (count ?? last.index);
+}
+
+function dayStart({ recordDate }: CommonFacts): number {
+  return Date.parse(`${recordDate}T00:00:00Z`);
+}

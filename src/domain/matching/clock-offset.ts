@@ -1,0 +1,168 @@
+import { type CarrierUnit, carrierUnit, platformUnit, startDelta } from "./call-unit.ts";
+import type { CarrierFacts, ClockOffset, PlatformFacts } from "./facts.ts";
+import { NumberIndex } from "./number-index.ts";
+
+/** Votes on the clock offset of a trunk and hour: how many unambiguous pairs are in each bucket of their difference. */
+export type VoteCounts = Readonly<Record<string, number>>;
+
+/** An offset needs so many pairs, and so large a share of them. */
+export const MIN_VOTES = 20;
+export const MIN_SHARE = 0.8;
+/** A skew of less than this is what any two clocks have; telling of it would say nothing. */
+export const LEAST_SKEW_MS = 2_000;
+
+/**
+ * The bucket of a pair's difference of like times, carrier minus platform as reported, milliseconds: its whole seconds near 0 and near each multiple of
+ * 15 minutes up to 14 h, else one for all others. So a histogram stays small: nearly all pairs of an hour fall into a few.
+ */
+export function voteBucket(differenceMs: number): string {
+  const seconds = Math.round(differenceMs / 1_000);
+  const zoneS = Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S;
+  return Math.abs(zoneS) <= MAX_ZONE_S && Math.abs(seconds - zoneS) <= MAX_SKEW_S ? String(seconds) : OTHER;
+}
+
+/**
+ * What the votes of a trunk and hour say: a zone shift, when at least 80 % are within 60 s of one multiple of 15 minutes; else a skew, when at least
+ * 80 % are within 1.5 s of their median; else none. A skew of less than 2 s is none. Undefined: fewer than 20 votes, which say nothing.
+ */
+export function judgeVotes(votes: VoteCounts): ClockOffset | undefined {
+  const counts = Object.entries(votes).filter(([, count]) => count > 0);
+  const pairCount = counts.reduce((total, [, count]) => total + count, 0);
+  if (pairCount < MIN_VOTES) return undefined;
+  const near = counts.flatMap(([bucket, count]) => (bucket === OTHER ? [] : [{ seconds: Number(bucket), count }]));
+  const zone = largestZone(near);
+  if (zone.zoneS !== 0 && zone.count / pairCount >= MIN_SHARE) {
+    return { kind: "ZONE_SHIFT", offsetMs: zone.zoneS * 1_000, pairCount, ratio: zone.count / pairCount };
+  }
+  const { offsetMs, count } = centreOf(near.filter(({ seconds }) => Math.abs(seconds) <= MAX_SKEW_S));
+  const ratio = count / pairCount;
+  const isSkew = ratio >= MIN_SHARE && Math.abs(offsetMs) >= LEAST_SKEW_MS;
+  return isSkew ? { kind: "CLOCK_SKEW", offsetMs, pairCount, ratio } : { kind: "NONE", offsetMs: 0, pairCount, ratio };
+}
+
+/**
+ * The offset of an hour: its own; with too few votes of its own, that of the hour before, else of the hour after, whose pairs are then not counted as
+ * its. The few votes that it has may speak against a neighbour: one that more of them contradict than support is not taken.
+ */
+export function effectiveOffset(
+  own: ClockOffset | undefined,
+  previousHour: ClockOffset | undefined,
+  nextHour: ClockOffset | undefined,
+  ownVotes: VoteCounts = {},
+): ClockOffset | undefined {
+  if (own !== undefined) return own;
+  const neighbour = [previousHour, nextHour].find((offset) => offset !== undefined && !speaksAgainst(ownVotes, offset));
+  return neighbour && { ...neighbour, pairCount: 0 };
+}
+
+/** What the open calls of a carrier's trunk and hour say. */
+export interface HourVotes {
+  readonly trunkId: string | undefined;
+  /** When the hour begins, by the carrier's clock, milliseconds since 1970 UTC. */
+  readonly hourMs: number;
+  readonly votes: VoteCounts;
+}
+
+/**
+ * Votes of calls that have no pair: of a carrier's and a platform's record of the same numbers and direction, within 14 h of each other and without
+ * another such on either side. So a zone shift is seen although no pair is within the window. By trunk and hour of the carrier's clock.
+ */
+export function zoneShiftVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): HourVotes[] {
+  const calls = platform.map(platformUnit);
+  const units = carrier.map((facts) => carrierUnit(facts, () => undefined));
+  const index = new NumberIndex(units, calls);
+  const seekersOf = new Uint32Array(units.length);
+  const onlyOf = calls.map((call): number => {
+    let found = -1;
+    let count = 0;
+    index.visit(call, call.startMs - REACH_MS, (call.answerMs ?? call.startMs) + REACH_MS, (at) => {
+      found = at;
+      count++;
+      seekersOf[at] = (seekersOf[at] ?? 0) + 1;
+    });
+    return count === 1 ? found : -1;
+  });
+  const hours = new Map<string, HourVotes & { votes: Record<string, number> }>();
+  for (const [position, at] of onlyOf.entries()) {
+    const call = calls[position];
+    const unit = units[at];
+    const differenceMs = call && unit && startDelta(call, unit);
+    if (unit === undefined || differenceMs === undefined || seekersOf[at] !== 1) continue;
+    const { votes } = hourOf(hours, unit);
+    const bucket = voteBucket(differenceMs);
+    votes[bucket] = (votes[bucket] ?? 0) + 1;
+  }
+  return [...hours.values()].sort((a, b) => a.hourMs - b.hourMs || compareText(a.trunkId ?? "", b.trunkId ?? ""));
+}
+
+const HOUR_MS = 3_600_000;
+const ZONE_STEP_S = 900;
+const MAX_ZONE_S = 14 * 3_600;
+const MAX_SKEW_S = 60;
+/** Buckets on either side of the median's: with its own they are 1.5 s wide either way. */
+const BAND_S = 1;
+const REACH_MS = (MAX_ZONE_S + MAX_SKEW_S) * 1_000;
+const OTHER = "other";
+
+interface Bucket {
+  readonly seconds: number;
+  readonly count: number;
+}
+
+function largestZone(buckets: readonly Bucket[]): { zoneS: number; count: number } {
+  const zones = new Map<number, number>();
+  for (const { seconds, count } of buckets) {
+    const zoneS = Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S;
+    zones.set(zoneS, (zones.get(zoneS) ?? 0) + count);
+  }
+  let largest = { zoneS: 0, count: zones.get(0) ?? 0 };
+  for (const [zoneS, count] of zones) {
+    if (count > largest.count || (count === largest.count && zoneS < largest.zoneS)) largest = { zoneS, count };
+  }
+  return largest;
+}
+
+// The median's neighbourhood and its mean, which is finer than a bucket.
+function centreOf(buckets: readonly Bucket[]): { offsetMs: number; count: number } {
+  const sorted = buckets.toSorted((a, b) => a.seconds - b.seconds);
+  const total = sorted.reduce((sum, { count }) => sum + count, 0);
+  let before = 0;
+  const median = sorted.find(({ count }) => {
+    before += count;
+    return before * 2 >= total;
+  });
+  if (median === undefined) return { offsetMs: 0, count: 0 };
+  const band = sorted.filter(({ seconds }) => Math.abs(seconds - median.seconds) <= BAND_S);
+  const count = band.reduce((sum, bucket) => sum + bucket.count, 0);
+  const sumS = band.reduce((sum, bucket) => sum + bucket.seconds * bucket.count, 0);
+  return { offsetMs: Math.round((sumS / count) * 1_000), count };
+}
+
+function speaksAgainst(votes: VoteCounts, { offsetMs }: ClockOffset): boolean {
+  let supporting = 0;
+  let contradicting = 0;
+  for (const [bucket, count] of Object.entries(votes)) {
+    if (bucket === OTHER) continue;
+    if (Math.abs(Number(bucket) - offsetMs / 1_000) <= MAX_SKEW_S) supporting += count;
+    else contradicting += count;
+  }
+  return contradicting > supporting;
+}
+
+function hourOf(
+  hours: Map<string, HourVotes & { votes: Record<string, number> }>,
+  { facts, startMs }: CarrierUnit,
+): HourVotes & { votes: Record<string, number> } {
+  const hourMs = Math.floor(startMs / HOUR_MS) * HOUR_MS;
+  const key = `${hourMs}/${facts.trunkId ?? ""}`;
+  const known = hours.get(key);
+  if (known !== undefined) return known;
+  const added = { trunkId: facts.trunkId, hourMs, votes: {} };
+  hours.set(key, added);
+  return added;
+}
+
+function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
+}

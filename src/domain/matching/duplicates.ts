@@ -1,0 +1,110 @@
+import { type CallUnit, compareIdentity, lengthOf, startDelta } from "./call-unit.ts";
+import { isSameDialog } from "./correlation.ts";
+import type { CommonFacts, RecordRef } from "./facts.ts";
+import { isSameCallParty, NumberIndex } from "./number-index.ts";
+import { areContradicting } from "./number-keys.ts";
+
+/** How far apart starts, and durations, of a record and its copy may be, milliseconds. */
+export const COPY_WINDOW_MS = 2_000;
+
+/** A unit that is a copy of another of its side. */
+export interface Copy {
+  /** By position. */
+  readonly of: number;
+  readonly ref: RecordRef;
+  /** Whether that one has a pair: then the copy is certain, for the other side has but one. */
+  readonly isOfMatched: boolean;
+}
+
+/** What is asked of one side. */
+export interface DuplicateSearch {
+  readonly units: readonly CallUnit[];
+  readonly isMatched: (index: number) => boolean;
+  /** Whether a unit is left over, and so may be a copy. */
+  readonly isLeft: (index: number) => boolean;
+}
+
+/**
+ * Which of the units that are left over are copies: of the same dialog as another unit of their side, or of the same parties with starts and durations
+ * at most 2 s apart. A matched unit is the original before one that is left over too; of those the one with the lower identity is. Every other of
+ * the same dialog or parties is tied to it by `join`.
+ */
+export function findCopies(search: DuplicateSearch, join: (a: number, b: number) => void): Map<number, Copy> {
+  const { units, isMatched, isLeft } = search;
+  const left = units.flatMap((unit, index) => (isLeft(index) ? [{ unit, index }] : []));
+  const copies = new Map<number, Copy>();
+  if (left.length === 0) return copies;
+  const find = originalsOf(
+    units,
+    left.map(({ unit }) => unit),
+  );
+  left.sort((a, b) => compareIdentity(a.unit.facts, b.unit.facts));
+  for (const { unit, index } of left) {
+    const best = find(index)
+      .filter((other) => isMatched(other) || (isLeft(other) && !copies.has(other) && isBefore(units[other], unit)))
+      .map((other) => ({ other, isOfMatched: isMatched(other) }))
+      .sort((a, b) => Number(b.isOfMatched) - Number(a.isOfMatched) || byNearness(unit, units[a.other], units[b.other]))
+      .at(0);
+    const original = best && units[best.other];
+    if (best === undefined || original === undefined) continue;
+    join(index, best.other);
+    copies.set(index, { of: best.other, ref: refOf(original.facts), isOfMatched: best.isOfMatched });
+  }
+  return copies;
+}
+
+/** Whether a unit is a copy of the other, or the other of it. */
+export function isCopy(a: CallUnit, b: CallUnit): boolean {
+  return isDialogCopy(a, b) || (isSameCallParty(a, b) && isNear(a, b));
+}
+
+/** The identity and revision of a record. */
+export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRef {
+  return { recordId, recordDate, revision };
+}
+
+function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
+  return isSameDialog(a.facts.ids, b.facts.ids) && !areContradicting(a.numbers, b.numbers);
+}
+
+function isNear(a: CallUnit, b: CallUnit): boolean {
+  const deltaMs = startDelta(a, b);
+  if (deltaMs === undefined || Math.abs(deltaMs) > COPY_WINDOW_MS) return false;
+  const mine = lengthOf(a);
+  const others = lengthOf(b);
+  return mine !== undefined && others !== undefined && Math.abs(mine - others) <= COPY_WINDOW_MS;
+}
+
+function originalsOf(units: readonly CallUnit[], seekers: readonly CallUnit[]): (index: number) => number[] {
+  const byNumbers = new NumberIndex(units, seekers);
+  const byDialog = new Map<string, number[]>();
+  for (const { facts } of seekers) if (facts.ids.dialogCallId !== undefined) byDialog.set(facts.ids.dialogCallId, []);
+  for (const [index, { facts }] of units.entries()) byDialog.get(facts.ids.dialogCallId ?? "")?.push(index);
+  return (index) => {
+    const unit = units[index];
+    if (unit === undefined) return [];
+    const found = new Set(byDialog.get(unit.facts.ids.dialogCallId ?? "")?.slice(0, MAX_SAME_DIALOG));
+    const timeMs = unit.answerMs ?? unit.startMs;
+    byNumbers.visit(unit, Math.min(timeMs, unit.startMs) - COPY_WINDOW_MS, timeMs + COPY_WINDOW_MS, (other) =>
+      found.add(other),
+    );
+    found.delete(index);
+    return [...found].filter((other) => {
+      const candidate = units[other];
+      return candidate !== undefined && isCopy(unit, candidate);
+    });
+  };
+}
+
+/** More records than this of one dialog are no copies: the id tells nothing. */
+const MAX_SAME_DIALOG = 200;
+
+function isBefore(other: CallUnit | undefined, unit: CallUnit): boolean {
+  return other !== undefined && compareIdentity(other.facts, unit.facts) < 0;
+}
+
+function byNearness(unit: CallUnit, a: CallUnit | undefined, b: CallUnit | undefined): number {
+  if (a === undefined || b === undefined) return 0;
+  const distance = (other: CallUnit) => Math.abs(startDelta(unit, other) ?? COPY_WINDOW_MS);
+  return distance(a) - distance(b) || compareIdentity(a.facts, b.facts);
+}

@@ -1,0 +1,36 @@
+import { judgePairing, judgeVoided } from "./call-results.ts";
+import { byStart, type CarrierUnit, carrierUnit, type PlatformUnit, platformUnit } from "./call-unit.ts";
+import { pairUnits } from "./candidates.ts";
+import type { MatchingInput } from "./facts.ts";
+import type { Pairing } from "./pairing.ts";
+import type { CallResult } from "./result.ts";
+import { mergeKnownParts, mergeLeftParts } from "./split-calls.ts";
+
+/**
+ * What became of each call: every record that is handed in is in exactly one result. Pure: the order of the records does not matter, and records that
+ * have nothing to do with each other do not change each other's results.
+ */
+export function matchCalls(input: MatchingInput): CallResult[] {
+  const { live, voided } = pairCalls(input);
+  return [...judgePairing(live, input), ...judgeVoided(voided, input)];
+}
+
+/** Which records belong together, before anything is judged. Voided records pair with voided ones only. */
+export function pairCalls({ platform, carrier, offsetOf }: MatchingInput): { live: Pairing; voided: Pairing } {
+  const live: Units = { platform: [], carrier: [] };
+  const voided: Units = { platform: [], carrier: [] };
+  for (const facts of platform) (facts.isVoid ? voided : live).platform.push(platformUnit(facts));
+  for (const facts of carrier) (facts.isVoid ? voided : live).carrier.push(carrierUnit(facts, offsetOf));
+  return { live: pairAll(live), voided: pairAll(voided) };
+}
+
+interface Units {
+  readonly platform: PlatformUnit[];
+  readonly carrier: CarrierUnit[];
+}
+
+function pairAll({ platform, carrier }: Units): Pairing {
+  const pairing = pairUnits(platform.sort(byStart), mergeKnownParts(carrier.sort(byStart)));
+  mergeLeftParts(pairing);
+  return pairing;
+}

@@ -1,0 +1,65 @@
+import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
+import type { MatchedBy } from "./result.ts";
+import { UnionFind } from "./union-find.ts";
+
+/** Which unit of one side goes with which of the other, by position. Filled step by step. */
+export interface Pairing {
+  readonly platform: readonly PlatformUnit[];
+  readonly carrier: readonly CarrierUnit[];
+  /** Of each of the platform's units the carrier's, and the other way round; -1: none. */
+  readonly carrierOf: Int32Array;
+  readonly platformOf: Int32Array;
+  /** Of each of the platform's units: a MatchedBy, 0 for none. */
+  readonly matchedBy: Uint8Array;
+  /** Of each of the platform's units: 1 when nothing else could have been paired with either of both. */
+  readonly isAlone: Uint8Array;
+  /** Of a unit of the platform's, further units of the carrier's that belong to the same call; by position. */
+  readonly furtherParts: Map<number, number[]>;
+  /** How many records could pair with each other, where they are too many; by member. */
+  readonly crowd: Map<number, number>;
+  /** What was judged together, by member: the platform's units by position, then the carrier's behind them. */
+  readonly together: UnionFind;
+}
+
+/** A pair that could be, by position on either side. */
+export interface Candidate {
+  readonly platform: number;
+  readonly carrier: number;
+}
+
+/** Nothing is paired yet. */
+export function startPairing(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
+  return {
+    platform,
+    carrier,
+    carrierOf: new Int32Array(platform.length).fill(-1),
+    platformOf: new Int32Array(carrier.length).fill(-1),
+    matchedBy: new Uint8Array(platform.length),
+    isAlone: new Uint8Array(platform.length),
+    furtherParts: new Map(),
+    crowd: new Map(),
+    together: new UnionFind(platform.length + carrier.length),
+  };
+}
+
+/** Pairs two units. */
+export function joinPair(pairing: Pairing, { platform, carrier }: Candidate, by: MatchedBy): void {
+  pairing.carrierOf[platform] = carrier;
+  pairing.platformOf[carrier] = platform;
+  pairing.matchedBy[platform] = by;
+}
+
+/** The member that a unit of the carrier's is. */
+export function carrierMember({ platform }: Pairing, carrier: number): number {
+  return platform.length + carrier;
+}
+
+/** Whether a unit of the platform's still has to find its pair. */
+export function isOpenPlatform({ carrierOf, crowd }: Pairing, platform: number): boolean {
+  return carrierOf[platform] === -1 && !crowd.has(platform);
+}
+
+/** Whether a unit of the carrier's still has to find its pair. */
+export function isOpenCarrier({ platform, platformOf, crowd }: Pairing, carrier: number): boolean {
+  return platformOf[carrier] === -1 && !crowd.has(platform.length + carrier);
+}

@@ -1,0 +1,48 @@
+import type { RoundingRule } from "../carrier.ts";
+import type { CarrierFacts, KnownRounding, MatchingInput } from "./facts.ts";
+
+/** A duration as a rule bills it, whole seconds: at least the minimum, then up to the next multiple of the increment. */
+export function applyRule({ incrementS, minimumS }: RoundingRule, connectedMs: number): number {
+  const increments = Math.ceil(Math.max(connectedMs / 1_000, minimumS) / incrementS);
+  return increments * incrementS;
+}
+
+/** The rule by which a carrier's record was rounded: its own, else the declared one, else what was inferred of its trunk and day. */
+export function ruleOf(record: CarrierFacts, { agreement, roundingOf }: MatchingInput): KnownRounding | undefined {
+  const rule = record.roundingRule ?? agreement.roundingRule;
+  return rule === undefined ? roundingOf(record) : { rule, isInferred: false, pairCount: 0, ratio: 1 };
+}
+
+/** Votes of a trunk and day on how its carrier rounds, by what `roundingVotes` names. */
+export type RoundingCounts = Readonly<Record<string, number>>;
+
+/**
+ * What a pair that was answered on both sides says of its carrier's rounding, as keys to count: that it is a pair, and each increment that its
+ * duration is a multiple of while it is the platform's, rounded up. Connected milliseconds of both sides.
+ */
+export function roundingVotes(platformMs: number, carrierMs: number): string[] {
+  const excessMs = carrierMs - platformMs;
+  const increments = INCREMENTS_S.filter((incrementS) => {
+    const incrementMs = incrementS * 1_000;
+    return carrierMs % incrementMs === 0 && excessMs >= -CLOCK_SLACK_MS && excessMs < incrementMs;
+  });
+  return [PAIRS, ...increments.map(String)];
+}
+
+/** The largest increment that at least 95 % of at least 20 pairs of a trunk and day show; undefined: none. */
+export function judgeRounding(votes: RoundingCounts): KnownRounding | undefined {
+  const pairCount = votes[PAIRS] ?? 0;
+  if (pairCount < MIN_PAIRS) return undefined;
+  const incrementS = INCREMENTS_S.find((increment) => (votes[String(increment)] ?? 0) >= pairCount * MIN_SHARE);
+  if (incrementS === undefined) return undefined;
+  const ratio = (votes[String(incrementS)] ?? 0) / pairCount;
+  return { rule: { incrementS, minimumS: 0 }, isInferred: true, pairCount, ratio };
+}
+
+/** The increments that are looked for, the largest first: a multiple of 60 is one of 30 and of 6 as well. */
+const INCREMENTS_S = [60, 30, 6];
+const MIN_PAIRS = 20;
+const MIN_SHARE = 0.95;
+/** By so much two clocks may measure one call differently, milliseconds. */
+export const CLOCK_SLACK_MS = 1_000;
+const PAIRS = "pairs";

@@ -1,0 +1,29 @@
+/** Which of the members 0 to count - 1 belong together. */
+export class UnionFind {
+  readonly #parent: Int32Array;
+
+  constructor(count: number) {
+    this.#parent = Int32Array.from({ length: count }, (_, index) => index);
+  }
+
+  /** The member that stands for all that belong with this one. */
+  find(member: number): number {
+    const parent = this.#parent;
+    let root = member;
+    for (let next = parent[root] ?? root; next !== root; next = parent[root] ?? root) root = next;
+    for (let at = member; at !== root; ) {
+      const next = parent[at] ?? root;
+      parent[at] = root;
+      at = next;
+    }
+    return root;
+  }
+
+  /** From now on these two, and all that belong with either, belong together. The lowest member stands for them. */
+  join(a: number, b: number): void {
+    const rootA = this.find(a);
+    const rootB = this.find(b);
+    if (rootA < rootB) this.#parent[rootB] = rootA;
+    else this.#parent[rootA] = rootB;
+  }
+}
