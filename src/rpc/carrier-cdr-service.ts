@@ -22,7 +22,7 @@ import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import { cdrConditions, filterBytes } from "./cdr-filter.ts";
 import { requireCarrier, type Services } from "./context.ts";
-import { feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
+import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { pageSize, requiredInstant, requiredPeriod, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { summarizeQuality } from "./quality-summary.ts";
@@ -81,7 +81,7 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
     maxStallMs: limits.maxStallMs,
     shared: conditions ? undefined : { pages: services.cdrPages, variant: () => (withNetwork ? "network" : "plain") },
   });
-  const format = isJson(context) ? "json" : "binary";
+  const format = batchFormat(context);
   for await (const frame of frames) {
     if (frame.frame === "batch") {
       yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
@@ -270,8 +270,4 @@ export function idText(field: string, value: string, maxLength: number): string 
   if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed())
     return value;
   throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);
-}
-
-function isJson(context: HandlerContext): boolean {
-  return /\bjson\b/.test(context.requestHeader.get("content-type") ?? "");
 }

@@ -1,4 +1,5 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
@@ -52,6 +53,11 @@ export function feedEnd(message: FeedEndMessage | undefined): FeedEnd | undefine
     default:
       return position satisfies never;
   }
+}
+
+/** How the entries of a batch are written for a call. */
+export function batchFormat(context: Pick<HandlerContext, "requestHeader">): "binary" | "json" {
+  return /\bjson\b/.test(context.requestHeader.get("content-type") ?? "") ? "json" : "binary";
 }
 
 /** What every message of a feed stream carries. */

@@ -14,12 +14,14 @@ import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
 import { agreementService } from "./agreement-service.ts";
 import { carrierCdrService } from "./carrier-cdr-service.ts";
 import { carrierNumberService } from "./carrier-number-service.ts";
+import { carrierReconciliationService } from "./carrier-reconciliation-service.ts";
 import type { Services } from "./context.ts";
 import { durationService, uploadDurations } from "./duration-service.ts";
 import { decodeDurationFrames, registerEncoded } from "./encoded-frames.ts";
 import { platformCarrierService } from "./platform-carrier-service.ts";
 import { platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
+import { platformReconciliationService } from "./platform-reconciliation-service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {
@@ -39,11 +41,11 @@ export function listRoutes(services: Services): Route[] {
     route(NumberService, carrierNumberService(services)),
     route(CdrService, carrierCdrService(services)),
     durationRoute(services),
-    route(ReconciliationService, {}),
+    route(ReconciliationService, carrierReconciliationService(services)),
     route(CarrierService, platformCarrierService(services)),
     route(PlatformNumberService, platformNumberService(services)),
     route(PlatformCdrService, platformCdrService(services)),
-    route(PlatformReconciliationService, {}),
+    route(PlatformReconciliationService, platformReconciliationService(services)),
     route(UsageService, {}),
     route(PrivacyService, {}),
   ];

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
-import type { FeedHead } from "./feed-head.ts";
+import { type HeadColumns, headOfRow, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -26,25 +26,7 @@ export interface StoredCdr {
   network: Buffer | undefined;
 }
 
-export interface CdrPage {
-  entries: StoredCdr[];
-  throughSequence: bigint;
-  throughIngestTime: Micros;
-  head: FeedHead;
-}
-
-/** A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take by default, also with what its message adds. */
-const PAGE_BYTES = 2_097_152;
-/** Most entries that one page looks at, when a filter leaves out most of them. */
-const SCAN_LIMIT = 20_000n;
-
-interface PageRow extends CdrRowColumns {
-  epoch: bigint;
-  earliest_sequence: bigint;
-  head_sequence: bigint;
-  last_ingest_time: Micros;
-  payload_generation: bigint;
-}
+type PageRow = CdrRowColumns & HeadColumns;
 
 interface CdrRowColumns {
   carrier_id: string;
@@ -72,7 +54,7 @@ export async function readCdrPage(
     /** Whether network identifiers may be delivered. */
     withNetwork: boolean;
   },
-): Promise<CdrPage> {
+): Promise<StoredPage<StoredCdr>> {
   const { carrierId, after, limit, conditions } = request;
   const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
   const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
@@ -91,42 +73,15 @@ export async function readCdrPage(
     ORDER BY e.sequence`.execute(tx);
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of call detail records`);
-  const head: FeedHead = {
-    epoch: first.epoch,
-    earliestSequence: first.earliest_sequence,
-    headSequence: first.head_sequence,
-    lastIngestTime: first.last_ingest_time,
-    payloadGeneration: first.payload_generation,
-  };
-  const found = rows.filter((row) => row.sequence !== null).map(storedCdr);
-  const entries = takeBytes(found, PAGE_BYTES);
-  const scanned = end < head.headSequence ? end : head.headSequence;
-  const last = entries.at(-1);
-  const isCut = found.length === limit || entries.length < found.length;
-  let throughSequence = after;
-  if (isCut && last) throughSequence = last.sequence;
-  else if (scanned > after) throughSequence = scanned;
-  const throughIngestTime =
-    last?.sequence === throughSequence ? last.ingestTime : await ingestTimeOf(tx, carrierId, throughSequence, after);
-  return { entries, throughSequence, throughIngestTime, head };
+  return makePage(
+    tx,
+    { carrierId, feed: Feed.CDRS, after, end, limit },
+    { entries: rows.filter((row) => row.sequence !== null).map(storedCdr), head: headOfRow(first), bytesOf },
+  );
 }
 
-// The entries up to the one that passes the limit; at least one.
-function takeBytes(entries: StoredCdr[], limit: number): StoredCdr[] {
-  let bytes = 0;
-  const end = entries.findIndex(({ payload, quality, network }) => {
-    bytes += payload.length + (quality?.length ?? 0) + (network?.length ?? 0);
-    return bytes > limit;
-  });
-  return end < 0 ? entries : entries.slice(0, end + 1);
-}
-
-// Only a filtered page can end with an entry that it does not hold.
-async function ingestTimeOf(tx: Tx, carrierId: string, through: bigint, after: bigint): Promise<Micros> {
-  if (through <= after) return 0n;
-  const { rows } = await sql<{ ingest_time: Micros }>`
-    SELECT ingest_time FROM cdr_record WHERE carrier_id = ${carrierId} AND sequence = ${through} LIMIT 1`.execute(tx);
-  return rows[0]?.ingest_time ?? 0n;
+function bytesOf({ payload, quality, network }: StoredCdr): number {
+  return payload.length + (quality?.length ?? 0) + (network?.length ?? 0);
 }
 
 /** What a list looks for: a period of invite times, or an id. */

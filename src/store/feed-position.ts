@@ -6,6 +6,7 @@ import { Feed } from "./schema.ts";
 const ENTRY_TABLES = {
   [Feed.NUMBERS]: "number_entry",
   [Feed.CDRS]: "cdr_record",
+  [Feed.DISCREPANCIES]: "discrepancy_entry",
   [Feed.DURATIONS]: "duration_record",
 } as const;
 

@@ -1,5 +1,6 @@
 import type { JsonValue } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { appendDiscrepancies, insertCallResults } from "../support/call-results.ts";
 import { listMethods } from "../support/contract.ts";
 import { curlStream, curlUnary } from "../support/curl.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -21,6 +22,7 @@ const at = (ms: number) => new Date(Date.now() + ms).toISOString();
 const ok = (json: object) => ({ status: 200, json });
 const PERIOD = { startTime: at(-48 * HOUR_MS), endTime: at(HOUR_MS) };
 const PAST = at(-HOUR_MS);
+const DATES = { startDate: PERIOD.startTime.slice(0, 10), endDate: at(48 * HOUR_MS).slice(0, 10) };
 const OTHER_NUMBER = "+4532123456";
 const item = { numberType: "NUMBER_TYPE_GEOGRAPHIC", usages: ["ASSIGNEE_KIND_USER"], countryCode: "DK" };
 const capabilities = ["NUMBER_CAPABILITY_INBOUND_CALLS", "NUMBER_CAPABILITY_OUTBOUND_CALLS"];
@@ -150,6 +152,29 @@ const CASES: Readonly<Record<string, Case>> = {
     PERIOD,
     ok({ durations: [{ recordId: "d-1", sequence: "1", state: "DURATION_STATE_APPLIED" }] }),
   ],
+
+  "tandem.carrier.v1.ReconciliationService/GetReconciliationSummary": [
+    { ...DATES, groupBy: ["SUMMARY_DIMENSION_DIRECTION"] },
+    ok({
+      rows: [{ carrierId: "alpha", direction: "DIRECTION_OUTBOUND", comparedCallCount: "2", net: { ratio: 0.05 } }],
+    }),
+  ],
+  "tandem.carrier.v1.ReconciliationService/ListDiscrepancies": [
+    { filter: { unresolved: true, statuses: ["DISCREPANCY_STATUS_DURATION_MISMATCH"] } },
+    ok({ discrepancies: [{ discrepancyId: "x-1", sequence: "1", status: "DISCREPANCY_STATUS_DURATION_MISMATCH" }] }),
+  ],
+  "tandem.platform.v1.ReconciliationService/GetReconciliationSummary": [
+    { ...DATES, groupBy: ["SUMMARY_DIMENSION_CUSTOMER"] },
+    ok({ rows: [{ carrierId: "alpha" }], reconciledThroughTime: expect.any(String) }),
+  ],
+  "tandem.platform.v1.ReconciliationService/ListDiscrepancies": [
+    {},
+    ok({ discrepancies: [{ carrierId: "alpha", discrepancyId: "x-1" }] }),
+  ],
+  "tandem.platform.v1.ReconciliationService/GetReconciliationStatus": [
+    { carrierIds: ["alpha"] },
+    ok({ statuses: [{ carrierId: "alpha", cdrHeadSequence: "3", unresolvedDiscrepancyCount: "1", ruleVersion: 1 }] }),
+  ],
 };
 
 let exchange: Exchange;
@@ -160,6 +185,9 @@ beforeAll(async () => {
   await exchange.addCarrier("alpha");
   await exchange.assignNumbers("alpha", [NUMBER]);
   await ingest(exchange.app, "alpha", calls("r", 3));
+  const { db } = exchange.app.services;
+  await appendDiscrepancies(db, "alpha", [{ discrepancy_id: "x-1", carrier_ms: 66_000n }]);
+  await insertCallResults(db, "alpha", [{}]);
   tokens.carrier = await exchange.carrierToken("alpha");
   tokens.platform = await exchange.platformToken();
 });
@@ -175,7 +203,7 @@ async function curl(method: string, request: JsonValue) {
 const unary = METHODS.filter(({ methodKind }) => methodKind === "unary").map(
   (method) => `${method.parent.typeName}/${method.name}`,
 );
-const isLater = (name: string) => /\.(Reconciliation|Usage|Privacy)Service\//.test(name);
+const isLater = (name: string) => /\.(Usage|Privacy)Service\/|\/ExplainCall$/.test(name);
 
 test("every unary method of the contract is called here", () => {
   expect(Object.keys(CASES).toSorted()).toEqual(unary.filter((name) => !isLater(name)).toSorted());

@@ -10,8 +10,15 @@ import type {
   StreamCdrsRequestSchema,
   StreamCdrsResponse,
 } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import type {
+  ReconciliationService,
+  WatchDiscrepanciesRequestSchema,
+  WatchDiscrepanciesResponse,
+} from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ownerTransaction } from "../../src/store/database.ts";
+import { Feed } from "../../src/store/schema.ts";
 import { cdrEdge } from "../../src/upload/record-edges.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */
@@ -20,6 +27,9 @@ const HOUR_MS = 3_600_000;
 const BATCH = 2_000;
 
 type StreamRequest = MessageInitShape<typeof StreamCdrsRequestSchema>;
+type WatchRequest = MessageInitShape<typeof WatchDiscrepanciesRequestSchema>;
+/** A message of a feed whose entries have their sequences. */
+type FeedResponse = StreamCdrsResponse | WatchDiscrepanciesResponse;
 type CallChanges = MessageInitShape<typeof CallDetailRecordSchema>;
 
 /** From the oldest entry that is kept. */
@@ -91,30 +101,47 @@ export async function runSql<Row>(app: App, statement: RawBuilder<Row>): Promise
 }
 
 /** Raises the oldest sequence that is kept, as retention does. */
-export async function raiseFloor(app: App, carrierId: string, earliestSequence: bigint): Promise<void> {
+export async function raiseFloor(
+  app: App,
+  carrierId: string,
+  earliestSequence: bigint,
+  feed: Feed = Feed.CDRS,
+): Promise<void> {
   await runSql(
     app,
-    sql`UPDATE feed_head SET earliest_sequence = ${earliestSequence} WHERE carrier_id = ${carrierId} AND feed = 2`,
+    sql`UPDATE feed_head SET earliest_sequence = ${earliestSequence} WHERE carrier_id = ${carrierId} AND feed = ${feed}`,
   );
 }
 
-/** One StreamCdrs call, read in the background. */
-export interface ReadFeed extends Disposable {
+/** One call of a feed, read in the background. */
+export interface ReadFeed<Message = StreamCdrsResponse> extends Disposable {
   /** What has come so far. */
-  readonly messages: StreamCdrsResponse[];
+  readonly messages: Message[];
   /** Resolves when the stream ends: with its error, or undefined when it ended with OK. */
   readonly ended: Promise<ConnectError | undefined>;
   /** Waits until what has come fulfils a condition. */
-  until(condition: (messages: readonly StreamCdrsResponse[]) => boolean, timeoutMs?: number): Promise<void>;
+  until(condition: (messages: readonly Message[]) => boolean, timeoutMs?: number): Promise<void>;
 }
 
 /** Opens a feed and reads it until it ends or is disposed. */
 export function readFeed(client: Client<typeof CdrService>, request: StreamRequest): ReadFeed {
+  return readStream((signal) => client.streamCdrs(request, { signal }));
+}
+
+/** Opens a feed of discrepancies and reads it until it ends or is disposed. */
+export function readDiscrepancies(
+  client: Client<typeof ReconciliationService>,
+  request: WatchRequest,
+): ReadFeed<WatchDiscrepanciesResponse> {
+  return readStream((signal) => client.watchDiscrepancies(request, { signal }));
+}
+
+function readStream<Message>(open: (signal: AbortSignal) => AsyncIterable<Message>): ReadFeed<Message> {
   const controller = new AbortController();
-  const messages: StreamCdrsResponse[] = [];
+  const messages: Message[] = [];
   const ended = (async () => {
     try {
-      for await (const message of client.streamCdrs(request, { signal: controller.signal })) messages.push(message);
+      for await (const message of open(controller.signal)) messages.push(message);
       return undefined;
     } catch (error) {
       return ConnectError.from(error);
@@ -140,8 +167,25 @@ export async function readAll(client: Client<typeof CdrService>, request: Stream
   return { messages, entries: entriesOf(messages), records: recordsOf(messages), ids: idsOf(messages) };
 }
 
+/** Reads a feed of discrepancies to its end, likewise. */
+export async function readAllDiscrepancies(client: Client<typeof ReconciliationService>, request: WatchRequest) {
+  using feed = readDiscrepancies(client, request);
+  const error = await feed.ended;
+  if (error) throw error;
+  const { messages } = feed;
+  expect(closingReason(messages)).toBe("END_REACHED");
+  checkRanges(messages, request.filter !== undefined);
+  return { messages, discrepancies: discrepanciesOf(messages) };
+}
+
+/** The discrepancies among the entries of messages. */
+export function discrepanciesOf(messages: readonly WatchDiscrepanciesResponse[]): Discrepancy[] {
+  const entries = messages.flatMap(({ frame }) => (frame.case === "batch" ? frame.value.entries : []));
+  return entries.flatMap(({ entry }) => (entry.case === "discrepancy" ? [entry.value] : []));
+}
+
 /** Holds messages against rule 1: each begins where the one before ended, carries a cursor, and holds what its range says. */
-export function checkRanges(messages: readonly StreamCdrsResponse[], filtered = false): void {
+export function checkRanges(messages: readonly FeedResponse[], filtered = false): void {
   let position = messages[0]?.afterSequence;
   for (const { afterSequence, throughSequence, cursor, frame } of messages) {
     expect(afterSequence).toBe(position);
@@ -176,12 +220,12 @@ export function idsOf(messages: readonly StreamCdrsResponse[]): string[] {
 }
 
 /** The frames of messages, by name. */
-export function framesOf(messages: readonly StreamCdrsResponse[]): (string | undefined)[] {
+export function framesOf(messages: readonly FeedResponse[]): (string | undefined)[] {
   return messages.map(({ frame }) => frame.case);
 }
 
 /** Why the server closed the stream; undefined when no Closing came last. */
-export function closingReason(messages: readonly StreamCdrsResponse[]): string | undefined {
+export function closingReason(messages: readonly FeedResponse[]): string | undefined {
   const last = messages.at(-1)?.frame;
   return last?.case === "closing" ? CLOSING[last.value.reason] : undefined;
 }

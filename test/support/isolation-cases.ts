@@ -3,7 +3,7 @@ import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_p
 import type { AnyRequest } from "./any-call.ts";
 import { EARLIEST, HEAD } from "./feed.ts";
 import { provisionItem } from "./numbers.ts";
-import { type CarrierNames, PERIOD, provisionRequest, startAt } from "./two-carriers.ts";
+import { type CarrierNames, DATES, PERIOD, provisionRequest, startAt } from "./two-carriers.ts";
 import { durationOf, type RecordSpec } from "./upload-kinds.ts";
 
 /** One way to ask a method for what may be another carrier's. */
@@ -369,15 +369,71 @@ export const ISOLATION_CASES: Readonly<Record<string, readonly IsolationCase[]>>
     },
   ],
 
-  "ReconciliationService/GetReconciliationSummary": [notYet()],
-  "ReconciliationService/ListDiscrepancies": [notYet()],
-  "ReconciliationService/WatchDiscrepancies": [notYet()],
+  "ReconciliationService/GetReconciliationSummary": [
+    { what: "a period", request: () => DATES, expected: "OK" },
+    {
+      what: "customers and a trunk",
+      request: (n) => ({ ...DATES, customerIds: [n.customerId], trunkIds: [n.trunkId] }),
+      expected: "OK",
+    },
+    {
+      what: "a page token",
+      request: (n) => ({ ...DATES, pageSize, pageToken: n.summaryToken }),
+      expected: "PAGE_TOKEN_INVALID",
+    },
+  ],
+  "ReconciliationService/ListDiscrepancies": [
+    { what: "everything", request: () => ({}), expected: "OK" },
+    {
+      what: "customers and a trunk",
+      request: (n) => ({ filter: { customerIds: [n.customerId], trunkIds: [n.trunkId] } }),
+      expected: "OK",
+    },
+    {
+      what: "a page token",
+      request: (n) => ({ pageSize, pageToken: n.discrepanciesToken }),
+      expected: "PAGE_TOKEN_INVALID",
+    },
+  ],
+  "ReconciliationService/WatchDiscrepancies": [
+    { what: "the whole feed", request: () => ({ start: EARLIEST, end: HEAD }), expected: "OK" },
+    {
+      what: "customers and a trunk",
+      request: (n) => ({
+        start: EARLIEST,
+        end: HEAD,
+        filter: { customerIds: [n.customerId], trunkIds: [n.trunkId] },
+      }),
+      expected: "OK",
+    },
+    {
+      what: "a cursor to start at",
+      request: (n) => ({ start: startAt(n.discrepancyCursor), end: HEAD }),
+      expected: "CURSOR_MALFORMED",
+    },
+    {
+      what: "a filtered cursor with its filter",
+      request: (n) => ({
+        start: startAt(n.filteredDiscrepancyCursor),
+        end: HEAD,
+        filter: { customerIds: [n.customerId] },
+      }),
+      expected: "CURSOR_MALFORMED",
+    },
+    {
+      what: "a cursor to end at",
+      request: (n) => ({ start: EARLIEST, end: startAt(n.discrepancyCursor) }),
+      expected: "CURSOR_MALFORMED",
+    },
+    {
+      what: "a consumer of call detail records",
+      request: (n) => ({ start: { position: { case: "consumer", value: n.consumer } }, end: HEAD }),
+      expected: "INVALID_ARGUMENT",
+      // Discrepancies have none.
+      sameForOwner: true,
+    },
+  ],
 };
-
-// Once the method is there, this fails, and asks for cases of its own.
-function notYet(): IsolationCase {
-  return { what: "not built yet", request: () => ({}), expected: "UNIMPLEMENTED", sameForOwner: true };
-}
 
 function uploadFrames(uploadId: string, acknowledgedOffset: bigint, records: readonly RecordSpec[]): AnyRequest {
   const open = { frame: { case: "open" as const, value: { uploadId, acknowledgedOffset } } };

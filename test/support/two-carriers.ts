@@ -3,7 +3,9 @@ import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_serv
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { appendDiscrepancies } from "./call-results.ts";
 import type { Exchange } from "./exchange.ts";
 import { atCursor, call, EARLIEST, HEAD, ingest } from "./feed.ts";
 import { provisionItem } from "./numbers.ts";
@@ -54,6 +56,11 @@ export interface CarrierNames {
   readonly uploadsToken: string;
   readonly rejectsToken: string;
   readonly durationsToken: string;
+  readonly discrepancyId: string;
+  readonly discrepancyCursor: string;
+  readonly filteredDiscrepancyCursor: string;
+  readonly discrepanciesToken: string;
+  readonly summaryToken: string;
 }
 
 /**
@@ -76,6 +83,10 @@ export function namesNowhere(name: string, seed: number): CarrierNames {
     uploadsToken: token(),
     rejectsToken: token(),
     durationsToken: token(),
+    discrepancyCursor: cursor(),
+    filteredDiscrepancyCursor: cursor(),
+    discrepanciesToken: token(),
+    summaryToken: token(),
   };
 }
 
@@ -86,8 +97,9 @@ export async function furnishCarrier(exchange: Exchange, name: string, seed: num
   await provideNumbers(exchange, names);
   const cursors = await provideRecords(exchange, names);
   await provideUploads(exchange, names);
+  await provideResults(exchange, names);
   const given = { ...names, ...cursors };
-  return { ...given, ...(await readTokens(exchange, given)) };
+  return { ...given, ...(await readTokens(exchange, given)), ...(await readReconciliation(exchange, given)) };
 }
 
 type PlainNames = ReturnType<typeof namesOf>;
@@ -112,6 +124,7 @@ function namesOf(name: string, seed: number) {
     durationId: `${name}-duration-1`,
     otherDurationId: `${name}-duration-2`,
     quarantinedId: `${name}-duration-quarantined`,
+    discrepancyId: `${name}-discrepancy-0`,
     uploadId: `${name}-upload-open`,
     sealedUploadId: `${name}-upload-sealed`,
     consumer: `${name}-consumer-a`,
@@ -185,6 +198,42 @@ async function provideUploads(exchange: Exchange, names: PlainNames): Promise<vo
   const totals = { recordCount: 1n, connectedDurationMs: 60_000n };
   const records = [durationOf({ id: `${carrierId}-sealed`, calling: callNumber })];
   await client.appendDurations({ uploadId: sealedUploadId, records, finish: { finalOffset: 1n, totals } });
+}
+
+async function provideResults(exchange: Exchange, names: PlainNames): Promise<void> {
+  const rows = [0, 1, 2].map((index) => ({
+    discrepancy_id: `${names.carrierId}-discrepancy-${index}`,
+    record_id: `${names.carrierId}-record-${index}`,
+    carrier_record_ids: [names.durationId],
+    customer_id: names.customerId,
+    trunk_id: `${names.trunkId}${index === 0 ? "" : `-${index}`}`,
+    call_id: names.callId,
+    phone_number: names.callNumber,
+  }));
+  await appendDiscrepancies(exchange.app.services.db, names.carrierId, rows);
+}
+
+/** The days that every summary of these tests asks for. */
+export const DATES = {
+  startDate: new Date(Date.now() - 3 * DAY_MS).toISOString().slice(0, 10),
+  endDate: new Date(Date.now() + 2 * DAY_MS).toISOString().slice(0, 10),
+};
+
+async function readReconciliation(exchange: Exchange, { carrierId, customerId }: PlainNames) {
+  const client = await exchange.carrierClient(ReconciliationService, carrierId);
+  const lastCursor = async (filter: { customerIds?: string[] }) => {
+    let cursor = "";
+    for await (const message of client.watchDiscrepancies({ start: EARLIEST, end: HEAD, filter }))
+      cursor = message.cursor;
+    return cursor;
+  };
+  const pageSize = 1;
+  return {
+    discrepancyCursor: await lastCursor({}),
+    filteredDiscrepancyCursor: await lastCursor({ customerIds: [customerId] }),
+    discrepanciesToken: (await client.listDiscrepancies({ pageSize })).nextPageToken,
+    summaryToken: (await client.getReconciliationSummary({ ...DATES, pageSize })).nextPageToken,
+  };
 }
 
 async function readTokens(exchange: Exchange, names: PlainNames & { cdrCursor: string }) {

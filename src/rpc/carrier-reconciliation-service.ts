@@ -1,0 +1,20 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { ReconciliationService } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { carrierOf } from "./auth.ts";
+import type { Services } from "./context.ts";
+import { listedDiscrepancies, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { watchDiscrepancies } from "./discrepancy-watch.ts";
+import { summary } from "./reconciliation-summary.ts";
+
+/** The carrier's view of reconciliation. */
+export function carrierReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
+  return {
+    getReconciliationSummary: (request, context) =>
+      summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context) }),
+    listDiscrepancies: (request, context) => {
+      const { carrierId } = carrierOf(context);
+      return listedDiscrepancies(services, request, { method: "ListDiscrepancies", carrierId, show: wholeDiscrepancy });
+    },
+    watchDiscrepancies: (request, context) => watchDiscrepancies(services, request, context),
+  };
+}

@@ -1,0 +1,100 @@
+import { maskedValue, PartyKind } from "../domain/party.ts";
+import { discrepancyMessage } from "../feed/discrepancy-edge.ts";
+import type { Discrepancy, DiscrepancyFilter } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Party, Presentation } from "../gen/tandem/type/v1/party_pb.js";
+import { carrierTransaction } from "../store/database.ts";
+import { type DiscrepancyConditions, type ListedDiscrepancy, listDiscrepancies } from "../store/discrepancies.ts";
+import type { Services } from "./context.ts";
+import { readDiscrepancyFilter } from "./discrepancy-filter.ts";
+import { pageSize, splitPage } from "./lists.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { carriersAsked } from "./reconciliation-carriers.ts";
+import { optionalDates } from "./reconciliation-fields.ts";
+
+/** What both sides' requests have in common. */
+export interface ListRequest {
+  readonly filter?: DiscrepancyFilter | undefined;
+  readonly startDate?: string | undefined;
+  readonly endDate?: string | undefined;
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+interface Search {
+  readonly startDate: string;
+  readonly endDate: string;
+  readonly conditions: DiscrepancyConditions | undefined;
+}
+
+/**
+ * Answers ListDiscrepancies.
+ * @param method with which the page tokens are good.
+ * @param carrierId empty: every carrier.
+ * @param show makes the message of one.
+ */
+export async function listedDiscrepancies(
+  services: Services,
+  request: ListRequest,
+  { method, carrierId, show }: { method: string; carrierId: string; show: (listed: ListedDiscrepancy) => Discrepancy },
+) {
+  const { limits } = services.config;
+  const { secret } = services.installation;
+  const { conditions, hash } = readDiscrepancyFilter(request.filter);
+  const search: Search = { ...optionalDates(request, limits.maxListWindowDays), conditions };
+  const size = pageSize(request.pageSize, limits);
+  // The days as they were asked for: a token outlives the midnight that moves the default ones.
+  const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const found = await findPage(services, carrierId, search, token, size + 1);
+  const { page, last } = splitPage(found, size);
+  return {
+    discrepancies: page.map(show),
+    nextPageToken: last
+      ? encodePageToken(secret, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
+      : "",
+  };
+}
+
+async function findPage(
+  services: Services,
+  carrierId: string,
+  search: Search,
+  token: Readonly<Record<string, string>> | undefined,
+  limit: number,
+): Promise<ListedDiscrepancy[]> {
+  const found: ListedDiscrepancy[] = [];
+  for await (const carrier of carriersAsked(services, carrierId, token?.["carrier"] ?? "")) {
+    const id = carrier.carrierId;
+    const after = id === token?.["carrier"] ? BigInt(token["sequence"] ?? 0) : 0n;
+    const page = { after, limit: limit - found.length };
+    found.push(...(await carrierTransaction(services.db, id, (tx) => listDiscrepancies(tx, id, search, page))));
+    if (found.length >= limit) break;
+  }
+  return found;
+}
+
+/** A discrepancy as it is; for the carrier, and for a credential that may see parties. */
+export function wholeDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
+  return discrepancyMessage(listed);
+}
+
+/** A discrepancy with the number of every party but the carrier's own masked, and that of one who asked not to be shown left out. */
+export function maskedDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
+  const message = discrepancyMessage(listed);
+  for (const party of [message.calling, message.called]) {
+    if (party && party.value !== listed.phoneNumber) maskParty(party);
+  }
+  return message;
+}
+
+function maskParty(party: Party): void {
+  const { kind, countryCode } = party;
+  const shown =
+    party.presentation === Presentation.RESTRICTED ? undefined : maskedValue({ ...party, kind, countryCode });
+  if (shown !== undefined) {
+    party.value = shown;
+    return;
+  }
+  delete party.value;
+  if (party.presentation === Presentation.RESTRICTED) party.kind = PartyKind.RESTRICTED;
+}

@@ -1,0 +1,131 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Carrier } from "../domain/carrier.ts";
+import { invalidArgument } from "../domain/errors.ts";
+import { addDays, timestampFromMicros } from "../domain/instant.ts";
+import { RULE_VERSION } from "../domain/matching/result.ts";
+import type {
+  CarrierReconciliationStatusSchema,
+  GetReconciliationStatusRequest,
+  ListDiscrepanciesRequest,
+  ReconciliationService,
+} from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import { systemTransaction } from "../store/database.ts";
+import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";
+import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
+import { hasScope } from "./auth.ts";
+import { requireCarrier, type Services } from "./context.ts";
+import { listedDiscrepancies, maskedDiscrepancy, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { pageSize, splitPage } from "./lists.ts";
+import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { carriersAsked } from "./reconciliation-carriers.ts";
+import { sortedUnique } from "./reconciliation-fields.ts";
+import { reportingState, summary } from "./reconciliation-summary.ts";
+
+/** Most carriers that a request for statuses names. */
+const MAX_CARRIERS = 100;
+/** Days over which a carrier's status says whether it reports. */
+const REPORTING_DAYS = 7;
+
+/** The platform's view of reconciliation. ExplainCall is not here yet, and answers UNIMPLEMENTED. */
+export function platformReconciliationService(
+  services: Services,
+): Omit<ServiceImpl<typeof ReconciliationService>, "explainCall"> {
+  return {
+    getReconciliationSummary: (request) =>
+      summary(services, request, { method: "platform.GetReconciliationSummary", carrierId: request.carrierId }),
+    listDiscrepancies: (request, context) => listOfAll(services, request, context),
+    getReconciliationStatus: (request) => getStatus(services, request),
+  };
+}
+
+function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
+  const show = hasScope(context, "parties.read") ? wholeDiscrepancy : maskedDiscrepancy;
+  return listedDiscrepancies(services, request, {
+    method: "platform.ListDiscrepancies",
+    carrierId: request.carrierId,
+    show,
+  });
+}
+
+async function getStatus(services: Services, request: GetReconciliationStatusRequest) {
+  const { secret } = services.installation;
+  const asked = sortedUnique(request.carrierIds);
+  if (request.carrierIds.length > MAX_CARRIERS)
+    throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
+  const size = pageSize(request.pageSize, services.config.limits);
+  const scope = ["platform.GetReconciliationStatus", ...asked];
+  const after = decodePageToken(secret, scope, request.pageToken)?.["after"] ?? "";
+  const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
+  for await (const carrier of statusCarriers(services, asked, after)) {
+    const status = await systemTransaction(services.db, (tx) => readReconciliationStatus(tx, carrier), {
+      statementTimeoutMs: SUMMARY_TIMEOUT_MS,
+    });
+    if (status) found.push({ carrier, status });
+    if (found.length > size) break;
+  }
+  const { page, last } = splitPage(found, size);
+  const statuses: MessageInitShape<typeof CarrierReconciliationStatusSchema>[] = [];
+  for (const { carrier, status } of page) statuses.push(await statusMessage(services, carrier, status));
+  return { statuses, nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrier.carrierId }) : "" };
+}
+
+async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {
+  // Each is looked for on every page: one that is not there is said at once.
+  const named: Carrier[] = [];
+  for (const carrierId of asked) named.push(await requireCarrier(services, carrierId));
+  const carriers = asked.length > 0 ? named : carriersAsked(services, "", after);
+  for await (const carrier of carriers) if (carrier.carrierId > after) yield carrier;
+}
+
+async function statusMessage(services: Services, carrier: Carrier, status: ReconciliationStatus) {
+  const { carrierId } = carrier;
+  return {
+    carrierId,
+    reportingState: await recentReporting(services, carrier),
+    cdrSequence: status.cdrSequence,
+    cdrHeadSequence: status.cdrHead,
+    durationSequence: status.durationSequence,
+    durationHeadSequence: status.durationHead,
+    discrepancyHeadSequence: status.discrepancyHead,
+    reconciledThroughTime: timestampFromMicros(status.reconciledThrough),
+    ...(status.lastDurationTime === undefined
+      ? {}
+      : { lastDurationTime: timestampFromMicros(status.lastDurationTime) }),
+    ...(status.lastCdrTime === undefined ? {} : { lastCdrTime: timestampFromMicros(status.lastCdrTime) }),
+    pendingTotals: status.pending.map(({ reason, calls, oldest }) => ({
+      pendingReason: reason,
+      callCount: calls,
+      oldestCallTime: timestampFromMicros(oldest),
+    })),
+    unresolvedDiscrepancyCount: status.unresolved,
+    quarantinedDurationCount: status.quarantined,
+    ruleVersion: RULE_VERSION,
+    ...(status.rejudgedFrom === undefined ? {} : { rejudgedFromDate: status.rejudgedFrom }),
+  };
+}
+
+// The last seven days that were over, in the carrier's time zone, a grace ago.
+async function recentReporting(services: Services, carrier: Carrier) {
+  const endDate = dayIn(carrier.timeZone, Date.now() - Number(carrier.graceMs));
+  const request = {
+    ...carrier,
+    startDate: addDays(endDate, -REPORTING_DAYS),
+    endDate,
+    customerIds: [],
+    trunkIds: [],
+    direction: undefined,
+    groupBy: [],
+  };
+  const [figures] = await systemTransaction(
+    services.db,
+    (tx) => summarizeReconciliation(tx, request, { after: undefined, limit: 1 }),
+    { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
+  );
+  return figures ? reportingState(figures.reporting) : ReportingState.UNSPECIFIED;
+}
+
+function dayIn(timeZone: string, ms: number): string {
+  return new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(ms);
+}

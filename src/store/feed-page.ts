@@ -1,0 +1,74 @@
+import type { Micros } from "../domain/instant.ts";
+import type { Tx } from "./database.ts";
+import type { FeedHead } from "./feed-head.ts";
+import { readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
+
+/** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
+export const SCAN_LIMIT = 20_000n;
+/** A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take by default, also with what its message adds. */
+const PAGE_BYTES = 2_097_152;
+
+/** A run of a feed's entries, and its ends as the same statement saw them. */
+export interface StoredPage<Entry> {
+  /** Every matching entry up to throughSequence. */
+  readonly entries: Entry[];
+  readonly throughSequence: bigint;
+  /** Of the entry at throughSequence; 0 when the page reaches no further than where it began. */
+  readonly throughIngestTime: Micros;
+  readonly head: FeedHead;
+}
+
+/** The columns that tell a feed's ends in the statement that reads its entries. */
+export interface HeadColumns {
+  epoch: bigint;
+  earliest_sequence: bigint;
+  head_sequence: bigint;
+  last_ingest_time: Micros;
+  payload_generation: bigint;
+}
+
+/** The feed's ends in a row of a page. */
+export function headOfRow(row: HeadColumns): FeedHead {
+  return {
+    epoch: row.epoch,
+    earliestSequence: row.earliest_sequence,
+    headSequence: row.head_sequence,
+    lastIngestTime: row.last_ingest_time,
+    payloadGeneration: row.payload_generation,
+  };
+}
+
+/** Makes a page of the entries that were found in (after, end], at most `limit`: as many as the limit of bytes lets, and how far they reach. */
+export async function makePage<Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
+  tx: Tx,
+  read: { carrierId: string; feed: StoredFeed; after: bigint; end: bigint; limit: number },
+  found: { entries: Entry[]; head: FeedHead; bytesOf: (entry: Entry) => number },
+): Promise<StoredPage<Entry>> {
+  const { head } = found;
+  const entries = takeBytes(found.entries, found.bytesOf);
+  const scanned = min(read.end, head.headSequence);
+  const last = entries.at(-1);
+  const isCut = found.entries.length === read.limit || entries.length < found.entries.length;
+  let throughSequence = read.after;
+  if (isCut && last) throughSequence = last.sequence;
+  else if (scanned > read.after) throughSequence = scanned;
+  let throughIngestTime = last?.sequence === throughSequence ? last.ingestTime : 0n;
+  // Only a filtered page can end with an entry that it does not hold.
+  if (last?.sequence !== throughSequence && throughSequence > read.after)
+    throughIngestTime = (await readEntryIngestTime(tx, read.carrierId, read.feed, throughSequence)) ?? 0n;
+  return { entries, throughSequence, throughIngestTime, head };
+}
+
+// The entries up to the one that passes the limit; at least one.
+function takeBytes<Entry>(entries: Entry[], bytesOf: (entry: Entry) => number): Entry[] {
+  let bytes = 0;
+  const end = entries.findIndex((entry) => {
+    bytes += bytesOf(entry);
+    return bytes > PAGE_BYTES;
+  });
+  return end < 0 ? entries : entries.slice(0, end + 1);
+}
+
+function min(a: bigint, b: bigint): bigint {
+  return a < b ? a : b;
+}

@@ -1,0 +1,125 @@
+import { sql } from "kysely";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { calls, ingest, NUMBER, refusal, runSql } from "../support/feed.ts";
+import { durationUpload, someRecords } from "../support/upload-kinds.ts";
+import { UploadStream } from "../support/upload-stream.ts";
+
+const DAY_MS = 86_400_000;
+
+let exchange: Exchange;
+beforeAll(async () => {
+  exchange = await startExchange();
+  for (const carrierId of ["alpha", "bravo", "charlie"]) await exchange.addCarrier(carrierId);
+});
+afterAll(() => exchange[Symbol.asyncDispose]());
+
+const platform = () => exchange.platformClient(ReconciliationService);
+
+test("a carrier that has sent nothing yet has all at zero, and no times that never were", async () => {
+  const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: ["charlie"] });
+  expect(statuses).toMatchObject([
+    { carrierId: "charlie", cdrSequence: 0n, cdrHeadSequence: 0n, durationHeadSequence: 0n, ruleVersion: 1 },
+  ]);
+  const [status] = statuses;
+  expect([status?.lastCdrTime, status?.lastDurationTime, status?.rejudgedFromDate]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
+  expect([status?.reportingState, status?.pendingTotals]).toEqual([0, []]);
+});
+
+test("tells positions and heads, what is pending and since when, what is unresolved, in quarantine and judged again", async () => {
+  const { db } = exchange.app.services;
+  await exchange.assignNumbers("alpha", [NUMBER]);
+  await ingest(exchange.app, "alpha", calls("r", 5));
+  await using upload = await UploadStream.open(exchange, durationUpload, "alpha", { uploadId: "u" });
+  await upload.next("opened");
+  upload.batch(0, [...someRecords(0, 3, { calling: NUMBER }), { id: "nobody's", calling: "+441632960999" }]);
+  await upload.committed(4);
+  await setReconciled(db, "alpha", {
+    cdr_sequence: 4n,
+    duration_sequence: 2n,
+    reconciled_through: "2026-06-05T00:00:00Z",
+  });
+  const dayBefore = (days: number) => new Date(Date.now() - days * DAY_MS).toISOString();
+  await insertCallResults(db, "alpha", [
+    { start_time: dayBefore(3), status: 1 },
+    { start_time: dayBefore(4), status: 6 },
+    { status: 11, pending_reason: 1, start_time: "2026-06-01T10:00:00Z" },
+    { status: 11, pending_reason: 1, start_time: "2026-06-01T09:00:00Z" },
+    { status: 11, pending_reason: 2, start_time: "2026-06-01T11:00:00Z" },
+  ]);
+  await appendDiscrepancies(db, "alpha", [
+    { discrepancy_id: "a" },
+    { discrepancy_id: "b" },
+    { discrepancy_id: "c", status: 6 },
+    { discrepancy_id: "b", status: 1 },
+  ]);
+  await runSql(
+    exchange.app,
+    sql`INSERT INTO reconcile_minute VALUES ('alpha', '2026-05-31T22:30:00Z'), ('alpha', '2026-06-02T10:00:00Z')`,
+  );
+  const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: ["alpha"] });
+  expect(statuses).toMatchObject([
+    {
+      carrierId: "alpha",
+      reportingState: 2,
+      cdrSequence: 4n,
+      cdrHeadSequence: 5n,
+      durationSequence: 2n,
+      durationHeadSequence: 3n,
+      discrepancyHeadSequence: 4n,
+      reconciledThroughTime: { seconds: BigInt(Date.parse("2026-06-05T00:00:00Z") / 1_000) },
+      lastCdrTime: {},
+      lastDurationTime: {},
+      pendingTotals: [
+        {
+          pendingReason: 1,
+          callCount: 2n,
+          oldestCallTime: { seconds: BigInt(Date.parse("2026-06-01T09:00:00Z") / 1_000) },
+        },
+        { pendingReason: 2, callCount: 1n },
+      ],
+      unresolvedDiscrepancyCount: 2n,
+      quarantinedDurationCount: 1n,
+      // In the carrier's time zone it was past midnight.
+      rejudgedFromDate: "2026-06-01",
+    },
+  ]);
+});
+
+test("has every carrier by id in pages, or those that are named", async () => {
+  const client = await platform();
+  const read = async (request: { carrierIds?: string[]; pageSize?: number; pageToken?: string }) => {
+    const { statuses, nextPageToken } = await client.getReconciliationStatus(request);
+    return { found: statuses.map(({ carrierId }) => carrierId), nextPageToken };
+  };
+  const first = await read({ pageSize: 2 });
+  expect(first.found).toEqual(["alpha", "bravo"]);
+  expect(await read({ pageSize: 2, pageToken: first.nextPageToken })).toEqual({
+    found: ["charlie"],
+    nextPageToken: "",
+  });
+  expect((await read({ carrierIds: ["charlie", "alpha", "charlie"] })).found).toEqual(["alpha", "charlie"]);
+  const named = await read({ carrierIds: ["charlie", "alpha"], pageSize: 1 });
+  const rest = { carrierIds: ["alpha", "charlie"], pageSize: 1, pageToken: named.nextPageToken };
+  expect(await read(rest)).toEqual({ found: ["charlie"], nextPageToken: "" });
+});
+
+test("refuses a carrier that is not there, too many names, and a token of another request", async () => {
+  const client = await platform();
+  expect(await refusal(client.getReconciliationStatus({ carrierIds: ["alpha", "nobody"] }))).toMatchObject({
+    reason: "CARRIER_NOT_FOUND",
+    carrier_id: "nobody",
+  });
+  const many = Array.from({ length: 101 }, () => "alpha");
+  expect(await refusal(client.getReconciliationStatus({ carrierIds: many }))).toMatchObject({ field: "carrier_ids" });
+  const { nextPageToken: pageToken } = await client.getReconciliationStatus({ pageSize: 1 });
+  expect(await refusal(client.getReconciliationStatus({ carrierIds: ["alpha"], pageToken }))).toMatchObject({
+    reason: "PAGE_TOKEN_INVALID",
+  });
+});
