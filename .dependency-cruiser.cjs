@@ -7,7 +7,7 @@ const mayImport = {
   feed: ["store", "domain"],
   upload: ["store", "domain"],
   reconcile: ["store", "domain"],
-  jobs: ["store", "domain"],
+  jobs: ["reconcile", "store", "domain"],
   rpc: ["upload", "feed", "reconcile", "store", "domain"],
   client: ["domain"],
   simulator: ["client", "domain"],

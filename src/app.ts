@@ -6,7 +6,9 @@ import { FeedHub } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
+import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
+import { runRestateUsage } from "./jobs/restate-usage.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
@@ -20,6 +22,7 @@ import { openServer } from "./rpc/server.ts";
 import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
+import { encodeRestatement } from "./rpc/usage-message.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
@@ -27,6 +30,7 @@ import { pollFeedHeads } from "./store/feed-head.ts";
 import { readInstallation } from "./store/installation.ts";
 import { proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
+import type { Feed } from "./store/schema.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -91,7 +95,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
-  opening.use(startJobs(services, onError));
+  opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   const server = opening.use(
     await openServer({
@@ -119,7 +123,11 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
 }
 
 /** The loops that work beside the calls; disposing ends them. */
-function startJobs(services: Services, onError: (error: unknown) => void): AsyncDisposable {
+function startJobs(
+  services: Services,
+  { reconcileIntervalMs }: Config,
+  onError: (error: unknown) => void,
+): AsyncDisposable {
   const { db, log } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
   const stop = new AbortController();
@@ -127,7 +135,12 @@ function startJobs(services: Services, onError: (error: unknown) => void): Async
     runScheduledNumbers({ writer: numberWriter(services), onError }, stop.signal),
     runMakePartitions({ db, onError, onShort }, stop.signal),
     runAgeUploads({ db, onError }, stop.signal),
+    runRestateUsage({ db, encode: encodeRestatement, onError }, stop.signal),
   ];
+  if (reconcileIntervalMs > 0) {
+    const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
+    running.push(runReconcile({ db, intervalMs: reconcileIntervalMs, onAppended, onError }, stop.signal));
+  }
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

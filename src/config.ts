@@ -31,6 +31,8 @@ export interface Config {
   /** Undefined: no metrics are served. */
   readonly metrics: { readonly host: string; readonly port: number } | undefined;
   readonly limits: Limits;
+  /** Between two looks for calls to reconcile, milliseconds; 0: this process reconciles nothing. */
+  readonly reconcileIntervalMs: number;
   /** Variables that look like settings and are none: worth a warning. */
   readonly unknownSettings: readonly string[];
 }
@@ -152,6 +154,9 @@ const SETTINGS = {
   accessCacheMs: integer(0, 2_000)
     .default(DEFAULT_LIMITS.accessCacheMs)
     .describe("How long a carrier's state is believed, ms"),
+  reconcileIntervalMs: integer(0, 3_600_000)
+    .default(1_000)
+    .describe("Between two looks for calls to reconcile, ms; 0: left to other processes"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -198,6 +203,7 @@ export function loadConfig(
     logLevel: values.logLevel,
     metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
     limits: readLimits(values),
+    reconcileIntervalMs: values.reconcileIntervalMs,
     unknownSettings: Object.keys(env).filter((name) => isUnknownSetting(name)),
   };
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {

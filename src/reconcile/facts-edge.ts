@@ -11,7 +11,7 @@ import type { StoredTip } from "../store/reconcile-input.ts";
 /** What matching knows of a stored call detail record. */
 export function platformFacts(tip: StoredTip): PlatformFacts {
   const record = fromBinary(CallDetailRecordSchema, tip.payload, READ_OPTIONS);
-  const { times, lengths, parties, outcome } = record;
+  const { times, lengths, parties } = record;
   return {
     ...identityOf(tip),
     callId: optionalText(record.callId),
@@ -28,7 +28,7 @@ export function platformFacts(tip: StoredTip): PlatformFacts {
     ringingMs: msOf(times?.ringingTime),
     answerMs: msOf(times?.answerTime),
     endMs: msOf(times?.endTime),
-    answered: times?.answerTime !== undefined || outcome?.finalSipCode === SIP_OK,
+    answered: times?.answerTime !== undefined,
     connectedMs: optionalNumber(lengths?.connectedDurationMs) ?? between(times?.answerTime, times?.endTime),
     ringMs: optionalNumber(lengths?.ringDurationMs) ?? between(times?.ringingTime, times?.answerTime ?? times?.endTime),
     totalMs: optionalNumber(lengths?.totalDurationMs) ?? between(times?.inviteTime, times?.endTime),
@@ -73,7 +73,6 @@ export function trunkOf(payload: Buffer): string | undefined {
 }
 
 const READ_OPTIONS = { readUnknownFields: false } as const;
-const SIP_OK = 200;
 
 function identityOf(tip: StoredTip) {
   return {

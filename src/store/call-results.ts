@@ -210,6 +210,15 @@ export async function deleteResults(tx: Tx, carrierId: string, names: readonly R
   await send(tx, query.compile(tx));
 }
 
+/** Lets time no longer change results: their records are not there any more. */
+export async function clearDueTimes(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
+  if (names.length === 0) return;
+  const query = sql`
+    UPDATE call_result r SET due_time = NULL FROM ${unnestNames(names)}
+    WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side`;
+  await send(tx, query.compile(tx));
+}
+
 function unnestNames(names: readonly ResultName[]) {
   return sql`unnest(${int2Array(names.map(({ side }) => side))}::int2[], ${textArray(names.map(({ recordId }) => recordId))}::text[],
     ${dateArray(names.map(({ recordDate }) => recordDate))}::date[]) AS n(side, record_id, record_date)`;

@@ -23,6 +23,8 @@ export interface DurationRow {
   startTime: Micros | null;
   direction: number;
   connectedDurationMs: bigint | null;
+  /** Of a numbered part of a split call. */
+  partIndex: number | null;
   payload: Uint8Array;
 }
 
@@ -97,17 +99,24 @@ export async function insertDurationRows(
   identity: IdentityColumns,
 ): Promise<void> {
   const rows = records.map((record) => record.row as DurationRow);
+  // Hardly any record is a part, and a column costs something for each of them.
+  const hasParts = rows.some((row) => row.partIndex !== null);
+  const parts = hasParts ? sql`, unnest(${int4Array(rows.map((r) => r.partIndex))}::int4[])` : sql``;
   const query = sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
-      phone_number, customer_id, connected_duration_ms, payload)
+      phone_number, customer_id, connected_duration_ms, payload${hasParts ? sql`, part_index` : sql``})
     SELECT ${carrierId}, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
       ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
       unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
       unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
       unnest(${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[]),
       unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
-      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])`;
-  await send(tx, query.compile(tx));
+      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}`;
+  const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
+  await together([
+    send(tx, query.compile(tx)),
+    ...(hasVoid ? [inheritVoidedDuration(tx, carrierId, lock, records.length)] : []),
+  ]);
 }
 
 /** Inserts call detail records and their parts with the sequences from `lock.nextSequence` on. */
@@ -181,6 +190,31 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
   await send(tx, query.compile(tx));
 }
 
+// A VOID may name only an identity: its start and its number are those of the revision that it takes back, where calls are looked for by time.
+async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
+  const query = sql`
+    UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
+      phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id), part_index = p.part_index
+    FROM (${revisionsTakenBack("duration", carrierId, lock, count)}) p
+    WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+  await send(tx, query.compile(tx));
+}
+
+// The newest revision below each VOID of this transaction.
+function revisionsTakenBack(kind: "cdr" | "duration", carrierId: string, lock: Lock, count: number) {
+  const record = sql.table(`${kind}_record`);
+  return sql`
+    SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
+    FROM ${record} void
+    JOIN ${sql.table(`${kind}_key`)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
+      AND k.revision < void.revision
+    JOIN ${record} prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
+    WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
+      AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
+      AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
+    ORDER BY void.sequence, k.revision DESC`;
+}
+
 // A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the revision that it takes back, so that whoever saw
 // that sees this too.
 async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
@@ -189,16 +223,7 @@ async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: numbe
       direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
       correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
-    FROM (
-      SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
-      FROM cdr_record void
-      JOIN cdr_key k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
-        AND k.revision < void.revision
-      JOIN cdr_record prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
-      WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
-        AND void.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz
-        AND void.sequence >= ${lock.nextSequence} AND void.sequence < ${lock.nextSequence + BigInt(count)}
-      ORDER BY void.sequence, k.revision DESC) p
+    FROM (${revisionsTakenBack("cdr", carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
   await send(tx, query.compile(tx));
 }

@@ -66,6 +66,7 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     contentHash,
     partyHash: hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties),
     direction,
+    partIndex: message.part?.partIndex,
     connectedDurationMs,
     startTime: start === undefined ? undefined : microsFromTimestamp(start),
     warnings: toldWarnings(future, differs, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
@@ -93,6 +94,7 @@ const NO_COLUMNS: DurationColumns = {
   startTime: null,
   direction: 0,
   connectedDurationMs: null,
+  partIndex: null,
 };
 const LAST_KIND = lastValue(RecordKindSchema);
 const LAST_DIRECTION = lastValue(DirectionSchema);

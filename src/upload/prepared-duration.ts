@@ -15,6 +15,7 @@ export interface DurationParts {
   contentHash: bigint;
   partyHash: bigint;
   direction: number;
+  partIndex: number | undefined;
   /** As sent. */
   connectedDurationMs: bigint | undefined;
   startTime: Micros | undefined;
@@ -45,6 +46,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly warnings: RecordProblem[];
   readonly candidates: AttributionCandidate[];
   readonly #direction: number;
+  readonly #partIndex: number | undefined;
   readonly #connectedDurationMs: bigint | undefined;
   readonly #slab: Buffer;
   readonly #start: number;
@@ -62,6 +64,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
     this.warnings = parts.warnings.length === 0 ? NO_WARNINGS : parts.warnings;
     this.candidates = parts.candidates;
     this.#direction = parts.direction;
+    this.#partIndex = parts.partIndex;
     this.#connectedDurationMs = parts.connectedDurationMs;
     if (used + payload.length > slab.length) {
       slab = Buffer.allocUnsafeSlow(Math.max(SLAB_BYTES, payload.length));
@@ -88,6 +91,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
       startTime: this.startTime ?? null,
       direction: this.#direction,
       connectedDurationMs: this.#connectedDurationMs ?? null,
+      partIndex: this.#partIndex ?? null,
     };
   }
 }

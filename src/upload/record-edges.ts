@@ -15,8 +15,8 @@ export const durationEdge: RecordKindEdge<CallDuration> = {
   kind: UploadKind.DURATIONS,
   prepare: prepareDuration,
   row: (prepared) => {
-    const { entryKind, startTime, direction, connectedDurationMs } = prepared.row as DurationColumns;
-    return { entryKind, startTime, direction, connectedDurationMs, payload: prepared.payload };
+    const { entryKind, startTime, direction, connectedDurationMs, partIndex } = prepared.row as DurationColumns;
+    return { entryKind, startTime, direction, connectedDurationMs, partIndex, payload: prepared.payload };
   },
   encode: (prepared) => prepared.payload,
   decode: (bytes) => fromBinary(CallDurationSchema, bytes),

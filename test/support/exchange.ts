@@ -48,7 +48,17 @@ export async function startExchange(overrides: ConfigOverrides = {}): Promise<Ex
     openApp(
       loadConfig(
         {},
-        { databaseUrl: database.url, issueTokens: true, dataDir, port: 0, drainMs: 2_000, ...overrides, ...more },
+        {
+          databaseUrl: database.url,
+          issueTokens: true,
+          dataDir,
+          port: 0,
+          drainMs: 2_000,
+          // Tests of reconciliation ask for it; for all others it would be work on the side.
+          reconcileIntervalMs: 0,
+          ...overrides,
+          ...more,
+        },
       ),
       openLog("silent"),
     );

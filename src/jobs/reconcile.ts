@@ -1,0 +1,38 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import { reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
+import { type Database, systemTransaction } from "../store/database.ts";
+import { listCarriersToReconcile } from "../store/reconcile-progress.ts";
+import type { Feed } from "../store/schema.ts";
+
+export interface ReconcileJobOptions {
+  readonly db: Database;
+  /** Rest between two looks for something to do, milliseconds. */
+  readonly intervalMs: number;
+  readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Most carriers of one round. */
+const MOST_CARRIERS = 1_000;
+
+/**
+ * Reconciles every carrier that has something to reconcile, one after the other, until the signal aborts. May run in every process: a lease for each
+ * carrier keeps them out of each other's way.
+ */
+export async function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
+  const { db, intervalMs, onAppended, onError } = options;
+  const holder = randomUUID();
+  while (!signal.aborted) {
+    try {
+      for (const carrierId of await systemTransaction(db, (tx) => listCarriersToReconcile(tx, MOST_CARRIERS))) {
+        if (signal.aborted) return;
+        // One carrier's trouble must not keep the others waiting.
+        await reconcileCarrier({ db, carrierId, holder, signal, onAppended }).catch(onError);
+      }
+    } catch (error) {
+      onError(error);
+    }
+    await wait(intervalMs, undefined, { signal }).catch(() => {});
+  }
+}

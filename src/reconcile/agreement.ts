@@ -1,0 +1,19 @@
+import type { Carrier } from "../domain/carrier.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import type { MatchingAgreement } from "../domain/matching/facts.ts";
+
+/** What matching needs of a carrier's agreement. */
+export function matchingAgreement(carrier: Carrier): MatchingAgreement {
+  return {
+    toleranceMs: Number(carrier.durationToleranceMs),
+    graceMs: Number(carrier.graceMs),
+    roundingRule: carrier.roundingRule,
+    scopeAt: (instantMs) => {
+      const instant = microsFromMs(instantMs);
+      return carrier.reportingScopes.find(
+        ({ startTime, endTime }) =>
+          (startTime === undefined || startTime <= instant) && (endTime === undefined || instant < endTime),
+      );
+    },
+  };
+}

@@ -1,0 +1,100 @@
+import { msFromMicros } from "../domain/instant.ts";
+import { RULE_VERSION } from "../domain/matching/result.ts";
+import { readClockVotes } from "../store/clock-offsets.ts";
+import type { Tx } from "../store/database.ts";
+import { readFeedHead } from "../store/feed-head.ts";
+import { type Arrival, readArrivals } from "../store/reconcile-input.ts";
+import {
+  markEveryMinute,
+  markMinutes,
+  type ReconcilePosition,
+  readReconcilePosition,
+  writeReconcilePosition,
+} from "../store/reconcile-progress.ts";
+import { Feed } from "../store/schema.ts";
+import type { Reconciled } from "./carrier.ts";
+import { trunkOf } from "./facts-edge.ts";
+import { CarrierVotes } from "./votes.ts";
+import { minuteOf } from "./window.ts";
+
+/** Most records of a feed that one transaction looks at. */
+const PAGE = 20_000n;
+const HOUR_MICROS = 3_600_000_000n;
+
+const START: ReconcilePosition = {
+  cdrSequence: 0n,
+  durationSequence: 0n,
+  cdrEpoch: 0n,
+  durationEpoch: 0n,
+  agreementRevision: 0n,
+  ruleVersion: RULE_VERSION,
+  reconciledThrough: 0n,
+};
+
+/**
+ * Marks the minutes that newly arrived records of both sides touch, and moves the positions past them, in the caller's transaction. Another agreement or
+ * rule version marks every call.
+ * @returns whether there is more to look at.
+ */
+export async function markArrivals(tx: Tx, carrier: Reconciled): Promise<boolean> {
+  const { carrierId } = carrier;
+  const cdrs = await readFeedHead(tx, carrierId, Feed.CDRS);
+  const durations = await readFeedHead(tx, carrierId, Feed.DURATIONS);
+  const stored = await readReconcilePosition(tx, carrierId);
+  let position = stored ?? START;
+  const judgedOtherwise =
+    position.agreementRevision !== carrier.agreementRevision || position.ruleVersion !== RULE_VERSION;
+  if (stored && judgedOtherwise) await markEveryMinute(tx, carrierId);
+  // A restore brought back fewer records than there were: all of them are looked at again.
+  const isAhead = position.cdrSequence > cdrs.headSequence || position.durationSequence > durations.headSequence;
+  if (isAhead) position = START;
+  const cdrThrough = least(cdrs.headSequence, position.cdrSequence + PAGE);
+  const durationThrough = least(durations.headSequence, position.durationSequence + PAGE);
+  const platform = await readArrivals(tx, "platform", {
+    carrierId,
+    after: position.cdrSequence,
+    through: cdrThrough,
+    withPayload: false,
+  });
+  await markMinutes(tx, carrierId, minutesOf(platform));
+  await markMinutes(tx, carrierId, await carrierMinutes(tx, carrierId, position.durationSequence, durationThrough));
+  await writeReconcilePosition(tx, carrierId, {
+    cdrSequence: cdrThrough,
+    durationSequence: durationThrough,
+    cdrEpoch: cdrs.epoch,
+    durationEpoch: durations.epoch,
+    agreementRevision: carrier.agreementRevision,
+    ruleVersion: RULE_VERSION,
+    reconciledThrough: position.reconciledThrough,
+  });
+  return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
+}
+
+// The carrier's records by their corrected start; where no offset is in use, that is their own.
+async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
+  const request = { carrierId, after, through };
+  const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });
+  if (arrivals.length === 0) return [];
+  const starts = arrivals.map(({ startTime }) => startTime);
+  const range = { start: starts.reduce(least) - 2n * HOUR_MICROS, end: starts.reduce(most) + 2n * HOUR_MICROS };
+  const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
+  if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
+  const encoded = await readArrivals(tx, "carrier", { ...request, withPayload: true });
+  return encoded.map(({ startTime, payload }) => {
+    const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
+    const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs)?.offsetMs ?? 0;
+    return minuteOf(msFromMicros(startTime) - offset);
+  });
+}
+
+function minutesOf(arrivals: readonly Arrival[]): bigint[] {
+  return arrivals.map(({ startTime }) => minuteOf(msFromMicros(startTime)));
+}
+
+function least(left: bigint, right: bigint): bigint {
+  return left < right ? left : right;
+}
+
+function most(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
+}

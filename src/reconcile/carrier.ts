@@ -1,0 +1,23 @@
+import type { Carrier } from "../domain/carrier.ts";
+import type { MatchingAgreement } from "../domain/matching/facts.ts";
+import { matchingAgreement } from "./agreement.ts";
+import { CallDays } from "./call-days.ts";
+
+/** A carrier as its reconciliation needs it. */
+export interface Reconciled {
+  readonly carrierId: string;
+  readonly agreement: MatchingAgreement;
+  readonly agreementRevision: bigint;
+  /** Days of the time zone agreed with it. */
+  readonly days: CallDays;
+}
+
+/** A carrier as its reconciliation needs it. */
+export function reconciled(carrier: Carrier): Reconciled {
+  return {
+    carrierId: carrier.carrierId,
+    agreement: matchingAgreement(carrier),
+    agreementRevision: carrier.revision,
+    days: new CallDays(carrier.timeZone),
+  };
+}

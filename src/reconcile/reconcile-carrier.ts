@@ -1,0 +1,116 @@
+import { TandemError } from "../domain/errors.ts";
+import type { Micros } from "../domain/instant.ts";
+import { RULE_VERSION } from "../domain/matching/result.ts";
+import { readCarrier } from "../store/carriers.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
+import {
+  markDueMinutes,
+  readMarkedMinutes,
+  readReconcilePosition,
+  writeReconcilePosition,
+} from "../store/reconcile-progress.ts";
+import { Feed } from "../store/schema.ts";
+import { markArrivals } from "./arrivals.ts";
+import { type Reconciled, reconciled } from "./carrier.ts";
+import { reconcileMinutes, type TurnOutcome } from "./turn.ts";
+
+export interface ReconcileOptions {
+  readonly db: Database;
+  readonly carrierId: string;
+  /** Names this process in the lease. */
+  readonly holder: string;
+  readonly signal: AbortSignal;
+  /** Instead of the database's clock: for records of another time, in tests and benchmarks. */
+  readonly now?: Micros;
+  /** Told after a commit that added entries to the discrepancy feed. */
+  readonly onAppended?: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+}
+
+const JOB = "reconcile";
+const LEASE_S = 60;
+/** Minutes that one turn takes, at most; fewer where they hold many calls. */
+const MOST_MINUTES = 60;
+/** A turn of more results than this takes half the minutes next time. */
+const MANY_RESULTS = 20_000;
+const MOST_DUE = 20_000;
+const STATEMENT_TIMEOUT_MS = 60_000;
+const OPTIONS = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true } as const;
+
+/**
+ * Reconciles a carrier until nothing is left to do: marks what its new records touch and what time alone changes, and matches that anew, each step in a
+ * transaction of its own under the carrier's lease. Stopped anywhere, it goes on from there.
+ * @returns how many results were judged; undefined when another process has the carrier.
+ */
+export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
+  const { db, carrierId, holder } = options;
+  const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
+  if (!lease) return undefined;
+  try {
+    return await reconcileAll(options, lease);
+  } finally {
+    await systemTransaction(db, (tx) => releaseLease(tx, lease));
+  }
+}
+
+async function reconcileAll(options: ReconcileOptions, lease: JobLease): Promise<number> {
+  const { carrierId, signal } = options;
+  let judged = 0;
+  let spanMinutes = MOST_MINUTES;
+  while (!signal.aborted) {
+    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, options.now));
+    if (step.hasMore) continue;
+    const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options.now));
+    if (!outcome) {
+      await underLease(options, lease, (tx) => settleAt(tx, carrierId, step.now));
+      break;
+    }
+    judged += outcome.judged;
+    if (outcome.headSequence !== undefined) options.onAppended?.(carrierId, Feed.DISCREPANCIES, outcome.headSequence);
+    if (outcome.judged > MANY_RESULTS) spanMinutes = Math.max(1, spanMinutes >> 1);
+    else if (outcome.judged < MANY_RESULTS / 4) spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
+  }
+  return judged;
+}
+
+async function markWhatIsNew(
+  tx: Tx,
+  carrier: Reconciled,
+  instead: Micros | undefined,
+): Promise<{ hasMore: boolean; now: Micros }> {
+  const now = instead ?? (await readClock(tx));
+  const hasMore = await markArrivals(tx, carrier);
+  if (!hasMore) await markDueMinutes(tx, carrier.carrierId, now, MOST_DUE);
+  return { hasMore, now };
+}
+
+async function takeTurn(
+  tx: Tx,
+  carrier: Reconciled,
+  spanMinutes: number,
+  instead: Micros | undefined,
+): Promise<TurnOutcome | undefined> {
+  const minutes = await readMarkedMinutes(tx, carrier.carrierId, spanMinutes);
+  if (minutes.length === 0) return undefined;
+  return reconcileMinutes(tx, carrier, minutes, instead ?? (await readClock(tx)));
+}
+
+async function settleAt(tx: Tx, carrierId: string, now: Micros): Promise<void> {
+  const position = await readReconcilePosition(tx, carrierId);
+  if (position)
+    await writeReconcilePosition(tx, carrierId, { ...position, ruleVersion: RULE_VERSION, reconciledThrough: now });
+}
+
+function underLease<T>(
+  { db, carrierId }: ReconcileOptions,
+  lease: JobLease,
+  run: (tx: Tx, carrier: Reconciled) => Promise<T>,
+): Promise<T> {
+  const work = async (tx: Tx) => {
+    await confirmLease(tx, lease, LEASE_S);
+    const carrier = await readCarrier(tx, carrierId);
+    if (!carrier) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    return run(tx, reconciled(carrier));
+  };
+  return systemTransaction(db, work, OPTIONS);
+}

@@ -1,0 +1,188 @@
+import { createHash } from "node:crypto";
+import type { Micros } from "../domain/instant.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { MatchStatus, Side } from "../domain/matching/result.ts";
+import type { CallResultRow, ResultName } from "../store/call-results.ts";
+import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/discrepancy-log.ts";
+import type { FeedLock } from "../store/feed-head.ts";
+import type { CallDays } from "./call-days.ts";
+import { encodeDiscrepancy, encodeMerged } from "./discrepancy-edge.ts";
+import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
+
+/** A result and the row that it makes. */
+export interface Judged {
+  readonly result: CallResult;
+  readonly row: JudgedRow;
+  readonly name: string;
+}
+
+/** What is to be written of a run of results. */
+export interface Changes {
+  /** New, or shown otherwise than before. */
+  readonly changed: readonly { judged: Judged; before: CallResultRow | undefined }[];
+  /** Rows of carrier's records that another row's call has now. */
+  readonly merged: readonly { row: CallResultRow; into: Judged }[];
+  readonly deleted: readonly ResultName[];
+}
+
+/** The rows that results make. */
+export function judge(results: readonly CallResult[], days: CallDays): Judged[] {
+  return results.map((found) => {
+    const result = withoutSupport(found);
+    return { result, row: judgedRow(result, days), name: nameText(nameOf(result)) };
+  });
+}
+
+// How many pairs support a cause grows with every pair of the hour, and is no news of this call: an explanation counts them when it is asked for.
+function withoutSupport(result: CallResult): CallResult {
+  if (result.findings.length === 0) return result;
+  return { ...result, findings: result.findings.map(({ pairCount: _, ratio: __, ...finding }) => finding) };
+}
+
+/** The names under which the carrier's records of results may stand by themselves. */
+export function memberNames(judged: readonly Judged[]): ResultName[] {
+  return judged.flatMap(({ result, row }) =>
+    result.carrier
+      .filter(
+        (record) =>
+          row.side !== Side.CARRIER || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
+      )
+      .map(({ recordId, recordDate }) => ({ side: Side.CARRIER, recordId, recordDate })),
+  );
+}
+
+/** Holds results against what is stored of them. */
+export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<string, CallResultRow>): Changes {
+  const changed: { judged: Judged; before: CallResultRow | undefined }[] = [];
+  const merged: { row: CallResultRow; into: Judged }[] = [];
+  const deleted: ResultName[] = [];
+  for (const each of judged) {
+    const before = stored.get(each.name);
+    if (!before || before.isMerged || before.resultHash !== each.row.resultHash) changed.push({ judged: each, before });
+    for (const name of memberNames([each])) {
+      const row = stored.get(nameText(name));
+      if (!row || row.isMerged) continue;
+      if (row.discrepancyId === null) deleted.push(name);
+      else merged.push({ row, into: each });
+    }
+  }
+  return { changed, merged, deleted };
+}
+
+/** Whether a change is told in the discrepancy feed: it disagrees, or did. */
+export function isTold({ judged, before }: Changes["changed"][number]): boolean {
+  return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== null);
+}
+
+/** The rows and feed entries of a run's changes, the entries numbered from the lock's next sequence on. */
+export function logChanges(
+  carrierId: string,
+  changes: Changes,
+  lock: FeedLock | undefined,
+  days: CallDays,
+): { rows: CallResultRow[]; entries: DiscrepancyEntry[] } {
+  const rows: CallResultRow[] = [];
+  const entries: DiscrepancyEntry[] = [];
+  const log = (lockHeld: FeedLock, row: CallResultRow, before: CallResultRow | undefined) => {
+    row.sequence = lockHeld.nextSequence + BigInt(entries.length);
+    entries.push({
+      discrepancyId: row.discrepancyId ?? "",
+      now: traitsOf(row),
+      before: before && before.discrepancyId !== null ? traitsOf(before) : undefined,
+      payload: row.payload ?? Buffer.alloc(0),
+    });
+    rows.push(row);
+  };
+  for (const change of changes.changed) {
+    if (!isTold(change)) rows.push({ ...change.judged.row, ...NEVER_TOLD });
+    else log(held(lock), toldRow(carrierId, change, held(lock).ingestTime, days), change.before);
+  }
+  for (const { row, into } of changes.merged)
+    log(held(lock), mergedRow(carrierId, row, into, held(lock).ingestTime), row);
+  return { rows, entries };
+}
+
+const NEVER_TOLD = {
+  isMerged: false,
+  discrepancyId: null,
+  discrepancyRevision: 0,
+  firstSeenTime: null,
+  resolvedTime: null,
+  sequence: null,
+  payload: null,
+} as const;
+
+function held(lock: FeedLock | undefined): FeedLock {
+  if (!lock) throw new Error("discrepancies are logged under the feed's lock");
+  return lock;
+}
+
+function toldRow(
+  carrierId: string,
+  { judged, before }: Changes["changed"][number],
+  now: Micros,
+  days: CallDays,
+): CallResultRow {
+  const { row, result } = judged;
+  const isUnresolved = disagrees(row.status) || row.status === MatchStatus.PENDING;
+  const discrepancyId = before?.discrepancyId ?? discrepancyIdOf(carrierId, judged.name);
+  const revision = (before?.discrepancyRevision ?? 0) + 1;
+  const firstSeenTime = before?.firstSeenTime ?? now;
+  const resolvedTime = isUnresolved ? null : (before?.resolvedTime ?? now);
+  const payload = encodeDiscrepancy(result, {
+    carrierId,
+    discrepancyId,
+    revision,
+    callDate: days.dayOf(result.startMs),
+    firstSeenTime,
+    resolvedTime,
+  });
+  const told = { discrepancyId, discrepancyRevision: revision, firstSeenTime, resolvedTime, payload, sequence: null };
+  return { ...row, isMerged: false, ...told };
+}
+
+function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Micros): CallResultRow {
+  const revision = row.discrepancyRevision + 1;
+  const mergedInto = discrepancyIdOf(carrierId, into.name);
+  const payload =
+    row.payload && encodeMerged(row.payload, { status: into.row.status, revision, mergedInto, resolvedTime: now });
+  return {
+    ...row,
+    status: into.row.status,
+    pendingReason: 0,
+    isMerged: true,
+    isOpen: false,
+    dueTime: null,
+    pairKey: null,
+    correlationKey: null,
+    discrepancyRevision: revision,
+    resolvedTime: now,
+    payload,
+  };
+}
+
+/** The id of the discrepancy of a result: the same whenever it is made. */
+export function discrepancyIdOf(carrierId: string, name: string): string {
+  return createHash("sha256").update(`${carrierId}/${name}`).digest("base64url").slice(0, 22);
+}
+
+function traitsOf(row: CallResultRow): DiscrepancyTraits {
+  return {
+    status: row.status,
+    causes: row.causes,
+    customerId: row.customerId,
+    trunkId: row.trunkId,
+    direction: row.direction,
+    unresolved: row.resolvedTime === null,
+    absoluteDeltaMs: absoluteDelta(row),
+  };
+}
+
+/** How far apart the durations are, either way; of a call that one side lacks, its full connected duration. */
+function absoluteDelta({ platformMs, carrierMs, platformAnswered, carrierAnswered }: CallResultRow): bigint | null {
+  if (platformAnswered !== null && carrierAnswered !== null) {
+    if (platformMs === null || carrierMs === null) return platformMs ?? carrierMs;
+    return platformMs > carrierMs ? platformMs - carrierMs : carrierMs - platformMs;
+  }
+  return platformMs ?? carrierMs;
+}

@@ -1,0 +1,143 @@
+import { microsFromMs } from "../domain/instant.ts";
+import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
+import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import { e164Of, type Party } from "../domain/party.ts";
+import type { CallResultRow, ResultName } from "../store/call-results.ts";
+import type { CallDays } from "./call-days.ts";
+import { correlationKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
+
+const HOUR_MS = 3_600_000;
+
+/** The columns of a result that come from the result itself; how it stands as a discrepancy is the log's. */
+export type JudgedRow = Omit<
+  CallResultRow,
+  "isMerged" | "discrepancyId" | "discrepancyRevision" | "firstSeenTime" | "resolvedTime" | "sequence" | "payload"
+>;
+
+/** What names a result. */
+export function nameOf(result: CallResult): ResultName {
+  const first = firstRecord(result);
+  return {
+    side: result.platform ? Side.PLATFORM : Side.CARRIER,
+    recordId: first.recordId,
+    recordDate: first.recordDate,
+  };
+}
+
+/** A name as a text that tells names apart. */
+export function nameText({ side, recordId, recordDate }: ResultName): string {
+  return `${side}/${recordDate}/${recordId}`;
+}
+
+/** The columns of a result. */
+export function judgedRow(result: CallResult, days: CallDays): JudgedRow {
+  const row = {
+    ...recordColumns(result),
+    ...clockColumns(result.carrier[0]),
+    ...keyColumns(result),
+    startTime: microsFromMs(result.startMs),
+    callDate: days.dayOf(result.startMs),
+    status: result.status,
+    causes: result.findings.reduce((bits, finding) => bits | (1 << finding.cause), 0),
+    matchedBy: result.matchedBy ?? 0,
+    pendingReason: result.pendingReason ?? 0,
+    isOpen: isOpen(result.status),
+    dueTime: dueTimeOf(result),
+    direction: result.direction,
+    platformAnswered: result.platformMeasure?.answered ?? null,
+    carrierAnswered: result.carrierMeasure?.answered ?? null,
+    platformMs: bigintOf(result.platformMeasure?.connectedMs),
+    carrierMs: bigintOf(result.carrierMeasure?.connectedMs),
+    billedS: bigintOf(result.carrierMeasure?.billedS),
+    voteMs: bigintOf(result.offsetVoteMs),
+  };
+  return { ...row, resultHash: hashOf(result, row) };
+}
+
+function recordColumns(result: CallResult) {
+  const { platform, carrier } = result;
+  const first = firstRecord(result);
+  const other = otherParty(result);
+  return {
+    ...nameOf(result),
+    revision: first.revision,
+    carrierRecords: carrier.map(({ recordId, recordDate, revision }) => ({ recordId, recordDate, revision })),
+    phoneNumber: first.phoneNumber ?? null,
+    customerId: first.customerId ?? null,
+    trunkId: platform?.trunkId ?? carrier[0]?.trunkId ?? null,
+    callId: platform?.callId ?? null,
+    otherNumber: other?.value ?? null,
+    otherCountry: other?.countryCode ?? null,
+    arrivalTime: microsFromMs(Math.max(first.ingestMs, ...carrier.map((record) => record.ingestMs))),
+  };
+}
+
+function clockColumns(record: CarrierFacts | undefined) {
+  if (!record) return { clockTrunk: null, clockHour: null };
+  return { clockTrunk: record.trunkId ?? "", clockHour: microsFromMs(clockHourMs(record)) };
+}
+
+function keyColumns(result: CallResult) {
+  const first = firstRecord(result);
+  if (!isOpen(result.status)) return { pairKey: null, correlationKey: null };
+  const isPair = result.platform !== undefined && result.carrier.length > 0;
+  return {
+    pairKey: pairKeyOf(first) ?? null,
+    correlationKey: isPair ? null : (correlationKeyOf(first.ids) ?? null),
+  };
+}
+
+/** The UTC hour of the carrier's clock in which a record begins, milliseconds since 1970. */
+export function clockHourMs(record: CarrierFacts): number {
+  return Math.floor(rawStartMs(record) / HOUR_MS) * HOUR_MS;
+}
+
+/** When a record begins by its own clock. */
+export function rawStartMs(record: CommonFacts): number {
+  return record.inviteMs ?? record.answerMs ?? Date.parse(`${record.recordDate}T00:00:00Z`);
+}
+
+/** Whether a status means that the sides disagree. */
+export function disagrees(status: number): boolean {
+  return status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.AMBIGUOUS;
+}
+
+/** Whether later records may change a result from far off: it lacks a counterpart that it should have, or disagrees. */
+function isOpen(status: number): boolean {
+  return disagrees(status) || status === MatchStatus.PENDING;
+}
+
+function firstRecord(result: CallResult): CommonFacts {
+  const first = result.platform ?? result.carrier[0];
+  if (!first) throw new Error("a result rests on at least one record");
+  return first;
+}
+
+function dueTimeOf(result: CallResult) {
+  if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return null;
+  return microsFromMs(Math.ceil(result.graceEndMs));
+}
+
+function otherParty({ direction, calling, called }: CallResult): Party | undefined {
+  const other = direction === 1 ? called : calling;
+  if (!other?.value) return undefined;
+  return e164Of(other) === undefined ? { ...other, countryCode: undefined } : other;
+}
+
+// Two results of equal hash are shown alike.
+function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint {
+  const { carrierRecords, arrivalTime: _, ...columns } = row;
+  const records = carrierRecords.map((each) => `${each.recordDate}/${each.recordId}/${each.revision}`).join();
+  const { graceEndMs, candidateCount, duplicateOf, appliedOffsetMs, basis, toleranceMs, findings } = result;
+  const told = findings.length === 0 ? "" : JSON.stringify(findings);
+  const times = [result.platformMeasure, result.carrierMeasure].map(
+    (each) => each && `${each.inviteMs}/${each.answerMs}/${each.endMs}/${each.totalMs}`,
+  );
+  return hash64(
+    `${Object.values(columns).join()}|${records}|${told}|${times.join()}|${graceEndMs}|${candidateCount}|${duplicateOf?.recordDate}/${duplicateOf?.recordId}|${appliedOffsetMs}|${basis}|${toleranceMs}`,
+  );
+}
+
+function bigintOf(value: number | undefined): bigint | null {
+  return value === undefined ? null : BigInt(Math.round(value));
+}

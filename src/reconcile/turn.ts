@@ -1,0 +1,268 @@
+import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
+import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
+import { matchCalls } from "../domain/matching/match-calls.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import {
+  type CallResultRow,
+  clearDueTimes,
+  deleteResults,
+  readResultsIn,
+  readResultsNamed,
+  writeResults,
+} from "../store/call-results.ts";
+import {
+  readClockVotes,
+  readRoundedMinutes,
+  readRoundingVotes,
+  writeClockVotes,
+  writeRoundingVotes,
+} from "../store/clock-offsets.ts";
+import type { Tx } from "../store/database.ts";
+import { appendDiscrepancies } from "../store/discrepancy-log.ts";
+import { advanceFeed, lockFeed } from "../store/feed-head.ts";
+import { clearMinutes, markMinutes } from "../store/reconcile-progress.ts";
+import { Feed } from "../store/schema.ts";
+import type { Reconciled } from "./carrier.ts";
+import { type FarVotes, farSpans, findFarVotes } from "./far-off.ts";
+import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
+import { nameText, rawStartMs } from "./result-row.ts";
+import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
+import { isIn, isWellIn, mergeSpans, minuteOf, readWindow, type Span, type Window } from "./window.ts";
+
+/** What one turn did. */
+export interface TurnOutcome {
+  /** Results that it looked at, and those that it wrote. */
+  judged: number;
+  written: number;
+  /** The discrepancy feed's newest entry, when it gained any. */
+  headSequence: bigint | undefined;
+}
+
+const MINUTE_MS = 60_000;
+/** Marked minutes that are less apart are matched as one run. */
+const JOINED_GAP_MS = 5 * MINUTE_MS;
+/** How far from a marked minute a call may begin that is judged again with it. */
+const REACH_MS = 2 * MINUTE_MS;
+/** How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's distance. */
+const NEIGHBOUR_MS = 125_000;
+/** How much is read around marked minutes, so that most components are whole at once. */
+const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
+/** Offsets reach 14 hours, and an hour's offset its neighbours. */
+const VOTES_REACH_MS = 16 * 3_600_000;
+// Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
+const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
+const MAX_READS = 12;
+const MAX_TRIALS = 4;
+
+/**
+ * Matches the calls of marked minutes anew and writes what that changes: results, discrepancies, votes; all in the caller's transaction, which holds the
+ * carrier's lease. What a result depends on is read whole: every record of a component, with its neighbourhood.
+ */
+export async function reconcileMinutes(
+  tx: Tx,
+  carrier: Reconciled,
+  minutes: readonly Micros[],
+  now: Micros,
+): Promise<TurnOutcome> {
+  const { carrierId } = carrier;
+  const base = baseSpans(minutes);
+  const stored = await readVotes(tx, carrierId, base);
+  const { judged, votes, rows } = await settle(tx, carrier, base, stored, now);
+  const changes = findChanges(judged, rows);
+  const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
+  const lock = isLogged ? await lockFeed(tx, carrierId, Feed.DISCREPANCIES) : undefined;
+  const { rows: written, entries } = logChanges(carrierId, changes, lock, carrier.days);
+  await deleteResults(tx, carrierId, changes.deleted);
+  await writeResults(tx, carrierId, written, lock?.ingestTime ?? now);
+  if (lock) {
+    await appendDiscrepancies(tx, carrierId, lock, entries);
+    await advanceFeed(tx, carrierId, Feed.DISCREPANCIES, lock.nextSequence + BigInt(entries.length));
+  }
+  const changedVotes = votes.changes();
+  await writeClockVotes(tx, carrierId, changedVotes.clock);
+  await writeRoundingVotes(tx, carrierId, changedVotes.rounding);
+  await clearDueTimes(tx, carrierId, findOrphans(rows, judged, base, now));
+  await clearMinutes(tx, carrierId, minutes);
+  await markWhatVotesChange(tx, carrierId, stored(), votes, base);
+  return {
+    judged: judged.length,
+    written: written.length,
+    headSequence: lock && lock.nextSequence + BigInt(entries.length) - 1n,
+  };
+}
+
+// Rows that are due and whose records are no longer where they were: retention took them, or another minute has them.
+function findOrphans(
+  rows: ReadonlyMap<string, CallResultRow>,
+  judged: readonly Judged[],
+  base: readonly Span[],
+  now: Micros,
+): CallResultRow[] {
+  const names = new Set(judged.map(({ name }) => name));
+  const isDue = (row: CallResultRow) => row.dueTime !== null && row.dueTime <= now;
+  return [...rows.values()].filter(
+    (row) => isDue(row) && isIn(base, msFromMicros(row.startTime)) && !names.has(nameText(row)),
+  );
+}
+
+function baseSpans(minutes: readonly Micros[]): Span[] {
+  const spans = minutes.map((minute) => {
+    const startMs = msFromMicros(minute);
+    return { startMs, endMs: startMs + MINUTE_MS + JOINED_GAP_MS };
+  });
+  return mergeSpans(spans).map(({ startMs, endMs }) => ({ startMs, endMs: endMs - JOINED_GAP_MS }));
+}
+
+// Gives the stored votes anew each time, for a trial to change.
+async function readVotes(tx: Tx, carrierId: string, base: readonly Span[]): Promise<() => CarrierVotes> {
+  const startMs = Math.min(...base.map((span) => span.startMs)) - VOTES_REACH_MS;
+  const endMs = Math.max(...base.map((span) => span.endMs)) + VOTES_REACH_MS;
+  const range = { start: microsFromMs(startMs), end: microsFromMs(endMs) };
+  const clock = await readClockVotes(tx, carrierId, range);
+  const days = { first: addDays(utcDay(range.start), -1), last: addDays(utcDay(range.end), 1) };
+  const rounding = await readRoundingVotes(tx, carrierId, days);
+  return () => new CarrierVotes(clock, rounding);
+}
+
+/** What a run of minutes came to, once offsets and rounding rules agree with the pairs that they make. */
+interface Settled {
+  judged: Judged[];
+  votes: CarrierVotes;
+  rows: Map<string, CallResultRow>;
+}
+
+// The offsets decide which records pair, and the pairs decide the offsets: matched again until both agree.
+async function settle(
+  tx: Tx,
+  carrier: Reconciled,
+  base: readonly Span[],
+  stored: () => CarrierVotes,
+  now: Micros,
+): Promise<Settled> {
+  let votes = stored();
+  // Records that an offset found far off moves away from here say so no more in the next trial: what they said once stays.
+  const far = new Map<string, FarVotes>();
+  for (let trial = 1; ; trial++) {
+    const { kept, window } = await matchWhole(tx, carrier, base, votes, now);
+    const judged = judge(kept, carrier.days);
+    const rows = await readStored(tx, carrier.carrierId, window, judged);
+    const next = stored();
+    for (const { name, row } of judged) {
+      const before = rows.get(name);
+      if (before) next.count(before, -1);
+      next.count({ ...row, isMerged: false }, 1);
+    }
+    for (const found of await findFarVotes(tx, carrier.carrierId, kept))
+      far.set(`${found.hourMs}/${found.trunkId}`, found);
+    for (const { trunkId, hourMs, votes: found } of far.values()) next.setFar(trunkId, hourMs, found);
+    if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) return { judged, votes: next, rows };
+    votes = next;
+  }
+}
+
+function agree(used: CarrierVotes, found: CarrierVotes, records: readonly CarrierFacts[]): boolean {
+  return records.every(
+    (record) =>
+      (used.offsetOf(record)?.offsetMs ?? 0) === (found.offsetOf(record)?.offsetMs ?? 0) &&
+      ruleText(used.roundingOf(record)) === ruleText(found.roundingOf(record)),
+  );
+}
+
+function ruleText(known: KnownRounding | undefined): string {
+  return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
+}
+
+// Reads more until every component that the marked minutes touch is whole.
+async function matchWhole(
+  tx: Tx,
+  carrier: Reconciled,
+  base: readonly Span[],
+  votes: CarrierVotes,
+  now: Micros,
+): Promise<{ kept: CallResult[]; window: Window }> {
+  let spans = mergeSpans(
+    base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
+  );
+  const sought = new Set<string>();
+  for (let reads = 1; ; reads++) {
+    const window = await readWindow(tx, carrier.carrierId, spans, votes);
+    const results = matchCalls({
+      platform: window.platform,
+      carrier: window.carrier,
+      agreement: carrier.agreement,
+      offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
+      roundingOf: (record) => votes.roundingOf(record),
+      nowMs: msFromMicros(now),
+    });
+    const kept = results.filter((result) => touches(base, result));
+    const more = [...gaps(kept, window, votes), ...(await farSpans(tx, carrier.carrierId, kept, sought, MARGIN_MS))];
+    const wider = mergeSpans([...spans, ...more]);
+    if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
+    spans = wider;
+  }
+}
+
+function touches(base: readonly Span[], { span }: CallResult): boolean {
+  return base.some(({ startMs, endMs }) => span.lastMs >= startMs - REACH_MS && span.firstMs < endMs + REACH_MS);
+}
+
+// The neighbourhoods of kept records that were not read.
+function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes): Span[] {
+  const found: Span[] = [];
+  for (const { platform, carrier, startMs } of kept) {
+    const starts = carrier.map((record) => rawStartMs(record) - (votes.offsetOf(record)?.offsetMs ?? 0));
+    for (const ms of platform ? [startMs, ...starts] : starts) {
+      if (!isWellIn(window.spans, ms, NEIGHBOUR_MS)) found.push({ startMs: ms - MARGIN_MS, endMs: ms + MARGIN_MS });
+    }
+  }
+  return found;
+}
+
+// What is stored under the names of the results and of their carrier's records, wherever it is in time.
+async function readStored(
+  tx: Tx,
+  carrierId: string,
+  window: Window,
+  judged: readonly Judged[],
+): Promise<Map<string, CallResultRow>> {
+  const ranges = window.spans.map(({ startMs, endMs }) => ({ start: microsFromMs(startMs), end: microsFromMs(endMs) }));
+  const near = await readResultsIn(tx, carrierId, ranges);
+  const rows = new Map(near.map((row) => [nameText(row), row]));
+  const names = [...judged.map(({ row }) => row), ...memberNames(judged)].filter((name) => !rows.has(nameText(name)));
+  for (const row of await readResultsNamed(tx, carrierId, names)) rows.set(nameText(row), row);
+  return rows;
+}
+
+// Hours and days whose offset or rule is another now are matched again, where this turn has not done so itself.
+async function markWhatVotesChange(
+  tx: Tx,
+  carrierId: string,
+  before: CarrierVotes,
+  after: CarrierVotes,
+  base: readonly Span[],
+): Promise<void> {
+  const was = before.decisions();
+  const is = after.decisions();
+  const minutes = new Set<Micros>();
+  for (const key of changedKeys(was.offsets, is.offsets)) {
+    for (const offsets of [was.offsets, is.offsets]) {
+      const startMs = parseClockKey(key).hourMs - Number(offsets.get(key) ?? 0);
+      for (let minute = 0; minute < 60; minute++) minutes.add(minuteOf(startMs + minute * MINUTE_MS));
+    }
+  }
+  for (const key of changedKeys(was.rules, is.rules)) {
+    for (const minute of await readRoundedMinutes(tx, carrierId, parseDayKey(key))) minutes.add(minute);
+  }
+  const isDone = (minute: Micros) => isIn(base, msFromMicros(minute));
+  await markMinutes(
+    tx,
+    carrierId,
+    [...minutes].filter((minute) => !isDone(minute)),
+  );
+}
+
+// What is absent is as good as none.
+function changedKeys(was: ReadonlyMap<string, string>, is: ReadonlyMap<string, string>): string[] {
+  const keys = new Set([...was.keys(), ...is.keys()]);
+  return [...keys].filter((key) => (was.get(key) || "0") !== (is.get(key) || "0"));
+}

@@ -1,0 +1,192 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { UsagePeriod } from "../domain/usage/scope.ts";
+import type { UsageTotals } from "../domain/usage/totals.ts";
+import { int8Array, textArray } from "./binary-array.ts";
+import type { Tx } from "./database.ts";
+import type { UsageCarrier } from "./usage.ts";
+import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
+
+/** What was known of a period's carriers when its figures were last compared with the calls, by carrier. */
+export type Judged = Readonly<Record<string, JudgedCarrier>>;
+
+export interface JudgedCarrier {
+  /** The agreement's revision and the version of the rules. */
+  readonly rules: string;
+  /** Microseconds since 1970 up to which its records were judged, in decimal; absent: none were. */
+  readonly through?: string;
+}
+
+/** A closed period. */
+export interface StoredPeriod extends UsagePeriod {
+  readonly periodId: string;
+  readonly closeTime: Micros;
+  readonly closedBy: string;
+  /** Of the newest restatement; 0 when there is none. */
+  readonly restatementNumber: number;
+  /** What was committed before this is in the figures, or was found to change nothing. */
+  readonly checkedTime: Micros;
+  /** An encoded UsageCompleteness, of the closing. */
+  readonly completeness: Uint8Array;
+  readonly judged: Judged;
+  readonly closedTotals: UsageTotals;
+  readonly currentTotals: UsageTotals;
+}
+
+/**
+ * What was committed so long before a comparison is certain to be seen by it, seconds: a row gets its time before it is committed, and no transaction
+ * that writes results lasts longer.
+ */
+export const UNSEEN_S = 60;
+
+/**
+ * Keeps other closings of a customer's periods out until the transaction ends: a row that nobody sees, which a second writer of the same key waits
+ * for. To be released before the end.
+ */
+export async function lockClosings(tx: Tx, customerId: string): Promise<{ release: () => Promise<void> }> {
+  const key = { carrier_id: "", job: `close-usage:${customerId}` };
+  await tx
+    .insertInto("job_lease")
+    .values({ ...key, holder: randomUUID(), lease_epoch: 1n, until_time: sql`clock_timestamp()` })
+    .execute();
+  return {
+    release: async () => {
+      await tx.deleteFrom("job_lease").where("carrier_id", "=", key.carrier_id).where("job", "=", key.job).execute();
+    },
+  };
+}
+
+/** When a period began and ended. */
+export async function readPeriodInstants(
+  tx: Tx,
+  { startDate, endDate, timeZone }: UsagePeriod,
+): Promise<{ start: Micros; end: Micros; now: Micros }> {
+  const { rows } = await sql<{ start: Micros; end: Micros; now: Micros }>`
+    SELECT ${startDate}::date::timestamp AT TIME ZONE ${timeZone}::text AS start, ${endDate}::date::timestamp AT TIME ZONE ${timeZone}::text AS "end",
+      clock_timestamp() AS now`.execute(tx);
+  const [row] = rows;
+  if (!row) throw new Error("a statement without a table gave no row");
+  return row;
+}
+
+/** The closed periods of a customer that overlap another, by start: by their instants, for they may be of another time zone. */
+export async function findOverlappingPeriods(tx: Tx, period: UsagePeriod): Promise<StoredPeriod[]> {
+  const midnight = (day: string) => sql`(${day}::date::timestamp AT TIME ZONE ${period.timeZone}::text)`;
+  const { rows } = await sql<PeriodRow>`
+    SELECT * FROM usage_period
+    WHERE customer_id = ${period.customerId} AND start_date < ${period.endDate}::date + 2 AND end_date > ${period.startDate}::date - 2
+      AND (start_date::timestamp AT TIME ZONE time_zone) < ${midnight(period.endDate)}
+      AND (end_date::timestamp AT TIME ZONE time_zone) > ${midnight(period.startDate)}
+    ORDER BY start_date, period_id`.execute(tx);
+  return rows.map(storedPeriod);
+}
+
+/** Reads one closed period. */
+export async function readPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
+  const { rows } = await sql<PeriodRow>`SELECT * FROM usage_period WHERE period_id = ${periodId}`.execute(tx);
+  return rows[0] && storedPeriod(rows[0]);
+}
+
+/** The newest closed periods of a customer, by start. */
+export async function listPeriods(tx: Tx, customerId: string, limit: number): Promise<StoredPeriod[]> {
+  const { rows } = await sql<PeriodRow>`
+    SELECT * FROM usage_period WHERE customer_id = ${customerId} ORDER BY start_date DESC, period_id DESC LIMIT ${limit}`.execute(
+    tx,
+  );
+  return rows.map(storedPeriod).reverse();
+}
+
+/** The newest restatement of each period that was recorded by a time; 0 for those that had none. */
+export async function readRestatementNumbers(
+  tx: Tx,
+  periodIds: readonly string[],
+  time: Micros,
+): Promise<ReadonlyMap<string, number>> {
+  if (periodIds.length === 0) return new Map();
+  const { rows } = await sql<{ period_id: string; number: number }>`
+    SELECT period_id, max(restatement_number) AS number FROM usage_restatement
+    WHERE period_id = ANY(${textArray(periodIds)}::text[]) AND record_time <= ${isoFromMicros(time)}::timestamptz
+    GROUP BY period_id`.execute(tx);
+  return new Map(rows.map((row) => [row.period_id, row.number]));
+}
+
+/** Keeps the lines of a period as one statement sees them now, and says how many there are. */
+export async function insertClosedLines(tx: Tx, periodId: string, period: UsagePeriod): Promise<number> {
+  const { numAffectedRows } = await sql`
+    INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
+    SELECT ${periodId}, 0, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.parts
+    FROM (${usageLines(usageRelation(period, NO_FILTER))}) l`.execute(tx);
+  return Number(numAffectedRows ?? 0n);
+}
+
+/** Closes a period whose lines are kept. */
+export async function insertPeriod(
+  tx: Tx,
+  period: Omit<StoredPeriod, "restatementNumber" | "checkedTime" | "currentTotals">,
+): Promise<void> {
+  const totals = totalsArray(period.closedTotals);
+  await sql`
+    INSERT INTO usage_period (period_id, customer_id, start_date, end_date, time_zone, close_time, closed_by, restatement_number, checked_time,
+                              completeness, judged, closed_totals, current_totals)
+    VALUES (${period.periodId}, ${period.customerId}, ${period.startDate}::date, ${period.endDate}::date, ${period.timeZone},
+            ${isoFromMicros(period.closeTime)}::timestamptz, ${period.closedBy}, 0,
+            ${isoFromMicros(period.closeTime)}::timestamptz - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
+            ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`.execute(tx);
+}
+
+/** How far carriers are judged, and by what. */
+export function judgedOf(carriers: readonly UsageCarrier[]): Judged {
+  return Object.fromEntries(
+    carriers.map(({ carrierId, rules, reconciledThrough }) => [
+      carrierId,
+      { rules, ...(reconciledThrough === undefined ? {} : { through: String(reconciledThrough) }) },
+    ]),
+  );
+}
+
+/** Sums as usage_period keeps them. */
+export function totalsArray(totals: UsageTotals): Buffer {
+  return int8Array([totals.attempts, totals.answered, totals.connectedMs, totals.billedCount, totals.billedS]);
+}
+
+/** A row of usage_period. */
+export interface PeriodRow {
+  period_id: string;
+  customer_id: string;
+  start_date: string;
+  end_date: string;
+  time_zone: string;
+  close_time: Micros;
+  closed_by: string;
+  restatement_number: number;
+  checked_time: Micros;
+  completeness: Buffer;
+  judged: unknown;
+  closed_totals: string[];
+  current_totals: string[];
+}
+
+/** A row as a period. */
+export function storedPeriod(row: PeriodRow): StoredPeriod {
+  return {
+    periodId: row.period_id,
+    customerId: row.customer_id,
+    startDate: row.start_date,
+    endDate: row.end_date,
+    timeZone: row.time_zone,
+    closeTime: row.close_time,
+    closedBy: row.closed_by,
+    restatementNumber: row.restatement_number,
+    checkedTime: row.checked_time,
+    completeness: row.completeness,
+    judged: row.judged as Judged,
+    closedTotals: totalsOfArray(row.closed_totals),
+    currentTotals: totalsOfArray(row.current_totals),
+  };
+}
+
+function totalsOfArray(values: readonly string[]): UsageTotals {
+  const [attempts = 0n, answered = 0n, connectedMs = 0n, billedCount = 0n, billedS = 0n] = values.map(BigInt);
+  return { attempts, answered, connectedMs, billedCount, billedS };
+}

@@ -1,0 +1,96 @@
+import { microsFromMs } from "../../src/domain/instant.ts";
+import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
+import { insertAccepted } from "../../src/store/append.ts";
+import { type CallResultRow, readResultsIn } from "../../src/store/call-results.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feed-head.ts";
+import { HoldingsCache } from "../../src/store/holdings-cache.ts";
+import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { attributeBatches } from "../../src/upload/attribute.ts";
+import { prepareBatch } from "../../src/upload/book.ts";
+import { cdrEdge, durationEdge } from "../../src/upload/record-edges.ts";
+import { nowMicros } from "./exchange.ts";
+
+const ANY_AGE = { firstDays: 1_000_000, laterDays: 1_000_000 };
+const PAGE = 2_000;
+
+/** Appends call detail records of a carrier, as its feed would have them; committed at an instant, if one is given. */
+export function appendCdrs(
+  db: Database,
+  carrierId: string,
+  records: readonly CallDetailRecord[],
+  arrivalMs?: number,
+): Promise<void> {
+  return append(db, carrierId, { kind: UploadKind.CDRS, edge: cdrEdge, arrivalMs }, records);
+}
+
+/** Appends a carrier's durations. */
+export function appendDurations(
+  db: Database,
+  carrierId: string,
+  records: readonly CallDuration[],
+  arrivalMs?: number,
+): Promise<void> {
+  return append(db, carrierId, { kind: UploadKind.DURATIONS, edge: durationEdge, arrivalMs }, records);
+}
+
+interface AppendOptions<Message> {
+  kind: UploadKind;
+  edge: Parameters<typeof prepareBatch<Message>>[0];
+  arrivalMs: number | undefined;
+}
+
+async function append<Message>(
+  db: Database,
+  carrierId: string,
+  { kind, edge, arrivalMs }: AppendOptions<Message>,
+  records: readonly Message[],
+): Promise<void> {
+  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+  const context = { now: nowMicros(), hashSecret: Buffer.alloc(32), horizons: ANY_AGE };
+  for (let start = 0; start < records.length; start += PAGE) {
+    const batch = prepareBatch(edge, context, {
+      uploadId: "none",
+      firstOffset: 0n,
+      records: records.slice(start, start + PAGE),
+      writerEpoch: 1n,
+    });
+    await carrierTransaction(db, carrierId, async (tx) => {
+      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
+      const [attributed] = await attributeBatches(tx, carrierId, new HoldingsCache(), numbers, [batch]);
+      const accepted = attributed?.records ?? [];
+      const refused = batch.records.find((record) => record.refusal);
+      if (refused?.refusal) throw new Error(`${refused.recordId}: ${JSON.stringify(refused.refusal)}`);
+      const lock = await lockFeed(tx, carrierId, feed);
+      const ingestTime = arrivalMs === undefined ? lock.ingestTime : microsFromMs(arrivalMs);
+      await insertAccepted(tx, carrierId, kind, { ...lock, ingestTime }, accepted);
+      await advanceFeed(tx, carrierId, feed, lock.nextSequence + BigInt(accepted.length));
+    });
+  }
+}
+
+/** Reconciles a carrier until nothing is left to do. */
+export async function reconcileFully(
+  db: Database,
+  carrierId: string,
+  options: { nowMs?: number; holder?: string } = {},
+): Promise<number> {
+  const { holder = "test", nowMs } = options;
+  const now = nowMs === undefined ? {} : { now: microsFromMs(nowMs) };
+  const judged = await reconcileCarrier({ db, carrierId, holder, signal: new AbortController().signal, ...now });
+  if (judged === undefined) throw new Error("another holder has the carrier");
+  return judged;
+}
+
+/** Every result of a carrier, by name. */
+export async function readAllResults(db: Database, carrierId: string): Promise<CallResultRow[]> {
+  const ever = { start: 0n, end: 4_102_444_800_000_000n };
+  const rows = await systemTransaction(db, (tx) => readResultsIn(tx, carrierId, [ever]));
+  return rows.toSorted((left, right) => (textOf(left) < textOf(right) ? -1 : 1));
+}
+
+function textOf({ side, recordDate, recordId }: CallResultRow): string {
+  return `${recordDate}/${recordId}/${side}`;
+}
