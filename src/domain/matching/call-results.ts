@@ -1,5 +1,5 @@
-import { type CallUnit, type CarrierUnit, mergeUnits, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { findFindings } from "./causes.ts";
+import { byStart, type CallUnit, type CarrierUnit, mergeUnits, type PlatformUnit, startDelta } from "./call-unit.ts";
+import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
 import { type Copy, findCopies } from "./duplicates.ts";
 import type { MatchingInput } from "./facts.ts";
@@ -57,19 +57,12 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
   return results;
 }
 
-/** When the grace of what is there is over: so long after the later of its end and its arrival. */
-export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
-  return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
-}
-
 /** The carrier's call that goes with the platform's at a position, its further parts merged; undefined: none. */
 export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
   const first = carrier[carrierOf[platform] ?? -1];
   const further = furtherParts.get(platform);
   if (first === undefined || further === undefined) return first;
-  const [head = first, ...rest] = [first, ...further.flatMap((index) => carrier[index] ?? [])].sort(
-    (a, b) => a.startMs - b.startMs,
-  );
+  const [head = first, ...rest] = [first, ...further.flatMap((index) => carrier[index] ?? [])].sort(byStart);
   return mergeUnits([head, ...rest]);
 }
 
@@ -94,9 +87,12 @@ function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInpu
   const { status, basis } = compareDurations(platform, carrier, { toleranceMs: agreement.toleranceMs, rule });
   result.status = status;
   result.basis = basis;
-  if (carrier.lacksParts) result.graceEndMs = graceEndOf(carrier, agreement.graceMs);
+  const graceEndMs = carrier.lacksParts
+    ? graceEndOf(carrier, agreement.graceMs)
+    : latenessOf({ platform, carrier }, agreement.graceMs)?.graceEndMs;
+  if (graceEndMs !== undefined) result.graceEndMs = graceEndMs;
   if (platform.facts.isPartial) result.pendingReason = PendingReason.PARTIAL_RECORD;
-  else if (result.graceEndMs !== undefined && nowMs < result.graceEndMs) {
+  else if (carrier.lacksParts && graceEndMs !== undefined && nowMs < graceEndMs) {
     result.pendingReason = PendingReason.MISSING_PART;
   }
   if (result.pendingReason !== undefined) {

@@ -1,15 +1,141 @@
-import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
-import type { MatchingInput } from "./facts.ts";
-import { type CallResult, type Finding, MatchCause, MatchStatus } from "./result.ts";
+import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
+import type { ClockOffset, MatchingInput } from "./facts.ts";
+import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";
+import { explainRounding } from "./rounding.ts";
 
 /** Both sides of a call. */
-export interface Sides {
+export interface PairSides {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
 }
 
-export function findFindings(result: CallResult, _sides: Sides, _input: MatchingInput): Finding[] {
-  const disagrees =
-    result.status === MatchStatus.DURATION_MISMATCH || result.status === MatchStatus.ANSWER_STATE_MISMATCH;
-  return disagrees ? [{ cause: MatchCause.UNKNOWN }] : [];
+/** How long after the other side's grace a side arrived. */
+export interface Lateness {
+  readonly side: Side;
+  readonly lateByMs: number;
+  /** When that grace was over. */
+  readonly graceEndMs: number;
+}
+
+/** Lengths at which switches give up a call whose release was lost, milliseconds: 1, 2, 3, 4, 6, 8, 10, 12 and 24 h. */
+export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
+/** How far from a timer a length may be, milliseconds. */
+export const TIMER_SLACK_MS = 2_000;
+
+/**
+ * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk and hour, rounding and lateness may stand on pairs that
+ * agree; UNKNOWN only on one that disagrees, and alone. While a pair is PENDING only its offset is told.
+ */
+export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
+  const findings: Finding[] = [];
+  const add = (finding: Finding | undefined) => {
+    if (finding !== undefined) findings.push(finding);
+  };
+  add(findOffset(sides.carrier.offset));
+  const { status } = result;
+  if (status === MatchStatus.PENDING) return findings;
+  const isMismatch = status === MatchStatus.DURATION_MISMATCH;
+  const disagrees = isMismatch || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (isMismatch || sides.carrier.lacksParts) add(findSplit(sides));
+  if (isMismatch) add(findStuckCall(sides));
+  const rounding = result.basis === Basis.CONNECTED ? findRounding(sides, input, isMismatch) : undefined;
+  // Where the trunk's rounding makes exactly this difference, that it is also about the ring time is chance.
+  if (isMismatch && result.basis === Basis.CONNECTED && rounding === undefined) add(findRingTime(sides, input));
+  add(rounding);
+  add(findLate(sides, input.agreement.graceMs));
+  if (disagrees && findings.length === 0) findings.push({ cause: MatchCause.UNKNOWN });
+  return findings;
+}
+
+/** When the grace of what is there is over: so long after the later of its end and its arrival. */
+export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
+  return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
+}
+
+/** Which side of a pair arrived after the grace of the other was over; undefined: neither. */
+export function latenessOf({ platform, carrier }: PairSides, graceMs: number): Lateness | undefined {
+  const carrierGraceEndMs = graceEndOf(carrier, graceMs);
+  if (platform.arrivalMs > carrierGraceEndMs) {
+    const lateByMs = platform.arrivalMs - carrierGraceEndMs;
+    return { side: Side.PLATFORM, lateByMs, graceEndMs: carrierGraceEndMs };
+  }
+  const graceEndMs = graceEndOf(platform, graceMs);
+  if (carrier.arrivalMs <= graceEndMs) return undefined;
+  return { side: Side.CARRIER, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
+}
+
+/** The timer that a length is as long as, milliseconds; undefined: none. */
+export function timerOf(lengthMs: number): number | undefined {
+  return SWITCH_TIMERS_MS.find((timerMs) => Math.abs(lengthMs - timerMs) <= TIMER_SLACK_MS);
+}
+
+/** The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far as known. */
+export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): number[] {
+  const totalMs = facts.totalMs ?? difference(endMs, inviteMs);
+  return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
+}
+
+function findOffset(offset: ClockOffset | undefined): Finding | undefined {
+  if (offset === undefined || offset.kind === "NONE") return undefined;
+  const { offsetMs, pairCount, ratio } = offset;
+  // The platform keeps UTC; which of two clocks is off by seconds cannot be told.
+  return offset.kind === "ZONE_SHIFT"
+    ? { cause: MatchCause.ZONE_SHIFT, suspectedSide: Side.CARRIER, offsetMs, pairCount, ratio }
+    : { cause: MatchCause.CLOCK_SKEW, offsetMs, pairCount, ratio };
+}
+
+function findSplit({ platform, carrier }: PairSides): Finding | undefined {
+  if (carrier.records.length === 1 && !carrier.lacksParts) return undefined;
+  const deltaMs = difference(lengthOf(carrier), platform.connectedMs);
+  const explained = carrier.lacksParts && deltaMs !== undefined && deltaMs < 0 ? { explainedDeltaMs: deltaMs } : {};
+  return { cause: MatchCause.SPLIT, suspectedSide: Side.CARRIER, ...explained };
+}
+
+function findStuckCall({ platform, carrier }: PairSides): Finding | undefined {
+  const mine = platform.connectedMs;
+  const others = lengthOf(carrier);
+  if (mine === undefined || others === undefined) return undefined;
+  const suspectedSide = others > mine ? Side.CARRIER : Side.PLATFORM;
+  const timerMs = timerOf(Math.max(mine, others));
+  if (timerMs === undefined || Math.min(mine, others) * 2 > Math.max(mine, others)) return undefined;
+  return { cause: MatchCause.STUCK_CALL, suspectedSide, explainedDeltaMs: others - mine, timerMs };
+}
+
+function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingInput): Finding | undefined {
+  const { connectedMs } = platform;
+  const others = carrier.connectedMs;
+  if (connectedMs === undefined || others === undefined) return undefined;
+  const nearest = lengthsWithRing(platform)
+    .filter((lengthMs) => Math.abs(others - lengthMs) <= agreement.toleranceMs)
+    .sort((a, b) => Math.abs(others - a) - Math.abs(others - b))
+    .at(0);
+  if (nearest === undefined) return undefined;
+  const explainedDeltaMs = nearest - connectedMs;
+  return { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs };
+}
+
+function findRounding(
+  { platform, carrier }: PairSides,
+  input: MatchingInput,
+  isMismatch: boolean,
+): Finding | undefined {
+  const mine = platform.connectedMs;
+  const others = carrier.connectedMs;
+  if (mine === undefined || others === undefined || mine === others) return undefined;
+  const lengths = { platformMs: mine, carrierMs: others, partCount: carrier.records.length };
+  const known = explainRounding(carrier.facts, lengths, input, isMismatch);
+  if (known === undefined) return undefined;
+  const { rule, isInferred, pairCount, ratio } = known;
+  const support = isInferred ? { pairCount, ratio } : {};
+  const finding = { cause: MatchCause.ROUNDING, suspectedSide: Side.CARRIER, explainedDeltaMs: others - mine };
+  return { ...finding, ...support, roundingRule: rule, ruleInferred: isInferred };
+}
+
+function findLate(sides: PairSides, graceMs: number): Finding | undefined {
+  const lateness = latenessOf(sides, graceMs);
+  return lateness && { cause: MatchCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
+}
+
+function difference(of: number | undefined, minus: number | undefined): number | undefined {
+  return of === undefined || minus === undefined ? undefined : of - minus;
 }

@@ -13,6 +13,42 @@ export function ruleOf(record: CarrierFacts, { agreement, roundingOf }: Matching
   return rule === undefined ? roundingOf(record) : { rule, isInferred: false, pairCount: 0, ratio: 1 };
 }
 
+/** Connected durations of a pair that differ, milliseconds. */
+export interface RoundedLengths {
+  readonly platformMs: number;
+  readonly carrierMs: number;
+  /** Of the carrier's records: each part of a split call is rounded by itself. */
+  readonly partCount: number;
+}
+
+/**
+ * The rule that makes the difference of a pair: the record's own, else the declared one, else the inferred one. A stated rule is how the bill is made; that
+ * the connected duration was rounded by it as well shows when it is a whole number of increments. In a pair that agrees that may be chance (one
+ * in 6,000 for 6 s), so that there only the rule counts that the trunk and day show.
+ */
+export function explainRounding(
+  record: CarrierFacts,
+  lengths: RoundedLengths,
+  { agreement, roundingOf }: MatchingInput,
+  isMismatch: boolean,
+): KnownRounding | undefined {
+  if (isMismatch) {
+    const stated = [record.roundingRule, agreement.roundingRule].filter((rule) => rule !== undefined);
+    const rule = stated.find((each) => isRoundedBy(each, lengths));
+    if (rule !== undefined) return { rule, isInferred: false, pairCount: 0, ratio: 1 };
+  }
+  const inferred = roundingOf(record);
+  return inferred !== undefined && isRoundedBy(inferred.rule, lengths) ? inferred : undefined;
+}
+
+// Up to a second of difference between the two clocks may cross a boundary before it is rounded.
+function isRoundedBy(rule: RoundingRule, { platformMs, carrierMs, partCount }: RoundedLengths): boolean {
+  if (carrierMs % (rule.incrementS * 1_000) !== 0) return false;
+  const leastS = applyRule(rule, Math.max(0, platformMs - CLOCK_SLACK_MS));
+  const mostS = applyRule(rule, platformMs + CLOCK_SLACK_MS) + (partCount - 1) * rule.incrementS;
+  return carrierMs >= leastS * 1_000 && carrierMs <= mostS * 1_000;
+}
+
 /** Votes of a trunk and day on how its carrier rounds, by what `roundingVotes` names. */
 export type RoundingCounts = Readonly<Record<string, number>>;
 

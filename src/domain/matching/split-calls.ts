@@ -1,8 +1,211 @@
-import type { CarrierUnit } from "./call-unit.ts";
-import type { Pairing } from "./pairing.ts";
+import { byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "./call-unit.ts";
+import { isSameDialog } from "./correlation.ts";
+import { NumberIndex } from "./number-index.ts";
+import { areContradicting } from "./number-keys.ts";
+import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
+import { MatchedBy } from "./result.ts";
+import { WINDOW_MS } from "./time-window.ts";
 
+/** How far a part may begin from where the one before it ended, milliseconds: one switch cut the call, by one clock. */
+export const CUT_SLACK_MS = 2_000;
+/** No call is split over more than so long between the starts of two parts that are known. */
+const LONGEST_PART_MS = 86_400_000;
+
+/**
+ * Merges the parts of split calls that say so themselves: numbered ones of the same parties, the next where the one before ended; and unnumbered ones of
+ * one dialog, one after the other. Takes and gives units in the order of start and id.
+ */
 export function mergeKnownParts(units: readonly CarrierUnit[]): readonly CarrierUnit[] {
-  return units;
+  const chains = [...chainNumbered(units), ...chainDialogs(units)].filter((chain) => chain.length > 1);
+  if (chains.length === 0) return units;
+  const merged = new Set(chains.flat());
+  const whole = chains.flatMap(([first, ...rest]) => (first === undefined ? [] : [mergeUnits([first, ...rest])]));
+  return [...units.filter((unit) => !merged.has(unit)), ...whole].sort(byStart);
 }
 
-export function mergeLeftParts(_pairing: Pairing): void {}
+/**
+ * Finds the parts that are left over after pairing: of a pair whose carrier's record is too short, what follows it without a gap and makes the whole fit
+ * better than any part does; and of numbered parts without the first, the platform's call within which they lie.
+ */
+export function mergeLeftParts(pairing: Pairing): void {
+  appendLeftParts(pairing);
+  pairHeadless(pairing);
+}
+
+function chainNumbered(units: readonly CarrierUnit[]): CarrierUnit[][] {
+  const chainsOf = new Map<string, CarrierUnit[][]>();
+  for (const unit of units) {
+    if (unit.facts.part === undefined) continue;
+    const key = partiesKey(unit);
+    const chains = chainsOf.get(key) ?? [];
+    chainsOf.set(key, chains);
+    const chain = chains.findLast((parts) => isNextPart(parts.at(-1), unit));
+    if (chain === undefined) chains.push([unit]);
+    else chain.push(unit);
+  }
+  return [...chainsOf.values()].flat();
+}
+
+// One switch writes the parties of all parts alike.
+function partiesKey({ facts, numbers }: CarrierUnit): string {
+  const [called] = numbers.called;
+  const [caller] = numbers.callers;
+  return `${facts.direction}/${facts.trunkId ?? ""}/${caller?.digits ?? ""}/${called?.digits ?? ""}`;
+}
+
+// The part between two that are known may be the one that is missing: then there is a gap.
+function isNextPart(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
+  const part = last?.facts.part;
+  const nextPart = next.facts.part;
+  if (last === undefined || part === undefined || nextPart === undefined) return false;
+  if (part.isLast === true || nextPart.index <= part.index) return false;
+  if (part.count !== undefined && nextPart.count !== undefined && part.count !== nextPart.count) return false;
+  if (isOtherDialog(last, next) || next.startMs - last.startMs > LONGEST_PART_MS) return false;
+  const gapMs = next.startMs - (last.endMs ?? next.startMs);
+  if (gapMs < -WINDOW_MS) return false;
+  return nextPart.index > part.index + 1 || gapMs <= WINDOW_MS;
+}
+
+function isOtherDialog({ facts: a }: CarrierUnit, { facts: b }: CarrierUnit): boolean {
+  return (
+    a.ids.dialogCallId !== undefined && b.ids.dialogCallId !== undefined && a.ids.dialogCallId !== b.ids.dialogCallId
+  );
+}
+
+function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
+  const byDialog = new Map<string, CarrierUnit | CarrierUnit[]>();
+  const shared: CarrierUnit[][] = [];
+  for (const unit of units) {
+    const { ids, part } = unit.facts;
+    if (ids.dialogCallId === undefined || part !== undefined || !unit.answered) continue;
+    const before = byDialog.get(ids.dialogCallId);
+    if (before === undefined) {
+      byDialog.set(ids.dialogCallId, unit);
+    } else if (Array.isArray(before)) {
+      before.push(unit);
+    } else {
+      const group = [before, unit];
+      shared.push(group);
+      byDialog.set(ids.dialogCallId, group);
+    }
+  }
+  return shared.flatMap(chainSequence);
+}
+
+// Records of one dialog that overlap are copies of each other; only those that follow each other are parts.
+function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
+  const chains: CarrierUnit[][] = [];
+  for (const unit of group) {
+    const chain = chains.find((parts) => isSequel(parts.at(-1), unit));
+    if (chain === undefined) chains.push([unit]);
+    else chain.push(unit);
+  }
+  return chains;
+}
+
+function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
+  if (last?.endMs === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
+  if (areContradicting(last.numbers, next.numbers)) return false;
+  const gapMs = beginOf(next) - last.endMs;
+  return gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS && next.startMs > last.startMs;
+}
+
+/** When the connected time begins, as far as it is known. */
+function beginOf({ answerMs, startMs }: CarrierUnit): number {
+  return answerMs ?? startMs;
+}
+
+function appendLeftParts(pairing: Pairing): void {
+  const open = pairing.carrier.flatMap((unit, index) => (isLeftPart(pairing, unit, index) ? [{ unit, index }] : []));
+  if (open.length === 0) return;
+  const short = pairing.platform.flatMap((platform, index) => {
+    const carrier = pairing.carrier[pairing.carrierOf[index] ?? -1];
+    return carrier !== undefined && isTooShort(carrier, platform) ? [{ platform, carrier, index }] : [];
+  });
+  const index = new NumberIndex(
+    open.map(({ unit }) => unit),
+    short.map(({ platform }) => platform),
+  );
+  for (const { platform, carrier, index: position } of short) {
+    const fitting: LeftPart[] = [];
+    index.visit(platform, platform.startMs, (platform.endMs ?? platform.startMs) + WINDOW_MS, (at) => {
+      const left = open[at];
+      if (left !== undefined && isOpenCarrier(pairing, left.index)) fitting.push(left);
+    });
+    const parts = followingParts(platform, carrier, fitting);
+    if (parts.length === 0) continue;
+    pairing.furtherParts.set(
+      position,
+      parts.map((part) => part.index),
+    );
+    for (const part of parts) {
+      pairing.platformOf[part.index] = position;
+      pairing.together.join(position, carrierMember(pairing, part.index));
+    }
+    pairing.isAlone[position] = 0;
+  }
+}
+
+interface LeftPart {
+  readonly unit: CarrierUnit;
+  readonly index: number;
+}
+
+function isLeftPart(pairing: Pairing, unit: CarrierUnit, index: number): boolean {
+  return unit.answered && lengthOf(unit) !== undefined && isOpenCarrier(pairing, index);
+}
+
+function isTooShort(carrier: CarrierUnit, platform: PlatformUnit): boolean {
+  const lengthMs = lengthOf(carrier);
+  const { connectedMs } = platform;
+  if (!carrier.answered || !platform.answered || carrier.endMs === undefined) return false;
+  return lengthMs !== undefined && connectedMs !== undefined && lengthMs < connectedMs - CUT_SLACK_MS;
+}
+
+// What follows without a gap, as long as each further part brings the sum nearer, and the sum is nearer than any part.
+function followingParts(platform: PlatformUnit, first: CarrierUnit, left: readonly LeftPart[]): LeftPart[] {
+  const wholeMs = platform.connectedMs ?? 0;
+  const parts: LeftPart[] = [];
+  let last = first;
+  let sumMs = lengthOf(first) ?? 0;
+  let nearestMs = Math.abs(sumMs - wholeMs);
+  for (const part of left.toSorted((a, b) => byStart(a.unit, b.unit))) {
+    const gapMs = beginOf(part.unit) - (last.endMs ?? Number.NaN);
+    const lengthMs = lengthOf(part.unit) ?? 0;
+    const distanceMs = Math.abs(sumMs + lengthMs - wholeMs);
+    const fits = distanceMs < nearestMs && distanceMs < Math.abs(lengthMs - wholeMs);
+    if (!(Math.abs(gapMs) <= CUT_SLACK_MS + part.unit.slackMs) || !fits) continue;
+    parts.push(part);
+    last = part.unit;
+    sumMs += lengthMs;
+    nearestMs = distanceMs;
+  }
+  return parts;
+}
+
+function pairHeadless(pairing: Pairing): void {
+  const headless = pairing.carrier.flatMap((unit, index) =>
+    unit.lacksFirstPart && isOpenCarrier(pairing, index) ? [{ unit, index }] : [],
+  );
+  if (headless.length === 0) return;
+  const index = new NumberIndex(
+    pairing.platform,
+    headless.map(({ unit }) => unit),
+  );
+  for (const { unit, index: carrier } of headless) {
+    const around: number[] = [];
+    index.visit(unit, unit.startMs - LONGEST_PART_MS, unit.startMs + WINDOW_MS, (platform) => {
+      const call = pairing.platform[platform];
+      if (call !== undefined && isOpenPlatform(pairing, platform) && liesWithin(unit, call)) around.push(platform);
+    });
+    const platform = around.sort((a, b) => a - b).at(-1);
+    if (platform === undefined) continue;
+    joinPair(pairing, { platform, carrier }, MatchedBy.NUMBERS_AND_TIME);
+    pairing.together.join(platform, carrierMember(pairing, carrier));
+  }
+}
+
+function liesWithin(unit: CarrierUnit, { answered, answerMs, startMs, endMs }: PlatformUnit): boolean {
+  if (!answered || endMs === undefined) return false;
+  return unit.startMs >= (answerMs ?? startMs) - WINDOW_MS && (unit.endMs ?? unit.startMs) <= endMs + WINDOW_MS;
+}
