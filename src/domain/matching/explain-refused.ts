@@ -1,0 +1,109 @@
+import { type CallUnit, type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
+import { idOf, type Refusal, refusalOf } from "./correlation.ts";
+import { refOf } from "./duplicates.ts";
+import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
+import type { RecordRef } from "./facts.ts";
+import { areSameParties, isEqual } from "./number-keys.ts";
+import { MatchedBy, Side } from "./result.ts";
+import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "./time-window.ts";
+
+/** Most that are told. */
+const MAX_REFUSED = 20;
+/** Calls of the same parties this far away are told as well, milliseconds, so that one sees what there is. */
+const NEARBY_MS = 900_000;
+const KINDS = [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
+
+/** The other side's records that were considered for the call and not taken, the nearest in time first. */
+export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[] {
+  const { pairing, platform, carrier, result } = call;
+  const isPlatformTarget = side === Side.PLATFORM ? platform !== undefined : carrier === undefined;
+  const found = isPlatformTarget
+    ? pairing.carrier.flatMap((unit, index): Considered[] => {
+        if (platform === undefined || result.carrier.includes(unit.facts)) return [];
+        return consider({ platform, carrier: unit }, Side.CARRIER, mateOf(pairing.platform, pairing.platformOf[index]));
+      })
+    : pairing.platform.flatMap((unit, index): Considered[] => {
+        if (carrier === undefined || unit === platform) return [];
+        return consider({ platform: unit, carrier }, Side.PLATFORM, mateOf(pairing.carrier, pairing.carrierOf[index]));
+      });
+  return found
+    .sort((a, b) => a.distanceMs - b.distanceMs || (a.refused.record.recordId < b.refused.record.recordId ? -1 : 1))
+    .slice(0, MAX_REFUSED)
+    .map(({ refused }) => refused);
+}
+
+interface Considered {
+  readonly distanceMs: number;
+  readonly refused: RefusedCandidate;
+}
+
+interface Sides {
+  readonly platform: PlatformUnit;
+  readonly carrier: CarrierUnit;
+}
+
+function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Considered[] {
+  const deltaMs = startDelta(sides.platform, sides.carrier);
+  const reason = reasonOf(sides, deltaMs, mate);
+  if (reason === undefined) return [];
+  const { facts } = side === Side.CARRIER ? sides.carrier : sides.platform;
+  const refused = {
+    side,
+    record: refOf(facts),
+    ...reason,
+    ...(deltaMs === undefined ? {} : { startDeltaMs: deltaMs }),
+    ...(mate === undefined ? {} : { pairedWith: mate }),
+  };
+  return [{ distanceMs: Math.abs(deltaMs ?? CORRELATED_WINDOW_MS), refused }];
+}
+
+type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
+
+function reasonOf({ platform, carrier }: Sides, deltaMs: number | undefined, mate?: RecordRef): Reason | undefined {
+  const shared = KINDS.find((kind) => {
+    const id = idOf(platform.facts.ids, kind);
+    return id !== undefined && id === idOf(carrier.facts.ids, kind);
+  });
+  const refusal = shared && refusalOf(platform, carrier, shared);
+  if (refusal !== undefined) return { refusedAt: STAGES[refusal], explanation: REFUSALS[refusal] };
+  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate) };
+  if (shared !== undefined) return taken;
+  if (deltaMs === undefined || Math.abs(deltaMs) > NEARBY_MS) return undefined;
+  if (platform.facts.direction !== carrier.facts.direction) return undefined;
+  const isInside = isInWindow(platform, carrier);
+  if (areSameParties(platform.numbers, carrier.numbers)) {
+    if (isInside) return taken;
+    const explanation = `Its numbers fit, but it is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
+    return { refusedAt: EvidenceStage.TIME_WINDOW, explanation };
+  }
+  if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
+  return {
+    refusedAt: EvidenceStage.NUMBERS,
+    explanation: "It is near, and to the same number, but somebody else called.",
+  };
+}
+
+const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
+  TAGS: EvidenceStage.CORRELATION,
+  DIRECTION: EvidenceStage.NUMBERS,
+  NUMBERS: EvidenceStage.NUMBERS,
+  TIME: EvidenceStage.TIME_WINDOW,
+};
+
+const REFUSALS: Readonly<Record<Refusal, string>> = {
+  TAGS: "It has the same Call-ID, but other tags: another dialog.",
+  DIRECTION: "It has an id in common, but goes in the other direction.",
+  NUMBERS: "It has an id in common, but its numbers contradict.",
+  TIME: `It has an id in common, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
+};
+
+function tellTaken(mate: RecordRef | undefined): string {
+  return mate === undefined
+    ? "It could have been paired with this call, but another choice pairs more records, or nearer ones."
+    : `It fits, but goes with ${mate.recordId} of ${mate.recordDate}: that pairs the most records, with the least difference of times.`;
+}
+
+function mateOf(units: readonly CallUnit[], index: number | undefined): RecordRef | undefined {
+  const unit = units[index ?? -1];
+  return unit && refOf(unit.facts);
+}

@@ -1,0 +1,91 @@
+import { carrierOf, judgePairing, judgeVoided } from "./call-results.ts";
+import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
+import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
+import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
+import {
+  explainAssignment,
+  explainClock,
+  explainCorrelation,
+  explainDuplicate,
+  explainNumbers,
+  explainScope,
+  explainSplit,
+  explainState,
+  explainTime,
+} from "./explain-pairing.ts";
+import { findRefused } from "./explain-refused.ts";
+import type { CommonFacts, MatchingInput, RecordRef } from "./facts.ts";
+import { pairCalls } from "./match-calls.ts";
+import type { Pairing } from "./pairing.ts";
+import { type CallResult, Side } from "./result.ts";
+
+/** A record to explain. */
+export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"> {
+  readonly side: Side;
+}
+
+/** Why a call came out as it did. */
+export interface CallEvidence {
+  readonly result: CallResult;
+  /** In the order in which they are made; those that have nothing to do with the call are left out. */
+  readonly steps: readonly EvidenceStep[];
+  /** Records of the other side that were considered and not taken, the nearest in time first; at most 20. */
+  readonly refused: readonly RefusedCandidate[];
+}
+
+/**
+ * Explains what became of a record's call: matches the input as `matchCalls` does, and tells what each step looked at and came to. The input must hold all
+ * records that were judged together with it (the result's span); more of them show more candidates. Undefined: the record is not among them.
+ */
+export function explainCall(input: MatchingInput, target: ExplainTarget): CallEvidence | undefined {
+  const { live, voided } = pairCalls(input);
+  const call =
+    findCall(input, live, judgePairing(live, input), target) ??
+    findCall(input, voided, judgeVoided(voided, input), target);
+  if (call === undefined) return undefined;
+  const steps = STEPS.flatMap((explain) => explain(call) ?? []);
+  return { result: call.result, steps, refused: findRefused(call, target.side) };
+}
+
+const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [
+  explainState,
+  explainScope,
+  explainClock,
+  explainCorrelation,
+  explainNumbers,
+  explainTime,
+  explainAssignment,
+  explainSplit,
+  explainDuplicate,
+  explainAnswer,
+  explainDuration,
+  explainGrace,
+  explainCause,
+];
+
+function findCall(
+  input: MatchingInput,
+  pairing: Pairing,
+  results: readonly CallResult[],
+  target: ExplainTarget,
+): ExplainedCall | undefined {
+  const isTarget = (record: CommonFacts) =>
+    record.recordId === target.recordId && record.recordDate === target.recordDate;
+  const result = results.find(({ platform, carrier }) =>
+    target.side === Side.PLATFORM ? platform !== undefined && isTarget(platform) : carrier.some(isTarget),
+  );
+  if (result === undefined) return undefined;
+  const platform = pairing.platform.find(({ facts }) => facts === result.platform);
+  const carrier = findCarrier(pairing, platform, result);
+  return { input, pairing, result, ...(platform && { platform }), ...(carrier && { carrier }) };
+}
+
+function findCarrier(
+  pairing: Pairing,
+  platform: PlatformUnit | undefined,
+  { carrier: [first] }: CallResult,
+): CarrierUnit | undefined {
+  if (first === undefined) return undefined;
+  if (platform !== undefined) return carrierOf(pairing, pairing.platform.indexOf(platform));
+  return pairing.carrier.find(({ facts }) => facts === first);
+}
