@@ -22,6 +22,7 @@ import { platformCarrierService } from "./platform-carrier-service.ts";
 import { platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
 import { platformReconciliationService } from "./platform-reconciliation-service.ts";
+import { usageService } from "./usage-service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {
@@ -46,7 +47,7 @@ export function listRoutes(services: Services): Route[] {
     route(PlatformNumberService, platformNumberService(services)),
     route(PlatformCdrService, platformCdrService(services)),
     route(PlatformReconciliationService, platformReconciliationService(services)),
-    route(UsageService, {}),
+    route(UsageService, usageService(services)),
     route(PrivacyService, {}),
   ];
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
@@ -41,20 +40,22 @@ export interface StoredPeriod extends UsagePeriod {
 export const UNSEEN_S = 60;
 
 /**
- * Keeps other closings of a customer's periods out until the transaction ends: a row that nobody sees, which a second writer of the same key waits
- * for. To be released before the end.
+ * Keeps other closings of a customer's periods out until the transaction ends, by a row that nobody ever sees: a second writer of its key waits for
+ * the end of this transaction, which deletes it again. What fails in between must roll the transaction back.
  */
-export async function lockClosings(tx: Tx, customerId: string): Promise<{ release: () => Promise<void> }> {
-  const key = { carrier_id: "", job: `close-usage:${customerId}` };
-  await tx
-    .insertInto("job_lease")
-    .values({ ...key, holder: randomUUID(), lease_epoch: 1n, until_time: sql`clock_timestamp()` })
-    .execute();
-  return {
-    release: async () => {
-      await tx.deleteFrom("job_lease").where("carrier_id", "=", key.carrier_id).where("job", "=", key.job).execute();
-    },
+export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () => Promise<T>): Promise<T> {
+  const [carrierId, job] = ["", `close-usage:${customerId}`];
+  const values = {
+    carrier_id: carrierId,
+    job,
+    holder: "",
+    lease_epoch: 1n,
+    until_time: sql<string>`clock_timestamp()`,
   };
+  await tx.insertInto("job_lease").values(values).execute();
+  const result = await run();
+  await tx.deleteFrom("job_lease").where("carrier_id", "=", carrierId).where("job", "=", job).execute();
+  return result;
 }
 
 /** When a period began and ended. */

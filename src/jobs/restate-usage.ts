@@ -1,0 +1,170 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Micros } from "../domain/instant.ts";
+import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
+import { readUsageCarriers } from "../store/usage.ts";
+import { type JudgedCarrier, judgedOf, type StoredPeriod } from "../store/usage-periods.ts";
+import {
+  compareLines,
+  findChangedPeriods,
+  findUncheckedPeriods,
+  insertRestatement,
+  lockPeriod,
+  readChangedCalls,
+  readChangedNumbers,
+  readNewestRestatementTime,
+  readOldestCheck,
+  readSeenTime,
+  writePeriodState,
+} from "../store/usage-restatements.ts";
+
+export interface RestateUsageOptions {
+  readonly db: Database;
+  /** A restatement as it is kept, once it has its number. */
+  readonly encode: (
+    draft: RestatementDraft,
+    position: { periodId: string; number: number; recordTime: Micros },
+  ) => Uint8Array;
+  /** Between two looks for what changed, milliseconds. Default 30,000. */
+  readonly intervalMs?: number;
+  /** After how long a period is compared although nothing was seen to change in it, seconds. Default 86,400. */
+  readonly recheckAgeS?: number;
+  readonly onError: (error: unknown) => void;
+}
+
+const JOB = "restate-usage";
+/** The job's work belongs to customers, who may have numbers at several carriers: one lease for all. */
+const ACROSS_CARRIERS = "";
+const LEASE_S = 120;
+/** Longest that one statement may take, milliseconds; shorter than the lease. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** Most periods of one turn; what is left is found by the next. */
+const MAX_PERIODS = 1_000;
+/** Most periods that one turn compares only because they were not for long. */
+const MAX_RECHECKS = 20;
+/** Most lines of one comparison; what is left is found by the next. */
+const MAX_LINES = 10_000;
+/** Most changed calls that causes and records are taken from. */
+const MAX_CALLS = 50_000;
+
+/**
+ * Compares closed periods with the calls as they are judged and attributed now, where anything changed, and appends what differs as numbered
+ * restatements. Runs until the signal aborts, in every process; a lease keeps them out of each other's way.
+ */
+export async function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
+  const holder = randomUUID();
+  let since: Micros | undefined;
+  while (!signal.aborted) {
+    try {
+      since = await restateUsage(options, holder, since, signal);
+    } catch (error) {
+      options.onError(error);
+    }
+    await wait(options.intervalMs ?? 30_000, undefined, { signal }).catch(() => {});
+  }
+}
+
+/**
+ * One turn.
+ * @param since what was committed before this has been looked at; undefined: nothing is known, so everything since the oldest check.
+ * @returns the same for the next turn.
+ */
+export async function restateUsage(
+  options: RestateUsageOptions,
+  holder: string,
+  since: Micros | undefined,
+  signal: AbortSignal,
+): Promise<Micros | undefined> {
+  const { db, recheckAgeS = 86_400 } = options;
+  const lease = await systemTransaction(db, (tx) =>
+    takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder, ttlS: LEASE_S }),
+  );
+  if (!lease) return since;
+  try {
+    const { seen, periodIds, isAll } = await systemTransaction(db, (tx) => findPeriods(tx, since, recheckAgeS), {
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    });
+    let isDone = isAll;
+    for (const periodId of periodIds) {
+      if (signal.aborted) return since;
+      // One period's trouble must not keep the others waiting; it is found again by its check.
+      await restatePeriod(options, lease, periodId).catch((error: unknown) => {
+        isDone = false;
+        options.onError(error);
+      });
+    }
+    return isDone ? seen : since;
+  } finally {
+    await systemTransaction(db, (tx) => releaseLease(tx, lease));
+  }
+}
+
+async function findPeriods(tx: Tx, since: Micros | undefined, recheckAgeS: number) {
+  const seen = await readSeenTime(tx);
+  const from = since ?? (await readOldestCheck(tx));
+  const changed = from === undefined ? [] : await findChangedPeriods(tx, from, MAX_PERIODS);
+  const unchecked = await findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS);
+  return { seen, periodIds: [...new Set([...changed, ...unchecked])], isAll: changed.length < MAX_PERIODS };
+}
+
+function restatePeriod(options: RestateUsageOptions, lease: JobLease, periodId: string): Promise<void> {
+  return systemTransaction(
+    options.db,
+    async (tx) => {
+      await confirmLease(tx, lease, LEASE_S);
+      const period = await lockPeriod(tx, periodId);
+      if (period) await comparePeriod(tx, options, period);
+    },
+    { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+  );
+}
+
+async function comparePeriod(tx: Tx, { encode }: RestateUsageOptions, period: StoredPeriod): Promise<void> {
+  const seen = await readSeenTime(tx);
+  const carriers = await readUsageCarriers(tx, period, Object.keys(period.judged));
+  const lines = await compareLines(tx, period, MAX_LINES);
+  const judged = judgedOf(carriers);
+  const drafts = lines.length === 0 ? [] : await explain(tx, period, lines, judged);
+  const { periodId } = period;
+  const recordTime = await readClock(tx);
+  for (const [index, draft] of drafts.entries()) {
+    const number = period.restatementNumber + index + 1;
+    const payload = encode(draft, { periodId, number, recordTime });
+    await insertRestatement(tx, { periodId, number, recordTime, payload, lines: draft.lines });
+  }
+  await writePeriodState(tx, periodId, {
+    restatementNumber: period.restatementNumber + drafts.length,
+    checkedTime: lines.length < MAX_LINES ? seen : period.checkedTime,
+    judged,
+    currentTotals: drafts.at(-1)?.newTotals ?? period.currentTotals,
+  });
+}
+
+async function explain(
+  tx: Tx,
+  period: StoredPeriod,
+  lines: readonly ChangedLine[],
+  judged: Readonly<Record<string, JudgedCarrier>>,
+): Promise<RestatementDraft[]> {
+  const numbers = [...new Set(lines.map(({ phoneNumber }) => phoneNumber))];
+  const restatedTime = await readNewestRestatementTime(tx, period.periodId);
+  const comparedTime = restatedTime ?? period.closeTime;
+  const calls = await readChangedCalls(tx, period, numbers, MAX_CALLS);
+  const changedNumbers = await readChangedNumbers(tx, numbers, comparedTime);
+  // A call that was changed just before the last comparison was seen by it, or was committed a moment later: only when no other explains it.
+  const later = calls.filter(({ updateTime }) => updateTime > comparedTime);
+  const changedRules = new Set(
+    Object.entries(period.judged).flatMap(([carrierId, before]) =>
+      judged[carrierId]?.rules === before.rules ? [] : [carrierId],
+    ),
+  );
+  const circumstances = {
+    closeTime: period.closeTime,
+    changedNumbers,
+    changedRules,
+    judgedThrough: (carrierId: string) => BigInt(period.judged[carrierId]?.through ?? 0),
+  };
+  return draftRestatements(lines, later.length > 0 ? later : calls, circumstances, period.currentTotals);
+}

@@ -1,0 +1,127 @@
+import { randomUUID } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { TandemError } from "../domain/errors.ts";
+import { type Micros, timestampFromMicros } from "../domain/instant.ts";
+import { StallWatch, streamEndError } from "../domain/stream-life.ts";
+import { addTotals, NO_USAGE, totalOf, type UsageTotals } from "../domain/usage/totals.ts";
+import type { UsageCompleteness } from "../gen/tandem/platform/v1/usage_pb.js";
+import {
+  type ExportUsageRequest,
+  ExportUsageResponseSchema,
+  UsageExportBatchSchema,
+} from "../gen/tandem/platform/v1/usage_service_pb.js";
+import { readClock, systemTransaction, type Tx } from "../store/database.ts";
+import {
+  keyColumns,
+  readAllUsageGroups,
+  readCarrierUsage,
+  readUsageCarriers,
+  USAGE_TIMEOUT_MS,
+  type UsageQuery,
+} from "../store/usage.ts";
+import { hasScope } from "./auth.ts";
+import type { Services } from "./context.ts";
+import { type OpenStreamLife, openStreamLife } from "./stream-life.ts";
+import { completenessMessage, decodeCompleteness, rowMessage, totalsMessage } from "./usage-message.ts";
+import { findVersions, type ReadUsageRequest, readUsageRequest } from "./usage-request.ts";
+
+/** Longest period of an export, days. */
+const MAX_DAYS = 400;
+/** Most rows of a message. */
+const BATCH_ROWS = 2_000;
+/** Most rows of an export: encoded, some 40 MB, which are kept while the client reads. */
+const MAX_ROWS = 250_000;
+/** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
+const ACROSS_CARRIERS = "";
+
+/**
+ * Answers ExportUsage. Everything is read in one transaction, from one state, and kept encoded; only then is it sent, at the client's pace, so that no
+ * transaction waits for a client.
+ */
+export async function* exportUsage(services: Services, request: ExportUsageRequest, context: HandlerContext) {
+  const asked = readUsageRequest(request, MAX_DAYS);
+  const isWhole = hasScope(context, "parties.read");
+  using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
+  const found = await readExport(services, asked, isWhole, life);
+  using stall = new StallWatch(services.config.limits.maxStallMs, life);
+  const frame = (message: Parameters<typeof create<typeof ExportUsageResponseSchema>>[1]) =>
+    stall.watch(create(ExportUsageResponseSchema, message));
+  const header = {
+    exportId: randomUUID(),
+    snapshotTime: timestampFromMicros(found.snapshotTime),
+    completeness: found.completeness,
+  };
+  yield frame({ frame: { case: "header", value: header } });
+  for (let batch = found.batches.shift(); batch; batch = found.batches.shift()) {
+    stall.resumed();
+    assertAlive(life, stall);
+    yield frame({ frame: { case: "batch", value: fromBinary(UsageExportBatchSchema, batch) } });
+  }
+  stall.resumed();
+  assertAlive(life, stall);
+  const trailer = { rowCount: BigInt(found.rowCount), totals: totalsMessage(found.totals) };
+  yield frame({ frame: { case: "trailer", value: trailer } });
+}
+
+// An export that ends without its trailer ends with an error.
+function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
+  const end = stall?.stalled ? "SLOW_CONSUMER" : life.end;
+  if (end) throw streamEndError(end);
+  if (life.signal.aborted) throw life.signal.reason;
+}
+
+interface ReadExport {
+  readonly snapshotTime: Micros;
+  readonly completeness: UsageCompleteness;
+  /** Encoded UsageExportBatch. */
+  readonly batches: Uint8Array[];
+  readonly rowCount: number;
+  readonly totals: UsageTotals;
+}
+
+function readExport(
+  services: Services,
+  asked: ReadUsageRequest,
+  isWhole: boolean,
+  life: OpenStreamLife,
+): Promise<ReadExport> {
+  const { secret } = services.installation;
+  return systemTransaction(
+    services.db,
+    async (tx) => {
+      const snapshotTime = await readClock(tx);
+      const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
+      const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret } };
+      const usage = await readCarrierUsage(tx, query);
+      const carriers = await readUsageCarriers(
+        tx,
+        asked.period,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const kept = periods.map(({ completeness }) => decodeCompleteness(completeness));
+      const completeness = completenessMessage(usage, carriers, kept);
+      return { snapshotTime, completeness, ...(await readBatches(tx, query, life)) };
+    },
+    { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
+  );
+}
+
+async function readBatches(tx: Tx, query: UsageQuery, life: OpenStreamLife) {
+  const columns = keyColumns(query.groupBy);
+  const batches: Uint8Array[] = [];
+  let rowCount = 0;
+  let totals = NO_USAGE;
+  for await (const groups of readAllUsageGroups(tx, query, BATCH_ROWS)) {
+    assertAlive(life);
+    rowCount += groups.length;
+    if (rowCount > MAX_ROWS) {
+      const message = `more than ${MAX_ROWS} rows: ask for a shorter period or fewer dimensions`;
+      throw new TandemError("INVALID_ARGUMENT", message, { field: "group_by" });
+    }
+    for (const { parts } of groups) totals = addTotals(totals, totalOf(parts));
+    const batch = create(UsageExportBatchSchema, { rows: groups.map((group) => rowMessage(group, columns)) });
+    batches.push(toBinary(UsageExportBatchSchema, batch));
+  }
+  return { batches, rowCount, totals };
+}
