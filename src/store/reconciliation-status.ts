@@ -74,7 +74,7 @@ export async function readReconciledThrough(
 }
 
 // Before a carrier was onboarded it had no records.
-const RECONCILED_THROUGH = sql`COALESCE(p.reconciled_through, c.create_time)`;
+const RECONCILED_THROUGH = sql`GREATEST(p.reconciled_through, c.create_time)`;
 
 async function readPending(tx: Tx, carrierId: string): Promise<ReconciliationStatus["pending"]> {
   const { rows } = await sql<{ reason: number; calls: bigint; oldest: Micros }>`

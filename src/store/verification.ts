@@ -1,4 +1,4 @@
-import { carrierTransaction, type Database } from "./database.ts";
+import { carrierTransaction, type Database, systemTransaction } from "./database.ts";
 
 /** What was held against what. */
 export type FindingCheck =
@@ -10,6 +10,12 @@ export type FindingCheck =
   | "KEY_WITHOUT_ROW"
   /** A revision is in the feed and in quarantine, so that it could be released again. */
   | "APPLIED_AND_QUARANTINED"
+  /** A result was told of, and the discrepancy feed does not have what it is now as its entry. */
+  | "RESULT_WITHOUT_ENTRY"
+  /** A result names a record that is not there. */
+  | "RESULT_WITHOUT_RECORD"
+  /** A record was judged, and is in no result or in more than one. */
+  | "RECORD_NOT_IN_ONE_RESULT"
   /** An upload's stored verdicts do not run from offset 0 to its committed offset. */
   | "UPLOAD_OFFSETS"
   /** An upload's totals are not those of its stored verdicts. */
@@ -46,6 +52,12 @@ export function readPage<T>(
 ) {
   signal.throwIfAborted();
   return carrierTransaction(db, carrierId, read, { snapshot: true, statementTimeoutMs: 60_000 });
+}
+
+/** As `readPage`, for what only the platform's work reaches: the carrier must be in every condition. */
+export function readSystemPage<T>({ db, signal }: Verification, read: Parameters<typeof systemTransaction<T>>[1]) {
+  signal.throwIfAborted();
+  return systemTransaction(db, read, { snapshot: true, statementTimeoutMs: 60_000 });
 }
 
 /** The findings on one carrier, as far as they are told. */

@@ -16,6 +16,7 @@ const EXAMPLES = 10;
 const ENTRY_TABLES = [
   { feed: Feed.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
   { feed: Feed.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
+  { feed: Feed.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
   { feed: Feed.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
 ] as const;
 
@@ -196,7 +197,7 @@ async function readKeyPage(
 }
 
 /** The first days of the weeks that keys are kept of, by their partitions. */
-async function listKeyWeeks(verification: Verification, keys: string): Promise<string[]> {
+export async function listKeyWeeks(verification: Verification, keys: string): Promise<string[]> {
   const { rows } = await readPage(
     verification,
     async (tx) =>

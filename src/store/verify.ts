@@ -2,15 +2,17 @@ import { type Database, systemTransaction } from "./database.ts";
 import { type Finding, Findings, type Verification } from "./verification.ts";
 import { listCarrierIds, verifyEntries, verifyKeys } from "./verify-feeds.ts";
 import { verifyClaims, verifyNumbers } from "./verify-numbers.ts";
+import { verifyJudged, verifyResults } from "./verify-reconciliation.ts";
 import { verifyUploads } from "./verify-uploads.ts";
 
 /** How many carriers are read at once. */
 const CARRIER_PAGE = 100;
 
 /**
- * Verifies what is stored of one carrier: each feed is dense from its floor to its head, every key has its record and every record its key,
- * uploads hold the verdicts that they count, nothing is both applied and in quarantine, numbers are as their feed says and claimed by whom they
- * are held by. Reads page by page, each from a snapshot of its own, so that it may run beside writers. An empty list: all adds up.
+ * Verifies what is stored of one carrier: each feed is dense from its floor to its head, every key has its record and every record its key, each result
+ * rests on records that are there and each record that was judged is in one, uploads hold the verdicts that they count, nothing is both applied and in
+ * quarantine, numbers are as their feed says and claimed by whom they are held by. Reads page by page, each from a snapshot of its own, so that it may run
+ * beside writers. An empty list: all adds up.
  * @throws the signal's reason when it is aborted.
  */
 export async function verifyCarrier(db: Database, carrierId: string, signal: AbortSignal): Promise<Finding[]> {
@@ -18,6 +20,8 @@ export async function verifyCarrier(db: Database, carrierId: string, signal: Abo
   const verification: Verification = { db, carrierId, signal, report: findings.report };
   await verifyEntries(verification);
   await verifyKeys(verification);
+  await verifyResults(verification);
+  await verifyJudged(verification);
   await verifyUploads(verification);
   await verifyNumbers(verification);
   return findings.list;

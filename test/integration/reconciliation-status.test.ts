@@ -12,7 +12,8 @@ const DAY_MS = 86_400_000;
 let exchange: Exchange;
 beforeAll(async () => {
   exchange = await startExchange();
-  for (const carrierId of ["alpha", "bravo", "charlie"]) await exchange.addCarrier(carrierId);
+  for (const carrierId of ["alpha", "bravo", "charlie"])
+    await exchange.addCarrier(carrierId, { createTime: 1_700_000_000_000_000n });
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 

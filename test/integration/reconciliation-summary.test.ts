@@ -349,7 +349,7 @@ test("the platform's summary is of one carrier, or of every one with its own thr
     ["bravo", 0.02],
     ["charlie", 0.03],
   ] as const) {
-    await own.addCarrier(carrierId, { thresholds: { netRatio } });
+    await own.addCarrier(carrierId, { thresholds: { netRatio }, createTime: 1_700_000_000_000_000n });
     if (carrierId === "bravo") continue;
     await setReconciled(db, carrierId, { reconciled_through: through[carrierId] });
     await insertCallResults(db, carrierId, [on("2026-06-01"), on("2026-06-02"), on("2026-06-03")]);
