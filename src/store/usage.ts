@@ -81,7 +81,7 @@ export async function* readAllUsageGroups(tx: Tx, query: UsageQuery, batchSize: 
 export interface CarrierUsage {
   readonly carrierId: string;
   readonly parts: PartTotals;
-  /** By day and direction; none of the days that are shown as they were. */
+  /** By day and direction; without the days that are shown as they were. */
   readonly cells: readonly ReportedCell[];
 }
 
@@ -90,7 +90,6 @@ export async function readCarrierUsage(
   tx: Tx,
   { period, filter, versions }: Pick<UsageQuery, "period" | "filter" | "versions">,
 ): Promise<CarrierUsage[]> {
-  // Outer sums by carrier and part, inner ones by day and direction besides; NOT_REPORTED is part 5, PENDING 4.
   const { rows } = await sql<CarrierRow>`
     SELECT u.carrier_id, u.part, u.usage_date, u.direction, sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered,
       sum(u.connected_ms)::int8 AS connected_ms, sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
@@ -263,16 +262,19 @@ function usageGroup(row: GroupRow, columns: number): UsageGroup {
 
 function carrierUsage(carrierId: string, rows: readonly CarrierRow[]): CarrierUsage {
   const parts = new Map<UsagePart, UsageTotals>();
-  const cells = new Map<string, { expected: bigint; reported: bigint; outside: bigint }>();
+  const cells = new Map<string, { expected: bigint; reported: bigint; outside: bigint; answeredOutside: bigint }>();
   for (const row of rows) {
     addParts(parts, new Map([[row.part, sumsOf(row)]]));
     if (row.source === 0 || row.part === UsagePart.PENDING) continue;
     const name = `${row.usage_date} ${row.direction}`;
-    const cell = cells.get(name) ?? { expected: 0n, reported: 0n, outside: 0n };
+    const cell = cells.get(name) ?? { expected: 0n, reported: 0n, outside: 0n, answeredOutside: 0n };
     cells.set(name, cell);
     cell.reported += row.reported;
-    if (row.part === UsagePart.NOT_REPORTED) cell.outside += row.answered;
-    else cell.expected += row.attempts;
+    if (row.part !== UsagePart.NOT_REPORTED) cell.expected += row.attempts;
+    else {
+      cell.outside += row.attempts;
+      cell.answeredOutside += row.answered;
+    }
   }
   return { carrierId, parts, cells: [...cells.values()] };
 }

@@ -22,9 +22,13 @@ export interface UsageCall {
   readonly more?: PartialResult;
 }
 
+/** Most rows of one statement, which takes at most 65,535 parameters. */
+const INSERT_ROWS = 1_000;
+
 /** Writes calls as the reconciler does. */
-export function insertCalls(db: Database, carrierId: string, calls: readonly UsageCall[]): Promise<void> {
-  return insertCallResults(db, carrierId, calls.map(resultOf));
+export async function insertCalls(db: Database, carrierId: string, calls: readonly UsageCall[]): Promise<void> {
+  for (let from = 0; from < calls.length; from += INSERT_ROWS)
+    await insertCallResults(db, carrierId, calls.slice(from, from + INSERT_ROWS).map(resultOf));
 }
 
 /** Writes calls anew, by their record's id, as a change that was found just now. */

@@ -8,18 +8,20 @@ export interface ReportedCell {
   readonly expected: bigint;
   /** Of any, those that it has a record of. */
   readonly reported: bigint;
-  /** Answered calls outside its reporting scope. An unanswered one alone says nothing of a direction: most carriers report answered calls only. */
+  /** Calls that it did not have to report. */
   readonly outside: bigint;
+  /** Of these the answered ones. An unanswered one says nothing of its direction: most carriers report answered calls only. */
+  readonly answeredOutside: bigint;
 }
 
 /**
  * Whether a carrier reported the calls asked for, by their days and directions: REPORTED or SILENT when that is so of all of them, OUT_OF_SCOPE when none
  * had to be reported, PARTLY_REPORTED when they differ, and unspecified when no call is judged.
  */
-export function reportingStateOf(cells: Iterable<ReportedCell>): ReportingState {
-  let state: ReportingState = ReportingState.UNSPECIFIED;
-  for (const cell of cells) state = combineStates(state, stateOfCell(cell));
-  return state;
+export function reportingStateOf(cells: readonly ReportedCell[]): ReportingState {
+  const state = cells.map(stateOfCell).reduce(combineStates, ReportingState.UNSPECIFIED);
+  if (state !== ReportingState.UNSPECIFIED) return state;
+  return cells.some(({ outside }) => outside > 0n) ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
 }
 
 /** The state of two stretches together. */
@@ -29,9 +31,9 @@ export function combineStates(a: ReportingState, b: ReportingState): ReportingSt
   return ReportingState.PARTLY_REPORTED;
 }
 
-function stateOfCell({ expected, reported, outside }: ReportedCell): ReportingState {
-  if (reported > 0n && outside === 0n) return ReportingState.REPORTED;
-  if (expected > 0n) return outside > 0n && reported > 0n ? ReportingState.PARTLY_REPORTED : ReportingState.SILENT;
-  if (outside > 0n) return ReportingState.OUT_OF_SCOPE;
-  return ReportingState.UNSPECIFIED;
+function stateOfCell({ expected, reported, answeredOutside }: ReportedCell): ReportingState {
+  if (expected === 0n && reported === 0n)
+    return answeredOutside > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
+  if (answeredOutside > 0n) return ReportingState.PARTLY_REPORTED;
+  return reported > 0n ? ReportingState.REPORTED : ReportingState.SILENT;
 }
