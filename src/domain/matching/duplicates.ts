@@ -3,6 +3,7 @@ import { isSameDialog } from "./correlation.ts";
 import type { CommonFacts, RecordRef } from "./facts.ts";
 import { isSameCallParty, NumberIndex } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
+import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
 /** How far apart starts, and durations, of a record and its copy may be, milliseconds. */
 export const COPY_WINDOW_MS = 2_000;
@@ -25,7 +26,7 @@ export interface DuplicateSearch {
 }
 
 /**
- * Which of the units that are left over are copies: of the same dialog as another unit of their side, or of the same parties with starts and durations
+ * Which of the units that are left over are copies: of the same dialog as another unit of their side within 24 h, or of the same parties with starts and durations
  * at most 2 s apart. A matched unit is the original before one that is left over too; of those the one with the lower identity is. Every other of
  * the same dialog or parties is tied to it by `join`.
  */
@@ -64,7 +65,8 @@ export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRe
 }
 
 function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
-  return isSameDialog(a.facts.ids, b.facts.ids) && !areContradicting(a.numbers, b.numbers);
+  if (a.facts.direction !== b.facts.direction || !isSameDialog(a.facts.ids, b.facts.ids)) return false;
+  return Math.abs(b.startMs - a.startMs) <= CORRELATED_WINDOW_MS && !areContradicting(a.numbers, b.numbers);
 }
 
 function isNear(a: CallUnit, b: CallUnit): boolean {

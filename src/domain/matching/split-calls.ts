@@ -105,7 +105,7 @@ function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
 
 function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   if (last?.endMs === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
-  if (areContradicting(last.numbers, next.numbers)) return false;
+  if (last.facts.direction !== next.facts.direction || areContradicting(last.numbers, next.numbers)) return false;
   const gapMs = beginOf(next) - last.endMs;
   return gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS && next.startMs > last.startMs;
 }
