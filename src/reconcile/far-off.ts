@@ -2,13 +2,13 @@ import { microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
-import { findOpenCalls, type OpenCall } from "../store/call-results.ts";
+import { findOpenCalls, findSplitCalls, type OpenCall, readOpenOfClock } from "../store/call-results.ts";
 import type { Votes } from "../store/clock-offsets.ts";
 import type { Tx } from "../store/database.ts";
 import { markMinutes } from "../store/reconcile-progress.ts";
 import { correlationKeyOf, pairKeyOf } from "./call-keys.ts";
-import { clockHourMs, rawStartMs } from "./result-row.ts";
-import { parseClockKey } from "./votes.ts";
+import { clockHourMs, type JudgedRow, rawStartMs } from "./result-row.ts";
+import { type CarrierVotes, parseClockKey } from "./votes.ts";
 import { minuteOf, type Span } from "./window.ts";
 
 // Counterparts that begin far from each other: found by keys among the calls that are open, never by reading all calls between.
@@ -16,16 +16,19 @@ import { minuteOf, type Span } from "./window.ts";
 const HOUR_MS = 3_600_000;
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
 const ZONE_REACH_HOURS = 15;
+/** Twice the window: no pair by numbers and time is so far apart by its own clocks, unless an offset was taken off. */
+const FAR_MS = 120_000;
 const CORRELATION_REACH_HOURS = 25;
 const SPLIT_REACH_HOURS = 24;
-/** So few pairs are no sign of a clock that is off, whatever the ids of the signalling have told already. */
-const MIN_PAIRS = 5;
 /** Most calls that one search brings. */
 const MAX_FOUND = 5_000;
 /** Most calls without a counterpart that are looked for as parts of longer ones: more of them are no split calls. */
 const MAX_PARTS_SOUGHT = 500;
 
-/** Where counterparts of calls that lack theirs begin: by ids of the signalling, and as parts of split calls. Each call is looked for once. */
+/**
+ * Where counterparts of calls that lack theirs begin: by ids of the signalling, and as parts of split calls; and the calls that a record which stands alone
+ * here is a part of by now. Each is looked for once.
+ */
 export async function farSpans(
   tx: Tx,
   carrierId: string,
@@ -52,10 +55,21 @@ export async function farSpans(
   const later = { by: "pair_key", side: Side.CARRIER, hoursBefore: 0, hoursAfter: SPLIT_REACH_HOURS } as const;
   if (short.length <= MAX_PARTS_SOUGHT)
     found.push(...(await findOpenCalls(tx, carrierId, { ...later, wanted: short, limit: MAX_FOUND })));
-  return found.map(({ startTime }) => {
+  const alone = kept.filter((result) => !result.platform && !sought.has(`whole/${identityOf(result)}`));
+  for (const result of alone) sought.add(`whole/${identityOf(result)}`);
+  const whole = await findSplitCalls(
+    tx,
+    carrierId,
+    alone.flatMap((result) => result.carrier),
+  );
+  return [...found.map(({ startTime }) => startTime), ...whole].map((startTime) => {
     const ms = msFromMicros(startTime);
     return { startMs: ms - marginMs, endMs: ms + marginMs };
   });
+}
+
+function identityOf(result: CallResult): string {
+  return result.carrier.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`).join();
 }
 
 function correlationSearch(side: number, wanted: { key: bigint; time: bigint }[]) {
@@ -91,46 +105,112 @@ export interface FarVotes {
 
 /**
  * Looks for a zone shift where calls of a trunk and hour of the carrier's clock lack their counterparts: among calls of the same two parties within 15 h.
- * What it finds of this run's carrier's records votes; of the platform's, the minutes of the carrier's records are marked, whose own turn finds the
- * same.
+ * All calls of that hour that are open have their say, whenever they came. Of the platform's calls, the minutes of the carrier's records are
+ * marked, whose own turn finds the same.
  */
 export async function findFarVotes(tx: Tx, carrierId: string, kept: readonly CallResult[]): Promise<FarVotes[]> {
   const lacking = kept.filter(isLacking);
   await markFarOff(tx, carrierId, lacking);
-  const records = uniqueByPair(lacking.flatMap((result) => (result.platform ? [] : result.carrier.slice(0, 1))));
+  const records = keyTimes(lacking.flatMap((result) => (result.platform ? [] : result.carrier.slice(0, 1))));
   const found = await findFarOff(tx, carrierId, Side.PLATFORM, records);
   const byClock = Map.groupBy(found, ({ record }) => `${clockHourMs(record)}/${record.trunkId ?? ""}`);
-  return [...byClock].map(([key, pairs]) => ({
-    ...parseClockKey(key),
-    votes: sumVotes(pairs.map(({ record, call }) => rawStartMs(record) - msFromMicros(call.startTime))),
-  }));
+  const said: FarVotes[] = [];
+  for (const [key, pairs] of byClock) {
+    const clock = parseClockKey(key);
+    const differences = pairs.map(({ timeMs, call }) => timeMs - msFromMicros(call.startTime));
+    said.push({
+      ...clock,
+      votes: sumVotes([...differences, ...(await earlierDifferences(tx, carrierId, clock, records))]),
+    });
+  }
+  return said;
 }
 
-async function markFarOff(tx: Tx, carrierId: string, lacking: readonly CallResult[]): Promise<void> {
-  const records = uniqueByPair(lacking.flatMap((result) => (result.platform ? [result.platform] : [])));
-  const found = await findFarOff(tx, carrierId, Side.CARRIER, records);
-  for (const pairs of Map.groupBy(found, ({ call }) => `${call.clockHour}/${call.clockTrunk}`).values()) {
-    const sums = sumVotes(pairs.map(({ record, call }) => msFromMicros(call.startTime) - rawStartMs(record)));
-    if (Math.max(0, ...Object.values(sums)) < MIN_PAIRS) continue;
-    const minutes = pairs.map(({ call }) => minuteOf(msFromMicros(call.startTime)));
-    await markMinutes(tx, carrierId, minutes);
+// Of calls of the hour that were judged in other turns.
+async function earlierDifferences(
+  tx: Tx,
+  carrierId: string,
+  { trunkId, hourMs }: { trunkId: string; hourMs: number },
+  judgedNow: ReadonlyMap<bigint, unknown>,
+): Promise<number[]> {
+  const open = await readOpenOfClock(tx, carrierId, { trunkId, hour: microsFromMs(hourMs), limit: MAX_FOUND });
+  const calls = unique(
+    open
+      .filter(({ key }) => !judgedNow.has(key))
+      .map(({ key, clockTime }) => ({ key, timeMs: msFromMicros(clockTime) })),
+  );
+  const found = await findFarOff(tx, carrierId, Side.PLATFORM, calls);
+  return found.map(({ timeMs, call }) => timeMs - msFromMicros(call.startTime));
+}
+
+/** Pairs whose clocks are further apart than any window, as the ids of the signalling join them, say the same. */
+export function farPairs(
+  judged: readonly { row: Pick<JudgedRow, "clockTrunk" | "clockTime" | "voteMs"> }[],
+): FarVotes[] {
+  return judged.flatMap(({ row: { clockTrunk, clockTime, voteMs } }) => {
+    if (clockTrunk === null || clockTime === null || voteMs === null) return [];
+    const difference = Number(voteMs);
+    if (Math.abs(difference) < FAR_MS) return [];
+    return [
+      {
+        trunkId: clockTrunk,
+        hourMs: Math.floor(msFromMicros(clockTime) / HOUR_MS) * HOUR_MS,
+        votes: sumVotes([difference]),
+      },
+    ];
+  });
+}
+
+/** What was said of clocks in the trials of one turn: of each trunk and hour, the opinion of most calls. */
+export class FarOpinions {
+  readonly #most = new Map<string, FarVotes>();
+
+  /** Hears what one trial says. */
+  hear(said: readonly FarVotes[]): void {
+    for (const [key, group] of Map.groupBy(said, ({ hourMs, trunkId }) => `${hourMs}/${trunkId}`)) {
+      const sums: Votes = {};
+      for (const { votes } of group) {
+        for (const [bucket, count] of Object.entries(votes)) sums[bucket] = (sums[bucket] ?? 0) + count;
+      }
+      const known = this.#most.get(key);
+      if (!known || total(known.votes) < total(sums)) this.#most.set(key, { ...parseClockKey(key), votes: sums });
+    }
+  }
+
+  /** Adds what was said to the votes of a carrier, where it is more than what they have. */
+  tell(votes: CarrierVotes): void {
+    for (const { trunkId, hourMs, votes: sums } of this.#most.values()) votes.setFar(trunkId, hourMs, sums);
   }
 }
 
-// Pairs of the same two parties, who have no other open call on either side within reach.
-async function findFarOff<R extends PlatformFacts | CarrierFacts>(
+function total(votes: Votes): number {
+  return Object.values(votes).reduce((sum, count) => sum + count, 0);
+}
+
+async function markFarOff(tx: Tx, carrierId: string, lacking: readonly CallResult[]): Promise<void> {
+  const records = keyTimes(lacking.flatMap((result) => (result.platform ? [result.platform] : [])));
+  const found = await findFarOff(tx, carrierId, Side.CARRIER, records);
+  await markMinutes(
+    tx,
+    carrierId,
+    found.map(({ call }) => minuteOf(msFromMicros(call.startTime))),
+  );
+}
+
+// Pairs of the same two parties, who have no other open call on either side within reach. Near ones too: a neighbouring hour's offset may have
+// parted them.
+async function findFarOff<C extends { timeMs: number }>(
   tx: Tx,
   carrierId: string,
   side: Side,
-  records: ReadonlyMap<bigint, R>,
-): Promise<{ record: R; call: OpenCall }[]> {
-  if (records.size < MIN_PAIRS) return [];
-  const wanted = [...records].map(([key, record]) => ({ key, time: microsFromMs(rawStartMs(record)) }));
+  calls: ReadonlyMap<bigint, C>,
+): Promise<(C & { call: OpenCall })[]> {
+  const wanted = [...calls].map(([key, { timeMs }]) => ({ key, time: microsFromMs(timeMs) }));
   const reach = { hoursBefore: ZONE_REACH_HOURS, hoursAfter: ZONE_REACH_HOURS, limit: MAX_FOUND };
-  const calls = await findOpenCalls(tx, carrierId, { by: "pair_key", side, wanted, ...reach });
-  return [...Map.groupBy(calls, ({ key }) => key)].flatMap(([key, [call, ...others]]) => {
-    const record = records.get(key);
-    return record && call && others.length === 0 ? [{ record, call }] : [];
+  const found = await findOpenCalls(tx, carrierId, { by: "pair_key", side, wanted, ...reach });
+  return [...Map.groupBy(found, ({ key }) => key)].flatMap(([key, [call, ...others]]) => {
+    const known = calls.get(key);
+    return call && known && others.length === 0 ? [{ ...known, call }] : [];
   });
 }
 
@@ -144,17 +224,20 @@ function sumVotes(differencesMs: readonly number[]): Votes {
   return sums;
 }
 
-function uniqueByPair<R extends PlatformFacts | CarrierFacts>(records: readonly R[]): Map<bigint, R> {
-  const found = new Map<bigint, R>();
-  const repeated = new Set<bigint>();
-  for (const record of records) {
-    const key = pairKeyOf(record);
-    if (key === undefined) continue;
-    if (found.has(key)) repeated.add(key);
-    else found.set(key, record);
-  }
-  for (const key of repeated) found.delete(key);
-  return found;
+function keyTimes<R extends PlatformFacts | CarrierFacts>(
+  records: readonly R[],
+): Map<bigint, { key: bigint; timeMs: number; record: R }> {
+  return unique(
+    records.flatMap((record) => {
+      const key = pairKeyOf(record);
+      return key === undefined ? [] : [{ key, timeMs: rawStartMs(record), record }];
+    }),
+  );
+}
+
+function unique<C extends { key: bigint }>(calls: readonly C[]): Map<bigint, C> {
+  const groups = Map.groupBy(calls, ({ key }) => key);
+  return new Map([...groups].flatMap(([key, [call, ...others]]) => (call && others.length === 0 ? [[key, call]] : [])));
 }
 
 const LACKING: ReadonlySet<number> = new Set([

@@ -73,8 +73,8 @@ function recordColumns(result: CallResult) {
 }
 
 function clockColumns(record: CarrierFacts | undefined) {
-  if (!record) return { clockTrunk: null, clockHour: null };
-  return { clockTrunk: record.trunkId ?? "", clockHour: microsFromMs(clockHourMs(record)) };
+  if (!record) return { clockTrunk: null, clockTime: null };
+  return { clockTrunk: record.trunkId ?? "", clockTime: microsFromMs(rawStartMs(record)) };
 }
 
 function keyColumns(result: CallResult) {

@@ -23,7 +23,7 @@ import { advanceFeed, lockFeed } from "../store/feed-head.ts";
 import { clearMinutes, markMinutes } from "../store/reconcile-progress.ts";
 import { Feed } from "../store/schema.ts";
 import type { Reconciled } from "./carrier.ts";
-import { type FarVotes, farSpans, findFarVotes } from "./far-off.ts";
+import { FarOpinions, farPairs, farSpans, findFarVotes } from "./far-off.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
 import { nameText, rawStartMs } from "./result-row.ts";
 import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
@@ -140,8 +140,8 @@ async function settle(
   now: Micros,
 ): Promise<Settled> {
   let votes = stored();
-  // Records that an offset found far off moves away from here say so no more in the next trial: what they said once stays.
-  const far = new Map<string, FarVotes>();
+  // Records that an offset moves away from here say so no more in the next trial: what they said once stays.
+  const far = new FarOpinions();
   for (let trial = 1; ; trial++) {
     const { kept, window } = await matchWhole(tx, carrier, base, votes, now);
     const judged = judge(kept, carrier.days);
@@ -152,9 +152,8 @@ async function settle(
       if (before) next.count(before, -1);
       next.count({ ...row, isMerged: false }, 1);
     }
-    for (const found of await findFarVotes(tx, carrier.carrierId, kept))
-      far.set(`${found.hourMs}/${found.trunkId}`, found);
-    for (const { trunkId, hourMs, votes: found } of far.values()) next.setFar(trunkId, hourMs, found);
+    far.hear([...(await findFarVotes(tx, carrier.carrierId, kept)), ...farPairs(judged)]);
+    far.tell(next);
     if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) return { judged, votes: next, rows };
     votes = next;
   }

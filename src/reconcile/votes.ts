@@ -6,13 +6,17 @@ import type { ClockVotes, RoundingVotes, Votes } from "../store/clock-offsets.ts
 import { clockHourMs, rawStartMs } from "./result-row.ts";
 
 const HOUR_MS = 3_600_000;
+
+function hourOf(ms: number): number {
+  return Math.floor(ms / HOUR_MS) * HOUR_MS;
+}
 /** Before a bucket of votes that were found far off, among calls without a counterpart. They are added until the hour's own pairs are enough. */
 const FAR = "far:";
 
 /** What a result's pair says of the carrier's clock and rounding; as call_result keeps it. */
 export interface Voter {
   clockTrunk: string | null;
-  clockHour: Micros | null;
+  clockTime: Micros | null;
   voteMs: bigint | null;
   platformMs: bigint | null;
   carrierMs: bigint | null;
@@ -77,18 +81,23 @@ export class CarrierVotes {
 
   /** Adds (1) or takes back (-1) what a result says. */
   count(voter: Voter, by: 1 | -1): void {
-    if (voter.isMerged || voter.clockTrunk === null || voter.clockHour === null || voter.side !== 1) return;
-    const hourMs = msFromMicros(voter.clockHour);
+    if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
+    const hourMs = hourOf(msFromMicros(voter.clockTime));
     if (voter.voteMs !== null) this.#addClock(voter.clockTrunk, hourMs, voteBucket(Number(voter.voteMs)), by);
     if (voter.platformMs === null || voter.carrierMs === null) return;
     const keys = roundingVotes(Number(voter.platformMs), Number(voter.carrierMs));
-    if (keys.length > 0) this.#addRounding(voter.clockTrunk, utcDay(voter.clockHour), keys, by);
+    if (keys.length > 0) this.#addRounding(voter.clockTrunk, utcDay(voter.clockTime), keys, by);
   }
 
-  /** Sets what was found far off for a trunk and hour. */
+  /** Sets what was found far off for a trunk and hour, unless more was found before. */
   setFar(trunkId: string, hourMs: number, votes: Votes): void {
     const entry = this.#clockEntry(trunkId, hourMs);
     const near = Object.entries(entry.value.votes).filter(([bucket]) => !bucket.startsWith(FAR));
+    const before = Object.entries(entry.value.votes).reduce(
+      (sum, [bucket, count]) => sum + (bucket.startsWith(FAR) ? count : 0),
+      0,
+    );
+    if (Object.values(votes).reduce((sum, count) => sum + count, 0) < before) return;
     const far = Object.entries(votes).map(([bucket, count]) => [FAR + bucket, count] as const);
     entry.value.votes = Object.fromEntries([...near, ...far]);
     this.#forgetOffsets(trunkId, hourMs);

@@ -53,7 +53,7 @@ export interface CallResultRow extends ResultName {
   carrierMs: bigint | null;
   billedS: bigint | null;
   clockTrunk: string | null;
-  clockHour: Micros | null;
+  clockTime: Micros | null;
   voteMs: bigint | null;
   pairKey: bigint | null;
   correlationKey: bigint | null;
@@ -98,7 +98,7 @@ export interface OpenCall {
   /** Why it was found. */
   key: bigint;
   clockTrunk: string | undefined;
-  clockHour: Micros | undefined;
+  clockTime: Micros | undefined;
 }
 
 /** Finds open calls of one side by a key, within so many hours of each key's time; at most `limit`. */
@@ -117,7 +117,7 @@ export async function findOpenCalls(
   if (search.wanted.length === 0) return [];
   const column = sql.ref(`r.${search.by}`);
   const query = sql`
-    SELECT r.side, r.start_time, ${column} AS key, r.clock_trunk, r.clock_hour
+    SELECT r.side, r.start_time, ${column} AS key, r.clock_trunk, r.clock_time
     FROM unnest(${int8Array(search.wanted.map(({ key }) => key))}::int8[],
                 ${timestamptzArray(search.wanted.map(({ time }) => time))}::timestamptz[]) AS w(key, time)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND ${column} = w.key AND r.side = ${search.side} AND NOT r.is_merged
@@ -130,8 +130,38 @@ export async function findOpenCalls(
     startTime: row.start_time,
     key: row.key,
     clockTrunk: row.clock_trunk ?? undefined,
-    clockHour: row.clock_hour ?? undefined,
+    clockTime: row.clock_time ?? undefined,
   }));
+}
+
+/** When the calls began of which these records of the carrier are parts. */
+export async function findSplitCalls(
+  tx: Tx,
+  carrierId: string,
+  parts: readonly { recordId: string; recordDate: string }[],
+): Promise<Micros[]> {
+  if (parts.length === 0) return [];
+  const query = sql`
+    SELECT r.start_time FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[]) AS p(record_id)
+    JOIN call_result r ON r.carrier_id = ${carrierId} AND cardinality(r.carrier_record_ids) > 1 AND r.carrier_record_ids @> ARRAY[p.record_id]`;
+  const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
+  return rows.map((row) => row.start_time);
+}
+
+/** The carrier's calls that lack their counterparts and began in an hour of a trunk's clock; at most `limit`. */
+export async function readOpenOfClock(
+  tx: Tx,
+  carrierId: string,
+  clock: { trunkId: string; hour: Micros; limit: number },
+): Promise<{ key: bigint; clockTime: Micros }[]> {
+  const query = sql`
+    SELECT r.pair_key AS key, r.clock_time FROM call_result r
+    WHERE r.carrier_id = ${carrierId} AND r.side = 2 AND r.is_open AND NOT r.is_merged AND r.pair_key IS NOT NULL AND r.clock_trunk = ${clock.trunkId}
+      AND r.clock_time >= ${isoFromMicros(clock.hour)}::timestamptz
+      AND r.clock_time < ${isoFromMicros(clock.hour)}::timestamptz + interval '1 hour'
+    LIMIT ${clock.limit}`;
+  const { rows } = await send<{ key: bigint; clock_time: Micros }>(tx, query.compile(tx));
+  return rows.map((row) => ({ key: row.key, clockTime: row.clock_time }));
 }
 
 interface OpenRow {
@@ -139,7 +169,7 @@ interface OpenRow {
   start_time: Micros;
   key: bigint;
   clock_trunk: string | null;
-  clock_hour: Micros | null;
+  clock_time: Micros | null;
 }
 
 /** Writes results, new or changed. */
@@ -157,13 +187,13 @@ export async function writeResults(
     INSERT INTO call_result (carrier_id, side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions,
       start_time, call_date, status, causes, matched_by, pending_reason, is_open, is_merged, due_time, direction, phone_number, customer_id,
       trunk_id, call_id, other_number, other_country, platform_answered, carrier_answered, platform_ms, carrier_ms, billed_s, clock_trunk,
-      clock_hour, vote_ms, pair_key, correlation_key, result_hash, arrival_time, update_time, discrepancy_id, discrepancy_revision,
+      clock_time, vote_ms, pair_key, correlation_key, result_hash, arrival_time, update_time, discrepancy_id, discrepancy_revision,
       first_seen_time, resolved_time, sequence, payload)
     SELECT ${carrierId}, r.side, r.record_id, r.record_date, r.revision, string_to_array(r.carrier_record_ids, ' '),
       string_to_array(r.carrier_record_dates, ' ')::date[], string_to_array(r.carrier_revisions, ' ')::int4[], r.start_time, r.call_date,
       r.status, r.causes, r.matched_by, r.pending_reason, r.is_open, r.is_merged, r.due_time, r.direction, r.phone_number, r.customer_id,
       r.trunk_id, r.call_id, r.other_number, r.other_country, r.platform_answered, r.carrier_answered, r.platform_ms, r.carrier_ms,
-      r.billed_s, r.clock_trunk, r.clock_hour, r.vote_ms, r.pair_key, r.correlation_key, r.result_hash, r.arrival_time,
+      r.billed_s, r.clock_trunk, r.clock_time, r.vote_ms, r.pair_key, r.correlation_key, r.result_hash, r.arrival_time,
       ${isoFromMicros(now)}::timestamptz, r.discrepancy_id, r.discrepancy_revision, r.first_seen_time, r.resolved_time, r.sequence,
       NULLIF(r.payload, ''::bytea)
     FROM unnest(${int2Array(column("side"))}::int2[], ${textArray(column("recordId"))}::text[], ${dateArray(column("recordDate"))}::date[],
@@ -177,7 +207,7 @@ export async function writeResults(
       ${textArray(column("callId"))}::text[], ${textArray(column("otherNumber"))}::text[], ${textArray(column("otherCountry"))}::text[],
       ${boolArray(column("platformAnswered"))}::bool[], ${boolArray(column("carrierAnswered"))}::bool[],
       ${int8Array(column("platformMs"))}::int8[], ${int8Array(column("carrierMs"))}::int8[], ${int8Array(column("billedS"))}::int8[],
-      ${textArray(column("clockTrunk"))}::text[], ${timestamptzArray(column("clockHour"))}::timestamptz[],
+      ${textArray(column("clockTrunk"))}::text[], ${timestamptzArray(column("clockTime"))}::timestamptz[],
       ${int8Array(column("voteMs"))}::int8[], ${int8Array(column("pairKey"))}::int8[], ${int8Array(column("correlationKey"))}::int8[],
       ${int8Array(column("resultHash"))}::int8[], ${timestamptzArray(column("arrivalTime"))}::timestamptz[],
       ${textArray(column("discrepancyId"))}::text[], ${int4Array(column("discrepancyRevision"))}::int4[],
@@ -185,7 +215,7 @@ export async function writeResults(
       ${int8Array(column("sequence"))}::int8[], ${byteaArray(rows.map((row) => row.payload ?? NOTHING))}::bytea[])
       AS r(side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions, start_time, call_date, status,
         causes, matched_by, pending_reason, is_open, is_merged, due_time, direction, phone_number, customer_id, trunk_id, call_id, other_number,
-        other_country, platform_answered, carrier_answered, platform_ms, carrier_ms, billed_s, clock_trunk, clock_hour, vote_ms, pair_key,
+        other_country, platform_answered, carrier_answered, platform_ms, carrier_ms, billed_s, clock_trunk, clock_time, vote_ms, pair_key,
         correlation_key, result_hash, arrival_time, discrepancy_id, discrepancy_revision, first_seen_time, resolved_time, sequence, payload)
     ON CONFLICT (carrier_id, record_date, record_id, side) DO UPDATE SET ${sql.join(
       UPDATED.map((name) => sql`${sql.ref(name)} = EXCLUDED.${sql.ref(name)}`),
@@ -197,7 +227,7 @@ const NOTHING = Buffer.alloc(0);
 const UPDATED = (
   "revision carrier_record_ids carrier_record_dates carrier_revisions start_time call_date status causes matched_by pending_reason is_open is_merged " +
   "due_time direction phone_number customer_id trunk_id call_id other_number other_country platform_answered carrier_answered platform_ms carrier_ms " +
-  "billed_s clock_trunk clock_hour vote_ms pair_key correlation_key result_hash arrival_time update_time discrepancy_id discrepancy_revision " +
+  "billed_s clock_trunk clock_time vote_ms pair_key correlation_key result_hash arrival_time update_time discrepancy_id discrepancy_revision " +
   "first_seen_time resolved_time sequence payload"
 ).split(" ");
 
@@ -254,7 +284,7 @@ interface StoredRow {
   carrier_ms: bigint | null;
   billed_s: bigint | null;
   clock_trunk: string | null;
-  clock_hour: Micros | null;
+  clock_time: Micros | null;
   vote_ms: bigint | null;
   pair_key: bigint | null;
   correlation_key: bigint | null;
@@ -301,7 +331,7 @@ function callResultRow(row: StoredRow): CallResultRow {
     carrierMs: row.carrier_ms,
     billedS: row.billed_s,
     clockTrunk: row.clock_trunk,
-    clockHour: row.clock_hour,
+    clockTime: row.clock_time,
     voteMs: row.vote_ms,
     pairKey: row.pair_key,
     correlationKey: row.correlation_key,

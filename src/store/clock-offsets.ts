@@ -82,7 +82,7 @@ export async function readRoundedMinutes(
   const { rows } = await sql<{ minute: Micros }>`
     SELECT DISTINCT date_trunc('minute', r.start_time) AS minute FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
-      AND r.clock_hour >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_hour < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
+      AND r.clock_time >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_time < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
       AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
       AND r.side = 1 AND r.status IN (2, 4)`.execute(tx);
   return rows.map((row) => row.minute);

@@ -250,9 +250,14 @@ function getTypeParser(oid: number, format?: "text" | "binary") {
     if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);
     if (oid === 1184) return parseTimestamptz;
     if (oid === 1082) return (text: string) => text;
-    if (oid === 1182) return pg.types.getTypeParser(1009, "text");
+    if (oid === 1182) return parseTextArray;
   }
   return pg.types.getTypeParser(oid, format as "text");
+}
+
+// Days need no quotes.
+function parseTextArray(text: string): string[] {
+  return text === "{}" ? [] : text.slice(1, -1).split(",");
 }
 
 function parseTimestamptz(text: string): Micros {

@@ -36,7 +36,7 @@ CREATE TABLE call_result (
   carrier_ms bigint,
   billed_s bigint,
   clock_trunk text,
-  clock_hour timestamp with time zone,
+  clock_time timestamp with time zone,
   vote_ms bigint,
   pair_key bigint,
   correlation_key bigint,
@@ -52,11 +52,13 @@ CREATE TABLE call_result (
 );
 ALTER TABLE call_result ADD CONSTRAINT call_result_pkey PRIMARY KEY (carrier_id, record_date, record_id, side);
 ALTER TABLE call_result ADD CONSTRAINT call_result_side_check CHECK ((side = ANY (ARRAY[1, 2])));
+CREATE INDEX call_result_clock ON call_result USING btree (carrier_id, clock_trunk, clock_time) WHERE ((side = 2) AND is_open);
 CREATE INDEX call_result_correlation ON call_result USING btree (carrier_id, correlation_key) WHERE (correlation_key IS NOT NULL);
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
 CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
+CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE (cardinality(carrier_record_ids) > 1);
 CREATE INDEX call_result_sequence ON call_result USING btree (carrier_id, sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX call_result_start ON call_result USING btree (carrier_id, start_time);
 CREATE INDEX call_result_update ON call_result USING btree (carrier_id, update_time);

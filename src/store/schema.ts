@@ -271,9 +271,9 @@ export interface Schema {
     platform_ms: bigint | null;
     carrier_ms: bigint | null;
     billed_s: bigint | null;
-    /** The trunk and UTC hour of the carrier's clock, when it has a record. */
+    /** The trunk, and when the call began by the carrier's clock, when it has a record. */
     clock_trunk: string | null;
-    clock_hour: OptionalTime;
+    clock_time: OptionalTime;
     vote_ms: bigint | null;
     /** Of open rows: direction and numbers, hashed. */
     pair_key: bigint | null;

@@ -43,7 +43,7 @@ CREATE TABLE call_result (
   carrier_ms bigint,
   billed_s bigint,
   clock_trunk text,
-  clock_hour timestamptz,
+  clock_time timestamptz,
   vote_ms bigint,
   pair_key bigint,
   correlation_key bigint,
@@ -63,6 +63,8 @@ CREATE INDEX call_result_number ON call_result (phone_number, start_time) WHERE 
 CREATE INDEX call_result_due ON call_result (carrier_id, due_time) WHERE due_time IS NOT NULL;
 CREATE INDEX call_result_pair ON call_result (carrier_id, pair_key, start_time) WHERE pair_key IS NOT NULL;
 CREATE INDEX call_result_correlation ON call_result (carrier_id, correlation_key) WHERE correlation_key IS NOT NULL;
+CREATE INDEX call_result_clock ON call_result (carrier_id, clock_trunk, clock_time) WHERE side = 2 AND is_open;
+CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE cardinality(carrier_record_ids) > 1;
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result (carrier_id, discrepancy_id) WHERE discrepancy_id IS NOT NULL;
 CREATE INDEX call_result_sequence ON call_result (carrier_id, sequence) WHERE sequence IS NOT NULL;
 
