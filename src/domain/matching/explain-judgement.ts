@@ -131,7 +131,7 @@ function explainBill({ platform, carrier, result }: ExplainedCall): EvidenceStep
   const ends = {
     exact: `which is what the carrier bills`,
     within: `and the carrier bills ${billedS}, which a difference within the tolerance of ${tellLength(result.toleranceMs)} explains`,
-    beyond: `but the carrier bills ${billedS}, more than the tolerance of ${tellLength(result.toleranceMs)} explains`,
+    beyond: `but the carrier bills ${billedS}, which no difference within the tolerance of ${tellLength(result.toleranceMs)} explains`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
   return {

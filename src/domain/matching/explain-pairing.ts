@@ -180,11 +180,12 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const outcome = isInside ? PASSED : FAILED;
   const rest =
     isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : "; the ids join the records all the same";
+  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
   const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), String(windowMs)];
   return {
     stage,
     outcome,
-    explanation: `The ${title} are ${tellLength(deltaMs)} apart, ${isInside ? "within" : "outside"} the window of ${tellLength(windowMs)}${rest}.`,
+    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} the window of ${tellLength(windowMs)}${rest}.`,
     values: [evidenceValue(name, outcome, times)],
   };
 }
@@ -216,12 +217,13 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
 /** The parts of a split call. */
 export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep | undefined {
   if (carrier === undefined || (carrier.records.length === 1 && carrier.facts.part === undefined)) return undefined;
-  const parts = tellCount(carrier.records.length, "part");
-  const missing = carrier.lacksParts ? " By their numbering at least one more exists, which is not here." : "";
+  const isOne = carrier.records.length === 1;
+  const parts = isOne ? `Here is one part (${tellRecords(carrier)}).` : `Taken together are ${tellRecords(carrier)}.`;
+  const missing = carrier.lacksParts ? " By the numbering there is at least one more, which has not arrived." : "";
   return {
     stage: EvidenceStage.SPLIT,
     outcome: carrier.lacksParts ? FAILED : PASSED,
-    explanation: `The carrier's switch split the call: ${parts} (${tellRecords(carrier)}) are taken together.${missing}`,
+    explanation: `The carrier's switch split the call. ${parts}${missing}`,
     values: [
       evidenceValue("connected_duration_ms", carrier.lacksParts ? FAILED : PASSED, [
         tellNumber(platform?.connectedMs),

@@ -1,0 +1,151 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  CAROL,
+  canonical,
+  carrierCall,
+  crowdedRecords,
+  HOUR_MS,
+  MINUTE_MS,
+  matchingInput,
+  platformCall,
+  SECOND_MS,
+  TEN,
+} from "../../../test/support/matching-calls.ts";
+import { EvidenceOutcome, EvidenceStage, tellLength, tellList } from "./evidence.ts";
+import { type CallEvidence, explainCall } from "./explain.ts";
+import type { CarrierFacts, MatchingInput, PlatformFacts } from "./facts.ts";
+import { matchCalls } from "./match-calls.ts";
+import { MatchStatus, Side } from "./result.ts";
+
+function explain(
+  platform: PlatformFacts[],
+  carrier: CarrierFacts[],
+  others: Partial<MatchingInput> = {},
+): CallEvidence {
+  const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" };
+  const evidence = explainCall(matchingInput(platform, carrier, others), target);
+  if (evidence === undefined) throw new Error("the call is among the records");
+  return evidence;
+}
+
+function sentencesOf({ steps }: CallEvidence): Record<number, string> {
+  return Object.fromEntries(steps.map(({ stage, explanation }) => [stage, explanation]));
+}
+
+test("an explanation has the result that matching has, for every record of either side", () => {
+  fc.assert(
+    fc.property(crowdedRecords, ({ platform, carrier }) => {
+      const input = matchingInput(platform, carrier);
+      const results = canonical(matchCalls(input));
+      for (const [side, records] of [
+        [Side.PLATFORM, platform],
+        [Side.CARRIER, carrier],
+      ] as const) {
+        for (const { recordId, recordDate } of records) {
+          const evidence = explainCall(input, { side, recordId, recordDate });
+          expect(results).toContainEqual(evidence?.result);
+          const stages = evidence?.steps.map(({ stage }) => stage) ?? [];
+          expect(stages).toEqual([...new Set(stages)].sort((a, b) => a - b));
+          expect(stages[0]).toBe(EvidenceStage.RECORD_STATE);
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a pair that agrees is explained from its records to its durations", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + 800, connectedMs: 101_200 })]);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.REPORTING_SCOPE]: "The call is outbound and answered, which the carrier has agreed to report.",
+    [EvidenceStage.NUMBERS]: "Both records name the same two parties, once their spellings are compared.",
+    [EvidenceStage.TIME_WINDOW]: "The answer times are 800 ms apart, within the window of 1 min.",
+    [EvidenceStage.ASSIGNMENT]: "Neither record could have been paired with any other.",
+    [EvidenceStage.DURATION]:
+      "The platform counts 1 min 40 s connected, the carrier 1 min 41.2 s: 1.2 s more, within the tolerance of 2 s.",
+  });
+  expect(evidence.refused).toEqual([]);
+});
+
+test("numbers are masked in every value", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c")]);
+  expect(JSON.stringify(evidence.steps)).not.toMatch(/\+\d{10,}/);
+  expect(evidence.steps.find(({ stage }) => stage === EvidenceStage.NUMBERS)?.values).toContainEqual({
+    name: "parties.called",
+    platformValue: "+4633000***",
+    carrierValue: "+4633000***",
+    outcome: EvidenceOutcome.PASSED,
+  });
+});
+
+test("a call whose carrier record is missing is explained with what is near and why it was not taken", () => {
+  const near = carrierCall("near", { startMs: TEN + 5 * MINUTE_MS });
+  const wrong = carrierCall("wrong", {}, { called: CAROL, ids: { dialogCallId: "d" } });
+  const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
+  expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.CORRELATION]: "No open record of the carrier's goes with its SIP dialog.",
+    [EvidenceStage.GRACE]:
+      "There was time for the carrier's record to arrive until 2026-06-02T10:01:50.000Z, 24 h after the later of its end and its arrival; it is over.",
+  });
+  expect(evidence.refused).toMatchObject([
+    { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
+    { record: { recordId: "near" }, refusedAt: EvidenceStage.TIME_WINDOW, startDeltaMs: 5 * MINUTE_MS },
+  ]);
+});
+
+test("a rival is told with what it was paired with instead", () => {
+  const later = { startMs: TEN + 30 * SECOND_MS };
+  const evidence = explain(
+    [platformCall("p"), platformCall("p2", later)],
+    [carrierCall("c"), carrierCall("c2", later)],
+  );
+  expect(evidence.refused).toMatchObject([
+    {
+      side: Side.CARRIER,
+      record: { recordId: "c2" },
+      refusedAt: EvidenceStage.ASSIGNMENT,
+      pairedWith: { recordId: "p2" },
+    },
+  ]);
+});
+
+test("an offset is told with its size, its direction and the pairs it rests on", () => {
+  const offset = { offsetMs: -HOUR_MS, kind: "ZONE_SHIFT", pairCount: 43, ratio: 0.93 } as const;
+  const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN - HOUR_MS })], {
+    offsetOf: () => offset,
+  });
+  expect(sentencesOf(evidence)[EvidenceStage.CLOCK_OFFSET]).toBe(
+    "In this hour the carrier's clock on trunk trunk-1 is 1 h behind the platform's, a time zone error, as 93 % of 43 pairs show; this was taken off its times before they were compared.",
+  );
+});
+
+test("each cause is told in a sentence, with its findings", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c", { connectedMs: 43_200_000 })]);
+  expect(evidence.steps.at(-1)).toMatchObject({
+    stage: EvidenceStage.CAUSE,
+    outcome: EvidenceOutcome.PASSED,
+    explanation:
+      "The carrier's duration is a switch's timer of 12 h while the other is shorter by half or more: its release was lost.",
+    findings: [{ timerMs: 43_200_000 }],
+  });
+});
+
+test("a record that is not among the input is not explained", () => {
+  const input = matchingInput([platformCall("p")], []);
+  expect(explainCall(input, { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
+  expect(explainCall(input, { side: Side.CARRIER, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
+});
+
+test("lengths and lists read like a sentence", () => {
+  expect([0, 850, -1_500, 60_000, 3_605_250, 19_800_000].map(tellLength)).toEqual([
+    "0 ms",
+    "850 ms",
+    "1.5 s",
+    "1 min",
+    "1 h 5.25 s",
+    "5 h 30 min",
+  ]);
+  expect([[], ["a"], ["a", "b"], ["a", "b", "c"]].map(tellList)).toEqual(["", "a", "a and b", "a, b and c"]);
+});
