@@ -48,10 +48,9 @@ function isNear(a: CallClock, b: CallClock): boolean {
   return a.answerMs !== undefined && b.answerMs !== undefined && Math.abs(a.answerMs - b.answerMs) <= RIVAL_MS;
 }
 
-/** An id of its own on both sides joins a call whatever is near; two calls with different ids are told apart even where a side is missing. */
+/** An id of its own that both sides have joins a call whatever is near. One that only one side has joins nothing, and so tells nothing. */
 function areToldApart(a: VisibleCall, b: VisibleCall): boolean {
-  const [aHasOwn, bHasOwn] = [a.signalling.ids === "own", b.signalling.ids === "own"];
-  return (aHasOwn && a.isPaired) || (bHasOwn && b.isPaired) || (aHasOwn && bHasOwn);
+  return [a, b].some(({ signalling, isPaired }) => signalling.ids === "own" && isPaired);
 }
 
 function sameCaller(a: CallEnds, b: CallEnds): boolean {

@@ -2,10 +2,10 @@ import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Correlation, type Direction, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Correlation, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { dayOf } from "../cdr.ts";
 import type { Random } from "../random.ts";
-import { carrierParties, directionOf } from "./parties.ts";
+import { type CarrierParties, carrierParties, directionOf } from "./parties.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
@@ -42,23 +42,38 @@ export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock
   };
 }
 
+/** How a switch writes down one call: in each record of it alike. */
+export interface SwitchHand {
+  readonly resolutionMs: number;
+  readonly parties: CarrierParties;
+  readonly correlation: ReturnType<typeof correlationOf>;
+}
+
+/** Draws how a switch writes down a call. */
+export function switchHand({ plan, cdr }: Omit<CarrierSource, "view">, random: Random): SwitchHand {
+  return {
+    resolutionMs: random.chance(0.08) ? 1_000 : 1,
+    parties: carrierParties(plan.ends, random),
+    correlation: correlationOf(cdr.correlation, random),
+  };
+}
+
 /** The carrier's record, revision 1, with what the trunk does to each of its calls: its clock, its rounding. */
-export function carrierRecord({ plan, cdr, view }: CarrierSource, random: Random): CallDuration {
+export function carrierRecord(source: CarrierSource, random: Random, hand = switchHand(source, random)): CallDuration {
+  const { plan, view } = source;
   const { offsetMs, roundingS } = plan.condition;
-  const resolutionMs = random.chance(0.08) ? 1_000 : 1;
+  const { resolutionMs, parties, correlation } = hand;
   const written = (ms: number) => Math.floor((ms + offsetMs) / resolutionMs) * resolutionMs;
   const startMs = view.inviteMs ?? view.answerMs;
   if (startMs === undefined) throw new Error("a record needs an invite or an answer");
-  const correlation = correlationOf(cdr.correlation, random);
-  const direction: Direction = directionOf(plan.ends.kind);
   return create(CallDurationSchema, {
     recordId: `sw.${random.hex(14)}`,
     recordDate: dayOf(written(startMs)),
     revision: 1,
     kind: RecordKind.REPORT,
-    direction,
+    direction: directionOf(plan.ends.kind),
     ...(correlation ? { correlation } : {}),
-    ...carrierParties(plan.ends, random),
+    ...parties,
     ...(view.inviteMs === undefined ? {} : { inviteTime: timestampFromMs(written(view.inviteMs)) }),
     ...(view.answerMs === undefined ? {} : { answerTime: timestampFromMs(written(view.answerMs)) }),
     endTime: timestampFromMs(written(view.endMs)),

@@ -46,8 +46,9 @@ const late = ({ lateBeforeMs }: TimeBounds): CallWish => ({
 const stuck = ({ stuckBeforeMs }: TimeBounds): CallWish => ({
   place: { condition: "unrounded", untilMs: stuckBeforeMs },
 });
-const long = (): CallWish => ({
-  ...plain(),
+// A part that is missing is waited for as long as a call is.
+const long = (bounds: TimeBounds): CallWish => ({
+  ...missed(bounds),
   connectedMs: (random) => random.int(20 * MINUTE_MS, 100 * MINUTE_MS),
 });
 
@@ -83,6 +84,7 @@ export const FAULTS = {
   lateAtPlatform: { wish: late, play: playLateAtPlatform },
   voidedAtBoth: { wish: missed, play: playVoidedAtBoth },
   voidedAlone: { wish: missed, play: playVoidedAlone },
+  voidedAtOneSide: { wish: missed, play: playVoidedAtOneSide },
   corrected: { wish: missed, play: playCorrected },
   withheldCaller: { wish: () => ({ ...plain(), kind: "withheld" }), play: (call: MadeCall) => playPair(call) },
   forwarded: { wish: () => ({ ...plain(), kind: "forwarded" }), play: (call: MadeCall) => playPair(call) },
@@ -217,6 +219,31 @@ function playVoidedAlone(call: MadeCall): PlayedCall {
   const taken = { record: voidDuration(duration), arrivalMs: call.clock.endMs + 3 * HOUR_MS };
   const truth = { carrierRecordIds: [duration.recordId], status: "VOIDED", causes: [] } as const;
   return { cdrs: [], durations: [...durations, taken], truths: [truth] };
+}
+
+/** What one side took back the other still reports: to that one it is missing. */
+function playVoidedAtOneSide(call: MadeCall): PlayedCall {
+  const { duration, cdrs, durations } = playPair(call);
+  const platform = { platformRecordId: call.cdr.recordId, carrierRecordIds: [], causes: [] } as const;
+  const carrier = { carrierRecordIds: [duration.recordId], causes: [] } as const;
+  if (call.random.chance(0.5)) {
+    return {
+      cdrs: [...cdrs, { record: voidCdr(call.cdr), arrivalMs: call.clock.endMs + 2 * HOUR_MS }],
+      durations,
+      truths: [
+        { ...platform, status: "VOIDED" },
+        { ...carrier, status: "MISSING_AT_PLATFORM" },
+      ],
+    };
+  }
+  return {
+    cdrs,
+    durations: [...durations, { record: voidDuration(duration), arrivalMs: call.clock.endMs + 3 * HOUR_MS }],
+    truths: [
+      { ...platform, status: "MISSING_AT_CARRIER" },
+      { ...carrier, status: "VOIDED" },
+    ],
+  };
 }
 
 /** One side is wrong by half a minute at first, and puts it right. */

@@ -1,5 +1,5 @@
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { carrierRecord, type SwitchView, switchView } from "./carrier-record.ts";
+import { carrierRecord, type SwitchView, switchHand, switchView } from "./carrier-record.ts";
 import { endingAt } from "./platform-record.ts";
 import { type MadeCall, type PlayedCall, playPair, sentByCarrier, sentByPlatform, truthOf } from "./played-call.ts";
 import { truthOfPair } from "./truth.ts";
@@ -62,9 +62,9 @@ function played(call: MadeCall, parts: CallDuration[], { isMissing = false }): P
 
 function splitRecords(call: MadeCall, partCount: number): CallDuration[] {
   const whole = switchView(call.clock, call.random);
-  const saysCount = call.random.chance(0.7);
+  const [saysCount, hand] = [call.random.chance(0.7), switchHand(call, call.random)];
   return partViews(whole, partCount).map((view, index) => {
-    const record = carrierRecord({ ...call, view }, call.random);
+    const record = carrierRecord({ ...call, view }, call.random, hand);
     return Object.assign(record, {
       part: {
         $typeName: "tandem.type.v1.CallPart" as const,

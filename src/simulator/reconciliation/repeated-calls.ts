@@ -5,7 +5,7 @@ import type { CallPlanner, PlannedCall, Signalling } from "./planned-call.ts";
 /** In 3,600 real calls of the Copenhagen Networks Study 13.5 % have another of the same pair within 60 s. */
 const REPEATED_SHARE = 0.14;
 /** So many records of one pair, each within 60 s of the next, are more than a matcher is to solve: over 200 of both sides together. */
-const STORM_CALLS = 120;
+const STORM_CALLS = 240;
 
 /** What calls that are repeated within a minute come to. */
 export type RepeatedFault = "repeated" | "droppedAtCarrier" | "carrierOnly" | "unansweredUnreported" | "lengthMismatch";

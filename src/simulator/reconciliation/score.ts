@@ -17,10 +17,12 @@ export interface Accuracy {
   readonly recall: number;
 }
 
-/** A call whose result is not its truth. */
-export interface WrongCall {
+/** A call's truth and its result; a call that is wrong lacks one, or they differ. */
+export interface ScoredCall {
   readonly truth?: CallTruth;
   readonly found?: FoundResult;
+  /** Of a result that is no call's: whether the call that its record is of is ambiguous. */
+  readonly isAmbiguous: boolean;
 }
 
 /** How well the results fit the truth. All but `ambiguous` is of unambiguous calls. */
@@ -34,7 +36,7 @@ export interface Score {
   readonly falseMissing: number;
   /** Pairs of the right status with a record of another call. */
   readonly wrongPartner: number;
-  readonly wrong: readonly WrongCall[];
+  readonly wrong: readonly ScoredCall[];
   readonly ambiguous: {
     readonly count: number;
     /** Of all calls. */
@@ -52,8 +54,8 @@ export const NOTHING = "(nothing)";
 /** Compares what was found with the truth, call by call. */
 export function scoreResults(truths: readonly CallTruth[], found: readonly FoundResult[]): Score {
   const pairs = alignResults(truths, found);
-  const sure = pairs.filter(({ truth }) => truth?.isAmbiguous !== true);
-  const unsure = pairs.filter(({ truth }) => truth?.isAmbiguous === true);
+  const sure = pairs.filter(({ isAmbiguous }) => !isAmbiguous);
+  const unsure = pairs.filter(({ isAmbiguous }) => isAmbiguous);
   return {
     callCount: pairs.length,
     byStatus: accuracies(sure, statusesOf),
@@ -88,15 +90,18 @@ export function findShortfalls(score: Score, { least = 0.99, leastAmbiguous = 0.
 }
 
 /** Results are joined to truths by the record that names the call: the platform's, else the carrier's first. */
-function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): WrongCall[] {
+function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): ScoredCall[] {
   const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
-  const aligned: WrongCall[] = [];
+  const aligned: ScoredCall[] = [];
   for (const truth of truths) {
     const result = foundByName.get(nameOf(truth));
-    aligned.push({ truth, ...(result ? { found: result } : {}) });
+    aligned.push({ truth, ...(result ? { found: result } : {}), isAmbiguous: truth.isAmbiguous });
     foundByName.delete(nameOf(truth));
   }
-  for (const result of foundByName.values()) aligned.push({ found: result });
+  const unsure = new Set(truths.flatMap((truth) => (truth.isAmbiguous ? truth.carrierRecordIds : [])));
+  for (const result of foundByName.values()) {
+    aligned.push({ found: result, isAmbiguous: result.carrierRecordIds.some((id) => unsure.has(id)) });
+  }
   return aligned;
 }
 
@@ -130,7 +135,7 @@ function nameOf(call: Pick<FoundResult, "platformRecordId" | "carrierRecordIds">
 }
 
 function accuracies(
-  pairs: readonly WrongCall[],
+  pairs: readonly ScoredCall[],
   namesOf: (call: { status: string; causes: readonly string[] }) => readonly string[],
 ): Map<string, Accuracy> {
   const counts = new Map<string, { right: number; wronglyFound: number; overlooked: number }>();
@@ -166,7 +171,7 @@ function withRatios(count: { right: number; wronglyFound: number; overlooked: nu
   };
 }
 
-function confusionOf(pairs: readonly WrongCall[]): Map<string, Map<string, number>> {
+function confusionOf(pairs: readonly ScoredCall[]): Map<string, Map<string, number>> {
   const rows = new Map<string, Map<string, number>>();
   for (const { truth, found } of pairs) {
     const row = rows.get(truth?.status ?? NOTHING) ?? new Map<string, number>();
@@ -177,19 +182,19 @@ function confusionOf(pairs: readonly WrongCall[]): Map<string, Map<string, numbe
   return rows;
 }
 
-function isFalseMissing({ truth, found }: WrongCall): boolean {
+function isFalseMissing({ truth, found }: ScoredCall): boolean {
   return found?.status.startsWith("MISSING") === true && found.status !== truth?.status;
 }
 
-function isStatusRight({ truth, found }: WrongCall): boolean {
+function isStatusRight({ truth, found }: ScoredCall): boolean {
   return truth !== undefined && truth.status === found?.status;
 }
 
-function isPartnerRight({ truth, found }: WrongCall): boolean {
+function isPartnerRight({ truth, found }: ScoredCall): boolean {
   if (!truth || !found) return false;
   return truth.carrierRecordIds.join() === found.carrierRecordIds.join();
 }
 
-function isRight(pair: WrongCall): boolean {
+function isRight(pair: ScoredCall): boolean {
   return isStatusRight(pair) && pair.truth?.causes.join() === pair.found?.causes.join();
 }
