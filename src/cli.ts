@@ -8,6 +8,7 @@ import { durationsCommand } from "./cli/durations.ts";
 import { epochCommand } from "./cli/epoch.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
+import { reconcileCommand } from "./cli/reconcile.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { tokenCommand } from "./cli/token.ts";
@@ -33,6 +34,7 @@ const program = new Command("tandem")
   .addCommand(numbersCommand())
   .addCommand(cdrsCommand())
   .addCommand(durationsCommand())
+  .addCommand(reconcileCommand())
   .addHelpText(
     "after",
     `

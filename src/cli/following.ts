@@ -1,6 +1,44 @@
+import { create } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { InvalidArgumentError } from "commander";
 import type { FeedEvent, FollowResult } from "../client/follow-feed.ts";
-import { FeedClosingReason } from "../gen/tandem/type/v1/feed_pb.js";
+import {
+  FeedClosingReason,
+  type FeedEnd,
+  FeedEndHeadSchema,
+  type FeedStart,
+  FeedStartEarliestSchema,
+  FeedStartLatestSchema,
+} from "../gen/tandem/type/v1/feed_pb.js";
 import { describeError } from "./run-command.ts";
+import { readTime } from "./values.ts";
+import { TIME_HELP } from "./window.ts";
+
+/** Where a follower starts, as it is written: earliest, latest, or an ingest time. */
+export function parseFeedStart(text: string, words = "earliest, latest"): FeedStart["position"] {
+  if (text === "earliest") return { case: "earliest", value: create(FeedStartEarliestSchema) };
+  if (text === "latest") return { case: "latest", value: create(FeedStartLatestSchema) };
+  return { case: "ingestTime", value: timeOr(text, words) };
+}
+
+/** Where a follower ends, as it is written: head, or an ingest time. */
+export function parseFeedEnd(text: string): FeedEnd["position"] {
+  if (text === "head") return { case: "head", value: create(FeedEndHeadSchema) };
+  return { case: "ingestTime", value: timeOr(text, "head") };
+}
+
+/** Writes to standard output, and not faster than whoever reads. */
+export function writeOut(text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
+  });
+}
+
+function timeOr(text: string, words: string): Timestamp {
+  const time = readTime(text);
+  if (time !== undefined) return time;
+  throw new InvalidArgumentError(`Expected ${words}, or a time. ${TIME_HELP}`);
+}
 
 /** Aborted by Ctrl-C, SIGTERM, or when the terminal goes; a second one ends the process at once. */
 export function untilInterrupted(): AbortSignal {

@@ -43,7 +43,19 @@ afterAll(async () => {
 
 test("help shows every command, and commands explain themselves", async () => {
   const { stdout } = await ok(["--help"]);
-  const commands = ["demo", "serve", "token", "migrate", "verify", "epoch", "carriers", "numbers", "cdrs", "durations"];
+  const commands = [
+    "demo",
+    "serve",
+    "token",
+    "migrate",
+    "verify",
+    "epoch",
+    "carriers",
+    "numbers",
+    "cdrs",
+    "durations",
+    "reconcile",
+  ];
   for (const command of commands) expect(stdout).toContain(`\n  ${command} `);
   const explained = ["demo", "numbers", "cdrs"];
   const helps = await Promise.all(explained.map((command) => ok([command, "--help"])));

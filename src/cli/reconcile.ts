@@ -1,0 +1,17 @@
+import { Command } from "commander";
+import { explainCommand } from "./reconcile/explain.ts";
+import { followCommand } from "./reconcile/follow.ts";
+import { listCommand } from "./reconcile/list.ts";
+import { statusCommand } from "./reconcile/status.ts";
+import { summaryCommand } from "./reconcile/summary.ts";
+
+/** `tandem reconcile`: where both sides' records of the calls agree, and where not. */
+export function reconcileCommand(): Command {
+  return new Command("reconcile")
+    .description("Where the platform's records and the carriers' durations agree, and where not, and why.")
+    .addCommand(summaryCommand())
+    .addCommand(listCommand())
+    .addCommand(followCommand())
+    .addCommand(statusCommand())
+    .addCommand(explainCommand());
+}

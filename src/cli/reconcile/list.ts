@@ -1,0 +1,75 @@
+import { create } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import { ReconciliationService as CarrierReconciliationService } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import {
+  ListDiscrepanciesResponseSchema,
+  ReconciliationService as PlatformReconciliationService,
+} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption, printCsv } from "../csv-output.ts";
+import { printMessage } from "../output.ts";
+import { parseWhole } from "../values.ts";
+import { DAY_HELP, type DayOptions, daysOf, withDays } from "./days.ts";
+import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
+import { DISCREPANCY_CSV, printDiscrepancies } from "./print-discrepancies.ts";
+
+interface ListOptions extends ConnectionOptions, DayOptions, DiscrepancyFilterOptions {
+  readonly limit: number;
+  readonly csv?: true;
+}
+
+/** Days that are listed when nothing is said: as many as a list may have. */
+const DEFAULT_DAYS = 92;
+
+/** `tandem reconcile list` */
+export function listCommand(): Command {
+  const command = withDays(remoteCommand("list"), "92 days before the last")
+    .description("List the calls that disagree or did: the platform sees every carrier's, a carrier its own.")
+    .option("--carrier <id>", "only this carrier's")
+    .addOption(csvOption())
+    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100);
+  return withDiscrepancyFilter(command)
+    .addHelpText(
+      "after",
+      `
+${DAY_HELP} At most 92 days.
+Deltas are carrier minus platform. To get them all and every change of one, follow the feed.
+
+Examples:
+  tandem reconcile list --carrier nordlys-tele --unresolved --from 7d
+  tandem reconcile list --status missing-at-carrier,missing-at-platform --csv --limit 100000 > missing.csv`,
+    )
+    .action(async (options: ListOptions) => {
+      using connection = await connect(options, "either");
+      const { discrepancies, isCut } = await readDiscrepancies(connection, options);
+      if (options.json) {
+        const message = create(ListDiscrepanciesResponseSchema, { discrepancies });
+        printMessage(ListDiscrepanciesResponseSchema, message);
+      } else if (options.csv) printCsv(DISCREPANCY_CSV, discrepancies);
+      else printDiscrepancies(discrepancies, connection.role === "platform" && options.carrier === undefined);
+      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+    });
+}
+
+async function readDiscrepancies(
+  connection: Connection,
+  options: ListOptions,
+): Promise<{ discrepancies: Discrepancy[]; isCut: boolean }> {
+  const filter = discrepancyFilterOf(options);
+  const common = { ...daysOf(options, DEFAULT_DAYS), ...(filter === undefined ? {} : { filter }) };
+  const discrepancies: Discrepancy[] = [];
+  let pageToken = "";
+  do {
+    const request = { ...common, pageToken, pageSize: Math.min(1_000, options.limit - discrepancies.length) };
+    const page =
+      connection.role === "platform"
+        ? await connection
+            .client(PlatformReconciliationService)
+            .listDiscrepancies({ ...request, carrierId: options.carrier ?? "" })
+        : await connection.client(CarrierReconciliationService).listDiscrepancies(request);
+    discrepancies.push(...page.discrepancies);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && discrepancies.length < options.limit);
+  return { discrepancies, isCut: pageToken !== "" };
+}

@@ -1,0 +1,128 @@
+import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import {
+  type CallMeasure,
+  type Discrepancy,
+  DiscrepancyCauseSchema,
+  DiscrepancyStatusSchema,
+  MatchedBySchema,
+  PendingReasonSchema,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { CsvColumn } from "../csv-output.ts";
+import { type Column, printTable } from "../output.ts";
+import { formatParty } from "../print-party.ts";
+import { enumName, formatDuration, formatTime } from "../values.ts";
+
+const COLUMNS: readonly Column[] = [
+  { title: "start" },
+  { title: "way" },
+  { title: "calling" },
+  { title: "called" },
+  { title: "platform", align: "right" },
+  { title: "carrier", align: "right" },
+  { title: "delta", align: "right" },
+  { title: "status" },
+  { title: "because of" },
+  { title: "discrepancy" },
+];
+
+/** Prints discrepancies, a line each, as a table. */
+export function printDiscrepancies(discrepancies: readonly Discrepancy[], withCarrier: boolean): void {
+  const columns = withCarrier ? [{ title: "carrier id" }, ...COLUMNS] : COLUMNS;
+  const rows = discrepancies.map((each) => [...(withCarrier ? [each.carrierId] : []), ...cellsOf(each)]);
+  printTable(columns, rows, "No discrepancies.");
+}
+
+/** A discrepancy as one line of a feed, which cannot wait for the widest cell. */
+export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
+  const [
+    start = "",
+    way = "",
+    calling = "",
+    called = "",
+    platform = "",
+    carrier = "",
+    delta = "",
+    status = "",
+    causes = "",
+    id = "",
+  ] = cellsOf(discrepancy);
+  const parties = `${way.padEnd(3)}  ${calling.padEnd(15)}  ${called.padEnd(15)}`;
+  const lengths = `${platform.padStart(9)}  ${carrier.padStart(9)}  ${delta.padStart(9)}`;
+  return `${start}  ${parties}  ${lengths}  ${status.padEnd(21)}  ${causes.padEnd(12)}  ${id} #${discrepancy.revision}`;
+}
+
+/** A status and what it waits for, or that it is resolved. */
+export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy): string {
+  const reason = enumName(PendingReasonSchema, pendingReason);
+  const name = enumName(DiscrepancyStatusSchema, status) ?? "";
+  if (reason !== undefined) return `${name}: ${reason}`;
+  return resolvedTime === undefined ? name : `${name}, resolved`;
+}
+
+/** The causes, in their order. */
+export function formatCauses({ findings }: Discrepancy, separator = ", "): string {
+  return findings.map(({ cause }) => enumName(DiscrepancyCauseSchema, cause) ?? "").join(separator);
+}
+
+/** A difference with its sign. */
+export function formatDelta(ms: bigint | undefined): string {
+  if (ms === undefined) return "";
+  return ms < 0n ? `-${formatDuration(-ms)}` : `+${formatDuration(ms)}`;
+}
+
+/** How long a side says that the call was connected. */
+export function formatConnected(measure: CallMeasure | undefined): string {
+  if (measure === undefined) return "none";
+  if (!measure.answered) return "unanswered";
+  if (measure.connectedDurationMs !== undefined) return formatDuration(measure.connectedDurationMs);
+  return measure.billedDurationS === undefined ? "answered" : `${measure.billedDurationS} s billed`;
+}
+
+function cellsOf(discrepancy: Discrepancy): string[] {
+  const { platformMeasure, carrierMeasure, deltas } = discrepancy;
+  const start = [platformMeasure, carrierMeasure].flatMap((side) => side?.inviteTime ?? side?.answerTime ?? [])[0];
+  return [
+    start === undefined ? discrepancy.callDate.padEnd("2026-03-01T10:05:00Z".length) : formatTime(start),
+    enumName(DirectionSchema, discrepancy.direction)?.replace("bound", "") ?? "",
+    formatParty(discrepancy.calling),
+    formatParty(discrepancy.called),
+    formatConnected(platformMeasure),
+    formatConnected(carrierMeasure),
+    formatDelta(deltas?.connectedDurationDeltaMs ?? deltas?.billedDurationDeltaMs),
+    formatStatus(discrepancy),
+    formatCauses(discrepancy),
+    discrepancy.discrepancyId,
+  ];
+}
+
+/** The columns of discrepancies as CSV. */
+export const DISCREPANCY_CSV: readonly CsvColumn<Discrepancy>[] = [
+  { title: "carrier_id", read: (each) => each.carrierId },
+  { title: "discrepancy_id", read: (each) => each.discrepancyId },
+  { title: "revision", read: (each) => each.revision },
+  { title: "sequence", read: (each) => each.sequence },
+  { title: "status", read: (each) => enumName(DiscrepancyStatusSchema, each.status) },
+  { title: "causes", read: (each) => formatCauses(each, " ") },
+  { title: "matched_by", read: (each) => enumName(MatchedBySchema, each.matchedBy) },
+  { title: "call_date", read: (each) => each.callDate },
+  { title: "direction", read: (each) => enumName(DirectionSchema, each.direction) },
+  { title: "customer_id", read: (each) => each.customerId },
+  { title: "trunk_id", read: (each) => each.trunkId },
+  { title: "calling", read: (each) => formatParty(each.calling) },
+  { title: "called", read: (each) => formatParty(each.called) },
+  { title: "call_id", read: (each) => each.callId },
+  { title: "platform_record_id", read: (each) => each.platformRecord?.recordId },
+  { title: "platform_record_date", read: (each) => each.platformRecord?.recordDate },
+  { title: "carrier_record_ids", read: (each) => each.carrierRecords.map(({ recordId }) => recordId).join(" ") },
+  { title: "platform_answered", read: (each) => each.platformMeasure?.answered },
+  { title: "platform_connected_duration_ms", read: (each) => each.platformMeasure?.connectedDurationMs },
+  { title: "carrier_answered", read: (each) => each.carrierMeasure?.answered },
+  { title: "carrier_connected_duration_ms", read: (each) => each.carrierMeasure?.connectedDurationMs },
+  { title: "carrier_billed_duration_s", read: (each) => each.carrierMeasure?.billedDurationS },
+  { title: "connected_duration_delta_ms", read: (each) => each.deltas?.connectedDurationDeltaMs },
+  { title: "platform_invite_time", read: (each) => formatTime(each.platformMeasure?.inviteTime, "milliseconds") },
+  { title: "carrier_invite_time", read: (each) => formatTime(each.carrierMeasure?.inviteTime, "milliseconds") },
+  { title: "first_seen_time", read: (each) => formatTime(each.firstSeenTime, "milliseconds") },
+  { title: "update_time", read: (each) => formatTime(each.updateTime, "milliseconds") },
+  { title: "resolved_time", read: (each) => formatTime(each.resolvedTime, "milliseconds") },
+];

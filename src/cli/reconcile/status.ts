@@ -1,0 +1,106 @@
+import { create } from "@bufbuild/protobuf";
+import type { Command } from "commander";
+import {
+  type CarrierReconciliationStatus,
+  GetReconciliationStatusResponseSchema,
+  ReconciliationService,
+} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
+import { type Column, formatCount, printMessage, printTable } from "../output.ts";
+import { enumName, formatTime } from "../values.ts";
+
+type Status = CarrierReconciliationStatus;
+
+/** `tandem reconcile status` */
+export function statusCommand(): Command {
+  return remoteCommand("status")
+    .description("Show how far each carrier is reconciled, and what is pending.")
+    .argument("[carriers...]", "only these carriers, at most 100")
+    .addOption(csvOption())
+    .addHelpText(
+      "after",
+      `
+behind: records of both sides that came and are not judged yet. Every record that was committed before the time under
+"reconciled through" is judged.
+
+Examples:
+  tandem reconcile status
+  tandem reconcile status nordlys-tele --json`,
+    )
+    .action(async (carriers: string[], options: ConnectionOptions & { csv?: true }) => {
+      using connection = await connect(options, "platform");
+      const statuses: Status[] = [];
+      let pageToken = "";
+      do {
+        const request = { carrierIds: carriers, pageSize: 1_000, pageToken };
+        const page = await connection.client(ReconciliationService).getReconciliationStatus(request);
+        statuses.push(...page.statuses);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      if (options.json) {
+        const message = create(GetReconciliationStatusResponseSchema, { statuses });
+        printMessage(GetReconciliationStatusResponseSchema, message);
+      } else if (options.csv) printCsv(STATUS_CSV, statuses);
+      else printTable(COLUMNS, statuses.map(cellsOf), "No carriers.");
+    });
+}
+
+const COLUMNS: readonly Column[] = [
+  { title: "carrier" },
+  { title: "reconciled through" },
+  { title: "behind", align: "right" },
+  { title: "reported" },
+  { title: "unresolved", align: "right" },
+  { title: "quarantined", align: "right" },
+  { title: "newest duration" },
+  { title: "pending" },
+];
+
+function cellsOf(status: Status): string[] {
+  const rejudged = status.rejudgedFromDate === undefined ? "" : `, again from ${status.rejudgedFromDate}`;
+  return [
+    status.carrierId,
+    `${formatTime(status.reconciledThroughTime)}${rejudged}`,
+    formatCount(backlogOf(status)),
+    enumName(ReportingStateSchema, status.reportingState) ?? "not yet",
+    formatCount(status.unresolvedDiscrepancyCount),
+    formatCount(status.quarantinedDurationCount),
+    formatTime(status.lastDurationTime) || "never",
+    status.pendingTotals
+      .map(({ pendingReason, callCount, oldestCallTime }) => {
+        const reason = enumName(PendingReasonSchema, pendingReason) ?? "";
+        return `${reason} ${formatCount(callCount)} since ${formatTime(oldestCallTime)}`;
+      })
+      .join(", "),
+  ];
+}
+
+function backlogOf(status: Status): bigint {
+  const behind = status.cdrHeadSequence - status.cdrSequence + status.durationHeadSequence - status.durationSequence;
+  return behind > 0n ? behind : 0n;
+}
+
+const STATUS_CSV: readonly CsvColumn<Status>[] = [
+  { title: "carrier_id", read: (status) => status.carrierId },
+  { title: "reporting_state", read: (status) => enumName(ReportingStateSchema, status.reportingState) },
+  { title: "cdr_sequence", read: (status) => status.cdrSequence },
+  { title: "cdr_head_sequence", read: (status) => status.cdrHeadSequence },
+  { title: "duration_sequence", read: (status) => status.durationSequence },
+  { title: "duration_head_sequence", read: (status) => status.durationHeadSequence },
+  { title: "discrepancy_head_sequence", read: (status) => status.discrepancyHeadSequence },
+  { title: "reconciled_through_time", read: (status) => formatTime(status.reconciledThroughTime, "milliseconds") },
+  { title: "last_cdr_time", read: (status) => formatTime(status.lastCdrTime, "milliseconds") },
+  { title: "last_duration_time", read: (status) => formatTime(status.lastDurationTime, "milliseconds") },
+  ...[1, 2, 3].map((reason) => ({
+    title: `pending_${(enumName(PendingReasonSchema, reason) ?? "").replaceAll("-", "_")}`,
+    read: ({ pendingTotals }: Status) =>
+      pendingTotals.find(({ pendingReason }) => pendingReason === reason)?.callCount ?? 0n,
+  })),
+  { title: "unresolved_discrepancy_count", read: (status) => status.unresolvedDiscrepancyCount },
+  { title: "quarantined_duration_count", read: (status) => status.quarantinedDurationCount },
+  { title: "rule_version", read: (status) => status.ruleVersion },
+  { title: "rejudged_from_date", read: (status) => status.rejudgedFromDate },
+];
