@@ -12,6 +12,7 @@ import { reconcileCommand } from "./cli/reconcile.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { tokenCommand } from "./cli/token.ts";
+import { usageCommand } from "./cli/usage.ts";
 import { verifyCommand } from "./cli/verify.ts";
 
 const { version } = createRequire(import.meta.url)("../package.json") as { version: string };
@@ -35,6 +36,7 @@ const program = new Command("tandem")
   .addCommand(cdrsCommand())
   .addCommand(durationsCommand())
   .addCommand(reconcileCommand())
+  .addCommand(usageCommand())
   .addHelpText(
     "after",
     `

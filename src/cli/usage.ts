@@ -1,0 +1,13 @@
+import { Command } from "commander";
+import { closeCommand } from "./usage/close.ts";
+import { restatementsCommand } from "./usage/restatements.ts";
+import { showCommand } from "./usage/show.ts";
+
+/** `tandem usage`: what customers' numbers called and received. */
+export function usageCommand(): Command {
+  return new Command("usage")
+    .description("What a customer's numbers called and received, from both sides' records; closed periods.")
+    .addCommand(showCommand(), { isDefault: true })
+    .addCommand(closeCommand())
+    .addCommand(restatementsCommand());
+}

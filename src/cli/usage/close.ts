@@ -1,0 +1,68 @@
+import { randomUUID } from "node:crypto";
+import { type Command, InvalidArgumentError } from "commander";
+import type { ClosedPeriod } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { ClosePeriodResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { formatCount, printFields, printMessage } from "../output.ts";
+import { formatTime } from "../values.ts";
+import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
+import { describeCompleteness, formatMinutes } from "./print-usage.ts";
+
+interface CloseOptions extends ConnectionOptions, PeriodOptions {
+  readonly maxPending?: number;
+  readonly requestId?: string;
+}
+
+/** `tandem usage close` */
+export function closeCommand(): Command {
+  return withPeriod(remoteCommand("close"))
+    .description("Fix a period's figures; every later change becomes a numbered restatement (the platform's).")
+    .argument("<customer>", "the customer's id")
+    .option("--max-pending <ratio>", "close with this share of calls pending, 0 to 1 (default: 0)", parseRatio)
+    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .addHelpText(
+      "after",
+      "\nExample:\n  tandem usage close cedar-bank --month 2026-03 --time-zone Europe/Copenhagen --max-pending 0.001",
+    )
+    .action(async (customerId: string, options: CloseOptions, command: Command) => {
+      const period = periodOf(options, command);
+      using connection = await connect(options, "platform");
+      const response = await connection.client(UsageService).closePeriod({
+        requestId: options.requestId ?? randomUUID(),
+        customerId,
+        ...period,
+        ...(options.maxPending === undefined ? {} : { maxPendingRatio: options.maxPending }),
+      });
+      if (options.json) printMessage(ClosePeriodResponseSchema, response);
+      else if (response.period) printPeriod(response.period);
+    });
+}
+
+function printPeriod({
+  periodId,
+  startDate,
+  endDate,
+  timeZone,
+  closeTime,
+  closedBy,
+  closedTotals,
+  completeness,
+}: ClosedPeriod) {
+  printFields([
+    ["period", periodId],
+    ["days", `${startDate} to before ${endDate}, ${timeZone}`],
+    ["closed", `${formatTime(closeTime)} by ${closedBy}`],
+    [
+      "calls",
+      `${formatCount(closedTotals?.attemptCount ?? 0n)}, ${formatCount(closedTotals?.answeredCount ?? 0n)} answered`,
+    ],
+    ["minutes", formatMinutes(closedTotals)],
+  ]);
+  for (const note of completeness ? describeCompleteness(completeness) : []) console.error(note);
+}
+
+function parseRatio(text: string): number {
+  const ratio = /^\d(\.\d{1,12})?$/.test(text) ? Number(text) : Number.NaN;
+  if (!(ratio >= 0 && ratio <= 1)) throw new InvalidArgumentError("Expected a share from 0 to 1, such as 0.001.");
+  return ratio;
+}

@@ -1,0 +1,118 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import {
+  type UsageCompleteness,
+  UsageDimension,
+  UsageDimensionSchema,
+  type UsageRow,
+  type UsageTotals,
+} from "../../gen/tandem/platform/v1/usage_pb.js";
+import {
+  type ExportUsageRequestSchema,
+  QueryUsageResponseSchema,
+  UsageService,
+} from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption, printCsv } from "../csv-output.ts";
+import { printMessage } from "../output.ts";
+import { collect, enumListOption, enumOption, parseTime } from "../values.ts";
+import { TIME_HELP } from "../window.ts";
+import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
+import { describeCompleteness, printUsage, usageCsv } from "./print-usage.ts";
+
+interface ShowOptions extends ConnectionOptions, PeriodOptions {
+  readonly by?: UsageDimension[];
+  readonly number?: string[];
+  readonly direction?: number;
+  readonly country?: string[];
+  readonly asOf?: ReturnType<typeof parseTime>;
+  readonly closed?: { periodId: string; restatementNumber: number };
+  readonly csv?: true;
+}
+
+/** As the service groups when nothing is said. */
+const DEFAULT_BY = [UsageDimension.DAY, UsageDimension.NUMBER, UsageDimension.DIRECTION, UsageDimension.COUNTRY];
+
+/** `tandem usage show`, and `tandem usage` with a customer. */
+export function showCommand(): Command {
+  return withPeriod(remoteCommand("show"))
+    .description("Show a customer's usage, from one state of the figures; at most 400 days (the platform's).")
+    .argument("<customer>", "the customer's id")
+    .addOption(
+      enumListOption(
+        "--by <dimensions>",
+        "a row for each (default: day,number,direction,country)",
+        UsageDimensionSchema,
+      ),
+    )
+    .option("--number <numbers>", "only these numbers of the customer", collect)
+    .addOption(enumOption("--direction <direction>", "only this direction", DirectionSchema))
+    .option("--country <codes>", "only with other parties of these countries: DK,SE", collect)
+    .addOption(
+      new Option("--as-of <time>", "closed days as they stood at this time").argParser(parseTime).conflicts("closed"),
+    )
+    .addOption(
+      new Option("--closed <period>", "as the period was closed; with :3, after its third restatement").argParser(
+        parseVersion,
+      ),
+    )
+    .addOption(csvOption())
+    .addHelpText(
+      "after",
+      `
+Agreed calls have the carrier's duration. The calls of other parts are counted in columns of their own: disputed (both
+sides have the call and disagree), unconfirmed (the carrier should have it and has not), pending (not judged yet), not
+reported (the carrier need not report it), carrier only (the platform does not have it). All of them are in the sums.
+
+${TIME_HELP}
+
+Examples:
+  tandem usage cedar-bank --month 2026-03 --time-zone Europe/Copenhagen
+  tandem usage cedar-bank --from 2026-03-01 --to 2026-03-07 --time-zone Europe/Copenhagen --by country,direction --csv`,
+    )
+    .action(async (customerId: string, options: ShowOptions, command: Command) => {
+      const period = periodOf(options, command);
+      using connection = await connect(options, "platform");
+      const found = await readUsage(connection, { customerId, ...period, ...filterOf(options) });
+      const by = options.by ?? DEFAULT_BY;
+      if (options.json) printMessage(QueryUsageResponseSchema, create(QueryUsageResponseSchema, found));
+      else if (options.csv) printCsv(usageCsv(by), found.rows);
+      else printUsage(found.rows, found.totals, by);
+      const notes = found.completeness && !options.json ? describeCompleteness(found.completeness) : [];
+      for (const note of notes) console.error(note);
+    });
+}
+
+function filterOf(options: ShowOptions): MessageInitShape<typeof ExportUsageRequestSchema> {
+  const { by, number, direction, country, asOf, closed } = options;
+  return {
+    groupBy: by ?? [],
+    phoneNumbers: number ?? [],
+    direction: direction ?? 0,
+    countryCodes: (country ?? []).map((code) => code.toUpperCase()),
+    ...(asOf === undefined ? {} : { asOf: { case: "asOfTime", value: asOf } as const }),
+    ...(closed === undefined ? {} : { asOf: { case: "asOfVersion", value: closed } as const }),
+  };
+}
+
+/** Reads an export to its end: all rows are of one moment. */
+async function readUsage(connection: Connection, request: MessageInitShape<typeof ExportUsageRequestSchema>) {
+  const rows: UsageRow[] = [];
+  let completeness: UsageCompleteness | undefined;
+  let totals: UsageTotals | undefined;
+  for await (const { frame } of connection.client(UsageService).exportUsage(request)) {
+    if (frame.case === "header") completeness = frame.value.completeness;
+    else if (frame.case === "batch") rows.push(...frame.value.rows);
+    else if (frame.case === "trailer") totals = frame.value.totals;
+  }
+  if (totals === undefined) throw new Error("the export ended before its trailer, so it is not complete: call again");
+  return { rows, totals, ...(completeness === undefined ? {} : { completeness }) };
+}
+
+function parseVersion(text: string): { periodId: string; restatementNumber: number } {
+  const [, periodId = "", number = "0"] = /^([^:]{1,64})(?::(\d{1,9}))?$/.exec(text) ?? [];
+  if (periodId === "")
+    throw new InvalidArgumentError("Expected a period's id, or its id, a colon and a restatement's number.");
+  return { periodId, restatementNumber: Number(number) };
+}
