@@ -2,9 +2,15 @@ import { microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
-import { findOpenCalls, findSplitCalls, type OpenCall, readOpenOfClock } from "../store/call-results.ts";
+import {
+  findOpenCalls,
+  findSplitCalls,
+  type OpenCall,
+  readOpenOfClock,
+  type WantedCall,
+} from "../store/call-results.ts";
 import type { Votes } from "../store/clock-offsets.ts";
-import type { Tx } from "../store/database.ts";
+import { type Tx, together } from "../store/database.ts";
 import { markMinutes } from "../store/reconcile-progress.ts";
 import { correlationKeyOf, pairKeyOf } from "./call-keys.ts";
 import { clockHourMs, type JudgedRow, rawStartMs } from "./result-row.ts";
@@ -15,15 +21,13 @@ import { minuteOf, type Span } from "./window.ts";
 
 const HOUR_MS = 3_600_000;
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
-const ZONE_REACH_HOURS = 15;
+const ZONE_MS = 15 * HOUR_MS;
 /** Twice the window: no pair by numbers and time is so far apart by its own clocks, unless an offset was taken off. */
 const FAR_MS = 120_000;
-const CORRELATION_REACH_HOURS = 25;
-const SPLIT_REACH_HOURS = 24;
+const CORRELATION_MS = 25 * HOUR_MS;
+const SPLIT_MS = 24 * HOUR_MS;
 /** Most calls that one search brings. */
 const MAX_FOUND = 5_000;
-/** Most calls without a counterpart that are looked for as parts of longer ones: more of them are no split calls. */
-const MAX_PARTS_SOUGHT = 500;
 
 /**
  * Where counterparts of calls that lack theirs begin: by ids of the signalling, and as parts of split calls; and the calls that a record which stands alone
@@ -36,64 +40,81 @@ export async function farSpans(
   sought: Set<string>,
   marginMs: number,
 ): Promise<Span[]> {
-  const found: OpenCall[] = [];
-  for (const side of [Side.PLATFORM, Side.CARRIER] as const) {
-    const lacking = kept.filter((result) => isLacking(result) && sideOf(result) === side);
-    const correlated = once(sought, "id", lacking, (record) => correlationKeyOf(record.ids));
-    found.push(...(await findOpenCalls(tx, carrierId, correlationSearch(otherSide(side), correlated))));
-  }
-  const parts = once(
-    sought,
-    "part",
-    kept.filter((result) => isLacking(result) && sideOf(result) === Side.CARRIER),
-    pairKeyOf,
+  const fresh = (purpose: string, results: readonly CallResult[]) =>
+    results.filter((result) => {
+      const text = `${purpose}/${sideOf(result)}/${identityOf(result)}`;
+      const isNew = !sought.has(text);
+      sought.add(text);
+      return isNew;
+    });
+  const lacking = fresh("lacking", kept.filter(isLacking));
+  const [atCarrier, atPlatform] = [
+    lacking.filter(({ platform }) => platform),
+    lacking.filter(({ platform }) => !platform),
+  ];
+  const short = fresh("short", kept.filter(isShortAtCarrier));
+  const alone = fresh(
+    "alone",
+    kept.filter(({ platform }) => !platform),
   );
-  const longer = { by: "pair_key", side: Side.PLATFORM, hoursBefore: SPLIT_REACH_HOURS, hoursAfter: 0 } as const;
-  if (parts.length <= MAX_PARTS_SOUGHT)
-    found.push(...(await findOpenCalls(tx, carrierId, { ...longer, wanted: parts, limit: MAX_FOUND })));
-  const short = once(sought, "rest", kept.filter(isShortAtCarrier), pairKeyOf);
-  const later = { by: "pair_key", side: Side.CARRIER, hoursBefore: 0, hoursAfter: SPLIT_REACH_HOURS } as const;
-  if (short.length <= MAX_PARTS_SOUGHT)
-    found.push(...(await findOpenCalls(tx, carrierId, { ...later, wanted: short, limit: MAX_FOUND })));
-  const alone = kept.filter((result) => !result.platform && !sought.has(`whole/${identityOf(result)}`));
-  for (const result of alone) sought.add(`whole/${identityOf(result)}`);
-  const whole = await findSplitCalls(
-    tx,
-    carrierId,
-    alone.flatMap((result) => result.carrier),
-  );
-  return [...found.map(({ startTime }) => startTime), ...whole].map((startTime) => {
+  const find = (by: "pair_key" | "correlation_key", side: Side, wanted: WantedCall[]) =>
+    findOpenCalls(tx, carrierId, { by, side, wanted, limit: MAX_FOUND });
+  const [ids, echoes, longer, rest, whole] = await together([
+    find("correlation_key", Side.CARRIER, wantedOf(atCarrier, correlationKey, CORRELATION_REACH)),
+    find("correlation_key", Side.PLATFORM, wantedOf(atPlatform, correlationKey, CORRELATION_REACH)),
+    find(
+      "pair_key",
+      Side.PLATFORM,
+      wantedOf(atPlatform, pairKeyOf, (ms) => [ms - SPLIT_MS, ms, ms]),
+    ),
+    find(
+      "pair_key",
+      Side.CARRIER,
+      wantedOf(short, pairKeyOf, (ms, result) => [ms, ms + lengthOf(result)]),
+    ),
+    findSplitCalls(
+      tx,
+      carrierId,
+      alone.flatMap((result) => result.carrier),
+    ),
+  ]);
+  const starts = [...[...ids, ...echoes, ...longer, ...rest].map(({ startTime }) => startTime), ...whole];
+  return starts.map((startTime) => {
     const ms = msFromMicros(startTime);
     return { startMs: ms - marginMs, endMs: ms + marginMs };
   });
 }
 
-function identityOf(result: CallResult): string {
-  return result.carrier.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`).join();
-}
+type Reach = (startMs: number, result: CallResult) => readonly [startMs: number, endMs: number, duringMs?: number];
 
-function correlationSearch(side: number, wanted: { key: bigint; time: bigint }[]) {
-  const hours = { hoursBefore: CORRELATION_REACH_HOURS, hoursAfter: CORRELATION_REACH_HOURS };
-  return { by: "correlation_key" as const, side, wanted, ...hours, limit: MAX_FOUND };
-}
+const CORRELATION_REACH: Reach = (ms) => [ms - CORRELATION_MS, ms + CORRELATION_MS];
 
-function once(
-  sought: Set<string>,
-  purpose: string,
+function wantedOf(
   results: readonly CallResult[],
   keyOf: (record: PlatformFacts | CarrierFacts) => bigint | undefined,
-): { key: bigint; time: bigint }[] {
-  const wanted: { key: bigint; time: bigint }[] = [];
-  for (const result of results) {
+  reach: Reach,
+): WantedCall[] {
+  return results.flatMap((result) => {
     const record = result.platform ?? result.carrier[0];
     const key = record && keyOf(record);
-    if (!record || key === undefined) continue;
-    const text = `${purpose}/${sideOf(result)}/${record.recordDate}/${record.recordId}`;
-    if (sought.has(text)) continue;
-    sought.add(text);
-    wanted.push({ key, time: microsFromMs(result.startMs) });
-  }
-  return wanted;
+    if (key === undefined) return [];
+    const [start, end, during] = reach(result.startMs, result);
+    const range = { key, start: microsFromMs(start), end: microsFromMs(end) };
+    return [during === undefined ? range : { ...range, during: microsFromMs(during) }];
+  });
+}
+
+function correlationKey(record: PlatformFacts | CarrierFacts): bigint | undefined {
+  return correlationKeyOf(record.ids);
+}
+
+function lengthOf({ platformMeasure }: CallResult): number {
+  return Math.min(SPLIT_MS, (platformMeasure?.totalMs ?? platformMeasure?.connectedMs ?? 0) + 60_000);
+}
+
+function identityOf(result: CallResult): string {
+  const records = result.platform ? [result.platform, ...result.carrier] : result.carrier;
+  return records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`).join();
 }
 
 /** What calls far off say of the clock of a trunk and hour. */
@@ -205,9 +226,12 @@ async function findFarOff<C extends { timeMs: number }>(
   side: Side,
   calls: ReadonlyMap<bigint, C>,
 ): Promise<(C & { call: OpenCall })[]> {
-  const wanted = [...calls].map(([key, { timeMs }]) => ({ key, time: microsFromMs(timeMs) }));
-  const reach = { hoursBefore: ZONE_REACH_HOURS, hoursAfter: ZONE_REACH_HOURS, limit: MAX_FOUND };
-  const found = await findOpenCalls(tx, carrierId, { by: "pair_key", side, wanted, ...reach });
+  const wanted = [...calls].map(([key, { timeMs }]) => ({
+    key,
+    start: microsFromMs(timeMs - ZONE_MS),
+    end: microsFromMs(timeMs + ZONE_MS),
+  }));
+  const found = await findOpenCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: MAX_FOUND });
   return [...Map.groupBy(found, ({ key }) => key)].flatMap(([key, [call, ...others]]) => {
     const known = calls.get(key);
     return call && known && others.length === 0 ? [{ ...known, call }] : [];
@@ -217,7 +241,7 @@ async function findFarOff<C extends { timeMs: number }>(
 function sumVotes(differencesMs: readonly number[]): Votes {
   const sums: Votes = {};
   for (const difference of differencesMs) {
-    if (Math.abs(difference) > ZONE_REACH_HOURS * HOUR_MS) continue;
+    if (Math.abs(difference) > ZONE_MS) continue;
     const bucket = voteBucket(difference);
     sums[bucket] = (sums[bucket] ?? 0) + 1;
   }
@@ -258,8 +282,4 @@ function isShortAtCarrier({ status, platformMeasure, carrierMeasure }: CallResul
 
 function sideOf(result: CallResult): Side {
   return result.platform ? Side.PLATFORM : Side.CARRIER;
-}
-
-function otherSide(side: Side): Side {
-  return side === Side.PLATFORM ? Side.CARRIER : Side.PLATFORM;
 }

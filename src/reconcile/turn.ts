@@ -27,7 +27,7 @@ import { FarOpinions, farPairs, farSpans, findFarVotes } from "./far-off.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
 import { nameText, rawStartMs } from "./result-row.ts";
 import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
-import { isIn, isWellIn, mergeSpans, minuteOf, readWindow, type Span, type Window } from "./window.ts";
+import { isIn, isWellIn, mergeSpans, minuteOf, type Span, TurnRecords, type Window } from "./window.ts";
 
 /** What one turn did. */
 export interface TurnOutcome {
@@ -45,6 +45,8 @@ const JOINED_GAP_MS = 5 * MINUTE_MS;
 const REACH_MS = 2 * MINUTE_MS;
 /** How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's distance. */
 const NEIGHBOUR_MS = 125_000;
+/** How much is read around a record that is far from them. */
+const NEARBY_MS = NEIGHBOUR_MS + 5_000;
 /** How much is read around marked minutes, so that most components are whole at once. */
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
 /** Offsets reach 14 hours, and an hour's offset its neighbours. */
@@ -139,11 +141,12 @@ async function settle(
   stored: () => CarrierVotes,
   now: Micros,
 ): Promise<Settled> {
+  const records = new TurnRecords(tx, carrier.carrierId);
   let votes = stored();
   // Records that an offset moves away from here say so no more in the next trial: what they said once stays.
   const far = new FarOpinions();
   for (let trial = 1; ; trial++) {
-    const { kept, window } = await matchWhole(tx, carrier, base, votes, now);
+    const { kept, window } = await matchWhole(tx, carrier, { base, records, votes, now });
     const judged = judge(kept, carrier.days);
     const rows = await readStored(tx, carrier.carrierId, window, judged);
     const next = stored();
@@ -175,16 +178,14 @@ function ruleText(known: KnownRounding | undefined): string {
 async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
-  base: readonly Span[],
-  votes: CarrierVotes,
-  now: Micros,
+  { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
 ): Promise<{ kept: CallResult[]; window: Window }> {
   let spans = mergeSpans(
     base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
   );
   const sought = new Set<string>();
   for (let reads = 1; ; reads++) {
-    const window = await readWindow(tx, carrier.carrierId, spans, votes);
+    const window = await records.read(spans, votes);
     const results = matchCalls({
       platform: window.platform,
       carrier: window.carrier,
@@ -194,7 +195,7 @@ async function matchWhole(
       nowMs: msFromMicros(now),
     });
     const kept = results.filter((result) => touches(base, result));
-    const more = [...gaps(kept, window, votes), ...(await farSpans(tx, carrier.carrierId, kept, sought, MARGIN_MS))];
+    const more = [...gaps(kept, window, votes), ...(await farSpans(tx, carrier.carrierId, kept, sought, NEARBY_MS))];
     const wider = mergeSpans([...spans, ...more]);
     if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
     spans = wider;
@@ -211,7 +212,7 @@ function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes):
   for (const { platform, carrier, startMs } of kept) {
     const starts = carrier.map((record) => rawStartMs(record) - (votes.offsetOf(record)?.offsetMs ?? 0));
     for (const ms of platform ? [startMs, ...starts] : starts) {
-      if (!isWellIn(window.spans, ms, NEIGHBOUR_MS)) found.push({ startMs: ms - MARGIN_MS, endMs: ms + MARGIN_MS });
+      if (!isWellIn(window.spans, ms, NEIGHBOUR_MS)) found.push({ startMs: ms - NEARBY_MS, endMs: ms + NEARBY_MS });
     }
   }
   return found;

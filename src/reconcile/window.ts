@@ -1,7 +1,7 @@
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import type { Tx } from "../store/database.ts";
-import { readPartTips, readTips, type TimeRange } from "../store/reconcile-input.ts";
+import { type RecordTables, readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconcile-input.ts";
 import { carrierFacts, platformFacts } from "./facts-edge.ts";
 import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";
@@ -22,25 +22,67 @@ export interface Window {
 /** A split call may be as long as this. */
 const LONGEST_SPLIT_MS = 24 * 3_600_000;
 
-/** Reads a window. Spans that touch are read as one. */
-export async function readWindow(
-  tx: Tx,
-  carrierId: string,
-  wanted: readonly Span[],
-  votes: CarrierVotes,
-): Promise<Window> {
-  const spans = mergeSpans(wanted);
-  const offsets = [0, ...votes.offsetsInUse()];
-  const raw = mergeSpans(
-    spans.flatMap(({ startMs, endMs }) =>
+/** The records that a turn has read. It reads nothing twice, however often its window grows or its offsets change. */
+export class TurnRecords {
+  readonly #tx: Tx;
+  readonly #carrierId: string;
+  readonly #platform = new Side<PlatformFacts>("platform", platformFacts);
+  readonly #carrier = new Side<CarrierFacts>("carrier", carrierFacts);
+  readonly #parts = new Map<string, CarrierFacts>();
+  #partSpans: Span[] = [];
+
+  constructor(tx: Tx, carrierId: string) {
+    this.#tx = tx;
+    this.#carrierId = carrierId;
+  }
+
+  /** The window of some spans, with the offsets that the votes give. */
+  async read(spans: readonly Span[], votes: CarrierVotes): Promise<Window> {
+    const offsets = [0, ...votes.offsetsInUse()];
+    const raw = spans.flatMap(({ startMs, endMs }) =>
       offsets.map((offset) => ({ startMs: startMs + offset, endMs: endMs + offset })),
-    ),
-  );
-  const platform = (await readTips(tx, "platform", carrierId, spans.map(timeRange))).map(platformFacts);
-  const carrier = (await readTips(tx, "carrier", carrierId, raw.map(timeRange)))
-    .map(carrierFacts)
-    .filter((record) => isIn(spans, correctedStartMs(record, votes)));
-  return { spans, platform, carrier: await withParts(tx, carrierId, spans, carrier) };
+    );
+    await this.#platform.read(this.#tx, this.#carrierId, spans);
+    await this.#carrier.read(this.#tx, this.#carrierId, mergeSpans(raw));
+    const platform = this.#platform.records.filter((record) => isIn(spans, rawStartMs(record)));
+    const carrier = this.#carrier.records.filter((record) => isIn(spans, correctedStartMs(record, votes)));
+    return { spans, platform, carrier: await this.#withParts(spans, carrier) };
+  }
+
+  // Parts of one call may begin hours apart: where one is read, all that may belong to it are.
+  async #withParts(spans: readonly Span[], carrier: readonly CarrierFacts[]): Promise<readonly CarrierFacts[]> {
+    if (!carrier.some((record) => record.part)) return carrier;
+    const first = Math.min(...spans.map((span) => span.startMs)) - LONGEST_SPLIT_MS;
+    const last = Math.max(...spans.map((span) => span.endMs)) + LONGEST_SPLIT_MS;
+    for (const span of missingSpans([{ startMs: first, endMs: last }], this.#partSpans)) {
+      const tips = await readPartTips(this.#tx, this.#carrierId, timeRange(span));
+      for (const part of tips.map(carrierFacts)) this.#parts.set(identity(part), part);
+    }
+    this.#partSpans = mergeSpans([...this.#partSpans, { startMs: first, endMs: last }]);
+    const known = new Set(carrier.map(identity));
+    return [...carrier, ...[...this.#parts.values()].filter((part) => !known.has(identity(part)))];
+  }
+}
+
+// One side's records, and where they were read.
+class Side<Facts> {
+  readonly records: Facts[] = [];
+  readonly #tables: RecordTables;
+  readonly #factsOf: (tip: StoredTip) => Facts;
+  #spans: Span[] = [];
+
+  constructor(tables: RecordTables, factsOf: (tip: StoredTip) => Facts) {
+    this.#tables = tables;
+    this.#factsOf = factsOf;
+  }
+
+  async read(tx: Tx, carrierId: string, spans: readonly Span[]): Promise<void> {
+    const missing = missingSpans(spans, this.#spans);
+    if (missing.length === 0) return;
+    for (const tip of await readTips(tx, this.#tables, carrierId, missing.map(timeRange)))
+      this.records.push(this.#factsOf(tip));
+    this.#spans = mergeSpans([...this.#spans, ...missing]);
+  }
 }
 
 /** A carrier's record's start with the offset of its trunk and hour taken off. */
@@ -58,27 +100,27 @@ export function isWellIn(spans: readonly Span[], ms: number, marginMs: number): 
   return spans.some((span) => ms - marginMs >= span.startMs && ms + marginMs < span.endMs);
 }
 
-// Parts of one call may begin hours apart: where one is read, all that may belong to it are.
-async function withParts(
-  tx: Tx,
-  carrierId: string,
-  spans: readonly Span[],
-  carrier: readonly CarrierFacts[],
-): Promise<readonly CarrierFacts[]> {
-  if (!carrier.some((record) => record.part)) return carrier;
-  const known = new Set(carrier.map(identity));
-  const first = Math.min(...spans.map((span) => span.startMs)) - LONGEST_SPLIT_MS;
-  const last = Math.max(...spans.map((span) => span.endMs)) + LONGEST_SPLIT_MS;
-  const parts = (await readPartTips(tx, carrierId, timeRange({ startMs: first, endMs: last }))).map(carrierFacts);
-  return [...carrier, ...parts.filter((part) => !known.has(identity(part)))];
-}
-
 function identity(record: CarrierFacts): string {
   return `${record.recordDate}/${record.recordId}`;
 }
 
 function timeRange(span: Span): TimeRange {
   return { start: microsFromMs(span.startMs), end: microsFromMs(span.endMs) };
+}
+
+/** What of some spans lies in none of others; both sorted, without overlap. */
+export function missingSpans(wanted: readonly Span[], known: readonly Span[]): Span[] {
+  const missing: Span[] = [];
+  for (const { startMs, endMs } of wanted) {
+    let from = startMs;
+    for (const span of known) {
+      if (span.endMs <= from || span.startMs >= endMs) continue;
+      if (span.startMs > from) missing.push({ startMs: from, endMs: span.startMs });
+      from = Math.max(from, span.endMs);
+    }
+    if (from < endMs) missing.push({ startMs: from, endMs });
+  }
+  return missing;
 }
 
 /** Sorted, without overlap. */

@@ -101,28 +101,32 @@ export interface OpenCall {
   clockTime: Micros | undefined;
 }
 
-/** Finds open calls of one side by a key, within so many hours of each key's time; at most `limit`. */
+/** A key to look for, and when the call that has it may begin. */
+export interface WantedCall {
+  readonly key: bigint;
+  readonly start: Micros;
+  readonly end: Micros;
+  /** When given: only calls that were still going on at this instant, by their connected time and five minutes for the rest. */
+  readonly during?: Micros;
+}
+
+/** Finds open calls of one side by a key, each within the time that is wanted of it; at most `limit`. */
 export async function findOpenCalls(
   tx: Tx,
   carrierId: string,
-  search: {
-    by: "pair_key" | "correlation_key";
-    side: number;
-    wanted: readonly { key: bigint; time: Micros }[];
-    hoursBefore: number;
-    hoursAfter: number;
-    limit: number;
-  },
+  search: { by: "pair_key" | "correlation_key"; side: number; wanted: readonly WantedCall[]; limit: number },
 ): Promise<OpenCall[]> {
-  if (search.wanted.length === 0) return [];
+  const { wanted } = search;
+  if (wanted.length === 0) return [];
   const column = sql.ref(`r.${search.by}`);
   const query = sql`
     SELECT r.side, r.start_time, ${column} AS key, r.clock_trunk, r.clock_time
-    FROM unnest(${int8Array(search.wanted.map(({ key }) => key))}::int8[],
-                ${timestamptzArray(search.wanted.map(({ time }) => time))}::timestamptz[]) AS w(key, time)
+    FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
+                ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[],
+                ${timestamptzArray(wanted.map(({ during }) => during ?? null))}::timestamptz[]) AS w(key, range_start, range_end, during)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND ${column} = w.key AND r.side = ${search.side} AND NOT r.is_merged
-      AND r.start_time BETWEEN w.time - make_interval(hours => ${search.hoursBefore}::int4)
-                           AND w.time + make_interval(hours => ${search.hoursAfter}::int4)
+      AND r.start_time BETWEEN w.range_start AND w.range_end
+    WHERE w.during IS NULL OR r.start_time + make_interval(secs => COALESCE(r.platform_ms, r.carrier_ms, 0) / 1000.0 + 300) >= w.during
     LIMIT ${search.limit}`;
   const { rows } = await send<OpenRow>(tx, query.compile(tx));
   return rows.map((row) => ({

@@ -116,8 +116,8 @@ export async function readChangedCalls(
       COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
       r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
     FROM call_result r
-    WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::date - interval '3 days'
-      AND r.start_time < ${endDate}::date + interval '3 days' AND r.update_time > ${isoFromMicros(checkedTime)}::timestamptz
+    WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::timestamptz - interval '3 days'
+      AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${isoFromMicros(checkedTime)}::timestamptz
     ORDER BY r.update_time DESC LIMIT ${limit}`.execute(tx);
   return rows.map(changedCall);
 }
