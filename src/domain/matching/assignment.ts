@@ -10,7 +10,7 @@ export interface Edge {
 
 /**
  * The one-to-one assignment with the most pairs; of those the one with the least total time difference; then with the least total duration difference;
- * then the one that keeps both sides' order (of start, then of id) best. Returns each row's column, -1 for none.
+ * then the one of the first rows and columns (in the order of start, then of id). Returns each row's column, -1 for none.
  *
  * The Hungarian method, O(rows² · columns), with costs of two numbers compared one after the other, because their sums together do not fit
  * in the 53 bits of one. At most 200 rows and columns together.
@@ -30,7 +30,7 @@ export function assignPairs(rowCount: number, columnCount: number, edges: readon
 /** Costs more than 200 pairs whose times are 24 hours apart, so that no such saving is worth a pair. */
 const NO_PAIR = 2 ** 36;
 const LONGEST_MS = 86_400_000;
-/** More than the differences of position of 100 pairs together. */
+/** More than the positions of 100 pairs together. */
 const POSITIONS = 32_768;
 
 interface Costs {
@@ -43,7 +43,7 @@ function readCosts(rowCount: number, columnCount: number, edges: readonly Edge[]
   const low = new Float64Array(rowCount * columnCount);
   for (const { row, column, timeMs, durationMs } of edges) {
     high[row * columnCount + column] = timeMs;
-    low[row * columnCount + column] = Math.min(durationMs, LONGEST_MS) * POSITIONS + Math.abs(row - column);
+    low[row * columnCount + column] = Math.min(durationMs, LONGEST_MS) * POSITIONS + row + column;
   }
   return { high, low };
 }

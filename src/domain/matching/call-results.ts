@@ -247,16 +247,16 @@ function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: numb
 
 /** The earliest and latest start over all that were judged together with a member. */
 function spansOf({ platform, carrier, together }: Pairing): (member: number) => Span {
-  const spans = new Map<number, Mutable<Span>>();
-  for (const [member, { startMs, lastStartMs }] of [...platform, ...carrier].entries()) {
+  const firstMs = new Float64Array(platform.length + carrier.length).fill(Number.POSITIVE_INFINITY);
+  const lastMs = new Float64Array(firstMs.length).fill(Number.NEGATIVE_INFINITY);
+  for (let member = 0; member < firstMs.length; member++) {
+    const unit = platform[member] ?? carrier[member - platform.length];
     const root = together.find(member);
-    const span = spans.get(root);
-    if (span === undefined) {
-      spans.set(root, { firstMs: startMs, lastMs: lastStartMs });
-      continue;
-    }
-    span.firstMs = Math.min(span.firstMs, startMs);
-    span.lastMs = Math.max(span.lastMs, lastStartMs);
+    firstMs[root] = Math.min(firstMs[root] ?? 0, unit?.startMs ?? 0);
+    lastMs[root] = Math.max(lastMs[root] ?? 0, unit?.lastStartMs ?? 0);
   }
-  return (member) => spans.get(together.find(member)) ?? { firstMs: 0, lastMs: 0 };
+  return (member) => {
+    const root = together.find(member);
+    return { firstMs: firstMs[root] ?? 0, lastMs: lastMs[root] ?? 0 };
+  };
 }

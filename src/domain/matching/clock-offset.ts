@@ -1,4 +1,4 @@
-import { type CarrierUnit, carrierUnit, platformUnit, startDelta } from "./call-unit.ts";
+import { byStart, type CarrierUnit, carrierUnit, platformUnit, startDelta } from "./call-unit.ts";
 import type { CarrierFacts, ClockOffset, PlatformFacts } from "./facts.ts";
 import { NumberIndex } from "./number-index.ts";
 
@@ -69,7 +69,7 @@ export interface HourVotes {
  */
 export function zoneShiftVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): HourVotes[] {
   const calls = platform.map(platformUnit);
-  const units = carrier.map((facts) => carrierUnit(facts, () => undefined));
+  const units = carrier.map((facts) => carrierUnit(facts, () => undefined)).sort(byStart);
   const index = new NumberIndex(units, calls);
   const seekersOf = new Uint32Array(units.length);
   const onlyOf = calls.map((call): number => {

@@ -12,19 +12,19 @@ export class CandidateSet {
   readonly #pairing: Pairing;
   readonly #by: MatchedBy;
   readonly #candidates: Candidate[] = [];
-  readonly #components: UnionFind;
+  #components: UnionFind | undefined;
   #platform = -1;
   #count = 0;
 
   constructor(pairing: Pairing, by: MatchedBy) {
     this.#pairing = pairing;
     this.#by = by;
-    this.#components = new UnionFind(pairing.platform.length + pairing.carrier.length);
   }
 
   /** Adds a candidate; those of one unit of the platform's come one after the other. Beyond the limit only the tie is kept. */
   add(candidate: Candidate): void {
     const member = carrierMember(this.#pairing, candidate.carrier);
+    this.#components ??= new UnionFind(this.#pairing.platform.length + this.#pairing.carrier.length);
     this.#components.join(candidate.platform, member);
     this.#pairing.together.join(candidate.platform, member);
     this.#count = candidate.platform === this.#platform ? this.#count + 1 : 1;
@@ -34,12 +34,13 @@ export class CandidateSet {
 
   /** Pairs them one to one, each group of units that are tied together by itself. Pairs without rivals are by far the most. */
   assign(): void {
-    if (this.#candidates.length === 0) return;
+    const components = this.#components;
+    if (components === undefined) return;
     const pairing = this.#pairing;
-    const sizes = this.#sizes();
+    const sizes = sizesOf(components, pairing);
     const contested = new Map<number, Candidate[]>();
     for (const candidate of this.#candidates) {
-      const root = this.#components.find(candidate.platform);
+      const root = components.find(candidate.platform);
       const size = sizes[root] ?? 0;
       if (size === 2) {
         joinPair(pairing, candidate, this.#by);
@@ -51,25 +52,10 @@ export class CandidateSet {
       }
     }
     // An id that so many share tells nothing apart; what else they have may.
-    if (this.#by === MatchedBy.NUMBERS_AND_TIME) this.#markCrowds(sizes);
-    for (const component of contested.values()) assignComponent(pairing, component, this.#by);
-  }
-
-  #sizes(): Uint32Array {
-    const { platform, carrier } = this.#pairing;
-    const sizes = new Uint32Array(platform.length + carrier.length);
-    for (let member = 0; member < sizes.length; member++) {
-      const root = this.#components.find(member);
-      sizes[root] = (sizes[root] ?? 0) + 1;
-    }
-    return sizes;
-  }
-
-  #markCrowds(sizes: Uint32Array): void {
-    const { crowd } = this.#pairing;
-    for (let member = 0; member < sizes.length; member++) {
-      const size = sizes[this.#components.find(member)] ?? 0;
-      if (size > MAX_COMPONENT) crowd.set(member, size);
+    if (this.#by === MatchedBy.NUMBERS_AND_TIME) markCrowds(pairing, components, sizes);
+    for (const component of contested.values()) {
+      assignComponent(pairing, component, this.#by);
+      if (this.#by === MatchedBy.DIALOG) markSpare(pairing, component);
     }
   }
 }
@@ -103,8 +89,34 @@ function assignComponent(pairing: Pairing, component: readonly Candidate[], by: 
   }
 }
 
+// A dialog is one call: what is left over of it is a copy, and goes with no other call that is near.
+function markSpare(pairing: Pairing, component: readonly Candidate[]): void {
+  const { carrierOf, platformOf, isSpare } = pairing;
+  for (const { platform, carrier } of component) {
+    if (carrierOf[platform] === -1) isSpare[platform] = 1;
+    if (platformOf[carrier] === -1) isSpare[carrierMember(pairing, carrier)] = 1;
+  }
+}
+
 /** Each unit's place among those of the component, in the order of start and id. */
 function positionsOf(units: readonly number[]): Map<number, number> {
   const sorted = [...new Set(units)].sort((a, b) => a - b);
   return new Map(sorted.map((unit, position) => [unit, position]));
+}
+
+/** How many members belong together, by the one that stands for them. */
+function sizesOf(components: UnionFind, { platform, carrier }: Pairing): Uint32Array {
+  const sizes = new Uint32Array(platform.length + carrier.length);
+  for (let member = 0; member < sizes.length; member++) {
+    const root = components.find(member);
+    sizes[root] = (sizes[root] ?? 0) + 1;
+  }
+  return sizes;
+}
+
+function markCrowds({ crowd }: Pairing, components: UnionFind, sizes: Uint32Array): void {
+  for (let member = 0; member < sizes.length; member++) {
+    const size = sizes[components.find(member)] ?? 0;
+    if (size > MAX_COMPONENT) crowd.set(member, size);
+  }
 }

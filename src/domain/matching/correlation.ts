@@ -15,9 +15,9 @@ export type Refusal = "TAGS" | "DIRECTION" | "NUMBERS" | "TIME";
 /** Adds the open units of both sides that have an id of the kind in common, and nothing against it. */
 export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
-  for (const [index, unit] of pairing.carrier.entries()) {
+  for (let index = 0; index < pairing.carrier.length; index++) {
     if (!isOpenCarrier(pairing, index)) continue;
-    for (const record of unit.records) add(byId, idOf(record.ids, kind), index);
+    for (const record of pairing.carrier[index]?.records ?? []) add(byId, idOf(record.ids, kind), index);
   }
   addSharing(pairing, { by: kind, byId, idOf: ({ facts }) => idOf(facts.ids, kind) }, candidates);
 }
@@ -25,9 +25,9 @@ export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidate
 /** Adds the open units of which the carrier names the platform's record, with nothing against it. */
 export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
-  for (const [index, unit] of pairing.carrier.entries()) {
+  for (let index = 0; index < pairing.carrier.length; index++) {
     if (!isOpenCarrier(pairing, index)) continue;
-    for (const record of unit.records) add(byId, record.echoedRecordId, index);
+    for (const record of pairing.carrier[index]?.records ?? []) add(byId, record.echoedRecordId, index);
   }
   addSharing(pairing, { by: MatchedBy.ECHOED, byId, idOf: ({ facts }) => facts.recordId }, candidates);
 }

@@ -170,6 +170,19 @@ describe("correlation", () => {
     }
   });
 
+  test("keeps the copy of a dialog from going with another call that is near", () => {
+    const near = { startMs: TEN + 20_000 };
+    const results = match(
+      [platformCall("p", {}, { ids }), platformCall("other", near)],
+      [carrierCall("c", {}, { ids }), carrierCall("copy", { startMs: TEN + 100 }, { ids })],
+    );
+    expect(tellResults(results, ({ status }) => status)).toEqual({
+      "p/c": MatchStatus.MATCHED_EXACT,
+      other: MatchStatus.MISSING_AT_CARRIER,
+      copy: MatchStatus.DUPLICATE_AT_CARRIER,
+    });
+  });
+
   test("names the first kind that holds", () => {
     const all = { ...ids, icid: "icid-1", sessionId: "session-1" };
     const by = (others: CarrierFacts["ids"]) =>

@@ -11,15 +11,17 @@ export class NumberIndex {
   readonly #seen: Int32Array;
   #round = 0;
 
-  /** Indexes units for being looked up by others; these are asked for only to know what has to be found without its numbers. */
-  constructor(units: readonly CallUnit[], seekers: Iterable<CallUnit>) {
+  /** Indexes units, in the order of their start, for being found by these seekers; what none of them looks for is left out. */
+  constructor(units: readonly CallUnit[], seekers: readonly CallUnit[]) {
     this.#units = units;
     this.#seen = new Int32Array(units.length);
     const hidden = hiddenIn(seekers);
-    for (const { timeMs, index } of entriesOf(units)) {
+    // Where most are looked for, asking costs more than it saves.
+    const wanted = seekers.length * 4 < units.length ? wantedBy(seekers) : undefined;
+    for (let index = 0; index < units.length; index++) {
       const unit = units[index];
       if (unit === undefined) continue;
-      for (const key of keysOf(unit, hidden)) this.#add(key, timeMs, index);
+      for (const key of keysOf(unit, hidden)) if (wanted?.has(key) !== false) this.#add(key, unit, index);
     }
   }
 
@@ -29,25 +31,25 @@ export class NumberIndex {
     const { numbers, facts } = seeker;
     const callers = numbers.callers.length === 0 ? ANYONE : numbers.callers;
     const called = numbers.called.length === 0 ? ANYONE : numbers.called;
+    const range = [fromMs, toMs] as const;
     for (const caller of callers) {
       for (const target of called) {
-        this.#visitBucket(keyOf(facts.direction, target.tail, caller.tail), seeker, [fromMs, toMs], visit);
-        if (caller !== ANY)
-          this.#visitBucket(keyOf(facts.direction, target.tail, HIDDEN), seeker, [fromMs, toMs], visit);
-        if (target !== ANY)
-          this.#visitBucket(keyOf(facts.direction, HIDDEN, caller.tail), seeker, [fromMs, toMs], visit);
+        this.#visitBucket(keyOf(facts.direction, target.tail, caller.tail), seeker, range, visit);
+        if (caller !== ANY) this.#visitBucket(keyOf(facts.direction, target.tail, HIDDEN), seeker, range, visit);
+        if (target !== ANY) this.#visitBucket(keyOf(facts.direction, HIDDEN, caller.tail), seeker, range, visit);
       }
     }
   }
 
-  #add(key: number, timeMs: number, index: number): void {
-    const bucket = this.#buckets.get(key);
+  // An unanswered call of the other side is compared by the invite, an answered one by the answer: a unit is found by both.
+  #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
+    let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      this.#buckets.set(key, { timesMs: [timeMs], indexes: [index] });
-      return;
+      bucket = { timesMs: [], indexes: [] };
+      this.#buckets.set(key, bucket);
     }
-    bucket.timesMs.push(timeMs);
-    bucket.indexes.push(index);
+    if (inviteMs !== undefined) insert(bucket, inviteMs, index);
+    if (answerMs !== undefined && answerMs !== inviteMs) insert(bucket, answerMs, index);
   }
 
   #visitBucket(key: number, seeker: CallUnit, range: readonly [number, number], visit: (index: number) => void): void {
@@ -119,19 +121,31 @@ function isPlain({ callers, called }: CallNumbers): boolean {
   return callers.length <= 1 && called.length <= 1;
 }
 
-interface Entry {
-  readonly timeMs: number;
-  readonly index: number;
+// Units come in the order of their start, so that a time is at most a ring time away from its place.
+function insert({ timesMs, indexes }: Bucket, timeMs: number, index: number): void {
+  let at = timesMs.length;
+  timesMs.push(timeMs);
+  indexes.push(index);
+  for (; at > 0 && (timesMs[at - 1] ?? 0) > timeMs; at--) {
+    timesMs[at] = timesMs[at - 1] ?? 0;
+    indexes[at] = indexes[at - 1] ?? 0;
+  }
+  timesMs[at] = timeMs;
+  indexes[at] = index;
 }
 
-// An unanswered call of the other side is compared by the invite, an answered one by the answer: a unit is found by both.
-function entriesOf(units: readonly CallUnit[]): Entry[] {
-  const entries: Entry[] = [];
-  for (const [index, { inviteMs, answerMs }] of units.entries()) {
-    if (inviteMs !== undefined) entries.push({ timeMs: inviteMs, index });
-    if (answerMs !== undefined && answerMs !== inviteMs) entries.push({ timeMs: answerMs, index });
+function wantedBy(seekers: readonly CallUnit[]): Set<number> {
+  const wanted = new Set<number>();
+  for (const { numbers, facts } of seekers) {
+    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
+      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
+        wanted.add(keyOf(facts.direction, target.tail, caller.tail));
+        wanted.add(keyOf(facts.direction, target.tail, HIDDEN));
+        wanted.add(keyOf(facts.direction, HIDDEN, caller.tail));
+      }
+    }
   }
-  return entries.sort((a, b) => a.timeMs - b.timeMs || a.index - b.index);
+  return wanted;
 }
 
 function firstAtOrAfter(timesMs: readonly number[], ms: number): number {

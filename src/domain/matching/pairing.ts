@@ -15,6 +15,8 @@ export interface Pairing {
   readonly isAlone: Uint8Array;
   /** Of a unit of the platform's, further units of the carrier's that belong to the same call; by position. */
   readonly furtherParts: Map<number, number[]>;
+  /** By member: 1 for what has the dialog of a record that went with another. It is of that call, and is not sought elsewhere. */
+  readonly isSpare: Uint8Array;
   /** How many records could pair with each other, where they are too many; by member. */
   readonly crowd: Map<number, number>;
   /** What was judged together, by member: the platform's units by position, then the carrier's behind them. */
@@ -37,6 +39,7 @@ export function startPairing(platform: readonly PlatformUnit[], carrier: readonl
     matchedBy: new Uint8Array(platform.length),
     isAlone: new Uint8Array(platform.length),
     furtherParts: new Map(),
+    isSpare: new Uint8Array(platform.length + carrier.length),
     crowd: new Map(),
     together: new UnionFind(platform.length + carrier.length),
   };
@@ -55,11 +58,12 @@ export function carrierMember({ platform }: Pairing, carrier: number): number {
 }
 
 /** Whether a unit of the platform's still has to find its pair. */
-export function isOpenPlatform({ carrierOf, crowd }: Pairing, platform: number): boolean {
-  return carrierOf[platform] === -1 && !crowd.has(platform);
+export function isOpenPlatform({ carrierOf, isSpare, crowd }: Pairing, platform: number): boolean {
+  return carrierOf[platform] === -1 && isSpare[platform] === 0 && !crowd.has(platform);
 }
 
 /** Whether a unit of the carrier's still has to find its pair. */
-export function isOpenCarrier({ platform, platformOf, crowd }: Pairing, carrier: number): boolean {
-  return platformOf[carrier] === -1 && !crowd.has(platform.length + carrier);
+export function isOpenCarrier({ platform, platformOf, isSpare, crowd }: Pairing, carrier: number): boolean {
+  const member = platform.length + carrier;
+  return platformOf[carrier] === -1 && isSpare[member] === 0 && !crowd.has(member);
 }

@@ -31,10 +31,13 @@ test("a rule needs 20 pairs, and 95 % of them", () => {
 
 test("a multiple that is not the platform's duration rounded up is no vote for a rule", () => {
   expect(roundingVotes(100_000, 120_000)).toEqual(["pairs", "60", "30"]);
-  expect(roundingVotes(100_000, 60_000)).toEqual(["pairs"]);
+  expect(roundingVotes(100_000, 102_500)).toEqual(["pairs"]);
   expect(roundingVotes(120_900, 120_000)).toEqual(["pairs", "60", "30", "6"]);
-  expect(roundingVotes(121_001, 120_000)).toEqual(["pairs"]);
-  expect(roundingVotes(100_000, 180_000)).toEqual(["pairs"]);
+});
+
+test("a pair that no increment can explain says nothing of rounding", () => {
+  expect(roundingVotes(121_001, 120_000)).toEqual([]);
+  expect(roundingVotes(100_000, 180_000)).toEqual([]);
 });
 
 test("a rule bills at least the minimum and the duration, and never a whole increment more", () => {

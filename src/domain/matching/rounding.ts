@@ -54,14 +54,15 @@ export type RoundingCounts = Readonly<Record<string, number>>;
 
 /**
  * What a pair that was answered on both sides says of its carrier's rounding, as keys to count: that it is a pair, and each increment that its
- * duration is a multiple of while it is the platform's, rounded up. Connected milliseconds of both sides.
+ * duration is a multiple of while it is the platform's, rounded up. Nothing is said by a pair that differs by more than any increment makes, such as
+ * a stuck call. Connected milliseconds of both sides.
  */
 export function roundingVotes(platformMs: number, carrierMs: number): string[] {
   const excessMs = carrierMs - platformMs;
-  const increments = INCREMENTS_S.filter((incrementS) => {
-    const incrementMs = incrementS * 1_000;
-    return carrierMs % incrementMs === 0 && excessMs >= -CLOCK_SLACK_MS && excessMs < incrementMs;
-  });
+  if (excessMs < -CLOCK_SLACK_MS || excessMs >= LARGEST_S * 1_000) return [];
+  const increments = INCREMENTS_S.filter(
+    (incrementS) => carrierMs % (incrementS * 1_000) === 0 && excessMs < incrementS * 1_000,
+  );
   return [PAIRS, ...increments.map(String)];
 }
 
@@ -76,7 +77,8 @@ export function judgeRounding(votes: RoundingCounts): KnownRounding | undefined 
 }
 
 /** The increments that are looked for, the largest first: a multiple of 60 is one of 30 and of 6 as well. */
-const INCREMENTS_S = [60, 30, 6];
+const LARGEST_S = 60;
+const INCREMENTS_S = [LARGEST_S, 30, 6];
 const MIN_PAIRS = 20;
 const MIN_SHARE = 0.95;
 /** By so much two clocks may measure one call differently, milliseconds. */

@@ -107,7 +107,9 @@ function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   if (last?.endMs === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
   if (last.facts.direction !== next.facts.direction || areContradicting(last.numbers, next.numbers)) return false;
   const gapMs = beginOf(next) - last.endMs;
-  return gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS && next.startMs > last.startMs;
+  // The copy of a call that is shorter than the slack begins with it, and is no sequel.
+  const isBehind = (beginOf(next) - beginOf(last)) * 2 > last.endMs - beginOf(last);
+  return isBehind && gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS;
 }
 
 /** When the connected time begins, as far as it is known. */

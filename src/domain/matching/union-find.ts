@@ -3,7 +3,8 @@ export class UnionFind {
   readonly #parent: Int32Array;
 
   constructor(count: number) {
-    this.#parent = Int32Array.from({ length: count }, (_, index) => index);
+    this.#parent = new Int32Array(count);
+    for (let member = 1; member < count; member++) this.#parent[member] = member;
   }
 
   /** The member that stands for all that belong with this one. */
