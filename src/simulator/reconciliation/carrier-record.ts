@@ -27,11 +27,13 @@ export interface CarrierSource {
   readonly view: SwitchView;
 }
 
-/** Most switches see what the platform sees to the millisecond or a little off; all of them see it some milliseconds later. */
+/** Switches measure what the platform measures to the millisecond or a little off, and see it a little later. */
 export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock, random: Random): SwitchView {
-  const seenInviteMs = inviteMs + random.int(0, 120);
-  if (answerMs === undefined) return { inviteMs: seenInviteMs, endMs: endMs + random.int(0, 120), answered: false };
-  const seenAnswerMs = Math.max(answerMs + random.int(0, 120), seenInviteMs);
+  const seenInviteMs = inviteMs + delay(random);
+  if (answerMs === undefined) {
+    return { inviteMs: seenInviteMs, endMs: Math.max(endMs + delay(random), seenInviteMs), answered: false };
+  }
+  const seenAnswerMs = Math.max(answerMs + delay(random), seenInviteMs);
   const seenConnectedMs = Math.max(0, connectedMs + lengthNoise(random));
   return {
     inviteMs: seenInviteMs,
@@ -102,6 +104,10 @@ export function writtenTwice(record: CallDuration, random: Random): CallDuration
 /** Takes the record back. */
 export function voidDuration({ recordId, recordDate, revision }: CallDuration): CallDuration {
   return create(CallDurationSchema, { recordId, recordDate, revision: (revision ?? 1) + 1, kind: RecordKind.VOID });
+}
+
+function delay(random: Random): number {
+  return random.chance(0.9) ? random.int(0, 120) : random.int(120, 1_500);
 }
 
 function lengthNoise(random: Random): number {

@@ -2,12 +2,12 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { createRandom, type Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
-import { findAmbiguous } from "./ambiguity.ts";
 import { type Calendar, createCalendar, type TrunkWindow } from "./calendar.ts";
 import { FAULTS, faultSpec, type PlantedFault, type TimeBounds } from "./faults.ts";
 import { CallPlanner, type PlannedCall } from "./planned-call.ts";
 import { clockOf, platformRecord } from "./platform-record.ts";
-import type { Arriving, MadeCall, PlayedCall } from "./played-call.ts";
+import { type FaultyCall, playCalls } from "./play-calls.ts";
+import type { Arriving } from "./played-call.ts";
 import { planRepeatedCalls, planStorms } from "./repeated-calls.ts";
 import type { CallTruth } from "./truth.ts";
 
@@ -81,25 +81,18 @@ export function createReconciliationWorld(options: ReconciliationWorldOptions): 
   const calls = plans.map((plan, index) => {
     return makeCall({ plan, options, graceMs, toleranceMs }, random.fork(`call/${index}`));
   });
-  const played = calls.map((call) => faultSpec(call.plan.fault).play(call));
   return {
     carrier: options.carrier,
     nowMs,
     graceMs,
     toleranceMs,
-    cdrs: byArrival(played.flatMap(({ cdrs }) => cdrs)),
-    durations: byArrival(played.flatMap(({ durations }) => durations)),
-    truths: truthsOf(calls, played),
+    ...playCalls(calls),
     plantedCounts: countFaults(plans),
     windows: calendar.windows,
   };
 }
 
 type Plan = PlannedCall<PlantedFault>;
-
-interface WorldCall extends MadeCall {
-  readonly plan: Plan;
-}
 
 function boundsOf(calendar: Calendar, nowMs: number, graceMs: number): TimeBounds {
   return {
@@ -179,7 +172,7 @@ interface Making {
   readonly toleranceMs: number;
 }
 
-function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Random): WorldCall {
+function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Random): FaultyCall {
   const { suits = () => true } = faultSpec(plan.fault);
   const recordId = `rec-${random.hex(14)}`;
   for (let draws = 0; draws < 1_000; draws += 1) {
@@ -188,27 +181,6 @@ function makeCall({ plan, options, graceMs, toleranceMs }: Making, random: Rando
     if (suits(clock)) return { plan, cdr, clock, graceMs, toleranceMs, random };
   }
   throw new Error(`no call suits ${plan.fault}`);
-}
-
-function truthsOf(calls: readonly WorldCall[], played: readonly PlayedCall[]): CallTruth[] {
-  const visible = calls.map(({ plan, clock }, index) => {
-    const { cdrs, durations } = played[index] ?? { cdrs: [], durations: [] };
-    return {
-      ends: plan.ends,
-      clock,
-      signalling: plan.signalling,
-      isPaired: cdrs.length > 0 && durations.length > 0,
-    };
-  });
-  const ambiguous = findAmbiguous(visible);
-  return played.flatMap(({ truths }, index) => {
-    const planted = calls[index]?.plan.fault ?? "none";
-    return truths.map((truth) => ({ ...truth, planted, isAmbiguous: ambiguous.has(index) }));
-  });
-}
-
-function byArrival<T>(arriving: Arriving<T>[]): Arriving<T>[] {
-  return arriving.sort((a, b) => a.arrivalMs - b.arrivalMs);
 }
 
 function countFaults(plans: readonly Plan[]): Map<PlantedFault, number> {

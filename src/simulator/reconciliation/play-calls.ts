@@ -1,0 +1,46 @@
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { findAmbiguous } from "./ambiguity.ts";
+import { faultSpec, type PlantedFault } from "./faults.ts";
+import type { PlannedCall } from "./planned-call.ts";
+import type { Arriving, MadeCall, PlayedCall } from "./played-call.ts";
+import type { CallTruth } from "./truth.ts";
+
+/** A call and what is to be planted in it. */
+export interface FaultyCall extends MadeCall {
+  readonly plan: PlannedCall<PlantedFault>;
+}
+
+/** What both sides send of some calls, by arrival, and what must come out. */
+export interface PlayedCalls {
+  readonly cdrs: readonly Arriving<CallDetailRecord>[];
+  readonly durations: readonly Arriving<CallDuration>[];
+  readonly truths: readonly CallTruth[];
+}
+
+/** Plants each call's fault. Which calls are ambiguous shows only when all of them are there. */
+export function playCalls(calls: readonly FaultyCall[]): PlayedCalls {
+  const played = calls.map((call) => faultSpec(call.plan.fault).play(call));
+  return {
+    cdrs: byArrival(played.flatMap(({ cdrs }) => cdrs)),
+    durations: byArrival(played.flatMap(({ durations }) => durations)),
+    truths: truthsOf(calls, played),
+  };
+}
+
+function truthsOf(calls: readonly FaultyCall[], played: readonly PlayedCall[]): CallTruth[] {
+  const visible = calls.map(({ plan, clock }, index) => {
+    const { cdrs, durations } = played[index] ?? { cdrs: [], durations: [] };
+    const isPaired = cdrs.length > 0 && durations.length > 0;
+    return { ends: plan.ends, clock, signalling: plan.signalling, isPaired };
+  });
+  const ambiguous = findAmbiguous(visible);
+  return played.flatMap(({ truths }, index) => {
+    const planted = calls[index]?.plan.fault ?? "none";
+    return truths.map((truth) => ({ ...truth, planted, isAmbiguous: ambiguous.has(index) }));
+  });
+}
+
+function byArrival<T>(arriving: Arriving<T>[]): Arriving<T>[] {
+  return arriving.sort((a, b) => a.arrivalMs - b.arrivalMs);
+}
