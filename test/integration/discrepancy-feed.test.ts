@@ -1,15 +1,21 @@
+import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import {
+  ReconciliationService,
+  WatchDiscrepanciesResponseSchema,
+} from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { Feed } from "../../src/store/schema.ts";
 import { appendDiscrepancies, appendErasure, type PartialResult } from "../support/call-results.ts";
+import { curlStream, readEnvelopes } from "../support/curl.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,
   atTime,
   checkRanges,
+  closingReason,
   discrepanciesOf,
   EARLIEST,
   framesOf,
@@ -20,7 +26,10 @@ import {
   readDiscrepancies,
   refusal,
   runSql,
+  untilNoStreams,
 } from "../support/feed.ts";
+
+const METHOD = "tandem.carrier.v1.ReconciliationService/WatchDiscrepancies";
 
 type WatchRequest = Parameters<typeof readDiscrepancies>[1];
 
@@ -99,6 +108,32 @@ describe("rule 1: dense sequences, ranges and cursors", () => {
   });
 });
 
+describe("what a message is made of", () => {
+  test("in JSON, over Connect, a batch says what it says in binary", async () => {
+    const { client, carrierId } = await newCarrier([...named(2), { discrepancy_id: "d-0", status: 1 }]);
+    await appendErasure(exchange.app.services.db, carrierId, ["d-1"]);
+    const token = await exchange.carrierToken(carrierId);
+    const request = { start: { earliest: {} }, end: { head: {} } };
+    const { exitCode, body } = await curlStream(exchange.app.url, token, METHOD, request);
+    expect(exitCode).toBe(0);
+    const { messages, end } = readEnvelopes(WatchDiscrepanciesResponseSchema, body);
+    expect(end).toEqual({});
+    const batches = (all: typeof messages) => all.flatMap(({ frame }) => (frame.case === "batch" ? [frame.value] : []));
+    const binary = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
+    expect(batches(messages)).toEqual(batches(binary.messages));
+    expect(batches(messages)[0]?.entries).toHaveLength(4);
+  });
+
+  test("a message stays below 4 MiB, however large the discrepancies are", async () => {
+    const { client } = await newCarrier(named(1_000).map((row) => ({ ...row, call_id: "x".repeat(6_000) })));
+    const { messages, discrepancies } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
+    expect(discrepancies).toHaveLength(1_000);
+    const sizes = messages.map((message) => toBinary(WatchDiscrepanciesResponseSchema, message).length);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeGreaterThan(4_194_304);
+    expect(Math.max(...sizes)).toBeLessThan(4_194_304);
+  });
+});
+
 describe("rule 2: where a stream starts and ends", () => {
   test("a start is required, and a consumer is refused", async () => {
     const { client } = await newCarrier(named(1));
@@ -142,6 +177,27 @@ describe("rule 3: the frames of a stream", () => {
     using live = readDiscrepancies(client, { start: LATEST });
     await live.until((all) => framesOf(all).includes("heartbeat"));
     expect(framesOf(live.messages).slice(0, 2)).toEqual(["opened", "caughtUp"]);
+  });
+
+  test("DRAINING closes live streams in band, and the call ends with UNAVAILABLE", async () => {
+    await using own = await startExchange();
+    await own.addCarrier("alpha");
+    using live = readDiscrepancies(await own.carrierClient(ReconciliationService, "alpha"), { start: LATEST });
+    await live.until((messages) => framesOf(messages).includes("caughtUp"));
+    const drained = own.app.drain();
+    expect(await refusal(live.ended)).toMatchObject({ code: Code.Unavailable, reason: "DRAINING" });
+    await drained;
+    expect(closingReason(live.messages)).toBe("DRAINING");
+    await untilNoStreams(own.app);
+  });
+
+  test("SUSPENDED ends live streams", async () => {
+    const { client, carrierId } = await newCarrier();
+    using live = readDiscrepancies(client, { start: LATEST });
+    await live.until((messages) => framesOf(messages).includes("caughtUp"));
+    await runSql(exchange.app, sql`UPDATE carrier SET suspended = true WHERE carrier_id = ${carrierId}`);
+    expect(await refusal(live.ended)).toMatchObject({ reason: "CARRIER_SUSPENDED" });
+    expect(closingReason(live.messages)).toBe("SUSPENDED");
   });
 
   test("one stream too many is refused with TOO_MANY_STREAMS", async () => {
