@@ -93,7 +93,8 @@ export function trunkOfResult(result: CallResult): string | undefined {
   );
 }
 
-function findingMessage(finding: Finding) {
+/** A finding as a message. */
+export function findingMessage(finding: Finding) {
   return create(DiscrepancyFindingSchema, {
     cause: finding.cause,
     suspectedSide: finding.suspectedSide ?? 0,

@@ -1,5 +1,5 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
+import type { CarrierFacts, ClockOffset, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import {
@@ -186,20 +186,36 @@ async function matchWhole(
   const sought = new Set<string>();
   for (let reads = 1; ; reads++) {
     const window = await records.read(spans, votes);
-    const results = matchCalls({
-      platform: window.platform,
-      carrier: window.carrier,
-      agreement: carrier.agreement,
-      offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
-      roundingOf: (record) => votes.roundingOf(record),
-      nowMs: msFromMicros(now),
-    });
+    const results = matchCalls(inputOf(carrier, window, votes, now));
     const kept = results.filter((result) => touches(base, result));
     const more = [...gaps(kept, window, votes), ...(await farSpans(tx, carrier.carrierId, kept, sought, NEARBY_MS))];
     const wider = mergeSpans([...spans, ...more]);
     if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
     spans = wider;
   }
+}
+
+function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: Micros): MatchingInput {
+  return {
+    platform: window.platform,
+    carrier: window.carrier,
+    agreement: carrier.agreement,
+    offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
+    roundingOf: (record) => votes.roundingOf(record),
+    nowMs: msFromMicros(now),
+  };
+}
+
+/** What the matcher has to be given for the calls around an instant to come out as they do in a turn, by the offsets and rules as they stand. */
+export async function gatherAround(tx: Tx, carrier: Reconciled, aroundMs: number, now: Micros): Promise<MatchingInput> {
+  const offsets = async (base: readonly Span[]) => (await readVotes(tx, carrier.carrierId, base))();
+  const own = baseSpans([minuteOf(aroundMs)]);
+  const votes = await offsets(own);
+  // A carrier's record may be one of a clock that is off: its counterpart is where any offset in use puts it.
+  const base = baseSpans([0, ...votes.offsetsInUse()].map((offset) => minuteOf(aroundMs - offset)));
+  const records = new TurnRecords(tx, carrier.carrierId);
+  const { window } = await matchWhole(tx, carrier, { base, records, votes, now });
+  return inputOf(carrier, window, votes, now);
 }
 
 function touches(base: readonly Span[], { span }: CallResult): boolean {

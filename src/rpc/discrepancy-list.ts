@@ -87,7 +87,8 @@ export function maskedDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
   return message;
 }
 
-function maskParty(party: Party): void {
+/** Masks a party's number; that of one who asked not to be shown is left out. */
+export function maskParty(party: Party): void {
   const { kind, countryCode } = party;
   const shown =
     party.presentation === Presentation.RESTRICTED ? undefined : maskedValue({ ...party, kind, countryCode });

@@ -168,7 +168,8 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   };
 }
 
-function durationMessage(stored: StoredDuration) {
+/** A stored duration as a message. */
+export function durationMessage(stored: StoredDuration) {
   const message = fromBinary(CallDurationSchema, stored.payload);
   if (stored.sequence !== undefined) message.sequence = stored.sequence;
   if (stored.customerId !== undefined) message.customerId = stored.customerId;

@@ -17,7 +17,6 @@ import {
   readAllUsageGroups,
   readCarrierUsage,
   readUsageCarriers,
-  USAGE_TIMEOUT_MS,
   type UsageQuery,
 } from "../store/usage.ts";
 import { hasScope } from "./auth.ts";
@@ -32,6 +31,8 @@ const MAX_DAYS = 400;
 const BATCH_ROWS = 2_000;
 /** Most rows of an export: encoded, some 40 MB, which are kept while the client reads. */
 const MAX_ROWS = 250_000;
+/** Longest that one of its statements may take, milliseconds: an export covers four times as many days as a query may. */
+const STATEMENT_TIMEOUT_MS = 60_000;
 /** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
 const ACROSS_CARRIERS = "";
 
@@ -103,7 +104,7 @@ function readExport(
       const completeness = completenessMessage(usage, carriers, kept);
       return { snapshotTime, completeness, ...(await readBatches(tx, query, life)) };
     },
-    { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
+    { snapshot: true, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
   );
 }
 

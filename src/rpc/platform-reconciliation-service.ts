@@ -17,6 +17,7 @@ import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconcilia
 import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { listedDiscrepancies, maskedDiscrepancy, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { explainCalls } from "./explain-call.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
@@ -28,15 +29,14 @@ const MAX_CARRIERS = 100;
 /** Days over which a carrier's status says whether it reports. */
 const REPORTING_DAYS = 7;
 
-/** The platform's view of reconciliation. ExplainCall is not here yet, and answers UNIMPLEMENTED. */
-export function platformReconciliationService(
-  services: Services,
-): Omit<ServiceImpl<typeof ReconciliationService>, "explainCall"> {
+/** The platform's view of reconciliation. */
+export function platformReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request) =>
       summary(services, request, { method: "platform.GetReconciliationSummary", carrierId: request.carrierId }),
     listDiscrepancies: (request, context) => listOfAll(services, request, context),
     getReconciliationStatus: (request) => getStatus(services, request),
+    explainCall: (request, context) => explainCalls(services, request, context),
   };
 }
 

@@ -65,6 +65,8 @@ import {
 const MAX_PERIODS = 1_000;
 /** How much of restatements one page may carry, bytes: with the periods, and what JSON adds, below the size of a message. */
 const MAX_PAGE_BYTES = 1_048_576;
+/** Longest that one statement of a closing may take, milliseconds. */
+const CLOSING_TIMEOUT_MS = 60_000;
 /** Most lines of a closed period. */
 const MAX_CLOSED_LINES = 1_000_000;
 
@@ -144,7 +146,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
         await insertResponse(tx, ACROSS_CARRIERS, call, answer);
         return answer;
       }),
-    { statementTimeoutMs: USAGE_TIMEOUT_MS },
+    { statementTimeoutMs: CLOSING_TIMEOUT_MS },
   );
   return fromBinary(ClosePeriodResponseSchema, response);
 }

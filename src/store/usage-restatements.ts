@@ -28,14 +28,20 @@ export async function readSeenTime(tx: Tx): Promise<Micros> {
   return rows[0]?.seen ?? 0n;
 }
 
+/** A number in a closed period whose figures may have changed. */
+export interface ChangedNumber {
+  readonly periodId: string;
+  readonly phoneNumber: string;
+}
+
 /**
- * Periods in which a call was judged anew, or whose numbers' history was changed, after a time and after they were checked. Found from what changed,
- * so that the work does not grow with the periods that are closed.
+ * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a time and after the period was checked; by period.
+ * Found from what changed, so that the work does not grow with the periods that are closed.
  */
-export async function findChangedPeriods(tx: Tx, since: Micros, limit: number): Promise<string[]> {
+export async function findChangedNumbers(tx: Tx, since: Micros, limit: number): Promise<ChangedNumber[]> {
   const time = sql`${isoFromMicros(since)}::timestamptz`;
   // A call is looked for in the periods of every customer that ever had its number: it may have been counted for another before.
-  const { rows } = await sql<{ period_id: string }>`
+  const { rows } = await sql<{ period_id: string; phone_number: string }>`
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
       SELECT r.phone_number, (r.start_time AT TIME ZONE 'UTC')::date AS day, max(r.update_time) AS changed
@@ -46,16 +52,16 @@ export async function findChangedPeriods(tx: Tx, since: Micros, limit: number): 
       FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id AND e.ingest_time > ${time}
       WHERE e.phone_number IS NOT NULL GROUP BY 1, 2, 3),
     customers AS (
-      SELECT h.customer_id, calls.day - 2 AS first, calls.day + 2 AS last, calls.changed
+      SELECT h.customer_id, calls.phone_number, calls.day - 2 AS first, calls.day + 2 AS last, calls.changed
       FROM calls JOIN number_holding h ON h.phone_number = calls.phone_number WHERE h.customer_id IS NOT NULL
-      UNION SELECT h.customer_id, '-infinity', 'infinity', numbers.changed
+      UNION SELECT h.customer_id, numbers.phone_number, '-infinity', 'infinity', numbers.changed
       FROM numbers JOIN number_holding h ON h.phone_number = numbers.phone_number WHERE h.customer_id IS NOT NULL
-      UNION SELECT customer_id, '-infinity', 'infinity', changed FROM numbers WHERE customer_id IS NOT NULL
-      UNION SELECT previous_customer_id, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
-    SELECT DISTINCT p.period_id FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
+      UNION SELECT customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE customer_id IS NOT NULL
+      UNION SELECT previous_customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
+    SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
       AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
-    WHERE ${IS_OPEN} ORDER BY p.period_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => row.period_id);
+    WHERE ${IS_OPEN} ORDER BY p.period_id, c.phone_number LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
 }
 
 /** Periods that were not compared for so long, the longest ago first. */
@@ -83,15 +89,24 @@ export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod
   return rows[0] && storedPeriod(rows[0]);
 }
 
-/** The lines of a period that are not as they were kept last, by key; at most `limit`. Lines of erased numbers stay as they are. */
-export async function compareLines(tx: Tx, period: StoredPeriod, limit: number): Promise<ChangedLine[]> {
+/**
+ * The lines of a period that are not as they were kept last, by key; at most `limit`. Lines of erased numbers stay as they are.
+ * @param phoneNumbers only those of these numbers; empty: all.
+ */
+export async function compareLines(
+  tx: Tx,
+  period: StoredPeriod,
+  phoneNumbers: readonly string[],
+  limit: number,
+): Promise<ChangedLine[]> {
+  const isAsked = phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
   const { rows } = await sql<LineRow & { old_parts: unknown; new_parts: unknown }>`
     SELECT usage_date, phone_number, direction, country_code, carrier_id,
       COALESCE(kept.parts, '{}') AS old_parts, COALESCE(live.parts, '{}') AS new_parts
-    FROM (${usageLines(usageRelation(period, NO_FILTER))}) live
+    FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
     FULL JOIN (
       SELECT DISTINCT ON (l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
-      FROM usage_line l WHERE l.period_id = ${period.periodId} AND l.phone_number <> ''
+      FROM usage_line l WHERE l.period_id = ${period.periodId} AND l.phone_number <> '' AND ${isAsked}
       ORDER BY l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.restatement_number DESC) kept
     USING (usage_date, phone_number, direction, country_code, carrier_id)
     WHERE COALESCE(kept.parts, '{}') <> COALESCE(live.parts, '{}')
@@ -163,15 +178,22 @@ export async function insertRestatement(
       AS w(usage_date, phone_number, direction, country_code, carrier_id, parts)`.execute(tx);
 }
 
-/** Says that a period was compared, and how it stands. */
-export async function writePeriodState(
+/** Says how a period stands after restatements. */
+export async function writePeriodTotals(
   tx: Tx,
   periodId: string,
-  state: { restatementNumber: number; checkedTime: Micros; judged: Judged; currentTotals: UsageTotals },
+  restatementNumber: number,
+  currentTotals: UsageTotals,
 ): Promise<void> {
   await sql`
-    UPDATE usage_period SET restatement_number = ${state.restatementNumber}, checked_time = ${isoFromMicros(state.checkedTime)}::timestamptz,
-      judged = ${JSON.stringify(state.judged)}::jsonb, current_totals = ${totalsArray(state.currentTotals)}::int8[]
+    UPDATE usage_period SET restatement_number = ${restatementNumber}, current_totals = ${totalsArray(currentTotals)}::int8[]
+    WHERE period_id = ${periodId}`.execute(tx);
+}
+
+/** Says that all lines of a period were compared, and how far its carriers were judged then. */
+export async function writePeriodCheck(tx: Tx, periodId: string, checkedTime: Micros, judged: Judged): Promise<void> {
+  await sql`
+    UPDATE usage_period SET checked_time = ${isoFromMicros(checkedTime)}::timestamptz, judged = ${JSON.stringify(judged)}::jsonb
     WHERE period_id = ${periodId}`.execute(tx);
 }
 

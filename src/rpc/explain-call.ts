@@ -1,0 +1,199 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { invalidArgument, TandemError } from "../domain/errors.ts";
+import { isDay, microsFromMs } from "../domain/instant.ts";
+import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
+import type { CarrierFacts, PlatformFacts, RecordRef } from "../domain/matching/facts.ts";
+import { cdrMessage } from "../feed/cdr-edge.ts";
+import {
+  type CallExplanation,
+  CallExplanationSchema,
+  EvidenceStepSchema,
+  EvidenceValueSchema,
+  type ExplainCallRequest,
+  RefusedCandidateSchema,
+} from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordReferenceSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import type { Party } from "../gen/tandem/type/v1/party_pb.js";
+import { reconciled } from "../reconcile/carrier.ts";
+import { discrepancyMessage, findingMessage } from "../reconcile/discrepancy-edge.ts";
+import { type ExplainedCall, explainRecord } from "../reconcile/explain-record.ts";
+import { listCdrs } from "../store/cdrs.ts";
+import { readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { listDurations } from "../store/durations.ts";
+import {
+  type ExplainedRecord,
+  findCarriersOfCall,
+  findExplainedRecords,
+  type RecordName,
+} from "../store/explain-targets.ts";
+import { hasScope } from "./auth.ts";
+import { requireCarrier, type Services } from "./context.ts";
+import { maskParty } from "./discrepancy-list.ts";
+import { durationMessage } from "./duration-service.ts";
+
+/** Most calls that one request explains. */
+const MAX_EXPLANATIONS = 100;
+/** Most carriers that a call's legs are looked for at. */
+const MAX_CARRIERS = 100;
+const DAY_MS = 86_400_000;
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** Explains the calls that a request names, one after the other; `truncated` when there are more than 100. */
+export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
+  const name = recordName(request);
+  const explanations: CallExplanation[] = [];
+  let found = 0;
+  for (const carrierId of await carriersOf(services, request, name)) {
+    const carrier = reconciled(await requireCarrier(services, carrierId));
+    const all = await systemTransaction(
+      services.db,
+      async (tx) => {
+        const records = await findExplainedRecords(tx, carrierId, name, MAX_EXPLANATIONS + 1 - explanations.length);
+        found += records.length;
+        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length));
+      },
+      { statementTimeoutMs: STATEMENT_TIMEOUT_MS, snapshot: true, byIndexOnly: true },
+    );
+    explanations.push(...all);
+    if (found > MAX_EXPLANATIONS) break;
+  }
+  if (explanations.length === 0) throw notFound(request);
+  if (!hasScope(context, "parties.read")) for (const explanation of explanations) maskExplanation(explanation);
+  return { explanations, truncated: found > MAX_EXPLANATIONS };
+}
+
+function recordName({ target, recordDate }: ExplainCallRequest): RecordName {
+  if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
+  if (target.value === undefined || target.value === "" || target.value.length > MAX_NAME)
+    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters`);
+  switch (target.case) {
+    case "callId":
+      return { by: "callId", callId: target.value };
+    case "discrepancyId":
+      return { by: "discrepancyId", discrepancyId: target.value };
+    case "platformRecordId":
+    case "carrierRecordId":
+      return { by: target.case, recordId: target.value, recordDate };
+    default:
+      return target satisfies never;
+  }
+}
+
+const MAX_NAME = 128;
+
+async function carriersOf(services: Services, request: ExplainCallRequest, name: RecordName): Promise<string[]> {
+  if (request.carrierId !== "") return [(await requireCarrier(services, request.carrierId)).carrierId];
+  if (name.by !== "callId") throw invalidArgument("carrier_id", "is required unless the target is a call_id");
+  return systemTransaction(services.db, (tx) => findCarriersOfCall(tx, name.callId, MAX_CARRIERS));
+}
+
+function notFound({ carrierId, target }: ExplainCallRequest): TandemError {
+  return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
+    carrier_id: carrierId,
+    [target.case ?? "target"]: target.value ?? "",
+  });
+}
+
+async function explainEach(
+  tx: Tx,
+  carrier: ReturnType<typeof reconciled>,
+  records: readonly ExplainedRecord[],
+): Promise<CallExplanation[]> {
+  const now = await readClock(tx);
+  const explanations: CallExplanation[] = [];
+  for (const record of records) {
+    const explained = await explainRecord(tx, carrier, record, now);
+    if (explained) explanations.push(await explanation(tx, carrier, explained));
+  }
+  return explanations;
+}
+
+async function explanation(
+  tx: Tx,
+  carrier: ReturnType<typeof reconciled>,
+  { evidence, stored }: ExplainedCall,
+): Promise<CallExplanation> {
+  const { carrierId } = carrier;
+  const { result, steps, refused } = evidence;
+  const message = discrepancyMessage(result, {
+    carrierId,
+    discrepancyId: stored?.discrepancyId ?? "",
+    revision: stored?.discrepancyRevision ?? 0,
+    callDate: carrier.days.dayOf(result.startMs),
+    firstSeenTime: stored?.firstSeenTime ?? null,
+    resolvedTime: stored?.resolvedTime ?? null,
+  });
+  if (stored?.sequence) message.sequence = stored.sequence;
+  const platformRecord = result.platform && (await readCdr(tx, carrierId, result.platform));
+  const carrierRecords: CallDuration[] = [];
+  for (const record of result.carrier) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
+  return create(CallExplanationSchema, {
+    carrierId,
+    result: message,
+    ...(platformRecord && { platformRecord }),
+    carrierRecords,
+    steps: steps.map(stepMessage),
+    refusedCandidates: refused.map(refusedMessage),
+  });
+}
+
+async function readCdr(tx: Tx, carrierId: string, facts: PlatformFacts): Promise<CallDetailRecord | undefined> {
+  const { recordId, recordDate } = facts;
+  const search = { recordId, recordDate, conditions: {} };
+  const [stored] = await listCdrs(tx, carrierId, search, { limit: 1 }, false);
+  return stored && cdrMessage(stored);
+}
+
+async function readDuration(tx: Tx, carrierId: string, facts: CarrierFacts): Promise<CallDuration[]> {
+  const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T00:00:00Z`);
+  const around = { start: microsFromMs(startMs - DAY_MS), end: microsFromMs(startMs + DAY_MS) };
+  const search = { ...around, recordId: facts.recordId, after: undefined, limit: 10 };
+  const found = (await listDurations(tx, carrierId, search)).map(durationMessage);
+  return found.filter((message) => message.recordDate === facts.recordDate).slice(0, 1);
+}
+
+function stepMessage(step: EvidenceStep) {
+  return create(EvidenceStepSchema, {
+    stage: step.stage,
+    outcome: step.outcome,
+    explanation: step.explanation,
+    values: step.values.map((value) =>
+      create(EvidenceValueSchema, {
+        valueName: value.name,
+        outcome: value.outcome,
+        ...(value.platformValue !== undefined && { platformValue: value.platformValue }),
+        ...(value.carrierValue !== undefined && { carrierValue: value.carrierValue }),
+        ...(value.limitValue !== undefined && { limitValue: value.limitValue }),
+      }),
+    ),
+    findings: (step.findings ?? []).map(findingMessage),
+  });
+}
+
+function refusedMessage(candidate: RefusedCandidate) {
+  return create(RefusedCandidateSchema, {
+    side: candidate.side,
+    record: reference(candidate.record),
+    refusedAt: candidate.refusedAt,
+    explanation: candidate.explanation,
+    ...(candidate.startDeltaMs !== undefined && { startDeltaMs: BigInt(Math.round(candidate.startDeltaMs)) }),
+    ...(candidate.pairedWith && { pairedWith: reference(candidate.pairedWith) }),
+  });
+}
+
+function reference({ recordId, recordDate, revision }: RecordRef) {
+  return create(RecordReferenceSchema, { recordId, recordDate, revision });
+}
+
+// Numbers of parties that are not the customer's own; what steps say is masked already.
+function maskExplanation({ result, platformRecord, carrierRecords }: CallExplanation): void {
+  const own = new Set([platformRecord?.attribution?.phoneNumber]);
+  const parties: (Party | undefined)[] = [result?.calling, result?.called];
+  for (const record of [platformRecord?.parties, ...carrierRecords]) {
+    parties.push(record?.calling, record?.asserted, record?.called, record?.dialed, record?.redirecting);
+  }
+  for (const party of parties) if (party && !own.has(party.value)) maskParty(party);
+}
