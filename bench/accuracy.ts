@@ -1,32 +1,38 @@
-// npm run accuracy: what reconciliation finds of 100,000 calls whose truth is known, with correlation ids on none, half and all of them. Ends with 1 when
-// a bound does not hold.
+// npm run accuracy: what reconciliation finds of 100,000 calls whose truth is known, three times: with correlation ids on none, half and all of them.
+// Ends with 1 when a bound does not hold. --store has the job reconcile them in PostgreSQL; without it the matcher is given all of them at once.
 import { parseArgs } from "node:util";
+import { addDays } from "../src/domain/instant.ts";
 import { formatScore } from "../src/simulator/reconciliation/format-score.ts";
-import { findShortfalls, scoreResults } from "../src/simulator/reconciliation/score.ts";
+import { type FoundResult, findShortfalls, scoreResults } from "../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../src/simulator/reconciliation/world.ts";
 import { createWorld } from "../src/simulator/world.ts";
-import { foundResult, reconcileInMemory } from "../test/support/in-memory-reconciler.ts";
+import * as inMemory from "../test/support/in-memory-reconciler.ts";
+import { readAllResults, reconcileFully } from "../test/support/reconcile.ts";
+import { addWorldCarrier, deliveriesOf, foundResult } from "../test/support/reconciliation-world.ts";
+import { openBenchWorld } from "./world.ts";
 
 const { values: options } = parseArgs({
   options: {
     calls: { type: "string", default: "100000" },
     seed: { type: "string", default: "1" },
+    /** Shares of the calls with correlation ids. */
     shares: { type: "string", default: "0,0.5,1" },
+    store: { type: "boolean", default: false },
+    /** How many of the calls that came out wrong to print. */
     wrong: { type: "string", default: "0" },
   },
 });
 
+/** The store keeps records by the week in which they came, from last week on: a world of five days is over by now. */
+const DAYS_AGO = 6;
+
 for (const share of options.shares.split(",").map(Number)) {
   const world = worldOf(share);
-  const found = reconcileInMemory(world).map(foundResult);
+  print(`\n== ${world.truths.length} calls, correlation ids on ${share * 100} % of them ==\n`);
+  const counts = [...world.plantedCounts].sort().map(([fault, count]) => `${fault} ${count}`);
+  print(`planted: ${counts.join(", ")}\n`);
+  const found = options.store ? await reconcileInStore(world) : reconcileInMemory(world);
   const score = scoreResults(world.truths, found);
-  print(`\n== correlation ids on ${share * 100} % of the calls ==\n`);
-  print(
-    `planted: ${[...world.plantedCounts]
-      .sort()
-      .map(([fault, count]) => `${fault} ${count}`)
-      .join(", ")}\n`,
-  );
   print(formatScore(score));
   for (const wrong of score.wrong.slice(0, Number(options.wrong))) print(JSON.stringify(wrong));
   const shortfalls = findShortfalls(score);
@@ -37,14 +43,24 @@ for (const share of options.shares.split(",").map(Number)) {
 function worldOf(correlatedShare: number): ReconciliationWorld {
   const [, carrier] = createWorld({ seed: options.seed, numbersPerCarrier: 900 }).carriers;
   if (carrier === undefined) throw new Error("the world has no second carrier");
+  const startDay = addDays(new Date().toISOString().slice(0, 10), -DAYS_AGO);
   const callCount = Number(options.calls);
-  return createReconciliationWorld({
-    seed: options.seed,
-    carrier,
-    callCount,
-    correlatedShare,
-    startDay: "2026-01-12",
-  });
+  return createReconciliationWorld({ seed: options.seed, carrier, callCount, correlatedShare, startDay });
+}
+
+function reconcileInMemory(world: ReconciliationWorld): FoundResult[] {
+  return inMemory.reconcileInMemory(world).map(inMemory.foundResult);
+}
+
+async function reconcileInStore(world: ReconciliationWorld): Promise<FoundResult[]> {
+  await using bench = await openBenchWorld({ reconcileIntervalMs: 0, synchronousCommit: "off" });
+  const { db } = bench.app.services;
+  const carrierId = world.carrier.carrierId;
+  await addWorldCarrier(db, carrierId, world);
+  for (const delivery of deliveriesOf(world)) await delivery.run(db, carrierId);
+  await reconcileFully(db, carrierId, { nowMs: world.nowMs });
+  const rows = await readAllResults(db, carrierId);
+  return rows.filter(({ isMerged }) => !isMerged).map(foundResult);
 }
 
 function print(text: string): void {

@@ -301,8 +301,9 @@ function voidCdr({ recordId, recordDate, revision }: CallDetailRecord): CallDeta
   });
 }
 
+// Over an hour, so that it is late still when records are handed in hour by hour.
 function lateBy({ random }: MadeCall): number {
-  return random.int(10 * MINUTE_MS, 24 * HOUR_MS);
+  return random.int(70 * MINUTE_MS, 24 * HOUR_MS);
 }
 
 function isBetween(value: number, min: number, max: number): boolean {
