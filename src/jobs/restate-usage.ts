@@ -8,7 +8,7 @@ import { readUsageCarriers } from "../store/usage.ts";
 import { type JudgedCarrier, judgedOf, type StoredPeriod } from "../store/usage-periods.ts";
 import {
   compareLines,
-  findChangedPeriods,
+  findChangedNumbers,
   findUncheckedPeriods,
   insertRestatement,
   lockPeriod,
@@ -17,7 +17,8 @@ import {
   readNewestRestatementTime,
   readOldestCheck,
   readSeenTime,
-  writePeriodState,
+  writePeriodCheck,
+  writePeriodTotals,
 } from "../store/usage-restatements.ts";
 
 export interface RestateUsageOptions {
@@ -40,8 +41,8 @@ const ACROSS_CARRIERS = "";
 const LEASE_S = 120;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 60_000;
-/** Most periods of one turn; what is left is found by the next. */
-const MAX_PERIODS = 1_000;
+/** Most numbers, of all periods, that one turn compares; what is left is found by the next. */
+const MAX_NUMBERS = 10_000;
 /** Most periods that one turn compares only because they were not for long. */
 const MAX_RECHECKS = 20;
 /** Most lines of one comparison; what is left is found by the next. */
@@ -50,8 +51,8 @@ const MAX_LINES = 10_000;
 const MAX_CALLS = 50_000;
 
 /**
- * Compares closed periods with the calls as they are judged and attributed now, where anything changed, and appends what differs as numbered
- * restatements. Runs until the signal aborts, in every process; a lease keeps them out of each other's way.
+ * Compares closed periods with the calls as they are judged and attributed now, where anything changed and in whole once a day, and appends what
+ * differs as numbered restatements. Runs until the signal aborts, in every process; a lease keeps them out of each other's way.
  */
 export async function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
   const holder = randomUUID();
@@ -83,14 +84,14 @@ export async function restateUsage(
   );
   if (!lease) return since;
   try {
-    const { seen, periodIds, isAll } = await systemTransaction(db, (tx) => findPeriods(tx, since, recheckAgeS), {
+    const { seen, work, isAll } = await systemTransaction(db, (tx) => findWork(tx, since, recheckAgeS), {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     });
     let isDone = isAll;
-    for (const periodId of periodIds) {
+    for (const [periodId, numbers] of work) {
       if (signal.aborted) return since;
       // One period's trouble must not keep the others waiting; it is found again by its check.
-      await restatePeriod(options, lease, periodId).catch((error: unknown) => {
+      await restatePeriod(options, lease, periodId, numbers).catch((error: unknown) => {
         isDone = false;
         options.onError(error);
       });
@@ -101,45 +102,61 @@ export async function restateUsage(
   }
 }
 
-async function findPeriods(tx: Tx, since: Micros | undefined, recheckAgeS: number) {
+/** Numbers to compare in a period; empty: all. */
+type Work = Map<string, readonly string[]>;
+
+// Numbers of which something changed at once; now and then a whole period, whatever was seen to change.
+async function findWork(tx: Tx, since: Micros | undefined, recheckAgeS: number) {
   const seen = await readSeenTime(tx);
   const from = since ?? (await readOldestCheck(tx));
-  const changed = from === undefined ? [] : await findChangedPeriods(tx, from, MAX_PERIODS);
-  const unchecked = await findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS);
-  return { seen, periodIds: [...new Set([...changed, ...unchecked])], isAll: changed.length < MAX_PERIODS };
+  const changed = from === undefined ? [] : await findChangedNumbers(tx, from, MAX_NUMBERS);
+  const work: Work = new Map();
+  for (const [periodId, found] of Map.groupBy(changed, (number) => number.periodId))
+    work.set(
+      periodId,
+      found.map(({ phoneNumber }) => phoneNumber),
+    );
+  for (const periodId of await findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS)) work.set(periodId, []);
+  return { seen, work, isAll: changed.length < MAX_NUMBERS };
 }
 
-function restatePeriod(options: RestateUsageOptions, lease: JobLease, periodId: string): Promise<void> {
+function restatePeriod(
+  options: RestateUsageOptions,
+  lease: JobLease,
+  periodId: string,
+  numbers: readonly string[],
+): Promise<void> {
   return systemTransaction(
     options.db,
     async (tx) => {
       await confirmLease(tx, lease, LEASE_S);
       const period = await lockPeriod(tx, periodId);
-      if (period) await comparePeriod(tx, options, period);
+      if (period) await comparePeriod(tx, options, period, numbers);
     },
     { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
   );
 }
 
-async function comparePeriod(tx: Tx, { encode }: RestateUsageOptions, period: StoredPeriod): Promise<void> {
-  const seen = await readSeenTime(tx);
-  const carriers = await readUsageCarriers(tx, period, Object.keys(period.judged));
-  const lines = await compareLines(tx, period, MAX_LINES);
-  const judged = judgedOf(carriers);
-  const drafts = lines.length === 0 ? [] : await explain(tx, period, lines, judged);
+async function comparePeriod(
+  tx: Tx,
+  { encode }: RestateUsageOptions,
+  period: StoredPeriod,
+  numbers: readonly string[],
+): Promise<void> {
   const { periodId } = period;
+  const seen = await readSeenTime(tx);
+  const judged = judgedOf(await readUsageCarriers(tx, period, Object.keys(period.judged)));
+  const lines = await compareLines(tx, period, numbers, MAX_LINES);
+  const drafts = lines.length === 0 ? [] : await explain(tx, period, lines, judged);
   const recordTime = await readClock(tx);
   for (const [index, draft] of drafts.entries()) {
     const number = period.restatementNumber + index + 1;
     const payload = encode(draft, { periodId, number, recordTime });
     await insertRestatement(tx, { periodId, number, recordTime, payload, lines: draft.lines });
   }
-  await writePeriodState(tx, periodId, {
-    restatementNumber: period.restatementNumber + drafts.length,
-    checkedTime: lines.length < MAX_LINES ? seen : period.checkedTime,
-    judged,
-    currentTotals: drafts.at(-1)?.newTotals ?? period.currentTotals,
-  });
+  const newest = drafts.at(-1);
+  if (newest) await writePeriodTotals(tx, periodId, period.restatementNumber + drafts.length, newest.newTotals);
+  if (numbers.length === 0 && lines.length < MAX_LINES) await writePeriodCheck(tx, periodId, seen, judged);
 }
 
 async function explain(
