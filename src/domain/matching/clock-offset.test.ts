@@ -87,13 +87,14 @@ describe("calls that have no pair", () => {
     ]);
   });
 
-  test("do not vote when another of the same numbers is within 14 h", () => {
+  test("do not vote when another of the same numbers is within 14 h, unless their durations tell them apart", () => {
     const carrier = [carrierCall("c", { startMs: TEN + HOUR_MS })];
     const platform = [platformCall("p1"), platformCall("p2", { startMs: TEN - 10 * HOUR_MS })];
     expect(zoneShiftVotes(platform, carrier)).toEqual([]);
     expect(zoneShiftVotes(platform.slice(0, 1), carrier)).toHaveLength(1);
-    expect(
-      zoneShiftVotes(platform.slice(0, 1), [...carrier, carrierCall("c2", { startMs: TEN + 2 * HOUR_MS })]),
-    ).toEqual([]);
+    const more = [...carrier, carrierCall("c2", { startMs: TEN + 2 * HOUR_MS })];
+    expect(zoneShiftVotes(platform.slice(0, 1), more)).toEqual([]);
+    const other = platformCall("p2", { startMs: TEN - 10 * HOUR_MS, connectedMs: 5_000 });
+    expect(zoneShiftVotes([...platform.slice(0, 1), other], carrier)).toMatchObject([{ votes: { "3600": 1 } }]);
   });
 });

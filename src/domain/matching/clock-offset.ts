@@ -1,4 +1,12 @@
-import { byStart, type CarrierUnit, carrierUnit, platformUnit, startDelta } from "./call-unit.ts";
+import {
+  byStart,
+  type CallUnit,
+  type CarrierUnit,
+  carrierUnit,
+  lengthOf,
+  platformUnit,
+  startDelta,
+} from "./call-unit.ts";
 import type { CarrierFacts, ClockOffset, PlatformFacts } from "./facts.ts";
 import { NumberIndex } from "./number-index.ts";
 
@@ -65,29 +73,28 @@ export interface HourVotes {
 
 /**
  * Votes of calls that have no pair: of a carrier's and a platform's record of the same numbers and direction, within 14 h of each other and without
- * another such on either side. So a zone shift is seen although no pair is within the window. By trunk and hour of the carrier's clock.
+ * another such on either side; of parties with several such calls, those whose durations differ by at most 2 s, likewise without another. So a zone shift is
+ * seen although no pair is within the window. By trunk and hour of the carrier's clock.
  */
 export function zoneShiftVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): HourVotes[] {
   const calls = platform.map(platformUnit);
   const units = carrier.map((facts) => carrierUnit(facts, () => undefined)).sort(byStart);
   const index = new NumberIndex(units, calls);
-  const seekersOf = new Uint32Array(units.length);
-  const onlyOf = calls.map((call): number => {
-    let found = -1;
-    let count = 0;
+  const found = calls.map((call): number[] => {
+    const near: number[] = [];
     index.visit(call, call.startMs - REACH_MS, (call.answerMs ?? call.startMs) + REACH_MS, (at) => {
-      found = at;
-      count++;
-      seekersOf[at] = (seekersOf[at] ?? 0) + 1;
+      if (near.length < MAX_CALLS_OF_PARTIES) near.push(at);
     });
-    return count === 1 ? found : -1;
+    return near;
   });
+  const alike = found.map((near, position) => near.filter((at) => isAsLong(calls[position], units[at])));
+  const pairs = new Map([...onlyPairs(alike, units.length), ...onlyPairs(found, units.length)]);
   const hours = new Map<string, HourVotes & { votes: Record<string, number> }>();
-  for (const [position, at] of onlyOf.entries()) {
+  for (const [position, at] of pairs) {
     const call = calls[position];
     const unit = units[at];
     const differenceMs = call && unit && startDelta(call, unit);
-    if (unit === undefined || differenceMs === undefined || seekersOf[at] !== 1) continue;
+    if (unit === undefined || differenceMs === undefined) continue;
     const { votes } = hourOf(hours, unit);
     const bucket = voteBucket(differenceMs);
     votes[bucket] = (votes[bucket] ?? 0) + 1;
@@ -103,6 +110,10 @@ const MAX_SKEW_S = 60;
 const BAND_S = 1;
 const REACH_MS = (MAX_ZONE_S + MAX_SKEW_S) * 1_000;
 const OTHER = "other";
+/** Parties with more open calls than this tell nothing. */
+const MAX_CALLS_OF_PARTIES = 200;
+/** Durations of one call differ by no more, as long as the carrier does not round them. */
+const LENGTH_SLACK_MS = 2_000;
 
 interface Bucket {
   readonly seconds: number;
@@ -136,6 +147,21 @@ function centreOf(buckets: readonly Bucket[]): { offsetMs: number; count: number
   const count = band.reduce((sum, bucket) => sum + bucket.count, 0);
   const sumS = band.reduce((sum, bucket) => sum + bucket.seconds * bucket.count, 0);
   return { offsetMs: Math.round((sumS / count) * 1_000), count };
+}
+
+/** Those that have each other only. */
+function onlyPairs(found: readonly (readonly number[])[], count: number): [position: number, at: number][] {
+  const seekerCounts = new Uint32Array(count);
+  for (const at of found.flat()) seekerCounts[at] = (seekerCounts[at] ?? 0) + 1;
+  return found.flatMap(([at, ...others], position): [number, number][] =>
+    at === undefined || others.length > 0 || seekerCounts[at] !== 1 ? [] : [[position, at]],
+  );
+}
+
+function isAsLong(call: CallUnit | undefined, unit: CallUnit | undefined): boolean {
+  const mine = call && lengthOf(call);
+  const others = unit && lengthOf(unit);
+  return mine !== undefined && others !== undefined && Math.abs(others - mine) <= LENGTH_SLACK_MS;
 }
 
 function speaksAgainst(votes: VoteCounts, { offsetMs }: ClockOffset): boolean {
