@@ -73,11 +73,8 @@ async function close(customerId: string, more: object = {}) {
 }
 
 /** Lets the job work once, and gives the period's restatements. */
-async function restate(customerId: string): Promise<Restatement[]> {
-  const onError = (error: unknown) => {
-    throw error;
-  };
-  const options = { db: db(), encode: encodeRestatement, onError };
+async function restate(customerId: string, more: { recheckAgeS?: number } = {}): Promise<Restatement[]> {
+  const options = { ...OPTIONS, db: db(), ...more };
   // The app's own job may hold the lease for a moment.
   await expect.poll(() => restateUsage(options, "test", undefined, new AbortController().signal)).toBeDefined();
   return (await usage.listRestatements({ customerId })).restatements;
@@ -98,6 +95,12 @@ function describeRestatement({ restatementNumber, cause, lines, oldTotals, newTo
   };
 }
 
+const OPTIONS = {
+  encode: encodeRestatement,
+  onError: (error: unknown) => {
+    throw error;
+  },
+};
 const justNow = () => new Date().toISOString();
 const late = () => ({ arrival_time: justNow(), update_time: justNow() });
 
@@ -338,6 +341,36 @@ describe("restatements", () => {
         ],
       },
     ]);
+  });
+
+  test("a row that is gone without a trace is found when the whole period is compared, once a day", async () => {
+    const { customerId, number } = await newCustomer();
+    const id = `${customerId}-1`;
+    await insertCalls(db(), "alpha", [call(number, id)]);
+    await close(customerId);
+    await systemTransaction(db(), (tx) => tx.deleteFrom("call_result").where("record_id", "=", id).execute());
+    expect(await restate(customerId)).toEqual([]);
+    expect((await restate(customerId, { recheckAgeS: 0 })).map(describeRestatement)).toMatchObject([
+      {
+        cause: "RECONCILED",
+        records: [],
+        totals: [
+          [1n, 1n, 60_000n],
+          [0n, 0n, 0n],
+        ],
+      },
+    ]);
+  });
+
+  test("processes that compare at the same moment restate a change once", async () => {
+    const { customerId, number } = await newCustomer();
+    await close(customerId);
+    await insertCalls(db(), "alpha", [call(number, `${customerId}-1`, { more: late() })]);
+    const turns = Array.from({ length: 4 }, (_, index) =>
+      restateUsage({ ...OPTIONS, db: db() }, `process-${index}`, undefined, new AbortController().signal),
+    );
+    await Promise.all(turns);
+    expect((await restate(customerId)).map(({ restatementNumber }) => restatementNumber)).toEqual([1]);
   });
 
   test("a number that is given to another customer for the past moves the calls of both, and no record is to blame", async () => {

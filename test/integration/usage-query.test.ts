@@ -1,6 +1,7 @@
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, createClient } from "@connectrpc/connect";
 import fc from "fast-check";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { maskLastDigits } from "../../src/domain/masking.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
@@ -10,6 +11,7 @@ import { DurationSource, UsageDimension, UsagePart, type UsageRow } from "../../
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { ReportingState } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { systemTransaction } from "../../src/store/database.ts";
+import { NO_FILTER, usageRelation } from "../../src/store/usage-source.ts";
 import { setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
@@ -453,6 +455,29 @@ describe("completeness", () => {
     expect(sumsOf(answer.totals)).toEqual([0n, 0n, 0n, 0n, 0n]);
     expect(answer.completeness?.pendingRatio).toBeUndefined();
   });
+});
+
+test("a customer's calls are looked up by number, whatever the statistics say of the others", async () => {
+  const [customerId, number] = [newCustomer(), takeNumber()];
+  await exchange.assignNumbers("alpha", [number], customerId);
+  const others = takeNumbers(200);
+  await insertCalls(
+    db(),
+    "alpha",
+    Array.from({ length: 8_000 }, (_, index) => ({
+      start: new Date(Date.parse("2026-03-01T00:00:00Z") + index * 300_000).toISOString(),
+      number: others[index % 200] ?? "",
+      status: 1,
+    })),
+  );
+  await db().pool.query("ANALYZE call_result");
+  const period = { customerId, startDate: "2026-03-01", endDate: "2026-04-01", timeZone: "Europe/Copenhagen" };
+  const { rows } = await systemTransaction(db(), (tx) =>
+    sql<Record<string, string>>`EXPLAIN ${usageRelation(period, NO_FILTER)}`.execute(tx),
+  );
+  const plan = rows.map((row) => row["QUERY PLAN"]).join("\n");
+  expect(plan).toContain("call_result_number");
+  expect(plan).not.toMatch(/Seq Scan on call_result|call_result_start/);
 });
 
 test("what makes no sense is refused, with the fields named", async () => {
