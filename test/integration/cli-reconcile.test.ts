@@ -151,7 +151,16 @@ test("follow prints every entry once, and goes on where its cursor file stands",
     { discrepancyId: "missing", revision: 1 },
     { discrepancyId: "ring", revision: 2, status: "DISCREPANCY_STATUS_MATCHED_EXACT" },
   ]);
-  const [again, text] = await Promise.all([ok(kept), ok([...follow, "--status", "duration-mismatch"])]);
+  const [again, text, csv] = await Promise.all([
+    ok(kept),
+    ok([...follow, "--status", "duration-mismatch"]),
+    ok([...follow, "--csv"]),
+  ]);
+  expect(parse(csv.stdout, { columns: true })).toMatchObject([
+    { discrepancy_id: "ring", revision: "1" },
+    { discrepancy_id: "missing", sequence: "2" },
+    { discrepancy_id: "ring", revision: "2" },
+  ]);
   expect(again).toMatchObject({ stdout: "", stderr: expect.stringContaining("the end was reached") });
   expect(text.stdout.match(/ ring #\d$/gm)).toEqual([" ring #1", " ring #2"]);
   expect(text.stdout).toMatch(/\+6.0 s +duration-mismatch +ring-time-included +ring #1$/m);

@@ -9,6 +9,7 @@ import {
 import { DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ErasureEntrySchema } from "../../gen/tandem/type/v1/erasure_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption, formatCsv } from "../csv-output.ts";
 import {
   createTeller,
   parseFeedEnd,
@@ -19,12 +20,13 @@ import {
 } from "../following.ts";
 import { TIME_HELP } from "../window.ts";
 import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
-import { formatDiscrepancyLine } from "./print-discrepancies.ts";
+import { DISCREPANCY_CSV, formatDiscrepancyLine } from "./print-discrepancies.ts";
 
 interface DiscrepancyFollowOptions extends ConnectionOptions, DiscrepancyFilterOptions {
   readonly from: FollowDiscrepanciesOptions["start"];
   readonly until?: NonNullable<FollowDiscrepanciesOptions["end"]>;
   readonly cursorFile?: string;
+  readonly csv?: true;
 }
 
 /** `tandem reconcile follow` */
@@ -38,13 +40,14 @@ export function followCommand(): Command {
       "stop there: head (what there is now), or an ingest time; else it stays live",
       parseFeedEnd,
     )
-    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start");
+    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start")
+    .addOption(csvOption());
   return withDiscrepancyFilter(command)
     .addHelpText(
       "after",
       `
 A start is required, because a silent default loses data. ${TIME_HELP}
-With --json: one entry a line, as the contract's JSON. Messages go to standard error. Behind # is the revision: of one
+With --json: one entry a line, as the contract's JSON; with --csv: a row each. Messages go to standard error. Behind # is the revision: of one
 discrepancy the highest counts. One that a change takes out of the filter comes once more.
 
 Examples:
@@ -65,12 +68,24 @@ async function follow(options: DiscrepancyFollowOptions): Promise<void> {
     store: options.cursorFile === undefined ? memoryCursorStore() : fileCursorStore(options.cursorFile),
     signal: untilInterrupted(),
     onEvent: createTeller(),
-    apply: async ({ entries }) => {
-      const lines = entries.map(options.json ? formatJsonLine : formatLine);
-      await writeOut(`${lines.join("\n")}\n`);
-    },
+    apply: createWriter(options),
   });
   printFollowEnd(result);
+}
+
+function createWriter({ json, csv }: DiscrepancyFollowOptions): FollowDiscrepanciesOptions["apply"] {
+  let isFirst = true;
+  return async ({ entries }) => {
+    if (!csv) {
+      await writeOut(`${entries.map(json ? formatJsonLine : formatLine).join("\n")}\n`);
+      return;
+    }
+    const discrepancies = entries.flatMap(({ entry }) => (entry.case === "discrepancy" ? [entry.value] : []));
+    await writeOut(formatCsv(DISCREPANCY_CSV, discrepancies, isFirst));
+    isFirst = false;
+    // No row could say it.
+    for (const each of entries) if (each.entry.case === "erasure") console.error(formatLine(each));
+  };
 }
 
 function formatJsonLine({ entry }: DiscrepancyFeedEntry): string {
