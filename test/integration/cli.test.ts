@@ -55,6 +55,7 @@ test("help shows every command, and commands explain themselves", async () => {
     "cdrs",
     "durations",
     "reconcile",
+    "usage",
   ];
   for (const command of commands) expect(stdout).toContain(`\n  ${command} `);
   const explained = ["demo", "numbers", "cdrs"];
