@@ -171,10 +171,6 @@ const CASES: Readonly<Record<string, Case>> = {
     {},
     ok({ discrepancies: [{ carrierId: "alpha", discrepancyId: "x-1" }] }),
   ],
-  "tandem.platform.v1.ReconciliationService/ExplainCall": [
-    { carrierId: "alpha", platformRecordId: "r-1" },
-    ok({ explanations: [{ carrierId: "alpha", platformRecord: { recordId: "r-1" }, steps: expect.any(Array) }] }),
-  ],
   "tandem.platform.v1.ReconciliationService/GetReconciliationStatus": [
     { carrierIds: ["alpha"] },
     ok({ statuses: [{ carrierId: "alpha", cdrHeadSequence: "3", unresolvedDiscrepancyCount: "1", ruleVersion: 1 }] }),
