@@ -1,8 +1,16 @@
-import { byStart, type CallUnit, type CarrierUnit, mergeUnits, type PlatformUnit, startDelta } from "./call-unit.ts";
+import {
+  byStart,
+  type CallUnit,
+  type CarrierUnit,
+  mergeUnits,
+  type PlatformUnit,
+  startDelta,
+  withOffset,
+} from "./call-unit.ts";
 import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
 import { type Copy, findCopies } from "./duplicates.ts";
-import type { MatchingInput } from "./facts.ts";
+import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { carrierMember, type Pairing } from "./pairing.ts";
 import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
@@ -231,7 +239,8 @@ function findAllCopies(pairing: Pairing, input: MatchingInput) {
     ),
     carrier: findCopies(
       {
-        units: carrier,
+        // One switch wrote both by one clock: as reported, whatever offset each was found to have.
+        units: carrier.map((unit) => (unit.offset?.offsetMs ? withOffset(unit, AS_REPORTED) : unit)),
         isMatched: (index) => platformOf[index] !== -1,
         isLeft: (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
       },
@@ -239,6 +248,8 @@ function findAllCopies(pairing: Pairing, input: MatchingInput) {
     ),
   };
 }
+
+const AS_REPORTED: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
 
 function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: number, input: MatchingInput): boolean {
   const unit = units[index];

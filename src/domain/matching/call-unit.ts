@@ -105,6 +105,21 @@ export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): Car
   };
 }
 
+/** The same with another offset taken off its times. */
+export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit {
+  const byMs = (unit.offset?.offsetMs ?? 0) - offset.offsetMs;
+  const moved = (ms: number | undefined) => (ms === undefined ? undefined : ms + byMs);
+  return {
+    ...unit,
+    inviteMs: moved(unit.inviteMs),
+    answerMs: moved(unit.answerMs),
+    endMs: moved(unit.endMs),
+    startMs: unit.startMs + byMs,
+    lastStartMs: unit.lastStartMs + byMs,
+    offset,
+  };
+}
+
 /** How long the call is by the finest figure there is, milliseconds; undefined when nothing is known. */
 export function lengthOf(unit: CallUnit): number | undefined {
   if (unit.connectedMs !== undefined) return unit.connectedMs;

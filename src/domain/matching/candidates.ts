@@ -1,4 +1,4 @@
-import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
+import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "./call-unit.ts";
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
 import { NumberIndex } from "./number-index.ts";
@@ -7,8 +7,9 @@ import { MatchedBy } from "./result.ts";
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Pairs units one to one: by dialog, ICID and Session-ID; what is left by numbers and time; and what is still left by the platform's id that the carrier
- * sent back, so that an echo counts only where nothing else speaks for the pair. Both lists are in the order of start and id.
+ * Pairs units one to one: by dialog, ICID and Session-ID; what is left by numbers and time, with the hour's offset and then with its second one; and what
+ * is still left by the platform's id that the carrier sent back, so that an echo counts only where nothing else speaks for the pair. Both lists
+ * are in the order of start and id.
  */
 export function pairUnits(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
   const pairing = startPairing(platform, carrier);
@@ -17,25 +18,56 @@ export function pairUnits(platform: readonly PlatformUnit[], carrier: readonly C
     addCorrelated(pairing, kind, candidates);
     candidates.assign();
   }
-  const byNumbers = new CandidateSet(pairing, MatchedBy.NUMBERS_AND_TIME);
-  addByNumbers(pairing, byNumbers);
-  byNumbers.assign();
+  chooseOffsets(pairing);
+  pairByNumbers(pairing, () => true);
+  pairBySecondOffset(pairing);
   const byEcho = new CandidateSet(pairing, MatchedBy.ECHOED);
   addEchoed(pairing, byEcho);
   byEcho.assign();
   return pairing;
 }
 
-function addByNumbers(pairing: Pairing, candidates: CandidateSet): void {
+// Which of an hour's two offsets a pair has shows when an id has joined it.
+function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
+  for (let index = 0; index < carrier.length; index++) {
+    const unit = carrier[index];
+    const second = unit?.offset?.second;
+    const mate = platform[platformOf[index] ?? -1];
+    if (unit === undefined || second === undefined || mate === undefined) continue;
+    const moved = withOffset(unit, second);
+    const distance = (each: CarrierUnit) => Math.abs(startDelta(mate, each) ?? 0);
+    if (distance(moved) < distance(unit)) carrier[index] = moved;
+  }
+}
+
+function pairBySecondOffset(pairing: Pairing): void {
+  const { carrier, platformOf } = pairing;
+  const before = new Map<number, CarrierUnit>();
+  for (let index = 0; index < carrier.length; index++) {
+    const unit = carrier[index];
+    const second = unit?.offset?.second;
+    if (unit === undefined || second === undefined || !isOpenCarrier(pairing, index)) continue;
+    before.set(index, unit);
+    carrier[index] = withOffset(unit, second);
+  }
+  if (before.size === 0) return;
+  pairByNumbers(pairing, (index) => before.has(index));
+  for (const [index, unit] of before) if (platformOf[index] === -1) carrier[index] = unit;
+}
+
+function pairByNumbers(pairing: Pairing, isAsked: (carrier: number) => boolean): void {
   const { platform, carrier } = pairing;
   const open: number[] = [];
-  for (let index = 0; index < carrier.length; index++) if (isOpenCarrier(pairing, index)) open.push(index);
+  for (let index = 0; index < carrier.length; index++) {
+    if (isOpenCarrier(pairing, index) && isAsked(index)) open.push(index);
+  }
   if (open.length === 0) return;
   const units = open.flatMap((index) => carrier[index] ?? []);
   const index = new NumberIndex(
     units,
     platform.filter((_, position) => isOpenPlatform(pairing, position)),
   );
+  const candidates = new CandidateSet(pairing, MatchedBy.NUMBERS_AND_TIME);
   const reachMs = WINDOW_MS + units.reduce((most, unit) => Math.max(most, unit.slackMs), 0);
   for (const [position, seeker] of platform.entries()) {
     if (!isOpenPlatform(pairing, position)) continue;
@@ -48,4 +80,5 @@ function addByNumbers(pairing: Pairing, candidates: CandidateSet): void {
       }
     });
   }
+  candidates.assign();
 }

@@ -33,6 +33,13 @@ describe("the votes of a trunk and hour", () => {
     expect(judgeVotes(votesOf([...repeat(15, HOUR_MS), ...repeat(5, 0)]))).toMatchObject({ kind: "NONE" });
   });
 
+  test("show two offsets where a clock was set back within the hour, each by the votes that the other leaves", () => {
+    const judged = judgeVotes(votesOf([...repeat(40, HOUR_MS), ...repeat(30, 300), ...repeat(4, 5 * HOUR_MS)]));
+    expect(judged).toMatchObject({ kind: "NONE", offsetMs: 0, pairCount: 34 });
+    expect(judged?.second).toMatchObject({ kind: "ZONE_SHIFT", offsetMs: HOUR_MS, pairCount: 44 });
+    expect(judgeVotes(votesOf([...repeat(40, HOUR_MS), ...repeat(19, 0)]))?.second).toBeUndefined();
+  });
+
   test("say nothing when there are fewer than 20", () => {
     expect(judgeVotes(votesOf(repeat(19, HOUR_MS)))).toBeUndefined();
   });
@@ -56,9 +63,14 @@ describe("the offset of an hour", () => {
 
   test("is its own, else that of the hour before, else of the hour after", () => {
     expect(effectiveOffset(offset(1), offset(2), offset(3))).toEqual(offset(1));
-    expect(effectiveOffset(undefined, offset(2), offset(3))).toEqual({ ...offset(2), pairCount: 0 });
+    expect(effectiveOffset(undefined, offset(2), offset(2))).toEqual({ ...offset(2), pairCount: 0 });
     expect(effectiveOffset(undefined, undefined, offset(3))).toEqual({ ...offset(3), pairCount: 0 });
     expect(effectiveOffset(undefined, undefined, undefined)).toBeUndefined();
+  });
+
+  test("is both neighbours' where a clock was set between them, the one nearer to 0 first", () => {
+    const second = { ...offset(HOUR_MS), pairCount: 0 };
+    expect(effectiveOffset(undefined, offset(HOUR_MS), offset(0))).toEqual({ ...offset(0), pairCount: 0, second });
   });
 
   test("is not a neighbour's that the few pairs of its own speak against", () => {

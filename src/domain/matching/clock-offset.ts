@@ -31,26 +31,37 @@ export function voteBucket(differenceMs: number): string {
 
 /**
  * What the votes of a trunk and hour say: a zone shift, when at least 80 % are within 60 s of one multiple of 15 minutes; else a skew, when at least
- * 80 % are within 1.5 s of their median; else none. A skew of less than 2 s is none. Undefined: fewer than 20 votes, which say nothing.
+ * 80 % are within 1.5 s of their median; else none. A skew of less than 2 s is none. Where a clock was set within the hour there may be two:
+ * each of at least 20 votes, and of at least 80 % of those that the other does not explain. Undefined: fewer than 20 votes, which say nothing.
  */
 export function judgeVotes(votes: VoteCounts): ClockOffset | undefined {
   const counts = Object.entries(votes).filter(([, count]) => count > 0);
   const pairCount = counts.reduce((total, [, count]) => total + count, 0);
   if (pairCount < MIN_VOTES) return undefined;
   const near = counts.flatMap(([bucket, count]) => (bucket === OTHER ? [] : [{ seconds: Number(bucket), count }]));
-  const zone = largestZone(near);
-  if (zone.zoneS !== 0 && zone.count / pairCount >= MIN_SHARE) {
-    return { kind: "ZONE_SHIFT", offsetMs: zone.zoneS * 1_000, pairCount, ratio: zone.count / pairCount };
-  }
-  const { offsetMs, count } = centreOf(near.filter(({ seconds }) => Math.abs(seconds) <= MAX_SKEW_S));
-  const ratio = count / pairCount;
-  const isSkew = ratio >= MIN_SHARE && Math.abs(offsetMs) >= LEAST_SKEW_MS;
-  return isSkew ? { kind: "CLOCK_SKEW", offsetMs, pairCount, ratio } : { kind: "NONE", offsetMs: 0, pairCount, ratio };
+  const [first, second] = largestZones(near);
+  if (first === undefined) return { kind: "NONE", offsetMs: 0, pairCount, ratio: 0 };
+  if (second === undefined || first.count >= pairCount * MIN_SHARE) return offsetOf(first, near, pairCount);
+  const isTwo = [first, second].every(({ count }) => count >= MIN_VOTES) && isShared(first, second, pairCount);
+  // Of none the nearest to 0 is asked, where a skew would be.
+  if (!isTwo) return offsetOf({ zoneS: 0, count: 0 }, near, pairCount);
+  // The one nearer to 0 goes first, so that the order does not change with each vote.
+  const [right, off] = Math.abs(first.zoneS) <= Math.abs(second.zoneS) ? [first, second] : [second, first];
+  const of = (zone: Zone, other: Zone) => offsetOf(zone, near, pairCount - other.count);
+  return { ...of(right, off), second: of(off, right) };
+}
+
+/** Votes of two kinds added up, such as those of pairs and those of calls without a pair. */
+export function addVotes(votes: VoteCounts, others: VoteCounts): VoteCounts {
+  const sums: Record<string, number> = { ...votes };
+  for (const [bucket, count] of Object.entries(others)) sums[bucket] = (sums[bucket] ?? 0) + count;
+  return sums;
 }
 
 /**
  * The offset of an hour: its own; with too few votes of its own, that of the hour before, else of the hour after, whose pairs are then not counted as
- * its. The few votes that it has may speak against a neighbour: one that more of them contradict than support is not taken.
+ * its; where these differ, both, for a clock was set between them. The few votes that it has may speak against a neighbour: one that more of
+ * them contradict than support is not taken.
  */
 export function effectiveOffset(
   own: ClockOffset | undefined,
@@ -59,8 +70,16 @@ export function effectiveOffset(
   ownVotes: VoteCounts = {},
 ): ClockOffset | undefined {
   if (own !== undefined) return own;
-  const neighbour = [previousHour, nextHour].find((offset) => offset !== undefined && !speaksAgainst(ownVotes, offset));
-  return neighbour && { ...neighbour, pairCount: 0 };
+  const [first, other] = [previousHour, nextHour]
+    .filter((offset) => offset !== undefined)
+    .filter((offset) => !speaksAgainst(ownVotes, offset))
+    .map((offset) => ({ ...offset, pairCount: 0 }));
+  if (first === undefined || other === undefined) return first;
+  if (first.second !== undefined || first.offsetMs === other.offsetMs) return first;
+  const { second: _, ...single } = other;
+  return Math.abs(first.offsetMs) <= Math.abs(other.offsetMs)
+    ? { ...first, second: single }
+    : { ...single, second: first };
 }
 
 /** What the open calls of a carrier's trunk and hour say. */
@@ -120,17 +139,40 @@ interface Bucket {
   readonly count: number;
 }
 
-function largestZone(buckets: readonly Bucket[]): { zoneS: number; count: number } {
-  const zones = new Map<number, number>();
+interface Zone {
+  /** A multiple of 15 minutes, seconds. */
+  readonly zoneS: number;
+  readonly count: number;
+}
+
+function largestZones(buckets: readonly Bucket[]): Zone[] {
+  const counts = new Map<number, number>();
   for (const { seconds, count } of buckets) {
-    const zoneS = Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S;
-    zones.set(zoneS, (zones.get(zoneS) ?? 0) + count);
+    const zoneS = zoneOf(seconds);
+    counts.set(zoneS, (counts.get(zoneS) ?? 0) + count);
   }
-  let largest = { zoneS: 0, count: zones.get(0) ?? 0 };
-  for (const [zoneS, count] of zones) {
-    if (count > largest.count || (count === largest.count && zoneS < largest.zoneS)) largest = { zoneS, count };
+  return [...counts]
+    .map(([zoneS, count]) => ({ zoneS, count }))
+    .sort((a, b) => b.count - a.count || Math.abs(a.zoneS) - Math.abs(b.zoneS) || a.zoneS - b.zoneS);
+}
+
+function zoneOf(seconds: number): number {
+  // Not -0, which would be another key as text.
+  return Math.round(seconds / ZONE_STEP_S) * ZONE_STEP_S + 0;
+}
+
+function isShared(first: Zone, second: Zone, pairCount: number): boolean {
+  return first.count >= (pairCount - second.count) * MIN_SHARE && second.count >= (pairCount - first.count) * MIN_SHARE;
+}
+
+function offsetOf(zone: Zone, buckets: readonly Bucket[], pairCount: number): ClockOffset {
+  if (zone.zoneS !== 0) {
+    return { kind: "ZONE_SHIFT", offsetMs: zone.zoneS * 1_000, pairCount, ratio: zone.count / pairCount };
   }
-  return largest;
+  const { offsetMs, count } = centreOf(buckets.filter(({ seconds }) => zoneOf(seconds) === 0));
+  const ratio = count / pairCount;
+  const isSkew = ratio >= MIN_SHARE && Math.abs(offsetMs) >= LEAST_SKEW_MS;
+  return isSkew ? { kind: "CLOCK_SKEW", offsetMs, pairCount, ratio } : { kind: "NONE", offsetMs: 0, pairCount, ratio };
 }
 
 // The median's neighbourhood and its mean, which is finer than a bucket.
@@ -164,12 +206,13 @@ function isAsLong(call: CallUnit | undefined, unit: CallUnit | undefined): boole
   return mine !== undefined && others !== undefined && Math.abs(others - mine) <= LENGTH_SLACK_MS;
 }
 
-function speaksAgainst(votes: VoteCounts, { offsetMs }: ClockOffset): boolean {
+function speaksAgainst(votes: VoteCounts, { offsetMs, second }: ClockOffset): boolean {
   let supporting = 0;
   let contradicting = 0;
   for (const [bucket, count] of Object.entries(votes)) {
     if (bucket === OTHER) continue;
-    if (Math.abs(Number(bucket) - offsetMs / 1_000) <= MAX_SKEW_S) supporting += count;
+    const isNear = (ms: number) => Math.abs(Number(bucket) - ms / 1_000) <= MAX_SKEW_S;
+    if (isNear(offsetMs) || (second !== undefined && isNear(second.offsetMs))) supporting += count;
     else contradicting += count;
   }
   return contradicting > supporting;

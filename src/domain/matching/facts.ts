@@ -81,6 +81,8 @@ export interface ClockOffset {
   readonly pairCount: number;
   /** The share of those pairs that agree, 0..1. */
   readonly ratio: number;
+  /** Another that calls of the same hour have: a clock that is set back runs through an hour twice, once off and once right. */
+  readonly second?: ClockOffset;
 }
 
 /** A rounding rule, and whether it was inferred from the carrier's trunk and day instead of declared. */

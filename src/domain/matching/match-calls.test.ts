@@ -254,6 +254,22 @@ describe("a clock offset", () => {
     expect(result?.carrierMeasure?.inviteMs).toBe(TEN + offsetMs);
   });
 
+  test("that only part of an hour's calls have is taken off those, whose copies are found all the same", () => {
+    const set: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 30, ratio: 1, second: zone(HOUR_MS) };
+    const platform = [at("p0", TEN), at("p1", TEN + HOUR_MS + 5 * MINUTE_MS)];
+    const carrier = [
+      atCarrier("c0", TEN + HOUR_MS),
+      atCarrier("copy", TEN + HOUR_MS + 500),
+      atCarrier("c1", TEN + HOUR_MS + 5 * MINUTE_MS),
+    ];
+    const results = matchCalls(matchingInput(platform, carrier, { offsetOf: () => set }));
+    expect(tellResults(results, ({ status, findings }) => [status, findings.length])).toEqual({
+      "p0/c0": [MatchStatus.MATCHED_EXACT, 1],
+      "p1/c1": [MatchStatus.MATCHED_EXACT, 0],
+      copy: [MatchStatus.DUPLICATE_AT_CARRIER, 0],
+    });
+  });
+
   test("that was judged and not found is told as 0, and names no cause", () => {
     const none: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 30, ratio: 1 };
     const [result] = matchCalls(matchingInput([platformCall("p")], [carrierCall("c")], { offsetOf: () => none }));

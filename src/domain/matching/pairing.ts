@@ -5,7 +5,8 @@ import { UnionFind } from "./union-find.ts";
 /** Which unit of one side goes with which of the other, by position. Filled step by step. */
 export interface Pairing {
   readonly platform: readonly PlatformUnit[];
-  readonly carrier: readonly CarrierUnit[];
+  /** One whose hour has a second offset is replaced by itself with that taken off, when this is how it found its pair. */
+  readonly carrier: CarrierUnit[];
   /** Of each of the platform's units the carrier's, and the other way round; -1: none. */
   readonly carrierOf: Int32Array;
   readonly platformOf: Int32Array;
@@ -33,7 +34,7 @@ export interface Candidate {
 export function startPairing(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
   return {
     platform,
-    carrier,
+    carrier: [...carrier],
     carrierOf: new Int32Array(platform.length).fill(-1),
     platformOf: new Int32Array(carrier.length).fill(-1),
     matchedBy: new Uint8Array(platform.length),
