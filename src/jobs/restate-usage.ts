@@ -7,6 +7,7 @@ import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/j
 import { readUsageCarriers } from "../store/usage.ts";
 import { type JudgedCarrier, judgedOf, type StoredPeriod } from "../store/usage-periods.ts";
 import {
+  type ChangedNumber,
   compareLines,
   findChangedNumbers,
   findUncheckedPeriods,
@@ -41,8 +42,8 @@ const ACROSS_CARRIERS = "";
 const LEASE_S = 120;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 60_000;
-/** Most numbers, of all periods, that one turn compares; what is left is found by the next. */
-const MAX_NUMBERS = 10_000;
+/** How many changed numbers are looked for at once. */
+const PAGE_NUMBERS = 10_000;
 /** Most periods that one turn compares only because they were not for long. */
 const MAX_RECHECKS = 20;
 /** Most lines of one comparison; what is left is found by the next. */
@@ -78,17 +79,15 @@ export async function restateUsage(
   since: Micros | undefined,
   signal: AbortSignal,
 ): Promise<Micros | undefined> {
-  const { db, recheckAgeS = 86_400 } = options;
+  const { db } = options;
   const lease = await systemTransaction(db, (tx) =>
     takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder, ttlS: LEASE_S }),
   );
   if (!lease) return since;
   try {
-    const { seen, work, isAll } = await systemTransaction(db, (tx) => findWork(tx, since, recheckAgeS), {
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    });
-    let isDone = isAll;
-    for (const [periodId, numbers] of work) {
+    const seen = await systemTransaction(db, readSeenTime);
+    let isDone = true;
+    for await (const [periodId, numbers] of findWork(options, since)) {
       if (signal.aborted) return since;
       // One period's trouble must not keep the others waiting; it is found again by its check.
       await restatePeriod(options, lease, periodId, numbers).catch((error: unknown) => {
@@ -102,22 +101,25 @@ export async function restateUsage(
   }
 }
 
-/** Numbers to compare in a period; empty: all. */
-type Work = Map<string, readonly string[]>;
-
-// Numbers of which something changed at once; now and then a whole period, whatever was seen to change.
-async function findWork(tx: Tx, since: Micros | undefined, recheckAgeS: number) {
-  const seen = await readSeenTime(tx);
-  const from = since ?? (await readOldestCheck(tx));
-  const changed = from === undefined ? [] : await findChangedNumbers(tx, from, MAX_NUMBERS);
-  const work: Work = new Map();
-  for (const [periodId, found] of Map.groupBy(changed, (number) => number.periodId))
-    work.set(
-      periodId,
-      found.map(({ phoneNumber }) => phoneNumber),
-    );
-  for (const periodId of await findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS)) work.set(periodId, []);
-  return { seen, work, isAll: changed.length < MAX_NUMBERS };
+/** Periods and which of their numbers to compare; none named: all. Those of which something changed, and then whole periods that are due. */
+async function* findWork(
+  { db, recheckAgeS = 86_400 }: RestateUsageOptions,
+  since: Micros | undefined,
+): AsyncGenerator<[periodId: string, numbers: readonly string[]]> {
+  const limits = { statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  const from = since ?? (await systemTransaction(db, readOldestCheck));
+  let after: ChangedNumber | undefined;
+  let isMore = from !== undefined;
+  while (from !== undefined && isMore) {
+    const page = { after, limit: PAGE_NUMBERS };
+    const changed = await systemTransaction(db, (tx) => findChangedNumbers(tx, from, page), limits);
+    for (const [periodId, found] of Map.groupBy(changed, (number) => number.periodId))
+      yield [periodId, found.map(({ phoneNumber }) => phoneNumber)];
+    after = changed.at(-1);
+    isMore = changed.length === PAGE_NUMBERS;
+  }
+  const unchecked = await systemTransaction(db, (tx) => findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS));
+  for (const periodId of unchecked) yield [periodId, []];
 }
 
 function restatePeriod(

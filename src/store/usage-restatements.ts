@@ -35,10 +35,15 @@ export interface ChangedNumber {
 }
 
 /**
- * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a time and after the period was checked; by period.
+ * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a time and after the period was checked; by period
+ * and number, after one of them.
  * Found from what changed, so that the work does not grow with the periods that are closed.
  */
-export async function findChangedNumbers(tx: Tx, since: Micros, limit: number): Promise<ChangedNumber[]> {
+export async function findChangedNumbers(
+  tx: Tx,
+  since: Micros,
+  page: { after: ChangedNumber | undefined; limit: number },
+): Promise<ChangedNumber[]> {
   const time = sql`${isoFromMicros(since)}::timestamptz`;
   // A call is looked for in the periods of every customer that ever had its number: it may have been counted for another before.
   const { rows } = await sql<{ period_id: string; phone_number: string }>`
@@ -60,7 +65,8 @@ export async function findChangedNumbers(tx: Tx, since: Micros, limit: number): 
       UNION SELECT previous_customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
     SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
       AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
-    WHERE ${IS_OPEN} ORDER BY p.period_id, c.phone_number LIMIT ${limit}`.execute(tx);
+    WHERE ${IS_OPEN} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
+    ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
 }
 
