@@ -77,6 +77,11 @@ describe("scoreResults", () => {
     expect(findShortfalls(scoreResults([PAIR], [PAIR]))).toEqual(["only 0.0 % of the calls are ambiguous"]);
   });
 
+  it("asks for enough of each class", () => {
+    const shortfalls = findShortfalls(scoreResults([PAIR], [PAIR]), { ...LOOSE, leastPlanted: 2 });
+    expect(shortfalls).toEqual(["MATCHED_EXACT is planted only 1 times"]);
+  });
+
   it("names a cause that is overlooked and one that is made up", () => {
     const score = scoreResults([{ ...PAIR, causes: ["LATE"] }], [{ ...PAIR, causes: ["ROUNDING"] }]);
     expect(score.byCause.get("LATE")?.recall).toBe(0);

@@ -74,13 +74,18 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
   };
 }
 
-/** What of the bounds does not hold: precision and recall of each status and cause, no false MISSING, enough ambiguous calls. */
-export function findShortfalls(score: Score, { least = 0.99, leastAmbiguous = 0.05 } = {}): string[] {
+/**
+ * What of the bounds does not hold: precision and recall of each status and cause among unambiguous calls, how often each was planted, no false MISSING,
+ * enough ambiguous calls. AMBIGUOUS itself, which no unambiguous call is, is held to the same.
+ */
+export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, leastAmbiguous = 0.05 } = {}): string[] {
   const shortfalls: string[] = [];
-  for (const [name, { precision, recall }] of [...score.byStatus, ...score.byCause]) {
+  const crowds = [...score.ambiguous.byStatus].filter(([name]) => name === "AMBIGUOUS");
+  for (const [name, { right, overlooked, precision, recall }] of [...score.byStatus, ...crowds, ...score.byCause]) {
     if (name === NOTHING) continue;
     if (precision < least) shortfalls.push(`precision of ${name} is ${precision.toFixed(4)}`);
     if (recall < least) shortfalls.push(`recall of ${name} is ${recall.toFixed(4)}`);
+    if (right + overlooked < leastPlanted) shortfalls.push(`${name} is planted only ${right + overlooked} times`);
   }
   if (score.falseMissing > 0) shortfalls.push(`${score.falseMissing} calls are wrongly said to be missing`);
   if (score.ambiguous.share < leastAmbiguous) {
