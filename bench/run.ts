@@ -6,6 +6,7 @@ import { parseArgs } from "node:util";
 import { measureBackfill } from "./backfill.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
 import { measureLive } from "./live.ts";
+import { measureReconcile } from "./reconcile.ts";
 import { median } from "./statistics.ts";
 import { measureUploads } from "./upload.ts";
 
@@ -43,6 +44,15 @@ const MEASURES = {
   async idle() {
     return { idle_stream_kib: await measureIdleStreams(quick ? 160 : 1_000) };
   },
+  async reconcile() {
+    const figures = await measureReconcile(quick ? 1 : 100);
+    return {
+      reconcile_calls_per_second: figures.callsPerSecond,
+      reconcile_growth: figures.growth,
+      reconcile_server_cpu_us: figures.serverCpuMicros,
+      reconcile_postgres_cpu_us: figures.postgresCpuMicros,
+    };
+  },
 };
 type Name = keyof typeof MEASURES;
 type Figures = Record<string, number>;
@@ -55,6 +65,8 @@ const JSON_FIGURES = [
   "live_p50_ms",
   "live_p99_ms",
   "idle_stream_kib",
+  "reconcile_calls_per_second",
+  "reconcile_growth",
 ];
 
 // As `npm start` runs it: with a young generation that holds a few batches, what lives for one commit is not moved about.
@@ -106,6 +118,12 @@ function printTable(figures: Figures): void {
     ["live feed, COMMIT to client, p99", show("live_p99_ms", " ms")],
     ["  at", show("live_records_per_second", " records/s")],
     ["an idle feed stream", show("idle_stream_kib", " KiB")],
+    ["reconciliation from nothing, one worker", show("reconcile_calls_per_second", " calls/s")],
+    [
+      "  CPU for a call: server + PostgreSQL",
+      `${show("reconcile_server_cpu_us")} + ${show("reconcile_postgres_cpu_us")} µs`,
+    ],
+    ["  a new hour after 1,000,000 calls over one after none (to be 1.2 at most)", show("reconcile_growth")],
   ];
   const width = Math.max(...lines.map(([label = ""]) => label.length));
   for (const [label = "", value] of lines) process.stdout.write(`${label.padEnd(width)}  ${value}\n`);

@@ -178,11 +178,8 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
   };
 }
 
-/** How far apart the durations are, either way; of a call that one side lacks, its full connected duration. */
-function absoluteDelta({ platformMs, carrierMs, platformAnswered, carrierAnswered }: CallResultRow): bigint | null {
-  if (platformAnswered !== null && carrierAnswered !== null) {
-    if (platformMs === null || carrierMs === null) return platformMs ?? carrierMs;
-    return platformMs > carrierMs ? platformMs - carrierMs : carrierMs - platformMs;
-  }
-  return platformMs ?? carrierMs;
+/** How far apart the durations are, either way; of a call that one side lacks, its full length. As lists and summaries count it. */
+function absoluteDelta({ platformMs, carrierMs, billedS }: CallResultRow): bigint {
+  const delta = (carrierMs ?? (billedS ?? 0n) * 1_000n) - (platformMs ?? 0n);
+  return delta < 0n ? -delta : delta;
 }

@@ -7,6 +7,19 @@ import { clockHourMs, rawStartMs } from "./result-row.ts";
 
 const HOUR_MS = 3_600_000;
 
+// Hours have few days, and making a day's text is slower than all the rest.
+const days = new Map<number, string>();
+function dayOf(micros: Micros): string {
+  const hour = hourOf(msFromMicros(micros));
+  const known = days.get(hour);
+  if (known !== undefined) return known;
+  if (days.size >= MOST_DAYS) days.clear();
+  const day = utcDay(micros);
+  days.set(hour, day);
+  return day;
+}
+const MOST_DAYS = 10_000;
+
 function hourOf(ms: number): number {
   return Math.floor(ms / HOUR_MS) * HOUR_MS;
 }
@@ -62,7 +75,7 @@ export class CarrierVotes {
 
   /** The rounding rule that a record's trunk and day shows by now. */
   roundingOf(record: CarrierFacts): KnownRounding | undefined {
-    const key = dayKey(record.trunkId ?? "", utcDay(microsFromMs(rawStartMs(record))));
+    const key = dayKey(record.trunkId ?? "", dayOf(microsFromMs(rawStartMs(record))));
     if (!this.#rules.has(key)) this.#rules.set(key, judgeRounding(this.#rounding.get(key)?.value.votes ?? {}));
     return this.#rules.get(key);
   }
@@ -86,7 +99,7 @@ export class CarrierVotes {
     if (voter.voteMs !== null) this.#addClock(voter.clockTrunk, hourMs, voteBucket(Number(voter.voteMs)), by);
     if (voter.platformMs === null || voter.carrierMs === null) return;
     const keys = roundingVotes(Number(voter.platformMs), Number(voter.carrierMs));
-    if (keys.length > 0) this.#addRounding(voter.clockTrunk, utcDay(voter.clockTime), keys, by);
+    if (keys.length > 0) this.#addRounding(voter.clockTrunk, dayOf(voter.clockTime), keys, by);
   }
 
   /** Sets what was found far off for a trunk and hour, unless more was found before. */

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { isoFromMicros, type Micros, utcDay } from "../domain/instant.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, int4Array, textArray, timestamptzArray } from "./binary-array.ts";
 import { send, type Tx, together } from "./database.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -203,9 +203,4 @@ interface ArrivalRow {
 
 function arrival(row: ArrivalRow): Arrival {
   return { sequence: row.sequence, startTime: row.start_time, payload: row.payload ?? undefined };
-}
-
-/** The days that a range touches, UTC, for what is kept by day. */
-export function daysOf(range: TimeRange): { first: string; last: string } {
-  return { first: utcDay(range.start), last: utcDay(range.end - 1n) };
 }

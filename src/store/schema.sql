@@ -59,8 +59,10 @@ CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) W
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
 CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE (cardinality(carrier_record_ids) > 1);
+CREATE INDEX call_result_pending ON call_result USING btree (carrier_id, pending_reason, start_time) WHERE (status = 11);
 CREATE INDEX call_result_sequence ON call_result USING btree (carrier_id, sequence) WHERE (sequence IS NOT NULL);
 CREATE INDEX call_result_start ON call_result USING btree (carrier_id, start_time);
+CREATE INDEX call_result_unresolved ON call_result USING btree (carrier_id) WHERE ((discrepancy_id IS NOT NULL) AND (resolved_time IS NULL));
 CREATE INDEX call_result_update ON call_result USING btree (carrier_id, update_time);
 ALTER TABLE call_result ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON call_result TO tandem_carrier

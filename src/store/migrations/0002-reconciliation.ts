@@ -66,6 +66,8 @@ CREATE INDEX call_result_correlation ON call_result (carrier_id, correlation_key
 CREATE INDEX call_result_clock ON call_result (carrier_id, clock_trunk, clock_time) WHERE side = 2 AND is_open;
 CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE cardinality(carrier_record_ids) > 1;
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result (carrier_id, discrepancy_id) WHERE discrepancy_id IS NOT NULL;
+CREATE INDEX call_result_pending ON call_result (carrier_id, pending_reason, start_time) WHERE status = 11;
+CREATE INDEX call_result_unresolved ON call_result (carrier_id) WHERE discrepancy_id IS NOT NULL AND resolved_time IS NULL;
 CREATE INDEX call_result_sequence ON call_result (carrier_id, sequence) WHERE sequence IS NOT NULL;
 
 -- The discrepancy feed: every discrepancy, change of one and resolution, with what filters ask for before and after the change.
