@@ -1,3 +1,4 @@
+import { sessionOf } from "../domain/matching/correlation.ts";
 import type { CommonFacts, CorrelationIds } from "../domain/matching/facts.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 
@@ -18,7 +19,7 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
 export function correlationKeyOf(ids: CorrelationIds): bigint | undefined {
   if (ids.dialogCallId !== undefined) return hash64(`dialog/${ids.dialogCallId}`);
   if (ids.icid !== undefined) return hash64(`icid/${ids.icid}`);
-  if (ids.sessionId !== undefined) return hash64(`session/${ids.sessionId}`);
+  if (ids.sessionId !== undefined) return hash64(`session/${sessionOf(ids.sessionId)}`);
   return undefined;
 }
 

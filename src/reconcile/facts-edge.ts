@@ -82,6 +82,7 @@ function identityOf(tip: StoredTip) {
     isVoid: tip.isVoid,
     sequence: tip.sequence,
     ingestMs: msFromMicros(tip.ingestTime),
+    firstIngestMs: msFromMicros(tip.firstIngestTime),
     phoneNumber: tip.phoneNumber,
     customerId: tip.customerId,
   };

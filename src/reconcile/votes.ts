@@ -1,5 +1,5 @@
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
+import { addVotes, effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
 import type { ClockVotes, RoundingVotes, Votes } from "../store/clock-offsets.ts";
@@ -149,10 +149,7 @@ export class CarrierVotes {
     const far = entries.flatMap(([bucket, count]) =>
       bucket.startsWith(FAR) ? [[bucket.slice(FAR.length), count] as const] : [],
     );
-    if (far.length === 0) return judgeVotes(near);
-    const all: Votes = { ...near };
-    for (const [bucket, count] of far) all[bucket] = (all[bucket] ?? 0) + count;
-    return judgeVotes(near) ?? judgeVotes(all);
+    return judgeVotes(near) ?? judgeVotes(addVotes(near, Object.fromEntries(far)));
   }
 
   #clockEntry(trunkId: string, hourMs: number): Entry<ClockVotes> {

@@ -26,6 +26,8 @@ export interface StoredTip {
   revision: number;
   sequence: bigint;
   ingestTime: Micros;
+  /** Of the identity's first revision: a correction makes a record no later than it was. */
+  firstIngestTime: Micros;
   isVoid: boolean;
   /** The invite, else the answer; of a VOID that names none, of the revision that it takes back; undefined when nothing ever named one. */
   startTime: Micros | undefined;
@@ -119,6 +121,12 @@ async function dropSuperseded(
 }
 
 async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
+  const first = await readFirstIngestTimes(
+    tx,
+    side,
+    carrierId,
+    rows.filter((row) => row.revision > 1),
+  );
   const voids = rows.filter((row) => row.entry_kind === EntryKind.VOID);
   const reported = voids.length === 0 ? new Map<string, Buffer>() : await readReported(tx, side, carrierId, voids);
   return rows.map((row) => ({
@@ -127,12 +135,30 @@ async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: re
     revision: row.revision,
     sequence: row.sequence,
     ingestTime: row.ingest_time,
+    firstIngestTime: first.get(`${row.record_date}/${row.record_id}`) ?? row.ingest_time,
     isVoid: row.entry_kind === EntryKind.VOID,
     startTime: row.start_time ?? undefined,
     phoneNumber: row.phone_number ?? undefined,
     customerId: row.customer_id ?? undefined,
     payload: reported.get(`${row.record_date}/${row.record_id}`) ?? row.payload,
   }));
+}
+
+async function readFirstIngestTimes(
+  tx: Tx,
+  side: RecordTables,
+  carrierId: string,
+  later: readonly TipRow[],
+): Promise<Map<string, Micros>> {
+  if (later.length === 0) return new Map();
+  const query = sql`
+    SELECT l.record_date, l.record_id, min(k.ingest_time) AS ingest_time
+    FROM unnest(${textArray(later.map((row) => row.record_id))}::text[], ${dateArray(later.map((row) => row.record_date))}::date[])
+      AS l(record_id, record_date)
+    JOIN ${sql.table(TABLES[side].key)} k ON k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date
+    GROUP BY l.record_date, l.record_id`;
+  const { rows } = await send<{ record_date: string; record_id: string; ingest_time: Micros }>(tx, query.compile(tx));
+  return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.ingest_time]));
 }
 
 async function readReported(

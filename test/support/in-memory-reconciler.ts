@@ -85,7 +85,16 @@ function tipsOf<T extends CallDetailRecord | CallDuration>(
     if (before !== undefined && before.revision > revision) continue;
     const report = isVoid && before !== undefined ? before : encode(record);
     const ingestTime = microsFromMs(arrivalMs);
-    const identity = { recordId, recordDate, revision, isVoid, sequence: BigInt(index + 1), ingestTime };
+    const firstIngestTime = before?.firstIngestTime ?? ingestTime;
+    const identity = {
+      recordId,
+      recordDate,
+      revision,
+      isVoid,
+      sequence: BigInt(index + 1),
+      ingestTime,
+      firstIngestTime,
+    };
     const { startTime, payload, phoneNumber } = report;
     tips.set(`${recordDate}/${recordId}`, { ...identity, startTime, payload, phoneNumber, customerId: "customer" });
   }

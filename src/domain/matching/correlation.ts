@@ -40,10 +40,15 @@ export function idOf(ids: CorrelationIds, kind: CorrelationKind): string | undef
     case MatchedBy.ICID:
       return ids.icid;
     case MatchedBy.SESSION_ID:
-      return ids.sessionId;
+      return ids.sessionId === undefined ? undefined : sessionOf(ids.sessionId);
     default:
       return kind satisfies never;
   }
+}
+
+/** A Session-ID without regard to whose half is whose: each end writes its own UUID first (RFC 7989 section 6). */
+export function sessionOf(sessionId: string): string {
+  return sessionId.split(";").sort().join(";");
 }
 
 /** What speaks against a pair that an id joins; undefined: nothing. */

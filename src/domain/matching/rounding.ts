@@ -34,18 +34,23 @@ export function explainRounding(
 ): KnownRounding | undefined {
   if (isMismatch) {
     const stated = [record.roundingRule, agreement.roundingRule].filter((rule) => rule !== undefined);
-    const rule = stated.find((each) => isRoundedBy(each, lengths));
+    const rule = stated.find((each) => isRoundedBy(each, lengths, agreement.toleranceMs));
     if (rule !== undefined) return { rule, isInferred: false, pairCount: 0, ratio: 1 };
   }
   const inferred = roundingOf(record);
-  return inferred !== undefined && isRoundedBy(inferred.rule, lengths) ? inferred : undefined;
+  return inferred !== undefined && isRoundedBy(inferred.rule, lengths, agreement.toleranceMs) ? inferred : undefined;
 }
 
-// Up to a second of difference between the two clocks may cross a boundary before it is rounded.
-function isRoundedBy(rule: RoundingRule, { platformMs, carrierMs, partCount }: RoundedLengths): boolean {
+// What is no difference between the two sides may cross a boundary before it is rounded.
+function isRoundedBy(
+  rule: RoundingRule,
+  { platformMs, carrierMs, partCount }: RoundedLengths,
+  toleranceMs: number,
+): boolean {
+  const slackMs = Math.max(CLOCK_SLACK_MS, toleranceMs);
   if (carrierMs % (rule.incrementS * 1_000) !== 0) return false;
-  const leastS = applyRule(rule, Math.max(0, platformMs - CLOCK_SLACK_MS));
-  const mostS = applyRule(rule, platformMs + CLOCK_SLACK_MS) + (partCount - 1) * rule.incrementS;
+  const leastS = applyRule(rule, Math.max(0, platformMs - slackMs));
+  const mostS = applyRule(rule, platformMs + slackMs) + (partCount - 1) * rule.incrementS;
   return carrierMs >= leastS * 1_000 && carrierMs <= mostS * 1_000;
 }
 
