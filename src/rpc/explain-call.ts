@@ -150,7 +150,7 @@ async function readCdr(tx: Tx, carrierId: string, facts: PlatformFacts): Promise
 async function readDuration(tx: Tx, carrierId: string, facts: CarrierFacts): Promise<CallDuration[]> {
   const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T00:00:00Z`);
   const around = { start: microsFromMs(startMs - DAY_MS), end: microsFromMs(startMs + DAY_MS) };
-  const search = { ...around, recordId: facts.recordId, after: undefined, limit: 10 };
+  const search = { ...around, recordId: facts.recordId, after: undefined, withVoids: true, limit: 10 };
   const found = (await listDurations(tx, carrierId, search)).map(durationMessage);
   return found.filter((message) => message.recordDate === facts.recordDate).slice(0, 1);
 }

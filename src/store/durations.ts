@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { isTip } from "./cdrs.ts";
 import type { Tx } from "./database.ts";
+import { EntryKind } from "./record-rows.ts";
 import { UploadKind } from "./schema.ts";
 
 /** A stored duration: its encoded record, and what Tandem adds to it. */
@@ -30,14 +31,17 @@ export interface DurationSearch {
   end: Micros;
   recordId: string | undefined;
   after: { startTime: Micros; recordId: string } | undefined;
+  /** Those that were taken back as well. Default false. */
+  withVoids?: boolean;
   limit: number;
 }
 
-/** Lists the latest revision of each applied duration, by start and record id. */
+/** Lists the latest revision of each applied duration that was not taken back, by start and record id. */
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
   const { rows } = await sql<Row>`
     SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM duration_record r
     WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key")}
+      ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
     ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
   return rows.map((row) => storedDuration(row, false));
 }

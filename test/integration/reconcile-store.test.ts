@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { microsFromMs } from "../../src/domain/instant.ts";
+import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
@@ -7,7 +9,7 @@ import { createTestDatabase } from "../support/database.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";
 
-const world = recentWorld({ seed: "store", callCount: 2_500, correlatedShare: 0.5 });
+const world = recentWorld({ seed: "store", callCount: 1_400, correlatedShare: 0.5 });
 let db: Database;
 let close: () => Promise<void>;
 
@@ -60,4 +62,53 @@ describe("reconciliation through the store", () => {
       expected.map((row) => ({ ...row, discrepancyId: row.discrepancyId && expect.any(String) })),
     );
   });
+
+  test("comes to the same when workers stop in the middle, and when two work at once", async () => {
+    const expected = judgements(await readAllResults(db, "all-at-once"));
+    const carrierId = await onboard("interrupted");
+    for (const delivery of deliveriesOf(world)) await delivery.run(db, carrierId);
+    let stops = 0;
+    // Both are stopped whenever some more results are there, until nothing is left to do.
+    for (let least = 400; (await isLeft(carrierId)) || stops === 0; least += 400) {
+      const stop = new AbortController();
+      const now = microsFromMs(world.nowMs);
+      const workers = ["one", "two"].map((holder) =>
+        reconcileCarrier({ db, carrierId, holder, signal: stop.signal, now }),
+      );
+      let isOver = false;
+      const judged = Promise.all(workers).finally(() => {
+        isOver = true;
+      });
+      await vi.waitUntil(async () => isOver || (await countResults(carrierId)) >= least, { timeout: 60_000 });
+      stop.abort();
+      expect((await judged).filter((count) => count === undefined).length).toBeLessThanOrEqual(1);
+      stops++;
+    }
+    expect(stops).toBeGreaterThan(2);
+    await reconcileFully(db, carrierId, { nowMs: world.nowMs });
+    expect(judgements(await readAllResults(db, carrierId))).toEqual(
+      expected.map((row) => ({ ...row, discrepancyId: row.discrepancyId && expect.any(String) })),
+    );
+  });
+
+  test("puts every record's newest revision into exactly one result", async () => {
+    const rows = (await readAllResults(db, "interrupted")).filter((row) => !row.isMerged);
+    const named = (records: readonly { recordDate: string; recordId: string }[]) =>
+      records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`).sort();
+    const sent = (arriving: readonly { record: { recordDate: string; recordId: string } }[]) => [
+      ...new Set(named(arriving.map(({ record }) => record))),
+    ];
+    expect(named(rows.filter((row) => row.side === 1))).toEqual(sent(world.cdrs));
+    expect(named(rows.flatMap((row) => row.carrierRecords))).toEqual(sent(world.durations));
+  });
 });
+
+async function countResults(carrierId: string): Promise<number> {
+  const text = "SELECT count(*)::int AS n FROM call_result WHERE carrier_id = $1";
+  return (await db.pool.query<{ n: number }>(text, [carrierId])).rows[0]?.n ?? 0;
+}
+
+async function isLeft(carrierId: string): Promise<boolean> {
+  const text = "SELECT 1 FROM reconcile_minute WHERE carrier_id = $1 LIMIT 1";
+  return (await db.pool.query(text, [carrierId])).rows.length > 0;
+}
