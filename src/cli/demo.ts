@@ -15,8 +15,9 @@ export function demoCommand(): Command {
       "after",
       `
 It starts a PostgreSQL and a server in a temporary folder, onboards three carriers, provisions and assigns numbers, ingests
-the calls while the carriers follow them, uploads durations among which faults were planted, and then checks the logs of
-what each side was told and applied. Exit code 0: all of it holds. Nothing is left behind.
+the calls while the carriers follow them, uploads durations among which faults were planted, lets both sides' records of a
+fourth carrier be compared, and then checks the logs of what each side was told and applied, and what reconciliation found
+against what was planted. Exit code 0: all of it holds. Nothing is left behind.
 
 In a calls file: timestamp in seconds from the start, callers and callees as numbers, duration in seconds, -1 for missed.
 

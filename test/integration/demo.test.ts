@@ -3,6 +3,7 @@ import { chmod, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
 import { runCli } from "../support/cli.ts";
 
 const COPENHAGEN = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
@@ -28,7 +29,7 @@ test(
     );
     expect([code, stderr.includes("NO:")], stderr).toEqual([0, false]);
     const summary = JSON.parse(stdout);
-    expect(Object.keys(summary)).toEqual(["numbers", "cdrs", "durations", "ok"]);
+    expect(Object.keys(summary)).toEqual(["numbers", "cdrs", "durations", "reconciliation", "usage", "ok"]);
     const { numbers, cdrs, durations } = summary;
     expect(summary.ok).toBe(true);
     expect(numbers.provisioned).toBe(300);
@@ -43,6 +44,27 @@ test(
       expect(verdicts[verdict], verdict).toBeGreaterThan(0);
     expect(Object.values<number>(verdicts).reduce((sum, count) => sum + count, 0)).toBe(sent);
     expect(await readdir(folder)).toEqual([]);
+  },
+  TIMEOUT_MS,
+);
+
+test(
+  "the demo finds every planted fault and cause, none that was not planted, and tells customers' usage",
+  async () => {
+    const { code, stdout, stderr } = await runCli(["demo", "--json", "--calls-per-day", "60"], settings);
+    expect(code, stderr).toBe(0);
+    const { reconciliation, usage } = JSON.parse(stdout);
+    const { by_status, by_cause, planted, found, wrong } = reconciliation;
+    expect([wrong, found]).toEqual([0, planted]);
+    expect(Object.keys(by_status)).toEqual(Object.keys(MatchStatus).filter((status) => status !== "PENDING"));
+    expect(Object.keys(by_cause)).toEqual(Object.keys(MatchCause));
+    for (const [name, count] of Object.entries({ ...by_status, ...by_cause }))
+      expect(count, name).toBeGreaterThanOrEqual(10);
+    expect(usage.customers).toBe(6);
+    expect(usage.calls).toBeGreaterThan(1_000);
+    expect(usage.minutes).toBeGreaterThan(1_000);
+    expect(usage.carrier_sourced_share).toBeGreaterThan(0.3);
+    expect(usage.carrier_sourced_share).toBeLessThan(1);
   },
   TIMEOUT_MS,
 );
@@ -73,8 +95,8 @@ test(
       });
     });
     expect(code).toBe(0);
-    for (const line of ["Numbers", "Calls", "Durations", "Refused", "Checks", "All of it holds.", "export TANDEM_URL="])
-      expect(stdout).toContain(line);
+    const titles = ["Numbers", "Calls", "Durations", "Refused", "Reconciliation", "Usage", "Checks"];
+    for (const line of [...titles, "All of it holds.", "export TANDEM_URL="]) expect(stdout).toContain(line);
     expect(
       Math.max(
         ...(stdout

@@ -32,7 +32,16 @@ export async function openDemoExchange(signal: AbortSignal): Promise<DemoExchang
   // Not the environment: the demo shows the same everywhere.
   const config = loadConfig(
     {},
-    { databaseUrl: postgres.url, issueTokens: true, dataDir: folder, port: 0, drainMs: 2_000, logLevel: "error" },
+    {
+      databaseUrl: postgres.url,
+      issueTokens: true,
+      dataDir: folder,
+      port: 0,
+      drainMs: 2_000,
+      // Nobody waits a second for each look.
+      reconcileIntervalMs: 200,
+      logLevel: "error",
+    },
   );
   const app = opening.use(await openApp(config, openLog(config.logLevel)));
   const { signingKey } = app;

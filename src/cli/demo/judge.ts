@@ -12,7 +12,9 @@ import { type CheckResult, checkLogs, type ProducedRecord } from "../../simulato
 import { enumName } from "../values.ts";
 import type { DemoCarrier } from "./carrier.ts";
 import { type DemoDuration, numberOfCdr } from "./plan.ts";
+import { judgeReconciliation, type ReconciliationVerdict } from "./reconciliation-verdict.ts";
 import type { CarrierTrace, DemoTrace } from "./run.ts";
+import type { CustomerUsage } from "./usage.ts";
 
 /** One thing that must hold, over all carriers. */
 export interface Check {
@@ -34,6 +36,8 @@ export interface CarrierVerdict {
 /** The demo's outcome. */
 export interface DemoVerdict {
   readonly carriers: readonly CarrierVerdict[];
+  readonly reconciliation: ReconciliationVerdict;
+  readonly usage: readonly CustomerUsage[];
   readonly checks: readonly Check[];
   readonly ok: boolean;
 }
@@ -41,6 +45,7 @@ export interface DemoVerdict {
 /** Judges what happened by the logs of those to whom it happened, against what was planned. */
 export function judge(trace: DemoTrace): DemoVerdict {
   const carriers = trace.carriers.map(judgeCarrier);
+  const reconciliation = judgeReconciliation(trace.reconciliation);
   const perCarrier = (find: (carrier: CarrierVerdict) => readonly string[]) =>
     carriers.flatMap((carrier) => find(carrier).map((failure) => `${carrier.trace.carrier.carrierId}: ${failure}`));
   const check = (promise: string, find: (carrier: CarrierVerdict) => readonly string[]): Check => ({
@@ -70,11 +75,16 @@ export function judge(trace: DemoTrace): DemoVerdict {
     check("what waited for a number was released when it was assigned, and the rest waits", waitingFailures),
     check("everyone was cut off, and came back", cutFailures),
     {
+      promise: "reconciliation found every planted fault and cause, and none that was not planted",
+      failures: [...reconciliation.refused, ...reconciliation.wrong],
+    },
+    {
       promise: "`tandem verify` finds that all that is stored adds up",
       failures: trace.findings.map(({ carrierId, check, detail }) => `${carrierId}: ${check}: ${detail}`),
     },
   ];
-  return { carriers, checks, ok: checks.every(({ failures }) => failures.length === 0) };
+  const ok = checks.every(({ failures }) => failures.length === 0);
+  return { carriers, reconciliation, usage: trace.usage, checks, ok };
 }
 
 function judgeCarrier(trace: CarrierTrace): CarrierVerdict {

@@ -7,6 +7,7 @@ import { simulateDay } from "../../simulator/day-of-calls.ts";
 import { type DurationFault, FAULTS } from "../../simulator/duration-faults.ts";
 import { durationsFor, type PlannedDuration } from "../../simulator/durations.ts";
 import { createWorld, type SimulatedCarrier } from "../../simulator/world.ts";
+import { planReconciliation, type ReconciliationPlan } from "./reconciliation-plan.ts";
 
 const DAY_MS = 86_400_000;
 const NUMBERS_PER_CARRIER = 100;
@@ -29,6 +30,8 @@ export interface DemoPlan {
   /** Whose calls they are, for people. */
   readonly title: string;
   readonly carriers: readonly CarrierPlan[];
+  /** Comes after them: both sides' records of one more carrier. */
+  readonly reconciliation: ReconciliationPlan;
   /** Since when the numbers are provisioned and assigned, milliseconds. */
   readonly sinceMs: number;
 }
@@ -57,13 +60,16 @@ export async function makePlan(options: DemoOptions, nowMs: number): Promise<Dem
       const callCount = Math.floor((options.callsPerDay + index) / carriers.length);
       return planCarrier(carrier, simulateDay(carrier, { seed, day, callCount }), { seed, nowMs });
     });
-    return { title: `a simulated day, ${day}, seed ${seed}`, carriers: plans, sinceMs: sinceOf(Date.parse(day)) };
+    const reconciliation = planReconciliation(carriers, nowMs);
+    const title = `a simulated day, ${day}, seed ${seed}`;
+    return { title, carriers: plans, reconciliation, sinceMs: sinceOf(Date.parse(day)) };
   }
   const { world, recordsByCarrier, startMs } = recordsFromCalls(await readCallsCsv(file), { seed, nowMs });
   const plans = world.carriers.map((carrier) =>
     planCarrier(carrier, recordsByCarrier.get(carrier.carrierId) ?? [], { seed, nowMs }),
   );
-  return { title: file, carriers: plans, sinceMs: sinceOf(startMs) };
+  const reconciliation = planReconciliation(world.carriers, nowMs);
+  return { title: file, carriers: plans, reconciliation, sinceMs: sinceOf(startMs) };
 }
 
 /** Two days before the first: a planted record is dated a day too early, and must be refused for that alone. */

@@ -1,14 +1,20 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { UploadResult } from "../../client/upload.ts";
 import { type CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { Finding } from "../../store/verification.ts";
 import { verifyAll } from "../../store/verify.ts";
 import type { Progress } from "../progress.ts";
 import { DemoCarrier } from "./carrier.ts";
 import type { DemoExchange } from "./exchange.ts";
+import { readFindings } from "./findings.ts";
+import { openLine } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
 import { DemoPlatform } from "./platform.ts";
+import { isCaughtUp, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
+import type { ReconciliationTrace } from "./reconciliation-verdict.ts";
+import { type CustomerUsage, readUsage } from "./usage.ts";
 
 /** How long something that must come may take before it counts as lost. */
 const PATIENCE_MS = 20_000;
@@ -21,7 +27,7 @@ export interface CarrierTrace {
   readonly assigned: readonly NumberOutcome[];
   readonly ingest: UploadResult;
   readonly upload: UploadResult;
-  /** The durations that the platform has, and those that still wait. */
+  /** The durations that the platform has and that were not taken back, and those that still wait. */
   readonly applied: readonly CallDuration[];
   readonly quarantined: readonly CallDuration[];
   readonly mirrorResumes: number;
@@ -31,6 +37,9 @@ export interface CarrierTrace {
 /** What happened. */
 export interface DemoTrace {
   readonly carriers: readonly CarrierTrace[];
+  readonly reconciliation: ReconciliationTrace;
+  /** By customer. */
+  readonly usage: readonly CustomerUsage[];
   readonly findings: readonly Finding[];
 }
 
@@ -41,7 +50,7 @@ interface Stage {
   readonly signal: AbortSignal;
 }
 
-/** Plays the plan: numbers, then calls, then durations, then the assignment that was late. */
+/** Plays the plan: numbers, then calls, then durations, then the assignment that was late, then the comparison of both sides. */
 export async function runDemo(
   exchange: DemoExchange,
   plan: DemoPlan,
@@ -81,7 +90,8 @@ export async function runDemo(
       ...(await carrier.stop()),
     };
   });
-  return { carriers: traces, findings: await verifyAll(exchange.app.services.db, signal) };
+  const compared = await compareRecords(exchange, stage);
+  return { carriers: traces, ...compared, findings: await verifyAll(exchange.app.services.db, signal) };
 }
 
 async function exchangeNumbers({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
@@ -118,10 +128,35 @@ async function assignLate({ platform, plan, signal }: Stage, carrier: DemoCarrie
     await wait(POLL_MS, undefined, { signal });
     quarantined = await listQuarantined();
   }
-  const applied = await carrier.listDurations(DurationState.APPLIED, plan.sinceMs, signal);
+  const listed = await carrier.listDurations(DurationState.APPLIED, plan.sinceMs, signal);
+  const applied = listed.filter(({ kind }) => kind !== RecordKind.VOID);
   // Whatever the server has beyond what was expected would be doubled or made up: it must have been seen.
   await carrier.consumer.position.reaches(await carrier.headSequence(signal), until);
   return { late, applied, quarantined };
+}
+
+/** What comparing both sides' records comes to, and what customers see of all of it. */
+async function compareRecords(exchange: DemoExchange, { plan, progress, signal }: Stage) {
+  const { url } = exchange.app;
+  const { carrier } = plan.reconciliation;
+  using platformLine = openLine(url, await exchange.platformToken());
+  using carrierLine = openLine(url, await exchange.carrierToken(carrier.carrierId));
+  progress.say(`${carrier.carrierId}: both sides' records, and what is late after ten seconds of grace`);
+  const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
+  const uploads = await reconcileOneMore(players);
+  const findings = await readFindings(platformLine, plan.reconciliation, signal);
+  const carriers = [...plan.carriers.map((each) => each.carrier), carrier];
+  const carrierIds = carriers.map(({ carrierId }) => carrierId);
+  await untilReconciled(platformLine, carrierIds, signal, isCaughtUp);
+  const customerIds = carriers.flatMap(({ numbers }) =>
+    numbers.flatMap(({ assignment }) => assignment?.customerId ?? []),
+  );
+  const usage = await readUsage(platformLine, {
+    customerIds: [...new Set(customerIds)].sort(),
+    sinceMs: Math.min(plan.sinceMs, plan.reconciliation.sinceMs),
+    signal,
+  });
+  return { reconciliation: { plan: plan.reconciliation, uploads, findings }, usage };
 }
 
 /** The records that are attributed at once. */

@@ -3,6 +3,7 @@ import { type Column, formatCount, formatTable, styled } from "../output.ts";
 import { enumName } from "../values.ts";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
 import type { DemoPlan } from "./plan.ts";
+import { reconciliationLines, usageTable } from "./reconciliation-story.ts";
 import { countDelivered, countDone, countIngested } from "./summary.ts";
 
 const MIN_WIDTH = 100;
@@ -19,6 +20,12 @@ export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number)
     ...section("Calls", "the platform ingests, carriers follow live", callsTable(carriers)),
     ...section("Durations", "carriers upload what their own switches recorded", durationsTable(carriers)),
     ...section("Refused", "planted, and what the carriers were told of it", refusedTable(carriers)),
+    ...section(
+      "Reconciliation",
+      `${verdict.reconciliation.carrierId}: both sides' records of one more carrier, compared call by call`,
+      reconciliationLines(verdict.reconciliation),
+    ),
+    ...section("Usage", "what customers see, over all their carriers", usageTable(verdict.usage)),
     ...section("Checks", "by the logs of what each side was told and applied", checkLines(verdict)),
     "",
     verdict.ok

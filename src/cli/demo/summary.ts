@@ -1,5 +1,6 @@
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
+import type { CustomerUsage } from "./usage.ts";
 
 /** What `tandem demo --json` prints. */
 export interface DemoSummary {
@@ -23,11 +24,26 @@ export interface DemoSummary {
     readonly lost: number;
     readonly resumes: number;
   };
+  /** Calls of one more carrier by what comparing both sides came to, faults that were planted in them, and what is not the truth. */
+  readonly reconciliation: {
+    readonly by_status: Readonly<Record<string, number>>;
+    readonly by_cause: Readonly<Record<string, number>>;
+    readonly planted: number;
+    readonly found: number;
+    readonly wrong: number;
+  };
+  /** Over all customers and carriers, in whole minutes; the share of the connected time that is by the carriers' clocks. */
+  readonly usage: {
+    readonly customers: number;
+    readonly calls: number;
+    readonly minutes: number;
+    readonly carrier_sourced_share: number;
+  };
   readonly ok: boolean;
 }
 
 /** Sums up over the carriers. */
-export function summarize({ carriers, ok }: DemoVerdict): DemoSummary {
+export function summarize({ carriers, reconciliation, usage, ok }: DemoVerdict): DemoSummary {
   const sum = (count: (carrier: CarrierVerdict) => number) =>
     carriers.reduce((total, carrier) => total + count(carrier), 0);
   const verdicts = (verdict: "accepted" | "duplicate" | "conflict" | "rejected" | "quarantined") =>
@@ -54,7 +70,28 @@ export function summarize({ carriers, ok }: DemoVerdict): DemoSummary {
       lost: sum(({ lostDurations }) => lostDurations.length),
       resumes: sum(({ trace }) => trace.upload.resumes),
     },
+    reconciliation: {
+      by_status: Object.fromEntries(reconciliation.callsByStatus),
+      by_cause: Object.fromEntries(reconciliation.callsByCause),
+      planted: reconciliation.planted,
+      found: reconciliation.found,
+      wrong: reconciliation.wrong.length,
+    },
+    usage: summarizeUsage(usage),
     ok,
+  };
+}
+
+function summarizeUsage(usage: readonly CustomerUsage[]): DemoSummary["usage"] {
+  const sum = (count: (customer: CustomerUsage) => number) =>
+    usage.reduce((total, customer) => total + count(customer), 0);
+  const connectedMs = sum((customer) => customer.connectedMs);
+  const share = connectedMs === 0 ? 0 : sum((customer) => customer.carrierSourcedMs) / connectedMs;
+  return {
+    customers: usage.length,
+    calls: sum(({ calls }) => calls),
+    minutes: Math.round(connectedMs / 60_000),
+    carrier_sourced_share: Number(share.toFixed(4)),
   };
 }
 
