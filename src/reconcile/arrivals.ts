@@ -24,6 +24,8 @@ const HOUR_MICROS = 3_600_000_000n;
 const START: ReconcilePosition = {
   cdrSequence: 0n,
   durationSequence: 0n,
+  markedCdrSequence: 0n,
+  markedDurationSequence: 0n,
   cdrEpoch: 0n,
   durationEpoch: 0n,
   agreementRevision: 0n,
@@ -46,26 +48,31 @@ export async function markArrivals(tx: Tx, carrier: Reconciled): Promise<boolean
     position.agreementRevision !== carrier.agreementRevision || position.ruleVersion !== RULE_VERSION;
   if (stored && judgedOtherwise) await markEveryMinute(tx, carrierId);
   // A restore brought back fewer records than there were: all of them are looked at again.
-  const isAhead = position.cdrSequence > cdrs.headSequence || position.durationSequence > durations.headSequence;
+  const isAhead =
+    position.markedCdrSequence > cdrs.headSequence || position.markedDurationSequence > durations.headSequence;
   if (isAhead) position = START;
-  const cdrThrough = least(cdrs.headSequence, position.cdrSequence + PAGE);
-  const durationThrough = least(durations.headSequence, position.durationSequence + PAGE);
+  const cdrThrough = least(cdrs.headSequence, position.markedCdrSequence + PAGE);
+  const durationThrough = least(durations.headSequence, position.markedDurationSequence + PAGE);
   const platform = await readArrivals(tx, "platform", {
     carrierId,
-    after: position.cdrSequence,
+    after: position.markedCdrSequence,
     through: cdrThrough,
     withPayload: false,
   });
   await markMinutes(tx, carrierId, minutesOf(platform));
-  await markMinutes(tx, carrierId, await carrierMinutes(tx, carrierId, position.durationSequence, durationThrough));
+  await markMinutes(
+    tx,
+    carrierId,
+    await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough),
+  );
   await writeReconcilePosition(tx, carrierId, {
-    cdrSequence: cdrThrough,
-    durationSequence: durationThrough,
+    ...position,
+    markedCdrSequence: cdrThrough,
+    markedDurationSequence: durationThrough,
     cdrEpoch: cdrs.epoch,
     durationEpoch: durations.epoch,
     agreementRevision: carrier.agreementRevision,
     ruleVersion: RULE_VERSION,
-    reconciledThrough: position.reconciledThrough,
   });
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }

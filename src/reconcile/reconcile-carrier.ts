@@ -97,8 +97,14 @@ async function takeTurn(
 
 async function settleAt(tx: Tx, carrierId: string, now: Micros): Promise<void> {
   const position = await readReconcilePosition(tx, carrierId);
-  if (position)
-    await writeReconcilePosition(tx, carrierId, { ...position, ruleVersion: RULE_VERSION, reconciledThrough: now });
+  if (!position) return;
+  await writeReconcilePosition(tx, carrierId, {
+    ...position,
+    cdrSequence: position.markedCdrSequence,
+    durationSequence: position.markedDurationSequence,
+    ruleVersion: RULE_VERSION,
+    reconciledThrough: now,
+  });
 }
 
 function underLease<T>(

@@ -5,8 +5,12 @@ import type { Tx } from "./database.ts";
 
 /** How far a carrier's feeds have been looked at. */
 export interface ReconcilePosition {
+  /** Every record up to there is judged. */
   cdrSequence: bigint;
   durationSequence: bigint;
+  /** What every record up to there touches is marked. */
+  markedCdrSequence: bigint;
+  markedDurationSequence: bigint;
   cdrEpoch: bigint;
   durationEpoch: bigint;
   agreementRevision: bigint;
@@ -26,6 +30,8 @@ export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<
     row && {
       cdrSequence: row.cdr_sequence,
       durationSequence: row.duration_sequence,
+      markedCdrSequence: row.marked_cdr_sequence,
+      markedDurationSequence: row.marked_duration_sequence,
       cdrEpoch: row.cdr_epoch,
       durationEpoch: row.duration_epoch,
       agreementRevision: row.agreement_revision,
@@ -40,6 +46,8 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
   const values = {
     cdr_sequence: position.cdrSequence,
     duration_sequence: position.durationSequence,
+    marked_cdr_sequence: position.markedCdrSequence,
+    marked_duration_sequence: position.markedDurationSequence,
     cdr_epoch: position.cdrEpoch,
     duration_epoch: position.durationEpoch,
     agreement_revision: position.agreementRevision,
@@ -107,7 +115,8 @@ export async function listCarriersToReconcile(tx: Tx, limit: number): Promise<st
     JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
     JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4
     LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    WHERE COALESCE(p.cdr_sequence, 0) < cdrs.next_sequence - 1 OR COALESCE(p.duration_sequence, 0) < durations.next_sequence - 1
+    WHERE COALESCE(p.marked_cdr_sequence, 0) < cdrs.next_sequence - 1
+      OR COALESCE(p.marked_duration_sequence, 0) < durations.next_sequence - 1
       OR p.agreement_revision <> c.revision
       OR EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id)
       OR EXISTS (SELECT 1 FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time <= clock_timestamp())

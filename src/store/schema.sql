@@ -556,6 +556,8 @@ CREATE TABLE reconcile_position (
   carrier_id text NOT NULL,
   cdr_sequence bigint NOT NULL,
   duration_sequence bigint NOT NULL,
+  marked_cdr_sequence bigint DEFAULT 0 NOT NULL,
+  marked_duration_sequence bigint DEFAULT 0 NOT NULL,
   cdr_epoch bigint NOT NULL,
   duration_epoch bigint NOT NULL,
   agreement_revision bigint NOT NULL,

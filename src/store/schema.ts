@@ -1,4 +1,4 @@
-import type { ColumnType, GeneratedAlways } from "kysely";
+import type { ColumnType, Generated, GeneratedAlways } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 
 /** A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as SQL. */
@@ -319,8 +319,12 @@ export interface Schema {
   };
   reconcile_position: {
     carrier_id: string;
+    /** Judged up to there. */
     cdr_sequence: bigint;
     duration_sequence: bigint;
+    /** Looked at up to there: what these records touch is marked. */
+    marked_cdr_sequence: Generated<bigint>;
+    marked_duration_sequence: Generated<bigint>;
     cdr_epoch: bigint;
     duration_epoch: bigint;
     agreement_revision: bigint;

@@ -96,11 +96,13 @@ CREATE TABLE discrepancy_entry (
 );
 CREATE INDEX discrepancy_entry_ingest_time ON discrepancy_entry (carrier_id, ingest_time);
 
--- How far each carrier is reconciled: the feed positions up to which records have marked the minutes that they touch.
+-- How far each carrier is reconciled: the feed positions up to which records are judged, and up to which they have marked the minutes that they touch.
 CREATE TABLE reconcile_position (
   carrier_id text PRIMARY KEY,
   cdr_sequence bigint NOT NULL,
   duration_sequence bigint NOT NULL,
+  marked_cdr_sequence bigint NOT NULL DEFAULT 0,
+  marked_duration_sequence bigint NOT NULL DEFAULT 0,
   cdr_epoch bigint NOT NULL,
   duration_epoch bigint NOT NULL,
   agreement_revision bigint NOT NULL,
