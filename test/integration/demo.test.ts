@@ -20,13 +20,17 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
+// Both tests look at the same demo.
+let played: ReturnType<typeof runCli> | undefined;
+function playOnce(): ReturnType<typeof runCli> {
+  played ??= runCli(["demo", "--json", "--calls-per-day", "900", "--seed", "t"], settings);
+  return played;
+}
+
 test(
   "the demo loses and doubles nothing though every stream is cut, and leaves nothing behind",
   async () => {
-    const { code, stdout, stderr } = await runCli(
-      ["demo", "--json", "--calls-per-day", "900", "--seed", "t"],
-      settings,
-    );
+    const { code, stdout, stderr } = await playOnce();
     expect([code, stderr.includes("NO:")], stderr).toEqual([0, false]);
     const summary = JSON.parse(stdout);
     expect(Object.keys(summary)).toEqual(["numbers", "cdrs", "durations", "reconciliation", "usage", "ok"]);
@@ -51,7 +55,7 @@ test(
 test(
   "the demo finds every planted fault and cause, none that was not planted, and tells customers' usage",
   async () => {
-    const { code, stdout, stderr } = await runCli(["demo", "--json", "--calls-per-day", "60"], settings);
+    const { code, stdout, stderr } = await playOnce();
     expect(code, stderr).toBe(0);
     const { reconciliation, usage } = JSON.parse(stdout);
     const { by_status, by_cause, planted, found, wrong } = reconciliation;
