@@ -161,11 +161,12 @@ test("cdrs are listed, shown and summed up", async () => {
 });
 
 test("durations upload says what became of every record, and of the same file that it was there before", async () => {
+  const first = `s1,outbound,${NUMBER},+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`;
   const file = await writeDurations("mixed", [
-    `s1,outbound,${NUMBER},+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`,
+    first,
     `s2,,${NUMBER},+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`,
     `s3,outbound,+4510000098,+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`,
-    `s1,outbound,${NUMBER},+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`,
+    first,
   ]);
   const as = ["--carrier", CARRIER];
   const checked = await run(["durations", "upload", file, ...as, "--check"]);
