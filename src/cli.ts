@@ -8,6 +8,7 @@ import { durationsCommand } from "./cli/durations.ts";
 import { epochCommand } from "./cli/epoch.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
+import { privacyCommand } from "./cli/privacy.ts";
 import { reconcileCommand } from "./cli/reconcile.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
@@ -37,6 +38,7 @@ const program = new Command("tandem")
   .addCommand(durationsCommand())
   .addCommand(reconcileCommand())
   .addCommand(usageCommand())
+  .addCommand(privacyCommand())
   .addHelpText(
     "after",
     `

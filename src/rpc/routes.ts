@@ -22,6 +22,7 @@ import { platformCarrierService } from "./platform-carrier-service.ts";
 import { platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
 import { platformReconciliationService } from "./platform-reconciliation-service.ts";
+import { privacyService } from "./privacy-service.ts";
 import { usageService } from "./usage-service.ts";
 
 /** A service of the contract and how it is registered. */
@@ -48,7 +49,7 @@ export function listRoutes(services: Services): Route[] {
     route(PlatformCdrService, platformCdrService(services)),
     route(PlatformReconciliationService, platformReconciliationService(services)),
     route(UsageService, usageService(services)),
-    route(PrivacyService, {}),
+    route(PrivacyService, privacyService(services)),
   ];
 }
 

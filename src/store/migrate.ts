@@ -6,12 +6,20 @@ import { ensureInstallation } from "./installation.ts";
 import * as exchange from "./migrations/0001-exchange.ts";
 import * as reconciliation from "./migrations/0002-reconciliation.ts";
 import * as usage from "./migrations/0003-usage.ts";
+import * as audit from "./migrations/0004-audit.ts";
+import * as disclosure from "./migrations/0005-disclosure.ts";
+import * as retention from "./migrations/0006-retention.ts";
+import * as erasure from "./migrations/0007-erasure.ts";
 import { ensurePartitions } from "./partitions.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
   "0001-exchange": exchange,
   "0002-reconciliation": reconciliation,
   "0003-usage": usage,
+  "0004-audit": audit,
+  "0005-disclosure": disclosure,
+  "0006-retention": retention,
+  "0007-erasure": erasure,
 };
 
 /**

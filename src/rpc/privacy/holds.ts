@@ -1,0 +1,8 @@
+import type { ServiceImpl } from "@connectrpc/connect";
+import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { Services } from "../context.ts";
+
+/** Holds: made, ended, listed. */
+export function holdMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {};
+}
