@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import {
   boolArray,
@@ -70,8 +70,8 @@ export interface CallResultRow extends ResultName {
 /** Reads every result that starts in one of the ranges. */
 export async function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
   const query = sql`
-    SELECT r.* FROM unnest(${timestamptzArray(ranges.map((range) => range.start))}::timestamptz[],
-                           ${timestamptzArray(ranges.map((range) => range.end))}::timestamptz[]) AS w(range_start, range_end)
+    SELECT ${selected()} FROM unnest(${timestamptzArray(ranges.map((range) => range.start))}::timestamptz[],
+      ${timestamptzArray(ranges.map((range) => range.end))}::timestamptz[]) AS w(range_start, range_end)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end`;
   const { rows } = await send<StoredRow>(tx, query.compile(tx));
   return rows.map(callResultRow);
@@ -85,7 +85,7 @@ export async function readResultsNamed(
 ): Promise<CallResultRow[]> {
   if (names.length === 0) return [];
   const query = sql`
-    SELECT r.* FROM ${unnestNames(names)} JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date
+    SELECT ${selected()} FROM ${unnestNames(names)} JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date
       AND r.record_id = n.record_id AND r.side = n.side`;
   const { rows } = await send<StoredRow>(tx, query.compile(tx));
   return rows.map(callResultRow);
@@ -184,56 +184,19 @@ export async function writeResults(
   now: Micros,
 ): Promise<void> {
   if (rows.length === 0) return;
-  const column = <K extends keyof CallResultRow>(name: K) => rows.map((row) => row[name]);
-  const recordTexts = (name: keyof ResultRecord) =>
-    textArray(rows.map((row) => row.carrierRecords.map((record) => record[name]).join(" ")));
+  const names = sql.join(COLUMNS.map(({ name }) => sql.ref(name)));
+  const parameters = COLUMNS.map(({ type, encode }) => sql`${encode(rows)}::${sql.raw(type)}[]`);
+  const values = COLUMNS.map(({ name, convert }) => convert?.(sql.ref(`r.${name}`)) ?? sql.ref(`r.${name}`));
+  const updated = [...COLUMNS.filter(({ name }) => !NAMING.has(name)).map(({ name }) => name), "update_time"];
   const query = sql`
-    INSERT INTO call_result (carrier_id, side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions,
-      start_time, call_date, status, causes, matched_by, pending_reason, is_open, is_merged, due_time, direction, phone_number, customer_id,
-      trunk_id, call_id, other_number, other_country, platform_answered, carrier_answered, platform_ms, carrier_ms, billed_s, clock_trunk,
-      clock_time, vote_ms, pair_key, correlation_key, result_hash, arrival_time, update_time, discrepancy_id, discrepancy_revision,
-      first_seen_time, resolved_time, sequence, payload)
-    SELECT ${carrierId}, r.side, r.record_id, r.record_date, r.revision, string_to_array(r.carrier_record_ids, ' '),
-      string_to_array(r.carrier_record_dates, ' ')::date[], string_to_array(r.carrier_revisions, ' ')::int4[], r.start_time, r.call_date,
-      r.status, r.causes, r.matched_by, r.pending_reason, r.is_open, r.is_merged, r.due_time, r.direction, r.phone_number, r.customer_id,
-      r.trunk_id, r.call_id, r.other_number, r.other_country, r.platform_answered, r.carrier_answered, r.platform_ms, r.carrier_ms,
-      r.billed_s, r.clock_trunk, r.clock_time, r.vote_ms, r.pair_key, r.correlation_key, r.result_hash, r.arrival_time,
-      ${isoFromMicros(now)}::timestamptz, r.discrepancy_id, r.discrepancy_revision, r.first_seen_time, r.resolved_time, r.sequence,
-      NULLIF(r.payload, ''::bytea)
-    FROM unnest(${int2Array(column("side"))}::int2[], ${textArray(column("recordId"))}::text[], ${dateArray(column("recordDate"))}::date[],
-      ${int4Array(column("revision"))}::int4[], ${recordTexts("recordId")}::text[], ${recordTexts("recordDate")}::text[],
-      ${textArray(rows.map((row) => row.carrierRecords.map((record) => String(record.revision)).join(" ")))}::text[],
-      ${timestamptzArray(column("startTime"))}::timestamptz[], ${dateArray(column("callDate"))}::date[],
-      ${int2Array(column("status"))}::int2[], ${int2Array(column("causes"))}::int2[], ${int2Array(column("matchedBy"))}::int2[],
-      ${int2Array(column("pendingReason"))}::int2[], ${boolArray(column("isOpen"))}::bool[], ${boolArray(column("isMerged"))}::bool[],
-      ${timestamptzArray(column("dueTime"))}::timestamptz[], ${int2Array(column("direction"))}::int2[],
-      ${textArray(column("phoneNumber"))}::text[], ${textArray(column("customerId"))}::text[], ${textArray(column("trunkId"))}::text[],
-      ${textArray(column("callId"))}::text[], ${textArray(column("otherNumber"))}::text[], ${textArray(column("otherCountry"))}::text[],
-      ${boolArray(column("platformAnswered"))}::bool[], ${boolArray(column("carrierAnswered"))}::bool[],
-      ${int8Array(column("platformMs"))}::int8[], ${int8Array(column("carrierMs"))}::int8[], ${int8Array(column("billedS"))}::int8[],
-      ${textArray(column("clockTrunk"))}::text[], ${timestamptzArray(column("clockTime"))}::timestamptz[],
-      ${int8Array(column("voteMs"))}::int8[], ${int8Array(column("pairKey"))}::int8[], ${int8Array(column("correlationKey"))}::int8[],
-      ${int8Array(column("resultHash"))}::int8[], ${timestamptzArray(column("arrivalTime"))}::timestamptz[],
-      ${textArray(column("discrepancyId"))}::text[], ${int4Array(column("discrepancyRevision"))}::int4[],
-      ${timestamptzArray(column("firstSeenTime"))}::timestamptz[], ${timestamptzArray(column("resolvedTime"))}::timestamptz[],
-      ${int8Array(column("sequence"))}::int8[], ${byteaArray(rows.map((row) => row.payload ?? NOTHING))}::bytea[])
-      AS r(side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions, start_time, call_date, status,
-        causes, matched_by, pending_reason, is_open, is_merged, due_time, direction, phone_number, customer_id, trunk_id, call_id, other_number,
-        other_country, platform_answered, carrier_answered, platform_ms, carrier_ms, billed_s, clock_trunk, clock_time, vote_ms, pair_key,
-        correlation_key, result_hash, arrival_time, discrepancy_id, discrepancy_revision, first_seen_time, resolved_time, sequence, payload)
+    INSERT INTO call_result (carrier_id, update_time, ${names})
+    SELECT ${carrierId}, ${isoFromMicros(now)}::timestamptz, ${sql.join(values)}
+    FROM unnest(${sql.join(parameters)}) AS r(${names})
     ON CONFLICT (carrier_id, record_date, record_id, side) DO UPDATE SET ${sql.join(
-      UPDATED.map((name) => sql`${sql.ref(name)} = EXCLUDED.${sql.ref(name)}`),
+      updated.map((name) => sql`${sql.ref(name)} = EXCLUDED.${sql.ref(name)}`),
     )}`;
   await send(tx, query.compile(tx));
 }
-
-const NOTHING = Buffer.alloc(0);
-const UPDATED = (
-  "revision carrier_record_ids carrier_record_dates carrier_revisions start_time call_date status causes matched_by pending_reason is_open is_merged " +
-  "due_time direction phone_number customer_id trunk_id call_id other_number other_country platform_answered carrier_answered platform_ms carrier_ms " +
-  "billed_s clock_trunk clock_time vote_ms pair_key correlation_key result_hash arrival_time update_time discrepancy_id discrepancy_revision " +
-  "first_seen_time resolved_time sequence payload"
-).split(" ");
 
 /** Forgets results whose record is in another's now, and that were never shown to anybody. */
 export async function deleteResults(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
@@ -258,94 +221,130 @@ function unnestNames(names: readonly ResultName[]) {
     ${dateArray(names.map(({ recordDate }) => recordDate))}::date[]) AS n(side, record_id, record_date)`;
 }
 
-interface StoredRow {
-  side: number;
-  record_id: string;
-  record_date: string;
-  revision: number;
+/** A column of call_result, and how a parameter is made for it: one array of all rows' values. */
+interface Column {
+  readonly name: string;
+  /** Of an element of the parameter. */
+  readonly type: string;
+  readonly encode: (rows: readonly CallResultRow[]) => Buffer;
+  /** What is stored of an element; absent: itself. */
+  readonly convert?: (element: RawBuilder<unknown>) => RawBuilder<unknown>;
+}
+
+type Field = Exclude<keyof CallResultRow, "carrierRecords">;
+type FieldColumn<Value> = Pick<Column, "type" | "convert"> & { readonly encode: (values: readonly Value[]) => Buffer };
+
+const INT2 = { type: "int2", encode: int2Array };
+const INT4 = { type: "int4", encode: int4Array };
+const INT8 = { type: "int8", encode: int8Array };
+const BOOL = { type: "bool", encode: boolArray };
+const TEXT = { type: "text", encode: textArray };
+const DATE = { type: "date", encode: dateArray };
+const TIME = { type: "timestamptz", encode: timestamptzArray };
+const NOTHING = Buffer.alloc(0);
+const BYTES: FieldColumn<Buffer | null> = {
+  type: "bytea",
+  encode: (values) => byteaArray(values.map((value) => value ?? NOTHING)),
+  convert: (element) => sql`NULLIF(${element}, ''::bytea)`,
+};
+
+/** Every field that is a column; the column has the field's name in snake case. */
+const FIELDS: { readonly [Name in Field]: FieldColumn<CallResultRow[Name]> } = {
+  side: INT2,
+  recordId: TEXT,
+  recordDate: DATE,
+  revision: INT4,
+  startTime: TIME,
+  callDate: DATE,
+  status: INT2,
+  causes: INT2,
+  matchedBy: INT2,
+  pendingReason: INT2,
+  isOpen: BOOL,
+  isMerged: BOOL,
+  dueTime: TIME,
+  direction: INT2,
+  phoneNumber: TEXT,
+  customerId: TEXT,
+  trunkId: TEXT,
+  callId: TEXT,
+  otherNumber: TEXT,
+  otherCountry: TEXT,
+  platformAnswered: BOOL,
+  carrierAnswered: BOOL,
+  platformMs: INT8,
+  carrierMs: INT8,
+  billedS: INT8,
+  clockTrunk: TEXT,
+  clockTime: TIME,
+  voteMs: INT8,
+  pairKey: INT8,
+  correlationKey: INT8,
+  resultHash: INT8,
+  arrivalTime: TIME,
+  discrepancyId: TEXT,
+  discrepancyRevision: INT4,
+  firstSeenTime: TIME,
+  resolvedTime: TIME,
+  sequence: INT8,
+  payload: BYTES,
+};
+
+/** The columns of `carrierRecords`: an array each, in a parameter as text, for which no array of arrays is needed. */
+const RECORD_COLUMNS = [
+  { name: "carrier_record_ids", of: "recordId", type: "text" },
+  { name: "carrier_record_dates", of: "recordDate", type: "date" },
+  { name: "carrier_revisions", of: "revision", type: "int4" },
+] as const;
+
+const COLUMNS: readonly Column[] = [
+  ...(Object.keys(FIELDS) as Field[]).map(fieldColumn),
+  ...RECORD_COLUMNS.map(({ name, of, type }) => ({
+    name,
+    type: "text",
+    encode: (rows: readonly CallResultRow[]) =>
+      textArray(rows.map((row) => row.carrierRecords.map((record) => String(record[of])).join(" "))),
+    convert: (element: RawBuilder<unknown>) => sql`string_to_array(${element}, ' ')::${sql.raw(type)}[]`,
+  })),
+];
+
+/** What a result is named by. */
+const NAMING: ReadonlySet<string> = new Set(["side", "record_id", "record_date"]);
+
+function fieldColumn<Name extends Field>(field: Name): Column {
+  const { type, encode, convert }: FieldColumn<CallResultRow[Name]> = FIELDS[field];
+  return {
+    name: columnOf(field),
+    type,
+    encode: (rows) => encode(rows.map((row) => row[field])),
+    ...(convert && { convert }),
+  };
+}
+
+function columnOf(field: Field): string {
+  return field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/** The columns of a result `r`, by the names of its fields. */
+function selected(): RawBuilder<unknown> {
+  const fields = (Object.keys(FIELDS) as Field[]).map(
+    (field) => sql`r.${sql.ref(columnOf(field))} AS ${sql.ref(field)}`,
+  );
+  return sql.join([...fields, ...RECORD_COLUMNS.map(({ name }) => sql.ref(`r.${name}`))]);
+}
+
+interface StoredRow extends Omit<CallResultRow, "carrierRecords"> {
   carrier_record_ids: string[];
   carrier_record_dates: string[];
   carrier_revisions: number[];
-  start_time: Micros;
-  call_date: string;
-  status: number;
-  causes: number;
-  matched_by: number;
-  pending_reason: number;
-  is_open: boolean;
-  is_merged: boolean;
-  due_time: Micros | null;
-  direction: number;
-  phone_number: string | null;
-  customer_id: string | null;
-  trunk_id: string | null;
-  call_id: string | null;
-  other_number: string | null;
-  other_country: string | null;
-  platform_answered: boolean | null;
-  carrier_answered: boolean | null;
-  platform_ms: bigint | null;
-  carrier_ms: bigint | null;
-  billed_s: bigint | null;
-  clock_trunk: string | null;
-  clock_time: Micros | null;
-  vote_ms: bigint | null;
-  pair_key: bigint | null;
-  correlation_key: bigint | null;
-  result_hash: bigint;
-  arrival_time: Micros;
-  discrepancy_id: string | null;
-  discrepancy_revision: number;
-  first_seen_time: Micros | null;
-  resolved_time: Micros | null;
-  sequence: bigint | null;
-  payload: Buffer | null;
 }
 
 function callResultRow(row: StoredRow): CallResultRow {
-  return {
-    side: row.side,
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    revision: row.revision,
-    carrierRecords: row.carrier_record_ids.map((recordId, index) => ({
-      recordId,
-      recordDate: row.carrier_record_dates[index] ?? "",
-      revision: row.carrier_revisions[index] ?? 0,
-    })),
-    startTime: row.start_time,
-    callDate: row.call_date,
-    status: row.status,
-    causes: row.causes,
-    matchedBy: row.matched_by,
-    pendingReason: row.pending_reason,
-    isOpen: row.is_open,
-    isMerged: row.is_merged,
-    dueTime: row.due_time,
-    direction: row.direction,
-    phoneNumber: row.phone_number,
-    customerId: row.customer_id,
-    trunkId: row.trunk_id,
-    callId: row.call_id,
-    otherNumber: row.other_number,
-    otherCountry: row.other_country,
-    platformAnswered: row.platform_answered,
-    carrierAnswered: row.carrier_answered,
-    platformMs: row.platform_ms,
-    carrierMs: row.carrier_ms,
-    billedS: row.billed_s,
-    clockTrunk: row.clock_trunk,
-    clockTime: row.clock_time,
-    voteMs: row.vote_ms,
-    pairKey: row.pair_key,
-    correlationKey: row.correlation_key,
-    resultHash: row.result_hash,
-    arrivalTime: row.arrival_time,
-    discrepancyId: row.discrepancy_id,
-    discrepancyRevision: row.discrepancy_revision,
-    firstSeenTime: row.first_seen_time,
-    resolvedTime: row.resolved_time,
-    sequence: row.sequence,
-    payload: row.payload,
-  };
+  const { carrier_record_ids: ids, carrier_record_dates: dates, carrier_revisions: revisions, ...fields } = row;
+  const carrierRecords = ids.map((recordId, index) => ({
+    recordId,
+    recordDate: dates[index] ?? "",
+    revision: revisions[index] ?? 0,
+  }));
+  return Object.assign(fields, { carrierRecords });
 }
