@@ -1,7 +1,9 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { InvalidArgumentError } from "commander";
-import type { FeedEvent, FollowResult } from "../client/follow-feed.ts";
+import { type Command, InvalidArgumentError } from "commander";
+import { fileCursorStore, memoryCursorStore } from "../client/cursor-store.ts";
+import type { FeedEvent, FollowEntriesOptions, FollowOptions, FollowResult } from "../client/follow-feed.ts";
+import { type ErasureEntry, ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import {
   FeedClosingReason,
   type FeedEnd,
@@ -10,12 +12,80 @@ import {
   FeedStartEarliestSchema,
   FeedStartLatestSchema,
 } from "../gen/tandem/type/v1/feed_pb.js";
+import { asCarrier } from "./connection.ts";
 import { describeError } from "./run-command.ts";
 import { readTime } from "./values.ts";
 import { TIME_HELP } from "./window.ts";
 
+/** What commands that follow a feed of entries have in common. */
+export interface FollowingOptions {
+  readonly from: FeedStartPosition;
+  readonly until?: NonNullable<FeedEnd["position"]>;
+  readonly cursorFile?: string;
+}
+
+type FeedStartPosition = FollowEntriesOptions<never, never>["start"];
+
+/**
+ * `--carrier`, `--from`, `--until` and `--cursor-file`.
+ * @param consumers whether the feed has consumers, whose committed positions are a start.
+ */
+export function withFollowing(command: Command, { consumers }: { consumers: boolean }): Command {
+  const words = consumers ? "earliest, latest, consumer:<name>" : "earliest, latest";
+  const parseStart = (text: string): FeedStartPosition =>
+    consumers && text.startsWith(CONSUMER)
+      ? { case: "consumer", value: text.slice(CONSUMER.length) }
+      : parseFeedStart(text, words);
+  return command
+    .addOption(asCarrier())
+    .requiredOption("--from <start>", `${words}, or an ingest time; see below`, parseStart)
+    .option(
+      "--until <end>",
+      "stop there: head (what there is now), or an ingest time; else it stays live",
+      parseFeedEnd,
+    )
+    .option("--cursor-file <file>", "keep the position here, and go on from it at the next start");
+}
+
+const CONSUMER = "consumer:";
+
+/** Follows until Ctrl-C or the end, with the options as the client takes them, and says where it ended. */
+export async function followToEnd(
+  { from, until, cursorFile }: FollowingOptions,
+  follow: (options: Pick<FollowEntriesOptions<never, never>, "start" | "end"> & FollowOptions) => Promise<FollowResult>,
+): Promise<void> {
+  const result = await follow({
+    start: from,
+    ...(until === undefined ? {} : { end: until }),
+    store: cursorStore(cursorFile),
+    signal: untilInterrupted(),
+    onEvent: createTeller(),
+  });
+  printFollowEnd(result);
+}
+
+/** Where a follower's position is kept: in a file, or for as long as it runs. */
+export function cursorStore(file: string | undefined): FollowOptions["store"] {
+  return file === undefined ? memoryCursorStore() : fileCursorStore(file);
+}
+
+/** An entry as a line of the contract's JSON: a record, or an erasure. */
+export function formatJsonEntry<Desc extends DescMessage, Case extends string>(
+  schema: Desc,
+  recordCase: Case,
+  entry: EntryOf<Case, MessageShape<Desc>>,
+): string {
+  if (entry.case === recordCase) return JSON.stringify(toJson(schema, entry.value as MessageShape<Desc>));
+  return JSON.stringify({ erasure: entry.case && toJson(ErasureEntrySchema, entry.value as ErasureEntry) });
+}
+
+type EntryOf<Case extends string, Value> =
+  | { case: Case; value: Value }
+  | { case: "erasure"; value: ErasureEntry }
+  | { case: undefined; value?: undefined };
+
 /** Where a follower starts, as it is written: earliest, latest, or an ingest time. */
-export function parseFeedStart(text: string, words = "earliest, latest"): FeedStart["position"] {
+function parseFeedStart(text: string, words: string): NonNullable<FeedStart["position"]> {
   if (text === "earliest") return { case: "earliest", value: create(FeedStartEarliestSchema) };
   if (text === "latest") return { case: "latest", value: create(FeedStartLatestSchema) };
   return { case: "ingestTime", value: timeOr(text, words) };

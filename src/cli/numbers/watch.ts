@@ -1,6 +1,5 @@
 import { create, toJson } from "@bufbuild/protobuf";
 import type { Command } from "commander";
-import { fileCursorStore, memoryCursorStore } from "../../client/cursor-store.ts";
 import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import { type NumberChange, NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { FeedStartLatestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
@@ -11,7 +10,7 @@ import {
   PhoneNumberSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { asCarrier, connect, remoteCommand } from "../connection.ts";
-import { createTeller, printFollowEnd, untilInterrupted } from "../following.ts";
+import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../following.ts";
 import { styled } from "../output.ts";
 import { enumName } from "../values.ts";
 import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
@@ -42,7 +41,7 @@ async function watch(options: WatchOptions): Promise<void> {
   const stop = new AbortController();
   const result = await followNumbers(connection.client(NumberService), {
     start: options.changesOnly ? { case: "latest", value: create(FeedStartLatestSchema) } : "initialState",
-    store: options.cursorFile === undefined ? memoryCursorStore() : fileCursorStore(options.cursorFile),
+    store: cursorStore(options.cursorFile),
     ...(hasNumberFilter(options) ? { filter: create(NumberFilterSchema, filterOf(options)) } : {}),
     signal: AbortSignal.any([untilInterrupted(), stop.signal]),
     onEvent: createTeller(),
