@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { defineConfig } from "vitest/config";
 
 const reportPath = process.env["TANDEM_TEST_REPORT"];
@@ -9,6 +10,8 @@ export default defineConfig({
     // Most tests wait, for a server or for a heartbeat, more than they compute: more files at once than cores.
     maxWorkers: 3,
     globalSetup: ["test/support/postgres-setup.ts"],
+    // Commands and servers are started by the dozen: what Node made of their sources is kept from one to the next.
+    env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/node-compile") },
     // A test that starts processes waits for them; one that hangs still ends.
     testTimeout: 120_000,
     hookTimeout: 120_000,
