@@ -2,10 +2,11 @@ import { sql } from "kysely";
 import type { Carrier } from "../domain/carrier.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { identityText, parseIdentityText } from "../domain/principal.ts";
+import { createAuditChain } from "./audit-log.ts";
 import { carrierTransaction, type Database, type Tx } from "./database.ts";
 import { createFeeds } from "./feed-head.ts";
 
-/** Creates a carrier with its feeds. In a system transaction. False, and nothing is done, when the id is taken. */
+/** Creates a carrier with its feeds and its audit chain. In a system transaction. False, and nothing is done, when the id is taken. */
 export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
   const inserted = await tx
     .insertInto("carrier")
@@ -15,6 +16,7 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
     .executeTakeFirst();
   if (!inserted) return false;
   await createFeeds(tx, carrier.carrierId);
+  await createAuditChain(tx, carrier.carrierId);
   return true;
 }
 

@@ -5,6 +5,58 @@
 CREATE ROLE tandem_carrier NOLOGIN NOINHERIT;
 CREATE ROLE tandem_system NOLOGIN NOINHERIT;
 
+CREATE TABLE audit_chain (
+  carrier_id text NOT NULL,
+  first_sequence bigint NOT NULL,
+  last_sequence bigint NOT NULL,
+  last_hash bytea NOT NULL,
+  last_event_time timestamp with time zone NOT NULL
+) WITH (fillfactor=50);
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_last_hash_check CHECK ((octet_length(last_hash) = 32));
+ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE audit_chain ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON audit_chain TO tandem_carrier
+  USING (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (carrier_id <> ''::text)))
+  WITH CHECK (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (carrier_id <> ''::text)));
+CREATE POLICY system_sees_all ON audit_chain TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON audit_chain TO tandem_carrier;
+GRANT INSERT, SELECT ON audit_chain TO tandem_system;
+GRANT UPDATE (last_event_time) ON audit_chain TO tandem_carrier;
+GRANT UPDATE (last_event_time) ON audit_chain TO tandem_system;
+GRANT UPDATE (last_hash) ON audit_chain TO tandem_carrier;
+GRANT UPDATE (last_hash) ON audit_chain TO tandem_system;
+GRANT UPDATE (last_sequence) ON audit_chain TO tandem_carrier;
+GRANT UPDATE (last_sequence) ON audit_chain TO tandem_system;
+
+CREATE TABLE audit_event (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  event_time timestamp with time zone NOT NULL,
+  actor text NOT NULL,
+  method text NOT NULL,
+  resource text NOT NULL,
+  outcome smallint NOT NULL,
+  error_reason text,
+  request_id text,
+  changed_fields text[] NOT NULL,
+  details_json text NOT NULL,
+  previous_hash bytea NOT NULL,
+  entry_hash bytea NOT NULL
+);
+ALTER TABLE audit_event ADD CONSTRAINT audit_event_outcome_check CHECK (((outcome >= 1) AND (outcome <= 3)));
+ALTER TABLE audit_event ADD CONSTRAINT audit_event_pkey PRIMARY KEY (carrier_id, sequence);
+CREATE INDEX audit_event_time ON audit_event USING btree (carrier_id, event_time);
+ALTER TABLE audit_event ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_appends_to_its_own ON audit_event FOR INSERT TO tandem_carrier
+  WITH CHECK (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (carrier_id <> ''::text)));
+CREATE POLICY system_sees_all ON audit_event TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT ON audit_event TO tandem_carrier;
+GRANT INSERT, SELECT ON audit_event TO tandem_system;
+
 CREATE TABLE call_result (
   carrier_id text NOT NULL,
   side smallint NOT NULL,

@@ -374,6 +374,31 @@ export interface Schema {
     parts: ColumnType<unknown, string, string>;
   };
   usage_restatement: { period_id: string; restatement_number: number; record_time: Time; payload: Buffer };
+  audit_chain: {
+    /** '': the platform's. */
+    carrier_id: string;
+    /** The oldest event that is kept; raised by retention. */
+    first_sequence: bigint;
+    /** 0: none yet. */
+    last_sequence: bigint;
+    last_hash: Buffer;
+    last_event_time: Time;
+  };
+  audit_event: {
+    carrier_id: string;
+    sequence: bigint;
+    event_time: Time;
+    actor: string;
+    method: string;
+    resource: string;
+    outcome: number;
+    error_reason: string | null;
+    request_id: string | null;
+    changed_fields: string[];
+    details_json: string;
+    previous_hash: Buffer;
+    entry_hash: Buffer;
+  };
 }
 
 interface RecordKey {
