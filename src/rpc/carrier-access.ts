@@ -10,6 +10,7 @@ import {
   readCarrierAccess,
 } from "../store/carrier-access.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
+import { regionMismatch } from "./residency.ts";
 
 /** Most carriers, and most identities, that are remembered; beyond it all are forgotten. */
 const MAX_REMEMBERED = 10_000;
@@ -53,10 +54,7 @@ export class CarrierAccess implements AsyncDisposable {
   async assertServed(carrierId: string, evenSuspended: boolean): Promise<void> {
     const carrier = await this.#findCarrier(carrierId);
     if (!carrier) throw new TandemError("UNAUTHENTICATED", "the credential's carrier does not exist here");
-    if (this.#options.region !== undefined && carrier.region !== this.#options.region) {
-      const message = `the carrier's data is served in region ${carrier.region} only`;
-      throw new TandemError("REGION_MISMATCH", message, { region: carrier.region });
-    }
+    if (this.#isElsewhere(carrier)) throw regionMismatch(carrier.region);
     if (carrier.suspended && !evenSuspended) {
       throw new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");
     }
@@ -124,9 +122,16 @@ export class CarrierAccess implements AsyncDisposable {
       const { principal } = watcher;
       const credential = credentials.get(principal.identity);
       const isAccepted = credential?.carrierId === principal.carrierId && credential.expireTime > now;
-      if (carriers.get(principal.carrierId)?.suspended !== false) this.#end(watcher, "SUSPENDED");
+      const carrier = carriers.get(principal.carrierId);
+      if (carrier?.suspended !== false) this.#end(watcher, "SUSPENDED");
+      // The client calls again, and is told which region it has to go to.
+      else if (this.#isElsewhere(carrier)) this.#end(watcher, "DRAINING");
       else if (watcher.isRegistered && !isAccepted) this.#end(watcher, "CREDENTIAL_EXPIRING");
     }
+  }
+
+  #isElsewhere({ region }: CarrierAccessRow): boolean {
+    return this.#options.region !== undefined && region !== this.#options.region;
   }
 
   #end(watcher: Watcher, why: StreamEnd): void {

@@ -11,6 +11,7 @@ import type { Installation } from "../store/installation.ts";
 import type { UploadEngine } from "../upload/engine.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { Metrics } from "./metrics.ts";
+import { assertServedRegion } from "./residency.ts";
 import type { StreamSlots } from "./stream-life.ts";
 
 /** The settings that methods need. */
@@ -48,10 +49,14 @@ export interface Services {
   readonly drain: AbortSignal;
 }
 
-/** A carrier's settings. Throws CARRIER_NOT_FOUND. */
-export async function requireCarrier(services: Pick<Services, "carriers">, carrierId: string): Promise<Carrier> {
+/** The settings of a carrier that is served here. Throws CARRIER_NOT_FOUND, REGION_MISMATCH. */
+export async function requireCarrier(
+  services: Pick<Services, "carriers" | "config">,
+  carrierId: string,
+): Promise<Carrier> {
   const carrier = isCarrierId(carrierId) ? await services.carriers.get(carrierId) : undefined;
   if (!carrier)
     throw new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId.slice(0, 64) });
+  assertServedRegion(services, carrier);
   return carrier;
 }

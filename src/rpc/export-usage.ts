@@ -21,6 +21,7 @@ import {
 } from "../store/usage.ts";
 import { hasScope } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { assertServedHere } from "./residency.ts";
 import { type OpenStreamLife, openStreamLife } from "./stream-life.ts";
 import { completenessMessage, decodeCompleteness, rowMessage, totalsMessage } from "./usage-message.ts";
 import { findVersions, type ReadUsageRequest, readUsageRequest } from "./usage-request.ts";
@@ -95,6 +96,11 @@ function readExport(
       const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
       const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret } };
       const usage = await readCarrierUsage(tx, query);
+      await assertServedHere(
+        tx,
+        services,
+        usage.map(({ carrierId }) => carrierId),
+      );
       const carriers = await readUsageCarriers(
         tx,
         asked.period,

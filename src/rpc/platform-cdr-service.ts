@@ -52,11 +52,13 @@ async function getCdr(services: Services, request: GetCdrRequest) {
   const carriers =
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
-      : [(await requireCarrier(services, request.carrierId)).carrierId];
+      : [request.carrierId];
   const records: StoredCdr[] = [];
-  for (const carrierId of carriers) {
+  for (const id of carriers) {
+    const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
+    const page = { limit: MAX_LEGS, newestFirst: search.recordId !== undefined };
     const found = await carrierTransaction(services.db, carrierId, (tx) =>
-      listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, true),
+      listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
     );
     records.push(...found);
   }
@@ -66,7 +68,7 @@ async function getCdr(services: Services, request: GetCdrRequest) {
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
   const { limits } = services.config;
-  const { carrierId } = await requireCarrier(services, request.carrierId);
+  const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, request.carrierId);
   if (Direction[request.direction] === undefined)
     throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
   const search: CdrSearch = {
@@ -83,7 +85,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
   const token = decodePageToken(services.installation.secret, scope, request.pageToken);
   const after = token && pagePlace(token);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, true),
+    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
   );
   const { page, last } = splitPage(found, size);
   return {

@@ -64,7 +64,7 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
     return holder && { carrierId: holder.carrierId, number: messageOfPeriod(phoneNumber, holder) };
   });
   if (!found) throw numberNotFound(phoneNumber);
-  await requireServedCarrier(services, found.carrierId);
+  await requireCarrier(services, found.carrierId);
   return { number: redactLocation(found.number, hasScope(context, "locations.read")) };
 }
 
@@ -73,7 +73,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const { carrierId } = request;
   const limit = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
-  if (carrierId !== undefined) await requireServedCarrier(services, carrierId);
+  if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
   const token = decodePageToken(secret, scope, request.pageToken);
   const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
@@ -110,7 +110,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
       (from === undefined || end > from) && (to === undefined || start < to) && (after === undefined || start > after),
   );
   const { page, last } = splitPage(wanted, size);
-  for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireServedCarrier(services, carrierId);
+  for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
   const now = microsFromMs(Date.now());
   const mayRead = hasScope(context, "locations.read");
   return {
@@ -128,7 +128,7 @@ function messageOfPeriod(phoneNumber: string, { carrierId, period }: HistoryPeri
 
 async function assign(services: Services, request: AssignNumbersRequest, context: HandlerContext) {
   const call = repeatableCall(services, "AssignNumbers", AssignNumbersRequestSchema, request);
-  const carrier = await requireServedCarrier(services, request.carrierId);
+  const carrier = await requireCarrier(services, request.carrierId);
   const maySetLocation = hasScope(context, "locations.write");
   if (!maySetLocation && request.items.some((item) => item.locationId !== undefined)) {
     const metadata = { method: "tandem.platform.v1.NumberService/AssignNumbers", scope: "locations.write" };
@@ -149,7 +149,7 @@ async function assign(services: Services, request: AssignNumbersRequest, context
 
 async function unassign(services: Services, request: UnassignNumbersRequest, context: HandlerContext) {
   const call = repeatableCall(services, "UnassignNumbers", UnassignNumbersRequestSchema, request);
-  const { carrierId } = await requireServedCarrier(services, request.carrierId);
+  const { carrierId } = await requireCarrier(services, request.carrierId);
   const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
   const items = readPlainNumbers(request.phoneNumbers);
@@ -170,8 +170,8 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
   if (request.carrierId === request.toCarrierId)
     throw invalidArgument("to_carrier_id", "expected another carrier than carrier_id");
   const items = readPlainNumbers(request.phoneNumbers);
-  const { carrierId } = await requireServedCarrier(services, request.carrierId);
-  const gaining = await requireServedCarrier(services, request.toCarrierId);
+  const { carrierId } = await requireCarrier(services, request.carrierId);
+  const gaining = await requireCarrier(services, request.toCarrierId);
   if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
   const { response } = await portNumbers(
     numberWriter(services),
@@ -222,14 +222,4 @@ function pickFailure({ reason, actingParty, message }: NonNullable<NumberAssignm
 function assertEffective(time: Micros | undefined): void {
   if (time === undefined || isEffectiveTime(time, microsFromMs(Date.now()))) return;
   throw invalidArgument("effective_time", EFFECTIVE_RANGE);
-}
-
-// Throws CARRIER_NOT_FOUND, REGION_MISMATCH.
-async function requireServedCarrier(services: Services, carrierId: string): Promise<Carrier> {
-  const carrier = await requireCarrier(services, carrierId);
-  const { region } = services.config;
-  if (region === undefined || carrier.region === region) return carrier;
-  throw new TandemError("REGION_MISMATCH", `the carrier's data is served in region ${carrier.region} only`, {
-    region: carrier.region,
-  });
 }

@@ -43,6 +43,7 @@ import { exportUsage } from "./export-usage.ts";
 import { optionalInstant, pageSize, splitPage } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { assertServedHere } from "./residency.ts";
 import {
   completenessMessage,
   decodeCompleteness,
@@ -95,8 +96,13 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
     async (tx) => {
       const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
       const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret } };
-      const groups = await readUsageGroups(tx, query, { after, limit: size + 1 });
       const usage = await readCarrierUsage(tx, query);
+      await assertServedHere(
+        tx,
+        services,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const groups = await readUsageGroups(tx, query, { after, limit: size + 1 });
       const carriers = await readUsageCarriers(
         tx,
         asked.period,
@@ -139,8 +145,12 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
     (tx) =>
       withClosingsLocked(tx, period.customerId, async () => {
         const given = await findResponse(tx, ACROSS_CARRIERS, call);
-        if (given) return given;
+        if (given) {
+          await assertServedHere(tx, services, carriersOfAnswer(given));
+          return given;
+        }
         const closed = await closeUnderLock(tx, period, { maxPendingRatio, closedBy: identity });
+        await assertServedHere(tx, services, carriersOfPeriod(closed));
         const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
         const answer = toBinary(ClosePeriodResponseSchema, message);
         await insertResponse(tx, ACROSS_CARRIERS, call, answer);
@@ -149,6 +159,17 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
   );
   return fromBinary(ClosePeriodResponseSchema, response);
+}
+
+function carriersOfAnswer(response: Uint8Array): string[] {
+  const { period } = fromBinary(ClosePeriodResponseSchema, response);
+  return (period?.completeness?.carriers ?? []).map(({ carrierId }) => carrierId);
+}
+
+/** Whose calls a closed period is made of, and whose it was compared with since. */
+function carriersOfPeriod({ completeness, judged }: StoredPeriod): string[] {
+  const kept = decodeCompleteness(completeness).carriers.map(({ carrierId }) => carrierId);
+  return [...new Set([...kept, ...Object.keys(judged)])];
 }
 
 /** Under which a repeatable call is kept that belongs to no carrier. */
@@ -229,7 +250,10 @@ async function listRestatements(services: Services, request: ListRestatementsReq
   return systemTransaction(
     services.db,
     async (tx) => {
-      const periods = token ? [] : await findPeriods(tx, customerId, periodId);
+      const isFirst = token === undefined;
+      const periods =
+        isFirst || services.config.region !== undefined ? await findPeriods(tx, customerId, periodId) : [];
+      await assertServedHere(tx, services, periods.flatMap(carriersOfPeriod));
       const page = { after, limit, maxBytes: MAX_PAGE_BYTES };
       const { restatements, isLast } = await readRestatements(tx, { customerId, periodId, start, end }, page);
       const last = isLast ? undefined : restatements.at(-1);
@@ -242,7 +266,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
               number: String(last.restatementNumber),
             })
           : "",
-        periods: periods.map(periodMessage),
+        periods: isFirst ? periods.map(periodMessage) : [],
       };
     },
     { snapshot: true },
