@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
-import { listCarriersToReconcile } from "../store/reconcile-progress.ts";
+import { listCarriersToReconcile, settleIdleCarriers } from "../store/reconcile-progress.ts";
 import type { Feed } from "../store/schema.ts";
 
 export interface ReconcileJobOptions {
@@ -15,6 +15,8 @@ export interface ReconcileJobOptions {
 
 /** Most carriers of one round. */
 const MOST_CARRIERS = 1_000;
+/** How far behind now may be what is said of carriers for which there is nothing to do, seconds. */
+const IDLE_S = 15;
 
 /**
  * Reconciles every carrier that has something to reconcile, one after the other, until the signal aborts. May run in every process: a lease for each
@@ -30,6 +32,7 @@ export async function runReconcile(options: ReconcileJobOptions, signal: AbortSi
         // One carrier's trouble must not keep the others waiting.
         await reconcileCarrier({ db, carrierId, holder, signal, onAppended }).catch(onError);
       }
+      await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
     } catch (error) {
       onError(error);
     }

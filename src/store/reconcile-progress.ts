@@ -108,18 +108,35 @@ export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly 
   );
 }
 
-/** Carriers for which there is something to do: entries beyond their positions, marked minutes, calls that are due. */
-export async function listCarriersToReconcile(tx: Tx, limit: number): Promise<string[]> {
+/**
+ * Whether there is something to do for a carrier `c` at position `p`: it was never looked at, entries beyond its position or fewer than there were, another
+ * agreement, newer rules, marked minutes, calls that are due. Rules only when they are newer, so that processes of two versions do not take turns.
+ */
+const hasWork = (ruleVersion: number) => sql`(
+  p.carrier_id IS NULL OR p.marked_cdr_sequence <> cdrs.next_sequence - 1 OR p.marked_duration_sequence <> durations.next_sequence - 1
+  OR p.agreement_revision <> c.revision OR p.rule_version < ${ruleVersion}
+  OR EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id)
+  OR EXISTS (SELECT 1 FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time <= clock_timestamp()))`;
+const HEADS = sql`
+  JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
+  JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4`;
+
+/** Carriers for which there is something to do. */
+export async function listCarriersToReconcile(tx: Tx, ruleVersion: number, limit: number): Promise<string[]> {
   const { rows } = await sql<{ carrier_id: string }>`
-    SELECT c.carrier_id FROM carrier c
-    JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
-    JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4
-    LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    WHERE COALESCE(p.marked_cdr_sequence, 0) < cdrs.next_sequence - 1
-      OR COALESCE(p.marked_duration_sequence, 0) < durations.next_sequence - 1
-      OR p.agreement_revision <> c.revision
-      OR EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id)
-      OR EXISTS (SELECT 1 FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time <= clock_timestamp())
-    ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+    SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
+    WHERE ${hasWork(ruleVersion)} ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
   return rows.map((row) => row.carrier_id);
+}
+
+/** Says of the carriers for which there is nothing to do that they are reconciled through now, where that was last said so long ago, seconds. */
+export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
+  // now() is before the snapshot: whatever was committed before it is seen.
+  await sql`
+    UPDATE reconcile_position s SET reconciled_through = now(), update_time = clock_timestamp()
+    FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
+    WHERE s.carrier_id = p.carrier_id AND s.reconciled_through < now() - make_interval(secs => ${ageS})
+      AND s.cdr_sequence = cdrs.next_sequence - 1 AND s.duration_sequence = durations.next_sequence - 1 AND NOT ${hasWork(ruleVersion)}`.execute(
+    tx,
+  );
 }

@@ -1,6 +1,9 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { RULE_VERSION } from "../../src/domain/matching/result.ts";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { systemTransaction } from "../../src/store/database.ts";
+import { listCarriersToReconcile, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, ingest, NUMBER, refusal, runSql } from "../support/feed.ts";
@@ -91,6 +94,30 @@ test("tells positions and heads, what is pending and since when, what is unresol
       rejudgedFromDate: "2026-06-01",
     },
   ]);
+});
+
+test("a carrier to which nothing comes is reconciled through now; one with something left to do is not", async () => {
+  const { db } = exchange.app.services;
+  const throughOf = async (carrierId: string) => {
+    const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: [carrierId] });
+    return Number(statuses[0]?.reconciledThroughTime?.seconds ?? 0n) * 1_000;
+  };
+  const before = Date.parse("2026-06-05T00:00:00Z");
+  for (const carrierId of ["bravo", "charlie"])
+    await setReconciled(db, carrierId, { reconciled_through: new Date(before).toISOString() });
+  await runSql(exchange.app, sql`INSERT INTO reconcile_minute VALUES ('bravo', '2026-06-05T00:00:00Z')`);
+  const listed = await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10));
+  expect(listed).toEqual(["alpha", "bravo"]);
+  await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, 1_000_000_000));
+  expect(await throughOf("charlie")).toBe(before);
+  await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, 15));
+  expect(await throughOf("bravo")).toBe(before);
+  expect(await throughOf("charlie")).toBeGreaterThan(before);
+
+  await setReconciled(db, "charlie", { rule_version: 0 });
+  expect(await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10))).toContain("charlie");
+  await setReconciled(db, "charlie", { marked_cdr_sequence: 7n, cdr_sequence: 7n });
+  expect(await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10))).toContain("charlie");
 });
 
 test("has every carrier by id in pages, or those that are named", async () => {
