@@ -1,5 +1,5 @@
 import { sessionOf } from "../domain/matching/correlation.ts";
-import type { CommonFacts, CorrelationIds } from "../domain/matching/facts.ts";
+import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 
 /** So many last digits of a number tell it apart; what stands before them, prefixes and codes, is written in many ways. */
@@ -15,12 +15,24 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
   return hash64(`${facts.direction}/${own}/${digits}`);
 }
 
-/** The best id of the signalling that a record has, for looking for its counterpart far off. */
+/** The best id of the signalling that a record has, under which its counterpart finds it far off. */
 export function correlationKeyOf(ids: CorrelationIds): bigint | undefined {
-  if (ids.dialogCallId !== undefined) return hash64(`dialog/${ids.dialogCallId}`);
-  if (ids.icid !== undefined) return hash64(`icid/${ids.icid}`);
-  if (ids.sessionId !== undefined) return hash64(`session/${sessionOf(ids.sessionId)}`);
-  return undefined;
+  return correlationKeysOf(ids)[0];
+}
+
+/** Every id of the signalling that a record has, the best first: its counterpart may have but one of them. */
+export function correlationKeysOf({ dialogCallId, icid, sessionId }: CorrelationIds): bigint[] {
+  const texts = [
+    dialogCallId === undefined ? undefined : `dialog/${dialogCallId}`,
+    icid === undefined ? undefined : `icid/${icid}`,
+    sessionId === undefined ? undefined : `session/${sessionOf(sessionId)}`,
+  ];
+  return texts.flatMap((text) => (text === undefined ? [] : [hash64(text)]));
+}
+
+/** Names a record of the carrier, for finding the result of a pair that begins far from it. */
+export function durationKeyOf({ recordDate, recordId }: RecordRef): bigint {
+  return hash64(`duration/${recordDate}/${recordId}`);
 }
 
 function lastDigits(party: Party | undefined): string | undefined {

@@ -1,8 +1,9 @@
-import { microsFromMs, msFromMicros } from "../domain/instant.ts";
+import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
 import {
+  type CallResultRow,
   findOpenCalls,
   findSplitCalls,
   type OpenCall,
@@ -11,9 +12,10 @@ import {
 } from "../store/call-results.ts";
 import type { Votes } from "../store/clock-offsets.ts";
 import { type Tx, together } from "../store/database.ts";
+import { readDurationStarts } from "../store/reconcile-input.ts";
 import { markMinutes } from "../store/reconcile-progress.ts";
-import { correlationKeyOf, pairKeyOf } from "./call-keys.ts";
-import { clockHourMs, type JudgedRow, rawStartMs } from "./result-row.ts";
+import { correlationKeysOf, durationKeyOf, pairKeyOf } from "./call-keys.ts";
+import { clockHourMs, type JudgedRow, nameText, rawStartMs } from "./result-row.ts";
 import { type CarrierVotes, parseClockKey } from "./votes.ts";
 import { minuteOf, type Span } from "./window.ts";
 
@@ -26,6 +28,8 @@ const ZONE_MS = 15 * HOUR_MS;
 const FAR_MS = 120_000;
 const CORRELATION_MS = 25 * HOUR_MS;
 const SPLIT_MS = 24 * HOUR_MS;
+/** A pair's starts are at most 24 h apart, and a zone shift more. */
+const HOLDER_MS = CORRELATION_MS + ZONE_MS;
 /** Most calls that one search brings. */
 const MAX_FOUND = 5_000;
 
@@ -57,26 +61,24 @@ export async function farSpans(
     "alone",
     kept.filter(({ platform }) => !platform),
   );
+  const keysOf = ({ ids }: PlatformFacts | CarrierFacts) => correlationKeysOf(ids);
+  const pairKeys = (record: PlatformFacts | CarrierFacts) => [pairKeyOf(record)].filter((key) => key !== undefined);
   const find = (by: "pair_key" | "correlation_key", side: Side, wanted: WantedCall[]) =>
     findOpenCalls(tx, carrierId, { by, side, wanted, limit: MAX_FOUND });
   const [ids, echoes, longer, rest, whole] = await together([
-    find("correlation_key", Side.CARRIER, wantedOf(atCarrier, correlationKey, CORRELATION_REACH)),
-    find("correlation_key", Side.PLATFORM, wantedOf(atPlatform, correlationKey, CORRELATION_REACH)),
+    find("correlation_key", Side.CARRIER, wantedOf(atCarrier, keysOf, CORRELATION_REACH)),
+    find("correlation_key", Side.PLATFORM, wantedOf(atPlatform, keysOf, CORRELATION_REACH)),
     find(
       "pair_key",
       Side.PLATFORM,
-      wantedOf(atPlatform, pairKeyOf, (ms) => [ms - SPLIT_MS, ms, ms]),
+      wantedOf(atPlatform, pairKeys, (ms) => [ms - SPLIT_MS, ms, ms]),
     ),
     find(
       "pair_key",
       Side.CARRIER,
-      wantedOf(short, pairKeyOf, (ms, result) => [ms, ms + lengthOf(result)]),
+      wantedOf(short, pairKeys, (ms, result) => [ms, ms + lengthOf(result)]),
     ),
-    findSplitCalls(
-      tx,
-      carrierId,
-      alone.flatMap((result) => result.carrier),
-    ),
+    findHolders(tx, carrierId, alone),
   ]);
   const starts = [...[...ids, ...echoes, ...longer, ...rest].map(({ startTime }) => startTime), ...whole];
   return starts.map((startTime) => {
@@ -91,21 +93,90 @@ const CORRELATION_REACH: Reach = (ms) => [ms - CORRELATION_MS, ms + CORRELATION_
 
 function wantedOf(
   results: readonly CallResult[],
-  keyOf: (record: PlatformFacts | CarrierFacts) => bigint | undefined,
+  keysOf: (record: PlatformFacts | CarrierFacts) => readonly bigint[],
   reach: Reach,
 ): WantedCall[] {
   return results.flatMap((result) => {
     const record = result.platform ?? result.carrier[0];
-    const key = record && keyOf(record);
-    if (key === undefined) return [];
+    if (record === undefined) return [];
     const [start, end, during] = reach(result.startMs, result);
-    const range = { key, start: microsFromMs(start), end: microsFromMs(end) };
-    return [during === undefined ? range : { ...range, during: microsFromMs(during) }];
+    const range = { start: microsFromMs(start), end: microsFromMs(end) };
+    return keysOf(record).map((key) =>
+      during === undefined ? { key, ...range } : { key, ...range, during: microsFromMs(during) },
+    );
   });
 }
 
-function correlationKey(record: PlatformFacts | CarrierFacts): bigint | undefined {
-  return correlationKeyOf(record.ids);
+// When the calls begin that have, as they are stored, these records of the carrier among theirs.
+async function findHolders(tx: Tx, carrierId: string, alone: readonly CallResult[]): Promise<Micros[]> {
+  const records = alone.flatMap((result) => result.carrier.map((record) => ({ record, ms: rawStartMs(record) })));
+  const wanted = records.map(({ record, ms }) => ({
+    key: durationKeyOf(record),
+    start: microsFromMs(ms - HOLDER_MS),
+    end: microsFromMs(ms + HOLDER_MS),
+  }));
+  const [pairs, splits] = await together([
+    findOpenCalls(tx, carrierId, { by: "correlation_key", side: Side.PLATFORM, wanted, limit: MAX_FOUND }),
+    findSplitCalls(
+      tx,
+      carrierId,
+      records.map(({ record }) => record),
+    ),
+  ]);
+  return [...pairs.map(({ startTime }) => startTime), ...splits];
+}
+
+/**
+ * The minutes of records that stored results tie to these, and that are in none of them: those that a result has no more, and calls that had a record which
+ * stands alone now. Judged apart, a record would be in two results or in none. Each is looked for once.
+ */
+export async function findTied(
+  tx: Tx,
+  carrierId: string,
+  { judged, rows, offsets, sought }: TiedSearch,
+): Promise<Micros[]> {
+  const isIn = new Set(judged.flatMap(({ result }) => result.carrier.map(refText)));
+  const names = judged.flatMap(({ name, result }) => [
+    name,
+    ...result.carrier.map((record) => nameText({ ...record, side: Side.CARRIER })),
+  ]);
+  const released = names.flatMap((name) => {
+    const row = rows.get(name);
+    return row === undefined || row.isMerged ? [] : row.carrierRecords.filter((record) => !isIn.has(refText(record)));
+  });
+  const alone = judged.flatMap(({ result }) => (result.platform ? [] : [result]));
+  const fresh = (purpose: string, text: string) => {
+    const isNew = !sought.has(`${purpose}/${text}`);
+    sought.add(`${purpose}/${text}`);
+    return isNew;
+  };
+  const [starts, holders] = await together([
+    readDurationStarts(
+      tx,
+      carrierId,
+      released.filter((record) => fresh("released", refText(record))),
+    ),
+    findHolders(
+      tx,
+      carrierId,
+      alone.filter((result) => fresh("held", identityOf(result))),
+    ),
+  ]);
+  const corrected = starts.flatMap((start) => [0, ...offsets].map((offset) => minuteOf(msFromMicros(start) - offset)));
+  return [...corrected, ...holders.map((start) => minuteOf(msFromMicros(start)))];
+}
+
+/** What is asked when a run of results is held against what is stored. */
+interface TiedSearch {
+  readonly judged: readonly { result: CallResult; name: string }[];
+  readonly rows: ReadonlyMap<string, CallResultRow>;
+  /** Offsets in use: by which of them a record's start is to be corrected shows when it is read. */
+  readonly offsets: readonly number[];
+  readonly sought: Set<string>;
+}
+
+function refText({ recordDate, recordId }: { recordDate: string; recordId: string }): string {
+  return `${recordDate}/${recordId}`;
 }
 
 function lengthOf({ platformMeasure }: CallResult): number {

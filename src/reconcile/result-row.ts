@@ -1,10 +1,11 @@
 import { microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
 import type { CallDays } from "./call-days.ts";
-import { correlationKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
+import { correlationKeyOf, durationKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -79,12 +80,18 @@ function clockColumns(record: CarrierFacts | undefined) {
 
 function keyColumns(result: CallResult) {
   const first = firstRecord(result);
-  if (!isOpen(result.status)) return { pairKey: null, correlationKey: null };
   const isPair = result.platform !== undefined && result.carrier.length > 0;
+  const ownKey = isOpen(result.status) && !isPair ? correlationKeyOf(first.ids) : undefined;
   return {
-    pairKey: pairKeyOf(first) ?? null,
-    correlationKey: isPair ? null : (correlationKeyOf(first.ids) ?? null),
+    pairKey: (isOpen(result.status) ? pairKeyOf(first) : undefined) ?? null,
+    correlationKey: (isPair ? farKeyOf(result) : ownKey) ?? null,
   };
+}
+
+// A turn at the carrier's record alone would not read the platform's: the pair is found by the record's name. Parts are found by theirs anyhow.
+function farKeyOf({ carrier: [record, ...parts], startMs, appliedOffsetMs = 0 }: CallResult): bigint | undefined {
+  if (record === undefined || parts.length > 0) return undefined;
+  return Math.abs(rawStartMs(record) - appliedOffsetMs - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
 }
 
 /** The UTC hour of the carrier's clock in which a record begins, milliseconds since 1970. */

@@ -23,7 +23,7 @@ import { advanceFeed, lockFeed } from "../store/feed-head.ts";
 import { clearMinutes, markMinutes } from "../store/reconcile-progress.ts";
 import { Feed } from "../store/schema.ts";
 import type { Reconciled } from "./carrier.ts";
-import { FarOpinions, farPairs, farSpans, findFarVotes } from "./far-off.ts";
+import { FarOpinions, farPairs, farSpans, findFarVotes, findTied } from "./far-off.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
 import { nameText, rawStartMs } from "./result-row.ts";
 import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
@@ -49,8 +49,8 @@ const NEIGHBOUR_MS = 125_000;
 const NEARBY_MS = NEIGHBOUR_MS + 5_000;
 /** How much is read around marked minutes, so that most components are whole at once. */
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
-/** Offsets reach 14 hours, and an hour's offset its neighbours. */
-const VOTES_REACH_MS = 16 * 3_600_000;
+/** A pair's starts are up to 24 hours apart, and an hour's offset reaches its neighbours. */
+const VOTES_REACH_MS = 27 * 3_600_000;
 // Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
 const MAX_READS = 12;
@@ -67,9 +67,7 @@ export async function reconcileMinutes(
   now: Micros,
 ): Promise<TurnOutcome> {
   const { carrierId } = carrier;
-  const base = baseSpans(minutes);
-  const stored = await readVotes(tx, carrierId, base);
-  const { judged, votes, rows } = await settle(tx, carrier, base, stored, now);
+  const { judged, votes, rows, base, stored } = await settle(tx, carrier, baseSpans(minutes), now);
   const changes = findChanges(judged, rows);
   const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
   const lock = isLogged ? await lockFeed(tx, carrierId, Feed.DISCREPANCIES) : undefined;
@@ -131,33 +129,45 @@ interface Settled {
   judged: Judged[];
   votes: CarrierVotes;
   rows: Map<string, CallResultRow>;
+  /** The minutes that were matched: the marked ones, and those of records that stored results tie to theirs. */
+  base: readonly Span[];
+  /** Gives the votes as they were. */
+  stored: () => CarrierVotes;
 }
 
 // The offsets decide which records pair, and the pairs decide the offsets: matched again until both agree.
-async function settle(
-  tx: Tx,
-  carrier: Reconciled,
-  base: readonly Span[],
-  stored: () => CarrierVotes,
-  now: Micros,
-): Promise<Settled> {
-  const records = new TurnRecords(tx, carrier.carrierId);
+async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now: Micros): Promise<Settled> {
+  const { carrierId } = carrier;
+  const records = new TurnRecords(tx, carrierId);
+  let base = marked;
+  let stored = await readVotes(tx, carrierId, base);
   let votes = stored();
+  const sought = new Set<string>();
   // Records that an offset moves away from here say so no more in the next trial: what they said once stays.
   const far = new FarOpinions();
   for (let trial = 1; ; trial++) {
     const { kept, window } = await matchWhole(tx, carrier, { base, records, votes, now });
     const judged = judge(kept, carrier.days);
-    const rows = await readStored(tx, carrier.carrierId, window, judged);
+    const rows = await readStored(tx, carrierId, window, judged);
+    const tied = await findTied(tx, carrierId, { judged, rows, offsets: votes.offsetsInUse(), sought });
+    if (tied.some((minute) => !isIn(base, msFromMicros(minute)))) {
+      base = mergeSpans([...base, ...baseSpans(tied)]);
+      stored = await readVotes(tx, carrierId, base);
+      votes = stored();
+      trial--;
+      continue;
+    }
     const next = stored();
     for (const { name, row } of judged) {
       const before = rows.get(name);
       if (before) next.count(before, -1);
       next.count({ ...row, isMerged: false }, 1);
     }
-    far.hear([...(await findFarVotes(tx, carrier.carrierId, kept)), ...farPairs(judged)]);
+    far.hear([...(await findFarVotes(tx, carrierId, kept)), ...farPairs(judged)]);
     far.tell(next);
-    if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) return { judged, votes: next, rows };
+    if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) {
+      return { judged, votes: next, rows, base, stored };
+    }
     votes = next;
   }
 }

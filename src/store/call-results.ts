@@ -138,7 +138,7 @@ export async function findOpenCalls(
   }));
 }
 
-/** When the calls began of which these records of the carrier are parts. */
+/** When the calls began of which these records of the carrier are parts. Carriers use an id again on another day. */
 export async function findSplitCalls(
   tx: Tx,
   carrierId: string,
@@ -146,8 +146,10 @@ export async function findSplitCalls(
 ): Promise<Micros[]> {
   if (parts.length === 0) return [];
   const query = sql`
-    SELECT r.start_time FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[]) AS p(record_id)
-    JOIN call_result r ON r.carrier_id = ${carrierId} AND cardinality(r.carrier_record_ids) > 1 AND r.carrier_record_ids @> ARRAY[p.record_id]`;
+    SELECT r.start_time FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[],
+      ${dateArray(parts.map(({ recordDate }) => recordDate))}::date[]) AS p(record_id, record_date)
+    JOIN call_result r ON r.carrier_id = ${carrierId} AND cardinality(r.carrier_record_ids) > 1 AND r.carrier_record_ids @> ARRAY[p.record_id]
+      AND r.carrier_record_dates @> ARRAY[p.record_date] AND NOT r.is_merged`;
   const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
   return rows.map((row) => row.start_time);
 }

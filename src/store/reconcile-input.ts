@@ -180,6 +180,24 @@ async function readReported(
   return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.payload]));
 }
 
+/** When records of the carrier begin by its clock, in their newest revision; those that are gone are left out. */
+export async function readDurationStarts(
+  tx: Tx,
+  carrierId: string,
+  records: readonly { recordId: string; recordDate: string }[],
+): Promise<Micros[]> {
+  if (records.length === 0) return [];
+  const query = sql`
+    SELECT DISTINCT ON (k.record_date, k.record_id) COALESCE(r.start_time, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
+    FROM unnest(${textArray(records.map(({ recordId }) => recordId))}::text[], ${dateArray(records.map(({ recordDate }) => recordDate))}::date[])
+      AS n(record_id, record_date)
+    JOIN duration_key k ON k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+    JOIN duration_record r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
+    ORDER BY k.record_date, k.record_id, k.revision DESC`;
+  const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
+  return rows.map((row) => row.start_time);
+}
+
 /** A record that has come, and the time that it touches. */
 export interface Arrival {
   sequence: bigint;

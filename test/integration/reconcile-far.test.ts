@@ -1,0 +1,159 @@
+import { create } from "@bufbuild/protobuf";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { addDays } from "../../src/domain/instant.ts";
+import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import { type Database, openDatabase } from "../../src/store/database.ts";
+import { migrate } from "../../src/store/migrate.ts";
+import { addCarrier, assignNumbers } from "../support/carriers.ts";
+import { createTestDatabase } from "../support/database.ts";
+import { call, NUMBER, timestamp } from "../support/feed.ts";
+import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
+
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+/** 08:00 UTC of the day before yesterday. */
+const EIGHT = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T08:00:00Z`);
+
+let db: Database;
+let close: () => Promise<void>;
+let carrierId: string;
+let carriers = 0;
+
+beforeAll(async () => {
+  const database = await createTestDatabase();
+  db = openDatabase({ url: database.url, synchronousCommit: "off" });
+  await migrate(db);
+  close = async () => {
+    await db[Symbol.asyncDispose]();
+    await database[Symbol.asyncDispose]();
+  };
+});
+afterAll(() => close());
+beforeEach(async () => {
+  carrierId = `far-${++carriers}`;
+  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
+  await assignNumbers(db, carrierId, [NUMBER], "customer-1");
+});
+
+/** The platform's record of a call of 60 s that rang for 5 s. */
+function cdr(recordId: string, startMs: number, changes: { dialog?: string; called?: string; isVoid?: boolean } = {}) {
+  const { dialog, called = "+12025550123", isVoid = false } = changes;
+  if (isVoid) return call(recordId, { kind: RecordKind.VOID, revision: 2 }, startMs);
+  return call(
+    recordId,
+    {
+      parties: { calling: { kind: 1, value: NUMBER }, called: { kind: 1, value: called } },
+      ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
+    },
+    startMs,
+  );
+}
+
+interface DurationChanges {
+  dialog?: string;
+  called?: string;
+  revision?: number;
+  connectedMs?: number;
+  kind?: RecordKind;
+}
+
+/** The carrier's of the same. */
+function duration(recordId: string, startMs: number, changes: DurationChanges = {}): CallDuration {
+  const { dialog, called = "+12025550123", revision = 1, connectedMs = MINUTE_MS, kind = RecordKind.REPORT } = changes;
+  return create(CallDurationSchema, {
+    recordId,
+    recordDate: new Date(startMs).toISOString().slice(0, 10),
+    revision,
+    kind,
+    direction: 1,
+    answered: true,
+    calling: { kind: 1, value: NUMBER },
+    called: { kind: 1, value: called },
+    inviteTime: timestamp(startMs),
+    answerTime: timestamp(startMs + 5_000),
+    endTime: timestamp(startMs + 5_000 + connectedMs),
+    connectedDurationMs: BigInt(connectedMs),
+    ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
+  });
+}
+
+/** `platform/carrier+carrier STATUS` of every result that stands. */
+async function results(): Promise<string[]> {
+  await reconcileFully(db, carrierId);
+  const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
+  return rows
+    .map((row) => {
+      const carrier = row.carrierRecords.map(({ recordId }) => recordId).join("+");
+      const name = Object.entries(MatchStatus).find(([, status]) => status === row.status)?.[0];
+      return `${row.side === 1 ? `${row.recordId}/` : ""}${carrier} ${name}`;
+    })
+    .sort();
+}
+
+describe("a pair whose clocks are hours apart, joined by its dialog", () => {
+  const THERE = EIGHT + 3 * HOUR_MS;
+  const PAIRED = ["p/c MATCHED_EXACT"];
+  beforeEach(async () => {
+    await appendCdrs(db, carrierId, [cdr("p", EIGHT, { dialog: "d" })]);
+    await appendDurations(db, carrierId, [duration("c", THERE, { dialog: "d" })]);
+    expect(await results()).toEqual(PAIRED);
+  });
+
+  test("stays paired when other calls come beside either of its records", async () => {
+    await appendCdrs(db, carrierId, [cdr("p2", EIGHT + 20_000, { called: "+12025550199" })]);
+    expect(await results()).toEqual(["p/c MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+    await appendDurations(db, carrierId, [duration("c2", THERE + 20_000, { called: "+12025550177" })]);
+    expect(await results()).toEqual(["c2 MISSING_AT_PLATFORM", "p/c MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+  });
+
+  test("is compared again when the carrier corrects its record", async () => {
+    await appendDurations(db, carrierId, [duration("c", THERE, { dialog: "d", revision: 2, connectedMs: 90_000 })]);
+    expect(await results()).toEqual(["p/c DURATION_MISMATCH"]);
+  });
+
+  test("comes apart when either side takes its record back", async () => {
+    await appendDurations(db, carrierId, [duration("c", THERE, { revision: 2, kind: RecordKind.VOID })]);
+    expect(await results()).toEqual(["c VOIDED", "p/ MISSING_AT_CARRIER"]);
+    await appendDurations(db, carrierId, [duration("c", THERE, { dialog: "d", revision: 3 })]);
+    expect(await results()).toEqual(PAIRED);
+    await appendCdrs(db, carrierId, [cdr("p", EIGHT, { isVoid: true })]);
+    expect(await results()).toEqual(["c MISSING_AT_PLATFORM", "p/ VOIDED"]);
+  });
+});
+
+describe("a call of two records of one dialog that begin an hour apart", () => {
+  const LATER = EIGHT + HOUR_MS + 5_000;
+  const whole = (recordId: string) => {
+    const record = cdr(recordId, EIGHT, { dialog: "d" });
+    if (record.times)
+      record.times.endTime = { ...record.times.endTime, ...timestamp(EIGHT + 2 * HOUR_MS + 5_000) } as never;
+    return record;
+  };
+  beforeEach(async () => {
+    await appendCdrs(db, carrierId, [whole("p")]);
+    await appendDurations(db, carrierId, [
+      duration("c1", EIGHT, { dialog: "d", connectedMs: HOUR_MS }),
+      duration("c2", LATER - 5_000, { dialog: "d", connectedMs: HOUR_MS }),
+    ]);
+    expect(await results()).toEqual(["p/c1+c2 MATCHED_EXACT"]);
+  });
+
+  test("stays whole when other calls come beside its records", async () => {
+    await appendCdrs(db, carrierId, [cdr("p2", EIGHT + 20_000, { called: "+12025550199" })]);
+    expect(await results()).toEqual(["p/c1+c2 MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+    await appendDurations(db, carrierId, [duration("c3", LATER + 20_000, { called: "+12025550177" })]);
+    expect(await results()).toEqual(["c3 MISSING_AT_PLATFORM", "p/c1+c2 MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+  });
+
+  test("leaves the other record to itself when the platform takes its own back", async () => {
+    await appendCdrs(db, carrierId, [cdr("p", EIGHT, { isVoid: true })]);
+    expect(await results()).toEqual(["c1+c2 MISSING_AT_PLATFORM", "p/ VOIDED"]);
+  });
+
+  test("is what the other record shows when the carrier takes one back", async () => {
+    await appendDurations(db, carrierId, [duration("c1", EIGHT, { revision: 2, kind: RecordKind.VOID })]);
+    expect(await results()).toEqual(["c1 VOIDED", "p/c2 DURATION_MISMATCH"]);
+  });
+});
