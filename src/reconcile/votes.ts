@@ -1,5 +1,5 @@
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { addVotes, effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
+import { effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
 import type { ClockVotes, RoundingVotes, Votes } from "../store/clock-offsets.ts";
@@ -68,7 +68,8 @@ export class CarrierVotes {
     const key = clockKey(trunkId, hourMs);
     if (!this.#offsets.has(key)) {
       const own = (hour: number) => this.#ownOffset(trunkId, hour);
-      this.#offsets.set(key, effectiveOffset(own(hourMs), own(hourMs - HOUR_MS), own(hourMs + HOUR_MS)));
+      const neighbours = [own(hourMs - HOUR_MS), own(hourMs + HOUR_MS)] as const;
+      this.#offsets.set(key, effectiveOffset(own(hourMs), ...neighbours, this.#allVotes(trunkId, hourMs)));
     }
     return this.#offsets.get(key);
   }
@@ -144,12 +145,16 @@ export class CarrierVotes {
   #ownOffset(trunkId: string, hourMs: number): ClockOffset | undefined {
     const votes = this.#clock.get(clockKey(trunkId, hourMs))?.value.votes;
     if (!votes) return undefined;
-    const entries = Object.entries(votes);
-    const near = Object.fromEntries(entries.filter(([bucket]) => !bucket.startsWith(FAR)));
-    const far = entries.flatMap(([bucket, count]) =>
-      bucket.startsWith(FAR) ? [[bucket.slice(FAR.length), count] as const] : [],
-    );
-    return judgeVotes(near) ?? judgeVotes(addVotes(near, Object.fromEntries(far)));
+    const near = Object.entries(votes).filter(([bucket]) => !bucket.startsWith(FAR));
+    return judgeVotes(Object.fromEntries(near)) ?? judgeVotes(this.#allVotes(trunkId, hourMs));
+  }
+
+  // Of pairs, and of calls far off.
+  #allVotes(trunkId: string, hourMs: number): Votes {
+    const all: Votes = {};
+    for (const [bucket, count] of Object.entries(this.#clock.get(clockKey(trunkId, hourMs))?.value.votes ?? {}))
+      add(all, bucket.startsWith(FAR) ? bucket.slice(FAR.length) : bucket, count);
+    return all;
   }
 
   #clockEntry(trunkId: string, hourMs: number): Entry<ClockVotes> {

@@ -157,3 +157,33 @@ describe("a call of two records of one dialog that begin an hour apart", () => {
     expect(await results()).toEqual(["c1 VOIDED", "p/c2 DURATION_MISMATCH"]);
   });
 });
+
+describe("an hour with few calls beside one whose clock is an hour off", () => {
+  const named = (index: number) => `+1202555${1_000 + index}`;
+  const pairs = (prefix: string, count: number, startMs: number, offsetMs: number) => {
+    const starts = Array.from({ length: count }, (_, index) => startMs + index * MINUTE_MS);
+    return {
+      cdrs: starts.map((ms, index) => cdr(`p-${prefix}${index}`, ms, { called: named(index) })),
+      durations: starts.map((ms, index) => duration(`c-${prefix}${index}`, ms + offsetMs, { called: named(index) })),
+    };
+  };
+  const off = pairs("off", 25, EIGHT, HOUR_MS);
+  const right = pairs("right", 5, EIGHT + 2 * HOUR_MS + 30 * MINUTE_MS, 0);
+
+  test.each([
+    { order: "the few calls first", groups: [right, off] },
+    { order: "the many first", groups: [off, right] },
+    {
+      order: "all at once",
+      groups: [{ cdrs: [...off.cdrs, ...right.cdrs], durations: [...off.durations, ...right.durations] }],
+    },
+  ])("keeps its own clock: $order", async ({ groups }) => {
+    for (const { cdrs, durations } of groups) {
+      await appendCdrs(db, carrierId, cdrs);
+      await appendDurations(db, carrierId, durations);
+      await results();
+    }
+    const statuses = (await results()).map((text) => text.split(" ")[1]);
+    expect(statuses).toEqual(Array.from({ length: 30 }, () => "MATCHED_EXACT"));
+  });
+});
