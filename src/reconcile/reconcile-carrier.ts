@@ -38,8 +38,8 @@ const STATEMENT_TIMEOUT_MS = 60_000;
 const OPTIONS = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true } as const;
 
 /**
- * Reconciles a carrier until nothing is left to do: marks what its new records touch and what time alone changes, and matches that anew, each step in a
- * transaction of its own under the carrier's lease. Stopped anywhere, it goes on from there.
+ * Reconciles what a carrier has by now: marks what its new records touch and what time alone changes, and matches that anew, each step in a transaction
+ * of its own under the carrier's lease. Stopped anywhere, it goes on from there.
  * @returns how many results were judged; undefined when another process has the carrier.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
@@ -53,18 +53,28 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
   }
 }
 
+// What comes while marked minutes are matched is the next run's: a carrier whose records never cease to come keeps no other waiting, and its position moves.
 async function reconcileAll(options: ReconcileOptions, lease: JobLease): Promise<number> {
+  const { carrierId, signal } = options;
+  let judged = 0;
+  let hasMore = true;
+  while (hasMore && !signal.aborted) {
+    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, options.now));
+    hasMore = step.hasMore;
+    if (step.isRead) judged += await matchMarked(options, lease);
+    if (step.isRead && !signal.aborted) await underLease(options, lease, (tx) => settleAt(tx, carrierId, step.now));
+  }
+  return judged;
+}
+
+/** Matches until no minute is marked. */
+async function matchMarked(options: ReconcileOptions, lease: JobLease): Promise<number> {
   const { carrierId, signal } = options;
   let judged = 0;
   let spanMinutes = MOST_MINUTES;
   while (!signal.aborted) {
-    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, options.now));
-    if (step.hasMore) continue;
     const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options.now));
-    if (!outcome) {
-      await underLease(options, lease, (tx) => settleAt(tx, carrierId, step.now));
-      break;
-    }
+    if (!outcome) break;
     judged += outcome.judged;
     if (outcome.headSequence !== undefined) options.onAppended?.(carrierId, Feed.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) spanMinutes = Math.max(1, spanMinutes >> 1);
@@ -73,15 +83,19 @@ async function reconcileAll(options: ReconcileOptions, lease: JobLease): Promise
   return judged;
 }
 
-async function markWhatIsNew(
-  tx: Tx,
-  carrier: Reconciled,
-  instead: Micros | undefined,
-): Promise<{ hasMore: boolean; now: Micros }> {
+interface Marked {
+  /** Whether the feeds were read to their ends: as they are then, the calls can be matched. */
+  isRead: boolean;
+  /** Whether there is more to mark: further records, or calls that are due. */
+  hasMore: boolean;
+  now: Micros;
+}
+
+async function markWhatIsNew(tx: Tx, carrier: Reconciled, instead: Micros | undefined): Promise<Marked> {
   const now = instead ?? (await readClock(tx));
-  const hasMore = await markArrivals(tx, carrier);
-  if (!hasMore) await markDueMinutes(tx, carrier.carrierId, now, MOST_DUE);
-  return { hasMore, now };
+  if (await markArrivals(tx, carrier)) return { isRead: false, hasMore: true, now };
+  const due = await markDueMinutes(tx, carrier.carrierId, now, MOST_DUE);
+  return { isRead: true, hasMore: due === MOST_DUE, now };
 }
 
 async function takeTurn(

@@ -80,14 +80,21 @@ export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> 
     ON CONFLICT DO NOTHING`.execute(tx);
 }
 
-/** Marks the minutes of calls that time alone changes by now; at most `limit` calls. */
-export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<void> {
-  await sql`
-    INSERT INTO reconcile_minute (carrier_id, minute)
-    SELECT DISTINCT d.carrier_id, date_trunc('minute', d.start_time) FROM (
-      SELECT carrier_id, start_time FROM call_result
-      WHERE carrier_id = ${carrierId} AND due_time <= ${isoFromMicros(now)}::timestamptz ORDER BY due_time LIMIT ${limit}) d
-    ON CONFLICT DO NOTHING`.execute(tx);
+/**
+ * Marks the minutes of calls that time alone changes by now; at most `limit` calls.
+ * @returns of how many.
+ */
+export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<number> {
+  const { rows } = await sql<{ count: number }>`
+    WITH due AS MATERIALIZED (
+      SELECT start_time FROM call_result
+      WHERE carrier_id = ${carrierId} AND due_time <= ${isoFromMicros(now)}::timestamptz ORDER BY due_time LIMIT ${limit}
+    ), marked AS (
+      INSERT INTO reconcile_minute (carrier_id, minute) SELECT DISTINCT ${carrierId}, date_trunc('minute', start_time) FROM due
+      ON CONFLICT DO NOTHING
+    )
+    SELECT count(*)::int4 AS count FROM due`.execute(tx);
+  return rows[0]?.count ?? 0;
 }
 
 /** The marked minutes from the first on, up to so many minutes after it. */

@@ -4,8 +4,9 @@ import { addDays } from "../../src/domain/instant.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { type Database, openDatabase } from "../../src/store/database.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { call, NUMBER, timestamp } from "../support/feed.ts";
@@ -186,4 +187,26 @@ describe("an hour with few calls beside one whose clock is an hour off", () => {
     const statuses = (await results()).map((text) => text.split(" ")[1]);
     expect(statuses).toEqual(Array.from({ length: 30 }, () => "MATCHED_EXACT"));
   });
+});
+
+test("ends although records never cease to come, and tells how far it is", async () => {
+  const most = 1_000;
+  let isOver = false;
+  let written = 0;
+  const append = () => {
+    const index = written++;
+    return appendCdrs(db, carrierId, [cdr(`p-${index}`, EIGHT, { called: `+1202555${1_000 + index}` })]);
+  };
+  await append();
+  const reconciling = reconcileFully(db, carrierId).finally(() => {
+    isOver = true;
+  });
+  const write = async () => {
+    while (!isOver && written < most) await append();
+  };
+  await Promise.all([write(), write(), write(), write()]);
+  expect(written).toBeLessThan(most);
+  await reconciling;
+  const position = await systemTransaction(db, (tx) => readReconcilePosition(tx, carrierId));
+  expect(position?.cdrSequence).toBeGreaterThan(0n);
 });
