@@ -1,39 +1,53 @@
 import type pg from "pg";
 
+/** A column, with a value that its type takes, written in SQL. */
+export interface CarrierColumn {
+  readonly name: string;
+  readonly value: string;
+  /** Whether the carrier role may read it. */
+  readonly readable: boolean;
+  /** Whether the carrier role may change it. */
+  readonly updatable: boolean;
+}
+
 /** A table of the schema that holds carriers' rows. */
 export interface CarrierTable {
   readonly name: string;
-  /** Every column, with a value that its type takes, written in SQL. */
-  readonly columns: readonly { readonly name: string; readonly value: string }[];
-  /** Whether the carrier role may read it at all. */
+  /** Every column that is not computed. */
+  readonly columns: readonly CarrierColumn[];
+  /** Whether the carrier role may read any of it. */
   readonly readable: boolean;
-  /** Whether the carrier role may write it. */
-  readonly writable: boolean;
+  /** Whether the carrier role may add rows. */
+  readonly insertable: boolean;
+  /** Whether the carrier role may change any column. */
+  readonly updatable: boolean;
+  /** Whether the carrier role may delete rows. */
+  readonly deletable: boolean;
 }
 
 /** Every table that has a carrier_id, from the catalogs, so that a new one cannot be forgotten. Partitions are left out. */
 export async function listCarrierTables(client: pg.Pool | pg.Client): Promise<CarrierTable[]> {
-  const { rows } = await client.query<{
-    name: string;
-    column: string;
-    type: string;
-    readable: boolean;
-    writable: boolean;
-  }>(`
-    SELECT c.relname AS name, a.attname AS column, format_type(a.atttypid, NULL) AS type,
-      has_table_privilege('tandem_carrier', c.oid, 'SELECT') AS readable,
-      has_table_privilege('tandem_carrier', c.oid, 'INSERT') AS writable
-    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+  const { rows } = await client.query<
+    Omit<CarrierColumn, "value"> & { table: string; type: string; insertable: boolean; deletable: boolean }
+  >(`
+    SELECT c.relname AS table, a.attname AS name, format_type(a.atttypid, NULL) AS type,
+      has_column_privilege('tandem_carrier', c.oid, a.attnum, 'SELECT') AS readable,
+      has_column_privilege('tandem_carrier', c.oid, a.attnum, 'UPDATE') AS updatable,
+      has_any_column_privilege('tandem_carrier', c.oid, 'INSERT') AS insertable,
+      has_table_privilege('tandem_carrier', c.oid, 'DELETE') AS deletable
+    FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relnamespace = current_schema()::regnamespace
     ORDER BY c.relname, a.attnum`);
-  const tables = Map.groupBy(rows, (row) => row.name);
-  return [...tables.values()]
-    .filter((columns) => columns.some(({ column }) => column === "carrier_id"))
-    .map((columns) => ({
-      name: columns[0]?.name ?? "",
-      columns: columns.map(({ column, type }) => ({ name: column, value: sampleValue(type) })),
-      readable: columns[0]?.readable ?? false,
-      writable: columns[0]?.writable ?? false,
+  const tables = Map.groupBy(rows, (row) => row.table);
+  return [...tables]
+    .filter(([, columns]) => columns.some(({ name }) => name === "carrier_id"))
+    .map(([name, columns]) => ({
+      name,
+      columns: columns.map((column) => ({ ...column, value: sampleValue(column.type) })),
+      readable: columns.some(({ readable }) => readable),
+      insertable: columns.some(({ insertable }) => insertable),
+      updatable: columns.some(({ updatable }) => updatable),
+      deletable: columns.some(({ deletable }) => deletable),
     }));
 }
 
@@ -49,7 +63,20 @@ export function insertRow(table: CarrierTable, carrierId: string): string {
   return `INSERT INTO ${table.name} (${table.columns.map(({ name }) => name).join(", ")}) VALUES (${values.join(", ")})`;
 }
 
-// Values that the schema's CHECK constraints take too.
+/** A SELECT of all that the carrier role may read. */
+export function selectRows({ name, columns }: CarrierTable): string {
+  const readable = columns.filter((column) => column.readable);
+  return `SELECT ${readable.map((column) => column.name).join(", ")} FROM ${name}`;
+}
+
+/** Takes away the checks of a test's own database, which rows that mean nothing need not pass. */
+export async function dropChecks(client: pg.Pool | pg.Client): Promise<void> {
+  const { rows } = await client.query<{ statement: string }>(`
+    SELECT format('ALTER TABLE %s DROP CONSTRAINT %I', conrelid::regclass, conname) AS statement
+    FROM pg_constraint WHERE contype IN ('c', 'f') AND conparentid = 0 AND connamespace = current_schema()::regnamespace`);
+  for (const { statement } of rows) await client.query(statement);
+}
+
 function sampleValue(type: string): string {
   if (type.endsWith("[]")) return "'{}'";
   const value = VALUES[type];
