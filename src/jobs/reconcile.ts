@@ -1,5 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
+import { RULE_VERSION } from "../domain/matching/result.ts";
 import { reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
 import { listCarriersToReconcile, settleIdleCarriers } from "../store/reconcile-progress.ts";
@@ -27,7 +28,9 @@ export async function runReconcile(options: ReconcileJobOptions, signal: AbortSi
   const holder = randomUUID();
   while (!signal.aborted) {
     try {
-      for (const carrierId of await systemTransaction(db, (tx) => listCarriersToReconcile(tx, MOST_CARRIERS))) {
+      for (const carrierId of await systemTransaction(db, (tx) =>
+        listCarriersToReconcile(tx, RULE_VERSION, MOST_CARRIERS),
+      )) {
         if (signal.aborted) return;
         // One carrier's trouble must not keep the others waiting.
         await reconcileCarrier({ db, carrierId, holder, signal, onAppended }).catch(onError);
