@@ -45,6 +45,7 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
   const name = recordName(request);
   const explanations: CallExplanation[] = [];
+  const isMasked = !hasScope(context, "parties.read");
   let found = 0;
   for (const carrierId of await carriersOf(services, request, name)) {
     const carrier = reconciled(await requireCarrier(services, carrierId));
@@ -53,7 +54,7 @@ export async function explainCalls(services: Services, request: ExplainCallReque
       async (tx) => {
         const records = await findExplainedRecords(tx, carrierId, name, MAX_EXPLANATIONS + 1 - explanations.length);
         found += records.length;
-        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length));
+        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length), isMasked);
       },
       { statementTimeoutMs: STATEMENT_TIMEOUT_MS, snapshot: true, byIndexOnly: true },
     );
@@ -61,7 +62,6 @@ export async function explainCalls(services: Services, request: ExplainCallReque
     if (found > MAX_EXPLANATIONS) break;
   }
   if (explanations.length === 0) throw notFound(request);
-  if (!hasScope(context, "parties.read")) for (const explanation of explanations) maskExplanation(explanation);
   return { explanations, truncated: found > MAX_EXPLANATIONS };
 }
 
@@ -93,20 +93,32 @@ async function carriersOf(services: Services, request: ExplainCallRequest, name:
 function notFound({ carrierId, target }: ExplainCallRequest): TandemError {
   return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
     carrier_id: carrierId,
-    [target.case ?? "target"]: target.value ?? "",
+    [NAMES[target.case ?? "callId"]]: target.value ?? "",
   });
 }
+
+/** Targets as the contract spells them. */
+const NAMES = {
+  callId: "call_id",
+  discrepancyId: "discrepancy_id",
+  platformRecordId: "platform_record_id",
+  carrierRecordId: "carrier_record_id",
+} as const;
 
 async function explainEach(
   tx: Tx,
   carrier: ReturnType<typeof reconciled>,
   records: readonly ExplainedRecord[],
+  isMasked: boolean,
 ): Promise<CallExplanation[]> {
   const now = await readClock(tx);
   const explanations: CallExplanation[] = [];
   for (const record of records) {
     const explained = await explainRecord(tx, carrier, record, now);
-    if (explained) explanations.push(await explanation(tx, carrier, explained));
+    if (!explained) continue;
+    const message = await explanation(tx, carrier, explained);
+    if (isMasked) maskExplanation(message, explained.stored?.phoneNumber);
+    explanations.push(message);
   }
   return explanations;
 }
@@ -188,9 +200,12 @@ function reference({ recordId, recordDate, revision }: RecordRef) {
   return create(RecordReferenceSchema, { recordId, recordDate, revision });
 }
 
-// Numbers of parties that are not the customer's own; what steps say is masked already.
-function maskExplanation({ result, platformRecord, carrierRecords }: CallExplanation): void {
-  const own = new Set([platformRecord?.attribution?.phoneNumber]);
+// Numbers of parties that are not the customer's own, as the lists have it; what steps say is masked already.
+function maskExplanation(
+  { result, platformRecord, carrierRecords }: CallExplanation,
+  phoneNumber?: string | null,
+): void {
+  const own = new Set([platformRecord?.attribution?.phoneNumber, phoneNumber]);
   const parties: (Party | undefined)[] = [result?.calling, result?.called];
   for (const record of [platformRecord?.parties, ...carrierRecords]) {
     parties.push(record?.calling, record?.asserted, record?.called, record?.dialed, record?.redirecting);

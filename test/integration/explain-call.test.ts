@@ -57,18 +57,26 @@ test("a discrepancy is explained by its own id, and a call's legs by the call's 
   expect(byCall.explanations.map(({ platformRecord }) => platformRecord?.recordId)).toContain(row?.recordId);
 });
 
-test("numbers of other parties are masked for a credential that may not see them", async () => {
-  const transport = await exchange.platformToken(["reconciliation.read"]);
-  const row = rows.find((each) => each.side === 1 && each.status === 1 && each.otherNumber !== null);
-  const response = await fetch(`${exchange.app.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
-    method: "POST",
-    headers: { "content-type": "application/json", authorization: `Bearer ${transport}` },
-    body: JSON.stringify({ carrierId: CARRIER, platformRecordId: row?.recordId }),
-  });
-  const text = await response.text();
-  expect(response.status).toBe(200);
-  expect(text).toContain(row?.phoneNumber);
-  expect(text).not.toContain(row?.otherNumber);
+test("numbers of other parties are masked for a credential that may not see them, the customer's own are not, whichever side has the call", async () => {
+  const token = await exchange.platformToken(["reconciliation.read"]);
+  for (const [side, status] of [
+    [1, 1],
+    [2, 7],
+  ]) {
+    const row = rows.find((each) => each.side === side && each.status === status && each.otherNumber !== null);
+    const response = await fetch(`${exchange.app.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
+      method: "POST",
+      headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
+      body: JSON.stringify({
+        carrierId: CARRIER,
+        [side === 1 ? "platformRecordId" : "carrierRecordId"]: row?.recordId,
+      }),
+    });
+    const text = await response.text();
+    expect(response.status).toBe(200);
+    expect(text).toContain(row?.phoneNumber);
+    expect(text).not.toContain(row?.otherNumber);
+  }
 });
 
 test("an id that nobody has, a missing carrier and a wrong day are refused by name", async () => {

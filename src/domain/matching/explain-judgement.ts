@@ -1,5 +1,4 @@
 import type { RoundingRule } from "../carrier.ts";
-import { graceEndOf } from "./causes.ts";
 import { WHOLE_SECONDS } from "./compare-durations.ts";
 import {
   EvidenceOutcome,
@@ -63,14 +62,12 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
 }
 
 /** The grace of a side that is missing. */
-export function explainGrace({ platform, carrier, input, result }: ExplainedCall): EvidenceStep | undefined {
-  const { graceEndMs, pendingReason } = result;
-  const present = platform === undefined || carrier !== undefined ? carrier : platform;
-  if (graceEndMs === undefined || present === undefined) return undefined;
+export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
+  const { input, result } = call;
+  const { graceEndMs } = result;
+  if (graceEndMs === undefined) return undefined;
   const isOver = input.nowMs >= graceEndMs;
-  const isPair = platform !== undefined && carrier !== undefined;
-  if (isPair && graceEndMs !== graceEndOf(carrier, input.agreement.graceMs)) return undefined;
-  const awaited = isPair || pendingReason === PendingReason.MISSING_PART ? "the missing part" : tellOther(platform);
+  const awaited = tellAwaited(call);
   const values = [
     evidenceValue("grace_end_time", isOver ? FAILED : PASSED, [undefined, undefined, tellTime(graceEndMs)]),
   ];
@@ -182,6 +179,10 @@ function tellRule({ incrementS, minimumS }: RoundingRule): string {
   return `up to the next ${incrementS} s${minimum}`;
 }
 
-function tellOther(platform: unknown): string {
-  return platform === undefined ? "the platform's record" : "the carrier's record";
+// A side that was late arrived last.
+function tellAwaited({ platform, carrier, result }: ExplainedCall): string {
+  const isPair = platform !== undefined && carrier !== undefined;
+  if (isPair ? carrier.lacksParts : result.pendingReason === PendingReason.MISSING_PART) return "the missing part";
+  const isPlatform = isPair ? platform.arrivalMs > carrier.arrivalMs : platform === undefined;
+  return isPlatform ? "the platform's record" : "the carrier's record";
 }

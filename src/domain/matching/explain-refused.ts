@@ -16,15 +16,24 @@ const KINDS = [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
 /** The other side's records that were considered for the call and not taken, the nearest in time first. */
 export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[] {
   const { pairing, platform, carrier, result } = call;
+  const isCrowd = result.candidateCount !== undefined;
   const isPlatformTarget = side === Side.PLATFORM ? platform !== undefined : carrier === undefined;
   const found = isPlatformTarget
     ? pairing.carrier.flatMap((unit, index): Considered[] => {
         if (platform === undefined || result.carrier.includes(unit.facts)) return [];
-        return consider({ platform, carrier: unit }, Side.CARRIER, mateOf(pairing.platform, pairing.platformOf[index]));
+        return consider(
+          { platform, carrier: unit, isCrowd },
+          Side.CARRIER,
+          mateOf(pairing.platform, pairing.platformOf[index]),
+        );
       })
     : pairing.platform.flatMap((unit, index): Considered[] => {
         if (carrier === undefined || unit === platform) return [];
-        return consider({ platform: unit, carrier }, Side.PLATFORM, mateOf(pairing.carrier, pairing.carrierOf[index]));
+        return consider(
+          { platform: unit, carrier, isCrowd },
+          Side.PLATFORM,
+          mateOf(pairing.carrier, pairing.carrierOf[index]),
+        );
       });
   return found
     .sort((a, b) => a.distanceMs - b.distanceMs || (a.refused.record.recordId < b.refused.record.recordId ? -1 : 1))
@@ -40,6 +49,8 @@ interface Considered {
 interface Sides {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
+  /** Whether the call is one of too many that could pair with each other. */
+  readonly isCrowd: boolean;
 }
 
 function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Considered[] {
@@ -59,14 +70,18 @@ function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Consid
 
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
 
-function reasonOf({ platform, carrier }: Sides, deltaMs: number | undefined, mate?: RecordRef): Reason | undefined {
+function reasonOf(
+  { platform, carrier, isCrowd }: Sides,
+  deltaMs: number | undefined,
+  mate?: RecordRef,
+): Reason | undefined {
   const shared = KINDS.find((kind) => {
     const id = idOf(platform.facts.ids, kind);
     return id !== undefined && id === idOf(carrier.facts.ids, kind);
   });
   const refusal = shared && refusalOf(platform, carrier, shared);
   if (refusal !== undefined) return { refusedAt: STAGES[refusal], explanation: REFUSALS[refusal] };
-  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate) };
+  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate, isCrowd) };
   if (shared !== undefined) return taken;
   if (deltaMs === undefined || Math.abs(deltaMs) > NEARBY_MS) return undefined;
   if (platform.facts.direction !== carrier.facts.direction) return undefined;
@@ -97,7 +112,9 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
   TIME: `It has an id in common, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
 };
 
-function tellTaken(mate: RecordRef | undefined): string {
+function tellTaken(mate: RecordRef | undefined, isCrowd: boolean): string {
+  if (mate === undefined && isCrowd)
+    return "It could be this call's, and so could too many others: none is taken by guessing.";
   return mate === undefined
     ? "It could have been paired with this call, but another choice pairs more records, or nearer ones."
     : `It fits, but goes with ${mate.recordId} of ${mate.recordDate}: that pairs the most records, with the least difference of times.`;

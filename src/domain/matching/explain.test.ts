@@ -132,6 +132,27 @@ test("each cause is told in a sentence, with its findings", () => {
   });
 });
 
+test("a pair of which one side was late waited for that side, and not for a part", () => {
+  const late = { ingestMs: TEN + 72 * HOUR_MS };
+  for (const [evidence, awaited] of [
+    [explain([platformCall("p")], [carrierCall("c", {}, late)]), "the carrier's record"],
+    [explain([platformCall("p", {}, late)], [carrierCall("c")]), "the platform's record"],
+  ] as const)
+    expect(sentencesOf(evidence)[EvidenceStage.GRACE]).toContain(`There was time for ${awaited} to arrive until`);
+});
+
+test("of too many that could pair, none is said to have been chosen", () => {
+  const many = Array.from({ length: 101 }, (_, index) => `${index}`);
+  const evidence = explain(
+    [platformCall("p"), ...many.map((id) => platformCall(`p${id}`))],
+    many.map((id) => carrierCall(`c${id}`)),
+  );
+  expect(evidence.result.status).toBe(MatchStatus.AMBIGUOUS);
+  expect(evidence.refused[0]?.explanation).toBe(
+    "It could be this call's, and so could too many others: none is taken by guessing.",
+  );
+});
+
 test("a record that is not among the input is not explained", () => {
   const input = matchingInput([platformCall("p")], []);
   expect(explainCall(input, { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
