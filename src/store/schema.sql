@@ -100,7 +100,9 @@ CREATE TABLE call_result (
   first_seen_time timestamp with time zone,
   resolved_time timestamp with time zone,
   sequence bigint,
-  payload bytea
+  payload bytea,
+  is_erased boolean DEFAULT false NOT NULL,
+  usage_customer_id text
 );
 ALTER TABLE call_result ADD CONSTRAINT call_result_pkey PRIMARY KEY (carrier_id, record_date, record_id, side);
 ALTER TABLE call_result ADD CONSTRAINT call_result_side_check CHECK ((side = ANY (ARRAY[1, 2])));
@@ -108,6 +110,7 @@ CREATE INDEX call_result_clock ON call_result USING btree (carrier_id, clock_tru
 CREATE INDEX call_result_correlation ON call_result USING btree (carrier_id, correlation_key) WHERE (correlation_key IS NOT NULL);
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
 CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
+CREATE INDEX call_result_erased ON call_result USING btree (usage_customer_id, start_time) WHERE (is_erased AND (phone_number IS NULL));
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
 CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE (cardinality(carrier_record_ids) > 1);
@@ -299,6 +302,87 @@ CREATE POLICY system_sees_all ON clock_offset TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON clock_offset TO tandem_system;
 
+CREATE TABLE disclosure (
+  carrier_id text NOT NULL,
+  disclosure_id uuid NOT NULL,
+  commit_time timestamp with time zone NOT NULL,
+  recipient_kind smallint NOT NULL,
+  credential_id text NOT NULL,
+  method text NOT NULL,
+  kind smallint NOT NULL,
+  session_id text,
+  filter_json text NOT NULL,
+  filter_has_number boolean NOT NULL,
+  record_parts smallint[] NOT NULL,
+  masked boolean NOT NULL,
+  feed smallint,
+  feed_epoch bigint,
+  after_sequence bigint,
+  reserved_through bigint,
+  through_sequence bigint,
+  side smallint,
+  record_ids text[],
+  record_dates date[],
+  revisions integer[],
+  record_keys bigint[],
+  record_count integer NOT NULL,
+  first_record_date date NOT NULL,
+  last_record_date date NOT NULL,
+  span_class smallint GENERATED ALWAYS AS (
+CASE
+    WHEN ((last_record_date - first_record_date) < 8) THEN 1
+    WHEN ((last_record_date - first_record_date) < 64) THEN 2
+    WHEN ((last_record_date - first_record_date) < 512) THEN 3
+    ELSE 4
+END) STORED NOT NULL,
+  purpose smallint NOT NULL,
+  legal_basis smallint NOT NULL,
+  privacy_statement_version text NOT NULL
+);
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_check CHECK ((last_record_date >= first_record_date));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_check1 CHECK (((kind = 1) = (feed IS NOT NULL)));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_check2 CHECK (((feed IS NULL) OR ((feed_epoch IS NOT NULL) AND (after_sequence IS NOT NULL) AND (reserved_through > after_sequence) AND (reserved_through <= (after_sequence + 10000)) AND (record_keys IS NULL))));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_check3 CHECK (((feed IS NOT NULL) OR ((through_sequence IS NULL) AND (side IS NOT NULL) AND (record_count > 0) AND (cardinality(record_keys) = record_count) AND (cardinality(record_ids) = record_count) AND (cardinality(record_dates) = record_count) AND (cardinality(revisions) = record_count))));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_check4 CHECK (((through_sequence >= after_sequence) AND (through_sequence <= reserved_through)));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_feed_check CHECK (((feed >= 1) AND (feed <= 3)));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_filter_json_check CHECK ((char_length(filter_json) <= 4096));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_kind_check CHECK (((kind >= 1) AND (kind <= 4)));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_pkey PRIMARY KEY (carrier_id, disclosure_id);
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_recipient_kind_check CHECK ((recipient_kind = ANY (ARRAY[1, 2])));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_record_count_check CHECK (((record_count >= 0) AND (record_count <= 10000)));
+ALTER TABLE disclosure ADD CONSTRAINT disclosure_side_check CHECK (((side >= 0) AND (side <= 2)));
+CREATE INDEX disclosure_block ON disclosure USING btree (carrier_id, feed, after_sequence) WHERE (feed IS NOT NULL);
+CREATE INDEX disclosure_commit_time ON disclosure USING btree (carrier_id, commit_time, disclosure_id);
+CREATE INDEX disclosure_dates ON disclosure USING btree (carrier_id, span_class, first_record_date);
+CREATE INDEX disclosure_numbered ON disclosure USING btree (carrier_id, commit_time) WHERE filter_has_number;
+CREATE INDEX disclosure_open ON disclosure USING btree (carrier_id, commit_time) WHERE ((feed IS NOT NULL) AND (through_sequence IS NULL));
+CREATE INDEX disclosure_record ON disclosure USING gin (record_keys) WITH (gin_pending_list_limit='256');
+ALTER TABLE disclosure ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_adds_its_own ON disclosure FOR INSERT TO tandem_carrier
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY carrier_closes_its_open_blocks ON disclosure FOR UPDATE TO tandem_carrier
+  USING (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (feed IS NOT NULL) AND (through_sequence IS NULL)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY carrier_finds_its_own ON disclosure FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_closes_open_blocks ON disclosure FOR UPDATE TO tandem_system
+  USING (((feed IS NOT NULL) AND (through_sequence IS NULL)))
+  WITH CHECK (true);
+CREATE POLICY system_sees_all ON disclosure FOR SELECT TO tandem_system
+  USING (true);
+GRANT INSERT ON disclosure TO tandem_carrier;
+GRANT SELECT ON disclosure TO tandem_system;
+GRANT SELECT (carrier_id) ON disclosure TO tandem_carrier;
+GRANT SELECT (disclosure_id) ON disclosure TO tandem_carrier;
+GRANT UPDATE (first_record_date) ON disclosure TO tandem_system;
+GRANT UPDATE (first_record_date) ON disclosure TO tandem_carrier;
+GRANT UPDATE (last_record_date) ON disclosure TO tandem_system;
+GRANT UPDATE (last_record_date) ON disclosure TO tandem_carrier;
+GRANT UPDATE (record_count) ON disclosure TO tandem_system;
+GRANT UPDATE (record_count) ON disclosure TO tandem_carrier;
+GRANT UPDATE (through_sequence) ON disclosure TO tandem_system;
+GRANT UPDATE (through_sequence) ON disclosure TO tandem_carrier;
+
 CREATE TABLE discrepancy_entry (
   carrier_id text NOT NULL,
   sequence bigint NOT NULL,
@@ -323,6 +407,7 @@ CREATE TABLE discrepancy_entry (
 );
 ALTER TABLE discrepancy_entry ADD CONSTRAINT discrepancy_entry_entry_kind_check CHECK ((entry_kind = ANY (ARRAY[1, 2])));
 ALTER TABLE discrepancy_entry ADD CONSTRAINT discrepancy_entry_pkey PRIMARY KEY (carrier_id, sequence);
+CREATE INDEX discrepancy_entry_discrepancy ON discrepancy_entry USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
 CREATE INDEX discrepancy_entry_ingest_time ON discrepancy_entry USING btree (carrier_id, ingest_time);
 ALTER TABLE discrepancy_entry ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON discrepancy_entry TO tandem_carrier
@@ -370,7 +455,8 @@ CREATE TABLE duration_record (
   customer_id text,
   connected_duration_ms bigint,
   payload bytea NOT NULL,
-  part_index integer
+  part_index integer,
+  trunk_id text
 ) PARTITION BY RANGE (ingest_time);
 ALTER TABLE duration_record ADD CONSTRAINT duration_record_pkey PRIMARY KEY (carrier_id, sequence, ingest_time);
 CREATE INDEX duration_record_part ON duration_record USING btree (carrier_id, start_time) WHERE (part_index IS NOT NULL);
@@ -384,6 +470,61 @@ CREATE POLICY system_sees_all ON duration_record TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_system;
+
+CREATE TABLE erasure (
+  erasure_id text NOT NULL,
+  request_id text NOT NULL,
+  state smallint NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  end_time timestamp with time zone NOT NULL,
+  role smallint NOT NULL,
+  case_reference text NOT NULL,
+  verified_by text NOT NULL,
+  requested_by text NOT NULL,
+  journal bytea NOT NULL,
+  create_time timestamp with time zone NOT NULL,
+  drain_time timestamp with time zone,
+  complete_time timestamp with time zone,
+  receipt_time timestamp with time zone
+);
+ALTER TABLE erasure ADD CONSTRAINT erasure_pkey PRIMARY KEY (erasure_id);
+ALTER TABLE erasure ADD CONSTRAINT erasure_request_id_key UNIQUE (request_id);
+ALTER TABLE erasure ADD CONSTRAINT erasure_role_check CHECK (((role >= 1) AND (role <= 3)));
+ALTER TABLE erasure ADD CONSTRAINT erasure_state_check CHECK (((state >= 1) AND (state <= 5)));
+CREATE INDEX erasure_unfinished ON erasure USING btree (create_time) WHERE (state < 4);
+ALTER TABLE erasure ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON erasure TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT, UPDATE ON erasure TO tandem_system;
+
+CREATE TABLE erasure_carrier (
+  carrier_id text NOT NULL,
+  erasure_id text NOT NULL,
+  journal bytea NOT NULL,
+  done boolean NOT NULL,
+  look_time timestamp with time zone,
+  counts jsonb NOT NULL,
+  exceptions jsonb NOT NULL,
+  notices jsonb NOT NULL,
+  late_cdrs bigint NOT NULL,
+  late_durations bigint NOT NULL,
+  late_time timestamp with time zone
+);
+ALTER TABLE erasure_carrier ADD CONSTRAINT erasure_carrier_pkey PRIMARY KEY (carrier_id, erasure_id);
+CREATE INDEX erasure_carrier_erasure ON erasure_carrier USING btree (erasure_id, carrier_id);
+ALTER TABLE erasure_carrier ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON erasure_carrier TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON erasure_carrier TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON erasure_carrier TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON erasure_carrier TO tandem_system;
+GRANT UPDATE (late_cdrs) ON erasure_carrier TO tandem_carrier;
+GRANT UPDATE (late_durations) ON erasure_carrier TO tandem_carrier;
+GRANT UPDATE (late_time) ON erasure_carrier TO tandem_carrier;
 
 CREATE TABLE feed_head (
   carrier_id text NOT NULL,
@@ -405,6 +546,89 @@ CREATE POLICY system_sees_all ON feed_head TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_system;
+
+CREATE TABLE held_record (
+  carrier_id text NOT NULL,
+  side smallint NOT NULL,
+  sequence bigint NOT NULL,
+  ingest_time timestamp with time zone NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  revision integer NOT NULL,
+  entry_kind smallint NOT NULL,
+  start_time timestamp with time zone,
+  direction smallint NOT NULL,
+  phone_number text,
+  customer_id text,
+  trunk_id text,
+  call_id text,
+  dialog_call_id text,
+  correlation_id text,
+  calling_number text,
+  called_number text,
+  quality_verdict smallint NOT NULL,
+  payload bytea NOT NULL,
+  quality bytea,
+  network bytea
+);
+ALTER TABLE held_record ADD CONSTRAINT held_record_pkey PRIMARY KEY (carrier_id, side, sequence);
+ALTER TABLE held_record ADD CONSTRAINT held_record_side_check CHECK ((side = ANY (ARRAY[1, 2])));
+CREATE INDEX held_record_identity ON held_record USING btree (carrier_id, side, record_id, record_date, revision);
+CREATE INDEX held_record_start ON held_record USING btree (carrier_id, side, start_time, sequence);
+ALTER TABLE held_record ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON held_record FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON held_record TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON held_record TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT, UPDATE ON held_record TO tandem_system;
+
+CREATE TABLE hold (
+  carrier_id text NOT NULL,
+  hold_id text NOT NULL,
+  start_date date,
+  end_date date,
+  start_time timestamp with time zone,
+  before_time timestamp with time zone,
+  customer_id text,
+  trunk_id text,
+  direction smallint NOT NULL,
+  reason smallint NOT NULL,
+  case_reference text NOT NULL,
+  owner text NOT NULL,
+  end_time timestamp with time zone NOT NULL,
+  create_time timestamp with time zone NOT NULL,
+  created_by text NOT NULL,
+  release_time timestamp with time zone,
+  released_by text,
+  release_note text
+);
+ALTER TABLE hold ADD CONSTRAINT hold_pkey PRIMARY KEY (carrier_id, hold_id);
+ALTER TABLE hold ADD CONSTRAINT hold_reason_check CHECK (((reason >= 1) AND (reason <= 5)));
+CREATE INDEX hold_create ON hold USING btree (create_time, hold_id);
+CREATE UNIQUE INDEX hold_id ON hold USING btree (hold_id);
+ALTER TABLE hold ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON hold TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT, UPDATE ON hold TO tandem_system;
+
+CREATE TABLE hold_item (
+  carrier_id text NOT NULL,
+  hold_id text NOT NULL,
+  side smallint NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL
+);
+ALTER TABLE hold_item ADD CONSTRAINT hold_item_pkey PRIMARY KEY (carrier_id, side, record_id, record_date, hold_id);
+ALTER TABLE hold_item ADD CONSTRAINT hold_item_side_check CHECK ((side = ANY (ARRAY[1, 2])));
+CREATE INDEX hold_item_hold ON hold_item USING btree (carrier_id, hold_id);
+ALTER TABLE hold_item ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON hold_item TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON hold_item TO tandem_system;
 
 CREATE TABLE installation (
   singleton boolean DEFAULT true NOT NULL,
@@ -648,6 +872,47 @@ CREATE POLICY system_sees_all ON request_log TO tandem_system
 GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_system;
 
+CREATE TABLE retention_policy (
+  country_code text NOT NULL,
+  carrier_id text NOT NULL,
+  record_part smallint NOT NULL,
+  purpose smallint NOT NULL,
+  legal_basis smallint NOT NULL,
+  retention_days integer NOT NULL,
+  source text NOT NULL,
+  privacy_statement_version text NOT NULL,
+  revision bigint NOT NULL,
+  update_time timestamp with time zone NOT NULL,
+  updated_by text NOT NULL
+);
+ALTER TABLE retention_policy ADD CONSTRAINT retention_policy_legal_basis_check CHECK (((legal_basis >= 1) AND (legal_basis <= 4)));
+ALTER TABLE retention_policy ADD CONSTRAINT retention_policy_pkey PRIMARY KEY (country_code, carrier_id, record_part, purpose);
+ALTER TABLE retention_policy ADD CONSTRAINT retention_policy_purpose_check CHECK (((purpose >= 1) AND (purpose <= 5)));
+ALTER TABLE retention_policy ADD CONSTRAINT retention_policy_record_part_check CHECK (((record_part >= 1) AND (record_part <= 6)));
+ALTER TABLE retention_policy ADD CONSTRAINT retention_policy_retention_days_check CHECK ((retention_days >= 1));
+ALTER TABLE retention_policy ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON retention_policy TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT, UPDATE ON retention_policy TO tandem_system;
+
+CREATE TABLE retention_state (
+  carrier_id text NOT NULL,
+  hold_generation bigint DEFAULT 0 NOT NULL,
+  call_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+  quality_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+  network_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+  duration_before timestamp with time zone DEFAULT '1970-01-01 00:00:00+00'::timestamp with time zone NOT NULL,
+  verdict_sequence bigint DEFAULT 0 NOT NULL,
+  keys_from date DEFAULT '1970-01-01'::date NOT NULL
+) WITH (fillfactor=50);
+ALTER TABLE retention_state ADD CONSTRAINT retention_state_pkey PRIMARY KEY (carrier_id);
+ALTER TABLE retention_state ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON retention_state TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON retention_state TO tandem_system;
+
 CREATE TABLE rounding_vote (
   carrier_id text NOT NULL,
   trunk_id text NOT NULL,
@@ -660,6 +925,18 @@ CREATE POLICY system_sees_all ON rounding_vote TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON rounding_vote TO tandem_system;
+
+CREATE TABLE serving_process (
+  process_id text NOT NULL,
+  beat_time timestamp with time zone NOT NULL,
+  clear_time timestamp with time zone NOT NULL
+);
+ALTER TABLE serving_process ADD CONSTRAINT serving_process_pkey PRIMARY KEY (process_id);
+ALTER TABLE serving_process ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON serving_process TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON serving_process TO tandem_system;
 
 CREATE TABLE upload (
   carrier_id text NOT NULL,

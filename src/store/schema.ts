@@ -226,6 +226,7 @@ export interface Schema {
     direction: number;
     phone_number: string | null;
     customer_id: string | null;
+    trunk_id: string | null;
     connected_duration_ms: bigint | null;
     payload: Buffer;
   };
@@ -374,6 +375,74 @@ export interface Schema {
     parts: ColumnType<unknown, string, string>;
   };
   usage_restatement: { period_id: string; restatement_number: number; record_time: Time; payload: Buffer };
+  erasure: {
+    erasure_id: string;
+    request_id: string;
+    /** An ErasureState. */
+    state: number;
+    start_time: Time;
+    end_time: Time;
+    /** A SubjectRole. */
+    role: number;
+    case_reference: string;
+    verified_by: string;
+    requested_by: string;
+    /** What is to be erased, encrypted. */
+    journal: Buffer;
+    create_time: Time;
+    drain_time: OptionalTime;
+    complete_time: OptionalTime;
+    receipt_time: OptionalTime;
+  };
+  erasure_carrier: {
+    carrier_id: string;
+    erasure_id: string;
+    journal: Buffer;
+    done: boolean;
+    look_time: OptionalTime;
+    counts: ColumnType<unknown, string, string>;
+    exceptions: ColumnType<unknown, string, string>;
+    notices: ColumnType<unknown, string, string>;
+    late_cdrs: bigint;
+    late_durations: bigint;
+    late_time: OptionalTime;
+  };
+  serving_process: { process_id: string; beat_time: Time; clear_time: Time };
+  /** Who may have received which records; see store/disclosures.ts. */
+  disclosure: {
+    carrier_id: string;
+    disclosure_id: string;
+    commit_time: Time;
+    recipient_kind: number;
+    credential_id: string;
+    method: string;
+    kind: number;
+    session_id: string | null;
+    filter_json: string;
+    filter_has_number: boolean;
+    record_parts: number[];
+    masked: boolean;
+    /** Of a block of a feed, with the next four. */
+    feed: number | null;
+    feed_epoch: bigint | null;
+    after_sequence: bigint | null;
+    reserved_through: bigint | null;
+    /** Null: the block is open. */
+    through_sequence: bigint | null;
+    /** Of what is no feed, with the next four: a DisclosedSide. */
+    side: number | null;
+    record_ids: string[] | null;
+    record_dates: string[] | null;
+    revisions: number[] | null;
+    record_keys: bigint[] | null;
+    record_count: number;
+    first_record_date: string;
+    last_record_date: string;
+    span_class: GeneratedAlways<number>;
+    purpose: number;
+    legal_basis: number;
+    privacy_statement_version: string;
+  };
   audit_chain: {
     /** '': the platform's. */
     carrier_id: string;
@@ -398,6 +467,85 @@ export interface Schema {
     details_json: string;
     previous_hash: Buffer;
     entry_hash: Buffer;
+  };
+  /** What somebody has set; see domain/retention-law.ts for what holds otherwise. */
+  retention_policy: {
+    country_code: string;
+    /** '': the country's. */
+    carrier_id: string;
+    record_part: number;
+    purpose: number;
+    legal_basis: number;
+    retention_days: number;
+    source: string;
+    privacy_statement_version: string;
+    revision: bigint;
+    update_time: Time;
+    updated_by: string;
+  };
+  /** How far retention has come with a carrier: before which arrival each part is gone. */
+  retention_state: {
+    carrier_id: string;
+    /** Counts the holds that were made. */
+    hold_generation: Generated<bigint>;
+    call_before: Time;
+    quality_before: Time;
+    network_before: Time;
+    duration_before: Time;
+    /** Records below it no longer tell the verdict on their quality. */
+    verdict_sequence: Generated<bigint>;
+    /** Keys of earlier days may be gone. */
+    keys_from: string;
+  };
+  hold: {
+    carrier_id: string;
+    hold_id: string;
+    /** Null, as the other bounds: single records, in hold_item. */
+    start_date: string | null;
+    end_date: string | null;
+    start_time: OptionalTime;
+    before_time: OptionalTime;
+    customer_id: string | null;
+    trunk_id: string | null;
+    /** 0: both. */
+    direction: number;
+    reason: number;
+    case_reference: string;
+    owner: string;
+    end_time: Time;
+    create_time: Time;
+    created_by: string;
+    release_time: OptionalTime;
+    released_by: string | null;
+    release_note: string | null;
+  };
+  hold_item: { carrier_id: string; hold_id: string; side: number; record_id: string; record_date: string };
+  /** Copies of held records, with their parts. */
+  held_record: {
+    carrier_id: string;
+    /** 1: the platform's; 2: the carrier's. */
+    side: number;
+    sequence: bigint;
+    ingest_time: Time;
+    record_id: string;
+    record_date: string;
+    revision: number;
+    entry_kind: number;
+    start_time: OptionalTime;
+    direction: number;
+    phone_number: string | null;
+    customer_id: string | null;
+    trunk_id: string | null;
+    call_id: string | null;
+    dialog_call_id: string | null;
+    correlation_id: string | null;
+    /** Of the platform's records only: a duration's other numbers are in its payload. */
+    calling_number: string | null;
+    called_number: string | null;
+    quality_verdict: number;
+    payload: Buffer;
+    quality: Buffer | null;
+    network: Buffer | null;
   };
 }
 

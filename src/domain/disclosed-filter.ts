@@ -1,0 +1,53 @@
+import type { DisclosedFilter } from "./disclosure.ts";
+
+/** Longest filter that is kept, characters. */
+const MAX_LENGTH = 4_096;
+/** Of lists that make it longer, so many of the first values are kept. */
+const KEPT_VALUES = 10;
+/** Where a page or a stream stands is no filter, and what makes a call repeatable neither. */
+const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
+const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
+/** A number within a text: with its plus sign, as E.164, SIP and tel URIs have it. */
+const NUMBER = /\+\d{6,15}/g;
+
+type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
+
+/**
+ * A request as canonical JSON: names sorted, no spaces, every number replaced by its hash, without what only pages. Lists that would make it too long
+ * are cut to their first values, and say how many there were.
+ * @param request as JSON with the contract's names of fields.
+ */
+export function disclosedFilter(request: Json, hash: (number: string) => string): DisclosedFilter {
+  const state = { hasNumber: false };
+  const hashed = (number: string) => {
+    state.hasNumber = true;
+    return hash(number);
+  };
+  const filter = canonical(request, hashed, "");
+  const json = JSON.stringify(filter);
+  if (json.length <= MAX_LENGTH) return { json, ...state };
+  const cut = JSON.stringify(cutLists(filter));
+  // What names of fields alone would fill is no request that any method takes.
+  return cut.length <= MAX_LENGTH ? { json: cut, ...state } : { json: '{"too_long":true}', hasNumber: false };
+}
+
+function canonical(value: Json, hash: (number: string) => string, field: string): Json {
+  if (typeof value === "string") return NUMBER_FIELDS.has(field) ? hash(value) : value.replace(NUMBER, hash);
+  if (value === null || typeof value !== "object") return value;
+  if (isList(value)) return value.map((each) => canonical(each, hash, field));
+  const names = Object.keys(value).filter((name) => field !== "" || !NO_FILTER.has(name));
+  return Object.fromEntries(names.sort().map((name) => [name, canonical(value[name] ?? null, hash, name)]));
+}
+
+function cutLists(value: Json): Json {
+  if (value === null || typeof value !== "object") return value;
+  if (isList(value)) {
+    const kept = value.slice(0, KEPT_VALUES).map(cutLists);
+    return value.length > KEPT_VALUES ? [...kept, `and ${value.length - KEPT_VALUES} more`] : kept;
+  }
+  return Object.fromEntries(Object.entries(value).map(([name, each]) => [name, cutLists(each)]));
+}
+
+function isList(value: Json): value is readonly Json[] {
+  return Array.isArray(value);
+}

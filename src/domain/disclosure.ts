@@ -1,0 +1,72 @@
+import { createHash } from "node:crypto";
+
+/** The numbers of tandem.platform.v1.DisclosureKind. */
+export const DisclosureKind = { FEED_BLOCK: 1, GET: 2, LIST: 3, EXPORT: 4 } as const;
+export type DisclosureKind = (typeof DisclosureKind)[keyof typeof DisclosureKind];
+
+/** The numbers of tandem.platform.v1.RecipientKind. */
+export const RecipientKind = { CARRIER: 1, PLATFORM: 2 } as const;
+export type RecipientKind = (typeof RecipientKind)[keyof typeof RecipientKind];
+
+/** The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither side. */
+export const DisclosedSide = { NUMBERS: 0, PLATFORM: 1, CARRIER: 2 } as const;
+export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
+
+/** The numbers of tandem.type.v1.RecordPart. */
+export const RecordPart = { CALL: 1, QUALITY: 2, NETWORK: 3, DURATION: 4, NUMBER_HISTORY: 5 } as const;
+export type RecordPart = (typeof RecordPart)[keyof typeof RecordPart];
+
+/** The numbers of tandem.platform.v1.ProcessingPurpose, those that records flow for. */
+export const Purpose = { TROUBLESHOOTING: 1, USAGE_AND_BILLING: 2, RECONCILIATION: 3, LEGAL_OBLIGATION: 4 } as const;
+export type Purpose = (typeof Purpose)[keyof typeof Purpose];
+
+/** The numbers of tandem.platform.v1.LegalBasis. */
+export const LegalBasis = { CONTRACT: 1, LEGAL_OBLIGATION: 2, LEGITIMATE_INTERESTS: 3 } as const;
+export type LegalBasis = (typeof LegalBasis)[keyof typeof LegalBasis];
+
+/** Most records that one disclosure names. */
+export const MAX_NAMED_RECORDS = 1_000;
+/** Most sequences that a block of a feed covers, and so most entries. */
+export const BLOCK_SEQUENCES = 10_000n;
+/** Longest that a stream sends under one block, milliseconds: one that is open for much longer was left by a process that is gone. */
+export const BLOCK_MAX_AGE_MS = 3_600_000;
+
+/** What is said of a reading besides its records: who, how and why. */
+export interface DisclosureTerms {
+  readonly recipientKind: RecipientKind;
+  /** The identity of the credential. */
+  readonly credentialId: string;
+  /** Such as `tandem.carrier.v1.CdrService/StreamCdrs`. */
+  readonly method: string;
+  readonly kind: DisclosureKind;
+  /** Of a stream or export. */
+  readonly sessionId: string | undefined;
+  readonly filter: DisclosedFilter;
+  /** Whether numbers of other parties were masked. */
+  readonly masked: boolean;
+  readonly purpose: Purpose;
+  readonly legalBasis: LegalBasis;
+  readonly privacyStatementVersion: string;
+}
+
+/** A request as the log keeps it. */
+export interface DisclosedFilter {
+  /** Canonical JSON, at most 4,096 characters. */
+  readonly json: string;
+  /** Whether a hash of a number is in it. */
+  readonly hasNumber: boolean;
+}
+
+/** A record by its name. */
+export interface RecordName {
+  readonly recordId: string;
+  /** `YYYY-MM-DD`. */
+  readonly recordDate: string;
+  readonly revision: number;
+}
+
+/** Which revision of a record it was does not matter to who asks for it: the key is of all. */
+export function recordKey(carrierId: string, side: DisclosedSide, recordId: string, recordDate: string): bigint {
+  const name = `${carrierId}\0${side}\0${recordId}\0${recordDate}`;
+  return createHash("sha256").update(name).digest().readBigInt64BE(0);
+}

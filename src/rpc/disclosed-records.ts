@@ -1,0 +1,82 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { DisclosedSide, RecordPart } from "../domain/disclosure.ts";
+import { isoFromMicros, microsFromTimestamp } from "../domain/instant.ts";
+import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
+import type { Discrepancy, RecordReference } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import type { PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
+import type { DisclosedRecords } from "./disclose.ts";
+
+/** Call detail records of an answer, by carrier and by which parts are in them. */
+export function disclosedCdrs(records: readonly CallDetailRecord[]): DisclosedRecords[] {
+  const byParts = Map.groupBy(records, (record) => `${record.carrierId} ${partsOfCdr(record).join()}`);
+  return [...byParts.values()].flatMap((alike) => {
+    const [first] = alike;
+    if (!first) return [];
+    const { carrierId } = first;
+    return [{ carrierId, side: DisclosedSide.PLATFORM, recordParts: partsOfCdr(first), records: alike.map(nameOf) }];
+  });
+}
+
+/** Durations of an answer. */
+export function disclosedDurations(carrierId: string, durations: readonly CallDuration[]): DisclosedRecords {
+  return {
+    carrierId,
+    side: DisclosedSide.CARRIER,
+    recordParts: [RecordPart.DURATION],
+    records: durations.map(nameOf),
+  };
+}
+
+/** Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of its recording. */
+export function disclosedNumbers(numbers: readonly PhoneNumber[]): DisclosedRecords[] {
+  return [...Map.groupBy(numbers, ({ carrierId }) => carrierId)].map(([carrierId, its]) => ({
+    carrierId,
+    side: DisclosedSide.NUMBERS,
+    recordParts: [RecordPart.NUMBER_HISTORY],
+    records: its.map((number) => ({
+      recordId: String(number.revision),
+      recordDate: dayOf(number.recordedTime),
+      revision: 1,
+    })),
+  }));
+}
+
+/** Discrepancies of an answer: what each shows of the records of both sides. */
+export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): DisclosedRecords[] {
+  return [...Map.groupBy(discrepancies, ({ carrierId }) => carrierId)].flatMap(([carrierId, its]) => [
+    {
+      carrierId,
+      side: DisclosedSide.PLATFORM,
+      recordParts: [RecordPart.CALL],
+      records: its.flatMap(({ platformRecord }) => (platformRecord ? [nameOf(platformRecord)] : [])),
+    },
+    {
+      carrierId,
+      side: DisclosedSide.CARRIER,
+      recordParts: [RecordPart.DURATION],
+      records: its.flatMap(({ carrierRecords }) => carrierRecords.map(nameOf)),
+    },
+  ]);
+}
+
+/** A record of an answer by its name; answers always have the revision. */
+export function nameOf({
+  recordId,
+  recordDate,
+  revision,
+}: Pick<RecordReference, "recordId" | "recordDate" | "revision">) {
+  return { recordId, recordDate, revision: revision ?? 1 };
+}
+
+function partsOfCdr({ streamQualities, networkIdentifiers }: CallDetailRecord): RecordPart[] {
+  return [
+    RecordPart.CALL,
+    ...(streamQualities.length > 0 ? [RecordPart.QUALITY] : []),
+    ...(networkIdentifiers ? [RecordPart.NETWORK] : []),
+  ];
+}
+
+function dayOf(time: Timestamp | undefined): string {
+  return time ? isoFromMicros(microsFromTimestamp(time)).slice(0, 10) : "1970-01-01";
+}
