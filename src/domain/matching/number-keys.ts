@@ -19,7 +19,12 @@ export interface NumberKey {
   readonly tail: number;
 }
 
-/** The numbers of a call that may be compared, each once: who called, and who was called. Empty: that side is restricted, unavailable or erased. */
+/** What may be compared of one party; undefined: it shows no number and no name. */
+export function numberKeyOf(party: Party): NumberKey | undefined {
+  return party.value === undefined ? undefined : keyOf(party, party.value);
+}
+
+/** The numbers of a call that may be compared, each once: who called, and who was called. Empty: that side is restricted or unavailable. */
 export interface CallNumbers {
   readonly callers: readonly NumberKey[];
   readonly called: readonly NumberKey[];
@@ -39,6 +44,11 @@ export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
     return a.callers.length === 0 || b.callers.length === 0 || isEqual(a.callers, b.callers);
   }
   return (a.called.length === 0 || b.called.length === 0) && isEqual(a.callers, b.callers);
+}
+
+/** A party's number, to be held against another's; undefined when it shows none. */
+export function numberKeyOf(party: Party): NumberKey | undefined {
+  return party.value === undefined ? undefined : keyOf(party, party.value);
 }
 
 /** Whether two records cannot be of the same call: both show who called, or who was called, in numbers, and none is equal. */
@@ -81,6 +91,11 @@ const MIN_SUFFIX = 7;
 const MIN_NATIONAL = 5;
 const MAX_REMEMBERED = 65_536;
 const NO_NUMBERS: readonly NumberKey[] = [];
+/**
+ * What an erased number compares as: equal to an erased one and to nothing else. Were it as good as hidden, it would be equal to any number, and a
+ * call of which it was erased could take the counterpart of another.
+ */
+const ERASED: NumberKey = { form: "NAME", digits: "\0erased", nationalDigits: "", callingCode: "", tail: 0 };
 const remembered = new Map<string, NumberKey>();
 const CALLING_CODES: ReadonlySet<string> = new Set(getCountries().map((country) => getCountryCallingCode(country)));
 const CALLING_CODE_OF: ReadonlyMap<string, string> = new Map(
@@ -90,7 +105,7 @@ const CALLING_CODE_OF: ReadonlyMap<string, string> = new Map(
 function keysOf(...parties: readonly (Party | undefined)[]): readonly NumberKey[] {
   let keys: NumberKey[] | undefined;
   for (const party of parties) {
-    const key = party?.value === undefined ? undefined : keyOf(party, party.value);
+    const key = party && (party.kind === PartyKind.ERASED ? ERASED : numberKeyOf(party));
     if (key === undefined) continue;
     if (keys === undefined) keys = [key];
     else if (!keys.includes(key)) keys.push(key);
