@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Code, ConnectError } from "@connectrpc/connect";
 import { parse } from "csv-parse/sync";
 import { UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -210,6 +211,27 @@ test("explain puts both records side by side, tells the steps as sentences and w
   expect(stdout).toMatch(
     /^ +carrier +2026-06-01\/d-2 +\+30.0 s +assignment +Another fits better\. It is paired with 2026-06-01\/r-2\.$/m,
   );
+});
+
+test("explain finds out what an id is of; without a carrier it can only be a call's", async () => {
+  const asked: unknown[] = [];
+  await using server = await startScriptedServer((router) => {
+    router.service(ReconciliationService, {
+      explainCall({ target, recordDate }) {
+        asked.push(recordDate ?? target.case);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        return { explanations: [EXPLANATION] };
+      },
+    });
+  });
+  const found = await runAgainst(server.baseUrl, ["explain", "d-1", "--carrier", CARRIER]);
+  expect(found.stdout).toContain("nordlys-tele  duration-mismatch");
+  expect(asked.splice(0)).toEqual(["discrepancyId", "callId", "platformRecordId", "carrierRecordId"]);
+  const missing = await runAgainst(server.baseUrl, ["explain", "d-1"]);
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("see --carrier");
+  expect(missing.stderr).toContain("no call has this id");
+  expect(asked).toEqual(["callId"]);
 });
 
 test("explain against a server that is older says so", async () => {

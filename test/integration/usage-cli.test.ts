@@ -18,6 +18,8 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier("nordlys-tele");
   await exchange.assignNumbers("nordlys-tele", [NUMBER], "cedar-bank");
+  await exchange.addCarrier("prairie-bell");
+  await exchange.assignNumbers("prairie-bell", ["+12025550123"], "cedar-bank");
   const call = { start: `${MONTH}-10T10:00:00Z`, number: NUMBER, other: "+15552823123" };
   await insertCalls(db(), "nordlys-tele", [
     { ...call, status: MatchStatus.MATCHED_EXACT, country: "DK" },
@@ -36,9 +38,10 @@ test("usage is shown as a table with the sums below, and says what it lacks", as
     `${MONTH}-10 ${NUMBER} out DK 1 1 1.0`,
     `${MONTH}-10 ${NUMBER} in DK 1 1 1.5 1`,
     `${MONTH}-11 ${NUMBER} out 1 1 1.0 1`,
-    "all 3 3 3.5",
+    "all 3 3 3.5 1 1",
   ]);
   expect(stderr).toContain("33.3 % of the calls are pending.\nnordlys-tele: partly reported, not reconciled yet.");
+  expect(stderr).toContain("prairie-bell: no calls, not reconciled yet.");
   const one = [
     "usage",
     "show",
@@ -50,7 +53,7 @@ test("usage is shown as a table with the sums below, and says what it lacks", as
     "--by",
     "carrier",
   ];
-  expect(lines((await ok(one)).stdout).at(-1)).toBe("all 2 2 2.5");
+  expect(lines((await ok(one)).stdout).at(-1)).toBe("all 2 2 2.5 1");
   expect((await ok(["usage", "nobody", ...DAYS])).stdout).toBe("No calls.\n");
 });
 
@@ -63,13 +66,18 @@ test("--json prints the contract's JSON, --csv one row a line with every part", 
   const csv = (await ok(["usage", "cedar-bank", ...DAYS, "--by", "direction,other-party", "--csv"])).stdout;
   expect(parse(csv, { columns: true })).toMatchObject([
     {
-      direction: "out",
+      direction: "outbound",
       other_party_number: "+15552823123",
       attempt_count: "2",
       agreed_attempt_count: "1",
       pending_connected_duration_ms: "60000",
     },
-    { direction: "in", attempt_count: "1", unconfirmed_attempt_count: "1", unconfirmed_connected_duration_ms: "90000" },
+    {
+      direction: "inbound",
+      attempt_count: "1",
+      unconfirmed_attempt_count: "1",
+      unconfirmed_connected_duration_ms: "90000",
+    },
   ]);
 });
 
@@ -106,9 +114,9 @@ test("a period is closed, restated and shown as it was", async () => {
   ]);
   const totalOf = async (...more: string[]) =>
     lines((await ok(["usage", "cedar-bank", ...DAYS, "--by", "day", ...more])).stdout).at(-1);
-  expect(await totalOf()).toBe("all 4 4 4.5");
-  expect(await totalOf("--closed", periodId)).toBe("all 3 3 3.5");
-  expect(await totalOf("--closed", `${periodId}:1`)).toBe("all 4 4 4.5");
+  expect(await totalOf()).toBe("all 4 4 4.5 1 1");
+  expect(await totalOf("--closed", periodId)).toBe("all 3 3 3.5 1 1");
+  expect(await totalOf("--closed", `${periodId}:1`)).toBe("all 4 4 4.5 1 1");
 });
 
 test("wrong usage says what was expected", async () => {

@@ -1,3 +1,4 @@
+import { assignedNumbers } from "../../simulator/world.ts";
 import type { DemoExchange } from "./exchange.ts";
 import type { DemoPlan } from "./plan.ts";
 
@@ -5,6 +6,9 @@ import type { DemoPlan } from "./plan.ts";
 export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Promise<string[]> {
   const { url } = exchange.app;
   const carrierId = plan.carriers[0]?.carrier.carrierId ?? "";
+  const { carrier: reconciled, truths, startDate, endDate } = plan.reconciliation;
+  const stuck = truths.find(({ platformRecordId, causes }) => platformRecordId && causes.includes("STUCK_CALL"));
+  const customerId = assignedNumbers(reconciled)[0]?.assignment.customerId;
   // From a checkout there is no `tandem` to call.
   const tandem = process.argv[1]?.endsWith(".ts") ? "npm run -s tandem --" : "npx tandem";
   return [
@@ -15,6 +19,10 @@ export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Pro
     `  ${tandem} cdrs list --carrier ${carrierId} --from 90d --limit 5`,
     `  ${tandem} cdrs follow --carrier ${carrierId} --from earliest`,
     `  ${tandem} cdrs quality --carrier ${carrierId} --from 90d --group direction`,
+    `  ${tandem} reconcile summary --carrier ${reconciled.carrierId}`,
+    `  ${tandem} reconcile list --carrier ${reconciled.carrierId} --cause stuck-call`,
+    `  ${tandem} reconcile explain ${stuck?.platformRecordId} --carrier ${reconciled.carrierId}`,
+    `  ${tandem} usage ${customerId} --from ${startDate} --to ${endDate} --time-zone UTC --by carrier`,
     "",
     "With nothing but curl, as that carrier: the agreement, and the feed from its first entry on, live.",
     "(A stream's request is one message: a zero byte, its length in four bytes, its JSON.)",

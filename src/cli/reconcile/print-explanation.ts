@@ -10,7 +10,12 @@ import {
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Correlation, DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { type Discrepancy, MatchedBySchema, RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import {
+  type Discrepancy,
+  DiscrepancyStatus,
+  MatchedBySchema,
+  RecordSideSchema,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { formatTable, styled } from "../output.ts";
 import { formatParty } from "../print-party.ts";
 import { enumName, formatDuration, formatTime } from "../values.ts";
@@ -39,13 +44,20 @@ function headline(result: Discrepancy): string {
   const delta = formatDelta(result.deltas?.connectedDurationDeltaMs ?? result.deltas?.billedDurationDeltaMs);
   return [
     formatStatus(result),
-    causes === "" ? "" : `because of ${causes}`,
+    causes === "" ? "" : `${AGREEING.has(result.status) ? "with" : "because of"} ${causes}`,
     delta === "" ? "" : `carrier ${delta}`,
     matchedBy === undefined ? "" : `matched by ${matchedBy}`,
   ]
     .filter(Boolean)
     .join(", ");
 }
+
+/** On a pair that agrees a cause is told, and the reason of nothing. */
+const AGREEING: ReadonlySet<DiscrepancyStatus> = new Set([
+  DiscrepancyStatus.MATCHED_EXACT,
+  DiscrepancyStatus.WITHIN_TOLERANCE,
+  DiscrepancyStatus.MATCHED_UNANSWERED,
+]);
 
 /** What one record shows, a line each, in the order of `LINES`. */
 const LINES = [

@@ -19,6 +19,8 @@ export const USAGE_KEYS: readonly {
   title: string;
   name: string;
   read: (key: UsageKey) => string;
+  /** In CSV, where it is another. */
+  spell?: (key: UsageKey) => string;
 }[] = [
   { of: UsageDimension.DAY, title: "day", name: "usage_date", read: ({ usageDate }) => usageDate ?? "" },
   { of: UsageDimension.NUMBER, title: "number", name: "phone_number", read: ({ phoneNumber }) => phoneNumber ?? "" },
@@ -27,6 +29,7 @@ export const USAGE_KEYS: readonly {
     title: "way",
     name: "direction",
     read: ({ direction }) => enumName(DirectionSchema, direction)?.replace("bound", "") ?? "",
+    spell: ({ direction }) => enumName(DirectionSchema, direction) ?? "",
   },
   { of: UsageDimension.COUNTRY, title: "country", name: "country_code", read: ({ countryCode }) => countryCode ?? "" },
   { of: UsageDimension.CARRIER, title: "carrier", name: "carrier_id", read: ({ carrierId }) => carrierId ?? "" },
@@ -68,7 +71,13 @@ export function printUsage(
     ...figuresOf(row.totals),
     ...parts.map((part) => callsOf(row, part)),
   ]);
-  const sum = [...keys.map((_, index) => (index === 0 ? "all" : "")), ...figuresOf(totals)];
+  const sum = [
+    ...keys.map((_, index) => (index === 0 ? "all" : "")),
+    ...figuresOf(totals),
+    ...parts.map((part) =>
+      formatCount(rows.reduce((calls, row) => calls + (partOf(row, part)?.attemptCount ?? 0n), 0n)),
+    ),
+  ];
   printTable(columns, rows.length === 0 ? [] : [...cells, sum], "No calls.");
 }
 
@@ -77,9 +86,10 @@ export function describeCompleteness({ pendingRatio, carriers }: UsageCompletene
   const pending = pendingRatio ? [`${formatShare(pendingRatio)} of the calls are pending.`] : [];
   return [
     ...pending,
-    ...carriers.flatMap(({ carrierId, reportingState, reconciledThroughTime }) => {
+    ...carriers.flatMap(({ carrierId, reportingState, reconciledThroughTime, pendingTotals }) => {
       const isComplete = reportingState === ReportingState.REPORTED;
-      const state = isComplete ? undefined : (enumName(ReportingStateSchema, reportingState) ?? "not judged yet");
+      const unsaid = pendingTotals?.attemptCount ? "not judged yet" : "no calls";
+      const state = isComplete ? undefined : (enumName(ReportingStateSchema, reportingState) ?? unsaid);
       const through = reconciledThroughTime
         ? `reconciled to ${formatTime(reconciledThroughTime)}`
         : "not reconciled yet";
@@ -93,7 +103,7 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
   const keys = groupBy.flatMap((dimension) => USAGE_KEYS.filter(({ of }) => of === dimension));
   const otherKey: CsvColumn<UsageRow> = { title: "other_party_key", read: ({ key }) => key?.otherPartyKey };
   return [
-    ...keys.map(({ name, read }) => ({ title: name, read: ({ key }: UsageRow) => key && read(key) })),
+    ...usageKeyCsv(keys, ({ key }: UsageRow) => key),
     ...(groupBy.includes(UsageDimension.OTHER_PARTY) ? [otherKey] : []),
     { title: "attempt_count", read: ({ totals }) => totals?.attemptCount },
     { title: "answered_count", read: ({ totals }) => totals?.answeredCount },
@@ -108,6 +118,17 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
       ];
     }),
   ];
+}
+
+/** The columns of keys. */
+export function usageKeyCsv<Row>(keys: typeof USAGE_KEYS, keyOf: (row: Row) => UsageKey | undefined): CsvColumn<Row>[] {
+  return keys.map(({ name, read, spell = read }) => ({
+    title: name,
+    read: (row) => {
+      const key = keyOf(row);
+      return key && spell(key);
+    },
+  }));
 }
 
 /** Minutes to a tenth: rounded for display only. */

@@ -13,7 +13,7 @@ import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
 import { formatCount, printMessage, printTable } from "../output.ts";
 import { enumName, formatTime, parseTime } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
-import { formatMinutes, USAGE_KEYS } from "./print-usage.ts";
+import { formatMinutes, USAGE_KEYS, usageKeyCsv } from "./print-usage.ts";
 
 interface RestatementOptions extends ConnectionOptions {
   readonly period?: string;
@@ -148,10 +148,7 @@ const LINE_CSV: readonly CsvColumn<CsvLine>[] = [
   { title: "restatement_number", read: ({ restatement }) => restatement.restatementNumber },
   { title: "record_time", read: ({ restatement }) => formatTime(restatement.recordTime, "milliseconds") },
   { title: "cause", read: ({ restatement }) => enumName(RestatementCauseSchema, restatement.cause) },
-  ...USAGE_KEYS.slice(0, 5).map(({ name, read }) => ({
-    title: name,
-    read: ({ line: { key } }: CsvLine) => key && read(key),
-  })),
+  ...usageKeyCsv(USAGE_KEYS.slice(0, 5), ({ line }: CsvLine) => line.key),
   { title: "old_attempt_count", read: ({ line }) => line.oldTotals?.attemptCount },
   { title: "new_attempt_count", read: ({ line }) => line.newTotals?.attemptCount },
   { title: "old_connected_duration_ms", read: ({ line }) => line.oldTotals?.connectedDurationMs },
