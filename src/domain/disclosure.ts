@@ -65,6 +65,11 @@ export interface RecordName {
   readonly revision: number;
 }
 
+/** What stands for a day of a customer's usage in place of a record: usage by number has no calls to name. A day is the customer's. */
+export function usageName(customerId: string): string {
+  return `usage of ${customerId}`;
+}
+
 /** Which revision of a record it was does not matter to who asks for it: the key is of all. */
 export function recordKey(carrierId: string, side: DisclosedSide, recordId: string, recordDate: string): bigint {
   const name = `${carrierId}\0${side}\0${recordId}\0${recordDate}`;

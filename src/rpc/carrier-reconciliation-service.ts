@@ -2,6 +2,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import type { ReconciliationService } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { carrierOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedDiscrepancies } from "./disclosed-records.ts";
 import { listedDiscrepancies, wholeDiscrepancy } from "./discrepancy-list.ts";
 import { watchDiscrepancies } from "./discrepancy-watch.ts";
 import { summary } from "./reconciliation-summary.ts";
@@ -13,7 +15,15 @@ export function carrierReconciliationService(services: Services): ServiceImpl<ty
       summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context) }),
     listDiscrepancies: (request, context) => {
       const { carrierId } = carrierOf(context);
-      return listedDiscrepancies(services, request, { method: "ListDiscrepancies", carrierId, show: wholeDiscrepancy });
+      return listedDiscrepancies(services, request, {
+        method: "ListDiscrepancies",
+        carrierId,
+        show: wholeDiscrepancy,
+        disclose: (found) => {
+          const disclosed = disclosedDiscrepancies(found);
+          return discloseRecords(services, context, { request, masked: false, disclosed });
+        },
+      });
     },
     watchDiscrepancies: (request, context) => watchDiscrepancies(services, request, context),
   };

@@ -1,9 +1,10 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { DisclosedSide, RecordPart } from "../domain/disclosure.ts";
-import { isoFromMicros, microsFromTimestamp } from "../domain/instant.ts";
+import { isDay, type Micros, microsFromTimestamp, utcDay } from "../domain/instant.ts";
+import type { CallExplanation } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
-import type { Discrepancy, RecordReference } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Discrepancy, type RecordReference, RecordSide } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
 import type { DisclosedRecords } from "./disclose.ts";
 
@@ -26,6 +27,18 @@ export function disclosedDurations(carrierId: string, durations: readonly CallDu
     recordParts: [RecordPart.DURATION],
     records: durations.map(nameOf),
   };
+}
+
+/** Records that were refused or wait, as they were sent: named as they name themselves, as far as they do. */
+export function disclosedRejects(
+  carrierId: string,
+  rejects: readonly { readonly recordId: string; readonly recordJson: string; readonly createTime: Micros }[],
+): DisclosedRecords {
+  const records = rejects.map(({ recordId, recordJson, createTime }) => {
+    const sent = /"recordDate":"([^"]*)"/.exec(recordJson)?.[1] ?? "";
+    return { recordId: recordId || "-", recordDate: isDay(sent) ? sent : utcDay(createTime), revision: 1 };
+  });
+  return { carrierId, side: DisclosedSide.CARRIER, recordParts: [RecordPart.DURATION], records };
 }
 
 /** Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of its recording. */
@@ -60,6 +73,23 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
   ]);
 }
 
+/** Calls of an answer, explained: both sides' records as far as they are shown, and those that are named beside them. */
+export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {
+  return explanations.flatMap(({ carrierId, result, platformRecord, carrierRecords, refusedCandidates }) => {
+    const [shown] = disclosedDiscrepancies(result ? [result] : []);
+    const refused = (side: RecordSide) =>
+      refusedCandidates.flatMap((found) => (found.side === side && found.record ? [nameOf(found.record)] : []));
+    const { PLATFORM, CARRIER } = DisclosedSide;
+    return [
+      ...(platformRecord ? disclosedCdrs([platformRecord]) : []),
+      ...(shown && !platformRecord ? [shown] : []),
+      disclosedDurations(carrierId, carrierRecords),
+      { carrierId, side: PLATFORM, recordParts: [RecordPart.CALL], records: refused(RecordSide.PLATFORM) },
+      { carrierId, side: CARRIER, recordParts: [RecordPart.DURATION], records: refused(RecordSide.CARRIER) },
+    ];
+  });
+}
+
 /** A record of an answer by its name; answers always have the revision. */
 export function nameOf({
   recordId,
@@ -78,5 +108,5 @@ function partsOfCdr({ streamQualities, networkIdentifiers }: CallDetailRecord): 
 }
 
 function dayOf(time: Timestamp | undefined): string {
-  return time ? isoFromMicros(microsFromTimestamp(time)).slice(0, 10) : "1970-01-01";
+  return utcDay(time ? microsFromTimestamp(time) : 0n);
 }

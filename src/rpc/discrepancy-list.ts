@@ -20,6 +20,18 @@ export interface ListRequest {
   readonly pageToken: string;
 }
 
+/** Who reads a list of discrepancies, and what they see of them. */
+export interface DiscrepancyReader {
+  /** With which the page tokens are good. */
+  readonly method: string;
+  /** Empty: every carrier. */
+  readonly carrierId: string;
+  /** Makes the message of one. */
+  readonly show: (listed: ListedDiscrepancy) => Discrepancy;
+  /** Commits that these may be received. */
+  readonly disclose: (discrepancies: readonly Discrepancy[]) => Promise<void>;
+}
+
 interface Search {
   readonly startDate: string;
   readonly endDate: string;
@@ -28,14 +40,12 @@ interface Search {
 
 /**
  * Answers ListDiscrepancies.
- * @param method with which the page tokens are good.
- * @param carrierId empty: every carrier.
- * @param show makes the message of one.
+ * @param reader who reads, and what they see.
  */
 export async function listedDiscrepancies(
   services: Services,
   request: ListRequest,
-  { method, carrierId, show }: { method: string; carrierId: string; show: (listed: ListedDiscrepancy) => Discrepancy },
+  { method, carrierId, show, disclose }: DiscrepancyReader,
 ) {
   const { limits } = services.config;
   const { secret } = services.installation;
@@ -47,8 +57,10 @@ export async function listedDiscrepancies(
   const token = decodePageToken(secret, scope, request.pageToken);
   const found = await findPage(services, carrierId, search, token, size + 1);
   const { page, last } = splitPage(found, size);
+  const discrepancies = page.map(show);
+  await disclose(discrepancies);
   return {
-    discrepancies: page.map(show),
+    discrepancies,
     nextPageToken: last
       ? encodePageToken(secret, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
       : "",

@@ -31,6 +31,8 @@ import {
 } from "../store/explain-targets.ts";
 import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedExplanations } from "./disclosed-records.ts";
 import { maskParty } from "./discrepancy-list.ts";
 import { durationMessage } from "./duration-service.ts";
 
@@ -62,6 +64,8 @@ export async function explainCalls(services: Services, request: ExplainCallReque
     if (found > MAX_EXPLANATIONS) break;
   }
   if (explanations.length === 0) throw notFound(request);
+  const disclosed = disclosedExplanations(explanations);
+  await discloseRecords(services, context, { request, masked: isMasked, disclosed });
   return { explanations, truncated: found > MAX_EXPLANATIONS };
 }
 

@@ -21,6 +21,8 @@ import {
 } from "../store/usage.ts";
 import { hasScope } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedUsage } from "./disclosed-usage.ts";
 import { assertServedHere } from "./residency.ts";
 import { type OpenStreamLife, openStreamLife } from "./stream-life.ts";
 import { completenessMessage, decodeCompleteness, rowMessage, totalsMessage } from "./usage-message.ts";
@@ -46,11 +48,18 @@ export async function* exportUsage(services: Services, request: ExportUsageReque
   const isWhole = hasScope(context, "parties.read");
   using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
   const found = await readExport(services, asked, isWhole, life);
+  const exportId = randomUUID();
+  await discloseRecords(services, context, {
+    request,
+    masked: !isWhole,
+    sessionId: exportId,
+    disclosed: disclosedUsage(asked, found.carrierIds),
+  });
   using stall = new StallWatch(services.config.limits.maxStallMs, life);
   const frame = (message: Parameters<typeof create<typeof ExportUsageResponseSchema>>[1]) =>
     stall.watch(create(ExportUsageResponseSchema, message));
   const header = {
-    exportId: randomUUID(),
+    exportId,
     snapshotTime: timestampFromMicros(found.snapshotTime),
     completeness: found.completeness,
   };
@@ -76,6 +85,8 @@ function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
 interface ReadExport {
   readonly snapshotTime: Micros;
   readonly completeness: UsageCompleteness;
+  /** Whose calls it sums up. */
+  readonly carrierIds: readonly string[];
   /** Encoded UsageExportBatch. */
   readonly batches: Uint8Array[];
   readonly rowCount: number;
@@ -108,7 +119,8 @@ function readExport(
       );
       const kept = periods.map(({ completeness }) => decodeCompleteness(completeness));
       const completeness = completenessMessage(usage, carriers, kept);
-      return { snapshotTime, completeness, ...(await readBatches(tx, query, life)) };
+      const carrierIds = usage.map(({ carrierId }) => carrierId);
+      return { snapshotTime, completeness, carrierIds, ...(await readBatches(tx, query, life)) };
     },
     { snapshot: true, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
   );

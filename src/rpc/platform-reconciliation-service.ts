@@ -16,6 +16,8 @@ import { type ReconciliationStatus, readReconciliationStatus } from "../store/re
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
 import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedDiscrepancies } from "./disclosed-records.ts";
 import { listedDiscrepancies, maskedDiscrepancy, wholeDiscrepancy } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { pageSize, splitPage } from "./lists.ts";
@@ -41,11 +43,13 @@ export function platformReconciliationService(services: Services): ServiceImpl<t
 }
 
 function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
-  const show = hasScope(context, "parties.read") ? wholeDiscrepancy : maskedDiscrepancy;
+  const masked = !hasScope(context, "parties.read");
   return listedDiscrepancies(services, request, {
     method: "platform.ListDiscrepancies",
     carrierId: request.carrierId,
-    show,
+    show: masked ? maskedDiscrepancy : wholeDiscrepancy,
+    disclose: (found) =>
+      discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
   });
 }
 
