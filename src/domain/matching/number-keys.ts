@@ -46,11 +46,6 @@ export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
   return (a.called.length === 0 || b.called.length === 0) && isEqual(a.callers, b.callers);
 }
 
-/** A party's number, to be held against another's; undefined when it shows none. */
-export function numberKeyOf(party: Party): NumberKey | undefined {
-  return party.value === undefined ? undefined : keyOf(party, party.value);
-}
-
 /** Whether two records cannot be of the same call: both show who called, or who was called, in numbers, and none is equal. */
 export function areContradicting(a: CallNumbers, b: CallNumbers): boolean {
   return isContradicting(a.callers, b.callers) || isContradicting(a.called, b.called);
