@@ -30,6 +30,11 @@ export function correlationKeysOf({ dialogCallId, icid, sessionId }: Correlation
   return texts.flatMap((text) => (text === undefined ? [] : [hash64(text)]));
 }
 
+/** Names a record of the platform, as a carrier that sends its id back does. */
+export function echoKeyOf(recordId: string): bigint {
+  return hash64(`record/${recordId}`);
+}
+
 /** Names a record of the carrier, for finding the result of a pair that begins far from it. */
 export function durationKeyOf({ recordDate, recordId }: RecordRef): bigint {
   return hash64(`duration/${recordDate}/${recordId}`);

@@ -1,20 +1,21 @@
-import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
+import { addDays, type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
-import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
 import {
   type CallResultRow,
   findOpenCalls,
   findSplitCalls,
   type OpenCall,
   readOpenOfClock,
+  readResultsNamed,
   type WantedCall,
 } from "../store/call-results.ts";
 import type { Votes } from "../store/clock-offsets.ts";
 import { type Tx, together } from "../store/database.ts";
 import { readDurationStarts } from "../store/reconcile-input.ts";
 import { markMinutes } from "../store/reconcile-progress.ts";
-import { correlationKeysOf, durationKeyOf, pairKeyOf } from "./call-keys.ts";
+import { correlationKeysOf, durationKeyOf, echoKeyOf, pairKeyOf } from "./call-keys.ts";
 import { clockHourMs, type JudgedRow, nameText, rawStartMs } from "./result-row.ts";
 import { type CarrierVotes, parseClockKey } from "./votes.ts";
 import { minuteOf, type Span } from "./window.ts";
@@ -61,13 +62,17 @@ export async function farSpans(
     "alone",
     kept.filter(({ platform }) => !platform),
   );
-  const keysOf = ({ ids }: PlatformFacts | CarrierFacts) => correlationKeysOf(ids);
+  const keysOf = (record: PlatformFacts | CarrierFacts) => [...correlationKeysOf(record.ids), ...echoKeys(record)];
   const pairKeys = (record: PlatformFacts | CarrierFacts) => [pairKeyOf(record)].filter((key) => key !== undefined);
   const find = (by: "pair_key" | "correlation_key", side: Side, wanted: WantedCall[]) =>
     findOpenCalls(tx, carrierId, { by, side, wanted, limit: MAX_FOUND });
-  const [ids, echoes, longer, rest, whole] = await together([
+  const [atCarrierToo, atPlatformToo] = [atCarrier.filter(hasLesserIds), atPlatform.filter(hasLesserIds)];
+  const [ids, others, likely, likelyToo, echoed, longer, rest, whole] = await together([
     find("correlation_key", Side.CARRIER, wantedOf(atCarrier, keysOf, CORRELATION_REACH)),
     find("correlation_key", Side.PLATFORM, wantedOf(atPlatform, keysOf, CORRELATION_REACH)),
+    find("pair_key", Side.CARRIER, wantedOf(atCarrierToo, pairKeys, CORRELATION_REACH)),
+    find("pair_key", Side.PLATFORM, wantedOf(atPlatformToo, pairKeys, CORRELATION_REACH)),
+    findEchoed(tx, carrierId, atPlatform),
     find(
       "pair_key",
       Side.PLATFORM,
@@ -80,11 +85,33 @@ export async function farSpans(
     ),
     findHolders(tx, carrierId, alone),
   ]);
-  const starts = [...[...ids, ...echoes, ...longer, ...rest].map(({ startTime }) => startTime), ...whole];
+  const found = [...ids, ...others, ...likely, ...likelyToo, ...echoed, ...longer, ...rest];
+  const starts = [...found.map(({ startTime }) => startTime), ...whole];
   return starts.map((startTime) => {
     const ms = msFromMicros(startTime);
     return { startMs: ms - marginMs, endMs: ms + marginMs };
   });
+}
+
+// The carrier's records look the platform's up by name.
+function echoKeys(record: PlatformFacts | CarrierFacts): bigint[] {
+  return "isPartial" in record ? [echoKeyOf(record.recordId)] : [];
+}
+
+// A call is found under its best id only: one that may have a better one than this is looked for by its parties.
+function hasLesserIds({ platform, carrier: [record] }: CallResult): boolean {
+  const { dialogCallId, icid, sessionId } = platform?.ids ?? record?.ids ?? {};
+  return dialogCallId === undefined && (icid !== undefined || sessionId !== undefined);
+}
+
+// The calls of the platform that the carrier names, if they are there.
+function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Promise<CallResultRow[]> {
+  const names = alone.flatMap(({ carrier: [record] }) => {
+    const recordId = record?.echoedRecordId;
+    if (record === undefined || recordId === undefined) return [];
+    return [-1, 0, 1].map((days) => ({ side: Side.PLATFORM, recordId, recordDate: addDays(record.recordDate, days) }));
+  });
+  return readResultsNamed(tx, carrierId, names);
 }
 
 type Reach = (startMs: number, result: CallResult) => readonly [startMs: number, endMs: number, duringMs?: number];
@@ -107,28 +134,29 @@ function wantedOf(
   });
 }
 
-// When the calls begin that have, as they are stored, these records of the carrier among theirs.
-async function findHolders(tx: Tx, carrierId: string, alone: readonly CallResult[]): Promise<Micros[]> {
-  const records = alone.flatMap((result) => result.carrier.map((record) => ({ record, ms: rawStartMs(record) })));
-  const wanted = records.map(({ record, ms }) => ({
+// When the calls begin that have, as they are stored, the carrier's records of these results among theirs.
+async function findHolders(
+  tx: Tx,
+  carrierId: string,
+  alone: readonly CallResult[],
+  joined: readonly CallResult[] = [],
+): Promise<Micros[]> {
+  const recordsOf = (results: readonly CallResult[]) => results.flatMap(({ carrier }) => carrier);
+  const wanted = recordsOf([...alone, ...joined]).map((record) => ({
     key: durationKeyOf(record),
-    start: microsFromMs(ms - HOLDER_MS),
-    end: microsFromMs(ms + HOLDER_MS),
+    start: microsFromMs(rawStartMs(record) - HOLDER_MS),
+    end: microsFromMs(rawStartMs(record) + HOLDER_MS),
   }));
   const [pairs, splits] = await together([
     findOpenCalls(tx, carrierId, { by: "correlation_key", side: Side.PLATFORM, wanted, limit: MAX_FOUND }),
-    findSplitCalls(
-      tx,
-      carrierId,
-      records.map(({ record }) => record),
-    ),
+    findSplitCalls(tx, carrierId, recordsOf(alone)),
   ]);
   return [...pairs.map(({ startTime }) => startTime), ...splits];
 }
 
 /**
  * The minutes of records that stored results tie to these, and that are in none of them: those that a result has no more, and calls that had a record which
- * stands alone now. Judged apart, a record would be in two results or in none. Each is looked for once.
+ * stands alone now, or went with another call for want of better. Judged apart, a record would be in two results or in none. Each is looked for once.
  */
 export async function findTied(
   tx: Tx,
@@ -145,7 +173,11 @@ export async function findTied(
     return row === undefined || row.isMerged ? [] : row.carrierRecords.filter((record) => !isIn.has(refText(record)));
   });
   const alone = judged.flatMap(({ result }) => (result.platform ? [] : [result]));
-  const fresh = (purpose: string, text: string) => {
+  const joined = judged.flatMap(({ name, result }) => {
+    const before = new Set(rows.get(name)?.carrierRecords.map(refText));
+    return mayBeOfAnother(result) && result.carrier.some((record) => !before.has(refText(record))) ? [result] : [];
+  });
+  const isFresh = (purpose: string, text: string) => {
     const isNew = !sought.has(`${purpose}/${text}`);
     sought.add(`${purpose}/${text}`);
     return isNew;
@@ -154,16 +186,24 @@ export async function findTied(
     readDurationStarts(
       tx,
       carrierId,
-      released.filter((record) => fresh("released", refText(record))),
+      released.filter((record) => isFresh("released", refText(record))),
     ),
     findHolders(
       tx,
       carrierId,
-      alone.filter((result) => fresh("held", identityOf(result))),
+      alone.filter((result) => isFresh("held", identityOf(result))),
+      joined.filter((result) => isFresh("held", identityOf(result))),
     ),
   ]);
   const corrected = starts.flatMap((start) => [0, ...offsets].map((offset) => minuteOf(msFromMicros(start) - offset)));
   return [...corrected, ...holders.map((start) => minuteOf(msFromMicros(start)))];
+}
+
+// An id, or what the carrier says of the platform's, may have joined its record to a call that is far, and goes before numbers.
+function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
+  if (platform === undefined || record === undefined) return false;
+  if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;
+  return record.echoedRecordId !== undefined || correlationKeysOf(record.ids).length > 0;
 }
 
 /** What is asked when a run of results is held against what is stored. */

@@ -5,7 +5,7 @@ import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
 import type { CallDays } from "./call-days.ts";
-import { correlationKeyOf, durationKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
+import { correlationKeyOf, durationKeyOf, echoKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
 
@@ -81,11 +81,15 @@ function clockColumns(record: CarrierFacts | undefined) {
 function keyColumns(result: CallResult) {
   const first = firstRecord(result);
   const isPair = result.platform !== undefined && result.carrier.length > 0;
-  const ownKey = isOpen(result.status) && !isPair ? correlationKeyOf(first.ids) : undefined;
+  const ownKey = isOpen(result.status) && !isPair ? (correlationKeyOf(first.ids) ?? echoOf(result)) : undefined;
   return {
     pairKey: (isOpen(result.status) ? pairKeyOf(first) : undefined) ?? null,
     correlationKey: (isPair ? farKeyOf(result) : ownKey) ?? null,
   };
+}
+
+function echoOf({ carrier: [record] }: CallResult): bigint | undefined {
+  return record?.echoedRecordId === undefined ? undefined : echoKeyOf(record.echoedRecordId);
 }
 
 // A turn at the carrier's record alone would not read the platform's: the pair is found by the record's name. Parts are found by theirs anyhow.

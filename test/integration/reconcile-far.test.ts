@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { addDays } from "../../src/domain/instant.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import { CorrelationSchema, RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
@@ -32,11 +32,13 @@ beforeAll(async () => {
   };
 });
 afterAll(() => close());
-beforeEach(async () => {
+beforeEach(addFarCarrier);
+
+async function addFarCarrier(): Promise<void> {
   carrierId = `far-${++carriers}`;
   await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
   await assignNumbers(db, carrierId, [NUMBER], "customer-1");
-});
+}
 
 /** The platform's record of a call of 60 s that rang for 5 s. */
 function cdr(recordId: string, startMs: number, changes: { dialog?: string; called?: string; isVoid?: boolean } = {}) {
@@ -109,6 +111,13 @@ describe("a pair whose clocks are hours apart, joined by its dialog", () => {
     expect(await results()).toEqual(["c2 MISSING_AT_PLATFORM", "p/c MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
   });
 
+  test("stays paired when another call of the same parties comes beside either of its records", async () => {
+    await appendCdrs(db, carrierId, [cdr("p2", THERE + 20_000)]);
+    expect(await results()).toEqual(["p/c MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+    await appendDurations(db, carrierId, [duration("c2", EIGHT + 20_000)]);
+    expect(await results()).toEqual(["c2 MISSING_AT_PLATFORM", "p/c MATCHED_EXACT", "p2/ MISSING_AT_CARRIER"]);
+  });
+
   test("is compared again when the carrier corrects its record", async () => {
     await appendDurations(db, carrierId, [duration("c", THERE, { dialog: "d", revision: 2, connectedMs: 90_000 })]);
     expect(await results()).toEqual(["p/c DURATION_MISMATCH"]);
@@ -121,6 +130,41 @@ describe("a pair whose clocks are hours apart, joined by its dialog", () => {
     expect(await results()).toEqual(PAIRED);
     await appendCdrs(db, carrierId, [cdr("p", EIGHT, { isVoid: true })]);
     expect(await results()).toEqual(["c MISSING_AT_PLATFORM", "p/ VOIDED"]);
+  });
+});
+
+describe("a pair whose clocks are hours apart, of which one side has but a lesser id", () => {
+  const THERE = EIGHT + 3 * HOUR_MS;
+  const dialog = { interconnectDialog: { callId: "d" }, icid: "i" };
+  const sides = (ofPlatform: object, ofCarrier: object, echo?: string) => ({
+    platform: () =>
+      appendCdrs(db, carrierId, [{ ...cdr("p", EIGHT), correlation: create(CorrelationSchema, ofPlatform) }]),
+    carrier: () => {
+      const correlation = create(CorrelationSchema, ofCarrier);
+      const record = {
+        ...duration("c", THERE),
+        correlation,
+        ...(echo === undefined ? {} : { platformRecordId: echo }),
+      };
+      return appendDurations(db, carrierId, [record]);
+    },
+  });
+
+  test.each([
+    { told: "an ICID at the carrier", ...sides(dialog, { icid: "i" }) },
+    { told: "an ICID at the platform", ...sides({ icid: "i" }, dialog) },
+    { told: "the platform's own id at the carrier", ...sides({}, {}, "p") },
+  ])("is found whichever comes first: $told", async ({ platform, carrier }) => {
+    await platform();
+    expect(await results()).toEqual(["p/ MISSING_AT_CARRIER"]);
+    await carrier();
+    expect(await results()).toEqual(["p/c MATCHED_EXACT"]);
+
+    await addFarCarrier();
+    await carrier();
+    expect(await results()).toEqual(["c MISSING_AT_PLATFORM"]);
+    await platform();
+    expect(await results()).toEqual(["p/c MATCHED_EXACT"]);
   });
 });
 
