@@ -58,6 +58,14 @@ export async function listCarriers(
   return rows.map(carrierOfRow);
 }
 
+/** The legal countries that carriers are of; empty conditions: all. In a system transaction. */
+export async function listLegalCountries(tx: Tx, of: { countryCode: string; carrierId: string }): Promise<string[]> {
+  let query = tx.selectFrom("carrier").select("legal_country").distinct();
+  if (of.countryCode !== "") query = query.where("legal_country", "=", of.countryCode);
+  if (of.carrierId !== "") query = query.where("carrier_id", "=", of.carrierId);
+  return (await query.execute()).map((row) => row.legal_country);
+}
+
 /**
  * Makes a carrier's credential identities these. In a system transaction.
  * @returns an identity that belongs to another carrier, and whose it is; then nothing may be committed.

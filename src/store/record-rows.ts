@@ -23,6 +23,7 @@ export interface DurationRow {
   startTime: Micros | null;
   direction: number;
   connectedDurationMs: bigint | null;
+  trunkId: string | null;
   /** Of a numbered part of a split call. */
   partIndex: number | null;
   payload: Uint8Array;
@@ -104,14 +105,15 @@ export async function insertDurationRows(
   const parts = hasParts ? sql`, unnest(${int4Array(rows.map((r) => r.partIndex))}::int4[])` : sql``;
   const query = sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
-      phone_number, customer_id, connected_duration_ms, payload${hasParts ? sql`, part_index` : sql``})
+      phone_number, customer_id, trunk_id, connected_duration_ms, payload${hasParts ? sql`, part_index` : sql``})
     SELECT ${carrierId}, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
       ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
       unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
       unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
       unnest(${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[]),
       unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
-      unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]), unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}`;
+      unnest(${textArray(rows.map((r) => r.trunkId))}::text[]), unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]),
+      unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}`;
   const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
   await together([
     send(tx, query.compile(tx)),
@@ -194,7 +196,8 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
 async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
   const query = sql`
     UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
-      phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id), part_index = p.part_index
+      phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
+      trunk_id = COALESCE(p.trunk_id, v.trunk_id), part_index = p.part_index
     FROM (${revisionsTakenBack("duration", carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
   await send(tx, query.compile(tx));

@@ -110,7 +110,8 @@ CREATE INDEX call_result_clock ON call_result USING btree (carrier_id, clock_tru
 CREATE INDEX call_result_correlation ON call_result USING btree (carrier_id, correlation_key) WHERE (correlation_key IS NOT NULL);
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
 CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
-CREATE INDEX call_result_erased ON call_result USING btree (usage_customer_id, start_time) WHERE (is_erased AND (phone_number IS NULL));
+CREATE INDEX call_result_erased ON call_result USING btree (carrier_id, start_time) WHERE is_erased;
+CREATE INDEX call_result_erased_customer ON call_result USING btree (COALESCE(usage_customer_id, customer_id), start_time) WHERE (is_erased AND (phone_number IS NULL));
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
 CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE (cardinality(carrier_record_ids) > 1);
@@ -746,7 +747,8 @@ CREATE TABLE number_port (
   other_carrier_id text NOT NULL,
   effective_time timestamp with time zone NOT NULL,
   stage smallint NOT NULL,
-  moved jsonb
+  moved jsonb,
+  ordered_by text
 );
 ALTER TABLE number_port ADD CONSTRAINT number_port_pkey PRIMARY KEY (carrier_id, phone_number, port_id);
 ALTER TABLE number_port ADD CONSTRAINT number_port_role_check CHECK ((role = ANY (ARRAY[1, 2])));

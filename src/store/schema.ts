@@ -101,6 +101,8 @@ export interface Schema {
     effective_time: Time;
     /** 1: scheduled; 2: the losing carrier no longer holds it; 3: done. */
     stage: number;
+    /** Who ordered it, of role 1. */
+    ordered_by: string | null;
     /** Periods on their way to the gaining carrier, in stage 2. */
     moved: ColumnType<unknown, string | null, string | null>;
   };
@@ -294,6 +296,10 @@ export interface Schema {
     sequence: bigint | null;
     /** The encoded Discrepancy, of one that is or was. */
     payload: Buffer | null;
+    /** A party of it was erased: its records stay together. */
+    is_erased: Generated<boolean>;
+    /** Of a call whose number was erased: the customer that it counted for then. */
+    usage_customer_id: ColumnType<string | null, string | null | undefined, string | null>;
   };
   discrepancy_entry: {
     carrier_id: string;

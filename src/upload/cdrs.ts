@@ -97,11 +97,13 @@ const encodeMeasured = compileEncoder(CallDetailRecordSchema, {
   only: ["stream_qualities", "network_identifiers"],
   omitWhen: { "tandem.type.v1.StreamQuality.verdict": never, "tandem.type.v1.StreamQuality.reasons": never },
 });
-// The verdict stays with the call: records are filtered by it, and it outlives what it was made from. The reasons go with the streams.
+// A verdict on streams, and its reasons, go with the streams: they are of the quality part, and end with it. One on a call without streams says nothing.
 const encodeDerived = compileEncoder(CallDetailRecordSchema, {
   only: ["lengths", "quality_verdict", "quality_reasons"],
 });
-const encodeQuality = compileEncoder(CallDetailRecordSchema, { only: ["stream_qualities", "quality_reasons"] });
+const encodeQuality = compileEncoder(CallDetailRecordSchema, {
+  only: ["stream_qualities", "quality_verdict", "quality_reasons"],
+});
 const encodeNetwork = compileEncoder(CallDetailRecordSchema, { only: ["network_identifiers"] });
 
 /** The field of CallDetailRecord that holds the parties, with its wire type; and the fields of the parties in it. */
@@ -199,7 +201,7 @@ function writeDerived(content: CallDetailRecord, call: CallFacts, quality: Judge
   const lengths = derivedLengths(content.lengths, call.derived);
   const derived: CallDetailRecord = {
     ...content,
-    qualityVerdict: quality.column,
+    qualityVerdict: quality.streams.length > 0 ? 0 : quality.column,
     qualityReasons: quality.streams.length > 0 ? [] : quality.reasons,
   };
   delete derived.lengths;
@@ -214,7 +216,12 @@ function qualityPart(message: CallDetailRecord, quality: JudgedCall): { quality?
     return { ...stream, verdict: judged?.verdict ?? 0, reasons: judged?.reasons ?? [] };
   });
   writer.reset();
-  encodeQuality(writer, { ...message, streamQualities, qualityReasons: quality.reasons });
+  encodeQuality(writer, {
+    ...message,
+    streamQualities,
+    qualityVerdict: quality.column,
+    qualityReasons: quality.reasons,
+  });
   return {
     quality: {
       mosLq: lowest(streamQualities.map((stream) => stream.mosLq)),

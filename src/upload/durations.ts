@@ -66,6 +66,7 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     contentHash,
     partyHash: hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties),
     direction,
+    trunkId: message.trunkId,
     partIndex: message.part?.partIndex,
     connectedDurationMs,
     startTime: start === undefined ? undefined : microsFromTimestamp(start),
@@ -94,6 +95,7 @@ const NO_COLUMNS: DurationColumns = {
   startTime: null,
   direction: 0,
   connectedDurationMs: null,
+  trunkId: null,
   partIndex: null,
 };
 const LAST_KIND = lastValue(RecordKindSchema);

@@ -15,6 +15,7 @@ export interface DurationParts {
   contentHash: bigint;
   partyHash: bigint;
   direction: number;
+  trunkId: string | undefined;
   partIndex: number | undefined;
   /** As sent. */
   connectedDurationMs: bigint | undefined;
@@ -46,6 +47,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly warnings: RecordProblem[];
   readonly candidates: AttributionCandidate[];
   readonly #direction: number;
+  readonly #trunkId: string | undefined;
   readonly #partIndex: number | undefined;
   readonly #connectedDurationMs: bigint | undefined;
   readonly #slab: Buffer;
@@ -64,6 +66,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
     this.warnings = parts.warnings.length === 0 ? NO_WARNINGS : parts.warnings;
     this.candidates = parts.candidates;
     this.#direction = parts.direction;
+    this.#trunkId = parts.trunkId;
     this.#partIndex = parts.partIndex;
     this.#connectedDurationMs = parts.connectedDurationMs;
     if (used + payload.length > slab.length) {
@@ -91,6 +94,7 @@ export class PreparedDuration implements PreparedRecord<DurationColumns> {
       startTime: this.startTime ?? null,
       direction: this.#direction,
       connectedDurationMs: this.#connectedDurationMs ?? null,
+      trunkId: this.#trunkId || null,
       partIndex: this.#partIndex ?? null,
     };
   }

@@ -15,8 +15,9 @@ export const durationEdge: RecordKindEdge<CallDuration> = {
   kind: UploadKind.DURATIONS,
   prepare: prepareDuration,
   row: (prepared) => {
-    const { entryKind, startTime, direction, connectedDurationMs, partIndex } = prepared.row as DurationColumns;
-    return { entryKind, startTime, direction, connectedDurationMs, partIndex, payload: prepared.payload };
+    const { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex } =
+      prepared.row as DurationColumns;
+    return { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex, payload: prepared.payload };
   },
   encode: (prepared) => prepared.payload,
   decode: (bytes) => fromBinary(CallDurationSchema, bytes),

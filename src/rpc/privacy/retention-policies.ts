@@ -1,8 +1,205 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { Services } from "../context.ts";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuditOutcome } from "../../domain/audit.ts";
+import { isCarrierId } from "../../domain/carrier.ts";
+import { isCountry } from "../../domain/country.ts";
+import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/retention.ts";
+import { findRule } from "../../domain/retention-law.ts";
+import {
+  ALL_PARTS,
+  ALL_PURPOSES,
+  type LegalBasis,
+  type Purpose,
+  type RecordPart,
+} from "../../domain/retention-parts.ts";
+import type {
+  ListRetentionPoliciesRequest,
+  PrivacyService,
+  SetRetentionPolicyRequest,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import {
+  SetRetentionPolicyRequestSchema,
+  SetRetentionPolicyResponseSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import {
+  LegalBasis as LegalBasisEnum,
+  type RetentionPolicy,
+} from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import { appendAuditEvent } from "../../store/audit-log.ts";
+import { listLegalCountries } from "../../store/carriers.ts";
+import { systemTransaction, type Tx } from "../../store/database.ts";
+import { findResponse, insertResponse } from "../../store/request-log.ts";
+import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/retention-policies.ts";
+import { actorOf, methodOf } from "../audit.ts";
+import { requireCarrier, type Services } from "../context.ts";
+import { pageSize, splitPage } from "../lists.ts";
+import { repeatableCall } from "../number-call.ts";
+import { decodePageToken, encodePageToken } from "../page-token.ts";
+import { policyMessage } from "./policy-message.ts";
 
 /** How long each part is kept. */
-export function retentionMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {
+    listRetentionPolicies: (request) => listPolicies(services, request),
+    setRetentionPolicy: (request, context) => setPolicy(services, request, context),
+  };
+}
+
+async function listPolicies(services: Services, request: ListRetentionPoliciesRequest) {
+  const { countryCode, carrierId, recordPart } = request;
+  const size = pageSize(request.pageSize, services.config.limits);
+  if (countryCode !== "" && !isCountry(countryCode))
+    throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
+  if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
+  if (recordPart !== 0 && !isPart(recordPart)) throw invalidArgument("record_part", "expected a part, or none");
+  const { secret } = services.installation;
+  const scope = ["ListRetentionPolicies", countryCode, carrierId, String(recordPart)];
+  const after = decodePageToken(secret, scope, request.pageToken)?.["after"] ?? "";
+  const policies = await systemTransaction(services.db, (tx) => readPolicies(tx, countryCode, carrierId));
+  const found = policies
+    .filter(({ part }) => recordPart === 0 || part === recordPart)
+    .map((policy) => ({ policy, key: sortKey(policy) }))
+    .filter(({ key }) => key > after)
+    .sort((left, right) => (left.key < right.key ? -1 : 1));
+  const { page, last } = splitPage(found, size);
+  return {
+    policies: page.map(({ policy }) => policyMessage(policy)),
+    nextPageToken: last ? encodePageToken(secret, scope, { after: last.key }) : "",
+  };
+}
+
+// Of every country that a carrier is of: what holds for it, and what carriers have of their own.
+async function readPolicies(tx: Tx, countryCode: string, carrierId: string): Promise<(StoredPolicy | PolicyInForce)[]> {
+  const countries = await listLegalCountries(tx, { countryCode, carrierId });
+  const set = await readSetPolicies(tx);
+  return countries.flatMap((country) => {
+    if (carrierId !== "") return policiesInForce({ countryCode: country, carrierId }, set);
+    const own = set.filter((policy) => policy.countryCode === country && policy.carrierId !== undefined);
+    return [...policiesInForce({ countryCode: country, carrierId: "" }, set), ...own];
+  });
+}
+
+function sortKey({ countryCode, carrierId, part, purpose }: PolicyInForce): string {
+  return JSON.stringify([countryCode, carrierId ?? "", part, purpose]);
+}
+
+async function setPolicy(services: Services, request: SetRetentionPolicyRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "SetRetentionPolicy", SetRetentionPolicyRequestSchema, request);
+  const policy = readPolicy(request.policy);
+  const { carrierId, countryCode } = policy;
+  const { expectedRevision } = request;
+  if (expectedRevision !== undefined && expectedRevision < 0n)
+    throw invalidArgument("expected_revision", "expected 0 or more");
+  if (carrierId !== undefined) {
+    const carrier = await requireCarrier(services, carrierId);
+    if (carrier.legalCountry !== countryCode)
+      throw invalidArgument("policy.country_code", `expected the carrier's, ${carrier.legalCountry}`);
+  }
+  const response = await systemTransaction(services.db, async (tx) => {
+    const given = await findResponse(tx, carrierId ?? "", call);
+    if (given) return given;
+    assertWithinBounds(policy);
+    const stored = await writeRevision(tx, policy, expectedRevision, actorOf(context));
+    if (!stored) {
+      // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
+      const meanwhile = await findResponse(tx, carrierId ?? "", call);
+      if (meanwhile) return meanwhile;
+      throw new TandemError("STORE_UNAVAILABLE", "the policy is being set by another call at this moment: call again");
+    }
+    const message = create(SetRetentionPolicyResponseSchema, { policy: policyMessage(stored) });
+    const fresh = toBinary(SetRetentionPolicyResponseSchema, message);
+    await insertResponse(tx, carrierId ?? "", call, fresh);
+    await appendAuditEvent(tx, {
+      carrierId,
+      actor: actorOf(context),
+      method: methodOf(context),
+      resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
+      outcome: AuditOutcome.DONE,
+      requestId: request.requestId,
+      changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
+      details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
+    });
+    return fresh;
+  });
+  services.retention.forget();
+  return fromBinary(SetRetentionPolicyResponseSchema, response);
+}
+
+async function writeRevision(
+  tx: Tx,
+  policy: Omit<SetPolicy, "revision">,
+  expected: bigint | undefined,
+  actor: string,
+): Promise<StoredPolicy | undefined> {
+  const of = { countryCode: policy.countryCode, carrierId: policy.carrierId ?? "" };
+  const before = (await readSetPolicies(tx, of)).find(
+    (each) => each.carrierId === policy.carrierId && each.part === policy.part && each.purpose === policy.purpose,
+  );
+  const revision = before?.revision ?? 0n;
+  if (expected !== undefined && expected !== revision) {
+    const metadata = { current_revision: String(revision) };
+    throw new TandemError("REVISION_MISMATCH", `the policy is at revision ${revision}`, metadata);
+  }
+  return writePolicy(tx, policy, revision, actor);
+}
+
+function assertWithinBounds({ countryCode, part, purpose, retentionDays }: Omit<SetPolicy, "revision">): void {
+  const { minimum, maximum } = findRule(countryCode, part, purpose);
+  const isShort = minimum !== undefined && retentionDays < minimum.days;
+  const isLong = maximum !== undefined && retentionDays > maximum.days;
+  const broken = (isShort && minimum) || (isLong && maximum) || undefined;
+  if (!broken) return;
+  const metadata = {
+    minimum_days: String(minimum?.days ?? 1),
+    maximum_days: String(maximum?.days ?? MAX_DAYS),
+    source: broken.source,
+  };
+  const message = `retention_days: ${retentionDays} lies outside ${metadata.minimum_days} to ${metadata.maximum_days} days (${broken.source})`;
+  const fieldViolations = [{ field: "policy.retention_days", description: message }];
+  throw new TandemError("RETENTION_OUT_OF_BOUNDS", message, metadata, { fieldViolations });
+}
+
+const MAX_DAYS = 36_500;
+
+function readPolicy(message: RetentionPolicy | undefined): Omit<SetPolicy, "revision"> {
+  if (!message) throw invalidArgument("policy", "is required");
+  const found: FieldViolation[] = [];
+  const expect = (holds: boolean, field: string, description: string) => {
+    if (!holds) found.push({ field: `policy.${field}`, description });
+  };
+  const { countryCode, carrierId, recordPart, purpose, legalBasis, retentionDays, source } = message;
+  expect(isCountry(countryCode), "country_code", "expected an ISO 3166-1 alpha-2 code");
+  expect(carrierId === undefined || isCarrierId(carrierId), "carrier_id", "expected a carrier's id, or none");
+  expect(isPart(recordPart), "record_part", "is required: a part");
+  expect(isPurpose(purpose), "purpose", "is required: a purpose");
+  expect(legalBasis !== 0 && LegalBasisEnum[legalBasis] !== undefined, "legal_basis", "is required: a legal basis");
+  expect(retentionDays >= 1 && retentionDays <= MAX_DAYS, "retention_days", `expected 1 to ${MAX_DAYS}`);
+  expect(isText(source, 256), "source", "is required: 1 to 256 characters");
+  expect(isText(message.privacyStatementVersion, 64), "privacy_statement_version", "is required: 1 to 64 characters");
+  if (found.length > 0) throw fieldViolations(found);
+  return {
+    countryCode,
+    carrierId,
+    part: recordPart as RecordPart,
+    purpose: purpose as Purpose,
+    legalBasis: legalBasis as LegalBasis,
+    retentionDays,
+    source,
+    privacyStatementVersion: message.privacyStatementVersion,
+  };
+}
+
+function isPart(part: number): boolean {
+  return ALL_PARTS.some((each) => each === part);
+}
+
+function isPurpose(purpose: number): boolean {
+  return ALL_PURPOSES.some((each) => each === purpose);
+}
+
+/** Text of a person: present, bounded, without control characters. */
+export function isText(text: string, maxLength: number): boolean {
+  const length = [...text].length;
+  return length >= 1 && length <= maxLength && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
 }

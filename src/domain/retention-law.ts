@@ -1,0 +1,119 @@
+import type { LegalBasis, Purpose, RecordPart } from "./retention-parts.ts";
+
+/** One bound of a retention. */
+export interface Bound {
+  readonly days: number;
+  /** A law with its article, or a decision of this project. */
+  readonly source: string;
+}
+
+/** What is asked of one part and purpose under a country's law. */
+export interface RetentionRule {
+  /** Undefined: nothing is asked for. */
+  readonly minimum: Bound | undefined;
+  /** Undefined: no number is set. */
+  readonly maximum: Bound | undefined;
+  /** Where nobody has set a policy. Undefined: the part is not kept for this purpose. */
+  readonly initial: (Bound & { readonly legalBasis: LegalBasis }) | undefined;
+}
+
+/** What a country's law asks of a part that is kept for a purpose; for a country that is not in the table, what is asked everywhere. */
+export function findRule(countryCode: string, part: RecordPart, purpose: Purpose): RetentionRule {
+  const general = GENERAL[part];
+  const own = COUNTRIES[countryCode]?.[part];
+  return {
+    minimum: own?.minimum ?? general.minimum,
+    maximum: own?.maxima?.[purpose] ?? general.maximum,
+    initial: own?.initial?.[purpose] ?? general.initial[purpose],
+  };
+}
+
+/** The countries whose law the table has numbers of. */
+export function listRuledCountries(): string[] {
+  return Object.keys(COUNTRIES).sort();
+}
+
+interface PartRules {
+  readonly minimum?: Bound;
+  readonly maximum: Bound;
+  readonly initial: Readonly<Partial<Record<Purpose, Bound & { readonly legalBasis: LegalBasis }>>>;
+}
+
+interface CountryRules {
+  readonly minimum?: Bound;
+  readonly maxima?: Readonly<Partial<Record<Purpose, Bound>>>;
+  readonly initial?: PartRules["initial"];
+}
+
+const TROUBLESHOOTING = 1 satisfies Purpose;
+const USAGE_AND_BILLING = 2 satisfies Purpose;
+const LEGAL_OBLIGATION = 4 satisfies Purpose;
+const ACCOUNTABILITY = 5 satisfies Purpose;
+
+const STORAGE_LIMITATION = "GDPR 5(1)(e): no longer than the purpose needs; in days by Tandem decision 0006";
+
+/** Calls are judged until the longest grace that can be agreed, 30 days, is over. */
+const RECONCILED: Bound = { days: 32, source: "Tandem decision 0006: until calls are reconciled, 30 days at most" };
+/** 18 months, and longer than the 400 days in which later revisions arrive. */
+const BILLING = {
+  days: 550,
+  source: "Tandem decision 0006: corrections arrive for 400 days (ePrivacy 6(2))",
+  legalBasis: 1 satisfies LegalBasis,
+} as const;
+const TEN_YEARS: Bound = { days: 3_653, source: STORAGE_LIMITATION };
+
+// Everywhere. The law that we know sets few numbers: what it leaves open is decided in docs/decisions/0006-privacy.md, and says so.
+const GENERAL: Readonly<Record<RecordPart, PartRules>> = {
+  1: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
+  2: { maximum: { days: 400, source: STORAGE_LIMITATION }, initial: { [TROUBLESHOOTING]: troubleshooting(90) } },
+  3: { maximum: { days: 180, source: STORAGE_LIMITATION }, initial: { [TROUBLESHOOTING]: troubleshooting(30) } },
+  4: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
+  5: {
+    minimum: { days: 402, source: "Tandem decision 0006: records up to 400 days old are attributed by it" },
+    maximum: TEN_YEARS,
+    initial: { [USAGE_AND_BILLING]: BILLING },
+  },
+  6: {
+    minimum: {
+      days: 366,
+      source: "US 47 CFR 64.2009(c), a year at least; elsewhere GDPR 5(2) by Tandem decision 0006",
+    },
+    maximum: TEN_YEARS,
+    initial: {
+      [ACCOUNTABILITY]: { days: 730, source: "GDPR 5(2), 30; two years by Tandem decision 0006", legalBasis: 2 },
+    },
+  },
+};
+
+function troubleshooting(days: number): Bound & { legalBasis: LegalBasis } {
+  return { days, source: STORAGE_LIMITATION, legalBasis: 3 };
+}
+
+// 18 months are 550 days at most.
+const TOLL_RECORDS: CountryRules = {
+  minimum: { days: 550, source: "47 CFR 42.6 (toll records, 18 months)" },
+  initial: {
+    [LEGAL_OBLIGATION]: { days: 550, source: "47 CFR 42.6 (toll records, 18 months)", legalBasis: 2 },
+  },
+};
+
+// Traffic data for billing may be kept while the bill may be challenged or payment pursued (ePrivacy 6(2)): for as long as the claim lives.
+function billingUntil(years: number, source: string): CountryRules {
+  return { maxima: { [USAGE_AND_BILLING]: { days: Math.ceil(years * 365.25), source } } };
+}
+
+const DENMARK = billingUntil(3, "Directive 2002/58/EC 6(2); forældelsesloven § 3 (three years)");
+const BRITAIN = billingUntil(6, "PECR 2003 reg. 7; Limitation Act 1980 s. 5 (six years)");
+const IRELAND = billingUntil(6, "S.I. 336/2011; Statute of Limitations 1957 s. 11(1) (six years)");
+
+/** Where a law sets a number that we are sure of, by country and part. */
+const COUNTRIES: Readonly<Record<string, Partial<Record<RecordPart, CountryRules>>>> = {
+  US: {
+    1: TOLL_RECORDS,
+    4: TOLL_RECORDS,
+    6: { minimum: { days: 366, source: "47 CFR 64.2009(c) (CPNI disclosures, a year at least)" } },
+  },
+  DK: { 1: DENMARK, 4: DENMARK },
+  GB: { 1: BRITAIN, 4: BRITAIN },
+  IE: { 1: IRELAND, 4: IRELAND },
+};
