@@ -81,7 +81,7 @@ function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role
       `this command is the ${allowed}'s, and the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
     );
   }
-  if (allowed === "carrier" && carrier !== undefined && itsCarrier !== undefined && carrier !== itsCarrier) {
+  if (role === "carrier" && carrier !== undefined && itsCarrier !== undefined && carrier !== itsCarrier) {
     throw new Error(`the token is of carrier ${itsCarrier}, not ${carrier}`);
   }
   return role;

@@ -141,6 +141,10 @@ test("list shows what disagrees and did, filtered, as a table, JSON or CSV, and 
     { discrepancy_id: "ring", status: "matched-exact", causes: "ring-time-included", connected_duration_delta_ms: "0" },
   ]);
   expect(cut.stderr).toContain("There are more than 1");
+  const token = await exchange.carrierToken("prairie-bell");
+  const others = await run(["reconcile", "list", "--carrier", CARRIER, "--token", token]);
+  expect(others).toMatchObject({ code: 1, stdout: "" });
+  expect(others.stderr).toContain(`the token is of carrier prairie-bell, not ${CARRIER}`);
 });
 
 test("follow prints every entry once, and goes on where its cursor file stands", async () => {
