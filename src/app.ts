@@ -12,6 +12,7 @@ import { runRestateUsage } from "./jobs/restate-usage.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
+import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
 import type { Services } from "./rpc/context.ts";
@@ -43,6 +44,8 @@ export interface App extends AsyncDisposable {
   readonly callCount: number;
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
+  /** Takes changed certificates, keys and revocations at once; without it they are taken within seconds. */
+  reload(): Promise<void>;
   /** Stops serving in order; what is left is destroyed after `limits.drainMs`. */
   drain(): Promise<void>;
 }
@@ -97,16 +100,18 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   };
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
+  const rotation = opening.use(await openRotation(config, signingKey, log));
   const server = opening.use(
     await openServer({
       ...config,
       routes: listRoutes(services),
-      auth: authOptions(config, signingKey, access),
+      auth: authOptions(config, rotation, access),
       log,
       metrics: services.metrics,
       draining,
     }),
   );
+  rotation.onTls = (tls) => server.setTls(tls);
   log.info({ port: server.port, tls: config.tls !== undefined }, "serving");
   const opened = opening.move();
   return {
@@ -117,6 +122,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
       return server.callCount;
     },
     signingKey,
+    reload: () => rotation.reload(),
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
@@ -191,17 +197,14 @@ async function makeOpenFolder(path: string): Promise<void> {
   for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }
 
-function authOptions(config: Config, signingKey: SigningKey | undefined, access: CarrierAccess): AuthOptions {
+function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {
   const { keys, issuer, audience } = config.tokens;
-  const source = () => {
-    if (signingKey) return { keySet: signingKey.keySet };
-    return keys.kind === "url" || keys.kind === "file" ? keys : undefined;
-  };
-  const found = source();
+  const revocations = () => trust.revocations;
   return {
-    verifyToken: found && createTokenVerifier({ keys: found, issuer, audience }),
-    signsTokens: signingKey !== undefined,
+    verifyToken: tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, issuer, audience, revocations }),
+    signsTokens: keys.kind === "own",
     platformIdentities: config.platformIdentities,
     access,
+    trust,
   };
 }

@@ -1,7 +1,8 @@
+import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { JSONWebKeySet } from "jose";
-import { z } from "zod";
+import { parseKeySet } from "./rpc/token-keys.ts";
 
 /** The contents of the PEM files. */
 export interface TlsFiles {
@@ -11,13 +12,20 @@ export interface TlsFiles {
   readonly clientCa: Buffer | undefined;
 }
 
+/** Where they are read from, at the start and again when they change. */
+export interface TlsPaths {
+  readonly tlsCert: string;
+  readonly tlsKey: string;
+  readonly tlsClientCa: string | undefined;
+}
+
 /** Whose tokens are believed. */
 export interface TokenTrust {
   /** `own`: the key in the data folder. `none`: client certificates only. */
   readonly keys:
     | { readonly kind: "own" }
     | { readonly kind: "url"; readonly url: URL }
-    | { readonly kind: "file"; readonly keySet: JSONWebKeySet }
+    | { readonly kind: "file"; readonly file: string; readonly keySet: JSONWebKeySet }
     | { readonly kind: "none" };
   readonly issuer: string;
   readonly audience: string;
@@ -48,9 +56,32 @@ export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFile
   const key = readSettingFile("TANDEM_TLS_KEY", settings.tlsKey, mistakes);
   const clientCa = readSettingFile("TANDEM_TLS_CLIENT_CA", settings.tlsClientCa, mistakes);
   if (!cert || !key) return undefined;
-  tryTls("TANDEM_TLS_CERT and TANDEM_TLS_KEY", { cert, key }, mistakes);
-  if (clientCa) tryTls("TANDEM_TLS_CLIENT_CA", { ca: clientCa }, mistakes);
+  tryPart("TANDEM_TLS_CERT and TANDEM_TLS_KEY", () => createSecureContext({ cert, key }), mistakes);
+  if (clientCa) tryPart("TANDEM_TLS_CLIENT_CA", () => parseCertificates(clientCa), mistakes);
   return { cert, key, clientCa };
+}
+
+/**
+ * Checks files that are to replace those in use: cert and key belong together, and no certificate has expired.
+ * @throws Error that tells what is wrong.
+ */
+export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {
+  createSecureContext({ cert, key });
+  const [own] = parseCertificates(cert);
+  if (own && Date.parse(own.validTo) <= Date.now()) throw new Error(`the certificate expired at ${own.validTo}`);
+  if (clientCa) parseCertificates(clientCa);
+}
+
+const MAX_CERTIFICATES = 1_000;
+
+/** The certificates of a PEM file. Throws an Error when there is none, or one that cannot be read. */
+export function parseCertificates(pem: Buffer): X509Certificate[] {
+  const text = pem.toString("latin1");
+  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  const begun = text.split("-----BEGIN CERTIFICATE-----").length - 1;
+  if (blocks.length === 0 || blocks.length !== begun) throw new Error("no certificates, or not the whole of one");
+  if (blocks.length > MAX_CERTIFICATES) throw new Error(`over ${MAX_CERTIFICATES} certificates`);
+  return blocks.map((block) => new X509Certificate(block));
 }
 
 /** Decides whose tokens are believed; adds what is wrong to the mistakes. */
@@ -89,15 +120,15 @@ function readOutsideKeys(settings: SecuritySettings, mistakes: string[]): TokenT
   return { kind: "none" };
 }
 
-const KeySet = z.object({ keys: z.array(z.looseObject({ kty: z.string() })).min(1) });
-
 function readKeySet(file: string | undefined, mistakes: string[]): TokenTrust["keys"] {
   const content = readSettingFile("TANDEM_JWKS_FILE", file, mistakes);
-  if (!content) return { kind: "none" };
+  if (!file || !content) return { kind: "none" };
   try {
-    return { kind: "file", keySet: KeySet.parse(JSON.parse(content.toString("utf8"))) };
+    return { kind: "file", file, keySet: parseKeySet(content.toString("utf8")) };
   } catch {
-    mistakes.push(`TANDEM_JWKS_FILE: ${file} is not a JSON Web Key Set with a key in it`);
+    mistakes.push(
+      `TANDEM_JWKS_FILE: ${file} is not a JSON Web Key Set of public keys (EC, RSA or OKP) with a key in it`,
+    );
     return { kind: "none" };
   }
 }
@@ -112,9 +143,9 @@ function readSettingFile(variable: string, file: string | undefined, mistakes: s
   }
 }
 
-function tryTls(names: string, options: Parameters<typeof createSecureContext>[0], mistakes: string[]): void {
+function tryPart(names: string, attempt: () => unknown, mistakes: string[]): void {
   try {
-    createSecureContext(options);
+    attempt();
   } catch (error) {
     mistakes.push(`${names}: ${error instanceof Error ? error.message : error}`);
   }

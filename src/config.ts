@@ -1,6 +1,13 @@
 import { z } from "zod";
 import { chooseDataDir } from "./config-data-dir.ts";
-import { isLoopback, readTls, readTokenTrust, type TlsFiles, type TokenTrust } from "./config-security.ts";
+import {
+  isLoopback,
+  readTls,
+  readTokenTrust,
+  type TlsFiles,
+  type TlsPaths,
+  type TokenTrust,
+} from "./config-security.ts";
 import { DEFAULT_LIMITS, type Limits } from "./domain/limits.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "./domain/scopes.ts";
 
@@ -19,7 +26,13 @@ export interface Config {
   readonly port: number;
   /** Undefined: cleartext. */
   readonly tls: TlsFiles | undefined;
+  /** Where the files of `tls` are; they are read again when they change. */
+  readonly tlsPaths: TlsPaths | undefined;
   readonly tokens: TokenTrust;
+  /** File that lists revoked credentials; undefined: `keys/revoked` in the data folder, if it is there. */
+  readonly revokedFile: string | undefined;
+  /** Between two looks at the files of certificates, keys and revocations, milliseconds. */
+  readonly reloadIntervalMs: number;
   /** Who calls as the platform with a client certificate: identity text to scopes. */
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
   readonly reflection: boolean;
@@ -95,6 +108,10 @@ const SETTINGS = {
   tlsCert: path("PEM file of the server's certificate chain; with it, TLS is on"),
   tlsKey: path("PEM file of the certificate's private key"),
   tlsClientCa: path("PEM file of the authorities whose client certificates are accepted"),
+  revokedFile: path("File that lists revoked credentials. Default: keys/revoked in the data folder, if it is there"),
+  reloadIntervalMs: integer(10, 60_000)
+    .default(1_000)
+    .describe("Between two looks whether the files of certificates, keys or revocations have changed, ms"),
   allowCleartext: onOff().default(false).describe("on: listen without TLS off loopback, behind a proxy that has TLS"),
   jwksUrl: text().optional().describe("Where the token issuer's keys are (JWKS), https"),
   jwksFile: path("File with the token issuer's keys (JWKS), instead of the URL"),
@@ -195,6 +212,9 @@ export function loadConfig(
     host: values.host,
     port: values.port,
     tls: readTls(values, mistakes),
+    tlsPaths: values.tlsCert && values.tlsKey ? pathsOf(values.tlsCert, values.tlsKey, values.tlsClientCa) : undefined,
+    revokedFile: values.revokedFile,
+    reloadIntervalMs: values.reloadIntervalMs,
     tokens: readTokenTrust(values, mistakes),
     platformIdentities: values.platformIdentities ?? new Map(),
     reflection: values.reflection,
@@ -274,6 +294,10 @@ function readValues<Schemas extends Readonly<Record<string, z.ZodType>>>(
     }
   }
   return values as { [Name in keyof Schemas]: z.output<Schemas[Name]> };
+}
+
+function pathsOf(tlsCert: string, tlsKey: string, tlsClientCa: string | undefined): TlsPaths {
+  return { tlsCert, tlsKey, tlsClientCa };
 }
 
 function readLimits(values: Values): Limits {

@@ -1,5 +1,5 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import { TandemError } from "../domain/errors.ts";
+import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, identityText, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
@@ -7,12 +7,16 @@ import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
 import { credentialExpired, type TokenVerifier, unauthenticated, type VerifiedToken } from "./tokens.ts";
+import type { Trust } from "./trust.ts";
 
 /** The certificate of the call's connection, set by the port. */
 export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
   description: "client certificate",
 });
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
+  description: "watch of the credential",
+});
 
 /** Who calls. Every method but health and reflection has a principal. */
 export function principalOf(context: Pick<HandlerContext, "values">): Principal {
@@ -34,6 +38,14 @@ export function hasScope(context: Pick<HandlerContext, "values">, scope: Platfor
   return principal.kind === "platform" && principal.scopes.has(scope);
 }
 
+/**
+ * Calls `end`, once, when the call's credential is no longer believed: its key, its authority or it itself was withdrawn. Dispose it when the call
+ * ends.
+ */
+export function watchCredential(context: Pick<HandlerContext, "values">, end: () => void): Disposable {
+  return context.values.get(watchKey)(end);
+}
+
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly verifyToken: TokenVerifier | undefined;
@@ -41,6 +53,7 @@ export interface AuthOptions {
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
   readonly access: CarrierAccess;
+  readonly trust: Trust;
 }
 
 /**
@@ -51,13 +64,27 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   const rule = accessRuleOf(context.method);
   if (!rule) throw denied("nobody may call this method");
   if (rule.principal === "anyone") return;
+  const { generation } = options.trust;
   const principal = await authenticate(context, options);
   context.values.set(principalKey, principal);
+  context.values.set(watchKey, (end) => options.trust.watch(() => endUnlessGood(context, options, end), generation));
   assertAllowed(context, principal, rule);
   if (principal.kind === "carrier" && rule.principal === "carrier") {
     await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
   }
 }
+
+/** Judges the call's credential again. What cannot be judged at the moment ends nothing. */
+async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<void> {
+  try {
+    await authenticate(context, options);
+  } catch (error) {
+    const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
+    if (isRefusal) end();
+  }
+}
+
+const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);
 
 function assertAllowed(context: HandlerContext, principal: Principal, rule: AccessRule): void {
   const method = `${context.service.typeName}/${context.method.name}`;

@@ -1,16 +1,20 @@
+import { constants as cryptoConstants } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { createServer as createHttp1Server, type Server as Http1Server } from "node:http";
 import {
   createServer as createHttp2Server,
-  createSecureServer,
+  type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
   type ServerOptions,
 } from "node:http2";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
-import { watchSession } from "./session-watch.ts";
+import type { SecureContextOptions } from "node:tls";
+import { OpenConnections } from "./connections.ts";
+import { type SessionLimits, watchSession } from "./session-watch.ts";
 import { routeByPreface } from "./sniff.ts";
 
 const MIB = 1024 * 1024;
@@ -18,13 +22,32 @@ const MIB = 1024 * 1024;
 const STREAM_WINDOW_BYTES = MIB;
 const CONNECTION_WINDOW_BYTES = 8 * MIB;
 const MAX_CONCURRENT_STREAMS = 250;
-const MAX_CONNECTIONS = 10_000;
 const MAX_HEADER_BYTES = 16 * 1024;
-/** For a TLS handshake, the first bytes of a connection, and the headers of a request. */
-const FIRST_BYTES_MS = 10_000;
-/** For the whole of an HTTP/1.1 request; a response may take as long as it likes. */
-const HTTP1_REQUEST_MS = 120_000;
-const HTTP1_IDLE_MS = 75_000;
+const MAX_HEADER_COUNT = 128;
+/** How often HTTP/1.1 connections are looked at for headers and bodies that are late; sooner if the limits are short. */
+const HTTP1_CHECK_MS = 2_000;
+
+/** What one connection may cost before it is closed. */
+export interface ConnectionLimits extends SessionLimits {
+  /** Most connections at once; those beyond are closed. Default 10,000. */
+  readonly maxConnections: number;
+  /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
+  readonly maxConnectionsPerAddress: number;
+  /** For the whole of an HTTP/1.1 request, milliseconds; a response may take as long as it likes. Default 120,000. */
+  readonly http1RequestMs: number;
+  /** How long an HTTP/1.1 connection may be idle between two requests, milliseconds. Default 75,000. */
+  readonly http1IdleMs: number;
+}
+
+export const DEFAULT_CONNECTION_LIMITS: ConnectionLimits = {
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 1_000,
+  firstBytesMs: 10_000,
+  pingIntervalMs: 15_000,
+  idleMs: 600_000,
+  http1RequestMs: 120_000,
+  http1IdleMs: 75_000,
+};
 
 export type PortRequest = IncomingMessage | Http2ServerRequest;
 export type PortResponse = ServerResponse | Http2ServerResponse;
@@ -34,16 +57,24 @@ export interface PortOptions {
   /** 0: any free one. */
   readonly port: number;
   /** Undefined: cleartext. */
-  readonly tls: { readonly cert: Buffer; readonly key: Buffer; readonly clientCa: Buffer | undefined } | undefined;
-  /** How often HTTP/2 connections are pinged, milliseconds; one that misses three is dead. */
-  readonly pingIntervalMs: number;
+  readonly tls: PortTls | undefined;
+  readonly connections: ConnectionLimits;
   /** Must not throw. */
   readonly handle: (request: PortRequest, response: PortResponse) => void;
+}
+
+/** PEM of the server's certificate chain, its key, and the authorities of client certificates; without those none is asked for. */
+export interface PortTls {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly clientCa: Buffer | undefined;
 }
 
 /** An open port. */
 export interface Port {
   readonly port: number;
+  /** Shows another certificate, and asks for clients' certificates of other authorities, from the next connection on. */
+  setTls(tls: PortTls): void;
   /** Takes no new connections and no new calls on those that are open, and closes what is idle. Calls in flight go on. */
   stopAccepting(): void;
   /** Resolves when every HTTP/2 connection is closed, or the time is over. */
@@ -55,13 +86,14 @@ export interface Port {
 /** Opens one port for HTTP/2 and HTTP/1.1: with TLS the client chooses by ALPN, without it by its first bytes. */
 export async function openPort(options: PortOptions): Promise<Port> {
   const server = options.tls ? createTlsServer(options, options.tls) : createCleartextServer(options);
-  server.net.maxConnections = MAX_CONNECTIONS;
+  server.net.maxConnections = options.connections.maxConnections;
+  const connections = new OpenConnections(server.net, options.connections.maxConnectionsPerAddress);
   const sessions = new Set<ServerHttp2Session>();
   server.http2.on("session", (session: ServerHttp2Session) => {
     sessions.add(session);
     session.once("close", () => sessions.delete(session));
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
-    watchSession(session, { firstFrameMs: FIRST_BYTES_MS, pingIntervalMs: options.pingIntervalMs });
+    watchSession(session, options.connections);
   });
   server.net.listen(options.port, options.host);
   await once(server.net, "listening");
@@ -77,6 +109,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
   };
   return {
     port,
+    setTls: (tls) => server.setTls(tls),
     stopAccepting,
     untilQuiet: async (limitMs) => {
       const deadline = AbortSignal.timeout(limitMs);
@@ -87,7 +120,7 @@ export async function openPort(options: PortOptions): Promise<Port> {
     destroy: async () => {
       stopAccepting();
       for (const session of sessions) session.destroy();
-      server.destroyConnections();
+      connections.destroy();
       await closed;
     },
   };
@@ -97,9 +130,8 @@ interface Http12Server {
   /** Listens. */
   readonly net: NetServer;
   /** Emits the sessions. */
-  readonly http2: NodeJS.EventEmitter;
-  /** Ends every connection that is open, of whatever protocol. */
-  destroyConnections(): void;
+  readonly http2: Http2Server;
+  setTls(tls: PortTls): void;
 }
 
 const http2Options: ServerOptions = {
@@ -109,41 +141,43 @@ const http2Options: ServerOptions = {
     maxHeaderListSize: MAX_HEADER_BYTES,
     enablePush: false,
   },
+  maxHeaderListPairs: MAX_HEADER_COUNT,
   // In megabytes; the default of 10 would refuse streams while a few large messages wait to be read.
   maxSessionMemory: 64,
 };
 
-function createTlsServer(options: PortOptions, tls: NonNullable<PortOptions["tls"]>): Http12Server {
-  const server = createSecureServer(
+// The HTTP/1.1 server listens in both, so that its own bookkeeping of connections and timeouts works; its connections are looked at first.
+
+function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
+  const https: HttpsServer = createHttpsServer(
     {
-      ...http2Options,
-      allowHTTP1: true,
-      maxHeaderSize: MAX_HEADER_BYTES,
-      cert: tls.cert,
-      key: tls.key,
-      minVersion: "TLSv1.2",
-      handshakeTimeout: FIRST_BYTES_MS,
+      ...http1Options(options.connections),
+      ...secureContext(tls),
+      ALPNProtocols: ["h2", "http/1.1"],
+      handshakeTimeout: options.connections.firstBytesMs,
       // Asked for, not required: a caller may have a token instead. Whether it is trusted is judged with the call.
-      ...(tls.clientCa ? { ca: tls.clientCa, requestCert: true, rejectUnauthorized: false } : {}),
-    } as Parameters<typeof createSecureServer>[0],
+      ...(tls.clientCa ? { requestCert: true, rejectUnauthorized: false } : {}),
+    },
     options.handle,
   );
-  const connections = trackConnections(server);
-  setHttp1Timeouts(server as unknown as Http1Server);
-  return { net: server, http2: server, destroyConnections: connections.destroy };
+  setHttp1Timeouts(https, options.connections);
+  const http2 = createHttp2Server(http2Options, options.handle);
+  const serveHttp1 = takeListener(https, "secureConnection");
+  https.on("secureConnection", (socket) => {
+    if (socket.alpnProtocol === "h2") http2.emit("connection", socket);
+    else serveHttp1(socket);
+  });
+  return { net: https, http2, setTls: (next) => https.setSecureContext(secureContext(next)) };
 }
 
 function createCleartextServer(options: PortOptions): Http12Server {
-  const http1 = createHttp1Server({ maxHeaderSize: MAX_HEADER_BYTES }, options.handle);
+  const http1 = createHttp1Server(http1Options(options.connections), options.handle);
+  setHttp1Timeouts(http1, options.connections);
   const http2 = createHttp2Server(http2Options, options.handle);
-  setHttp1Timeouts(http1);
-  // The HTTP/1.1 server listens, so that its own bookkeeping of connections and timeouts works; its connections are looked at first.
-  const [serveHttp1] = http1.listeners("connection");
-  http1.removeAllListeners("connection");
-  const connections = trackConnections(http1);
+  const serveHttp1 = takeListener(http1, "connection");
   http1.on("connection", (socket) =>
-    routeByPreface(socket, FIRST_BYTES_MS, {
-      http1: () => serveHttp1?.call(http1, socket),
+    routeByPreface(socket, options.connections.firstBytesMs, {
+      http1: () => serveHttp1(socket),
       http2: () => {
         // HTTP/1.1 keeps a connection open that the client has closed; an HTTP/2 session would then wait for a dead client's windows until it is pinged.
         socket.allowHalfOpen = false;
@@ -151,24 +185,30 @@ function createCleartextServer(options: PortOptions): Http12Server {
       },
     }),
   );
-  return { net: http1, http2, destroyConnections: connections.destroy };
+  return { net: http1, http2, setTls: () => {} };
 }
 
-function setHttp1Timeouts(server: Pick<Http1Server, "headersTimeout" | "requestTimeout" | "keepAliveTimeout">): void {
-  server.headersTimeout = FIRST_BYTES_MS;
-  server.requestTimeout = HTTP1_REQUEST_MS;
-  server.keepAliveTimeout = HTTP1_IDLE_MS;
+function secureContext({ cert, key, clientCa }: PortTls): SecureContextOptions {
+  const context = { cert, key, minVersion: "TLSv1.2" } as const;
+  if (!clientCa) return context;
+  // A resumed session would not show the client's whole chain, which is judged again when the authorities change.
+  return { ...context, ca: clientCa, secureOptions: cryptoConstants.SSL_OP_NO_TICKET };
 }
 
-function trackConnections(server: NetServer): { destroy: () => void } {
-  const open = new Set<Socket>();
-  server.on("connection", (socket) => {
-    open.add(socket);
-    socket.once("close", () => open.delete(socket));
-  });
-  return {
-    destroy: () => {
-      for (const socket of open) socket.destroy();
-    },
-  };
+function takeListener(server: Http1Server, event: "connection" | "secureConnection"): (socket: Socket) => void {
+  const [listener] = server.listeners(event);
+  server.removeAllListeners(event);
+  return (socket) => void listener?.call(server, socket);
+}
+
+function http1Options({ firstBytesMs, http1RequestMs }: ConnectionLimits) {
+  const connectionsCheckingInterval = Math.min(HTTP1_CHECK_MS, firstBytesMs, http1RequestMs);
+  return { maxHeaderSize: MAX_HEADER_BYTES, connectionsCheckingInterval };
+}
+
+function setHttp1Timeouts(server: Http1Server, limits: ConnectionLimits): void {
+  server.headersTimeout = limits.firstBytesMs;
+  server.requestTimeout = limits.http1RequestMs;
+  server.keepAliveTimeout = limits.http1IdleMs;
+  server.maxHeadersCount = MAX_HEADER_COUNT;
 }

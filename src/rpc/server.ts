@@ -17,11 +17,19 @@ import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.t
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
 import type { Metrics } from "./metrics.ts";
-import { openPort, type Port, type PortOptions, type PortRequest, type PortResponse } from "./port.ts";
+import {
+  type ConnectionLimits,
+  DEFAULT_CONNECTION_LIMITS,
+  openPort,
+  type Port,
+  type PortOptions,
+  type PortRequest,
+  type PortResponse,
+  type PortTls,
+} from "./port.ts";
 import { createReflection } from "./reflection.ts";
 import { type Route, route } from "./routes.ts";
 
-const PING_INTERVAL_MS = 15_000;
 /** A page that is bounded in bytes of protobuf is larger as JSON. */
 const JSON_GROWTH = 4;
 /** How much of the drain's time a call has to end by itself before its signal is aborted. */
@@ -39,6 +47,8 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
   readonly metrics: Metrics;
   /** Aborted when a drain begins; its signal is the services' `drain`. */
   readonly draining: AbortController;
+  /** Those that are not named have their defaults. */
+  readonly connections?: Partial<ConnectionLimits>;
 }
 
 /** A server that listens. Dispose it to drain it. */
@@ -48,6 +58,8 @@ export interface TandemServer extends AsyncDisposable {
   readonly url: string;
   /** How many calls are in flight. */
   readonly callCount: number;
+  /** From the next connection on, another certificate and other authorities. */
+  setTls(tls: PortTls): void;
   /**
    * Shuts down: health says NOT_SERVING, streams send their Closing, no new call is taken, calls in flight end, every session is closed, and what
    * is left after `limits.drainMs` is destroyed. Always resolves; again at no cost.
@@ -74,7 +86,11 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
       answerBadRequest(response);
     }
   };
-  const port = await openPort({ ...options, pingIntervalMs: PING_INTERVAL_MS, handle });
+  const port = await openPort({
+    ...options,
+    connections: { ...DEFAULT_CONNECTION_LIMITS, ...options.connections },
+    handle,
+  });
   let drained: Promise<void> | undefined;
   const drain = () => {
     drained ??= drainServer({
@@ -94,6 +110,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     get callCount() {
       return calls.size;
     },
+    setTls: (tls) => port.setTls(tls),
     drain,
     [Symbol.asyncDispose]: drain,
   };
@@ -132,7 +149,7 @@ function createAdapter(options: ServerOptions, health: HealthState, shutdownSign
     contextValues: (request) => {
       const socket = "stream" in request ? request.stream.session?.socket : request.socket;
       return createContextValues()
-        .set(clientCertificateKey, readClientCertificate(socket))
+        .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
     fallback: (request, response) => answerUnknown(request, response as PortResponse),

@@ -8,14 +8,14 @@ const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const EMPTY_SETTINGS = Buffer.from([0, 0, 0, 4, 0, 0, 0, 0, 0]);
 
 test("a connection that says nothing is closed", async () => {
-  await using server = await startServer({ firstFrameMs: 50, pingIntervalMs: 60_000 });
+  await using server = await startServer({ firstBytesMs: 50, pingIntervalMs: 60_000, idleMs: 60_000 });
   const socket = await server.connect();
   socket.write(PREFACE);
   await ended(socket);
 });
 
 test("a peer that answers no ping is held to be dead", async () => {
-  await using server = await startServer({ firstFrameMs: 10_000, pingIntervalMs: 20 });
+  await using server = await startServer({ firstBytesMs: 10_000, pingIntervalMs: 20, idleMs: 60_000 });
   const socket = await server.connect();
   socket.write(Buffer.concat([PREFACE, EMPTY_SETTINGS]));
   const startedMs = Date.now();
@@ -24,7 +24,7 @@ test("a peer that answers no ping is held to be dead", async () => {
 });
 
 test("a peer that answers is left alone, however quiet", async () => {
-  await using server = await startServer({ firstFrameMs: 50, pingIntervalMs: 10 });
+  await using server = await startServer({ firstBytesMs: 50, pingIntervalMs: 10, idleMs: 60_000 });
   const session = connectHttp2(server.url);
   let pings = 0;
   const heard = Promise.withResolvers<void>();

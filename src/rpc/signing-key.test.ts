@@ -1,6 +1,7 @@
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createLocalJWKSet } from "jose";
 import { expect, test } from "vitest";
 import { openSigningKey } from "./signing-key.ts";
 import { createTokenVerifier } from "./tokens.ts";
@@ -19,7 +20,7 @@ test("the key is made once, also by processes that start together, and nobody el
 test("a token says whose it is, until when, and is believed", async () => {
   await using folder = await makeFolder();
   const key = await openSigningKey(folder.path);
-  const verify = createTokenVerifier({ keys: { keySet: key.keySet }, issuer: "i", audience: "a" });
+  const verify = createTokenVerifier({ findKey: createLocalJWKSet(key.keySet), issuer: "i", audience: "a" });
   const common = { issuer: "i", audience: "a", ttlSeconds: 60 };
   const carrier = await verify(await key.issueToken({ ...common, identity: "switch-1", carrierId: "acme" }));
   expect(carrier).toMatchObject({ subject: "switch-1", carrierId: "acme", scopes: new Set() });

@@ -1,5 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { randomBytes, randomUUID } from "node:crypto";
+import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   calculateJwkThumbprint,
@@ -11,14 +11,20 @@ import {
   SignJWT,
 } from "jose";
 import type { PlatformScope } from "../domain/scopes.ts";
+import { withFolderLock } from "../store/folder-lock.ts";
 
 const ALGORITHM = "ES256";
+const LOCK_WAIT_MS = 10_000;
+/** Most keys that may be in their overlap at once. */
+const MAX_RETIRED = 20;
 
 /** The data folder's own key: for a server without an identity provider. */
 export interface SigningKey {
-  /** For verification. Also in keys/jwks.json, for who else wants to verify. */
+  /** For verification: the key in use, and those before it whose overlap lasts. Also in keys/jwks.json, for who else wants to verify. */
   readonly keySet: JSONWebKeySet;
   issueToken(request: TokenRequest): Promise<string>;
+  /** Reads the folder again, where another process may have rotated the key. Resolves with the key set. */
+  reload(): Promise<JSONWebKeySet>;
 }
 
 /** What a token says. */
@@ -35,33 +41,102 @@ export interface TokenRequest {
   readonly ttlSeconds: number;
 }
 
+/** The files of which a change is a change of the keys. */
+export function signingKeyFiles(dataDir: string): string[] {
+  return ["signing.jwk", "retired.json"].map((name) => join(dataDir, "keys", name));
+}
+
 /** Reads the data folder's key, or makes it. Processes that do so at once end up with the same key. */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
-  const folder = join(dataDir, "keys");
+  const folder = await openFolder(dataDir);
   const keyFile = join(folder, "signing.jwk");
-  await mkdir(folder, { recursive: true, mode: 0o700 });
-  const privateJwk = (await readKey(keyFile)) ?? (await makeKey(keyFile));
-  const { d: _, ...publicJwk } = privateJwk;
-  const keySet = { keys: [publicJwk] };
-  await writeFile(join(folder, "jwks.json"), `${JSON.stringify(keySet, null, 2)}\n`);
-  const key = await importJWK(privateJwk, ALGORITHM);
+  let current = (await readKey(keyFile)) ?? (await makeFirstKey(keyFile));
+  let keySet = await publishKeySet(folder, current);
   return {
-    keySet,
-    issueToken: async (request) => {
-      const claims =
-        request.carrierId === undefined
-          ? { scope: request.scopes?.join(" ") ?? "" }
-          : { tandem_carrier: request.carrierId };
-      return await new SignJWT(claims)
-        .setProtectedHeader({ alg: ALGORITHM, kid: privateJwk.kid ?? "" })
-        .setIssuer(request.issuer)
-        .setAudience(request.audience)
-        .setSubject(request.identity)
-        .setIssuedAt()
-        .setExpirationTime(Math.floor(Date.now() / 1000) + request.ttlSeconds)
-        .sign(key);
+    get keySet() {
+      return keySet;
+    },
+    issueToken: (request) => sign(current, request),
+    reload: async () => {
+      current = (await readKey(keyFile)) ?? current;
+      keySet = await publishKeySet(folder, current);
+      return keySet;
     },
   };
+}
+
+/**
+ * Makes a new key. Tokens of the one before it are believed for `overlapSeconds` more; 0 ends them at once. Running servers take notice by
+ * themselves. Resolves with the new key's id.
+ */
+export async function rotateSigningKey(dataDir: string, overlapSeconds: number): Promise<string> {
+  const folder = await openFolder(dataDir);
+  const keyFile = join(folder, "signing.jwk");
+  return await withFolderLock(folder, AbortSignal.timeout(LOCK_WAIT_MS), async () => {
+    const before = await readKey(keyFile);
+    const fresh = await generateKey();
+    const until = new Date(Date.now() + overlapSeconds * 1000).toISOString();
+    const retired = (await readRetired(folder)).slice(-MAX_RETIRED + 1);
+    // In this order a crash in between loses no key: the old one is then both in use and about to retire.
+    if (before && overlapSeconds > 0)
+      await replaceFile(retiredFile(folder), [...retired, { key: publicPart(before), until }]);
+    else if (overlapSeconds === 0) await replaceFile(retiredFile(folder), []);
+    await replaceFile(keyFile, fresh);
+    await publishKeySet(folder, fresh);
+    return fresh.kid ?? "";
+  });
+}
+
+interface RetiredKey {
+  readonly key: JWK;
+  /** When it is no longer believed, ISO 8601. */
+  readonly until: string;
+}
+
+async function openFolder(dataDir: string): Promise<string> {
+  const folder = join(dataDir, "keys");
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  return folder;
+}
+
+async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
+  const claims =
+    request.carrierId === undefined
+      ? { scope: request.scopes?.join(" ") ?? "" }
+      : { tandem_carrier: request.carrierId };
+  const nowS = Math.floor(Date.now() / 1000);
+  return await new SignJWT(claims)
+    .setProtectedHeader({ alg: ALGORITHM, kid: jwk.kid ?? "" })
+    .setIssuer(request.issuer)
+    .setAudience(request.audience)
+    .setSubject(request.identity)
+    .setJti(randomUUID())
+    .setIssuedAt(nowS)
+    .setNotBefore(nowS)
+    .setExpirationTime(nowS + request.ttlSeconds)
+    .sign(await importJWK(jwk, ALGORITHM));
+}
+
+async function publishKeySet(folder: string, current: JWK): Promise<JSONWebKeySet> {
+  const keySet = { keys: [publicPart(current), ...(await readRetired(folder)).map(({ key }) => key)] };
+  const text = `${JSON.stringify(keySet, null, 2)}\n`;
+  const file = join(folder, "jwks.json");
+  if ((await readFile(file, "utf8").catch(() => "")) !== text) await replaceFile(file, text, 0o644);
+  return keySet;
+}
+
+/** Those whose overlap lasts. */
+async function readRetired(folder: string): Promise<RetiredKey[]> {
+  const text = await readFile(retiredFile(folder), "utf8").catch(() => "[]");
+  return (JSON.parse(text) as RetiredKey[]).filter(({ until }) => Date.parse(until) > Date.now());
+}
+
+function retiredFile(folder: string): string {
+  return join(folder, "retired.json");
+}
+
+function publicPart({ d: _, ...jwk }: JWK): JWK {
+  return jwk;
 }
 
 async function readKey(keyFile: string): Promise<JWK | undefined> {
@@ -69,16 +144,20 @@ async function readKey(keyFile: string): Promise<JWK | undefined> {
     return JSON.parse(await readFile(keyFile, "utf8")) as JWK;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw new Error(`${keyFile} cannot be read as a key`, { cause: error });
+    // biome-ignore lint/style/useErrorCause: the parser's message quotes what it read, which is a secret
+    throw new Error(`${keyFile} cannot be read as a key`);
   }
 }
 
-async function makeKey(keyFile: string): Promise<JWK> {
+async function generateKey(): Promise<JWK> {
   const { privateKey } = await generateKeyPair(ALGORITHM, { extractable: true });
   const jwk = await exportJWK(privateKey);
-  const named = { ...jwk, kid: await calculateJwkThumbprint(jwk), alg: ALGORITHM, use: "sig" };
-  const unfinished = `${keyFile}.${randomBytes(6).toString("hex")}`;
-  await writeFile(unfinished, JSON.stringify(named), { mode: 0o600, flush: true });
+  return { ...jwk, kid: await calculateJwkThumbprint(jwk), alg: ALGORITHM, use: "sig" };
+}
+
+async function makeFirstKey(keyFile: string): Promise<JWK> {
+  const named = await generateKey();
+  const unfinished = await writeUnfinished(keyFile, JSON.stringify(named), 0o600);
   try {
     // A link makes the file appear whole, and fails if another process was first: then its key is the key.
     await link(unfinished, keyFile);
@@ -89,4 +168,15 @@ async function makeKey(keyFile: string): Promise<JWK> {
   } finally {
     await rm(unfinished, { force: true });
   }
+}
+
+async function replaceFile(file: string, content: object | string, mode = 0o600): Promise<void> {
+  const text = typeof content === "string" ? content : JSON.stringify(content);
+  await rename(await writeUnfinished(file, text, mode), file);
+}
+
+async function writeUnfinished(file: string, text: string, mode: number): Promise<string> {
+  const unfinished = `${file}.${randomBytes(6).toString("hex")}`;
+  await writeFile(unfinished, text, { mode, flush: true });
+  return unfinished;
 }

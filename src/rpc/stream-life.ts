@@ -2,7 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd, StreamLife } from "../domain/stream-life.ts";
-import { principalOf } from "./auth.ts";
+import { principalOf, watchCredential } from "./auth.ts";
 import { resetKey } from "./calls.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 
@@ -52,7 +52,8 @@ export interface StreamSurroundings {
 
 /**
  * Begins a stream's life: takes the carrier's place for the method, and watches everything that ends a stream: the client's leaving, a drain, its
- * age (drawn between 80 and 120 % of the limit, so that streams opened together do not return together), the credential's expiry, suspension.
+ * age (drawn between 80 and 120 % of the limit, so that streams opened together do not return together), the credential's expiry or withdrawal,
+ * suspension.
  * @throws TandemError TOO_MANY_STREAMS, DRAINING.
  */
 export function openStreamLife(
@@ -87,6 +88,7 @@ class Life implements OpenStreamLife {
       const leftMs = Number(principal.expiresAt / 1000n) - Date.now() - EXPIRY_MARGIN_MS;
       this.#closers.use(after(leftMs, () => this.#finish("CREDENTIAL_EXPIRING")));
     }
+    this.#closers.use(watchCredential(context, () => this.#finish("CREDENTIAL_EXPIRING")));
     if (principal.kind === "carrier") {
       this.#closers.use(services.access.watch(principal, (why) => this.#finish(why)));
     }

@@ -1,22 +1,13 @@
-import {
-  createLocalJWKSet,
-  createRemoteJWKSet,
-  errors,
-  type JSONWebKeySet,
-  type JWTPayload,
-  type JWTVerifyGetKey,
-  jwtVerify,
-} from "jose";
+import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import { TandemError } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { isPlatformScope, type PlatformScope } from "../domain/scopes.ts";
+import type { Revocations } from "./revocations.ts";
 
 /** Asymmetric algorithms only: nobody who can verify a token can make one. */
 const ALGORITHMS = ["ES256", "RS256", "EdDSA", "Ed25519"];
-/** How far the issuer's clock may be ahead of ours, seconds. */
+/** How far the issuer's clock may be ahead of ours, seconds. It does not lengthen a token's life. */
 const CLOCK_TOLERANCE_S = 10;
-/** How long to wait for an issuer's keys, milliseconds. */
-const KEYS_TIMEOUT_MS = 5_000;
 
 /** What a genuine token says. */
 export interface VerifiedToken {
@@ -29,38 +20,46 @@ export interface VerifiedToken {
   readonly expiresAt: Micros;
 }
 
-/** Verifies a bearer token: signature, issuer, audience, time. Throws UNAUTHENTICATED, CREDENTIAL_EXPIRED, STORE_UNAVAILABLE. */
+/** Verifies a bearer token: signature, issuer, audience, time, revocation. Throws UNAUTHENTICATED, CREDENTIAL_EXPIRED, STORE_UNAVAILABLE. */
 export type TokenVerifier = (token: string) => Promise<VerifiedToken>;
 
 /** Whose tokens are believed, and where the keys are. */
 export interface TokenVerifierOptions {
-  readonly keys: { readonly url: URL } | { readonly keySet: JSONWebKeySet };
+  readonly findKey: JWTVerifyGetKey;
   readonly issuer: string;
   readonly audience: string;
+  /** What was revoked, as of now. */
+  readonly revocations?: () => Revocations;
+  readonly now?: () => number;
 }
 
-/** Makes the verifier. Keys at a URL are fetched when first needed, kept for ten minutes, and fetched again for an unknown key id. */
+/** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const getKey: JWTVerifyGetKey =
-    "url" in options.keys
-      ? createRemoteJWKSet(options.keys.url, { timeoutDuration: KEYS_TIMEOUT_MS })
-      : createLocalJWKSet(options.keys.keySet);
+  const { now = Date.now } = options;
   return async (token) => {
-    const payload = await verify(token, getKey, options);
-    const expiresAt = microsFromMs((payload.exp ?? 0) * 1000);
-    // The tolerance is for clocks that lie behind the issuer's; it does not lengthen a token's life.
-    if (expiresAt <= microsFromMs(Date.now())) throw credentialExpired();
-    const { tandem_carrier: carrierId, scope } = payload;
+    const payload = await verify(token, options, now());
+    const { tandem_carrier: carrierId, scope, exp = 0, sub = "", iat, nbf, jti } = payload;
+    const expiresAt = microsFromMs(exp * 1000);
+    if (expiresAt <= microsFromMs(now())) throw credentialExpired();
+    assertStarted(iat, nbf, now());
     if (carrierId !== undefined && typeof carrierId !== "string")
       throw unauthenticated("the claim tandem_carrier is not a text");
+    options.revocations?.().assertToken({ id: jti, subject: sub, issuedAtS: iat ?? nbf });
     return {
       issuer: payload.iss ?? "",
-      subject: payload.sub ?? "",
+      subject: sub,
       carrierId,
       scopes: new Set(typeof scope === "string" ? scope.split(" ").filter(isPlatformScope) : []),
       expiresAt,
     };
   };
+}
+
+// jose has judged nbf, if there is one. Not every issuer sets it; all that follow RFC 9068 set iat.
+function assertStarted(iat: number | undefined, nbf: number | undefined, nowMs: number): void {
+  if (iat === undefined && nbf === undefined) throw unauthenticated("the token has neither of the claims nbf and iat");
+  if (iat !== undefined && iat > Math.floor(nowMs / 1000) + CLOCK_TOLERANCE_S)
+    throw unauthenticated("the token's claim iat is missing or not what this server expects");
 }
 
 /** No credential, or one that cannot be verified. The text tells the client what to mend and nothing of the token. */
@@ -73,14 +72,15 @@ export function credentialExpired(cause?: unknown): TandemError {
   return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one", {}, { cause });
 }
 
-async function verify(token: string, getKey: JWTVerifyGetKey, options: TokenVerifierOptions): Promise<JWTPayload> {
+async function verify(token: string, options: TokenVerifierOptions, nowMs: number): Promise<JWTPayload> {
   try {
-    const { payload } = await jwtVerify(token, getKey, {
+    const { payload } = await jwtVerify(token, options.findKey, {
       issuer: options.issuer,
       audience: options.audience,
       algorithms: ALGORITHMS,
       requiredClaims: ["sub", "exp"],
       clockTolerance: CLOCK_TOLERANCE_S,
+      currentDate: new Date(nowMs),
     });
     return payload;
   } catch (error) {
@@ -89,16 +89,14 @@ async function verify(token: string, getKey: JWTVerifyGetKey, options: TokenVeri
 }
 
 function explain(error: unknown): TandemError {
+  if (error instanceof TandemError) return error;
   if (error instanceof errors.JWTExpired) return credentialExpired(error);
   if (error instanceof errors.JWTClaimValidationFailed) {
     return unauthenticated(`the token's claim ${error.claim} is missing or not what this server expects`, error);
   }
   if (error instanceof errors.JWKSNoMatchingKey)
     return unauthenticated("the token is signed with an unknown key", error);
-  const isKeysFault = error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid;
-  if (isKeysFault || !(error instanceof errors.JOSEError) || error.code === "ERR_JOSE_GENERIC") {
-    const message = "the token issuer's keys cannot be read at the moment: call again";
-    return new TandemError("STORE_UNAVAILABLE", message, {}, { cause: error, retryAfterMs: 2_000 });
-  }
-  return unauthenticated("the token is not genuine", error);
+  if (error instanceof errors.JOSEError) return unauthenticated("the token is not genuine", error);
+  const message = "the token issuer's keys cannot be read at the moment: call again";
+  return new TandemError("STORE_UNAVAILABLE", message, {}, { cause: error, retryAfterMs: 2_000 });
 }

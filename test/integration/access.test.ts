@@ -174,6 +174,7 @@ async function createIssuer() {
         .setProtectedHeader({ alg: "ES256", kid: "1" })
         .setIssuer(name)
         .setAudience("tandem")
+        .setIssuedAt()
         .setExpirationTime("10m")
         .sign(privateKey),
     [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),

@@ -15,6 +15,7 @@ import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
 import { createMetrics } from "../../src/rpc/metrics.ts";
 import { route } from "../../src/rpc/routes.ts";
 import { openServer } from "../../src/rpc/server.ts";
+import { Trust } from "../../src/rpc/trust.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
@@ -178,6 +179,7 @@ async function openBareServer(serverReflectionInfo: NonNullable<Reflect>, drainM
       signsTokens: false,
       platformIdentities: new Map(),
       access: new CarrierAccess({ db, region: undefined, cacheMs: 0 }),
+      trust: new Trust(),
     },
     log,
     metrics: createMetrics(createNoopMeter()),

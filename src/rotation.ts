@@ -1,0 +1,192 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Config } from "./config.ts";
+import { assertUsableTls, parseCertificates, type TlsFiles } from "./config-security.ts";
+import { Revocations } from "./rpc/revocations.ts";
+import type { SigningKey } from "./rpc/signing-key.ts";
+import { parseKeySet, remoteTokenKeys, TokenKeys } from "./rpc/token-keys.ts";
+import { Trust } from "./rpc/trust.ts";
+
+/** Keys in files are read at every look; this is for tokens that name a key between two looks. */
+const FILE_KEYS = { maxAgeMs: Number.POSITIVE_INFINITY, cooldownMs: 100 };
+
+/** Who is believed, kept up to date with the files. Dispose it to stop looking. */
+export interface Rotation extends AsyncDisposable {
+  readonly trust: Trust;
+  /** Undefined: no token is believed. */
+  readonly tokenKeys: TokenKeys | undefined;
+  /** Given each new certificate pair and authorities. */
+  onTls: ((tls: TlsFiles) => void) | undefined;
+  /** Looks at once, and takes what it finds without waiting whether it is still being written: SIGHUP. */
+  reload(): Promise<void>;
+}
+
+/**
+ * Reads what decides who is believed, and then looks again and again whether it has changed. Looks, and does not wait for events of the file system: those
+ * miss files that are links, which is how orchestrators and ACME clients replace them, and network file systems.
+ * @throws Error when the revocations cannot be read at the start.
+ */
+export async function openRotation(config: Config, signingKey: SigningKey | undefined, log: Logger): Promise<Rotation> {
+  const trust = new Trust(config.tls?.clientCa ? parseCertificates(config.tls.clientCa) : []);
+  const tokenKeys = openTokenKeys(config, signingKey, trust);
+  const stop = new AbortController();
+  const rotation: Rotation = {
+    trust,
+    tokenKeys,
+    onTls: undefined,
+    reload: () => look(true),
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await running;
+    },
+  };
+  const parts = [revocationsPart(config, trust), tlsPart(config, trust, rotation), keysPart(config, tokenKeys)];
+  const watched = parts.filter((part) => part !== undefined).map((part) => new WatchedFiles(part, log));
+  for (const files of watched) await files.begin();
+  const look = async (isForced: boolean) => {
+    for (const files of watched) await files.look(isForced);
+  };
+  const running = repeat(config.reloadIntervalMs, stop.signal, () => look(false));
+  return rotation;
+}
+
+async function repeat(intervalMs: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await wait(intervalMs, undefined, { signal, ref: false }).catch(() => {});
+    if (!signal.aborted) await act();
+  }
+}
+
+function openTokenKeys(config: Config, signingKey: SigningKey | undefined, trust: Trust): TokenKeys | undefined {
+  const onChange = () => trust.changed();
+  const { keys } = config.tokens;
+  if (signingKey) {
+    return new TokenKeys({ load: () => signingKey.reload(), initial: signingKey.keySet, ...FILE_KEYS, onChange });
+  }
+  if (keys.kind === "url") return remoteTokenKeys(keys.url, onChange);
+  if (keys.kind !== "file") return undefined;
+  const load = async () => parseKeySet(await readFile(keys.file, "utf8"));
+  return new TokenKeys({ load, initial: keys.keySet, ...FILE_KEYS, onChange });
+}
+
+/** Files that are used together. */
+interface Part {
+  readonly what: string;
+  readonly files: readonly string[];
+  /** What is in use at the start; undefined: to be taken then. */
+  readonly inUse?: readonly (Buffer | undefined)[];
+  /** Takes their contents, or throws and leaves everything as it was. */
+  readonly take: (contents: readonly (Buffer | undefined)[]) => Promise<void> | void;
+  /** What to do at every look, whether the files changed or not. */
+  readonly tick?: () => Promise<void>;
+}
+
+function revocationsPart({ revokedFile, dataDir }: Config, trust: Trust): Part {
+  return {
+    what: "revocations",
+    files: [revokedFile ?? join(dataDir, "keys", "revoked")],
+    take: ([content]) => {
+      if (!content && revokedFile !== undefined) throw new Error("it cannot be read");
+      trust.setRevocations(Revocations.parse(content?.toString("utf8") ?? ""));
+    },
+  };
+}
+
+function tlsPart({ tls: inUse, tlsPaths }: Config, trust: Trust, rotation: Rotation): Part | undefined {
+  if (!tlsPaths || !inUse) return undefined;
+  const { tlsCert, tlsKey, tlsClientCa } = tlsPaths;
+  return {
+    what: "certificates",
+    files: [tlsCert, tlsKey, ...(tlsClientCa ? [tlsClientCa] : [])],
+    inUse: [inUse.cert, inUse.key, ...(tlsClientCa ? [inUse.clientCa] : [])],
+    take: ([cert, key, clientCa]) => {
+      if (!cert || !key || (tlsClientCa && !clientCa)) throw new Error("one of the files cannot be read");
+      const tls = { cert, key, clientCa };
+      assertUsableTls(tls);
+      rotation.onTls?.(tls);
+      trust.setAuthorities(clientCa ? parseCertificates(clientCa) : []);
+    },
+  };
+}
+
+function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undefined {
+  if (!keys) return undefined;
+  const tick = async () => {
+    // The keys at a URL are asked for when the first token comes, and then kept up to date for the streams that live.
+    if (tokens.keys.kind !== "url") await keys.refresh();
+    else if (keys.isLoaded) await keys.keepFresh();
+  };
+  return { what: "token keys", files: [], inUse: [], take: () => {}, tick };
+}
+
+class WatchedFiles {
+  readonly #part: Part;
+  readonly #log: Logger;
+  /** Digest of what is in use, or was refused. */
+  #judged = "";
+  #seen = "";
+  #problem = "";
+
+  constructor(part: Part, log: Logger) {
+    this.#part = part;
+    this.#log = log;
+  }
+
+  /** @throws Error when files that are to be taken at the start are not usable. */
+  async begin(): Promise<void> {
+    const { inUse, files } = this.#part;
+    const contents = inUse ?? (await this.#read());
+    if (!inUse) {
+      try {
+        await this.#part.take(contents);
+      } catch (error) {
+        throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
+      }
+    }
+    this.#judged = digest(contents);
+  }
+
+  /** Takes the files if they have changed and, unless forced, were the same at two looks: they are no longer being written. Never throws. */
+  async look(isForced: boolean): Promise<void> {
+    await this.#tick();
+    const contents = await this.#read();
+    const found = digest(contents);
+    const isSettled = isForced || found === this.#seen;
+    this.#seen = found;
+    if (found === this.#judged || !isSettled) return;
+    this.#judged = found;
+    const { what, files } = this.#part;
+    try {
+      await this.#part.take(contents);
+      this.#log.info({ files }, `${what}: the new ones are in use`);
+    } catch (error) {
+      this.#log.warn({ files, why: messageOf(error) }, `${what}: the new ones are refused, the old ones stay in use`);
+    }
+  }
+
+  async #tick(): Promise<void> {
+    const problem = await this.#part.tick?.().then(() => "", messageOf);
+    if (problem && problem !== this.#problem) {
+      this.#log.warn({ why: problem }, `${this.#part.what}: cannot be read anew, the old ones stay in use`);
+    }
+    this.#problem = problem ?? "";
+  }
+
+  #read(): Promise<(Buffer | undefined)[]> {
+    return Promise.all(this.#part.files.map((file) => readFile(file).catch(() => undefined)));
+  }
+}
+
+function digest(contents: readonly (Buffer | undefined)[]): string {
+  const hash = createHash("sha256");
+  for (const content of contents)
+    hash.update(content === undefined ? "-" : `+${content.length}:`).update(content ?? "");
+  return hash.digest("hex");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,62 @@
+/** Most keys that are remembered: beyond it the one that was longest not used is forgotten, and begins with a full bucket again. */
+const MAX_KEYS = 10_000;
+
+export interface BucketOptions {
+  /** How fast a bucket fills, units a second. */
+  readonly perSecond: number;
+  /** What it holds when it is full, and at first. */
+  readonly burst: number;
+  readonly maxKeys?: number;
+  /** Milliseconds, from any start. */
+  readonly now?: () => number;
+}
+
+/** Token buckets by key: each key may spend a burst at once and so much a second on average. */
+export class Buckets {
+  readonly #options: BucketOptions;
+  readonly #now: () => number;
+  readonly #levels = new Map<string, { level: number; atMs: number }>();
+
+  constructor(options: BucketOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
+
+  /** How many keys are remembered. */
+  get size(): number {
+    return this.#levels.size;
+  }
+
+  /** Takes the amount and answers 0 if there is as much; else takes nothing and answers how long it will be until there is, milliseconds. */
+  take(key: string, amount = 1): number {
+    const waitMs = this.waitMs(key, amount);
+    if (waitMs === 0) this.spend(key, amount);
+    return waitMs;
+  }
+
+  /** How long until there is as much, milliseconds; 0: now. */
+  waitMs(key: string, amount = 1): number {
+    const missing = amount - this.#level(key);
+    return missing <= 0 ? 0 : Math.ceil((missing * 1000) / this.#options.perSecond);
+  }
+
+  /** Takes the amount whether it is there or not; what was taken too much has to fill up first. */
+  spend(key: string, amount: number): void {
+    const level = this.#level(key) - amount;
+    this.#levels.delete(key);
+    if (this.#levels.size >= (this.#options.maxKeys ?? MAX_KEYS)) this.#forgetOldest();
+    this.#levels.set(key, { level, atMs: this.#now() });
+  }
+
+  #level(key: string): number {
+    const { perSecond, burst } = this.#options;
+    const known = this.#levels.get(key);
+    if (!known) return burst;
+    return Math.min(burst, known.level + ((this.#now() - known.atMs) * perSecond) / 1000);
+  }
+
+  #forgetOldest(): void {
+    const [oldest] = this.#levels.keys();
+    if (oldest !== undefined) this.#levels.delete(oldest);
+  }
+}

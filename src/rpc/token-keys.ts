@@ -1,0 +1,149 @@
+import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
+import { z } from "zod";
+import { TandemError } from "../domain/errors.ts";
+
+/** How long to wait for an issuer's keys, milliseconds. */
+const FETCH_TIMEOUT_MS = 5_000;
+const MAX_KEY_SET_BYTES = 512 * 1024;
+const MAX_KEYS = 100;
+/** How long keys from a URL are used before they are asked for again, milliseconds. */
+const MAX_AGE_MS = 600_000;
+/** How much longer they are used while nobody answers at the URL. */
+const MAX_STALE_MS = 3_600_000;
+/** Between two requests to a URL because of a key id that nobody knows: whoever invents key ids causes no more than these. */
+const COOLDOWN_MS = 10_000;
+
+const KeySet = z.object({
+  keys: z
+    .array(z.looseObject({ kty: z.enum(["EC", "RSA", "OKP"]) }).refine((key) => !("d" in key), "a private key"))
+    .min(1)
+    .max(MAX_KEYS),
+});
+
+/** Reads a JSON Web Key Set: public keys only, at least one. Throws an Error. */
+export function parseKeySet(content: string): JSONWebKeySet {
+  return KeySet.parse(JSON.parse(content)) as JSONWebKeySet;
+}
+
+export interface TokenKeysOptions {
+  /** Reads the keys anew. A failure leaves those that are known. */
+  readonly load: () => Promise<JSONWebKeySet>;
+  /** Undefined: read when first needed. */
+  readonly initial?: JSONWebKeySet;
+  /** How old the keys may get before they are read again, milliseconds. */
+  readonly maxAgeMs: number;
+  /** Least time between two readings because of an unknown key id, or after a failure, milliseconds. */
+  readonly cooldownMs: number;
+  /** Called when other keys are in force than before. */
+  readonly onChange?: () => void;
+  readonly now?: () => number;
+}
+
+/**
+ * The keys that tokens are verified with, as the issuer changes them: read again when they are old, and when a token names a key that is not
+ * among them. While the source does not answer, the last keys stand for an hour.
+ */
+export class TokenKeys {
+  readonly #options: TokenKeysOptions;
+  readonly #now: () => number;
+  #text: string | undefined;
+  #find: ReturnType<typeof createLocalJWKSet> | undefined;
+  #loadedMs = Number.NEGATIVE_INFINITY;
+  #askedMs = Number.NEGATIVE_INFINITY;
+  #missedMs = Number.NEGATIVE_INFINITY;
+  #loading: Promise<void> | undefined;
+
+  constructor(options: TokenKeysOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    if (options.initial) this.#take(options.initial);
+  }
+
+  /** For jose: the key that a token's header names. */
+  readonly find: JWTVerifyGetKey = async (header, token) => {
+    await this.keepFresh();
+    const known = await this.#find?.(header, token).catch(onlyUnknownKey);
+    if (known) return known;
+    if (this.#now() - this.#missedMs >= this.#options.cooldownMs) {
+      this.#missedMs = this.#now();
+      await this.refresh();
+    }
+    if (!this.#find) throw unreadable();
+    return await this.#find(header, token);
+  };
+
+  /** Whether there are any keys yet. */
+  get isLoaded(): boolean {
+    return this.#find !== undefined;
+  }
+
+  /** Reads the keys if they are old. Rejects with STORE_UNAVAILABLE when there are none that may still be used. */
+  async keepFresh(): Promise<void> {
+    const { maxAgeMs, cooldownMs } = this.#options;
+    const age = this.#now() - this.#loadedMs;
+    if (this.#find && age < maxAgeMs) return;
+    const mayUseOld = this.#find !== undefined && age < maxAgeMs + MAX_STALE_MS;
+    if (mayUseOld && this.#now() - this.#askedMs < cooldownMs) return;
+    try {
+      await this.refresh();
+    } catch (error) {
+      if (!mayUseOld) throw unreadable(error);
+    }
+  }
+
+  /** Reads the keys now; several who ask at once share one reading. Rejects when the source does not answer or makes no sense. */
+  refresh(): Promise<void> {
+    this.#loading ??= this.#load().finally(() => {
+      this.#loading = undefined;
+    });
+    return this.#loading;
+  }
+
+  async #load(): Promise<void> {
+    this.#askedMs = this.#now();
+    this.#take(await this.#options.load());
+  }
+
+  #take(keySet: JSONWebKeySet): void {
+    const text = JSON.stringify(keySet);
+    this.#loadedMs = this.#now();
+    if (text === this.#text) return;
+    const isChange = this.#text !== undefined;
+    this.#text = text;
+    this.#find = createLocalJWKSet(keySet);
+    if (isChange) this.#options.onChange?.();
+  }
+}
+
+/** The keys at an issuer's URL: kept for ten minutes, with a limit on time and size, and no redirects. */
+export function remoteTokenKeys(url: URL, onChange?: () => void): TokenKeys {
+  const timing = { maxAgeMs: MAX_AGE_MS, cooldownMs: COOLDOWN_MS };
+  return new TokenKeys({ load: () => fetchKeySet(url), ...timing, ...(onChange ? { onChange } : {}) });
+}
+
+async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
+  const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
+  const response = await fetch(url, { signal, redirect: "error", headers: { accept: "application/json" } });
+  if (response.status !== 200) {
+    await response.body?.cancel();
+    throw new Error(`the issuer's keys: HTTP ${response.status}`);
+  }
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of response.body ?? []) {
+    size += chunk.length;
+    if (size > MAX_KEY_SET_BYTES) throw new Error(`the issuer's keys are over ${MAX_KEY_SET_BYTES} bytes`);
+    chunks.push(chunk);
+  }
+  return parseKeySet(Buffer.concat(chunks).toString("utf8"));
+}
+
+function onlyUnknownKey(error: unknown): undefined {
+  if (error instanceof errors.JWKSNoMatchingKey) return undefined;
+  throw error;
+}
+
+function unreadable(cause?: unknown): TandemError {
+  const message = "the token issuer's keys cannot be read at the moment: call again";
+  return new TandemError("STORE_UNAVAILABLE", message, {}, { cause, retryAfterMs: 2_000 });
+}

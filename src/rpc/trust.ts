@@ -1,0 +1,80 @@
+import type { X509Certificate } from "node:crypto";
+import { Revocations } from "./revocations.ts";
+
+/** Whether a live stream's credential is still good; it ends the stream when it is not. */
+export type Recheck = () => Promise<void>;
+
+/**
+ * Who is believed now: the authorities of client certificates, and what was revoked. Both change while the process runs; every change, and every
+ * change of the tokens' keys, has the credentials of live streams judged again.
+ */
+export class Trust {
+  #authorities: readonly X509Certificate[];
+  #revocations: Revocations;
+  #generation = 0;
+  readonly #watchers = new Set<Recheck>();
+  #judging: Promise<void> | undefined;
+
+  constructor(authorities: readonly X509Certificate[] = [], revocations = new Revocations()) {
+    this.#authorities = authorities;
+    this.#revocations = revocations;
+  }
+
+  /** Counts the changes: whatever was found good under another number has to be judged again. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  get revocations(): Revocations {
+    return this.#revocations;
+  }
+
+  setAuthorities(authorities: readonly X509Certificate[]): void {
+    this.#authorities = authorities;
+    this.changed();
+  }
+
+  setRevocations(revocations: Revocations): void {
+    this.#revocations = revocations;
+    this.changed();
+  }
+
+  /**
+   * Whether a client's chain, from its own certificate up, as OpenSSL verified it at the handshake, still ends at an authority: at the very
+   * certificate, or at one that signs in its place, such as the same authority renewed.
+   */
+  trustsChain(chain: readonly X509Certificate[]): boolean {
+    const now = Date.now();
+    return this.#authorities.some((authority) => {
+      if (!authority.checkIssued(authority) || Date.parse(authority.validTo) <= now) return false;
+      return chain.some((each) => each.fingerprint256 === authority.fingerprint256 || isIssuedBy(each, authority));
+    });
+  }
+
+  /** Has a live stream judged again after every change, and at once if there was one since `generation`. Dispose it when the stream ends. */
+  watch(recheck: Recheck, generation: number): Disposable {
+    this.#watchers.add(recheck);
+    if (generation !== this.#generation) void recheck();
+    return { [Symbol.dispose]: () => void this.#watchers.delete(recheck) };
+  }
+
+  /** Something that credentials depend on has changed. */
+  changed(): void {
+    this.#generation += 1;
+    this.#judging ??= this.#judgeAll().finally(() => {
+      this.#judging = undefined;
+    });
+  }
+
+  // One after the other, so that thousands of streams do not hold up the calls; again if there was another change meanwhile.
+  async #judgeAll(): Promise<void> {
+    for (let judged = -1; judged !== this.#generation; ) {
+      judged = this.#generation;
+      for (const recheck of [...this.#watchers]) if (this.#watchers.has(recheck)) await recheck();
+    }
+  }
+}
+
+function isIssuedBy(certificate: X509Certificate, authority: X509Certificate): boolean {
+  return authority.ca && certificate.checkIssued(authority) && certificate.verify(authority.publicKey);
+}
