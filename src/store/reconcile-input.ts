@@ -98,19 +98,17 @@ export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange):
   return fillVoids(tx, "carrier", carrierId, await dropSuperseded(tx, "carrier", carrierId, rows));
 }
 
-// Few identities have more than one revision, and they are found by their days in one look-up, instead of one for each record.
+// Most identities have one revision. Of many records the few others are found by their days, in one look-up; of few records by themselves, so that
+// the work for a new record does not grow with the day's corrections.
 async function dropSuperseded(
   tx: Tx,
   side: RecordTables,
   carrierId: string,
   rows: readonly TipRow[],
 ): Promise<TipRow[]> {
-  const days = [...new Set(rows.map((row) => row.record_date))];
-  if (days.length === 0) return [];
-  const query = sql`
-    SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(TABLES[side].key)}
-    WHERE carrier_id = ${carrierId} AND record_date IN (${sql.join(days.map((day) => sql`${sql.lit(day)}::date`))}) AND revision > 1
-    GROUP BY record_id, record_date`;
+  if (rows.length === 0) return [];
+  const { key } = TABLES[side];
+  const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(key, carrierId, rows) : newestOf(key, carrierId, rows);
   const { rows: corrected } = await send<{ record_id: string; record_date: string; revision: number }>(
     tx,
     query.compile(tx),
@@ -118,6 +116,31 @@ async function dropSuperseded(
   if (corrected.length === 0) return [...rows];
   const newest = new Map(corrected.map((key) => [`${key.record_date}/${key.record_id}`, key.revision]));
   return rows.filter((row) => row.revision >= (newest.get(`${row.record_date}/${row.record_id}`) ?? 1));
+}
+
+const MOST_BY_THEMSELVES = 2_000;
+
+function correctedOf(key: string, carrierId: string, rows: readonly TipRow[]) {
+  return sql`
+    SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(key)}
+    WHERE carrier_id = ${carrierId} AND record_date IN (${daysOf(rows)}) AND revision > 1
+    GROUP BY record_id, record_date`;
+}
+
+function newestOf(key: string, carrierId: string, rows: readonly TipRow[]) {
+  return sql`
+    SELECT k.record_id, k.record_date, max(k.revision) AS revision
+    FROM unnest(${textArray(rows.map((row) => row.record_id))}::text[], ${dateArray(rows.map((row) => row.record_date))}::date[])
+      AS n(record_id, record_date)
+    JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+    WHERE k.record_date IN (${daysOf(rows)})
+    GROUP BY k.record_id, k.record_date`;
+}
+
+// Literals, so that only their partitions are planned for.
+function daysOf(rows: readonly TipRow[]) {
+  const days = [...new Set(rows.map((row) => row.record_date))];
+  return sql.join(days.map((day) => sql`${sql.lit(day)}::date`));
 }
 
 async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: readonly TipRow[]): Promise<StoredTip[]> {
