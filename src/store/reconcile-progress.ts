@@ -140,10 +140,9 @@ export async function listCarriersToReconcile(tx: Tx, ruleVersion: number, limit
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
   // now() is before the snapshot: whatever was committed before it is seen.
   await sql`
-    UPDATE reconcile_position s SET reconciled_through = now(), update_time = clock_timestamp()
-    FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
-    WHERE s.carrier_id = p.carrier_id AND s.reconciled_through < now() - make_interval(secs => ${ageS})
-      AND s.cdr_sequence = cdrs.next_sequence - 1 AND s.duration_sequence = durations.next_sequence - 1 AND NOT ${hasWork(ruleVersion)}`.execute(
-    tx,
-  );
+    UPDATE reconcile_position SET reconciled_through = now(), update_time = clock_timestamp() WHERE carrier_id IN (
+      SELECT p.carrier_id FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
+      WHERE p.reconciled_through < now() - make_interval(secs => ${ageS}) AND p.cdr_sequence = cdrs.next_sequence - 1
+        AND p.duration_sequence = durations.next_sequence - 1 AND NOT ${hasWork(ruleVersion)}
+      FOR UPDATE OF p SKIP LOCKED)`.execute(tx);
 }
