@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import type { LegalBasis, Purpose } from "./retention-parts.ts";
 
 /** The numbers of tandem.platform.v1.DisclosureKind. */
 export const DisclosureKind = { FEED_BLOCK: 1, GET: 2, LIST: 3, EXPORT: 4 } as const;
@@ -11,18 +12,6 @@ export type RecipientKind = (typeof RecipientKind)[keyof typeof RecipientKind];
 /** The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither side. */
 export const DisclosedSide = { NUMBERS: 0, PLATFORM: 1, CARRIER: 2 } as const;
 export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
-
-/** The numbers of tandem.type.v1.RecordPart. */
-export const RecordPart = { CALL: 1, QUALITY: 2, NETWORK: 3, DURATION: 4, NUMBER_HISTORY: 5 } as const;
-export type RecordPart = (typeof RecordPart)[keyof typeof RecordPart];
-
-/** The numbers of tandem.platform.v1.ProcessingPurpose, those that records flow for. */
-export const Purpose = { TROUBLESHOOTING: 1, USAGE_AND_BILLING: 2, RECONCILIATION: 3, LEGAL_OBLIGATION: 4 } as const;
-export type Purpose = (typeof Purpose)[keyof typeof Purpose];
-
-/** The numbers of tandem.platform.v1.LegalBasis. */
-export const LegalBasis = { CONTRACT: 1, LEGAL_OBLIGATION: 2, LEGITIMATE_INTERESTS: 3 } as const;
-export type LegalBasis = (typeof LegalBasis)[keyof typeof LegalBasis];
 
 /** Most records that one disclosure names. */
 export const MAX_NAMED_RECORDS = 1_000;

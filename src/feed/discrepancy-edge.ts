@@ -1,4 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
+import { utcDay } from "../domain/instant.ts";
 import {
   DiscrepancyBatchSchema,
   DiscrepancyFeedEntrySchema,
@@ -6,6 +7,7 @@ import {
 import { type Discrepancy, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../store/discrepancies.ts";
+import type { DisclosedEntry } from "./disclosed-blocks.ts";
 import { encodePosition, forwardBatches } from "./forwarded-batch.ts";
 
 const DISCREPANCY = DiscrepancyFeedEntrySchema.field.discrepancy.number;
@@ -35,4 +37,15 @@ export function discrepancyMessage(stored: StoredDiscrepancy): Discrepancy {
 function entryParts(stored: StoredDiscrepancy): Uint8Array[] {
   const fields = stored.entryKind === DiscrepancyEntryKind.ERASURE ? ERASURE_POSITION : DISCREPANCY_POSITION;
   return [stored.payload, encodePosition(fields, stored.sequence, stored.ingestTime)];
+}
+
+/** The entries of a batch as the log of disclosures counts them: by the days of their calls. */
+export function disclosedEntries(batch: readonly StoredDiscrepancy[]): DisclosedEntry[] {
+  return batch.map((stored) => ({ sequence: stored.sequence, recordDate: dayOfEntry(stored) }));
+}
+
+function dayOfEntry(stored: StoredDiscrepancy): string {
+  if (stored.entryKind === DiscrepancyEntryKind.ERASURE) return utcDay(stored.ingestTime);
+  const { callDate } = fromBinary(DiscrepancySchema, stored.payload);
+  return callDate || utcDay(stored.ingestTime);
 }

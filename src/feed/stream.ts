@@ -3,6 +3,7 @@ import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../
 import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
 import type { Cursor } from "./cursor.ts";
+import type { FeedDisclosure } from "./disclosed-blocks.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
 import type { FeedPage } from "./page.ts";
 import {
@@ -62,6 +63,8 @@ export interface StreamFeedOptions<Batch, Rows = never> {
   start: FeedStart;
   end: FeedEnd | undefined;
   life: StreamLife;
+  /** Makes what is told, before anything is sent, of what may be received. */
+  disclose: (opened: { sessionId: string; until: bigint | undefined }) => FeedDisclosure<Batch, Rows>;
   heartbeatMs: number;
   /** How long the client may leave a message unread before SLOW_CONSUMER. */
   maxStallMs: number;
@@ -91,7 +94,10 @@ export async function* streamFeed<Batch, Rows>(
   using subscription = hub.subscribe(place.carrierId, place.feed);
   const started = await resolveStart(place, options.start);
   const until = options.end && (await resolveEnd(place, options.end));
-  const state: StreamState = {
+  const sessionId = randomUUID();
+  await using disclosure = options.disclose({ sessionId, until });
+  const state: StreamState<Batch, Rows> = {
+    disclosure,
     position: started.position,
     openedHead: started.head.headSequence,
     caughtUp: false,
@@ -103,7 +109,7 @@ export async function* streamFeed<Batch, Rows>(
   yield stall.watch({
     ...range(place, position, position),
     frame: "opened",
-    sessionId: randomUUID(),
+    sessionId,
     head: started.head,
   });
   while (true) {
@@ -123,7 +129,8 @@ export async function* streamFeed<Batch, Rows>(
   }
 }
 
-interface StreamState {
+interface StreamState<Batch = unknown, Rows = unknown> {
+  readonly disclosure: FeedDisclosure<Batch, Rows>;
   position: Cursor;
   /** The head when the stream was opened: what CaughtUp must at least have reached, whatever a shared page says. */
   openedHead: bigint;
@@ -133,7 +140,7 @@ interface StreamState {
 
 async function nextFrames<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
-  state: StreamState,
+  state: StreamState<Batch, Rows>,
   until: bigint | undefined,
   subscription: FeedSubscription,
 ): Promise<(FeedFrame<Batch> | SnapshotFrame<Rows>)[]> {
@@ -150,6 +157,7 @@ async function nextFrames<Batch, Rows>(
   if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
 
   if (page.throughSequence > before.sequence) {
+    await state.disclosure.beforeBatch(before.epoch, page.batch);
     state.position = { epoch: before.epoch, sequence: page.throughSequence, ingestTime: page.throughIngestTime };
     frames.push({ ...range(place, before, state.position), frame: "batch", batch: page.batch });
   }
@@ -164,13 +172,13 @@ async function nextFrames<Batch, Rows>(
 }
 
 // Nothing is there that was not sent: what the process polls for all its streams says so, and this one need not ask.
-function isQuiet({ position }: StreamState, polled: FeedHead): boolean {
+function isQuiet({ position }: Pick<StreamState, "position">, polled: FeedHead): boolean {
   return polled.epoch === position.epoch && polled.headSequence === position.sequence;
 }
 
 function heartbeatIfDue<Batch, Rows>(
   { place, heartbeatMs }: StreamFeedOptions<Batch, Rows>,
-  state: StreamState,
+  state: Pick<StreamState, "position" | "heartbeatAt">,
   headSequence: bigint,
 ): FeedFrame<Batch>[] | undefined {
   if (Date.now() < state.heartbeatAt) return undefined;
@@ -193,12 +201,13 @@ async function readPage<Batch, Rows>(
 // The head was read before any row, so every change that a row does not show yet comes after it.
 async function snapshotFrames<Batch, Rows>(
   { place, source }: StreamFeedOptions<Batch, Rows>,
-  state: StreamState,
+  state: StreamState<Batch, Rows>,
   sent: { afterKey: string; rowCount: number },
 ): Promise<SnapshotFrame<Rows>[]> {
   if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
   const read = source.readSnapshot.bind(source);
   const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey));
+  if (page.rowCount > 0) await state.disclosure.beforeRows(page.rows);
   const { snapshot: _, ...synced } = state.position;
   const rowCount = sent.rowCount + page.rowCount;
   const inside: Cursor = { ...synced, snapshot: { afterKey: page.lastKey, rowCount } };
@@ -211,7 +220,7 @@ async function snapshotFrames<Batch, Rows>(
 
 async function pause<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
-  state: StreamState,
+  state: Pick<StreamState, "position" | "heartbeatAt">,
   subscription: FeedSubscription,
 ): Promise<[]> {
   const { signal } = options.life;

@@ -1,6 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, timestampFromMicros } from "../domain/instant.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
 import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
 import { cursorFilter, decodeCursor, filterHash } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
@@ -14,7 +15,7 @@ import type {
   ListCdrsRequest,
   StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { type CdrPlace, type CdrSearch, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
+import { type CdrPlace, type CdrSearch, type FeedCdr, listCdrs, readCdrPage } from "../store/cdrs.ts";
 import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
@@ -22,6 +23,9 @@ import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import { cdrConditions, filterBytes } from "./cdr-filter.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { feedDisclosure } from "./disclose-feed.ts";
+import { disclosedCdrs } from "./disclosed-records.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { pageSize, requiredInstant, requiredPeriod, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -31,6 +35,8 @@ import { openStreamLife } from "./stream-life.ts";
 /** Most records of one feed message. */
 const PAGE_RECORDS = 1_000;
 const STREAM_METHOD = "tandem.carrier.v1.CdrService/StreamCdrs";
+/** What entries include unless the agreement has network identifiers too. */
+const PLAIN_PARTS = [RecordPart.CALL, RecordPart.QUALITY];
 /** Most legs, or days, that GetCdr answers with. */
 const MAX_LEGS = 100;
 
@@ -38,8 +44,8 @@ const MAX_LEGS = 100;
 export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
   return {
     streamCdrs: (request, context) => streamCdrs(services, request, context),
-    listCdrs: (request, context) => listCarrierCdrs(services, request, carrierOf(context).carrierId),
-    getCdr: (request, context) => getCdr(services, request, carrierOf(context).carrierId),
+    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
+    getCdr: (request, context) => getCdr(services, request, context),
     getCdrFeed: (_, context) => getCdrFeed(services, carrierOf(context).carrierId),
     async resolveCdrCursor(request, context) {
       cdrConditions(request.filter);
@@ -64,7 +70,7 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
   const allowsNetwork = async () => (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   let withNetwork = await allowsNetwork();
   const place = cdrPlace(services, carrierId, request.filter);
-  const source: FeedSource<StoredCdr[]> = {
+  const source: FeedSource<FeedCdr[]> = {
     async readPage(tx, after, until) {
       const page = await readCdrPage(tx, { carrierId, after, until, limit: PAGE_RECORDS, conditions, withNetwork });
       return { ...page, batch: page.entries };
@@ -77,6 +83,12 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
     start: start.at === "consumer" ? await consumerStart(services, carrierId, start.consumer) : start,
     end,
     life,
+    disclose: feedDisclosure(services, context, {
+      request,
+      place,
+      recordParts: () => (withNetwork ? [...PLAIN_PARTS, RecordPart.NETWORK] : PLAIN_PARTS),
+      entriesOf: (entries: FeedCdr[]) => entries,
+    }),
     heartbeatMs: limits.heartbeatIntervalMs,
     maxStallMs: limits.maxStallMs,
     shared: conditions ? undefined : { pages: services.cdrPages, variant: () => (withNetwork ? "network" : "plain") },
@@ -100,7 +112,8 @@ async function consumerStart(services: Services, carrierId: string, consumer: st
   return { at: "cursor", cursor: found.cursor };
 }
 
-async function listCarrierCdrs(services: Services, request: ListCdrsRequest, carrierId: string) {
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const { limits } = services.config;
   const { dialogCallId, correlationId } = request;
   const byId = dialogCallId !== undefined || correlationId !== undefined;
@@ -120,8 +133,10 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, car
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
   );
   const { page, last } = splitPage(found, size);
+  const records = page.map(cdrMessage);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return {
-    records: page.map(cdrMessage),
+    records,
     nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
   };
 }
@@ -146,14 +161,17 @@ export function listScope(search: CdrSearch): string {
   return JSON.stringify([period && [String(period.start), String(period.end)], dialogCallId, correlationId]);
 }
 
-async function getCdr(services: Services, request: GetCdrRequest, carrierId: string) {
+async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const search = cdrNameSearch(request.name, request.recordDate);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const records = await carrierTransaction(services.db, carrierId, (tx) =>
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, withNetwork),
   );
-  if (records.length === 0) throw recordNotFound(search);
-  return { records: records.map(cdrMessage) };
+  if (found.length === 0) throw recordNotFound(search);
+  const records = found.map(cdrMessage);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
+  return { records };
 }
 
 /** What GetCdr looks for. Throws INVALID_ARGUMENT. */

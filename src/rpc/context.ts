@@ -5,7 +5,7 @@ import type { Limits } from "../domain/limits.ts";
 import type { FeedHub } from "../feed/hub.ts";
 import type { SharedPages } from "../feed/shared-pages.ts";
 import type { CarrierDirectory } from "../store/carriers.ts";
-import type { StoredCdr } from "../store/cdrs.ts";
+import type { FeedCdr } from "../store/cdrs.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
 import type { UploadEngine } from "../upload/engine.ts";
@@ -32,7 +32,7 @@ export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
   /** The newest pages of the feeds of call detail records, shared by their streams. */
-  readonly cdrPages: SharedPages<StoredCdr[]>;
+  readonly cdrPages: SharedPages<FeedCdr[]>;
   readonly uploads: UploadEngine;
   /** Every carrier's settings, believed for a moment; `forget()` after a change. */
   readonly carriers: CarrierDirectory;

@@ -1,16 +1,11 @@
 import { type Message, toJson } from "@bufbuild/protobuf";
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { disclosedFilter } from "../domain/disclosed-filter.ts";
-import {
-  type DisclosedSide,
-  type DisclosureTerms,
-  RecipientKind,
-  type RecordName,
-  type RecordPart,
-} from "../domain/disclosure.ts";
+import { type DisclosedSide, type DisclosureTerms, RecipientKind, type RecordName } from "../domain/disclosure.ts";
 import { TandemError } from "../domain/errors.ts";
 import { numberHash } from "../domain/number-hash.ts";
 import { PRIVACY_STATEMENT_VERSION } from "../domain/retention.ts";
+import type { RecordPart } from "../domain/retention-parts.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { insertNamedRecords } from "../store/disclosures.ts";
 import { principalOf } from "./auth.ts";

@@ -1,5 +1,6 @@
-import { DisclosedSide, RecordPart, usageName } from "../domain/disclosure.ts";
+import { DisclosedSide, usageName } from "../domain/disclosure.ts";
 import { addDays } from "../domain/instant.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
 import { UsageDimension } from "../domain/usage/scope.ts";
 import type { Restatement } from "../gen/tandem/platform/v1/usage_pb.js";
 import type { DisclosedRecords } from "./disclose.ts";

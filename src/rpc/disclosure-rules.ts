@@ -1,5 +1,6 @@
 import type { DescMethod } from "@bufbuild/protobuf";
-import { DisclosureKind, LegalBasis, Purpose } from "../domain/disclosure.ts";
+import { DisclosureKind } from "../domain/disclosure.ts";
+import { LegalBasis, Purpose } from "../domain/retention-parts.ts";
 
 /** What the disclosure log says of a method: what kind of reading it is, for what and on what ground; or why it discloses no records. */
 export type DisclosureRule =

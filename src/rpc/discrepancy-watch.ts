@@ -1,6 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../domain/errors.ts";
-import { discrepancyBatch } from "../feed/discrepancy-edge.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
+import { disclosedEntries, discrepancyBatch } from "../feed/discrepancy-edge.ts";
 import type { FeedPlace } from "../feed/position.ts";
 import { type FeedSource, streamFeed } from "../feed/stream.ts";
 import type { WatchDiscrepanciesRequest } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
@@ -8,6 +9,7 @@ import { readDiscrepancyPage, type StoredDiscrepancy } from "../store/discrepanc
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { feedDisclosure } from "./disclose-feed.ts";
 import { readDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { openStreamLife } from "./stream-life.ts";
@@ -52,6 +54,12 @@ export async function* watchDiscrepancies(
     start,
     end,
     life,
+    disclose: feedDisclosure(services, context, {
+      request,
+      place,
+      recordParts: () => [RecordPart.CALL, RecordPart.DURATION],
+      entriesOf: disclosedEntries,
+    }),
     heartbeatMs,
     maxStallMs,
   })) {

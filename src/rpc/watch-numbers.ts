@@ -2,8 +2,9 @@ import { create, fromBinary, type MessageInitShape } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../domain/errors.ts";
-import { timestampFromMicros } from "../domain/instant.ts";
+import { timestampFromMicros, utcDay } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
 import { isSnapshotCursor } from "../feed/cursor.ts";
 import type { FeedPlace, FeedStart } from "../feed/position.ts";
 import { type FeedFrame, type FeedSource, type SnapshotFrame, streamFeed } from "../feed/stream.ts";
@@ -13,16 +14,13 @@ import {
   WatchNumbersResponseSchema,
 } from "../gen/tandem/carrier/v1/number_service_pb.js";
 import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
-import {
-  type NumberEntry,
-  type NumberSnapshotRow,
-  readNumberPage,
-  readNumberSnapshotPage,
-} from "../store/number-feed.ts";
+import type { PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
+import { type NumberEntry, readNumberPage, readNumberSnapshotPage } from "../store/number-feed.ts";
 import { NumberEntryKind } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { feedDisclosure } from "./disclose-feed.ts";
 import { feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { readNumberFilter } from "./number-filter.ts";
 import { decodePhoneNumber } from "./number-message.ts";
@@ -47,7 +45,7 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     feed: Feed.NUMBERS,
     filter: hash,
   };
-  const source: FeedSource<NumberEntry[], NumberSnapshotRow[]> = {
+  const source: FeedSource<NumberEntry[], PhoneNumber[]> = {
     async readPage(tx, afterSequence, untilSequence) {
       const page = await readNumberPage(tx, { carrierId, afterSequence, untilSequence, limit: PAGE_ROWS, filter });
       return { ...page, batch: page.entries };
@@ -55,7 +53,7 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     async readSnapshot(tx, afterNumber) {
       const rows = await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: PAGE_ROWS, filter });
       return {
-        rows,
+        rows: rows.map((row) => decodePhoneNumber(row.payload)),
         rowCount: rows.length,
         lastKey: rows.at(-1)?.phoneNumber ?? afterNumber,
         isLast: rows.length < PAGE_ROWS,
@@ -63,7 +61,15 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     },
   };
   const { heartbeatIntervalMs: heartbeatMs, maxStallMs } = limits;
-  const frames = streamFeed({ place, hub: services.hub, source, start, end, life, heartbeatMs, maxStallMs });
+  const disclose = feedDisclosure(services, context, {
+    request,
+    place,
+    recordParts: () => [RecordPart.NUMBER_HISTORY],
+    entriesOf: (entries: NumberEntry[]) =>
+      entries.map(({ sequence, ingestTime }) => ({ sequence, recordDate: utcDay(ingestTime) })),
+  });
+  const { hub } = services;
+  const frames = streamFeed({ place, hub, source, start, end, life, disclose, heartbeatMs, maxStallMs });
   for await (const frame of frames) {
     yield create(WatchNumbersResponseSchema, { ...rangeOf(frame), frame: watchFrame(frame, limits) });
     if (frame.frame === "batch") services.metrics.recordsSent.add(frame.batch.length, { method: WATCH_METHOD });
@@ -72,12 +78,12 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
 }
 
 function watchFrame(
-  frame: FeedFrame<NumberEntry[]> | SnapshotFrame<NumberSnapshotRow[]>,
+  frame: FeedFrame<NumberEntry[]> | SnapshotFrame<PhoneNumber[]>,
   limits: Limits,
 ): MessageInitShape<typeof WatchNumbersResponseSchema>["frame"] & {} {
   switch (frame.frame) {
     case "snapshot":
-      return { case: "snapshot", value: { numbers: frame.rows.map((row) => decodePhoneNumber(row.payload)) } };
+      return { case: "snapshot", value: { numbers: frame.rows } };
     case "synced":
       return { case: "synced", value: { numberCount: BigInt(frame.rowCount) } };
     case "batch":

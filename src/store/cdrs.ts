@@ -26,7 +26,13 @@ export interface StoredCdr {
   network: Buffer | undefined;
 }
 
-type PageRow = CdrRowColumns & HeadColumns;
+/** A record as a page of the feed has it. */
+export interface FeedCdr extends StoredCdr {
+  /** Of an erasure: the day on which it was made. */
+  recordDate: string;
+}
+
+type PageRow = CdrRowColumns & HeadColumns & { record_date: string };
 
 interface CdrRowColumns {
   carrier_id: string;
@@ -54,7 +60,7 @@ export async function readCdrPage(
     /** Whether network identifiers may be delivered. */
     withNetwork: boolean;
   },
-): Promise<StoredPage<StoredCdr>> {
+): Promise<StoredPage<FeedCdr>> {
   const { carrierId, after, limit, conditions } = request;
   const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
   const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
@@ -62,7 +68,7 @@ export async function readCdrPage(
   const { rows } = await sql<PageRow>`
     SELECT h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, e.*
     FROM feed_head h LEFT JOIN LATERAL (
-      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality,
+      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, q.payload AS quality,
         ${request.withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
       FROM cdr_record r
       LEFT JOIN cdr_quality q ON q.carrier_id = ${carrierId} AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
@@ -76,7 +82,7 @@ export async function readCdrPage(
   return makePage(
     tx,
     { carrierId, feed: Feed.CDRS, after, end, limit },
-    { entries: rows.filter((row) => row.sequence !== null).map(storedCdr), head: headOfRow(first), bytesOf },
+    { entries: rows.filter((row) => row.sequence !== null).map(feedCdr), head: headOfRow(first), bytesOf },
   );
 }
 
@@ -175,6 +181,10 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   if (conditions.qualityVerdicts?.length)
     wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
+}
+
+function feedCdr(row: PageRow): FeedCdr {
+  return Object.assign(storedCdr(row), { recordDate: row.record_date });
 }
 
 function storedCdr(row: CdrRowColumns): StoredCdr {

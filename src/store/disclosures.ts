@@ -7,9 +7,9 @@ import {
   type DisclosureTerms,
   MAX_NAMED_RECORDS,
   type RecordName,
-  type RecordPart,
   recordKey,
 } from "../domain/disclosure.ts";
+import type { RecordPart } from "../domain/retention-parts.ts";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "./binary-array.ts";
 import { send, type Tx, together } from "./database.ts";
 import type { StoredFeed } from "./feed-position.ts";
