@@ -18,6 +18,7 @@ import { CarrierAccess } from "./rpc/carrier-access.ts";
 import type { Services } from "./rpc/context.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
+import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
 import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
@@ -95,6 +96,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     metrics: createMetrics(metrics.meter),
     access,
     slots: new StreamSlots(),
+    refusals: opening.use(new RefusalLog({ db, log })),
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
@@ -108,6 +110,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
       auth: authOptions(config, rotation, access),
       log,
       metrics: services.metrics,
+      refusals: services.refusals,
       draining,
     }),
   );

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { commandLineActor } from "./actor.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
 /** `tandem epoch`: what a restore needs. */
@@ -26,7 +27,7 @@ Example:
       }
       await using store = await openStoreOnly(options);
       const { rotateEpochs } = await import("../store/installation.ts");
-      const { carriers } = await rotateEpochs(store.db);
+      const { carriers } = await rotateEpochs(store.db, commandLineActor());
       console.log(
         options.json ? JSON.stringify({ carriers }) : `The feeds of ${carriers} carriers are in a new epoch.`,
       );

@@ -11,6 +11,7 @@ import type { Installation } from "../store/installation.ts";
 import type { UploadEngine } from "../upload/engine.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { Metrics } from "./metrics.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 import { assertServedRegion } from "./residency.ts";
 import type { StreamSlots } from "./stream-life.ts";
 
@@ -43,6 +44,8 @@ export interface Services {
   /** Who is served; `forget()` after a change to a carrier, so that this process sees it at once. */
   readonly access: CarrierAccess;
   readonly slots: StreamSlots;
+  /** Tells the audit log of acts that were refused. */
+  readonly refusals: RefusalLog;
   /** To be told after a commit that changed a carrier's numbers: calls that wait for one are judged again. */
   readonly onNumbersChanged: (carrierId: string) => void;
   /** Aborts when the process begins to shut down. `openStreamLife` watches it for a stream. */

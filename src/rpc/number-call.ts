@@ -15,6 +15,7 @@ import type { NumberWriter } from "../store/number-writer.ts";
 import type { RepeatableCall } from "../store/request-log.ts";
 import { Feed } from "../store/schema.ts";
 import type { Services } from "./context.ts";
+import { type AuditedBatch, auditBatch } from "./number-audit.ts";
 import { encodePhoneNumber, outcomeOfResult, redactLocation } from "./number-message.ts";
 
 /** Most items of a call. */
@@ -67,7 +68,11 @@ export interface NumberItems<Item> {
   readonly slots: readonly NumberSlot[];
 }
 
-type NumberSlot = { readonly echo: string } & ({ readonly phoneNumber: string } | { readonly problem: NumberProblem });
+/** An item of a call: which number, or which problem. */
+export type NumberSlot = { readonly echo: string } & (
+  | { readonly phoneNumber: string }
+  | { readonly problem: NumberProblem }
+);
 
 /**
  * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
@@ -108,9 +113,15 @@ export function readNumberItems<Request, Item>(
 type OutcomesDesc = DescMessage & { readonly "~outcomes"?: never };
 
 /** A call whose answer is one outcome for each item, in request order. */
-export function numberCall(call: RepeatableCall, schema: OutcomesDesc, { slots }: NumberItems<unknown>): NumberCall {
+export function numberCall(
+  call: RepeatableCall,
+  schema: OutcomesDesc,
+  { slots }: NumberItems<unknown>,
+  batch: AuditedBatch,
+): NumberCall {
   return {
     ...call,
+    audit: (outcome) => auditBatch(batch, slots, outcome),
     respond: (results) => {
       const outcomes = slots.map((slot): MessageInitShape<typeof NumberOutcomeSchema> => {
         const result = "problem" in slot ? slot : results.get(slot.phoneNumber);

@@ -1,5 +1,5 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../domain/carrier.ts";
 import { isCountry } from "../domain/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
@@ -16,6 +16,7 @@ import {
   UpdateCarrierResponseSchema,
 } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, ReportingScopeSchema } from "../gen/tandem/type/v1/agreement_pb.js";
+import { appendAuditEvent } from "../store/audit-log.ts";
 import {
   type CarrierConditions,
   insertCarrier,
@@ -26,6 +27,8 @@ import {
 } from "../store/carriers.ts";
 import { systemTransaction, type Tx } from "../store/database.ts";
 import { findResponse, insertResponse } from "../store/request-log.ts";
+import { doneBy } from "./audit.ts";
+import { auditCarrier } from "./carrier-audit.ts";
 import { applyCarrierMask } from "./carrier-mask.ts";
 import { carrierMessage, inCarrier, readCarrierMessage } from "./carrier-message.ts";
 import type { Services } from "./context.ts";
@@ -39,7 +42,7 @@ const MAX_ATTEMPTS = 5;
 /** The carriers, for the platform. */
 export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
   return {
-    createCarrier: (request) => createCarrier(services, request),
+    createCarrier: (request, context) => createCarrier(services, request, context),
     async getCarrier({ carrierId }) {
       assertCarrierId("carrier_id", carrierId);
       const carrier = await systemTransaction(services.db, (tx) => readCarrier(tx, carrierId));
@@ -47,11 +50,11 @@ export function platformCarrierService(services: Services): ServiceImpl<typeof C
       return { carrier: carrierMessage(carrier, services.config.sipDomain) };
     },
     listCarriers: (request) => listCarriers(services, request),
-    updateCarrier: (request) => updateCarrier(services, request),
+    updateCarrier: (request, context) => updateCarrier(services, request, context),
   };
 }
 
-async function createCarrier(services: Services, request: CreateCarrierRequest) {
+async function createCarrier(services: Services, request: CreateCarrierRequest, context: HandlerContext) {
   const { carrierId } = request;
   const call = repeatableCall(services, "CreateCarrier", CreateCarrierRequestSchema, request);
   const carrier = readNewCarrier(services, request);
@@ -70,6 +73,7 @@ async function createCarrier(services: Services, request: CreateCarrierRequest) 
     });
     const fresh = toBinary(CreateCarrierResponseSchema, message);
     await insertResponse(tx, carrierId, call, fresh);
+    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.requestId }));
     return fresh;
   });
   forgetCarrier(services, carrierId);
@@ -92,7 +96,7 @@ async function listCarriers(services: Services, request: ListCarriersRequest) {
   };
 }
 
-async function updateCarrier(services: Services, request: UpdateCarrierRequest) {
+async function updateCarrier(services: Services, request: UpdateCarrierRequest, context: HandlerContext) {
   const call = repeatableCall(services, "UpdateCarrier", UpdateCarrierRequestSchema, request);
   const changes = request.carrier;
   if (!changes) throw invalidArgument("carrier", "is required");
@@ -113,6 +117,7 @@ async function updateCarrier(services: Services, request: UpdateCarrierRequest) 
       const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
       const fresh = toBinary(UpdateCarrierResponseSchema, message);
       await insertResponse(tx, carrierId, call, fresh);
+      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.requestId }));
       return fresh;
     });
     if (!response) continue;

@@ -9,6 +9,7 @@ import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { accessRuleOf } from "./access.ts";
+import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
 import { type AuthOptions, authorize, clientCertificateKey } from "./auth.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
@@ -28,6 +29,7 @@ import {
   type PortTls,
 } from "./port.ts";
 import { createReflection } from "./reflection.ts";
+import type { RefusalLog } from "./refusal-log.ts";
 import { type Route, route } from "./routes.ts";
 
 /** A page that is bounded in bytes of protobuf is larger as JSON. */
@@ -45,6 +47,8 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
   readonly auth: AuthOptions;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** Undefined: acts that are refused are not written down. */
+  readonly refusals?: RefusalLog | undefined;
   /** Aborted when a drain begins; its signal is the services' `drain`. */
   readonly draining: AbortController;
   /** Those that are not named have their defaults. */
@@ -130,20 +134,22 @@ function closeOnceSent(stream: ServerHttp2Stream): void {
 }
 
 function createAdapter(options: ServerOptions, health: HealthState, shutdownSignal: AbortSignal) {
-  const { log, metrics, limits } = options;
+  const { log, metrics, limits, refusals } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
   return connectNodeAdapter({
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
     },
-    interceptors: [errorInterceptor(report)],
+    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report)],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
       try {
         assertOpen(context, options.draining.signal);
         await authorize(context, options.auth);
       } catch (error) {
-        throw toConnectError(error, context.signal, report);
+        const refused = toConnectError(error, context.signal, report);
+        if (refusals) await recordRefusal(refusals, context, refused);
+        throw refused;
       }
     },
     contextValues: (request) => {

@@ -1,5 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { sql } from "kysely";
+import { AuditOutcome } from "../domain/audit.ts";
+import { appendAuditEvent } from "./audit-log.ts";
 import { type Database, ownerTransaction } from "./database.ts";
 
 /** What is one and the same for every process on this database. */
@@ -46,8 +48,11 @@ export async function readInstallation(db: Database): Promise<Installation> {
   });
 }
 
-/** Starts a new epoch of every feed and confirms the server beneath: the last step of every restore and of every lossy failover. */
-export async function rotateEpochs(db: Database): Promise<{ carriers: number }> {
+/**
+ * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore and of every lossy failover.
+ * @param actor who does so, for the audit log.
+ */
+export async function rotateEpochs(db: Database, actor: string): Promise<{ carriers: number }> {
   return ownerTransaction(db, async (tx) => {
     const server = await readServer(tx);
     await tx
@@ -61,7 +66,16 @@ export async function rotateEpochs(db: Database): Promise<{ carriers: number }> 
     const { rows } = await sql<{
       carriers: bigint;
     }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
-    return { carriers: Number(rows[0]?.carriers ?? 0n) };
+    const carriers = Number(rows[0]?.carriers ?? 0n);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/epoch rotate",
+      resource: "feeds",
+      outcome: AuditOutcome.DONE,
+      details: { carriers },
+    });
+    return { carriers };
   });
 }
 

@@ -1,7 +1,9 @@
+import type { AuditAct } from "../domain/audit.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
 import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
+import { appendAuditEvent } from "./audit-log.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
 import {
@@ -25,6 +27,16 @@ import { Feed } from "./schema.ts";
 /** A batch method's call: what makes it repeatable, and how its answer is encoded from what became of each number. */
 export interface NumberCall extends RepeatableCall {
   readonly respond: (results: ReadonlyMap<string, NumberResult>) => Uint8Array;
+  /** What the audit log is told of what the batch did. */
+  readonly audit: (outcome: NumberBatchOutcome) => NumberAudit;
+}
+
+/** What the audit log is told of a batch. */
+export interface NumberAudit {
+  /** What was done, in the transaction in which it was. */
+  readonly act?: AuditAct;
+  /** That nothing was: for the caller to tell, within limits. */
+  readonly refusal?: AuditAct;
 }
 
 /** A number that a carrier offers. */
@@ -39,6 +51,8 @@ export interface NumberAnswer {
   readonly response: Uint8Array;
   /** How many numbers were found to be another carrier's; 0 for an answer that is repeated. */
   readonly unavailable: number;
+  /** That every number was refused, for the audit log. */
+  readonly refusal?: AuditAct | undefined;
 }
 
 /**
@@ -125,7 +139,7 @@ export async function portNumbers(
   carrierId: string,
   call: NumberCall,
   numbers: readonly string[],
-  request: { toCarrierId: string; effectiveTime: Micros },
+  request: { toCarrierId: string; effectiveTime: Micros; orderedBy: string },
 ): Promise<NumberAnswer> {
   const answer = await changeHeld(writer, carrierId, call, numbers, (number, now) => decidePort(number, request, now));
   await settlePorts(writer, numbers).catch(writer.onError);
@@ -248,21 +262,23 @@ async function runOnce(
   { numbers, decide }: Pick<NumberBatch, "numbers" | "decide">,
   claims: ReadonlyMap<string, Micros> = NO_CLAIMS,
 ): Promise<NumberAnswer> {
-  const { response, outcome } = await carrierTransaction(writer.db, carrierId, async (tx) => {
+  const { response, outcome, refusal } = await carrierTransaction(writer.db, carrierId, async (tx) => {
     const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
     if (given) {
       // A repeat at the same moment was faster; what this one has claimed is then held by that one's rows.
       await raiseClaimTimes(tx, carrierId, claims);
-      return { response: given, outcome: undefined };
+      return { response: given };
     }
     const done = await changeNumbers(tx, lock, { carrierId, numbers, decide, encode: writer.encode });
     const fresh = call.respond(done.results);
     await insertResponse(tx, carrierId, call, fresh);
-    return { response: fresh, outcome: done };
+    const { act, refusal } = call.audit(done);
+    if (act) await appendAuditEvent(tx, act);
+    return { response: fresh, outcome: done, refusal };
   });
   if (outcome) writer.changed(carrierId, outcome);
-  return { response, unavailable: outcome ? countUnavailable(outcome) : 0 };
+  return { response, unavailable: outcome ? countUnavailable(outcome) : 0, refusal };
 }
 
 function countUnavailable({ results }: NumberBatchOutcome): number {

@@ -17,6 +17,8 @@ export interface StoredPort {
   readonly carrierId: string;
   readonly toCarrierId: string;
   readonly effectiveTime: Micros;
+  /** The identity of the credential that ordered it; undefined for one from before the audit log. */
+  readonly orderedBy: string | undefined;
   /** PortStage SCHEDULED or LEFT. */
   readonly stage: number;
   /** In stage LEFT: what the gaining carrier gets. */
@@ -110,6 +112,7 @@ export async function insertArrivals(tx: Tx, ports: readonly StoredPort[]): Prom
         effective_time: isoFromMicros(port.effectiveTime),
         stage: PortStage.DONE,
         moved: null,
+        ordered_by: null,
       })),
     )
     .execute();
@@ -131,6 +134,7 @@ interface PortRow {
   port_id: string;
   other_carrier_id: string;
   effective_time: Micros;
+  ordered_by: string | null;
   stage: number;
   moved: unknown;
 }
@@ -138,13 +142,14 @@ interface PortRow {
 async function upsertPorts(tx: Tx, ports: readonly StoredPort[], stage: number): Promise<void> {
   if (ports.length === 0) return;
   await sql`
-    INSERT INTO number_port (carrier_id, phone_number, port_id, role, other_carrier_id, effective_time, stage, moved)
-    SELECT w.c, w.n, w.id::uuid, ${ROLE.LOSES}::int2, w.other, w.effective_time, ${stage}::int2, w.moved::jsonb
+    INSERT INTO number_port (carrier_id, phone_number, port_id, role, other_carrier_id, effective_time, stage, moved, ordered_by)
+    SELECT w.c, w.n, w.id::uuid, ${ROLE.LOSES}::int2, w.other, w.effective_time, ${stage}::int2, w.moved::jsonb, w.ordered_by
     FROM unnest(${textArray(ports.map((port) => port.carrierId))}::text[], ${textArray(ports.map((port) => port.phoneNumber))}::text[],
                 ${textArray(ports.map((port) => port.portId))}::text[], ${textArray(ports.map((port) => port.toCarrierId))}::text[],
                 ${timestamptzArray(ports.map((port) => port.effectiveTime))}::timestamptz[],
-                ${textArray(ports.map((port) => (port.moved ? encodePeriods(port.moved) : null)))}::text[])
-      AS w(c, n, id, other, effective_time, moved)
+                ${textArray(ports.map((port) => (port.moved ? encodePeriods(port.moved) : null)))}::text[],
+                ${textArray(ports.map((port) => port.orderedBy ?? null))}::text[])
+      AS w(c, n, id, other, effective_time, moved, ordered_by)
     ON CONFLICT (carrier_id, phone_number, port_id) DO UPDATE
     SET other_carrier_id = EXCLUDED.other_carrier_id, effective_time = EXCLUDED.effective_time, stage = EXCLUDED.stage, moved = EXCLUDED.moved`.execute(
     tx,
@@ -158,6 +163,7 @@ function portOfRow(row: PortRow): StoredPort {
     carrierId: row.carrier_id,
     toCarrierId: row.other_carrier_id,
     effectiveTime: row.effective_time,
+    orderedBy: row.ordered_by ?? undefined,
     stage: row.stage,
     ...(row.moved === null ? {} : { moved: decodePeriods(row.moved) }),
   };

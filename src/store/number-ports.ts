@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
+import { AuditOutcome } from "../domain/audit.ts";
 import type { Micros } from "../domain/instant.ts";
 import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../domain/number-changes.ts";
 import { endTimeline, NumberState } from "../domain/number-state.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
+import { appendAuditEvent } from "./audit-log.ts";
 import { readCarrier } from "./carriers.ts";
 import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
@@ -46,10 +48,10 @@ export async function afterDuePorts<T>(writer: NumberWriter, run: () => Promise<
 /** What a port makes of a number at the carrier that loses it: scheduled, or, for a time that has come, on its way. */
 export function decidePort(
   { key, timeline, port }: StoredNumber,
-  request: { toCarrierId: string; effectiveTime: Micros },
+  request: { toCarrierId: string; effectiveTime: Micros; orderedBy: string },
   now: Micros,
 ): NumberDecision | { problem: NumberProblem } {
-  const { toCarrierId, effectiveTime } = request;
+  const { toCarrierId, effectiveTime, orderedBy } = request;
   const problem = findPortProblem(timeline, effectiveTime, now);
   if (problem) return { problem };
   if (port?.toCarrierId === toCarrierId && port.effectiveTime === effectiveTime) return {};
@@ -58,6 +60,7 @@ export function decidePort(
     ...key,
     toCarrierId,
     effectiveTime,
+    orderedBy,
     stage: PortStage.SCHEDULED,
   };
   return effectiveTime > now ? { port: scheduled } : leave(timeline, scheduled);
@@ -190,10 +193,25 @@ async function gainNumbers(
     });
     await insertArrivals(tx, [...arriving.values()]);
     for (const port of arriving.values()) arrived.add(port.portId);
+    await auditArrivals(tx, toCarrierId, [...arriving.values()]);
     return { outcome, arrived };
   });
   writer.changed(toCarrierId, outcome);
   return arrived;
+}
+
+// The order is in the chain of the carrier that loses the numbers; the other's says how it came by them.
+async function auditArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<void> {
+  for (const [actor = "", group] of Map.groupBy(ports, (port) => port.orderedBy)) {
+    await appendAuditEvent(tx, {
+      carrierId: toCarrierId,
+      actor,
+      method: "tandem.platform.v1.NumberService/PortNumbers",
+      resource: `numbers/${group.length}`,
+      outcome: AuditOutcome.DONE,
+      details: { from_carrier_id: group[0]?.carrierId, changed: group.length },
+    });
+  }
 }
 
 function leave(timeline: StoredNumber["timeline"], port: StoredPort): NumberDecision {

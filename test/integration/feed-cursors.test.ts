@@ -54,7 +54,7 @@ describe("rule 4: the epoch", () => {
     const cursor = await headCursor(client);
     using live = readFeed(client, { start: LATEST });
     await live.until((messages) => framesOf(messages).includes("caughtUp"));
-    await rotateEpochs(exchange.app.services.db);
+    await rotateEpochs(exchange.app.services.db, "test");
     expect(await refusal(live.ended)).toMatchObject({ ...changed, feed_epoch: "2" });
     expect(await refusedFeed(client, { start: atCursor(cursor) })).toMatchObject(changed);
     expect(await refusedFeed(client, { start: EARLIEST, end: atCursor(cursor) })).toMatchObject(changed);

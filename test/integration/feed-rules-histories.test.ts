@@ -40,7 +40,7 @@ test.each([
   await runSql(exchange.app, sql`UPDATE installation SET ${sql.raw(change)}`);
   const warnings = await warningsAtStart();
   expect(warnings.join()).toContain("tandem epoch rotate");
-  await rotateEpochs(exchange.app.services.db);
+  await rotateEpochs(exchange.app.services.db, "test");
   expect(await warningsAtStart()).toEqual([]);
 });
 

@@ -305,7 +305,7 @@ export class RestoreBackup implements UploadCommand {
   check = async (model: Readonly<UploadModel>) => model.hasBackup;
   async run(model: UploadModel, real: UploadReality): Promise<void> {
     await restoreCarrier(real.exchange.databaseUrl, real.carrierId);
-    await rotateEpochs(real.exchange.app.services.db);
+    await rotateEpochs(real.exchange.app.services.db, "test");
     real.verdicts.clear();
     model.isRestored = true;
     model.restores++;

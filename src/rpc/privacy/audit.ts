@@ -1,8 +1,122 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { Services } from "../context.ts";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { AuditEvent } from "../../domain/audit.ts";
+import { isCarrierId } from "../../domain/carrier.ts";
+import { invalidArgument } from "../../domain/errors.ts";
+import { timestampFromMicros } from "../../domain/instant.ts";
+import type { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import type {
+  ListAuditEventsRequest,
+  PrivacyService,
+  VerifyAuditLogRequest,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { type AuditConditions, listAuditEvents } from "../../store/audit-events.ts";
+import { systemTransaction } from "../../store/database.ts";
+import { verifyAuditChain } from "../../store/verify-audit.ts";
+import { requireCarrier, type Services } from "../context.ts";
+import { optionalInstant, pageSize, splitPage } from "../lists.ts";
+import { decodePageToken, encodePageToken } from "../page-token.ts";
+import { assertServedRegion } from "../residency.ts";
+
+/** Longest actor and method that are looked for, characters. */
+const MAX_FILTER = 1_024;
+const HASH_BYTES = 32;
 
 /** The audit log: listed, and its chains verified. */
-export function auditMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function auditMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {
+    listAuditEvents: (request) => listEvents(services, request),
+    verifyAuditLog: (request, context) => verify(services, request, context),
+  };
+}
+
+async function listEvents(services: Services, request: ListAuditEventsRequest) {
+  const { secret } = services.installation;
+  const size = pageSize(request.pageSize, services.config.limits);
+  const conditions = readConditions(request);
+  const scope = [
+    "platform.ListAuditEvents",
+    JSON.stringify(conditions, (_, v) => (typeof v === "bigint" ? `${v}` : v)),
+  ];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  await requireChain(services, conditions.carrierId);
+  const found = await systemTransaction(services.db, (tx) =>
+    listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
+  );
+  const { page, last } = splitPage(found, size);
+  return {
+    events: page.map(auditEventMessage),
+    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.sequence) }) : "",
+  };
+}
+
+async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {
+  const { firstSequence, lastSequence, expectedHash } = request;
+  assertRange(request);
+  const carrierId = readChain(request.carrierId);
+  await requireChain(services, carrierId);
+  const asked = { carrierId, firstSequence, lastSequence, expectedHash };
+  const verdict = await verifyAuditChain(services.db, asked, AbortSignal.any([signal, services.drain]));
+  if (!verdict) throw new Error("a chain without a head");
+  const { firstBreak, lastHash, ...rest } = verdict;
+  return {
+    ...rest,
+    intact: firstBreak === undefined,
+    lastHash: lastHash ?? new Uint8Array(0),
+    ...(firstBreak ? { firstBreak } : {}),
+  };
+}
+
+function assertRange({ firstSequence, lastSequence, expectedHash }: VerifyAuditLogRequest): void {
+  if (firstSequence !== undefined && firstSequence < 1n) throw invalidArgument("first_sequence", "expected 1 or more");
+  if (lastSequence !== undefined && lastSequence < (firstSequence ?? 1n))
+    throw invalidArgument("last_sequence", "expected first_sequence (or 1) or more");
+  if (expectedHash === undefined) return;
+  if (expectedHash.length !== HASH_BYTES) throw invalidArgument("expected_hash", "expected 32 bytes");
+  if (lastSequence === undefined) throw invalidArgument("last_sequence", "is required with expected_hash");
+}
+
+function readConditions(request: ListAuditEventsRequest): AuditConditions {
+  const start = optionalInstant("start_time", request.startTime);
+  const end = optionalInstant("end_time", request.endTime);
+  if (start !== undefined && end !== undefined && end <= start)
+    throw invalidArgument("end_time", "expected a time after start_time");
+  return {
+    carrierId: readChain(request.carrierId),
+    start,
+    end,
+    actor: readFilter("actor", request.actor),
+    method: readFilter("method", request.method),
+  };
+}
+
+function readFilter(field: string, text: string): string | undefined {
+  if (text.length > MAX_FILTER || /[\p{Cc}\p{Cs}]/u.test(text))
+    throw invalidArgument(field, `expected at most ${MAX_FILTER} characters, none of them a control character`);
+  return text === "" ? undefined : text;
+}
+
+// Empty: the platform's.
+function readChain(carrierId: string): string | undefined {
+  if (carrierId === "") return undefined;
+  if (!isCarrierId(carrierId))
+    throw invalidArgument("carrier_id", "expected 3 to 32 characters of a-z, 0-9 and -, the first a letter");
+  return carrierId;
+}
+
+// Throws CARRIER_NOT_FOUND, REGION_MISMATCH.
+async function requireChain(services: Services, carrierId: string | undefined): Promise<void> {
+  if (carrierId !== undefined) assertServedRegion(services, await requireCarrier(services, carrierId));
+}
+
+function auditEventMessage(event: AuditEvent): MessageInitShape<typeof AuditEventSchema> {
+  const { carrierId, errorReason, requestId, eventTime, changedFields, ...rest } = event;
+  return {
+    ...rest,
+    changedFields: [...changedFields],
+    eventTime: timestampFromMicros(eventTime),
+    ...(carrierId === undefined ? {} : { carrierId }),
+    ...(errorReason === undefined ? {} : { errorReason }),
+    ...(requestId === undefined ? {} : { requestId }),
+  };
 }

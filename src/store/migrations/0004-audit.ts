@@ -31,6 +31,9 @@ CREATE TABLE audit_event (
 );
 CREATE INDEX audit_event_time ON audit_event (carrier_id, event_time);
 
+-- Whom the gaining carrier's chain names when the numbers arrive, which may be months later.
+ALTER TABLE number_port ADD COLUMN ordered_by text;
+
 INSERT INTO audit_chain (carrier_id, first_sequence, last_sequence, last_hash, last_event_time)
 SELECT carrier_id, 1, 0, decode(repeat('00', 32), 'hex'), '1970-01-01T00:00:00Z'
 FROM (SELECT '' AS carrier_id UNION ALL SELECT carrier_id FROM carrier) AS chain;

@@ -1,0 +1,74 @@
+import type { Message } from "@bufbuild/protobuf";
+import { ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import type { ErrorReason } from "../domain/errors.ts";
+import type { Principal } from "../domain/principal.ts";
+import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
+import { methodOf } from "./audit.ts";
+import { principalOf } from "./auth.ts";
+import type { RefusalLog } from "./refusal-log.ts";
+
+/** Tells the audit log of administrative acts that were refused or that failed. Outside the interceptor that makes errors what they are on the wire. */
+export function auditInterceptor(refusals: RefusalLog): Interceptor {
+  return (next) => async (request) => {
+    try {
+      return await next(request);
+    } catch (error) {
+      const { service, method, contextValues: values } = request;
+      const message = request.stream ? undefined : (request.message as Message);
+      await recordRefusal(refusals, { service, method, values }, error, message);
+      throw error;
+    }
+  };
+}
+
+/**
+ * Tells the audit log of an act that was not done. Nothing of a call whose credential was not accepted: there is nobody to name, and no limit to how many
+ * there can be.
+ */
+export async function recordRefusal(
+  refusals: RefusalLog,
+  context: Pick<HandlerContext, "service" | "method" | "values">,
+  error: unknown,
+  message?: Message,
+): Promise<void> {
+  if (!isAdministrativeAct(context.method)) return;
+  const principal = findPrincipal(context);
+  const errorReason = reasonOf(error);
+  if (!principal || !errorReason || NO_ACT.has(errorReason)) return;
+  const target = targetOf(context.method, message);
+  await refusals.record({
+    ...target,
+    carrierId: chainOf(principal, target.carrierId),
+    actor: principal.identity,
+    method: methodOf(context),
+    errorReason,
+    requestId: requestIdOf(message),
+  });
+}
+
+// A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail.
+const NO_ACT: ReadonlySet<string> = new Set(["CANCELLED", "DRAINING", "UNIMPLEMENTED"]);
+
+function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
+  try {
+    return principalOf(context);
+  } catch {
+    return undefined;
+  }
+}
+
+function chainOf(principal: Principal, named: string | undefined): string | undefined {
+  return principal.kind === "carrier" ? principal.carrierId : named;
+}
+
+function reasonOf(error: unknown): ErrorReason | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  return error.findDetails(ErrorInfoSchema)[0]?.reason as ErrorReason | undefined;
+}
+
+// One that is not allowed may hold anything.
+function requestIdOf(message: Message | undefined): string | undefined {
+  const { requestId } = (message ?? {}) as { requestId?: string };
+  return requestId !== undefined && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(requestId) ? requestId : undefined;
+}
