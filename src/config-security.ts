@@ -1,7 +1,7 @@
-import { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { JSONWebKeySet } from "jose";
+import { parseCertificates } from "./rpc/certificates.ts";
 import { parseKeySet } from "./rpc/token-keys.ts";
 
 /** The contents of the PEM files. */
@@ -70,18 +70,6 @@ export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {
   const [own] = parseCertificates(cert);
   if (own && Date.parse(own.validTo) <= Date.now()) throw new Error(`the certificate expired at ${own.validTo}`);
   if (clientCa) parseCertificates(clientCa);
-}
-
-const MAX_CERTIFICATES = 1_000;
-
-/** The certificates of a PEM file. Throws an Error when there is none, or one that cannot be read. */
-export function parseCertificates(pem: Buffer): X509Certificate[] {
-  const text = pem.toString("latin1");
-  const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
-  const begun = text.split("-----BEGIN CERTIFICATE-----").length - 1;
-  if (blocks.length === 0 || blocks.length !== begun) throw new Error("no certificates, or not the whole of one");
-  if (blocks.length > MAX_CERTIFICATES) throw new Error(`over ${MAX_CERTIFICATES} certificates`);
-  return blocks.map((block) => new X509Certificate(block));
 }
 
 /** Decides whose tokens are believed; adds what is wrong to the mistakes. */

@@ -13,6 +13,7 @@ import {
 import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import type { AddressInfo, Server as NetServer, Socket } from "node:net";
 import type { SecureContextOptions } from "node:tls";
+import { parseCertificates } from "./certificates.ts";
 import { OpenConnections } from "./connections.ts";
 import { type SessionLimits, watchSession } from "./session-watch.ts";
 import { routeByPreface } from "./sniff.ts";
@@ -192,7 +193,9 @@ function secureContext({ cert, key, clientCa }: PortTls): SecureContextOptions {
   const context = { cert, key, minVersion: "TLSv1.2" } as const;
   if (!clientCa) return context;
   // A resumed session would not show the client's whole chain, which is judged again when the authorities change.
-  return { ...context, ca: clientCa, secureOptions: cryptoConstants.SSL_OP_NO_TICKET };
+  // One by one: OpenSSL would overlook a certificate that does not begin on a line of its own.
+  const ca = parseCertificates(clientCa).map(String);
+  return { ...context, ca, secureOptions: cryptoConstants.SSL_OP_NO_TICKET };
 }
 
 function takeListener(server: Http1Server, event: "connection" | "secureConnection"): (socket: Socket) => void {

@@ -118,7 +118,8 @@ async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
 }
 
 async function publishKeySet(folder: string, current: JWK): Promise<JSONWebKeySet> {
-  const keySet = { keys: [publicPart(current), ...(await readRetired(folder)).map(({ key }) => key)] };
+  const retired = (await readRetired(folder)).map(({ key }) => key).filter(({ kid }) => kid !== current.kid);
+  const keySet = { keys: [publicPart(current), ...retired] };
   const text = `${JSON.stringify(keySet, null, 2)}\n`;
   const file = join(folder, "jwks.json");
   if ((await readFile(file, "utf8").catch(() => "")) !== text) await replaceFile(file, text, 0o644);
