@@ -7,6 +7,11 @@ import { type Party, PartyKind } from "./party.ts";
 export const SubjectRole = { SUBSCRIBER: 1, OTHER_PARTY: 2, ANY: 3 } as const;
 export type SubjectRole = (typeof SubjectRole)[keyof typeof SubjectRole];
 
+/** Whether a number names a role. */
+export function isSubjectRole(role: number): role is SubjectRole {
+  return role >= SubjectRole.SUBSCRIBER && role <= SubjectRole.ANY;
+}
+
 /** Who took part in a call, as either side's record has it. */
 export interface CallOfParties {
   /** 1 OUTBOUND, 2 INBOUND; 0 when the record does not say. */

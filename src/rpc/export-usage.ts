@@ -75,8 +75,8 @@ export async function* exportUsage(services: Services, request: ExportUsageReque
   yield frame({ frame: { case: "trailer", value: trailer } });
 }
 
-// An export that ends without its trailer ends with an error.
-function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
+/** Ends an export that may not go on: without its trailer it ends with an error. */
+export function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
   const end = stall?.stalled ? "SLOW_CONSUMER" : life.end;
   if (end) throw streamEndError(end);
   if (life.signal.aborted) throw life.signal.reason;

@@ -41,10 +41,13 @@ export async function assignNumbers(
   numbers: readonly string[],
   customerId: string,
 ): Promise<void> {
+  const attributes = { numberType: 1, usages: [1], capabilities: [1], countryCode: "DK", locationId: "location-1" };
+  const assignment = { customerId, assigneeKind: 1, activationState: 2 };
+  const detail = JSON.stringify({ attributes, assignment });
   await carrierTransaction(db, carrierId, async (tx) => {
     await sql`
       INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, revision, recorded_time, detail)
-      SELECT ${carrierId}, n, '2020-01-01', '9999-12-31T23:59:59.999999Z', '2020-01-01', ${customerId}, 1, '2020-01-01', '{}'
+      SELECT ${carrierId}, n, '2020-01-01', '9999-12-31T23:59:59.999999Z', '2020-01-01', ${customerId}, 1, '2020-01-01', ${detail}::jsonb
       FROM unnest(${[...numbers]}::text[]) AS n`.execute(tx);
   });
 }

@@ -1,8 +1,126 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { randomUUID } from "node:crypto";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuditOutcome } from "../../domain/audit.ts";
+import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/instant.ts";
+import { PRIVACY_STATEMENT_VERSION } from "../../domain/retention.ts";
+import { StallWatch } from "../../domain/stream-life.ts";
+import {
+  type ExportPhoneNumberRequest,
+  ExportPhoneNumberResponseSchema,
+  type PhoneNumberExportItem,
+  PhoneNumberExportItemSchema,
+  type PrivacyService,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { appendAuditEvent } from "../../store/audit-log.ts";
+import { readClock, systemTransaction } from "../../store/database.ts";
+import { actorOf, methodOf } from "../audit.ts";
+import { hasScope } from "../auth.ts";
 import type { Services } from "../context.ts";
+import { discloseRecords } from "../disclose.ts";
+import { assertAlive } from "../export-usage.ts";
+import { openStreamLife } from "../stream-life.ts";
+import { disclosedItems } from "./export-disclosed.ts";
+import { exportedPages } from "./export-pages.ts";
+import type { ExportedItem } from "./export-records.ts";
+import { type AskedExport, readExportRequest } from "./export-request.ts";
+
+/** Most items of a message, and most bytes of their encoding: one item has at most some tens of kilobytes. */
+const BATCH_ITEMS = 1_000;
+const BATCH_BYTES = 1_048_576;
+/** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
+const ACROSS_CARRIERS = "";
 
 /** Everything kept about a person's number, as a stream. */
-export function exportMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function exportMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {
+    exportPhoneNumber: (request, context) => exportPhoneNumber(services, request, context),
+  };
+}
+
+type Frame = NonNullable<MessageInitShape<typeof ExportPhoneNumberResponseSchema>["frame"]>;
+
+/**
+ * Answers ExportPhoneNumber: reads a page, writes down that it is disclosed, sends it at the client's pace, and reads the next. What every carrier had at
+ * snapshot_time is in it; what came later may be.
+ */
+async function* exportPhoneNumber(services: Services, request: ExportPhoneNumberRequest, context: HandlerContext) {
+  const asked = readExportRequest(request);
+  using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
+  const exportId = randomUUID();
+  const snapshotTime = await beginExport(services, context, exportId, asked);
+  using stall = new StallWatch(services.config.limits.maxStallMs, life);
+  const frame = (value: Frame) => stall.watch(create(ExportPhoneNumberResponseSchema, { frame: value }));
+  const header = {
+    exportId,
+    snapshotTime: timestampFromMicros(snapshotTime),
+    privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
+  };
+  yield frame({ case: "header", value: header });
+  stall.resumed();
+  let itemCount = 0n;
+  let withheldCount = 0n;
+  for await (const { carrierId, items, withheld } of exportedPages(services, asked, {
+    mayReadLocation: hasScope(context, "locations.read"),
+    checkpoint: () => assertAlive(life, stall),
+  })) {
+    withheldCount += BigInt(withheld);
+    for (const batch of batchesOf(carrierId, items)) {
+      assertAlive(life, stall);
+      await discloseRecords(services, context, {
+        request,
+        masked: true,
+        sessionId: exportId,
+        disclosed: disclosedItems(batch),
+      });
+      itemCount += BigInt(batch.length);
+      yield frame({ case: "batch", value: { items: batch } });
+      stall.resumed();
+    }
+    assertAlive(life, stall);
+  }
+  yield frame({ case: "trailer", value: { itemCount, withheldCount } });
+}
+
+// The act is in the audit log before anything of it leaves.
+function beginExport(
+  { db }: Services,
+  context: HandlerContext,
+  exportId: string,
+  { subject, start, end, caseReference, verifiedBy }: AskedExport,
+): Promise<Micros> {
+  return systemTransaction(db, async (tx) => {
+    const snapshotTime = await readClock(tx);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor: actorOf(context),
+      method: methodOf(context),
+      resource: `export/${exportId}`,
+      outcome: AuditOutcome.DONE,
+      details: {
+        case_reference: caseReference,
+        verified_by: verifiedBy,
+        role: subject.role,
+        start_time: isoFromMicros(start),
+        end_time: isoFromMicros(end),
+      },
+    });
+    return snapshotTime;
+  });
+}
+
+function* batchesOf(carrierId: string, items: readonly ExportedItem[]): Generator<PhoneNumberExportItem[]> {
+  let batch: PhoneNumberExportItem[] = [];
+  let bytes = 0;
+  for (const item of items) {
+    const message = create(PhoneNumberExportItemSchema, { carrierId, item });
+    const size = toBinary(PhoneNumberExportItemSchema, message).length;
+    if (batch.length > 0 && (batch.length === BATCH_ITEMS || bytes + size > BATCH_BYTES)) {
+      yield batch;
+      [batch, bytes] = [[], 0];
+    }
+    batch.push(message);
+    bytes += size;
+  }
+  if (batch.length > 0) yield batch;
 }

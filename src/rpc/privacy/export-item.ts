@@ -1,0 +1,131 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { maskLastDigits, maskNumbers } from "../../domain/masking.ts";
+import { PartyKind } from "../../domain/party.ts";
+import {
+  type CallOfParties,
+  findParticipation,
+  isCallerRestricted,
+  isInRole,
+  type Participation,
+  SubjectRole,
+} from "../../domain/subject.ts";
+import { cdrMessage } from "../../feed/cdr-edge.ts";
+import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
+import type { FoundCdr, FoundDuration } from "../../store/export-phone-number.ts";
+import { maskParty } from "../discrepancy-list.ts";
+import { durationMessage } from "../duration-service.ts";
+
+/** The person whose records are exported. */
+export interface Subject {
+  /** E.164. */
+  readonly phoneNumber: string;
+  readonly role: SubjectRole;
+  readonly isParty: (party: CallOfParties["calling"]) => boolean;
+}
+
+/** A call as it may be given; withheld, because a caller who asked not to be shown called the person; undefined, because it is not the person's. */
+export type Given<Item> = { readonly item: Item } | "withheld" | undefined;
+
+/** Who took part in a call by its record. */
+export function callOf({ parties, direction }: CallDetailRecord): CallOfParties {
+  const { calling, asserted, called, dialed, redirecting } = parties ?? {};
+  return { direction, calling, asserted, called, dialed, redirecting };
+}
+
+/** A call detail record for the person it is about. */
+export function givenCdr(found: FoundCdr, subject: Subject): Given<CallDetailRecord> {
+  const reported = cdrMessage(found.reported);
+  const call = callOf(reported);
+  const others = found.counterparts.map((payload) => fromBinary(CallDurationSchema, payload));
+  const participation = mayBeGiven(call, others, subject);
+  if (typeof participation !== "object") return participation;
+  const item = found.newest === found.reported ? reported : cdrMessage(found.newest);
+  maskCdr(item, subject, participation);
+  return { item };
+}
+
+/** A duration for the person it is about. */
+export function givenDuration(found: FoundDuration, subject: Subject): Given<CallDuration> {
+  const reported = durationMessage(found.reported);
+  const others = found.counterparts.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload)));
+  const participation = mayBeGiven(reported, others, subject);
+  if (typeof participation !== "object") return participation;
+  const item = found.newest === found.reported ? reported : durationMessage(found.newest);
+  maskDuration(item, subject, participation);
+  return { item };
+}
+
+/**
+ * A discrepancy for the person it is about.
+ * @param ownNumber to which the call is attributed: it need not be among the two parties that a discrepancy shows.
+ * @param records those that it is about, as far as they are there: by one of them the call may be the person's, where the discrepancy shows only two parties.
+ */
+export function givenDiscrepancy(
+  item: Discrepancy,
+  ownNumber: string | undefined,
+  records: readonly CallOfParties[],
+  subject: Subject,
+): Given<Discrepancy> {
+  const isOwn = ownNumber === subject.phoneNumber;
+  const own = isOwn ? { kind: PartyKind.E164, value: subject.phoneNumber, presentation: 0 } : undefined;
+  const call = { ...item, ...(item.direction === Direction.INBOUND ? { dialed: own } : { asserted: own }) };
+  const calls: readonly CallOfParties[] = [call, ...records];
+  const all = calls.map((each) => mayBeGiven(each, calls, subject));
+  if (all.includes("withheld")) return "withheld";
+  const participations = all.filter((each) => typeof each === "object");
+  if (participations.length === 0) return undefined;
+  maskParties([item.calling, item.called], subject);
+  if (!participations.every((each) => isOwnCustomer(subject, each))) delete item.customerId;
+  return { item };
+}
+
+/** A call detail record without what is about somebody else. */
+export function maskCdr(item: CallDetailRecord, subject: Subject, participation: Participation): void {
+  const { parties, attribution, outcome } = item;
+  maskParties([parties?.calling, parties?.asserted, parties?.called, parties?.dialed, parties?.redirecting], subject);
+  if (outcome?.reasonPhrase !== undefined) outcome.reasonPhrase = maskNumbers(outcome.reasonPhrase);
+  if (outcome?.closeReason !== undefined) outcome.closeReason = maskNumbers(outcome.closeReason);
+  if (!attribution) return;
+  if (attribution.phoneNumber !== subject.phoneNumber)
+    attribution.phoneNumber = maskLastDigits(attribution.phoneNumber);
+  if (!isOwnCustomer(subject, participation)) attribution.customerId = "";
+}
+
+/** A duration without what is about somebody else. */
+export function maskDuration(item: CallDuration, subject: Subject, participation: Participation): void {
+  maskParties([item.calling, item.asserted, item.called, item.dialed, item.redirecting], subject);
+  if (item.customerReference !== undefined) item.customerReference = maskNumbers(item.customerReference);
+  if (isOwnCustomer(subject, participation)) return;
+  delete item.customerId;
+  delete item.customerReference;
+}
+
+// Whose customer it was says who the other one is, unless it is the person's own.
+function isOwnCustomer({ role }: Subject, { isSubscriber, isOtherParty }: Participation): boolean {
+  return role !== SubjectRole.OTHER_PARTY && isSubscriber && !isOtherParty;
+}
+
+type Callers = Pick<CallOfParties, "calling" | "asserted">;
+
+/**
+ * Whether a call is the person's, in the role that is asked for, and may be given. The caller's wish not to be shown counts whichever side's record
+ * tells of it (GDPR 15(4)): the carrier may know a number that the platform was not shown.
+ */
+export function mayBeGiven(
+  call: CallOfParties,
+  others: readonly Callers[],
+  { isParty, role }: Subject,
+): Participation | "withheld" | undefined {
+  const participation = findParticipation(call, isParty);
+  if (!participation || !isInRole(participation, role)) return undefined;
+  const isWithheld = participation.isCalled && [call, ...others].some(isCallerRestricted);
+  return isWithheld ? "withheld" : participation;
+}
+
+function maskParties(parties: readonly (Party | undefined)[], { isParty }: Subject): void {
+  for (const party of parties) if (party && !isParty(party)) maskParty(party);
+}

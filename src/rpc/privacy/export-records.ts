@@ -1,0 +1,193 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import type { Carrier } from "../../domain/carrier.ts";
+import { discrepancyMessage } from "../../feed/discrepancy-edge.ts";
+import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { carrierTransaction, type Database, type Tx } from "../../store/database.ts";
+import {
+  type PhoneNumberSearch,
+  readFoundCdrs,
+  readFoundDurations,
+  readRecordHeads,
+  type Scan,
+  type ScanPlace,
+  scanCdrs,
+  scanDurations,
+} from "../../store/export-phone-number.ts";
+import {
+  type FoundQuarantined,
+  findDiscrepanciesOfNumber,
+  findQuarantinedOfNumber,
+  type NamedPlace,
+} from "../../store/export-phone-number-more.ts";
+import { UploadKind } from "../../store/schema.ts";
+import { durationMessage } from "../duration-service.ts";
+import {
+  callOf,
+  type Given,
+  givenCdr,
+  givenDiscrepancy,
+  givenDuration,
+  maskCdr,
+  maskDuration,
+  mayBeGiven,
+  type Subject,
+} from "./export-item.ts";
+
+/** Longest that one statement may take, milliseconds: it looks through a few thousand records. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** The item of an export, as its oneof has it. */
+export type ExportedItem = Exclude<PhoneNumberExportItem["item"], { case: undefined }>;
+
+/** What one read of a carrier's records gave. */
+export interface ExportedPage {
+  readonly items: readonly ExportedItem[];
+  /** Calls that were left out for the other party's right to stay unknown. */
+  readonly withheld: number;
+}
+
+/** What is asked of a carrier. */
+export interface CarrierExport {
+  readonly db: Database;
+  readonly carrier: Pick<Carrier, "carrierId" | "networkIdentifiersAllowed">;
+  readonly search: PhoneNumberSearch;
+  readonly subject: Subject;
+}
+
+/**
+ * Reads everything that is kept of the person's calls at one carrier, a page a transaction, so that none is open while the client reads: what is in
+ * quarantine, and then records as they stood when that had been read, so that what was released meanwhile is not missed; discrepancies last.
+ */
+export async function* exportedRecords(asked: CarrierExport): AsyncGenerator<ExportedPage> {
+  const { db, carrier, search, subject } = asked;
+  const { carrierId } = carrier;
+  const read = <T>(run: (tx: Tx) => Promise<T>) => readAt(db, carrierId, run);
+  for await (const { found } of pages((after: NamedPlace | undefined) =>
+    read((tx) => findQuarantinedOfNumber(tx, search, after)),
+  ))
+    yield pageOf(found.map((each) => givenQuarantined(each, carrier, subject)));
+
+  const heads = await read((tx) => readRecordHeads(tx, carrierId));
+  const cdrPage = (after: ScanPlace | undefined) =>
+    read(async (tx) => {
+      const scan = await scanCdrs(tx, search, heads.cdrs, after);
+      const found = await ifAny(scan, () =>
+        readFoundCdrs(tx, carrierId, scan.hits, heads.cdrs, carrier.networkIdentifiersAllowed),
+      );
+      return { found, next: scan.next };
+    });
+  for await (const { found } of pages(cdrPage)) {
+    yield pageOf(found.map((each) => ({ case: "callDetailRecord" as const, given: givenCdr(each, subject) })));
+  }
+
+  const durationPage = (after: ScanPlace | undefined) =>
+    read(async (tx) => {
+      const scan = await scanDurations(tx, search, heads.durations, after);
+      const found = await ifAny(scan, () => readFoundDurations(tx, carrierId, scan.hits, heads.durations));
+      return { found, next: scan.next };
+    });
+  for await (const { found } of pages(durationPage)) {
+    yield pageOf(
+      found.map((each) => ({
+        case: "callDuration" as const,
+        given: givenDuration(each, subject),
+        // The platform's record of the call counts it.
+        isCounted: each.counterparts.length === 0,
+      })),
+    );
+  }
+
+  for await (const { found } of pages((after: NamedPlace | undefined) =>
+    read((tx) => findDiscrepanciesOfNumber(tx, search, after)),
+  )) {
+    yield pageOf(
+      found.map(({ stored, ownNumber, cdrs, durations }) => {
+        const records = [
+          ...cdrs.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload))),
+          ...durations.map((payload) => fromBinary(CallDurationSchema, payload)),
+        ];
+        const given = givenDiscrepancy(discrepancyMessage(stored), ownNumber, records, subject);
+        return { case: "discrepancy" as const, given, isCounted: false };
+      }),
+    );
+  }
+}
+
+/** Whether a carrier may have anything of the number: by what its bytes hold, without reading any of it. */
+export async function mayHaveRecords(db: Database, search: PhoneNumberSearch): Promise<boolean> {
+  const { carrierId } = search;
+  const read = <T>(run: (tx: Tx) => Promise<T>) => readAt(db, carrierId, run);
+  const heads = await read((tx) => readRecordHeads(tx, carrierId));
+  for await (const { hits } of pages((after: ScanPlace | undefined) =>
+    read((tx) => scanCdrs(tx, search, heads.cdrs, after)),
+  ))
+    if (hits.length > 0) return true;
+  for await (const { hits } of pages((after: ScanPlace | undefined) =>
+    read((tx) => scanDurations(tx, search, heads.durations, after)),
+  ))
+    if (hits.length > 0) return true;
+  for await (const { found } of pages((after: NamedPlace | undefined) =>
+    read((tx) => findQuarantinedOfNumber(tx, search, after)),
+  ))
+    if (found.length > 0) return true;
+  return false;
+}
+
+function readAt<T>(db: Database, carrierId: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+  return carrierTransaction(db, carrierId, run, { statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+}
+
+async function* pages<Page extends { readonly next: Place | undefined }, Place>(
+  read: (after: Place | undefined) => Promise<Page>,
+): AsyncGenerator<Page> {
+  let after: Place | undefined;
+  do {
+    const page = await read(after);
+    yield page;
+    after = page.next;
+  } while (after !== undefined);
+}
+
+async function ifAny<T>({ hits }: Scan, read: () => Promise<T[]>): Promise<T[]> {
+  return hits.length === 0 ? [] : read();
+}
+
+interface Judged {
+  readonly case: ExportedItem["case"];
+  readonly given: Given<ExportedItem["value"]>;
+  /** Whether it stands for a call, when it is withheld. Default true. */
+  readonly isCounted?: boolean;
+}
+
+function pageOf(judged: readonly Judged[]): ExportedPage {
+  const items: ExportedItem[] = [];
+  let withheld = 0;
+  for (const { case: name, given, isCounted = true } of judged) {
+    if (given === "withheld") withheld += isCounted ? 1 : 0;
+    else if (given) items.push({ case: name, value: given.item } as ExportedItem);
+  }
+  return { items, withheld };
+}
+
+function givenQuarantined(
+  found: FoundQuarantined,
+  { carrierId, networkIdentifiersAllowed }: CarrierExport["carrier"],
+  subject: Subject,
+): Judged {
+  if (found.kind === UploadKind.DURATIONS) {
+    const item = durationMessage({ ...found, sequence: undefined, customerId: undefined, quarantined: true });
+    const participation = mayBeGiven(item, [], subject);
+    if (typeof participation !== "object") return { case: "callDuration", given: participation };
+    maskDuration(item, subject, participation);
+    return { case: "callDuration", given: { item } };
+  }
+  const item = fromBinary(CallDetailRecordSchema, found.payload);
+  item.carrierId = carrierId;
+  if (!networkIdentifiersAllowed) delete item.networkIdentifiers;
+  const participation = mayBeGiven(callOf(item), [], subject);
+  if (typeof participation !== "object") return { case: "callDetailRecord", given: participation };
+  maskCdr(item, subject, participation);
+  return { case: "callDetailRecord", given: { item } };
+}

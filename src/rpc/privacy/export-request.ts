@@ -1,0 +1,43 @@
+import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
+import { type Micros, microsFromMs } from "../../domain/instant.ts";
+import { isE164 } from "../../domain/phone-number.ts";
+import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/subject.ts";
+import type { ExportPhoneNumberRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { requiredInstant } from "../lists.ts";
+import type { Subject } from "./export-item.ts";
+
+/** Longest case reference, and name of who verified, characters. */
+const MAX_CASE = 128;
+
+/** Whose records of which period, checked. */
+export interface AskedExport {
+  readonly subject: Subject;
+  readonly start: Micros;
+  readonly end: Micros;
+  readonly caseReference: string;
+  readonly verifiedBy: string;
+}
+
+/** Reads a request. Throws INVALID_ARGUMENT with every field that is wrong; none of its numbers is in the error. */
+export function readExportRequest(request: ExportPhoneNumberRequest): AskedExport {
+  const { phoneNumber, role, caseReference, verifiedBy } = request;
+  const start = requiredInstant("start_time", request.startTime);
+  const end = requiredInstant("end_time", request.endTime);
+  const wrong: FieldViolation[] = [];
+  const expect = (holds: boolean, field: string, description: string) =>
+    void (holds || wrong.push({ field, description }));
+  expect(isE164(phoneNumber), "phone_number", "expected E.164: + and 2 to 15 digits, the first not 0");
+  expect(end > start, "end_time", "expected a time after start_time");
+  expect(end <= microsFromMs(Date.now()), "end_time", "lies in the future");
+  for (const [field, text] of [
+    ["case_reference", caseReference],
+    ["verified_by", verifiedBy],
+  ] as const) {
+    const isText = text.trim() !== "" && [...text].length <= MAX_CASE && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
+    expect(isText, field, `is required: 1 to ${MAX_CASE} characters`);
+    expect(!holdsNumber(text, phoneNumber), field, "holds the number: it stays in the audit log, which has none");
+  }
+  if (!isSubjectRole(role)) wrong.push({ field: "role", description: "is required: a role" });
+  if (wrong.length > 0 || !isSubjectRole(role)) throw fieldViolations(wrong);
+  return { subject: { phoneNumber, role, isParty: partyMatcher(phoneNumber) }, start, end, caseReference, verifiedBy };
+}

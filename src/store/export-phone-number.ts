@@ -1,0 +1,291 @@
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { int8Array, timestamptzArray } from "./binary-array.ts";
+import type { StoredCdr } from "./cdrs.ts";
+import type { Tx } from "./database.ts";
+import type { StoredDuration } from "./durations.ts";
+import { EntryKind } from "./record-rows.ts";
+import { Feed } from "./schema.ts";
+
+// No index has the numbers of every party, and their spellings differ: records of the period are looked through where they lie, so many at a time,
+// and those whose bytes may hold the number are read.
+
+/** How many records one statement looks through. */
+const SCANNED = 5_000;
+/** How far apart the two sides' clocks may say that a call began: 14 h, as clock offsets go, and a little. */
+const PAIRING_HOURS = 15;
+
+/** What is looked for at a carrier. */
+export interface PhoneNumberSearch {
+  readonly carrierId: string;
+  /** Calls that began in [start, end). */
+  readonly start: Micros;
+  readonly end: Micros;
+  /** E.164. */
+  readonly phoneNumber: string;
+  /** One of them is in the bytes of each record of the number. */
+  readonly texts: readonly string[];
+}
+
+/** Where a scan stopped. */
+export interface ScanPlace {
+  readonly time: Micros;
+  readonly sequence: bigint;
+}
+
+/** What a scan found, and where the next one begins; undefined: everything was looked through. */
+export interface Scan {
+  readonly hits: readonly Hit[];
+  readonly next: ScanPlace | undefined;
+}
+
+/** A record that may be of the number. */
+export interface Hit {
+  readonly sequence: bigint;
+  readonly ingestTime: Micros;
+}
+
+/** A record of the number, perhaps, with what decides whether it may be given. */
+export interface FoundCdr {
+  /** The newest revision that reports the call, by which it is judged. */
+  readonly reported: StoredCdr;
+  /** The highest revision: the same, or a VOID. */
+  readonly newest: StoredCdr;
+  /** To which the platform attributed the call. */
+  readonly ownNumber: string | undefined;
+  /** The carrier's records of the same call, as reconciliation pairs them. */
+  readonly counterparts: readonly Buffer[];
+}
+
+/** A carrier's record of the number, perhaps, likewise. */
+export interface FoundDuration {
+  readonly reported: StoredDuration;
+  readonly newest: StoredDuration;
+  /** The platform's record of the same call. */
+  readonly counterparts: readonly Buffer[];
+}
+
+/** The newest sequences of a carrier's feeds of records. What is committed later is of a later moment. */
+export interface RecordHeads {
+  readonly cdrs: bigint;
+  readonly durations: bigint;
+}
+
+/** Reads the newest sequences: who sees one sees all before it. */
+export async function readRecordHeads(tx: Tx, carrierId: string): Promise<RecordHeads> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "in", [Feed.CDRS, Feed.DURATIONS])
+    .execute();
+  const headOf = (feed: number) => rows.find((row) => row.feed === feed)?.head ?? 0n;
+  return { cdrs: headOf(Feed.CDRS), durations: headOf(Feed.DURATIONS) };
+}
+
+/** Looks through call detail records, by invite. */
+export function scanCdrs(tx: Tx, search: PhoneNumberSearch, head: bigint, after: ScanPlace | undefined): Promise<Scan> {
+  return scan(tx, search, { table: sql`cdr_record`, time: sql`r.invite_time`, head, after });
+}
+
+/** Looks through applied durations, by start. */
+export function scanDurations(
+  tx: Tx,
+  search: PhoneNumberSearch,
+  head: bigint,
+  after: ScanPlace | undefined,
+): Promise<Scan> {
+  return scan(tx, search, { table: sql`duration_record`, time: sql`r.start_time`, head, after });
+}
+
+async function scan(
+  tx: Tx,
+  { carrierId, start, end, texts }: PhoneNumberSearch,
+  {
+    table,
+    time,
+    head,
+    after,
+  }: { table: RawBuilder<unknown>; time: RawBuilder<unknown>; head: bigint; after: ScanPlace | undefined },
+): Promise<Scan> {
+  const from = after ?? { time: start, sequence: -1n };
+  const { rows } = await sql<ScanRow>`
+    SELECT s.* FROM (
+      SELECT r.sequence, r.ingest_time, ${time} AS time, ${holdsOneOf(sql`r.payload`, texts)} AS is_hit,
+        row_number() OVER (ORDER BY ${time}, r.sequence) AS position
+      FROM ${table} r
+      WHERE r.carrier_id = ${carrierId} AND ${time} >= ${instant(from.time)} AND ${time} < ${instant(end)}
+        AND (${time}, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8)
+        AND r.sequence <= ${head}::int8 AND r.entry_kind <> ${EntryKind.ERASURE}
+      ORDER BY ${time}, r.sequence LIMIT ${SCANNED}) s
+    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
+  const last = rows.at(-1);
+  return {
+    hits: rows.filter((row) => row.is_hit).map((row) => ({ sequence: row.sequence, ingestTime: row.ingest_time })),
+    next: last?.position === BigInt(SCANNED) ? { time: last.time, sequence: last.sequence } : undefined,
+  };
+}
+
+/** Reads call detail records that a scan found, each call's record once. */
+export async function readFoundCdrs(
+  tx: Tx,
+  carrierId: string,
+  hits: readonly Hit[],
+  head: bigint,
+  withNetwork: boolean,
+): Promise<FoundCdr[]> {
+  const network = withNetwork ? sql`n.payload` : sql`NULL::bytea`;
+  const { rows } = await sql<CdrRow>`
+    SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
+      newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
+      ${counterpartsOfCdr(carrierId)} AS counterparts
+    FROM ${found("cdr", carrierId, hits, head)}
+    LEFT JOIN cdr_quality q ON q.carrier_id = ${carrierId} AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
+    LEFT JOIN cdr_network n ON n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
+    ORDER BY r.invite_time, r.sequence`.execute(tx);
+  return rows.map((row) => {
+    const reported = cdrOfRow(carrierId, row);
+    const isVoided = row.newest_sequence !== null && row.newest_sequence !== row.sequence;
+    return {
+      reported,
+      newest: isVoided ? voidOfRow(reported, row) : reported,
+      ownNumber: row.phone_number ?? undefined,
+      counterparts: row.counterparts ?? [],
+    };
+  });
+}
+
+/** Reads durations that a scan found, each record once. */
+export async function readFoundDurations(
+  tx: Tx,
+  carrierId: string,
+  hits: readonly Hit[],
+  head: bigint,
+): Promise<FoundDuration[]> {
+  const { rows } = await sql<DurationRow>`
+    SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
+      newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
+      ${counterpartsOfDuration(carrierId)} AS counterparts
+    FROM ${found("duration", carrierId, hits, head)}
+    ORDER BY r.start_time, r.sequence`.execute(tx);
+  return rows.map((row) => {
+    const reported = durationOfRow(row);
+    const { newest_payload: payload, newest_sequence: sequence, newest_ingest_time: ingestTime } = row;
+    const newest = payload && sequence && ingestTime ? { ...reported, payload, sequence, ingestTime } : reported;
+    return { reported, newest, counterparts: row.counterparts ?? [] };
+  });
+}
+
+/** The condition that bytes hold one of some texts. */
+export function holdsOneOf(payload: RawBuilder<unknown>, texts: readonly string[]): RawBuilder<boolean> {
+  const tries = texts.map((text) => sql`position(${Buffer.from(text)}::bytea IN ${payload}) > 0`);
+  return sql<boolean>`(${sql.join(tries, sql` OR `)})`;
+}
+
+// Of each record the newest revision that reports the call (or, when none does, the newest): an older one may name whom a correction took out.
+// With it the highest of all, which may be a VOID.
+function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
+  const [record, key] = [sql.table(`${kind}_record`), sql.table(`${kind}_key`)];
+  const revisions = sql`${key} k JOIN ${record} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.sequence <= ${head}::int8`;
+  return sql`unnest(${int8Array(hits.map((hit) => hit.sequence))}::int8[], ${timestamptzArray(hits.map((hit) => hit.ingestTime))}::timestamptz[])
+      AS hit(sequence, ingest_time)
+    JOIN ${record} r ON r.carrier_id = ${carrierId} AND r.sequence = hit.sequence AND r.ingest_time = hit.ingest_time
+      AND NOT EXISTS (SELECT FROM ${revisions}
+        AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision > r.revision)))
+    LEFT JOIN LATERAL (SELECT v.sequence, v.ingest_time, v.payload FROM ${revisions} ORDER BY k.revision DESC LIMIT 1) newest ON true`;
+}
+
+function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
+  return sql`(
+    SELECT array_agg(d.payload) FROM call_result c
+    CROSS JOIN LATERAL unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions) AS part(record_id, record_date, revision)
+    JOIN duration_key k ON k.carrier_id = ${carrierId} AND k.record_id = part.record_id AND k.record_date = part.record_date
+      AND k.revision = part.revision
+    JOIN duration_record d ON d.carrier_id = ${carrierId} AND d.sequence = k.sequence AND d.ingest_time = k.ingest_time
+    WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = 1)`;
+}
+
+function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
+  const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
+  return sql`(
+    SELECT array_agg(p.payload) FROM call_result c
+    JOIN cdr_key k ON k.carrier_id = ${carrierId} AND k.record_id = c.record_id AND k.record_date = c.record_date AND k.revision = c.revision
+    JOIN cdr_record p ON p.carrier_id = ${carrierId} AND p.sequence = k.sequence AND p.ingest_time = k.ingest_time
+    WHERE c.carrier_id = ${carrierId} AND c.side = 1 AND c.phone_number = r.phone_number
+      AND c.start_time >= r.start_time - ${hours} AND c.start_time <= r.start_time + ${hours}
+      AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
+}
+
+function instant(micros: Micros): RawBuilder<unknown> {
+  return sql`${isoFromMicros(micros)}::timestamptz`;
+}
+
+interface ScanRow {
+  sequence: bigint;
+  ingest_time: Micros;
+  time: Micros;
+  is_hit: boolean;
+  position: bigint;
+}
+
+interface FoundColumns {
+  sequence: bigint;
+  ingest_time: Micros;
+  payload: Buffer;
+  newest_sequence: bigint | null;
+  newest_ingest_time: Micros | null;
+  newest_payload: Buffer | null;
+  counterparts: Buffer[] | null;
+}
+
+interface CdrRow extends FoundColumns {
+  entry_kind: number;
+  invite_time: Micros | null;
+  quality: Buffer | null;
+  network: Buffer | null;
+  phone_number: string | null;
+}
+
+interface DurationRow extends FoundColumns {
+  record_id: string;
+  start_time: Micros;
+  customer_id: string | null;
+}
+
+function cdrOfRow(carrierId: string, row: CdrRow): StoredCdr {
+  return {
+    carrierId,
+    sequence: row.sequence,
+    ingestTime: row.ingest_time,
+    entryKind: row.entry_kind,
+    inviteTime: row.invite_time ?? undefined,
+    payload: row.payload,
+    quality: row.quality ?? undefined,
+    network: row.network ?? undefined,
+  };
+}
+
+function voidOfRow(reported: StoredCdr, row: CdrRow): StoredCdr {
+  return {
+    ...reported,
+    sequence: row.newest_sequence ?? 0n,
+    ingestTime: row.newest_ingest_time ?? 0n,
+    entryKind: EntryKind.VOID,
+    payload: row.newest_payload ?? Buffer.alloc(0),
+    quality: undefined,
+    network: undefined,
+  };
+}
+
+function durationOfRow(row: DurationRow): StoredDuration {
+  return {
+    recordId: row.record_id,
+    startTime: row.start_time,
+    payload: row.payload,
+    sequence: row.sequence,
+    ingestTime: row.ingest_time,
+    customerId: row.customer_id ?? undefined,
+    quarantined: false,
+  };
+}
