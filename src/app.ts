@@ -18,6 +18,7 @@ import { CarrierAccess } from "./rpc/carrier-access.ts";
 import type { Services } from "./rpc/context.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
+import { FailureLimit } from "./rpc/principal-limits.ts";
 import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
@@ -25,6 +26,7 @@ import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
 import { encodeRestatement } from "./rpc/usage-message.ts";
+import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
@@ -203,8 +205,10 @@ async function makeOpenFolder(path: string): Promise<void> {
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {
   const { keys, issuer, audience } = config.tokens;
   const revocations = () => trust.revocations;
+  const verifyToken = tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, issuer, audience, revocations });
   return {
-    verifyToken: tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, issuer, audience, revocations }),
+    tokens: verifyToken && new VerifiedTokens(verifyToken, trust),
+    failures: new FailureLimit(config.limits.maxAuthFailuresPerSecond),
     signsTokens: keys.kind === "own",
     platformIdentities: config.platformIdentities,
     access,

@@ -46,6 +46,8 @@ export interface Config {
   readonly limits: Limits;
   /** Between two looks for calls to reconcile, milliseconds; 0: this process reconciles nothing. */
   readonly reconcileIntervalMs: number;
+  /** Between two runs of retention, milliseconds; 0: this process deletes nothing. */
+  readonly retentionIntervalMs: number;
   /** Variables that look like settings and are none: worth a warning. */
   readonly unknownSettings: readonly string[];
 }
@@ -174,6 +176,31 @@ const SETTINGS = {
   reconcileIntervalMs: integer(0, 3_600_000)
     .default(1_000)
     .describe("Between two looks for calls to reconcile, ms; 0: left to other processes"),
+  retentionIntervalMs: integer(0, 86_400_000)
+    .default(3_600_000)
+    .describe("Between two runs of retention, ms, at most a day; 0: left to other processes"),
+  maxCallsPerSecond: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxCallsPerSecond)
+    .describe("Calls of a principal, a second on average; ten times as many at once"),
+  maxBytesPerSecond: integer(1_024, 2 ** 40)
+    .default(DEFAULT_LIMITS.maxBytesPerSecond)
+    .describe("Bytes of a principal, a second on average; four times as many at once"),
+  maxLiveCalls: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxLiveCalls)
+    .describe("Calls of a principal that live at once"),
+  maxAuthFailuresPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
+    .describe("False credentials of an address, a second on average; 100 times as many at once; 0: no limit"),
+  requestMs: integer(50, 3_600_000)
+    .default(DEFAULT_LIMITS.requestMs)
+    .describe("How long a request of one message may take to arrive, ms"),
+  answerMs: integer(50, 3_600_000)
+    .default(DEFAULT_LIMITS.answerMs)
+    .describe("How long a client may leave untaken what was sent to it, ms"),
+  maxConnections: integer(1, 1_000_000).default(DEFAULT_LIMITS.maxConnections).describe("Connections at once"),
+  maxConnectionsPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
+    .describe("Connections at once from one address; raise it behind a proxy"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -224,6 +251,7 @@ export function loadConfig(
     metrics: values.metricsPort === undefined ? undefined : { host: values.metricsHost, port: values.metricsPort },
     limits: readLimits(values),
     reconcileIntervalMs: values.reconcileIntervalMs,
+    retentionIntervalMs: values.retentionIntervalMs,
     unknownSettings: Object.keys(env).filter((name) => isUnknownSetting(name)),
   };
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
@@ -311,6 +339,14 @@ function readLimits(values: Values): Limits {
     maxMessageBytes: values.maxMessageBytes,
     uploadBudgetBytes: values.uploadBudgetBytes,
     accessCacheMs: values.accessCacheMs,
+    maxCallsPerSecond: values.maxCallsPerSecond,
+    maxBytesPerSecond: values.maxBytesPerSecond,
+    maxLiveCalls: values.maxLiveCalls,
+    maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
+    requestMs: values.requestMs,
+    answerMs: values.answerMs,
+    maxConnections: values.maxConnections,
+    maxConnectionsPerAddress: values.maxConnectionsPerAddress,
     drainMs: values.drainMs,
   };
 }

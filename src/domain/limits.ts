@@ -26,6 +26,22 @@ export interface Limits {
   readonly uploadBudgetBytes: number;
   /** How long a look-up of who may act as a carrier is believed, milliseconds. Default 2,000; at most 2,000, so that streams end within 5 s. */
   readonly accessCacheMs: number;
+  /** Calls a second of one principal, on average; ten times as many at once. Default 2,000. */
+  readonly maxCallsPerSecond: number;
+  /** Bytes a second of one principal, in and out, on average; four times as many at once. Default 128 MiB. */
+  readonly maxBytesPerSecond: number;
+  /** Calls of one principal that may live at once, streams among them. Default 1,000. */
+  readonly maxLiveCalls: number;
+  /** Credentials that are not genuine, a second and address, on average; a hundred times as many at once. 0: no limit. Default 10. */
+  readonly maxAuthFailuresPerSecond: number;
+  /** How long a request that is one message may take to arrive, milliseconds. Default 120,000. */
+  readonly requestMs: number;
+  /** How long a client may leave what was sent untaken before the call is reset, milliseconds. Default 120,000. Feeds have `maxStallMs` besides. */
+  readonly answerMs: number;
+  /** Most connections at once. Default 10,000. */
+  readonly maxConnections: number;
+  /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
+  readonly maxConnectionsPerAddress: number;
   /** How long a drain waits for calls in flight before connections are destroyed, milliseconds. Default 20,000. */
   readonly drainMs: number;
 }
@@ -45,5 +61,13 @@ export const DEFAULT_LIMITS: Limits = {
   maxStoredRejects: 10_000,
   uploadBudgetBytes: 268_435_456,
   accessCacheMs: 2_000,
+  maxCallsPerSecond: 2_000,
+  maxBytesPerSecond: 134_217_728,
+  maxLiveCalls: 1_000,
+  maxAuthFailuresPerSecond: 10,
+  requestMs: 120_000,
+  answerMs: 120_000,
+  maxConnections: 10_000,
+  maxConnectionsPerAddress: 1_000,
   drainMs: 20_000,
 };

@@ -6,21 +6,30 @@ import type { PlatformScope } from "../domain/scopes.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
-import { credentialExpired, type TokenVerifier, unauthenticated, type VerifiedToken } from "./tokens.ts";
+import type { FailureLimit } from "./principal-limits.ts";
+import { credentialExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
 import type { Trust } from "./trust.ts";
+import type { VerifiedTokens } from "./verified-tokens.ts";
 
 /** The certificate of the call's connection, set by the port. */
 export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
   description: "client certificate",
 });
+/** The group of the caller's address, set by the port; empty when it is not known. */
+export const callerAddressKey = createContextKey("", { description: "caller's address" });
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
   description: "watch of the credential",
 });
 
+/** Who calls; undefined for methods that anyone may call. */
+export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
+  return context.values.get(principalKey);
+}
+
 /** Who calls. Every method but health and reflection has a principal. */
 export function principalOf(context: Pick<HandlerContext, "values">): Principal {
-  const principal = context.values.get(principalKey);
+  const principal = findPrincipal(context);
   if (!principal) throw unauthenticated("the call has no credential");
   return principal;
 }
@@ -48,7 +57,8 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
 
 export interface AuthOptions {
   /** Undefined: no token is believed. */
-  readonly verifyToken: TokenVerifier | undefined;
+  readonly tokens: VerifiedTokens | undefined;
+  readonly failures: FailureLimit;
   /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
@@ -109,7 +119,8 @@ async function authenticate(context: HandlerContext, options: AuthOptions): Prom
     if (shown) return shown;
     throw unauthenticated(certificate ? "the client certificate is not accepted here" : "the call has no credential");
   }
-  const principal = await findTokenPrincipal(token, options);
+  const verified = await verifyToken(token, context.values.get(callerAddressKey), options);
+  const principal = await findTokenPrincipal(verified, options);
   if (!shown) return principal;
   const isSame =
     principal.kind === "carrier"
@@ -126,9 +137,21 @@ function readBearerToken(header: string | null): string | undefined {
   return token;
 }
 
-async function findTokenPrincipal(token: string, options: AuthOptions): Promise<Principal> {
-  if (!options.verifyToken) throw unauthenticated("this server believes no tokens: use a client certificate");
-  const verified = await options.verifyToken(token);
+async function verifyToken(token: string, address: string, options: AuthOptions): Promise<VerifiedToken> {
+  const { tokens, failures } = options;
+  if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
+  const known = tokens.find(token);
+  if (known) return known;
+  failures.assertAllowed(address);
+  try {
+    return await tokens.verify(token);
+  } catch (error) {
+    if (error instanceof TandemError && error.reason === "UNAUTHENTICATED") failures.spend(address);
+    throw error;
+  }
+}
+
+async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions): Promise<Principal> {
   const identity = identityText({ kind: "jwt", issuer: verified.issuer, subject: verified.subject });
   const [owner] = await options.access.findOwners([identity]);
   const { carrierId, expiresAt } = verified;

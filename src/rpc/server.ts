@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
-import { createContextValues, type HandlerContext } from "@connectrpc/connect";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import { TandemError } from "../domain/errors.ts";
@@ -10,7 +11,9 @@ import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { accessRuleOf } from "./access.ts";
 import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
-import { type AuthOptions, authorize, clientCertificateKey } from "./auth.ts";
+import { addressGroup } from "./address-group.ts";
+import { type AuthOptions, authorize, callerAddressKey, clientCertificateKey, findPrincipal } from "./auth.ts";
+import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
@@ -28,6 +31,7 @@ import {
   type PortResponse,
   type PortTls,
 } from "./port.ts";
+import { PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { type Route, route } from "./routes.ts";
@@ -75,12 +79,14 @@ export interface TandemServer extends AsyncDisposable {
 export async function openServer(options: ServerOptions): Promise<TandemServer> {
   const health = createHealth(options.routes.map(({ service }) => service.typeName));
   const shutdown = new AbortController();
-  const adapter = createAdapter(options, health, shutdown.signal);
+  const meters = new WeakMap<object, CallMeter>();
+  const adapter = createAdapter(options, health, shutdown.signal, meters);
   const calls = new Set<PortResponse>();
   const handle = (request: PortRequest, response: PortResponse) => {
     calls.add(response);
     response.once("close", () => calls.delete(response));
     if ("stream" in request) endWithResponse(request);
+    meters.set(request, new CallMeter(request, response, options.limits));
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     try {
       adapter(request, response);
@@ -92,7 +98,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
   };
   const port = await openPort({
     ...options,
-    connections: { ...DEFAULT_CONNECTION_LIMITS, ...options.connections },
+    connections: { ...DEFAULT_CONNECTION_LIMITS, ...connectionLimits(options.limits), ...options.connections },
     handle,
   });
   let drained: Promise<void> | undefined;
@@ -133,7 +139,19 @@ function closeOnceSent(stream: ServerHttp2Stream): void {
   else setTimeout(closeOnceSent, SENT_POLL_MS, stream);
 }
 
-function createAdapter(options: ServerOptions, health: HealthState, shutdownSignal: AbortSignal) {
+function connectionLimits({ maxConnections, maxConnectionsPerAddress, requestMs }: Limits): Partial<ConnectionLimits> {
+  return { maxConnections, maxConnectionsPerAddress, http1RequestMs: requestMs };
+}
+
+const meterKey = createContextKey<CallMeter | undefined>(undefined, { description: "meter" });
+
+function createAdapter(
+  options: ServerOptions,
+  health: HealthState,
+  shutdownSignal: AbortSignal,
+  meters: WeakMap<object, CallMeter>,
+) {
+  const principals = new PrincipalLimits(options.limits);
   const { log, metrics, limits, refusals } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
   return connectNodeAdapter({
@@ -145,7 +163,11 @@ function createAdapter(options: ServerOptions, health: HealthState, shutdownSign
       observeCall(context, log, metrics, report);
       try {
         assertOpen(context, options.draining.signal);
+        const meter = context.values.get(meterKey);
+        if (isOneMessage(context.method)) meter?.limitRequest(() => toConnectError(tooSlow(), undefined, report));
         await authorize(context, options.auth);
+        const principal = findPrincipal(context);
+        if (principal) principals.admit(context, principal, meter);
       } catch (error) {
         const refused = toConnectError(error, context.signal, report);
         if (refusals) await recordRefusal(refusals, context, refused);
@@ -155,6 +177,8 @@ function createAdapter(options: ServerOptions, health: HealthState, shutdownSign
     contextValues: (request) => {
       const socket = "stream" in request ? request.stream.session?.socket : request.socket;
       return createContextValues()
+        .set(meterKey, meters.get(request))
+        .set(callerAddressKey, addressGroup(socket?.remoteAddress))
         .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
@@ -165,6 +189,14 @@ function createAdapter(options: ServerOptions, health: HealthState, shutdownSign
     writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
     shutdownSignal,
   });
+}
+
+function isOneMessage({ methodKind }: DescMethod): boolean {
+  return methodKind === "unary" || methodKind === "server_streaming";
+}
+
+function tooSlow(): TandemError {
+  return new TandemError("DEADLINE_EXCEEDED", "the request took too long to arrive");
 }
 
 /** What anyone may call. */

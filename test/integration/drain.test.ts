@@ -13,6 +13,7 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { openLog } from "../../src/log.ts";
 import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
 import { createMetrics } from "../../src/rpc/metrics.ts";
+import { FailureLimit } from "../../src/rpc/principal-limits.ts";
 import { route } from "../../src/rpc/routes.ts";
 import { openServer } from "../../src/rpc/server.ts";
 import { Trust } from "../../src/rpc/trust.ts";
@@ -175,7 +176,8 @@ async function openBareServer(serverReflectionInfo: NonNullable<Reflect>, drainM
     reflection: false,
     routes: [route(ServerReflection, { serverReflectionInfo }), route(CdrService, {})],
     auth: {
-      verifyToken: undefined,
+      tokens: undefined,
+      failures: new FailureLimit(0),
       signsTokens: false,
       platformIdentities: new Map(),
       access: new CarrierAccess({ db, region: undefined, cacheMs: 0 }),

@@ -1,0 +1,111 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { PortRequest, PortResponse } from "./port.ts";
+
+/** Told of bytes that went in or out; answers how long the call should wait before it reads on, milliseconds. */
+type Charge = (bytes: number) => number;
+
+/** How long one exchange may wait for its client. */
+export interface MeterLimits {
+  /** For a request that is one message, from its headers to its end, milliseconds. */
+  readonly requestMs: number;
+  /** For a client that does not take what was sent, milliseconds. */
+  readonly answerMs: number;
+}
+
+/** Stands between one HTTP exchange and the method that serves it: counts its bytes, paces its request, and gives up on a client that is too slow. */
+export class CallMeter {
+  readonly #limits: MeterLimits;
+  readonly #reset: () => void;
+  readonly #over = new AbortController();
+  #charge: Charge = () => 0;
+  #uncharged = 0;
+  #late: PromiseWithResolvers<never> | undefined;
+  #requestTimer: NodeJS.Timeout | undefined;
+  #answerTimer: NodeJS.Timeout | undefined;
+
+  constructor(request: PortRequest, response: PortResponse, limits: MeterLimits) {
+    this.#limits = limits;
+    this.#reset = () => ("stream" in request ? request.stream.close() : request.destroy());
+    this.#meterRequest(request);
+    this.#meterResponse(response);
+    response.once("close", () => {
+      this.#over.abort();
+      clearTimeout(this.#requestTimer);
+      clearTimeout(this.#answerTimer);
+    });
+  }
+
+  /** From now on, and for what went before, bytes are charged. */
+  charge(charge: Charge): void {
+    this.#charge = charge;
+    if (this.#uncharged > 0) charge(this.#uncharged);
+  }
+
+  /** Has the request fail with an error unless it ends in time: for methods whose request is one message. */
+  limitRequest(late: () => Error): void {
+    this.#late = Promise.withResolvers<never>();
+    // Whoever waits for a part of the body sees it; nobody else has to.
+    this.#late.promise.catch(() => {});
+    this.#requestTimer = setTimeout(() => this.#late?.reject(late()), this.#limits.requestMs);
+  }
+
+  #spend(bytes: number): number {
+    this.#uncharged += bytes;
+    return this.#charge(bytes);
+  }
+
+  #meterRequest(request: PortRequest): void {
+    const iterate = request[Symbol.asyncIterator].bind(request);
+    const metered = (): AsyncIterator<Buffer> => {
+      const inner = iterate();
+      return {
+        next: () => this.#next(inner),
+        return: async () => (await inner.return?.()) ?? { done: true, value: undefined },
+      };
+    };
+    Object.defineProperty(request, Symbol.asyncIterator, { value: metered });
+  }
+
+  async #next(inner: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
+    const step = inner.next();
+    const result = this.#late ? await Promise.race([step, this.#late.promise]) : await step;
+    if (result.done) {
+      clearTimeout(this.#requestTimer);
+      return result;
+    }
+    const pauseMs = this.#spend(result.value.length);
+    if (pauseMs > 0) await wait(pauseMs, undefined, { signal: this.#over.signal }).catch(() => {});
+    return result;
+  }
+
+  #meterResponse(response: PortResponse): void {
+    // The two kinds of response have the same methods, in types that TypeScript cannot join.
+    const taker = response as unknown as Taker;
+    const { write, end } = taker;
+    let isEnded = false;
+    taker.write = (chunk, ...rest) => {
+      this.#spend(chunk.length);
+      const isTaken = write.call(taker, chunk, ...rest);
+      if (!isTaken) this.#awaitClient();
+      return isTaken;
+    };
+    taker.end = (...args) => {
+      isEnded = true;
+      this.#awaitClient();
+      return end.apply(taker, args);
+    };
+    response.on("drain", () => {
+      if (!isEnded) clearTimeout(this.#answerTimer);
+    });
+  }
+
+  #awaitClient(): void {
+    clearTimeout(this.#answerTimer);
+    this.#answerTimer = setTimeout(this.#reset, this.#limits.answerMs);
+  }
+}
+
+interface Taker {
+  write(chunk: Uint8Array | string, ...rest: unknown[]): boolean;
+  end(...args: unknown[]): unknown;
+}
