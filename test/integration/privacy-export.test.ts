@@ -14,6 +14,7 @@ import {
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
+import { runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, runSql } from "../support/feed.ts";
 import { appendDurations, reconcileFully } from "../support/reconcile.ts";
@@ -362,3 +363,46 @@ function duration(
     answered: true,
   });
 }
+
+describe("Access: `tandem privacy export` answers with one command", () => {
+  const args = [
+    ["privacy", "export", "-", "--from", new Date(NOON_MS - 24 * HOUR_MS).toISOString(), "--to", "1m"],
+    ["--role", "any", "--case", "DSR-1", "--verified-by", "privacy desk"],
+  ].flat();
+  const run = async (more: readonly string[], url = exchange.app.url) =>
+    runCli([...args, ...more], { TANDEM_URL: url, TANDEM_TOKEN: await exchange.platformToken() }, (child) =>
+      child.stdin?.end(SUBJECT),
+    );
+
+  test("as JSON lines: header, items, trailer", async () => {
+    const { code, stdout, stderr } = await run([]);
+    expect(code).toBe(0);
+    const lines = stdout
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+    expect(lines[0]).toHaveProperty("header.exportId");
+    expect(lines.at(-1)).toMatchObject({ trailer: { itemCount: String(lines.length - 2), withheldCount: "3" } });
+    expect(stderr).toMatch(/Complete: \d+ items; 3 calls are withheld/);
+    expect(stdout).not.toContain(OTHER);
+  });
+
+  test("as CSV", async () => {
+    const { code, stdout } = await run(["--csv"]);
+    expect(code).toBe(0);
+    const lines = stdout.trim().split("\n");
+    expect(lines[0]).toBe("kind,carrier_id,time,direction,calling,called,connected_ms,id,more");
+    expect(lines.filter((line) => line.startsWith("cdr,acme,"))).toHaveLength(6);
+    expect(lines.find((line) => line.includes(",out,"))).toContain(
+      `outbound,${SUBJECT},+12025550***,60000,out,SIP 200`,
+    );
+  });
+
+  test("one that ends without its trailer ends with 1", async () => {
+    const regional = await exchange.openSecondApp({ region: "eu" });
+    const { code, stdout, stderr } = await run([], regional.url);
+    expect(code).toBe(1);
+    expect(stderr).toContain("REGION_MISMATCH");
+    expect(stdout).not.toContain('"trailer"');
+  });
+});

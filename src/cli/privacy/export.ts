@@ -1,6 +1,105 @@
-import { Command } from "commander";
+import { text } from "node:stream/consumers";
+import { toJson } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import {
+  type ExportPhoneNumberResponse,
+  PhoneNumberExportHeaderSchema,
+  PhoneNumberExportItemSchema,
+  PhoneNumberExportTrailerSchema,
+  PrivacyService,
+  SubjectRoleSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption } from "../csv-output.ts";
+import { enumOption, parseTime } from "../values.ts";
+import { TIME_HELP } from "../window.ts";
+import { exportCsv, formatExportHeader, formatExportLine, formatExportTrailer } from "./print-export.ts";
+
+interface ExportOptions extends ConnectionOptions {
+  readonly from: Timestamp;
+  readonly to: Timestamp;
+  readonly role: number;
+  readonly case: string;
+  readonly verifiedBy: string;
+  readonly csv?: true;
+}
 
 /** `tandem privacy export` */
 export function exportCommand(): Command {
-  return new Command("export").description("Everything kept about a person's number in a period.");
+  return remoteCommand("export")
+    .description("Everything kept about a person's number in a period, at every carrier (GDPR 15; the platform's).")
+    .argument(
+      "<number>",
+      "in E.164 form: +4510000001; - reads it from standard input, where no list of processes shows it",
+    )
+    .requiredOption("--from <time>", "from when on the number was the person's", parseTime)
+    .requiredOption("--to <time>", "until when", parseTime)
+    .addOption(enumOption("--role <role>", "the person's in the calls", SubjectRoleSchema).makeOptionMandatory())
+    .requiredOption("--case <reference>", "the request's case, without names or numbers")
+    .requiredOption("--verified-by <who>", "who verified that the number was the person's: a role or a team")
+    .addOption(csvOption())
+    .addHelpText(
+      "after",
+      `
+Numbers of other parties are masked, and calls of callers who asked not to be shown are left out and counted. In a
+terminal a line for each item; elsewhere JSON, a line each: a header, the items, a trailer. Without the trailer the
+export is not complete, and the command ends with 1.
+
+${TIME_HELP}
+
+Example:
+  tandem privacy export +4510000001 --from 2026-01-01 --to 2026-03-01 --role subscriber --case DSR-17 --verified-by "privacy desk"`,
+    )
+    .action(async (number: string, options: ExportOptions) => {
+      const phoneNumber = number === "-" ? (await text(process.stdin)).trim() : number;
+      using connection = await connect(options, "platform");
+      const frames = connection.client(PrivacyService).exportPhoneNumber({
+        phoneNumber,
+        startTime: options.from,
+        endTime: options.to,
+        role: options.role,
+        caseReference: options.case,
+        verifiedBy: options.verifiedBy,
+      });
+      await printExport(frames, formatOf(options));
+    });
+}
+
+type Format = "json" | "csv" | "text";
+
+function formatOf({ json, csv }: ExportOptions): Format {
+  if (csv) return "csv";
+  return json || !process.stdout.isTTY ? "json" : "text";
+}
+
+async function printExport(frames: AsyncIterable<ExportPhoneNumberResponse>, format: Format): Promise<void> {
+  let isComplete = false;
+  if (format === "csv") process.stdout.write(exportCsv([], true));
+  for await (const { frame } of frames) {
+    if (frame.case === "trailer") isComplete = true;
+    for (const line of linesOf(frame, format)) process.stdout.write(`${line}\n`);
+    if (frame.case === "trailer" && format !== "text") console.error(formatExportTrailer(frame.value));
+  }
+  if (!isComplete) throw new Error("the export ended before its trailer, so it is not complete: call again");
+}
+
+function linesOf(frame: ExportPhoneNumberResponse["frame"], format: Format): string[] {
+  switch (frame.case) {
+    case "header":
+      if (format === "json") return [JSON.stringify({ header: toJson(PhoneNumberExportHeaderSchema, frame.value) })];
+      return format === "text" ? [formatExportHeader(frame.value)] : [];
+    case "batch":
+      if (format === "csv") return [exportCsv(frame.value.items, false).trimEnd()];
+      return frame.value.items.map((item) =>
+        format === "json" ? JSON.stringify(toJson(PhoneNumberExportItemSchema, item)) : formatExportLine(item),
+      );
+    case "trailer":
+      if (format === "json") return [JSON.stringify({ trailer: toJson(PhoneNumberExportTrailerSchema, frame.value) })];
+      return format === "text" ? [formatExportTrailer(frame.value)] : [];
+    case undefined:
+      return [];
+    default:
+      return frame satisfies never;
+  }
 }
