@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { FeedHub } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
+import { runCloseDisclosures } from "./jobs/close-disclosures.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
@@ -146,6 +147,7 @@ function startJobs(
     runScheduledNumbers({ writer: numberWriter(services), onError }, stop.signal),
     runMakePartitions({ db, onError, onShort }, stop.signal),
     runAgeUploads({ db, onError }, stop.signal),
+    runCloseDisclosures({ db, onError }, stop.signal),
     runRestateUsage({ db, encode: encodeRestatement, onError }, stop.signal),
   ];
   if (reconcileIntervalMs > 0) {

@@ -1,8 +1,169 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { Services } from "../context.ts";
+import { recordKey } from "../../domain/disclosure.ts";
+import { TandemError } from "../../domain/errors.ts";
+import { timestampFromMicros } from "../../domain/instant.ts";
+import type { DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { ListDisclosuresRequest, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { systemTransaction } from "../../store/database.ts";
+import {
+  type DisclosurePlace,
+  type DisclosureSelection,
+  type DisclosureSubject,
+  type FoundDisclosure,
+  findDisclosures,
+} from "../../store/disclosure-lists.ts";
+import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
+import { type AskedRecord, isRecordKnown, readDisclosureTarget } from "../../store/disclosure-targets.ts";
+import { requireCarrier, type Services } from "../context.ts";
+import { pageSize, splitPage } from "../lists.ts";
+import { decodePageToken, encodePageToken, type PageTokenValue } from "../page-token.ts";
+import { carriersAsked } from "../reconciliation-carriers.ts";
+import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
+import { targetOfNumber } from "./records-of-number.ts";
+
+/** Longest that one statement may take, milliseconds. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** Most records that the disclosures of a page name together: some 1.5 MB. A page that would have more is shorter than it might be. */
+const MAX_NAMED = 20_000;
 
 /** Who may have received which records. */
-export function disclosureMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function disclosureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return { listDisclosures: (request) => listDisclosures(services, request) };
+}
+
+async function listDisclosures(services: Services, request: ListDisclosuresRequest) {
+  const { secret } = services.installation;
+  const asked = readDisclosuresRequest(request);
+  const size = pageSize(request.pageSize, services.config.limits);
+  const scope = ["platform.ListDisclosures", asked.scope];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const selection = { ...asked, after: token && placeOf(token), limit: size + 1 };
+  const found: Placed[] = [];
+  for await (const carrierId of carriersOf(services, asked)) {
+    const subject = await subjectOf(services, carrierId, asked);
+    found.push(...(await findAt(services, carrierId, subject, selection)));
+    found.sort(newestFirst).splice(size + 1);
+  }
+  const { page, last } = splitPage(found, shortened(found, size));
+  const stored = await readAll(services, page);
+  return {
+    disclosures: stored.map(disclosureMessage),
+    nextPageToken: last ? encodePageToken(secret, scope, tokenOf(last)) : "",
+  };
+}
+
+interface Placed extends FoundDisclosure {
+  readonly carrierId: string;
+}
+
+async function* carriersOf(services: Services, { carrierId, subject }: AskedDisclosures): AsyncGenerator<string> {
+  if (subject.of === "number" && carrierId === "") {
+    for await (const carrier of carriersAsked(services, "", "")) yield carrier.carrierId;
+  } else yield (await requireCarrier(services, carrierId)).carrierId;
+}
+
+async function subjectOf(
+  services: Services,
+  carrierId: string,
+  { subject }: AskedDisclosures,
+): Promise<DisclosureSubject> {
+  switch (subject.of) {
+    case "period":
+      return subject;
+    case "number":
+      return { of: "records", ...(await targetOfNumber(services.db, carrierId, subject)) };
+    case "record":
+      return subjectOfRecord(services, carrierId, subject.record);
+    default:
+      return subject satisfies never;
+  }
+}
+
+async function subjectOfRecord(services: Services, carrierId: string, record: AskedRecord): Promise<DisclosureSubject> {
+  const { side, recordId, recordDate, revision } = record;
+  return systemTransaction(services.db, async (tx) => {
+    if (!(await isRecordKnown(tx, carrierId, record))) {
+      const metadata = { carrier_id: carrierId, record_id: recordId };
+      throw new TandemError("RECORD_NOT_FOUND", "no such record was stored, or it is gone: ask by period", metadata);
+    }
+    const target = await readDisclosureTarget(tx, carrierId, side, [record]);
+    const only =
+      revision === undefined ? undefined : { key: recordKey(carrierId, side, recordId, recordDate), revision };
+    return { of: "records", ...target, only };
+  });
+}
+
+async function findAt(
+  services: Services,
+  carrierId: string,
+  subject: DisclosureSubject,
+  selection: DisclosureSelection,
+): Promise<Placed[]> {
+  if (subject.of === "records" && subject.entries.length === 0 && subject.keys.length === 0) return [];
+  const found = await systemTransaction(services.db, (tx) => findDisclosures(tx, carrierId, subject, selection), {
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  });
+  return found.map((each) => ({ ...each, carrierId }));
+}
+
+/** How many of those that were found make a page. */
+function shortened(found: readonly Placed[], size: number): number {
+  let named = 0;
+  const end = found.findIndex(({ namedCount }) => {
+    named += namedCount;
+    return named > MAX_NAMED;
+  });
+  return end < 0 ? size : Math.min(size, Math.max(1, end));
+}
+
+async function readAll(services: Services, page: readonly Placed[]): Promise<StoredDisclosure[]> {
+  const byId = new Map<string, StoredDisclosure>();
+  for (const [carrierId, its] of Map.groupBy(page, (each) => each.carrierId)) {
+    const ids = its.map(({ disclosureId }) => disclosureId);
+    const rows = await systemTransaction(services.db, (tx) => readDisclosures(tx, carrierId, ids), {
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    });
+    for (const row of rows) byId.set(row.disclosureId, row);
+  }
+  return page.flatMap(({ disclosureId }) => byId.get(disclosureId) ?? []);
+}
+
+/** A disclosure as the contract has it. */
+export function disclosureMessage(stored: StoredDisclosure): MessageInitShape<typeof DisclosureSchema> {
+  const { block, sessionId } = stored;
+  return {
+    disclosureId: stored.disclosureId,
+    carrierId: stored.carrierId,
+    recipientKind: stored.recipientKind,
+    credentialId: stored.credentialId,
+    method: stored.method,
+    kind: stored.kind,
+    ...(sessionId === undefined ? {} : { sessionId }),
+    filterJson: stored.filterJson,
+    recordParts: [...stored.recordParts],
+    masked: stored.masked,
+    ...(block ? { afterSequence: block.after, throughSequence: block.through, feedEpoch: block.epoch } : {}),
+    records: stored.records.map((record) => ({ ...record })),
+    recordCount: stored.recordCount,
+    firstRecordDate: stored.firstDate,
+    lastRecordDate: stored.lastDate,
+    purpose: stored.purpose,
+    legalBasis: stored.legalBasis,
+    privacyStatementVersion: stored.privacyStatementVersion,
+    commitTime: timestampFromMicros(stored.commitTime),
+  };
+}
+
+function newestFirst(a: Placed, b: Placed): number {
+  if (a.commitTime !== b.commitTime) return a.commitTime > b.commitTime ? -1 : 1;
+  return a.disclosureId > b.disclosureId ? -1 : 1;
+}
+
+function placeOf(token: PageTokenValue): DisclosurePlace {
+  return { commitTime: BigInt(token["time"] ?? 0), disclosureId: token["id"] ?? "" };
+}
+
+function tokenOf({ commitTime, disclosureId }: DisclosurePlace): PageTokenValue {
+  return { time: String(commitTime), id: disclosureId };
 }

@@ -1,0 +1,107 @@
+import { fromBinary } from "@bufbuild/protobuf";
+import { DisclosedSide } from "../../domain/disclosure.ts";
+import { invalidArgument } from "../../domain/errors.ts";
+import { type CallOfParties, findParticipation, isInRole, partyMatcher, searchTexts } from "../../domain/subject.ts";
+import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { type Database, systemTransaction, type Tx } from "../../store/database.ts";
+import {
+  type AskedRecord,
+  type DisclosureTarget,
+  type HitRecord,
+  readDisclosureTarget,
+  readHits,
+} from "../../store/disclosure-targets.ts";
+import {
+  type PhoneNumberSearch,
+  readRecordHeads,
+  type ScanPlace,
+  scanCdrs,
+  scanDurations,
+} from "../../store/export-phone-number.ts";
+import type { NumberSubject } from "./disclosures-request.ts";
+import { callOf } from "./export-item.ts";
+
+/** Longest that one statement may take, milliseconds: it looks through a few thousand records. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** Most statements of a side that look through records: a million records. */
+const MAX_SCANS = 200;
+/** Most records of a number at one carrier and side. */
+const MAX_RECORDS = 10_000;
+
+/**
+ * What of the log may be about a number's calls at one carrier: the records of both sides in which it takes part in the role. Bounded: a period with
+ * too much in it is refused.
+ * @throws TandemError INVALID_ARGUMENT.
+ */
+export async function targetOfNumber(
+  db: Database,
+  carrierId: string,
+  subject: NumberSubject,
+): Promise<DisclosureTarget> {
+  const search = { ...subject, carrierId, texts: searchTexts(subject.phoneNumber) };
+  const platform = await findRecords(db, search, subject, "cdr");
+  const carrier = await findRecords(db, search, subject, "duration");
+  return systemTransaction(
+    db,
+    async (tx) => {
+      const { PLATFORM, CARRIER } = DisclosedSide;
+      const targets = [
+        await readDisclosureTarget(tx, carrierId, PLATFORM, platform),
+        await readDisclosureTarget(tx, carrierId, CARRIER, carrier),
+      ];
+      return { entries: targets.flatMap(({ entries }) => entries), keys: targets.flatMap(({ keys }) => keys) };
+    },
+    { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+  );
+}
+
+async function findRecords(
+  db: Database,
+  search: PhoneNumberSearch,
+  subject: NumberSubject,
+  kind: "cdr" | "duration",
+): Promise<AskedRecord[]> {
+  const side = kind === "cdr" ? DisclosedSide.PLATFORM : DisclosedSide.CARRIER;
+  const found = new Map<string, AskedRecord>();
+  const isIts = matcherOf(subject, kind);
+  let after: ScanPlace | undefined;
+  for (let scans = 0; ; scans++) {
+    if (scans === MAX_SCANS || found.size > MAX_RECORDS) throw tooMuch();
+    const read = await systemTransaction(db, (tx) => scanOnce(tx, search, kind, after), {
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    });
+    for (const { recordId, recordDate, payload } of read.records)
+      if (isIts(payload)) found.set(`${recordDate} ${recordId}`, { side, recordId, recordDate });
+    if (!read.next) return [...found.values()];
+    after = read.next;
+  }
+}
+
+async function scanOnce(
+  tx: Tx,
+  search: PhoneNumberSearch,
+  kind: "cdr" | "duration",
+  after: ScanPlace | undefined,
+): Promise<{ records: HitRecord[]; next: ScanPlace | undefined }> {
+  const heads = await readRecordHeads(tx, search.carrierId);
+  const { hits, next } =
+    kind === "cdr"
+      ? await scanCdrs(tx, search, heads.cdrs, after)
+      : await scanDurations(tx, search, heads.durations, after);
+  return { records: await readHits(tx, search.carrierId, kind, hits), next };
+}
+
+function matcherOf({ phoneNumber, role }: NumberSubject, kind: "cdr" | "duration"): (payload: Uint8Array) => boolean {
+  const isSubject = partyMatcher(phoneNumber);
+  return (payload) => {
+    const call: CallOfParties =
+      kind === "cdr" ? callOf(fromBinary(CallDetailRecordSchema, payload)) : fromBinary(CallDurationSchema, payload);
+    const participation = findParticipation(call, isSubject);
+    return participation !== undefined && isInRole(participation, role);
+  };
+}
+
+function tooMuch() {
+  return invalidArgument("number.end_time", "too many calls lie in the period: ask for a shorter one");
+}
