@@ -7,7 +7,7 @@ import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-opti
 export function verifyCommand(): Command {
   return withStoreOptions(new Command("verify"))
     .description(
-      "Check what is stored against itself: dense feeds, keys and records, uploads and their verdicts, numbers.",
+      "Check what is stored against itself: dense feeds, keys and records, uploads and their verdicts, numbers, the audit log.",
     )
     .option("--json", "print JSON: {ok, findings}")
     .addHelpText(
@@ -22,7 +22,7 @@ export function verifyCommand(): Command {
       if (options.json) console.log(JSON.stringify({ ok, findings }));
       else {
         for (const { carrierId, check, detail } of findings)
-          console.log(`${styled("red", carrierId)}  ${check}: ${detail}`);
+          console.log(`${styled("red", carrierId || "the platform")}  ${check}: ${detail}`);
         console.log(ok ? "All adds up." : `${findings.length} findings.`);
       }
       if (!ok) process.exitCode = 1;

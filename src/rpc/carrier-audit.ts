@@ -25,7 +25,7 @@ export function auditCarrier(before: Carrier | undefined, after: Carrier) {
   return {
     carrierId: after.carrierId,
     resource: `carrier/${after.carrierId}`,
-    changedFields: paths.filter((path) => !OUTPUT_ONLY.has(path)),
+    changedFields: paths.filter((path) => !OUTPUT_ONLY.has(path.split(".")[0] ?? "")).sort(),
     details,
   };
 }

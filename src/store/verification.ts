@@ -25,10 +25,13 @@ export type FindingCheck =
   /** A carrier holds a number that is claimed by another or by nobody. */
   | "NUMBER_WITHOUT_CLAIM"
   /** A number is claimed by a carrier that does not hold it. */
-  | "CLAIM_WITHOUT_NUMBER";
+  | "CLAIM_WITHOUT_NUMBER"
+  /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
+  | "AUDIT_CHAIN_BROKEN";
 
 /** Something that does not add up. */
 export interface Finding {
+  /** Empty: the platform's own. */
   readonly carrierId: string;
   readonly check: FindingCheck;
   /** For a person. No phone number in it that is not masked. */

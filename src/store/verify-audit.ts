@@ -1,10 +1,14 @@
 import { type AuditBreak, AuditBreakKind, ChainCheck } from "../domain/audit-chain.ts";
-import { type ChainEnds, listAuditEvents, readChainEnds } from "./audit-events.ts";
+import { type ChainEnds, listAuditEvents, listChains, readChainEnds } from "./audit-events.ts";
+import { PLATFORM_CHAIN } from "./audit-log.ts";
 import { type Database, systemTransaction } from "./database.ts";
+import type { Finding } from "./verification.ts";
 
 /** How many events are read at once. */
 const PAGE = 1_000;
 const MAX_ATTEMPTS = 3;
+/** How many chains are listed at once. */
+const CHAIN_PAGE = 1_000;
 
 /** Which part of which chain to verify. */
 export interface AuditVerification {
@@ -48,6 +52,32 @@ export async function verifyAuditChain(
     if (attempt >= MAX_ATTEMPTS || !(await wasForgotten(db, asked.carrierId, verdict.firstBreak))) return verdict;
   }
 }
+
+/** Verifies every chain, one after the other. An empty list: all are whole. */
+export async function verifyAuditChains(db: Database, signal: AbortSignal): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (let after: string | undefined, count = CHAIN_PAGE; count === CHAIN_PAGE; ) {
+    const from: string | undefined = after;
+    const chains = await systemTransaction(db, (tx) => listChains(tx, from, CHAIN_PAGE));
+    for (const carrierId of chains) {
+      const asked = { carrierId: carrierId === PLATFORM_CHAIN ? undefined : carrierId };
+      const found = (await verifyAuditChain(db, asked, signal))?.firstBreak;
+      if (!found) continue;
+      const detail = `${BREAK_NAMES[found.kind]} at sequence ${found.sequence} of the audit log`;
+      findings.push({ carrierId, check: "AUDIT_CHAIN_BROKEN", detail });
+    }
+    after = chains.at(-1);
+    count = chains.length;
+  }
+  return findings;
+}
+
+const BREAK_NAMES: Record<AuditBreakKind, string> = {
+  1: "changed content",
+  2: "a broken link",
+  3: "a gap",
+  4: "another hash than expected",
+};
 
 async function verifyBetween(
   db: Database,

@@ -1,5 +1,6 @@
 import { type Database, systemTransaction } from "./database.ts";
 import { type Finding, Findings, type Verification } from "./verification.ts";
+import { verifyAuditChains } from "./verify-audit.ts";
 import { listCarrierIds, verifyEntries, verifyKeys } from "./verify-feeds.ts";
 import { verifyClaims, verifyNumbers } from "./verify-numbers.ts";
 import { verifyJudged, verifyResults } from "./verify-reconciliation.ts";
@@ -27,7 +28,7 @@ export async function verifyCarrier(db: Database, carrierId: string, signal: Abo
   return findings.list;
 }
 
-/** Verifies every carrier, one after the other, and the claims on numbers, which no carrier has to itself. */
+/** Verifies every carrier, one after the other, the chains of the audit log, and the claims on numbers, which no carrier has to itself. */
 export async function verifyAll(db: Database, signal: AbortSignal): Promise<Finding[]> {
   const findings: Finding[] = [];
   let after = "";
@@ -38,6 +39,7 @@ export async function verifyAll(db: Database, signal: AbortSignal): Promise<Find
     after = carrierIds.at(-1) ?? after;
     if (carrierIds.length < CARRIER_PAGE) break;
   }
+  findings.push(...(await verifyAuditChains(db, signal)));
   const claims = new Map<string, Findings>();
   await verifyClaims(db, signal, (carrierId, check, detail) => {
     const ofCarrier = claims.get(carrierId) ?? new Findings(carrierId);
