@@ -10,6 +10,7 @@ import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
 import { runRestateUsage } from "./jobs/restate-usage.ts";
+import { runRetention } from "./jobs/retention.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { openMetrics } from "./metrics.ts";
@@ -35,6 +36,7 @@ import { pollFeedHeads } from "./store/feed-head.ts";
 import { readInstallation } from "./store/installation.ts";
 import { proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
+import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
@@ -93,6 +95,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     cdrPages: new SharedPages(),
     uploads,
     carriers: new CarrierDirectory(db),
+    retention: new RetentionDirectory(db),
     config,
     installation,
     log,
@@ -137,7 +140,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
 /** The loops that work beside the calls; disposing ends them. */
 function startJobs(
   services: Services,
-  { reconcileIntervalMs }: Config,
+  { reconcileIntervalMs, retentionIntervalMs }: Config,
   onError: (error: unknown) => void,
 ): AsyncDisposable {
   const { db, log } = services;
@@ -154,6 +157,8 @@ function startJobs(
     const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
     running.push(runReconcile({ db, intervalMs: reconcileIntervalMs, onAppended, onError }, stop.signal));
   }
+  if (retentionIntervalMs > 0)
+    running.push(runRetention({ db, intervalMs: retentionIntervalMs, onError }, stop.signal));
   return {
     async [Symbol.asyncDispose]() {
       stop.abort();

@@ -1,7 +1,9 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { timestampFromMicros } from "../domain/instant.ts";
-import { DEFAULT_RETENTIONS, PRIVACY_STATEMENT_VERSION } from "../domain/retention.ts";
+import { PRIVACY_STATEMENT_VERSION, wordsOf } from "../domain/retention.ts";
 import type { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
+import { systemTransaction } from "../store/database.ts";
+import { readCarrierPolicies } from "../store/retention-policies.ts";
 import { carrierOf } from "./auth.ts";
 import { agreedFields } from "./carrier-message.ts";
 import { requireCarrier, type Services } from "./context.ts";
@@ -13,6 +15,7 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
     async getAgreement(_, context) {
       const { carrierId, expiresAt } = carrierOf(context);
       const carrier = await requireCarrier(services, carrierId);
+      const policies = await systemTransaction(services.db, (tx) => readCarrierPolicies(tx, carrier));
       return {
         agreement: {
           carrierId,
@@ -23,7 +26,11 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
           sipDomain: carrier.sipDomain ?? services.config.sipDomain,
           ...agreedFields(carrier),
           graceMs: carrier.graceMs,
-          retentions: [...DEFAULT_RETENTIONS],
+          retentions: policies.map((policy) => ({
+            recordPart: policy.part,
+            ...wordsOf(policy),
+            retentionDays: policy.retentionDays,
+          })),
           privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
           limits: limitsMessage(services.config.limits),
           ...(expiresAt === undefined ? {} : { credentialExpireTime: timestampFromMicros(expiresAt) }),

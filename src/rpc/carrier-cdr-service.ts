@@ -202,11 +202,13 @@ export function recordNotFound(search: CdrSearch): TandemError {
 async function getCdrFeed(services: Services, carrierId: string) {
   const place = cdrPlace(services, carrierId, undefined);
   const { position, head } = await resolveStart(place, { at: "latest" });
+  const days = await services.retention.get(await requireCarrier(services, carrierId));
   return {
     feedEpoch: head.epoch,
     earliestSequence: head.earliestSequence,
     headSequence: head.headSequence,
     ...(position.ingestTime === 0n ? {} : { headIngestTime: timestampFromMicros(position.ingestTime) }),
+    retentionDays: days[RecordPart.CALL],
   };
 }
 

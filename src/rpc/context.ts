@@ -1,13 +1,16 @@
 import type { Logger } from "pino";
+import type { Horizons } from "../domain/call-rules.ts";
 import { type Carrier, isCarrierId } from "../domain/carrier.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
+import { keptHorizons } from "../domain/retention.ts";
 import type { FeedHub } from "../feed/hub.ts";
 import type { SharedPages } from "../feed/shared-pages.ts";
 import type { CarrierDirectory } from "../store/carriers.ts";
 import type { FeedCdr } from "../store/cdrs.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
+import type { RetentionDirectory } from "../store/retention-policies.ts";
 import type { UploadEngine } from "../upload/engine.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { Metrics } from "./metrics.ts";
@@ -37,6 +40,8 @@ export interface Services {
   readonly uploads: UploadEngine;
   /** Every carrier's settings, believed for a moment; `forget()` after a change. */
   readonly carriers: CarrierDirectory;
+  /** How long each carrier's parts are kept, believed for a moment; `forget()` after a change. */
+  readonly retention: RetentionDirectory;
   readonly config: ServiceConfig;
   readonly installation: Installation;
   readonly log: Logger;
@@ -62,4 +67,13 @@ export async function requireCarrier(
     throw new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId.slice(0, 64) });
   assertServedRegion(services, carrier);
   return carrier;
+}
+
+/** How old a carrier's records may be on arrival. Throws CARRIER_NOT_FOUND. */
+export async function horizonsOf(
+  services: Pick<Services, "carriers" | "retention" | "config">,
+  carrierId: string,
+): Promise<Horizons> {
+  const carrier = await requireCarrier(services, carrierId);
+  return keptHorizons(carrier.horizons, await services.retention.get(carrier));
 }

@@ -21,7 +21,9 @@ import { checkUploadId } from "../upload/book.ts";
 import { durationEdge } from "../upload/record-edges.ts";
 import { carrierOf } from "./auth.ts";
 import { idText } from "./carrier-cdr-service.ts";
-import { requireCarrier, type Services } from "./context.ts";
+import { horizonsOf, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedDurations, disclosedRejects } from "./disclosed-records.ts";
 import type { EncodedDurationFrame } from "./encoded-frames.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
@@ -56,8 +58,8 @@ export function durationService(services: Services): ServiceImpl<typeof Duration
       return { upload: uploadMessage(upload) };
     },
     listUploads: (request, context) => listDurationUploads(services, request, carrierOf(context).carrierId),
-    listRejects: (request, context) => listRejects(services, request, carrierOf(context).carrierId),
-    listDurations: (request, context) => listStoredDurations(services, request, carrierOf(context).carrierId),
+    listRejects: (request, context) => listRejects(services, request, context),
+    listDurations: (request, context) => listStoredDurations(services, request, context),
   };
 }
 
@@ -71,7 +73,7 @@ export async function* uploadDurations(
   const { limits, synchronousCommit } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
   const { open, rest } = await readOpen(requests, context, services);
-  const { horizons } = await requireCarrier(services, carrierId);
+  const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
     if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
@@ -80,7 +82,7 @@ export async function* uploadDurations(
 }
 
 async function appendDurations(services: Services, request: AppendDurationsRequest, carrierId: string) {
-  const { horizons } = await requireCarrier(services, carrierId);
+  const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
   const finish = request.finish && finishOf(request.finish);
   const records = { firstOffset: request.firstOffset, messages: request.records };
@@ -116,7 +118,8 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
   };
 }
 
-async function listRejects(services: Services, request: ListRejectsRequest, carrierId: string) {
+async function listRejects(services: Services, request: ListRejectsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   checkUploadId(request.uploadId);
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["ListRejects", carrierId, request.uploadId];
@@ -128,6 +131,9 @@ async function listRejects(services: Services, request: ListRejectsRequest, carr
   }));
   if (!upload) throw uploadNotFound(request.uploadId);
   const { page, last } = splitPage(found, size);
+  // Their excerpts are masked, but for the customer's own numbers.
+  const disclosed = [disclosedRejects(carrierId, page)];
+  await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
     rejects: page.map((reject) => ({
       outcome: outcomeMessage(reject),
@@ -142,7 +148,8 @@ async function listRejects(services: Services, request: ListRejectsRequest, carr
   };
 }
 
-async function listStoredDurations(services: Services, request: ListDurationsRequest, carrierId: string) {
+async function listStoredDurations(services: Services, request: ListDurationsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const { limits } = services.config;
   const period = requiredPeriod(request, limits.maxListWindowDays);
   if (DurationState[request.state] === undefined)
@@ -162,8 +169,11 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   );
   const { page, last } = splitPage(found, size);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
+  const durations = page.map(durationMessage);
+  const disclosed = [disclosedDurations(carrierId, durations)];
+  await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
-    durations: page.map(durationMessage),
+    durations,
     nextPageToken: next ? encodePageToken(services.installation.secret, scope, next) : "",
   };
 }

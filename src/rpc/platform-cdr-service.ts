@@ -12,7 +12,9 @@ import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
 import { cdrNameSearch, idText, listScope, pageKey, pagePlace, recordNotFound } from "./carrier-cdr-service.ts";
-import { requireCarrier, type Services } from "./context.ts";
+import { horizonsOf, requireCarrier, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedCdrs } from "./disclosed-records.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -28,8 +30,8 @@ const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 export function platformCdrService(services: Services): ServiceImpl<typeof CdrService> {
   return {
     ingestCdrs: (requests, context) => ingestCdrs(services, requests, context),
-    getCdr: (request) => getCdr(services, request),
-    listCdrs: (request) => listCarrierCdrs(services, request),
+    getCdr: (request, context) => getCdr(services, request, context),
+    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
   };
 }
 
@@ -37,7 +39,8 @@ async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdr
   const { limits, synchronousCommit } = services.config;
   const { open: ingest, rest } = await readOpen(requests, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
-  const { carrierId, horizons } = await requireCarrier(services, ingest.carrierId);
+  const { carrierId } = await requireCarrier(services, ingest.carrierId);
+  const horizons = await horizonsOf(services, carrierId);
   using life = openStreamLife(context, services, carrierId, "upload");
   const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
   for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
@@ -47,26 +50,28 @@ async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdr
   }
 }
 
-async function getCdr(services: Services, request: GetCdrRequest) {
+async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
   const search = cdrNameSearch(request.name);
   const carriers =
     request.carrierId === undefined
       ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
       : [request.carrierId];
-  const records: StoredCdr[] = [];
+  const stored: StoredCdr[] = [];
   for (const id of carriers) {
     const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
     const page = { limit: MAX_LEGS, newestFirst: search.recordId !== undefined };
     const found = await carrierTransaction(services.db, carrierId, (tx) =>
       listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
     );
-    records.push(...found);
+    stored.push(...found);
   }
-  if (records.length === 0) throw recordNotFound(search);
-  return { records: records.slice(0, MAX_LEGS).map(cdrMessage) };
+  if (stored.length === 0) throw recordNotFound(search);
+  const records = stored.slice(0, MAX_LEGS).map(cdrMessage);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
+  return { records };
 }
 
-async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
   const { limits } = services.config;
   const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, request.carrierId);
   if (Direction[request.direction] === undefined)
@@ -88,8 +93,10 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest) {
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
   );
   const { page, last } = splitPage(found, size);
+  const records = page.map(cdrMessage);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return {
-    records: page.map(cdrMessage),
+    records,
     nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
   };
 }

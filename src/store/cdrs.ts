@@ -107,14 +107,76 @@ export interface CdrPlace {
   sequence: bigint;
 }
 
-/** Lists the latest revision of each record, by invite time and sequence, after the one that a page ended with. */
+/**
+ * Lists the latest revision of each record, by invite time and sequence, after the one that a page ended with: what is kept, and what is held beyond its
+ * retention.
+ */
 export async function listCdrs(
   tx: Tx,
   carrierId: string,
   search: CdrSearch,
-  page: { after?: CdrPlace | undefined; limit: number; newestFirst?: boolean },
+  page: CdrPageRequest,
   withNetwork: boolean,
 ): Promise<StoredCdr[]> {
+  // In this order: a record that retention takes between the two is in both, and never in neither.
+  const kept = await listKept(tx, carrierId, search, page, withNetwork);
+  const held = await listHeldCdrs(tx, carrierId, search, page, withNetwork);
+  return mergeCdrs(kept, held, page);
+}
+
+/** Which page of a list. */
+export interface CdrPageRequest {
+  readonly after?: CdrPlace | undefined;
+  readonly limit: number;
+  readonly newestFirst?: boolean;
+}
+
+async function listKept(
+  tx: Tx,
+  carrierId: string,
+  search: CdrSearch,
+  page: CdrPageRequest,
+  withNetwork: boolean,
+): Promise<StoredCdr[]> {
+  const wheres = searchConditions(carrierId, search, page);
+  if (search.recordId !== undefined) {
+    const day = search.recordDate === undefined ? sql`` : sql` AND s.record_date = ${search.recordDate}::date`;
+    wheres.push(sql`(r.sequence, r.ingest_time) IN (
+      SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${search.recordId}${day})`);
+  }
+  // Of held records, parts that are past their retention are with the copy.
+  const { rows } = await sql<CdrRowColumns>`
+    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
+      ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
+    FROM cdr_record r
+    LEFT JOIN cdr_quality q ON q.carrier_id = r.carrier_id AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
+    ${withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
+    LEFT JOIN held_record x ON x.carrier_id = r.carrier_id AND x.side = 1 AND x.sequence = r.sequence
+    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key")}
+    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
+  return rows.map(storedCdr);
+}
+
+async function listHeldCdrs(
+  tx: Tx,
+  carrierId: string,
+  search: CdrSearch,
+  page: CdrPageRequest,
+  withNetwork: boolean,
+): Promise<StoredCdr[]> {
+  const wheres = searchConditions(carrierId, search, page);
+  if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
+  if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
+  const { rows } = await sql<CdrRowColumns>`
+    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, r.quality,
+      ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
+    FROM (SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r
+    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key")} AND ${isHeldTip}
+    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
+  return rows.map(storedCdr);
+}
+
+function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
   const wheres: RawBuilder<unknown>[] = [sql`r.carrier_id = ${carrierId}`, sql`r.entry_kind <> ${EntryKind.ERASURE}`];
   if (search.period) {
     wheres.push(
@@ -124,23 +186,33 @@ export async function listCdrs(
   if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
   if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
   if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
-  if (search.recordId !== undefined) {
-    const day = search.recordDate === undefined ? sql`` : sql` AND s.record_date = ${search.recordDate}::date`;
-    wheres.push(sql`(r.sequence, r.ingest_time) IN (
-      SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${search.recordId}${day})`);
-  }
   if (search.conditions) wheres.push(allOf(search.conditions));
   if (page.after) wheres.push(isBehind(page.after, search.period !== undefined));
-  const order = page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
-  const { rows } = await sql<CdrRowColumns>`
-    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality,
-      ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
-    FROM cdr_record r
-    LEFT JOIN cdr_quality q ON q.carrier_id = r.carrier_id AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
-    ${withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
-    WHERE ${sql.join(wheres, sql` AND `)} AND ${isTip("cdr_key")}
-    ORDER BY ${order} LIMIT ${page.limit}`.execute(tx);
-  return rows.map(storedCdr);
+  return wheres;
+}
+
+function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
+  return page.newestFirst ? sql`r.invite_time DESC, r.sequence DESC` : sql`r.invite_time, r.sequence`;
+}
+
+function cdrFloor(carrierId: string): RawBuilder<bigint> {
+  return sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.CDRS})`;
+}
+
+/** The condition that no higher revision of a held record `r` is held. */
+export const isHeldTip: RawBuilder<boolean> = sql<boolean>`NOT EXISTS (SELECT FROM held_record k WHERE k.carrier_id = r.carrier_id AND k.side = r.side
+  AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision > r.revision)`;
+
+// As PostgreSQL orders them: without an invite time behind all others, and before them when descending.
+function mergeCdrs(kept: StoredCdr[], held: readonly StoredCdr[], page: CdrPageRequest): StoredCdr[] {
+  if (held.length === 0) return kept;
+  const known = new Set(kept.map(({ sequence }) => sequence));
+  const direction = page.newestFirst ? -1 : 1;
+  const timeOf = ({ inviteTime }: StoredCdr) => inviteTime ?? 2n ** 63n;
+  const compare = (left: bigint, right: bigint) => (left < right ? -1 : Number(left > right));
+  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
+    .sort((a, b) => direction * (compare(timeOf(a), timeOf(b)) || compare(a.sequence, b.sequence)))
+    .slice(0, page.limit);
 }
 
 function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): RawBuilder<boolean> {
@@ -167,7 +239,10 @@ export async function findCarriersOfCdr(
       name.recordId === undefined
         ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
-    }) ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+    }) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = 1
+      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`}) ORDER BY c.carrier_id LIMIT ${limit}`.execute(
+    tx,
+  );
   return rows.map((row) => row.carrier_id);
 }
 

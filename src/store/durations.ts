@@ -1,9 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { isTip } from "./cdrs.ts";
+import { isHeldTip, isTip } from "./cdrs.ts";
 import type { Tx } from "./database.ts";
 import { EntryKind } from "./record-rows.ts";
-import { UploadKind } from "./schema.ts";
+import { Feed, UploadKind } from "./schema.ts";
 
 /** A stored duration: its encoded record, and what Tandem adds to it. */
 export interface StoredDuration {
@@ -36,14 +36,35 @@ export interface DurationSearch {
   limit: number;
 }
 
-/** Lists the latest revision of each applied duration that was not taken back, by start and record id. */
+/**
+ * Lists the latest revision of each applied duration that was not taken back, by start and record id: what is kept, and what is held beyond its retention.
+ */
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
-  const { rows } = await sql<Row>`
-    SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM duration_record r
-    WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key")}
-      ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
-    ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
-  return rows.map((row) => storedDuration(row, false));
+  const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;
+  const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
+    const { rows } = await sql<Row>`
+      SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from} r
+      WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key")} AND ${which}
+        ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
+      ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
+    return rows.map((row) => storedDuration(row, false));
+  };
+  // In this order: a record that retention takes between the two is in both, and never in neither.
+  const kept = await read(sql`duration_record`, sql`r.sequence >= ${floor}`);
+  const held = await read(sql`held_record`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip}`);
+  return mergeDurations(kept, held, search.limit);
+}
+
+function mergeDurations(kept: StoredDuration[], held: readonly StoredDuration[], limit: number): StoredDuration[] {
+  if (held.length === 0) return kept;
+  const known = new Set(kept.map(({ sequence }) => sequence));
+  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
+    .sort((a, b) => compare(a.startTime, b.startTime) || compare(a.recordId, b.recordId))
+    .slice(0, limit);
+}
+
+function compare<T extends bigint | string>(left: T, right: T): number {
+  return left < right ? -1 : Number(left > right);
 }
 
 /** Lists the durations in quarantine, by start and record id. */

@@ -6,22 +6,39 @@ import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
 const BY_RECORD_DATE = ["cdr_key", "duration_key"] as const;
 
+/** The tables that have a partition a week. */
+export const AGING_TABLES: readonly string[] = [...BY_INGEST_TIME, ...BY_RECORD_DATE];
+
 /** How many weeks ahead partitions are made. */
 export const PARTITION_WEEKS_AHEAD = 4;
 /** How many weeks back keys are taken: later revisions may be 400 days old. */
 const KEY_WEEKS_BACK = 58;
+/** How many weeks back records can come: the clock of the database may step back a little. */
+const INGEST_WEEKS_BACK = 1;
+
+/** Whether a partition would be made anew if it were not there. */
+export function isWantedPartition(table: string, week: string, today: string): boolean {
+  const back = BY_RECORD_DATE.some((name) => name === table) ? KEY_WEEKS_BACK : INGEST_WEEKS_BACK;
+  return week >= addDays(monday(today), -7 * back);
+}
 
 /**
  * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still accepted to four weeks ahead. May run in several
  * processes at once. Call it at start and daily: a missing partition stops ingest.
+ * @param ingestWeeksBack how far back those by ingest time are made: further for whoever loads history.
  */
-export async function ensurePartitions(db: Database): Promise<{ created: number }> {
+export async function ensurePartitions(
+  db: Database,
+  ingestWeeksBack: number = INGEST_WEEKS_BACK,
+): Promise<{ created: number }> {
   const thisWeek = await ownerTransaction(db, async (tx) => {
     const { rows } = await sql<{ now: bigint }>`SELECT clock_timestamp() AS now`.execute(tx);
     return monday(utcDay(rows[0]?.now ?? 0n));
   });
   const wanted = [
-    ...BY_INGEST_TIME.flatMap((table) => weeks(thisWeek, -1, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week }))),
+    ...BY_INGEST_TIME.flatMap((table) =>
+      weeks(thisWeek, -ingestWeeksBack, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
+    ),
     ...BY_RECORD_DATE.flatMap((table) =>
       weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
     ),

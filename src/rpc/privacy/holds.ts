@@ -1,8 +1,147 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { Services } from "../context.ts";
+import { randomUUID } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuditOutcome } from "../../domain/audit.ts";
+import { isCarrierId } from "../../domain/carrier.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
+import {
+  type CreateHoldRequest,
+  CreateHoldRequestSchema,
+  CreateHoldResponseSchema,
+  type ListHoldsRequest,
+  type PrivacyService,
+  type ReleaseHoldRequest,
+  ReleaseHoldRequestSchema,
+  ReleaseHoldResponseSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { appendAuditEvent } from "../../store/audit-log.ts";
+import { systemTransaction, type Tx } from "../../store/database.ts";
+import {
+  countHeld,
+  endHold,
+  findMissing,
+  HoldState,
+  insertHold,
+  listHolds as listStoredHolds,
+  lockHolds,
+  readHold,
+  type StoredHold,
+} from "../../store/holds.ts";
+import { findResponse, insertResponse } from "../../store/request-log.ts";
+import { actorOf, methodOf } from "../audit.ts";
+import { requireCarrier, type Services } from "../context.ts";
+import { pageSize, splitPage } from "../lists.ts";
+import { repeatableCall } from "../number-call.ts";
+import { decodePageToken, encodePageToken } from "../page-token.ts";
+import { holdMessage, readHoldMessage } from "./hold-message.ts";
+import { isText } from "./text.ts";
+
+/** Counting what a hold keeps may read all calls of a year. */
+const COUNT_TIMEOUT_MS = 30_000;
 
 /** Holds: made, ended, listed. */
-export function holdMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function holdMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {
+    createHold: (request, context) => createHold(services, request, context),
+    releaseHold: (request, context) => releaseHold(services, request, context),
+    listHolds: (request) => listHolds(services, request),
+  };
+}
+
+async function createHold(services: Services, request: CreateHoldRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "CreateHold", CreateHoldRequestSchema, request);
+  const asked = readHoldMessage(request.hold);
+  const { carrierId } = asked;
+  const { timeZone } = await requireCarrier(services, carrierId);
+  const response = await systemTransaction(
+    services.db,
+    async (tx) => {
+      await lockHolds(tx, carrierId);
+      const given = await findResponse(tx, carrierId, call);
+      if (given) return given;
+      const missing = "records" in asked.target ? await findMissing(tx, carrierId, asked.target.records) : undefined;
+      if (missing) {
+        const metadata = { record_id: missing.recordId, record_date: missing.recordDate };
+        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or is gone: nothing is held", metadata);
+      }
+      const holdId = randomUUID();
+      await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
+      const hold = await describe(tx, await readHold(tx, holdId));
+      const fresh = toBinary(CreateHoldResponseSchema, create(CreateHoldResponseSchema, { hold }));
+      await insertResponse(tx, carrierId, call, fresh);
+      await appendAuditEvent(tx, {
+        carrierId,
+        actor: actorOf(context),
+        method: methodOf(context),
+        resource: `hold/${holdId}`,
+        outcome: AuditOutcome.DONE,
+        requestId: request.requestId,
+        details: { reason: asked.reason, record_count: "records" in asked.target ? asked.target.records.length : 0 },
+      });
+      return fresh;
+    },
+    { statementTimeoutMs: COUNT_TIMEOUT_MS },
+  );
+  return fromBinary(CreateHoldResponseSchema, response);
+}
+
+async function releaseHold(services: Services, request: ReleaseHoldRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "ReleaseHold", ReleaseHoldRequestSchema, request);
+  const { holdId, releaseNote } = request;
+  if (!isText(holdId, 64)) throw invalidArgument("hold_id", "is required: 1 to 64 characters");
+  if (!isText(releaseNote, 256)) throw invalidArgument("release_note", "is required: 1 to 256 characters");
+  const response = await systemTransaction(services.db, async (tx) => {
+    const found = await readHold(tx, holdId);
+    if (!found) throw new TandemError("HOLD_NOT_FOUND", "no hold with this id", { hold_id: holdId });
+    const { carrierId } = found;
+    await lockHolds(tx, carrierId);
+    const given = await findResponse(tx, carrierId, call);
+    if (given) return given;
+    await endHold(tx, holdId, actorOf(context), releaseNote);
+    const ended = await readHold(tx, holdId);
+    const message = create(ReleaseHoldResponseSchema, { hold: await describe(tx, ended) });
+    const fresh = toBinary(ReleaseHoldResponseSchema, message);
+    await insertResponse(tx, carrierId, call, fresh);
+    await appendAuditEvent(tx, {
+      carrierId,
+      actor: actorOf(context),
+      method: methodOf(context),
+      resource: `hold/${holdId}`,
+      outcome: AuditOutcome.DONE,
+      requestId: request.requestId,
+      changedFields: found.state === HoldState.ACTIVE ? ["state"] : [],
+    });
+    return fresh;
+  });
+  return fromBinary(ReleaseHoldResponseSchema, response);
+}
+
+async function listHolds(services: Services, request: ListHoldsRequest) {
+  const { carrierId, state } = request;
+  if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
+  if (HoldStateEnum[state] === undefined)
+    throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
+  const size = pageSize(request.pageSize, services.config.limits);
+  const { secret } = services.installation;
+  const scope = ["ListHolds", carrierId, String(state)];
+  const token = decodePageToken(secret, scope, request.pageToken);
+  const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
+  const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined };
+  return systemTransaction(
+    services.db,
+    async (tx) => {
+      const { page, last } = splitPage(await listStoredHolds(tx, of, { before, limit: size + 1 }), size);
+      const holds: ReturnType<typeof holdMessage>[] = [];
+      for (const hold of page) holds.push(await describe(tx, hold));
+      const next = last && { createTime: String(last.createTime), holdId: last.holdId };
+      return { holds, nextPageToken: next ? encodePageToken(secret, scope, next) : "" };
+    },
+    { statementTimeoutMs: COUNT_TIMEOUT_MS },
+  );
+}
+
+async function describe(tx: Tx, hold: StoredHold | undefined) {
+  if (!hold) throw new Error("a hold that was just written is not there");
+  return holdMessage(hold, hold.state === HoldState.ACTIVE ? await countHeld(tx, hold) : 0n);
 }

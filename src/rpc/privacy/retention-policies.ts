@@ -37,6 +37,7 @@ import { pageSize, splitPage } from "../lists.ts";
 import { repeatableCall } from "../number-call.ts";
 import { decodePageToken, encodePageToken } from "../page-token.ts";
 import { policyMessage } from "./policy-message.ts";
+import { isText } from "./text.ts";
 
 /** How long each part is kept. */
 export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
@@ -69,8 +70,12 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   };
 }
 
-// Of every country that a carrier is of: what holds for it, and what carriers have of their own.
-async function readPolicies(tx: Tx, countryCode: string, carrierId: string): Promise<(StoredPolicy | PolicyInForce)[]> {
+/** Reads the policies in force of every country that a carrier is of: what holds for it, and what carriers have of their own. */
+export async function readPolicies(
+  tx: Tx,
+  countryCode: string,
+  carrierId: string,
+): Promise<(StoredPolicy | PolicyInForce)[]> {
   const countries = await listLegalCountries(tx, { countryCode, carrierId });
   const set = await readSetPolicies(tx);
   return countries.flatMap((country) => {
@@ -196,10 +201,4 @@ function isPart(part: number): boolean {
 
 function isPurpose(purpose: number): boolean {
   return ALL_PURPOSES.some((each) => each === purpose);
-}
-
-/** Text of a person: present, bounded, without control characters. */
-export function isText(text: string, maxLength: number): boolean {
-  const length = [...text].length;
-  return length >= 1 && length <= maxLength && /^[^\p{Cc}\p{Cs}]*$/u.test(text);
 }

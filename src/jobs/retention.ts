@@ -1,0 +1,148 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Carrier } from "../domain/carrier.ts";
+import type { Micros } from "../domain/instant.ts";
+import { listCarriers } from "../store/carriers.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { confirmLease, type JobLease, LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
+import { type DroppedPartition, dropExpiredPartitions } from "../store/retention-partitions.ts";
+import { expireCarrier } from "./retention/carrier.ts";
+import { expirePlatform } from "./retention/platform.ts";
+
+export interface RetentionOptions {
+  readonly db: Database;
+  /** Between two runs, milliseconds. */
+  readonly intervalMs: number;
+  /** Most rows that one transaction deletes. Default 1,000. */
+  readonly batchSize?: number;
+  /** Rest after a transaction, in times of how long it took. Default 2: retention takes a third of one connection at most. */
+  readonly rest?: number;
+  /** The moment by which things are past their retention; default the database's clock. For tests. */
+  readonly now?: Micros;
+  readonly onError: (error: unknown) => void;
+}
+
+/** What one run did. */
+export interface RetentionOutcome {
+  /** Carriers that this process went through; the others are another process's. */
+  readonly carriers: number;
+  readonly dropped: readonly DroppedPartition[];
+}
+
+/** One carrier's, or the platform's, retention at work. */
+export interface RetentionWork {
+  readonly db: Database;
+  readonly now: Micros;
+  readonly batchSize: number;
+  readonly signal: AbortSignal;
+  /** Runs a transaction that holds the lease, and rests after it. */
+  readonly step: <T>(run: (tx: Tx) => Promise<T>) => Promise<T>;
+  /** Rests as after a step that took so long. */
+  readonly pause: (tookMs: number) => Promise<void>;
+}
+
+const JOB = "retention";
+/** carrier_id of the lease on what belongs to no carrier. */
+const ACROSS_CARRIERS = "";
+const LEASE_S = 300;
+/** Longest that one statement may take, milliseconds; shorter than the lease. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+const CARRIER_PAGE = 100;
+const MIN_REST_MS = 5;
+
+/**
+ * Deletes what is past its retention, for as long as the process lives; several processes share the work by carriers. The first run begins a minute
+ * after the start, or after an interval if that is less. Resolves when the signal aborts.
+ */
+export async function runRetention(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+  const holder = randomUUID();
+  await wait(Math.min(60_000, options.intervalMs), undefined, { signal }).catch(() => {});
+  while (!signal.aborted) {
+    try {
+      await applyRetention(options, holder, signal);
+    } catch (error) {
+      options.onError(error);
+    }
+    await wait(options.intervalMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/**
+ * One run: carrier by carrier, what is held is copied, the feeds' floors are raised, and what lies below them is deleted some rows at a time; then
+ * partitions that every carrier's retention has passed are dropped, which alone gives space back to the disk. Safe to repeat and to stop at any point.
+ */
+export async function applyRetention(
+  options: RetentionOptions,
+  holder: string,
+  signal: AbortSignal,
+): Promise<RetentionOutcome> {
+  const now = options.now ?? (await systemTransaction(options.db, readClock));
+  let carriers = 0;
+  const go = async (carrier: Carrier, stage: "floors" | "rows") => {
+    const done = await underLease(options, { carrierId: carrier.carrierId, holder, now, signal }, (work) =>
+      expireCarrier(work, carrier, stage),
+    );
+    if (done && stage === "rows") carriers++;
+  };
+  // All floors first: what is dropped with its partition need not be deleted row by row.
+  for await (const carrier of eachCarrier(options.db, signal)) await go(carrier, "floors").catch(options.onError);
+  const dropped: DroppedPartition[] = [];
+  const platform = { carrierId: ACROSS_CARRIERS, holder, now, signal };
+  await underLease(options, platform, async (work) => {
+    dropped.push(...(await dropExpiredPartitions(work.db, signal, options.onError)));
+    await expirePlatform(work);
+  });
+  for await (const carrier of eachCarrier(options.db, signal)) await go(carrier, "rows").catch(options.onError);
+  return { carriers, dropped };
+}
+
+async function* eachCarrier(db: Database, signal: AbortSignal): AsyncGenerator<Carrier> {
+  let afterCarrierId = "";
+  while (!signal.aborted) {
+    const page = await systemTransaction(db, (tx) => listCarriers(tx, {}, { afterCarrierId, limit: CARRIER_PAGE }));
+    for (const carrier of page) {
+      if (signal.aborted) return;
+      yield carrier;
+    }
+    if (page.length < CARRIER_PAGE) return;
+    afterCarrierId = page.at(-1)?.carrierId ?? "";
+  }
+}
+
+// False: another process has it.
+async function underLease(
+  { db, batchSize = 1_000, rest = 2 }: RetentionOptions,
+  { carrierId, holder, now, signal }: { carrierId: string; holder: string; now: Micros; signal: AbortSignal },
+  run: (work: RetentionWork) => Promise<void>,
+): Promise<boolean> {
+  const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
+  if (!lease) return false;
+  const pause = async (tookMs: number) => {
+    await wait(Math.max(MIN_REST_MS, tookMs * rest), undefined, { signal }).catch(() => {});
+  };
+  try {
+    await run({ db, now, batchSize, signal, step: stepper(db, lease, pause), pause });
+    return true;
+  } catch (error) {
+    if (error instanceof LeaseLost) return false;
+    throw error;
+  } finally {
+    await systemTransaction(db, (tx) => releaseLease(tx, lease));
+  }
+}
+
+function stepper(db: Database, lease: JobLease, pause: (tookMs: number) => Promise<void>): RetentionWork["step"] {
+  return async (run) => {
+    const started = performance.now();
+    const result = await systemTransaction(
+      db,
+      async (tx) => {
+        await confirmLease(tx, lease, LEASE_S);
+        return run(tx);
+      },
+      { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true },
+    );
+    await pause(performance.now() - started);
+    return result;
+  };
+}

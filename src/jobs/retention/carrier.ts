@@ -1,0 +1,214 @@
+import type { Carrier } from "../../domain/carrier.ts";
+import { addDays, type Micros, utcDay } from "../../domain/instant.ts";
+import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/retention.ts";
+import { RecordPart } from "../../domain/retention-parts.ts";
+import { deleteAuditEvents } from "../../store/audit-events.ts";
+import { ownerTransaction, type Tx } from "../../store/database.ts";
+import { deleteDisclosures } from "../../store/disclosure-retention.ts";
+import {
+  type CopyPlace,
+  copyHeldItems,
+  copyHeldPeriod,
+  dropUnheld,
+  type Leaving,
+  listPeriodHolds,
+} from "../../store/held-records.ts";
+import { HeldSide } from "../../store/holds.ts";
+import {
+  clearVerdicts,
+  deleteKeys,
+  deleteResults,
+  deleteRun,
+  type EntryTable,
+  findKeyDay,
+  findRun,
+  otherDeletes,
+  type PagePlace,
+} from "../../store/retention-deletes.ts";
+import { readRetentionDays } from "../../store/retention-policies.ts";
+import {
+  type Cutoffs,
+  type Floors,
+  findSequenceAt,
+  HoldsChanged,
+  type RetentionState,
+  raiseFloors,
+  readRetentionState,
+} from "../../store/retention-state.ts";
+import { Feed } from "../../store/schema.ts";
+import type { RetentionWork } from "../retention.ts";
+
+const DAY_MICROS = 86_400_000_000n;
+/** How often held records are copied anew because a hold was made meanwhile. */
+const MAX_COPIES = 10;
+
+/** One carrier's retention: what readers no longer see (`floors`), or what is deleted of it (`rows`). */
+export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage: "floors" | "rows"): Promise<void> {
+  const { carrierId } = carrier;
+  const days = await work.step((tx) => readRetentionDays(tx, carrier));
+  const cutoffs = cutoffsOf(days, work.now);
+  if (stage === "floors") return raise(work, carrierId, cutoffs);
+  const state = await work.step((tx) => readRetentionState(tx, carrierId));
+  await clearOldVerdicts(work, carrierId, state);
+  await deleteEntries(work, carrierId, state);
+  await deleteOldKeys(work, carrierId, "cdr_key", state.call, state.keysFrom);
+  await deleteOldKeys(work, carrierId, "duration_key", state.duration, state.keysFrom);
+  const arrivedBefore = state.call < state.duration ? state.call : state.duration;
+  await eachPage<PagePlace>(work, (tx, after) =>
+    deleteResults(tx, carrierId, { arrivedBefore, now: work.now }, { after, limit: work.batchSize }),
+  );
+  const { laterDays } = keptHorizons(carrier.horizons, days);
+  const rest = { state, numberHistory: cutoffs.numberHistory, now: work.now, laterDays };
+  for (const some of otherDeletes(carrierId, rest)) await drain(work, (limit) => work.step((tx) => some(tx, limit)));
+  await deleteLogs(work, carrierId, cutoffs.logs);
+  for (const side of Object.values(HeldSide)) await dropCopies(work, carrierId, side);
+}
+
+/** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
+export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
+  const asOwner = async (run: (tx: Tx) => Promise<number>) => {
+    const started = performance.now();
+    const count = await ownerTransaction(work.db, run);
+    await work.pause(performance.now() - started);
+    return count;
+  };
+  await drain(work, (limit) => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
+  if (carrierId === undefined) return;
+  await drain(work, (limit) => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
+}
+
+/** Repeats a delete until it takes fewer rows than it may. */
+export async function drain(work: RetentionWork, some: (limit: number) => Promise<number>): Promise<void> {
+  let isMore = true;
+  while (isMore && !work.signal.aborted) isMore = (await some(work.batchSize)) >= work.batchSize;
+}
+
+/** Before when what arrived goes. */
+export function cutoffsOf(days: RetentionDays, now: Micros): Cutoffs {
+  const before = (part: RecordPart) => now - BigInt(days[part]) * DAY_MICROS;
+  return {
+    call: before(RecordPart.CALL),
+    quality: before(RecordPart.QUALITY),
+    network: before(RecordPart.NETWORK),
+    duration: before(RecordPart.DURATION),
+    numberHistory: before(RecordPart.NUMBER_HISTORY),
+    logs: before(RecordPart.LOGS),
+    keysFrom: addDays(utcDay(now), -KEY_DAYS),
+  };
+}
+
+// Copies what is held, then raises the floors; anew when a hold was made between the two.
+async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): Promise<void> {
+  const floors = await work.step((tx) => findFloors(tx, carrierId, cutoffs));
+  for (let attempt = 0; attempt < MAX_COPIES && !work.signal.aborted; attempt++) {
+    const { holdGeneration } = await work.step((tx) => readRetentionState(tx, carrierId));
+    const firstOfCall = [cutoffs.call, cutoffs.quality, cutoffs.network].reduce((a, b) => (a > b ? a : b));
+    await copyHeld(work, { carrierId, side: HeldSide.PLATFORM, before: firstOfCall, now: work.now });
+    await copyHeld(work, { carrierId, side: HeldSide.CARRIER, before: cutoffs.duration, now: work.now });
+    if (work.signal.aborted) return;
+    try {
+      return await work.step((tx) => raiseFloors(tx, carrierId, floors, cutoffs, holdGeneration));
+    } catch (error) {
+      if (!(error instanceof HoldsChanged)) throw error;
+    }
+  }
+}
+
+async function findFloors(tx: Tx, carrierId: string, cutoffs: Cutoffs): Promise<Floors> {
+  const both = cutoffs.call < cutoffs.duration ? cutoffs.call : cutoffs.duration;
+  return {
+    [Feed.NUMBERS]: await findSequenceAt(tx, carrierId, Feed.NUMBERS, cutoffs.numberHistory),
+    [Feed.CDRS]: await findSequenceAt(tx, carrierId, Feed.CDRS, cutoffs.call),
+    [Feed.DISCREPANCIES]: await findSequenceAt(tx, carrierId, Feed.DISCREPANCIES, both),
+    [Feed.DURATIONS]: await findSequenceAt(tx, carrierId, Feed.DURATIONS, cutoffs.duration),
+  };
+}
+
+async function copyHeld(work: RetentionWork, leaving: Leaving): Promise<void> {
+  await work.step((tx) => copyHeldItems(tx, leaving));
+  for (const holdId of await work.step((tx) => listPeriodHolds(tx, leaving.carrierId, work.now))) {
+    await eachPage<CopyPlace>(work, (tx, after) =>
+      copyHeldPeriod(tx, leaving, holdId, { after, limit: work.batchSize }),
+    );
+  }
+}
+
+async function eachPage<Place>(
+  work: RetentionWork,
+  page: (tx: Tx, after: Place | undefined) => Promise<Place | undefined>,
+): Promise<void> {
+  let after: Place | undefined;
+  do {
+    const from = after;
+    after = await work.step((tx) => page(tx, from));
+  } while (after !== undefined && !work.signal.aborted);
+}
+
+async function clearOldVerdicts(work: RetentionWork, carrierId: string, state: RetentionState): Promise<void> {
+  const below = await work.step((tx) => findSequenceAt(tx, carrierId, Feed.CDRS, state.quality));
+  await eachRun(work, carrierId, "cdr_record", { from: state.verdictSequence, below }, (tx, run) =>
+    clearVerdicts(tx, carrierId, run),
+  );
+}
+
+async function deleteEntries(work: RetentionWork, carrierId: string, state: RetentionState): Promise<void> {
+  const at = (feed: Feed, instant: Micros) => work.step((tx) => findSequenceAt(tx, carrierId, feed, instant));
+  const floor = (feed: Feed) => at(feed, 0n);
+  const tables: readonly (readonly [EntryTable, bigint])[] = [
+    ["cdr_network", await at(Feed.CDRS, state.network)],
+    ["cdr_quality", await at(Feed.CDRS, state.quality)],
+    ["cdr_record", await floor(Feed.CDRS)],
+    ["duration_record", await floor(Feed.DURATIONS)],
+    ["discrepancy_entry", await floor(Feed.DISCREPANCIES)],
+    ["number_entry", await floor(Feed.NUMBERS)],
+  ];
+  for (const [table, below] of tables)
+    await eachRun(work, carrierId, table, { from: 0n, below }, (tx, run) => deleteRun(tx, table, carrierId, run));
+}
+
+async function eachRun(
+  work: RetentionWork,
+  carrierId: string,
+  table: EntryTable,
+  range: { from: bigint; below: bigint },
+  take: (tx: Tx, run: { first: bigint; past: bigint }) => Promise<void>,
+): Promise<void> {
+  let from: bigint | undefined = range.from;
+  while (from !== undefined && !work.signal.aborted) {
+    const start: bigint = from;
+    from = await work.step(async (tx) => {
+      const run = await findRun(tx, table, carrierId, { from: start, below: range.below }, work.batchSize);
+      if (run) await take(tx, run);
+      return run?.past;
+    });
+  }
+}
+
+// A key arrives on its day or later, so of the days from the cutoff on there is none to delete.
+async function deleteOldKeys(
+  work: RetentionWork,
+  carrierId: string,
+  table: "cdr_key" | "duration_key",
+  arrivedBefore: Micros,
+  keysFrom: string,
+): Promise<void> {
+  const arrivalDay = addDays(utcDay(arrivedBefore), 2);
+  const before = arrivalDay < keysFrom ? arrivalDay : keysFrom;
+  let from = "0001-01-01";
+  while (!work.signal.aborted) {
+    const range = { from, before };
+    const day = await work.step((tx) => findKeyDay(tx, table, carrierId, range));
+    if (day === undefined) return;
+    await eachPage<PagePlace>(work, (tx, after) =>
+      deleteKeys(tx, table, carrierId, { day, arrivedBefore }, { after, limit: work.batchSize }),
+    );
+    from = addDays(day, 1);
+  }
+}
+
+// In the order of sequences; only copies that no hold is on.
+async function dropCopies(work: RetentionWork, carrierId: string, side: HeldSide): Promise<void> {
+  await eachPage<bigint>(work, (tx, after) =>
+    dropUnheld(tx, { carrierId, side, now: work.now }, { after: after ?? -1n, limit: work.batchSize }),
+  );
+}

@@ -1,0 +1,151 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { isCarrierId } from "../../domain/carrier.ts";
+import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
+import { addDays, isDay, type Micros, microsFromMs, timestampFromMicros } from "../../domain/instant.ts";
+import { isCustomerId } from "../../domain/number-item.ts";
+import {
+  type HeldPeriod as HeldPeriodMessage,
+  type Hold,
+  HoldReason,
+  type HoldSchema,
+} from "../../gen/tandem/platform/v1/hold_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { RecordSide } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import {
+  type HeldName,
+  type HeldPeriod,
+  type HeldSide,
+  HoldState,
+  type NewHold,
+  type StoredHold,
+} from "../../store/holds.ts";
+import { requiredInstant } from "../lists.ts";
+import { isText } from "./text.ts";
+
+const MAX_RECORDS = 1_000;
+const MAX_PERIOD_DAYS = 400;
+/** Five years, leap days included. */
+const MAX_HOLD_MICROS = 1_827n * 86_400_000_000n;
+
+/** What a hold keeps, and for how long, as asked. Throws INVALID_ARGUMENT with every field at fault. */
+export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdId" | "createdBy"> {
+  if (!message) throw invalidArgument("hold", "is required");
+  const endTime = requiredInstant("hold.end_time", message.endTime);
+  const found: FieldViolation[] = [];
+  const expect = (holds: boolean, field: string, description: string) => {
+    if (!holds) found.push({ field: `hold.${field}`, description });
+  };
+  expect(isCarrierId(message.carrierId), "carrier_id", "is required: a carrier's id");
+  expect(HoldReason[message.reason] !== undefined && message.reason !== 0, "reason", "is required: a reason");
+  expect(isText(message.caseReference, 256), "case_reference", "is required: 1 to 256 characters");
+  expect(isText(message.owner, 128), "owner", "is required: 1 to 128 characters");
+  const now: Micros = microsFromMs(Date.now());
+  expect(
+    endTime > now && endTime <= now + MAX_HOLD_MICROS,
+    "end_time",
+    "expected a time from now on, at most 5 years ahead",
+  );
+  const target = readTarget(message, expect);
+  if (found.length > 0 || !target) throw fieldViolations(found);
+  return {
+    carrierId: message.carrierId,
+    target,
+    reason: message.reason,
+    caseReference: message.caseReference,
+    owner: message.owner,
+    endTime,
+  };
+}
+
+type Expect = (holds: boolean, field: string, description: string) => void;
+
+function readTarget({ target }: Hold, expect: Expect): NewHold["target"] | undefined {
+  switch (target.case) {
+    case "records":
+      return { records: readRecords(target.value.records, expect) };
+    case "period":
+      return { period: readPeriod(target.value, expect) };
+    case undefined:
+      expect(false, "target", "is required: records or period");
+      return undefined;
+    default:
+      return target satisfies never;
+  }
+}
+
+function readRecords(
+  records: readonly { side: RecordSide; record?: { recordId: string; recordDate: string } | undefined }[],
+  expect: Expect,
+): HeldName[] {
+  expect(
+    records.length >= 1 && records.length <= MAX_RECORDS,
+    "records.records",
+    `expected 1 to ${MAX_RECORDS} records`,
+  );
+  return records.slice(0, MAX_RECORDS).map(({ side, record }, index) => {
+    const field = `records.records[${index}]`;
+    const isSide = side === RecordSide.PLATFORM || side === RecordSide.CARRIER;
+    expect(isSide, `${field}.side`, "is required: the platform's or the carrier's");
+    expect(isText(record?.recordId ?? "", 128), `${field}.record.record_id`, "is required: 1 to 128 characters");
+    expect(isDay(record?.recordDate ?? ""), `${field}.record.record_date`, "is required: a day, YYYY-MM-DD");
+    return { side: side as number as HeldSide, recordId: record?.recordId ?? "", recordDate: record?.recordDate ?? "" };
+  });
+}
+
+function readPeriod(period: HeldPeriodMessage, expect: Expect): HeldPeriod {
+  const { startDate, endDate, customerId, trunkId, direction } = period;
+  expect(isDay(startDate), "period.start_date", "is required: a day, YYYY-MM-DD");
+  expect(isDay(endDate), "period.end_date", "is required: a day, YYYY-MM-DD");
+  if (isDay(startDate) && isDay(endDate)) {
+    const isLong = endDate > addDays(startDate, MAX_PERIOD_DAYS);
+    expect(endDate > startDate && !isLong, "period.end_date", `expected 1 to ${MAX_PERIOD_DAYS} days after start_date`);
+  }
+  expect(
+    customerId === undefined || isCustomerId(customerId),
+    "period.customer_id",
+    "expected a customer's id, or none",
+  );
+  expect(trunkId === undefined || isText(trunkId, 128), "period.trunk_id", "expected 1 to 128 characters, or none");
+  expect(Direction[direction] !== undefined, "period.direction", "expected INBOUND or OUTBOUND, or none");
+  return { startDate, endDate, customerId, trunkId, direction };
+}
+
+/** A hold as a message. */
+export function holdMessage(hold: StoredHold, heldRevisionCount: bigint): MessageInitShape<typeof HoldSchema> {
+  const { target } = hold;
+  return {
+    holdId: hold.holdId,
+    carrierId: hold.carrierId,
+    target:
+      "records" in target
+        ? {
+            case: "records",
+            value: {
+              records: target.records.map(({ side, recordId, recordDate }) => ({
+                side,
+                record: { recordId, recordDate },
+              })),
+            },
+          }
+        : { case: "period", value: withoutAbsent(target.period) },
+    reason: hold.reason,
+    caseReference: hold.caseReference,
+    owner: hold.owner,
+    endTime: timestampFromMicros(hold.endTime),
+    state: hold.state,
+    heldRevisionCount: hold.state === HoldState.ACTIVE ? heldRevisionCount : 0n,
+    createTime: timestampFromMicros(hold.createTime),
+    createdBy: hold.createdBy,
+    ...(hold.releaseTime === undefined ? {} : { releaseTime: timestampFromMicros(hold.releaseTime) }),
+    ...(hold.releasedBy === undefined ? {} : { releasedBy: hold.releasedBy }),
+    ...(hold.releaseNote === undefined ? {} : { releaseNote: hold.releaseNote }),
+  };
+}
+
+function withoutAbsent({ customerId, trunkId, ...period }: HeldPeriod) {
+  return {
+    ...period,
+    ...(customerId === undefined ? {} : { customerId }),
+    ...(trunkId === undefined ? {} : { trunkId }),
+  };
+}

@@ -1,0 +1,25 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { CLOSED_PERIOD_DAYS } from "../domain/retention.ts";
+import type { Tx } from "./database.ts";
+
+/**
+ * Deletes a closed period with its figures and restatements: one whose end every carrier in it has passed by its retention, and that can change no more.
+ * In a system transaction.
+ * @returns whether there was one.
+ */
+export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
+  const { rows } = await sql<{ period_id: string }>`
+    SELECT u.period_id FROM usage_period u
+    WHERE u.end_date < (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${CLOSED_PERIOD_DAYS}::int4
+      AND u.end_date < (SELECT COALESCE(min(LEAST(s.call_before, s.duration_before)), 'epoch') FROM carrier c
+        LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id
+        WHERE c.carrier_id IN (SELECT l.carrier_id FROM usage_line l WHERE l.period_id = u.period_id)
+          OR NOT EXISTS (SELECT FROM usage_line l WHERE l.period_id = u.period_id))
+    ORDER BY u.end_date LIMIT 1`.execute(tx);
+  const period = rows[0];
+  if (!period) return false;
+  for (const table of ["usage_restatement", "usage_line", "usage_period"] as const)
+    await tx.deleteFrom(table).where("period_id", "=", period.period_id).execute();
+  return true;
+}
