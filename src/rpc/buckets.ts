@@ -1,6 +1,9 @@
 /** Most keys that are remembered: beyond it the one that was longest not used is forgotten, and begins with a full bucket again. */
 const MAX_KEYS = 10_000;
 
+/** What sums of fractions may be off by. */
+const ROUNDING = 1e-6;
+
 export interface BucketOptions {
   /** How fast a bucket fills, units a second. */
   readonly perSecond: number;
@@ -37,7 +40,7 @@ export class Buckets {
   /** How long until there is as much, milliseconds; 0: now. */
   waitMs(key: string, amount = 1): number {
     const missing = amount - this.#level(key);
-    return missing <= 0 ? 0 : Math.ceil((missing * 1000) / this.#options.perSecond);
+    return missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / this.#options.perSecond - ROUNDING);
   }
 
   /** Takes the amount whether it is there or not; what was taken too much has to fill up first. */

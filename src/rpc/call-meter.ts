@@ -1,3 +1,4 @@
+import { constants } from "node:http2";
 import { setTimeout as wait } from "node:timers/promises";
 import type { PortRequest, PortResponse } from "./port.ts";
 
@@ -25,7 +26,8 @@ export class CallMeter {
 
   constructor(request: PortRequest, response: PortResponse, limits: MeterLimits) {
     this.#limits = limits;
-    this.#reset = () => ("stream" in request ? request.stream.close() : request.destroy());
+    // With a code: without one, Node would wait until what is to be sent was taken.
+    this.#reset = () => ("stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy());
     this.#meterRequest(request);
     this.#meterResponse(response);
     response.once("close", () => {

@@ -162,7 +162,7 @@ function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
     options.handle,
   );
   setHttp1Timeouts(https, options.connections);
-  const http2 = createHttp2Server(http2Options, options.handle);
+  const http2 = createHttp2Server(http2Options, limitHeaders(options.handle));
   const serveHttp1 = takeListener(https, "secureConnection");
   https.on("secureConnection", (socket) => {
     if (socket.alpnProtocol === "h2") http2.emit("connection", socket);
@@ -174,7 +174,7 @@ function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
 function createCleartextServer(options: PortOptions): Http12Server {
   const http1 = createHttp1Server(http1Options(options.connections), options.handle);
   setHttp1Timeouts(http1, options.connections);
-  const http2 = createHttp2Server(http2Options, options.handle);
+  const http2 = createHttp2Server(http2Options, limitHeaders(options.handle));
   const serveHttp1 = takeListener(http1, "connection");
   http1.on("connection", (socket) =>
     routeByPreface(socket, options.connections.firstBytesMs, {
@@ -202,6 +202,17 @@ function takeListener(server: Http1Server, event: "connection" | "secureConnecti
   const [listener] = server.listeners(event);
   server.removeAllListeners(event);
   return (socket) => void listener?.call(server, socket);
+}
+
+/** Node and nghttp2 advertise the limit in HTTP/2 and hold clients to 64 KiB. */
+function limitHeaders(handle: PortOptions["handle"]) {
+  return (request: Http2ServerRequest, response: Http2ServerResponse) => {
+    // As RFC 9113, 6.5.2, counts: 32 bytes for each field, of which the raw headers have two entries.
+    const size = request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0);
+    if (size <= MAX_HEADER_BYTES) return handle(request, response);
+    response.writeHead(431);
+    response.end();
+  };
 }
 
 function http1Options({ firstBytesMs, http1RequestMs }: ConnectionLimits) {
