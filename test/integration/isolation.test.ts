@@ -2,9 +2,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { accessRuleOf } from "../../src/rpc/access.ts";
 import { listRoutes } from "../../src/rpc/routes.ts";
 import { type AnyRequest, type CallOutcome, callAny } from "../support/any-call.ts";
 import { listMethods, listServices, methodName } from "../support/contract.ts";
@@ -129,6 +127,7 @@ test("an upload id of another carrier's live upload opens one of one's own, and 
   expect(await theirs.receipt()).toMatchObject({ finalOffset: 4n, counts: { accepted: 4n } });
 });
 
+// Which principal reaches which method, and with which scope, is in privacy-access-matrix.test.ts.
 describe("the package is the wall", () => {
   test.each(PLATFORM_METHODS.map((method) => [method.parent.typeName, method.name, method] as const))(
     "a carrier's credential at %s/%s is PERMISSION_DENIED, whatever it names",
@@ -148,25 +147,6 @@ describe("the package is the wall", () => {
       for (const names of [acme, nowhere]) answers.push(await callAny(platform, method, naming(method, names)));
       expect(answers[0]).toMatchObject({ answers: [], reason: "PERMISSION_DENIED" });
       expect(answers[0]).toEqual(answers[1]);
-    },
-  );
-
-  test.each(PLATFORM_METHODS.map((method) => [method.parent.typeName, method.name, method] as const))(
-    "%s/%s asks for its one scope: every other together is PERMISSION_DENIED, it alone is let in",
-    async (_service, _name, method) => {
-      const rule = accessRuleOf(method);
-      if (rule?.principal !== "platform") throw new Error("the method is not the platform's");
-      const as = async (scopes: readonly PlatformScope[]) =>
-        exchange.platformTransport({ token: await exchange.platformToken(scopes) });
-      const others = PLATFORM_SCOPES.filter((scope) => scope !== rule.scope);
-      for (const names of [acme, nowhere]) {
-        const refused = await callAny(await as(others), method, naming(method, names));
-        expect(refused).toMatchObject({ answers: [], reason: "PERMISSION_DENIED" });
-        expect(JSON.stringify(refused.error)).toContain(rule.scope);
-      }
-      // An empty request: whatever becomes of it, it is not refused for want of a permission.
-      const allowed = await callAny(await as([rule.scope]), method, method.methodKind === "bidi_streaming" ? [] : {});
-      expect(allowed.reason).not.toBe("PERMISSION_DENIED");
     },
   );
 });
