@@ -5,10 +5,11 @@ const mayImport = {
   domain: [],
   store: ["domain"],
   feed: ["store", "domain"],
-  upload: ["store", "domain"],
+  erasure: ["store", "domain"],
+  upload: ["erasure", "store", "domain"],
   reconcile: ["store", "domain"],
-  jobs: ["reconcile", "store", "domain"],
-  rpc: ["upload", "feed", "reconcile", "store", "domain"],
+  jobs: ["erasure", "reconcile", "store", "domain"],
+  rpc: ["upload", "feed", "erasure", "reconcile", "store", "domain"],
   client: ["domain"],
   simulator: ["client", "domain"],
 };
@@ -16,7 +17,7 @@ const mayImport = {
 /** Where generated code may be used. In upload and feed, only at the edge: the files that turn messages into records and back. */
 const usesGenerated = [
   "^src/(rpc|client|simulator|gen|cli)/",
-  "^src/(upload|feed|reconcile)/[^/]*edge[^/]*\\.ts$",
+  "^src/(upload|feed|reconcile|erasure)/[^/]*edge[^/]*\\.ts$",
   "^src/upload/(cdr|duration)[a-z-]*\\.ts$",
   "^(test|bench)/",
   "\\.test\\.ts$",

@@ -2,10 +2,13 @@ import { chmod, mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
-import { FeedHub } from "./feed/hub.ts";
+import { ErasureJournal } from "./erasure/journal.ts";
+import { restoreErasures } from "./erasure/restore.ts";
+import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
 import { runCloseDisclosures } from "./jobs/close-disclosures.ts";
+import { EraseJob } from "./jobs/erase.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
@@ -32,6 +35,7 @@ import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
+import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { readInstallation } from "./store/installation.ts";
 import { proveIsolation } from "./store/isolation.ts";
@@ -80,6 +84,19 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
+  const journal = await openJournal(config, db);
+  const erase = opening.use(
+    new EraseJob({
+      db,
+      journal,
+      deliveries: hub.deliveries,
+      sharedAgeMs: POLL_BELIEVED_MS,
+      onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
+      onError,
+    }),
+  );
+  // Before anything is served: a database that was restored has what was erased since.
+  await erase.start(await restoreErasures(db, journal));
   const uploads = new UploadEngine({
     db,
     limits: config.limits,
@@ -103,6 +120,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     access,
     slots: new StreamSlots(),
     refusals: opening.use(new RefusalLog({ db, log })),
+    erasures: { journal, wake: () => erase.wake() },
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain: draining.signal,
   };
@@ -193,6 +211,13 @@ export async function openStore(
   if (applied.length > 0) log.info({ applied }, "the schema is up to date");
   await proveIsolation(db);
   return { db, applied };
+}
+
+async function openJournal(config: Config, db: Database): Promise<ErasureJournal> {
+  const known = await systemTransaction(db, listErasures);
+  await mkdir(dirname(config.erasureJournal), { recursive: true });
+  await mkdir(dirname(config.erasureKeyFile), { recursive: true });
+  return ErasureJournal.open({ journal: config.erasureJournal, key: config.erasureKeyFile }, known.length > 0);
 }
 
 async function openEmbeddedPostgres(config: Config, log: Logger, closers: AsyncDisposableStack): Promise<string> {

@@ -1,3 +1,4 @@
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { chooseDataDir } from "./config-data-dir.ts";
 import {
@@ -21,6 +22,9 @@ export interface Config {
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
   readonly dataDirReason: string | undefined;
+  /** Absolute path of the journal of erasures, and of the key that it is encrypted under: both outside the database and its backups. */
+  readonly erasureJournal: string;
+  readonly erasureKeyFile: string;
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
@@ -105,6 +109,12 @@ const SETTINGS = {
     .describe(
       "Folder of the own PostgreSQL and of the own signing key. Default: ./.tandem; where only root may go, one in /var/lib/tandem",
     ),
+  erasureJournal: path(
+    "File that tells what was erased, for a database that is restored from a backup; one for all processes. Default: erasures.journal in the data folder",
+  ),
+  erasureKeyFile: path(
+    "File with the key of the erasure journal, the same for all processes; without it no process starts. Default: erasures.key in the data folder",
+  ),
   host: text().default("127.0.0.1").describe("Address to listen on; without TLS, loopback only"),
   port: integer(0, 65_535).default(7443).describe("Port to listen on, 0 to 65535; 0: any free one"),
   tlsCert: path("PEM file of the server's certificate chain; with it, TLS is on"),
@@ -231,11 +241,14 @@ export function loadConfig(
 ): Config {
   const mistakes: string[] = [];
   const values = readValues(SETTINGS, { env, overrides, mistakes });
+  const dataDir = chooseDataDir(values.dataDir);
   const config: Config = {
     databaseUrl: values.databaseUrl,
     databasePool: values.databasePool,
     synchronousCommit: values.synchronousCommit,
-    ...chooseDataDir(values.dataDir),
+    ...dataDir,
+    erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
+    erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),
     host: values.host,
     port: values.port,
     tls: readTls(values, mistakes),

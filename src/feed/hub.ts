@@ -1,4 +1,5 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { DeliveryWatch } from "../domain/delivery-watch.ts";
 import type { FeedHead, PolledHead } from "../store/feed-head.ts";
 import type { Feed } from "../store/schema.ts";
 
@@ -10,14 +11,16 @@ export interface FeedHubOptions {
   onError?: (error: unknown) => void;
 }
 
-/** How old a polled head may be and still be told, milliseconds. */
-const POLL_BELIEVED_MS = 1_000;
+/** How old a polled head may be and still be told, milliseconds; and so how long ago a page was as it is now that is shared by its generation. */
+export const POLL_BELIEVED_MS = 1_000;
 
 /**
  * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all carriers that have a stream; `notify` after a commit
  * of this process (and a LISTEN hint from another) only makes it sooner. Losing every hint costs at most one interval.
  */
 export class FeedHub implements AsyncDisposable {
+  /** What the process's streams have read and not yet sent. */
+  readonly deliveries = new DeliveryWatch();
   readonly #options: FeedHubOptions;
   readonly #feeds = new Map<string, LiveFeed>();
   readonly #stop = new AbortController();
@@ -67,8 +70,9 @@ export class FeedHub implements AsyncDisposable {
       if (signal.aborted) break;
       try {
         const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
+        const askedAt = Date.now();
         for (const head of await this.#options.poll(carrierIds)) {
-          this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head);
+          this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head, askedAt);
         }
       } catch (error) {
         this.#options.onError?.(error);
@@ -141,10 +145,10 @@ class LiveFeed {
   }
 
   // A head that has fallen is believed only with another epoch: a poll may be answered after a commit that it did not see.
-  observe(head: FeedHead): void {
+  observe(head: FeedHead, askedAt: number): void {
     const rewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
     this.polled = head;
-    this.polledAt = Date.now();
+    this.polledAt = askedAt;
     if (rewritten) this.head = 0n;
     this.raise(head.headSequence);
   }

@@ -1,4 +1,5 @@
 import { randomUUID } from "node:crypto";
+import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
 import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
@@ -96,8 +97,10 @@ export async function* streamFeed<Batch, Rows>(
   const until = options.end && (await resolveEnd(place, options.end));
   const sessionId = randomUUID();
   await using disclosure = options.disclose({ sessionId, until });
+  using unsent = new Unsent(hub.deliveries);
   const state: StreamState<Batch, Rows> = {
     disclosure,
+    unsent,
     position: started.position,
     openedHead: started.head.headSequence,
     caughtUp: false,
@@ -126,16 +129,43 @@ export async function* streamFeed<Batch, Rows>(
       return;
     }
     for (const frame of await nextFrames(options, state, until, subscription)) yield stall.watch(frame);
+    unsent.clear();
   }
 }
 
 interface StreamState<Batch = unknown, Rows = unknown> {
   readonly disclosure: FeedDisclosure<Batch, Rows>;
+  readonly unsent: Unsent;
   position: Cursor;
   /** The head when the stream was opened: what CaughtUp must at least have reached, whatever a shared page says. */
   openedHead: bigint;
   caughtUp: boolean;
   heartbeatAt: number;
+}
+
+/** What a stream has read and not sent yet: a page at most. */
+class Unsent implements Disposable {
+  readonly #deliveries: DeliveryWatch;
+  #held: Disposable | undefined;
+
+  constructor(deliveries: DeliveryWatch) {
+    this.#deliveries = deliveries;
+  }
+
+  /** Before something is read. */
+  begin(): void {
+    this.#held ??= this.#deliveries.hold();
+  }
+
+  /** Once it is sent, or there was nothing. */
+  clear(): void {
+    this.#held?.[Symbol.dispose]();
+    this.#held = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
+  }
 }
 
 async function nextFrames<Batch, Rows>(
@@ -152,6 +182,7 @@ async function nextFrames<Batch, Rows>(
   if (state.caughtUp && polled && isQuiet(state, polled) && !subscription.isPast(before.sequence)) {
     return heartbeatIfDue(options, state, polled.headSequence) ?? (await pause(options, state, subscription));
   }
+  state.unsent.begin();
   const page = await readPage(options, before.sequence, until, polled);
   if (page.head.epoch !== before.epoch || page.head.headSequence < before.sequence) throw epochChanged(page.head);
   if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
@@ -206,6 +237,7 @@ async function snapshotFrames<Batch, Rows>(
 ): Promise<SnapshotFrame<Rows>[]> {
   if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
   const read = source.readSnapshot.bind(source);
+  state.unsent.begin();
   const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey));
   if (page.rowCount > 0) await state.disclosure.beforeRows(page.rows);
   const { snapshot: _, ...synced } = state.position;
@@ -220,10 +252,11 @@ async function snapshotFrames<Batch, Rows>(
 
 async function pause<Batch, Rows>(
   options: StreamFeedOptions<Batch, Rows>,
-  state: Pick<StreamState, "position" | "heartbeatAt">,
+  state: Pick<StreamState, "position" | "heartbeatAt" | "unsent">,
   subscription: FeedSubscription,
 ): Promise<[]> {
   const { signal } = options.life;
+  state.unsent.clear();
   if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
   else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - Date.now()), signal);
   return [];

@@ -37,6 +37,12 @@ export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | 
   return row && carrierOfRow(row);
 }
 
+/** The ids of all carriers. */
+export async function listCarrierIds(tx: Tx): Promise<string[]> {
+  const rows = await tx.selectFrom("carrier").select("carrier_id").orderBy("carrier_id").execute();
+  return rows.map((row) => row.carrier_id);
+}
+
 /** Which carriers to list. */
 export interface CarrierConditions {
   suspended?: boolean;

@@ -102,7 +102,8 @@ CREATE TABLE call_result (
   sequence bigint,
   payload bytea,
   is_erased boolean DEFAULT false NOT NULL,
-  usage_customer_id text
+  usage_customer_id text,
+  id_keys bigint[]
 );
 ALTER TABLE call_result ADD CONSTRAINT call_result_pkey PRIMARY KEY (carrier_id, record_date, record_id, side);
 ALTER TABLE call_result ADD CONSTRAINT call_result_side_check CHECK ((side = ANY (ARRAY[1, 2])));
@@ -112,6 +113,7 @@ CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_
 CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
 CREATE INDEX call_result_erased ON call_result USING btree (carrier_id, start_time) WHERE is_erased;
 CREATE INDEX call_result_erased_customer ON call_result USING btree (COALESCE(usage_customer_id, customer_id), start_time) WHERE (is_erased AND (phone_number IS NULL));
+CREATE INDEX call_result_ids ON call_result USING gin (id_keys) WITH (fastupdate=off) WHERE (id_keys IS NOT NULL);
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
 CREATE INDEX call_result_parts ON call_result USING gin (carrier_record_ids) WHERE (cardinality(carrier_record_ids) > 1);

@@ -280,8 +280,10 @@ export interface Schema {
     vote_ms: bigint | null;
     /** Of open rows: direction and numbers, hashed. */
     pair_key: bigint | null;
-    /** Of rows without a counterpart: the best id of the signalling, hashed. */
+    /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
     correlation_key: bigint | null;
+    /** Ids, hashed, under which further records would be of this call or take one of its records; null: none. */
+    id_keys: bigint[] | null;
     /** Over all that a reader sees; unchanged: nothing is written. */
     result_hash: bigint;
     /** When the newest of its records was committed. */

@@ -1,8 +1,142 @@
-import type { ServiceImpl } from "@connectrpc/connect";
-import type { PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { randomUUID } from "node:crypto";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { AuditOutcome } from "../../domain/audit.ts";
+import { ErasedNumber } from "../../domain/erased-number.ts";
+import { ErasureState, SubjectRole } from "../../domain/erasure.ts";
+import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import { type Micros, microsFromMs, microsFromTimestamp } from "../../domain/instant.ts";
+import { isE164 } from "../../domain/party.ts";
+import { forecastErasure } from "../../erasure/forecast.ts";
+import type { JournalEntry } from "../../erasure/journal.ts";
+import type {
+  ErasePhoneNumberRequest,
+  GetErasureRequest,
+  PrivacyService,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { appendAuditEvent } from "../../store/audit-log.ts";
+import { systemTransaction } from "../../store/database.ts";
+import { type ErasureRow, insertErasure, readErasure } from "../../store/erasures.ts";
+import { actorOf, methodOf } from "../audit.ts";
 import type { Services } from "../context.ts";
+import { erasureMessage, forecastMessage } from "./erasure-message.ts";
+import { isText } from "./text.ts";
 
 /** Erasing a person's number, and following that. */
-export function erasureMethods(_services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return {};
+export function erasureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
+  return {
+    erasePhoneNumber: (request, context) => erasePhoneNumber(services, request, context),
+    getErasure: (request) => getErasure(services, request),
+  };
+}
+
+async function erasePhoneNumber(services: Services, request: ErasePhoneNumberRequest, context: HandlerContext) {
+  const asked = readRequest(request);
+  if (request.validateOnly) {
+    const scope = { erasureId: "", number: new ErasedNumber(asked.phoneNumber), ...periodOf(asked), role: asked.role };
+    const found = await forecastErasure(services.db, scope, context.signal);
+    return { erasure: forecastMessage(asked, actorOf(context), found) };
+  }
+  const entry: JournalEntry = {
+    ...asked,
+    erasureId: randomUUID(),
+    requestedBy: actorOf(context),
+    createTime: String(microsFromMs(Date.now())),
+  };
+  const erasure = await accept(services, entry, methodOf(context));
+  services.erasures.wake();
+  return { erasure: await erasureMessage(services.db, erasure) };
+}
+
+async function getErasure(services: Services, { erasureId }: GetErasureRequest) {
+  if (!isText(erasureId, 64)) throw invalidArgument("erasure_id", "is required: 1 to 64 characters");
+  const erasure = await systemTransaction(services.db, (tx) => readErasure(tx, { erasureId }));
+  if (!erasure) throw new TandemError("ERASURE_NOT_FOUND", "no erasure with this id", { erasure_id: erasureId });
+  return { erasure: await erasureMessage(services.db, erasure) };
+}
+
+type Asked = Omit<JournalEntry, "erasureId" | "requestedBy" | "createTime">;
+
+// Journalled outside the database and in it, or not at all: the file's line is on the disk before the row is committed, and a line whose row is not is
+// taken up at the next start.
+async function accept({ db, erasures }: Services, entry: JournalEntry, method: string): Promise<ErasureRow> {
+  const { journal } = erasures;
+  const sealed = journal.seal(entry);
+  return systemTransaction(db, async (tx) => {
+    const row = { ...entry, ...periodOf(entry), createTime: BigInt(entry.createTime), journal: sealed.sealed };
+    if (!(await insertErasure(tx, row))) {
+      const known = await readErasure(tx, { requestId: entry.requestId });
+      if (!known) throw new TandemError("STORE_UNAVAILABLE", "the request is being taken elsewhere: call again");
+      assertSame(journal.unseal({ erasureId: known.erasureId, sealed: known.journal }), entry);
+      return known;
+    }
+    await journal.append(sealed);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor: entry.requestedBy,
+      method,
+      resource: `erasure/${entry.erasureId}`,
+      outcome: AuditOutcome.DONE,
+      requestId: entry.requestId,
+      details: { case_reference: entry.caseReference, verified_by: entry.verifiedBy, role: entry.role },
+    });
+    return {
+      ...row,
+      state: ErasureState.ACCEPTED,
+      drainTime: undefined,
+      completeTime: undefined,
+      receiptTime: undefined,
+    };
+  });
+}
+
+function assertSame(known: JournalEntry, asked: Asked): void {
+  const names = ["phoneNumber", "start", "end", "role", "caseReference", "verifiedBy"] as const;
+  if (names.every((name) => known[name] === asked[name])) return;
+  const message = "request_id: it was used before with other content; choose a new one";
+  throw new TandemError("REQUEST_ID_REUSED", message, { request_id: asked.requestId });
+}
+
+function periodOf({ start, end }: Pick<Asked, "start" | "end">): { start: Micros; end: Micros } {
+  return { start: BigInt(start), end: BigInt(end) };
+}
+
+function readRequest(request: ErasePhoneNumberRequest): Asked {
+  const { requestId, phoneNumber, startTime, endTime, role, caseReference, verifiedBy, validateOnly } = request;
+  const found: FieldViolation[] = [];
+  const check = (field: string, isGood: boolean, description: string) => {
+    if (!isGood) found.push({ field, description });
+  };
+  const isNumber = isE164(phoneNumber);
+  // A forecast is not kept, so it needs no name.
+  check("request_id", isText(requestId, 64) || (validateOnly && requestId === ""), "is required: 1 to 64 characters");
+  check("phone_number", isNumber, "expected E.164: + and 2 to 15 digits, the first not 0");
+  const start = startTime && instantOf(startTime);
+  const end = endTime && instantOf(endTime);
+  check("start_time", start !== undefined, "is required: from when on the number was the person's");
+  check("end_time", end !== undefined, "is required: until when the number was the person's");
+  if (start !== undefined && end !== undefined) {
+    check("end_time", end > start, "expected a time after start_time");
+    check("end_time", end <= microsFromMs(Date.now()), "expected a time that is not in the future");
+  }
+  check(
+    "role",
+    Object.values(SubjectRole).some((known) => known === role),
+    "expected SUBSCRIBER, OTHER_PARTY or ANY",
+  );
+  const number = isNumber ? new ErasedNumber(phoneNumber) : undefined;
+  const texts = { request_id: requestId, case_reference: caseReference, verified_by: verifiedBy };
+  for (const [field, text] of Object.entries(texts)) {
+    if (field !== "request_id") check(field, isText(text, 128), "is required: 1 to 128 characters");
+    check(field, !number?.isIn(text), "holds the number that is to be erased");
+  }
+  if (found.length > 0) throw fieldViolations(found);
+  return { requestId, phoneNumber, start: String(start), end: String(end), role, caseReference, verifiedBy };
+}
+
+const EARLIEST = -62_135_596_800n;
+const LATEST = 253_402_300_799n;
+
+function instantOf(time: { seconds: bigint; nanos: number }): Micros | undefined {
+  const isTime = time.seconds >= EARLIEST && time.seconds <= LATEST && time.nanos >= 0 && time.nanos < 1_000_000_000;
+  return isTime ? microsFromTimestamp(time) : undefined;
 }

@@ -1,0 +1,28 @@
+import type { ErasureScope } from "../domain/erasure.ts";
+import type { Micros } from "../domain/instant.ts";
+import type { Tx } from "../store/database.ts";
+import type { Feed } from "../store/schema.ts";
+import type { Exceptions } from "./tally.ts";
+
+/** What an erasure at one carrier goes by. */
+export interface CarrierErasure {
+  readonly carrierId: string;
+  readonly scope: ErasureScope;
+  /** When it was accepted. */
+  readonly acceptTime: Micros;
+  /** The moment that dates are held against. */
+  readonly now: Micros;
+  /** Whose law says how long a carrier's records must be kept, ISO 3166-1 alpha-2. */
+  readonly legalCountry: string;
+  readonly exceptions: Exceptions;
+}
+
+/** Runs one step in a transaction of its own, under the leases of the erasure and of the carrier's reconciliation. */
+export type Transact = <T>(run: (tx: Tx) => Promise<T>) => Promise<T>;
+
+/** An erasure at one carrier, as it is carried out. */
+export interface CarrierRun extends CarrierErasure {
+  readonly transact: Transact;
+  readonly signal: AbortSignal;
+  readonly onAppended: (feed: Feed, headSequence: bigint) => void;
+}

@@ -1,0 +1,296 @@
+import { type ErasureScope, ExceptionReason, reachesSubscriber, SubjectRole } from "../domain/erasure.ts";
+import type { Micros } from "../domain/instant.ts";
+import { MatchStatus } from "../domain/matching/result.ts";
+import { PartyKind } from "../domain/party.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
+import type { Tx } from "../store/database.ts";
+import {
+  insertCdrErasure,
+  type RecordName,
+  type RewrittenCdr,
+  readRevisions,
+  rewriteCdrs,
+  rewriteDurations,
+  type StoredRecord,
+} from "../store/erase-calls.ts";
+import {
+  insertDiscrepancyErasure,
+  type RewrittenResult,
+  readDiscrepancyEntries,
+  readJudgedThrough,
+  readResultsOf,
+  rewriteDiscrepancyEntries,
+  rewriteResults,
+  type StoredResult,
+} from "../store/erase-results.ts";
+import { type ErasureAtCarrier, raiseGeneration } from "../store/erasures.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
+import { Feed } from "../store/schema.ts";
+import type { CarrierErasure } from "./carrier-run.ts";
+import { legalMinimum } from "./legal-minimum.ts";
+import { encodeErasureEntry, eraseCdr, eraseDiscrepancy, eraseDuration } from "./messages-edge.ts";
+import { addCounts, addNotice, type HeldBack } from "./tally.ts";
+
+/** What was found of some calls, both sides' records of each call together. */
+export interface FoundCalls {
+  readonly platform: readonly RewrittenCdr[];
+  readonly carrier: readonly StoredRecord[];
+  readonly results: readonly StoredResult[];
+}
+
+const DAY: Micros = 86_400_000_000n;
+/** Counterparts begin at most so far from each other: a zone shift and the window around it. */
+const REACH: Micros = (16n * DAY) / 24n;
+/** A call goes on for 30 days at most, and its last revision comes within a day. */
+const LONGEST_CALL: Micros = 31n * DAY;
+
+/**
+ * Finds the calls of some records in which the number is, with their counterparts, which reconciliation has paired with them, and leaves out those
+ * that something keeps, as exceptions.
+ */
+export async function gatherCalls(
+  tx: Tx,
+  run: CarrierErasure,
+  seeds: { platform: readonly RecordName[]; carrier: readonly RecordName[] },
+): Promise<FoundCalls> {
+  const { carrierId } = run;
+  const range = { start: run.scope.start - REACH, end: run.scope.end + REACH };
+  const results = await readResultsOf(tx, carrierId, seeds, range);
+  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === 1)]);
+  const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
+  // A record of the platform's that was found by itself may be in no result yet; one that was found by its result brings the carrier's with it.
+  const stored = {
+    platform: await readRevisions(tx, "platform", carrierId, platform, run.now),
+    carrier: await readRevisions(tx, "carrier", carrierId, carrier, run.now),
+  };
+  const kept = await findKept(tx, run, stored, results);
+  const erased = {
+    platform: stored.platform.flatMap((record) => (kept.has(nameOf(1, record)) ? [] : (cdrWithout(run, record) ?? []))),
+    carrier: stored.carrier.flatMap((record) =>
+      kept.has(nameOf(2, record)) ? [] : (durationWithout(run, record) ?? []),
+    ),
+  };
+  const names = new Set([
+    ...erased.platform.map((record) => nameOf(1, record)),
+    ...erased.carrier.map((record) => nameOf(2, record)),
+  ]);
+  const isErased = (result: StoredResult) =>
+    shows(run.scope, result) || membersOf(result).some((name) => names.has(name));
+  return { ...erased, results: results.filter((result) => !isKept(kept, result) && isErased(result)) };
+}
+
+/** Writes calls without the number and tells the feeds' readers, in the caller's transaction. Returns the feeds' new heads, of those that gained an entry. */
+export async function eraseCalls(
+  tx: Tx,
+  { carrierId, scope }: CarrierErasure,
+  found: FoundCalls,
+  at: ErasureAtCarrier,
+): Promise<Map<Feed, bigint>> {
+  const heads = new Map<Feed, bigint>();
+  if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
+  // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten here.
+  const cdrs = await lockFeed(tx, carrierId, Feed.CDRS);
+  const discrepancies = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
+  await lockFeed(tx, carrierId, Feed.DURATIONS);
+  const results = found.results.map((result) => resultWithout(scope, result));
+  const told = unique(
+    results.flatMap(({ discrepancyId, callDate }) =>
+      discrepancyId === undefined ? [] : [{ recordId: discrepancyId, recordDate: callDate }],
+    ),
+  );
+  await rewriteResults(tx, carrierId, results);
+  const isRewritten = await eraseEntries(tx, carrierId, scope, told);
+  await rewriteCdrs(tx, carrierId, found.platform);
+  await rewriteDurations(tx, carrierId, found.carrier);
+  const notify = async (feed: Feed, lock: FeedLock, names: readonly RecordName[]) => {
+    if (names.length === 0) return;
+    const payload = encodeErasureEntry(scope.erasureId, names);
+    if (feed === Feed.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
+    else await insertDiscrepancyErasure(tx, carrierId, lock, payload);
+    await advanceFeed(tx, carrierId, feed, lock.nextSequence + 1n);
+    await raiseGeneration(tx, carrierId, feed);
+    addNotice(at, feed, lock.nextSequence);
+    heads.set(feed, lock.nextSequence);
+  };
+  const cdrNames = unique(found.platform);
+  await notify(Feed.CDRS, cdrs, cdrNames);
+  await notify(
+    Feed.DISCREPANCIES,
+    discrepancies,
+    told.filter(({ recordId }) => isRewritten.has(recordId)),
+  );
+  addCounts(at, RecordPart.CALL, {
+    records: cdrNames.length,
+    copies: isRewritten.size,
+    hashes: found.platform.length,
+  });
+  addCounts(at, RecordPart.NETWORK, { records: found.platform.filter(({ network }) => network !== undefined).length });
+  addCounts(at, RecordPart.DURATION, { records: unique(found.carrier).length, hashes: found.carrier.length });
+  return heads;
+}
+
+async function eraseEntries(
+  tx: Tx,
+  carrierId: string,
+  { number }: ErasureScope,
+  told: readonly RecordName[],
+): Promise<Set<string>> {
+  const changed = new Set<string>();
+  // By discrepancy, so that the entries of a few are in memory and not those of all.
+  for (const { recordId } of told) {
+    const entries = (await readDiscrepancyEntries(tx, carrierId, [recordId])).flatMap(({ sequence, payload }) => {
+      const erased = eraseDiscrepancy(payload, number);
+      return erased ? [{ sequence, payload: erased }] : [];
+    });
+    if (entries.length > 0) changed.add(recordId);
+    await rewriteDiscrepancyEntries(tx, carrierId, entries);
+  }
+  return changed;
+}
+
+function cdrWithout({ scope }: CarrierErasure, record: StoredRecord): RewrittenCdr | undefined {
+  const { number, role } = scope;
+  const erased = eraseCdr(record.payload, record.network, { number, role });
+  const isHolder = reachesSubscriber(role) && record.phoneNumber === number.phoneNumber;
+  // A VOID has what it inherited in its columns only.
+  const ids = [record.callId, record.dialogCallId, record.correlationId];
+  const hasId = erased === undefined && !isHolder ? false : ids.some((id) => id !== undefined && number.isIn(id));
+  if (!erased && !isHolder && !hasId) return undefined;
+  const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
+  return {
+    ...record,
+    payload: erased?.payload ?? record.payload,
+    network: erased?.network,
+    phoneNumber: isHolder ? undefined : record.phoneNumber,
+    callId: masked(record.callId),
+    dialogCallId: masked(record.dialogCallId),
+    correlationId: masked(record.correlationId),
+    callingErased: erased?.parties.has("calling") ?? false,
+    calledErased: erased?.parties.has("called") ?? false,
+  };
+}
+
+function durationWithout({ scope }: CarrierErasure, record: StoredRecord): StoredRecord | undefined {
+  const erased = eraseDuration(record.payload, scope);
+  const isHolder = reachesSubscriber(scope.role) && record.phoneNumber === scope.number.phoneNumber;
+  if (!erased && !isHolder) return undefined;
+  return {
+    ...record,
+    payload: erased?.payload ?? record.payload,
+    phoneNumber: isHolder ? undefined : record.phoneNumber,
+  };
+}
+
+/** Whether a result shows the number in the role, whatever has become of its records. */
+export function shows(scope: ErasureScope, result: StoredResult): boolean {
+  return isHolderOf(scope, result) || isOtherOf(scope, result);
+}
+
+function isHolderOf({ number, role }: ErasureScope, { phoneNumber }: StoredResult): boolean {
+  return reachesSubscriber(role) && phoneNumber === number.phoneNumber;
+}
+
+function isOtherOf({ number, role }: ErasureScope, { otherNumber }: StoredResult): boolean {
+  if (role === SubjectRole.SUBSCRIBER || otherNumber === undefined) return false;
+  return number.isParty({ kind: PartyKind.NON_E164, value: otherNumber, presentation: 0 });
+}
+
+function resultWithout(scope: ErasureScope, result: StoredResult): RewrittenResult {
+  const { number } = scope;
+  const isHolder = isHolderOf(scope, result);
+  const isOther = isOtherOf(scope, result);
+  return {
+    ...result,
+    phoneNumber: isHolder ? undefined : result.phoneNumber,
+    heldNumber: isHolder ? result.phoneNumber : undefined,
+    otherNumber: isOther ? undefined : result.otherNumber,
+    callId: result.callId === undefined ? undefined : number.mask(result.callId),
+    payload: (result.payload && eraseDiscrepancy(result.payload, number)) ?? result.payload,
+  };
+}
+
+// A call is erased as a whole or not at all: what keeps one of its records keeps its counterpart and its result.
+async function findKept(
+  tx: Tx,
+  run: CarrierErasure,
+  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
+  results: readonly StoredResult[],
+): Promise<Set<string>> {
+  const judged = await readJudgedThrough(tx, run.carrierId);
+  const reasons = new Map<string, HeldBack>();
+  const note = (side: number, record: StoredRecord, through: bigint) => {
+    const part = side === 1 ? RecordPart.CALL : RecordPart.DURATION;
+    const held = keeps(run, part, record) ?? pendingOf(run, record, record.sequence > through);
+    if (held) reasons.set(nameOf(side, record), held);
+  };
+  for (const record of stored.platform) note(1, record, judged.cdrs);
+  for (const record of stored.carrier) note(2, record, judged.durations);
+  for (const result of results) {
+    const members = membersOf(result);
+    const held =
+      members.map((name) => reasons.get(name)).find((reason) => reason !== undefined) ?? graceOf(run, result);
+    if (held) for (const name of members) if (!reasons.has(name)) reasons.set(name, held);
+  }
+  reportKept(run, stored, reasons);
+  return new Set(reasons.keys());
+}
+
+function reportKept(
+  run: CarrierErasure,
+  stored: { platform: readonly StoredRecord[]; carrier: readonly StoredRecord[] },
+  reasons: ReadonlyMap<string, HeldBack>,
+): void {
+  const sides = [
+    { side: 1, part: RecordPart.CALL, records: stored.platform, isIn: cdrWithout },
+    { side: 2, part: RecordPart.DURATION, records: stored.carrier, isIn: durationWithout },
+  ];
+  for (const { side, part, records, isIn } of sides) {
+    for (const record of records) {
+      const name = nameOf(side, record);
+      const held = reasons.get(name);
+      if (held && isIn(run, record)) run.exceptions.add(part, held, name);
+    }
+  }
+}
+
+/** Whether a hold or a law keeps a record, or a copy of one. */
+export function keeps(
+  { legalCountry, now }: CarrierErasure,
+  part: RecordPart,
+  record: Pick<StoredRecord, "hold" | "startTime" | "ingestTime">,
+): HeldBack | undefined {
+  const { hold, startTime, ingestTime } = record;
+  if (hold) return { reason: ExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
+  return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
+}
+
+// The calls of which more is to come, or that nobody has compared yet: not for longer than that can take.
+function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolean): HeldBack | undefined {
+  const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
+  const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;
+  const due = openUntil > judgedUntil ? openUntil : judgedUntil;
+  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+}
+
+function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBack | undefined {
+  if (status !== MatchStatus.PENDING) return undefined;
+  const due = dueTime === undefined || dueTime < run.now ? run.acceptTime + DAY : dueTime;
+  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+}
+
+function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
+  return membersOf(result).some((name) => kept.has(name));
+}
+
+function membersOf(result: StoredResult): string[] {
+  const carrier = result.carrierRecords.map((record) => nameOf(2, record));
+  return [nameOf(result.side, result), ...carrier];
+}
+
+function nameOf(side: number, { recordId, recordDate }: RecordName): string {
+  return `${side}/${recordDate}/${recordId}`;
+}
+
+function unique<Name extends RecordName>(names: readonly Name[]): Name[] {
+  return [...new Map(names.map((name) => [`${name.recordDate}/${name.recordId}`, name])).values()];
+}

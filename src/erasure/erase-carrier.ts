@@ -1,0 +1,197 @@
+import { ExceptionReason } from "../domain/erasure.ts";
+import type { Micros } from "../domain/instant.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
+import type { Tx } from "../store/database.ts";
+import {
+  type BatchPlace,
+  eraseBatchHashes,
+  findNextStart,
+  findRecordsOf,
+  findTimelessRecordsOf,
+  type RecordName,
+  type RecordSide,
+} from "../store/erase-calls.ts";
+import { findResultsOf, type ResultPlace } from "../store/erase-results.ts";
+import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
+import type { Feed } from "../store/schema.ts";
+import type { CarrierErasure, CarrierRun } from "./carrier-run.ts";
+import { eraseCalls, gatherCalls, shows } from "./erase-calls.ts";
+import { eraseCopies } from "./erase-copies.ts";
+import { eraseLogs } from "./erase-logs.ts";
+import { eraseNumbers } from "./erase-numbers.ts";
+import { eraseUsage } from "./erase-usage.ts";
+import { addCounts } from "./tally.ts";
+
+/** How many records one transaction looks at. */
+const PAGE = 200;
+/** How many batches of uploads, of up to 16 KiB of hashes. */
+const BATCHES = 200;
+/** How much of the period one statement looks through. */
+const SLICE: Micros = 86_400_000_000n;
+/** A hold may be ended before its end, and a number released at any time: looked at again after so long. */
+const LOOK_AGAIN: Micros = 300_000_000n;
+
+/**
+ * Erases a number from everything that is kept of one carrier, each step in a transaction of its own. It may be stopped anywhere and begun again: what
+ * is erased is not found again.
+ */
+export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
+  const hashes = new Set<bigint>();
+  // First out of the uploads' hashes, which are found by those of the records: once these are gone nothing tells any more which they were.
+  await eachPage(run, async (tx, seeds) => {
+    const found = await gatherCalls(tx, run, seeds);
+    for (const { contentHash } of [...found.platform, ...found.carrier])
+      if (contentHash !== 0n) hashes.add(contentHash);
+  });
+  await eraseUploadedHashes(run, hashes);
+  await eachPage(run, async (tx, seeds) => {
+    const found = await gatherCalls(tx, run, seeds);
+    if (found.platform.length + found.carrier.length + found.results.length === 0) return undefined;
+    const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
+    const heads = await eraseCalls(tx, run, found, at);
+    await writeErasureCarrier(tx, run.scope.erasureId, at);
+    return heads;
+  });
+  await eraseResultsAlone(run);
+  await eraseCopies(run);
+  await eraseUsage(run);
+  await eraseNumbers(run);
+  await eraseLogs(run);
+  await run.transact(async (tx) => {
+    const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
+    await writeErasureCarrier(tx, run.scope.erasureId, {
+      ...at,
+      isDone: true,
+      exceptions: run.exceptions.list(),
+      lookTime: lookAgain(run),
+    });
+  });
+}
+
+/** What an erasure would come to at a carrier: the records that it would rewrite. Nothing is written. */
+export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
+  const names = new Set<string>();
+  await eachPage(run, async (tx, seeds) => {
+    const found = await gatherCalls(tx, run, seeds);
+    const sides = [
+      { part: RecordPart.CALL, records: found.platform },
+      { part: RecordPart.DURATION, records: found.carrier },
+    ];
+    for (const { part, records } of sides) {
+      for (const { recordId, recordDate, revision } of records) {
+        const isNew = !names.has(`${part}/${recordDate}/${recordId}`);
+        const isOther = !names.has(`${part}/${recordDate}/${recordId}/${revision}`);
+        names.add(`${part}/${recordDate}/${recordId}`).add(`${part}/${recordDate}/${recordId}/${revision}`);
+        addCounts(at, part, { records: isNew ? 1 : 0, hashes: isOther ? 1 : 0 });
+      }
+    }
+  });
+  at.exceptions = run.exceptions.list();
+}
+
+type Seeds = { platform: readonly RecordName[]; carrier: readonly RecordName[] };
+
+// Both sides one after the other; a record whose counterpart was found before it is not found again.
+async function eachPage(
+  run: CarrierRun,
+  work: (tx: Tx, seeds: Seeds) => Promise<Map<Feed, bigint> | undefined | undefined>,
+): Promise<void> {
+  for (const side of ["platform", "carrier"] as const) {
+    const asSeeds = (names: readonly RecordName[]): Seeds =>
+      side === "platform" ? { platform: names, carrier: [] } : { platform: [], carrier: names };
+    for await (const slice of slicesOf(run, side)) {
+      let after = 0n;
+      for (let isMore = true; isMore; ) {
+        run.signal.throwIfAborted();
+        const heads = await run.transact(async (tx) => {
+          const search = { ...searchOf(run), ...slice };
+          const page = await findRecordsOf(tx, side, run.carrierId, search, { after, limit: PAGE });
+          isMore = page.length === PAGE;
+          after = page.at(-1)?.sequence ?? after;
+          return page.length > 0 ? work(tx, asSeeds(page)) : undefined;
+        });
+        tell(run, heads);
+      }
+    }
+    const heads = await run.transact(async (tx) => {
+      const names = await findTimelessRecordsOf(tx, side, run.carrierId, searchOf(run), PAGE);
+      return names.length > 0 ? work(tx, asSeeds(names)) : undefined;
+    });
+    tell(run, heads);
+  }
+}
+
+function tell({ onAppended }: CarrierRun, heads: Map<Feed, bigint> | undefined | undefined): void {
+  for (const [feed, head] of heads ?? []) onAppended(feed, head);
+}
+
+function searchOf({ scope }: CarrierErasure) {
+  const { number, start, end } = scope;
+  return { phoneNumber: number.phoneNumber, pattern: number.pattern, start, end };
+}
+
+// The period a day at a time, without the days in which nothing is.
+async function* slicesOf(run: CarrierRun, side: RecordSide): AsyncGenerator<{ start: Micros; end: Micros }> {
+  const { end } = run.scope;
+  let from = run.scope.start;
+  while (from < end) {
+    run.signal.throwIfAborted();
+    const start = await run.transact((tx) => findNextStart(tx, side, run.carrierId, { start: from, end }));
+    if (start === undefined) return;
+    from = start + SLICE < end ? start + SLICE : end;
+    yield { start, end: from };
+  }
+}
+
+async function eraseUploadedHashes(run: CarrierRun, hashes: ReadonlySet<bigint>): Promise<void> {
+  if (hashes.size === 0) return;
+  let after: BatchPlace | undefined;
+  do {
+    run.signal.throwIfAborted();
+    after = await run.transact(async (tx) => {
+      const page = await eraseBatchHashes(tx, run.carrierId, hashes, { after, limit: BATCHES });
+      if (page.erased > 0) {
+        const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
+        addCounts(at, RecordPart.CALL, { hashes: page.erased });
+        await writeErasureCarrier(tx, run.scope.erasureId, at);
+      }
+      return page.last;
+    });
+  } while (after);
+}
+
+// Of calls whose records are past their retention: what was made of them is kept for longer.
+async function eraseResultsAlone(run: CarrierRun): Promise<void> {
+  let after: ResultPlace | undefined;
+  for (let isMore = true; isMore; ) {
+    run.signal.throwIfAborted();
+    const heads = await run.transact(async (tx) => {
+      const found = await findResultsOf(tx, run.carrierId, searchOf(run), { after, limit: PAGE });
+      isMore = found.length === PAGE;
+      after = found.at(-1);
+      const seeds = {
+        platform: found.filter(({ side }) => side === 1),
+        carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
+      };
+      const gathered = await gatherCalls(tx, run, seeds);
+      const results = gathered.results.filter((result) => shows(run.scope, result));
+      if (results.length === 0) return undefined;
+      const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
+      const done = await eraseCalls(tx, run, { ...gathered, results }, at);
+      await writeErasureCarrier(tx, run.scope.erasureId, at);
+      return done;
+    });
+    tell(run, heads);
+  }
+}
+
+function lookAgain({ exceptions, now }: CarrierRun): Micros | undefined {
+  const held = exceptions.list();
+  if (held.length === 0) return undefined;
+  const mayEndSooner = held.some(
+    ({ reason, due }) => due === undefined || reason === ExceptionReason.HELD || reason === ExceptionReason.PENDING,
+  );
+  const soon = now + LOOK_AGAIN;
+  const due = exceptions.earliest ?? soon;
+  return mayEndSooner && soon < due ? soon : due;
+}

@@ -1,0 +1,141 @@
+import { type ErasureScope, isInScope } from "../domain/erasure.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
+import type { Tx } from "../store/database.ts";
+import {
+  findHeldOf,
+  findQuarantinedOf,
+  findRejectsOf,
+  type HeldCopy,
+  type QuarantinePlace,
+  type RejectPlace,
+  rewriteHeld,
+  rewriteQuarantined,
+  rewriteReject,
+  type StoredReject,
+} from "../store/erase-copies.ts";
+import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
+import { Feed, UploadKind } from "../store/schema.ts";
+import type { CarrierRun } from "./carrier-run.ts";
+import { keeps } from "./erase-calls.ts";
+import { eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { addCounts } from "./tally.ts";
+
+const PAGE = 200;
+/** A record is refused when it is older than so many days: one of which nothing tells the time came this long after the call at most. */
+const OLDEST_DAYS = 402n;
+const DAY_MICROS = 86_400_000_000n;
+
+/** Erases a number from what is kept of a carrier's records besides them: quarantine, rejects, copies under holds that are over. */
+export async function eraseCopies(run: CarrierRun): Promise<void> {
+  await eachPage<QuarantinePlace>(run, eraseQuarantined);
+  await eachPage<RejectPlace>(run, eraseRejects);
+  await eachPage<Pick<HeldCopy, "side" | "sequence">>(run, eraseHeld);
+}
+
+/** Goes through pages, each in a transaction, until one tells no place to go on from. */
+async function eachPage<Place>(
+  run: CarrierRun,
+  work: (tx: Tx, run: CarrierRun, at: ErasureAtCarrier, after: Place | undefined) => Promise<Place | undefined>,
+): Promise<void> {
+  let after: Place | undefined;
+  do {
+    run.signal.throwIfAborted();
+    after = await run.transact(async (tx) => {
+      const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
+      const next = await work(tx, run, at, after);
+      await writeErasureCarrier(tx, run.scope.erasureId, at);
+      return next;
+    });
+  } while (after !== undefined);
+}
+
+async function eraseQuarantined(
+  tx: Tx,
+  { carrierId, scope }: CarrierRun,
+  at: ErasureAtCarrier,
+  after: QuarantinePlace | undefined,
+): Promise<QuarantinePlace | undefined> {
+  // The locks of the feeds keep a release out, which would take away what is rewritten here, number and all.
+  for (const feed of [Feed.CDRS, Feed.DURATIONS]) await raiseGeneration(tx, carrierId, feed);
+  const found = await findQuarantinedOf(tx, carrierId, searchOf(scope), { after, limit: PAGE });
+  for (const record of found) {
+    const isCdr = record.kind === UploadKind.CDRS;
+    const erased = isCdr ? eraseCdr(record.payload, undefined, scope) : eraseDuration(record.payload, scope);
+    if (!erased || !isInScope(scope, record)) continue;
+    await rewriteQuarantined(tx, carrierId, { ...record, payload: erased.payload }, scope.number.phoneNumber);
+    addCounts(at, isCdr ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
+  }
+  return found.length < PAGE ? undefined : found.at(-1);
+}
+
+async function eraseRejects(
+  tx: Tx,
+  { carrierId, scope }: CarrierRun,
+  at: ErasureAtCarrier,
+  after: RejectPlace | undefined,
+): Promise<RejectPlace | undefined> {
+  const { number } = scope;
+  const found = await findRejectsOf(tx, carrierId, number.maskedPattern, { after, limit: PAGE });
+  for (const reject of found) {
+    const erased = {
+      ...reject,
+      message: number.maskAll(reject.message),
+      recordJson: number.maskAll(reject.recordJson),
+    };
+    const isSame = erased.message === reject.message && erased.recordJson === reject.recordJson;
+    if (isSame || !isRejectInScope(scope, reject)) continue;
+    await rewriteReject(tx, carrierId, erased);
+    addCounts(at, reject.kind === UploadKind.CDRS ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
+  }
+  return found.length < PAGE ? undefined : found.at(-1);
+}
+
+// As it was sent, cut off after a kibibyte: whatever of its times can be read.
+function isRejectInScope(scope: ErasureScope, { recordJson, createTime }: StoredReject): boolean {
+  const time = /"(?:inviteTime|answerTime)":"([^"]+)"/.exec(recordJson)?.[1];
+  const ms = time === undefined ? Number.NaN : Date.parse(time);
+  if (!Number.isNaN(ms)) return isInScope(scope, { startTime: microsFromMs(ms), recordDate: "" });
+  const recordDate = /"recordDate":"(\d{4}-\d{2}-\d{2})"/.exec(recordJson)?.[1];
+  if (recordDate !== undefined) return isInScope(scope, { startTime: undefined, recordDate });
+  return createTime >= scope.start && createTime < scope.end + OLDEST_DAYS * DAY_MICROS;
+}
+
+async function eraseHeld(
+  tx: Tx,
+  run: CarrierRun,
+  at: ErasureAtCarrier,
+  after: Pick<HeldCopy, "side" | "sequence"> | undefined,
+): Promise<Pick<HeldCopy, "side" | "sequence"> | undefined> {
+  const { carrierId, scope } = run;
+  const { number } = scope;
+  const found = await findHeldOf(tx, carrierId, searchOf(scope), { after, limit: PAGE, now: run.now });
+  for (const copy of found) {
+    const part = copy.side === 1 ? RecordPart.CALL : RecordPart.DURATION;
+    const erased = copy.side === 1 ? eraseCdr(copy.payload, copy.network, scope) : eraseDuration(copy.payload, scope);
+    if (!erased) continue;
+    const held = keeps(run, part, copy);
+    if (held) {
+      run.exceptions.add(part, held, `${copy.side}/${copy.recordDate}/${copy.recordId}`);
+      continue;
+    }
+    const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
+    await rewriteHeld(tx, carrierId, {
+      ...copy,
+      payload: erased.payload,
+      network: erased.network ?? copy.network,
+      phoneNumber: copy.phoneNumber === number.phoneNumber ? undefined : copy.phoneNumber,
+      callId: masked(copy.callId),
+      dialogCallId: masked(copy.dialogCallId),
+      correlationId: masked(copy.correlationId),
+      callingErased: erased.parties.has("calling"),
+      calledErased: erased.parties.has("called"),
+    });
+    addCounts(at, part, { copies: 1 });
+  }
+  return found.length < PAGE ? undefined : found.at(-1);
+}
+
+function searchOf({ number, start, end }: ErasureScope) {
+  return { phoneNumber: number.phoneNumber, pattern: number.pattern, start, end };
+}

@@ -1,0 +1,19 @@
+import { findAnswersOf, rewriteAnswer } from "../store/erase-copies.ts";
+import type { CarrierRun } from "./carrier-run.ts";
+
+/**
+ * Takes a number out of the answers that are kept for a day, so that a call can be repeated. In place and of the same length, whatever message it is;
+ * a number that is in service stays, as in the inventory.
+ */
+export async function eraseLogs(run: CarrierRun): Promise<void> {
+  const { scope, carrierId } = run;
+  const { number } = scope;
+  if (run.exceptions.list().length > 0) return;
+  await run.transact(async (tx) => {
+    const search = { pattern: number.pattern, start: scope.start, end: scope.end };
+    for (const answer of await findAnswersOf(tx, carrierId, search)) {
+      const response = Buffer.from(number.mask(answer.response.toString("latin1")), "latin1");
+      await rewriteAnswer(tx, carrierId, { ...answer, response });
+    }
+  });
+}

@@ -1,0 +1,86 @@
+import { ExceptionReason, reachesSubscriber } from "../domain/erasure.ts";
+import { utcDay } from "../domain/instant.ts";
+import { RecordPart } from "../domain/retention-parts.ts";
+import type { Tx } from "../store/database.ts";
+import {
+  cutHoldings,
+  deleteNumberRow,
+  deletePorts,
+  insertNumberErasure,
+  type NumberEntry,
+  readHoldingsIn,
+  readNumberEntries,
+  readNumberRow,
+  rewriteNumberEntry,
+} from "../store/erase-numbers.ts";
+import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
+import { Feed } from "../store/schema.ts";
+import type { CarrierRun } from "./carrier-run.ts";
+import { encodeErasureEntry, eraseNumberEntries } from "./messages-edge.ts";
+import { addCounts, addNotice, type HeldBack } from "./tally.ts";
+
+/** Most rows that one ERASURE entry names. */
+const MOST_NAMES = 1_000;
+
+/**
+ * Takes a subscriber's number out of its carrier's inventory, as far as the holding is over: a number that is in service stays. Calls that are kept for
+ * now are attributed by the history, which therefore stays as long.
+ */
+export async function eraseNumbers(run: CarrierRun): Promise<void> {
+  if (!reachesSubscriber(run.scope.role)) return;
+  const head = await run.transact((tx) => eraseHoldings(tx, run));
+  if (head !== undefined) run.onAppended(Feed.NUMBERS, head);
+}
+
+async function eraseHoldings(tx: Tx, run: CarrierRun): Promise<bigint | undefined> {
+  const { scope, carrierId } = run;
+  const { phoneNumber } = scope.number;
+  const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+  const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
+  if (holdings.length === 0) return undefined;
+  const kept = whyKept(run, holdings);
+  if (kept) {
+    run.exceptions.add(RecordPart.NUMBER_HISTORY, kept);
+    return undefined;
+  }
+  const entries = eraseNumberEntries(await readNumberEntries(tx, carrierId, phoneNumber), scope);
+  for (const entry of entries) await rewriteNumberEntry(tx, carrierId, entry);
+  const row = await readNumberRow(tx, carrierId, phoneNumber);
+  const isRowErased = entries.some(({ sequence }) => sequence === row?.revision);
+  if (isRowErased) await deleteNumberRow(tx, carrierId, phoneNumber);
+  await deletePorts(tx, carrierId, phoneNumber, scope);
+  const cut = await cutHoldings(tx, carrierId, phoneNumber, scope);
+  const at = await readErasureCarrier(tx, scope.erasureId, carrierId);
+  const next = await tellNumbers(tx, run, { lock, entries, at });
+  addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + cut });
+  await writeErasureCarrier(tx, scope.erasureId, at);
+  return next - 1n;
+}
+
+function whyKept({ exceptions }: CarrierRun, holdings: readonly { isOver: boolean }[]): HeldBack | undefined {
+  if (holdings.some(({ isOver }) => !isOver)) return { reason: ExceptionReason.IN_SERVICE, due: undefined };
+  const [kept] = exceptions.list();
+  if (!kept) return undefined;
+  const { reason, source } = kept;
+  return { reason, due: exceptions.latest, ...(source === undefined ? {} : { source }) };
+}
+
+async function tellNumbers(
+  tx: Tx,
+  { scope, carrierId }: CarrierRun,
+  { lock, entries, at }: { lock: FeedLock; entries: readonly NumberEntry[]; at: ErasureAtCarrier },
+): Promise<bigint> {
+  let next = lock.nextSequence;
+  for (let start = 0; start < entries.length; start += MOST_NAMES) {
+    const named = entries.slice(start, start + MOST_NAMES);
+    const names = named.map((entry) => ({ recordId: String(entry.sequence), recordDate: utcDay(entry.ingestTime) }));
+    const payload = encodeErasureEntry(scope.erasureId, names);
+    await insertNumberErasure(tx, carrierId, { ...lock, nextSequence: next }, payload);
+    addNotice(at, Feed.NUMBERS, next);
+    next++;
+  }
+  await advanceFeed(tx, carrierId, Feed.NUMBERS, next);
+  await raiseGeneration(tx, carrierId, Feed.NUMBERS);
+  return next;
+}

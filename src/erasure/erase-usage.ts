@@ -1,0 +1,22 @@
+import { reachesSubscriber } from "../domain/erasure.ts";
+import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } from "../store/erase-usage.ts";
+import type { CarrierRun } from "./carrier-run.ts";
+import { eraseRestatement } from "./messages-edge.ts";
+
+/** Takes a subscriber's number out of the figures of closed periods: what it called stays counted, for no number. */
+export async function eraseUsage(run: CarrierRun): Promise<void> {
+  const { scope, carrierId } = run;
+  if (!reachesSubscriber(scope.role)) return;
+  const { number } = scope;
+  const periods = await run.transact((tx) => findPeriodsOf(tx, number.phoneNumber, scope));
+  for (const days of periods) {
+    run.signal.throwIfAborted();
+    await run.transact(async (tx) => {
+      await eraseLines(tx, carrierId, number.phoneNumber, days);
+      for (const { number: restatement, payload } of await findRestatementsOf(tx, days.periodId, number.pattern)) {
+        const erased = eraseRestatement(payload, number, days);
+        if (erased) await rewriteRestatement(tx, days.periodId, restatement, erased);
+      }
+    });
+  }
+}

@@ -1,0 +1,47 @@
+import type { ErasureScope } from "../domain/erasure.ts";
+import { listCarrierIds } from "../store/carriers.ts";
+import { type Database, systemTransaction } from "../store/database.ts";
+import type { ErasureAtCarrier } from "../store/erasures.ts";
+import { forecastAtCarrier } from "./erase-carrier.ts";
+import { readCircumstances } from "./run-erasure.ts";
+import { Exceptions } from "./tally.ts";
+
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** What an erasure would rewrite of each carrier's records, and what it would leave. Nothing is written. */
+export async function forecastErasure(
+  db: Database,
+  scope: ErasureScope,
+  signal: AbortSignal,
+): Promise<ErasureAtCarrier[]> {
+  const found: ErasureAtCarrier[] = [];
+  for (const carrierId of await systemTransaction(db, listCarrierIds)) {
+    const { now, legalCountry } = await systemTransaction(db, (tx) => readCircumstances(tx, carrierId));
+    const at: ErasureAtCarrier = {
+      carrierId,
+      isDone: false,
+      lookTime: undefined,
+      counts: {},
+      exceptions: [],
+      notices: {},
+      lateCdrs: 0n,
+      lateDurations: 0n,
+      lateTime: undefined,
+    };
+    const run = {
+      carrierId,
+      scope,
+      acceptTime: now,
+      now,
+      legalCountry,
+      exceptions: new Exceptions(),
+      signal,
+      transact: <T>(work: Parameters<typeof systemTransaction<T>>[1]) =>
+        systemTransaction(db, work, { statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+      onAppended: () => {},
+    };
+    await forecastAtCarrier(run, at);
+    found.push(at);
+  }
+  return found;
+}

@@ -1,0 +1,131 @@
+import { open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { z } from "zod";
+import { ErasedNumber } from "../domain/erased-number.ts";
+import type { ErasureScope } from "../domain/erasure.ts";
+import { type ErasureKey, openErasureKey } from "./key-file.ts";
+
+/** Largest journal that is read, bytes: an entry has some 600. */
+const MAX_BYTES = 256 * 1_048_576;
+
+/** What an entry tells: the whole request, so that it can be done again in a database that never heard of it. */
+const Entry = z.object({
+  erasureId: z.string(),
+  requestId: z.string(),
+  phoneNumber: z.string(),
+  start: z.string(),
+  end: z.string(),
+  role: z.number(),
+  caseReference: z.string(),
+  verifiedBy: z.string(),
+  requestedBy: z.string(),
+  createTime: z.string(),
+});
+
+/** An entry of the journal; the times are microseconds since 1970, as text. */
+export type JournalEntry = z.output<typeof Entry>;
+
+/** An entry as it is kept: encrypted. */
+export interface SealedEntry {
+  readonly erasureId: string;
+  readonly sealed: Buffer;
+}
+
+/**
+ * The journal of erasures: a file outside the database, to which entries are only ever appended, so that a database that is restored from an older backup
+ * is told what was erased since. Several processes may append to one file.
+ */
+export class ErasureJournal {
+  readonly #path: string;
+  readonly #key: ErasureKey;
+
+  private constructor(path: string, key: ErasureKey) {
+    this.#path = path;
+    this.#key = key;
+  }
+
+  /**
+   * Opens the journal and its key.
+   * @param known whether the database has entries.
+   */
+  static async open(files: { journal: string; key: string }, known: boolean): Promise<ErasureJournal> {
+    const hasEntries = known || (await readLines(files.journal)).length > 0;
+    return new ErasureJournal(files.journal, await openErasureKey(files.key, hasEntries));
+  }
+
+  /** Encrypts an entry. */
+  seal(entry: JournalEntry): SealedEntry {
+    return { erasureId: entry.erasureId, sealed: this.#key.encrypt(entry.erasureId, JSON.stringify(entry)) };
+  }
+
+  /** Reads an entry. Throws when it was encrypted under another key. */
+  unseal({ erasureId, sealed }: SealedEntry): JournalEntry {
+    try {
+      return Entry.parse(JSON.parse(this.#key.decrypt(erasureId, sealed)));
+    } catch (cause) {
+      throw new Error(
+        `the entry of erasure ${erasureId} cannot be read: it was written under another key, or changed`,
+        {
+          cause,
+        },
+      );
+    }
+  }
+
+  /** What an entry asks to erase. */
+  scopeOf(entry: SealedEntry): ErasureScope {
+    const { erasureId, phoneNumber, start, end, role } = this.unseal(entry);
+    return { erasureId, number: new ErasedNumber(phoneNumber), start: BigInt(start), end: BigInt(end), role };
+  }
+
+  /** Appends an entry. When this resolves, it is on the disk. */
+  async append({ erasureId, sealed }: SealedEntry): Promise<void> {
+    const file = await open(this.#path, "a+", 0o600);
+    try {
+      const { size } = await file.stat();
+      // A line that a crash cut off must not take this one with it.
+      const last = size === 0 ? "\n" : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();
+      const line = `${JSON.stringify({ erasureId, sealed: sealed.toString("base64") })}\n`;
+      await file.appendFile(last === "\n" ? line : `\n${line}`);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await syncFolder(dirname(this.#path));
+  }
+
+  /** Every entry, in their order. A line that a crash cut off was never answered, and is left out. */
+  async read(): Promise<SealedEntry[]> {
+    return (await readLines(this.#path)).flatMap((line) => parseLine(line) ?? []);
+  }
+}
+
+const Line = z.object({ erasureId: z.string(), sealed: z.base64() });
+
+function parseLine(line: string): SealedEntry | undefined {
+  try {
+    const { erasureId, sealed } = Line.parse(JSON.parse(line));
+    return { erasureId, sealed: Buffer.from(sealed, "base64") };
+  } catch {
+    return undefined;
+  }
+}
+
+async function readLines(path: string): Promise<string[]> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  if (text.length > MAX_BYTES) throw new Error(`${path}: the erasure journal is larger than ${MAX_BYTES} bytes`);
+  return text.split("\n").filter((line) => line !== "");
+}
+
+// A new file is in its folder only once the folder is on the disk too.
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

@@ -1,0 +1,38 @@
+import { type Database, systemTransaction } from "../store/database.ts";
+import { insertErasure, listErasures, readErasure } from "../store/erasures.ts";
+import type { ErasureJournal } from "./journal.ts";
+
+/**
+ * Holds the database against the journal, at start: what the database does not know was erased after the backup that it was restored from, and is taken
+ * up again; what only the database knows goes into the journal.
+ * @returns whether erasures were taken up, which must be done again before anything is served.
+ */
+export async function restoreErasures(db: Database, journal: ErasureJournal): Promise<boolean> {
+  const known = await systemTransaction(db, listErasures);
+  const erasures = new Map(known.map((erasure) => [erasure.erasureId, erasure]));
+  const requests = new Set(known.map(({ requestId }) => requestId));
+  const entries = await journal.read();
+  let isRestored = false;
+  for (const sealed of entries) {
+    if (erasures.has(sealed.erasureId)) continue;
+    const entry = journal.unseal(sealed);
+    // A call whose commit failed was made again: both entries say the same.
+    if (requests.has(entry.requestId)) continue;
+    const row = {
+      ...entry,
+      start: BigInt(entry.start),
+      end: BigInt(entry.end),
+      createTime: BigInt(entry.createTime),
+      journal: sealed.sealed,
+    };
+    if (await systemTransaction(db, (tx) => insertErasure(tx, row))) isRestored = true;
+    requests.add(entry.requestId);
+  }
+  const written = new Set(entries.map(({ erasureId }) => erasureId));
+  for (const { erasureId } of known) {
+    if (written.has(erasureId)) continue;
+    const row = await systemTransaction(db, (tx) => readErasure(tx, { erasureId }));
+    if (row) await journal.append({ erasureId, sealed: row.journal });
+  }
+  return isRestored;
+}

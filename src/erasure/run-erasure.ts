@@ -1,0 +1,132 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { ErasureState } from "../domain/erasure.ts";
+import { readCarrier } from "../store/carriers.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import {
+  type ErasureRow,
+  findCarriersWithout,
+  putInForce,
+  readErasure,
+  readErasureCarriers,
+  writeErasureState,
+} from "../store/erasures.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
+import type { Feed } from "../store/schema.ts";
+import { areAllClear } from "../store/serving-processes.ts";
+import type { CarrierRun } from "./carrier-run.ts";
+import { eraseAtCarrier } from "./erase-carrier.ts";
+import type { ErasureJournal } from "./journal.ts";
+import { Exceptions } from "./tally.ts";
+
+export interface ErasureRunOptions {
+  readonly db: Database;
+  readonly journal: ErasureJournal;
+  readonly signal: AbortSignal;
+  /** Names this process in the leases. */
+  readonly holder: string;
+  readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+}
+
+/** Confirmed in every transaction, before any other lock. */
+export const LEASE_S = 60;
+/** Longest that one statement may take, milliseconds; shorter than the lease. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+/** The lease under which a carrier's records are judged: while it is held here, nobody judges by what is half erased. */
+const RECONCILE_JOB = "reconcile";
+const LEASE_WAIT_MS = 50;
+
+/**
+ * Takes an erasure as far as it goes now: puts it in force at every carrier, rewrites what is kept of each, and completes it once no process can deliver
+ * what it read before. Stopped anywhere, it goes on from there.
+ * @returns whether it has come to its end for now.
+ */
+export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<boolean> {
+  const { db, journal } = options;
+  const { erasureId } = erasure;
+  const underLease = <T>(run: (tx: Tx) => Promise<T>) =>
+    systemTransaction(db, async (tx) => {
+      await confirmLease(tx, lease, LEASE_S);
+      return run(tx);
+    });
+  for (const carrierId of await systemTransaction(db, (tx) => findCarriersWithout(tx, erasureId)))
+    await underLease((tx) => putInForce(tx, carrierId, erasure));
+  const toDo = await systemTransaction(db, (tx) => readErasureCarriers(tx, erasureId, { isToDo: true }));
+  if (toDo.length > 0) {
+    await underLease((tx) => writeErasureState(tx, erasureId, ErasureState.RUNNING));
+    const scope = journal.scopeOf({ erasureId, sealed: erasure.journal });
+    for (const { carrierId } of toDo)
+      await withReconcileLease(options, carrierId, (reconciling) =>
+        eraseOne(options, [lease, reconciling], { carrierId, erasure, scope }),
+      );
+    await underLease((tx) => writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true }));
+  }
+  return underLease((tx) => complete(tx, erasureId));
+}
+
+async function complete(tx: Tx, erasureId: string): Promise<boolean> {
+  const erasure = await readErasure(tx, { erasureId });
+  if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return true;
+  const carriers = await readErasureCarriers(tx, erasureId);
+  if (carriers.some(({ isDone }) => !isDone)) return false;
+  if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return false;
+  const hasExceptions = carriers.some(({ exceptions }) => exceptions.length > 0);
+  const state = hasExceptions ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;
+  await writeErasureState(tx, erasureId, state, { completes: true });
+  return true;
+}
+
+async function eraseOne(
+  options: ErasureRunOptions,
+  leases: readonly JobLease[],
+  { carrierId, erasure, scope }: { carrierId: string; erasure: ErasureRow; scope: CarrierRun["scope"] },
+): Promise<void> {
+  const { db, signal } = options;
+  const transact: CarrierRun["transact"] = (run) =>
+    systemTransaction(
+      db,
+      async (tx) => {
+        for (const lease of leases) await confirmLease(tx, lease, LEASE_S);
+        return run(tx);
+      },
+      { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+    );
+  const { now, legalCountry } = await systemTransaction(db, (tx) => readCircumstances(tx, carrierId));
+  await eraseAtCarrier({
+    carrierId,
+    scope,
+    acceptTime: erasure.createTime,
+    now,
+    legalCountry,
+    exceptions: new Exceptions(),
+    transact,
+    signal,
+    onAppended: (feed, head) => options.onAppended(carrierId, feed, head),
+  });
+}
+
+/** What of a carrier an erasure depends on. */
+export async function readCircumstances(tx: Tx, carrierId: string) {
+  const carrier = await readCarrier(tx, carrierId);
+  return { now: await readClock(tx), legalCountry: carrier?.legalCountry ?? "" };
+}
+
+// Whoever judges the carrier's calls gives the lease back after a turn, or loses it.
+async function withReconcileLease(
+  { db, holder, signal }: ErasureRunOptions,
+  carrierId: string,
+  run: (lease: JobLease) => Promise<void>,
+): Promise<void> {
+  const request = { carrierId, job: RECONCILE_JOB, holder: `erase ${holder}`, ttlS: LEASE_S };
+  let lease: JobLease | undefined;
+  while (!lease) {
+    signal.throwIfAborted();
+    lease = await systemTransaction(db, (tx) => takeLease(tx, request));
+    if (!lease) await wait(LEASE_WAIT_MS, undefined, { signal }).catch(() => {});
+  }
+  const held = lease;
+  try {
+    await run(held);
+  } finally {
+    await systemTransaction(db, (tx) => releaseLease(tx, held));
+  }
+}

@@ -1,0 +1,114 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import type { DeliveryWatch } from "../domain/delivery-watch.ts";
+import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
+import { systemTransaction } from "../store/database.ts";
+import { findErasuresToRun } from "../store/erasures.ts";
+import { releaseLease, takeLease } from "../store/job-lease.ts";
+import { beat, forgetProcess } from "../store/serving-processes.ts";
+
+export interface EraseJobOptions extends Omit<ErasureRunOptions, "signal" | "holder"> {
+  /** What the process has read and not yet sent. */
+  readonly deliveries: DeliveryWatch;
+  /** How old what is read may be already when it is given out from memory, milliseconds. */
+  readonly sharedAgeMs: number;
+  /** Between two looks for something to do, milliseconds. Default 1,000. */
+  readonly intervalMs?: number;
+  readonly onError: (error: unknown) => void;
+}
+
+const JOB = "erase";
+/** An erasure reaches every carrier. */
+const ACROSS_CARRIERS = "";
+/** Most erasures of one turn. */
+const MOST = 100;
+/** An idle process says this seldom that it lives; while erasures drain, with every turn. */
+const IDLE_BEAT_MS = 10_000;
+
+/**
+ * Carries erasures out for as long as the process lives, and tells how far back what this process may still deliver goes. It runs in every process; a
+ * lease keeps them out of each other's way.
+ */
+export class EraseJob implements AsyncDisposable {
+  readonly #options: EraseJobOptions;
+  readonly #stop = new AbortController();
+  readonly #holder = randomUUID();
+  #wakeUp = new AbortController();
+  #running: Promise<void> | undefined;
+  #beatAtMs = 0;
+
+  constructor(options: EraseJobOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Says that this process serves from now on.
+   * @param isRestored whether erasures wait that must be done before anything is read.
+   */
+  async start(isRestored: boolean): Promise<void> {
+    await this.#beat(true);
+    // Every process that serves the restored database does so first, and those that find another at it wait for it.
+    for (let isDone = !isRestored; !isDone; ) {
+      isDone = await this.#turn();
+      if (!isDone) await wait(this.#options.intervalMs ?? 1_000);
+    }
+    this.#running = this.#run();
+  }
+
+  /** Has a new erasure begun at once. */
+  wake(): void {
+    this.#wakeUp.abort();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#running;
+    await systemTransaction(this.#options.db, (tx) => forgetProcess(tx, this.#holder)).catch(this.#options.onError);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      await wait(this.#options.intervalMs ?? 1_000, undefined, {
+        signal: AbortSignal.any([signal, this.#wakeUp.signal]),
+      }).catch(() => {});
+      if (signal.aborted) return;
+      this.#wakeUp = new AbortController();
+      try {
+        await this.#turn();
+      } catch (error) {
+        if (!signal.aborted) this.#options.onError(error);
+      }
+    }
+  }
+
+  // Says whether nothing is left to be done now.
+  async #turn(): Promise<boolean> {
+    const { db } = this.#options;
+    const waiting = await systemTransaction(db, (tx) => findErasuresToRun(tx, MOST));
+    await this.#beat(waiting.length > 0);
+    if (waiting.length === 0) return true;
+    const lease = await systemTransaction(db, (tx) =>
+      takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S }),
+    );
+    if (!lease) return false;
+    try {
+      let isDone = true;
+      for (const erasure of waiting) {
+        const options = { ...this.#options, signal: this.#stop.signal, holder: this.#holder };
+        if (!(await runErasure(options, lease, erasure))) isDone = false;
+        await this.#beat(true);
+      }
+      return isDone && waiting.length < MOST;
+    } finally {
+      await systemTransaction(db, (tx) => releaseLease(tx, lease));
+    }
+  }
+
+  async #beat(isAwaited: boolean): Promise<void> {
+    const { db, deliveries, sharedAgeMs } = this.#options;
+    if (!isAwaited && performance.now() < this.#beatAtMs) return;
+    await systemTransaction(db, (tx) => beat(tx, this.#holder, deliveries.oldestMs + sharedAgeMs));
+    this.#beatAtMs = performance.now() + IDLE_BEAT_MS;
+  }
+}

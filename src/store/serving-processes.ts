@@ -1,0 +1,34 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { Tx } from "./database.ts";
+
+/** A process that has not said for so long that it lives is taken for dead, seconds. */
+const DEAD_AFTER_S = 30;
+
+/** Says that a process lives, and that nothing which it may still deliver was read longer ago than this, milliseconds. */
+export async function beat(tx: Tx, processId: string, oldestReadMs: number): Promise<void> {
+  await sql`
+    INSERT INTO serving_process (process_id, beat_time, clear_time)
+    VALUES (${processId}, clock_timestamp(), clock_timestamp() - make_interval(secs => ${oldestReadMs / 1_000}))
+    ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`.execute(
+    tx,
+  );
+}
+
+/** Says that a process has ended. */
+export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
+  await sql`DELETE FROM serving_process WHERE process_id = ${processId}`.execute(tx);
+}
+
+/** Whether no living process may still deliver what was read before an instant. Forgets those that are dead. */
+export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
+  await sql`
+    DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(
+    tx,
+  );
+  const { rows } = await sql<{ held: boolean }>`
+    SELECT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS held`.execute(
+    tx,
+  );
+  return rows[0]?.held === false;
+}

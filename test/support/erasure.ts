@@ -1,0 +1,91 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import pg from "pg";
+import { expect } from "vitest";
+import { type Erasure, PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import type { Exchange } from "./exchange.ts";
+
+const MINUTE_MS = 60_000;
+let requests = 0;
+
+/** Asks for a number to be erased from calls of the last hours up to a minute ago, or as told. */
+export async function askErasure(
+  exchange: Exchange,
+  phoneNumber: string,
+  options: {
+    startMs?: number;
+    endMs?: number;
+    role?: SubjectRole;
+    requestId?: string;
+    validateOnly?: boolean;
+  } = {},
+): Promise<Erasure> {
+  const client = await exchange.platformClient(PrivacyService);
+  const { erasure } = await client.erasePhoneNumber({
+    requestId: options.requestId ?? `erase-${requests++}`,
+    phoneNumber,
+    startTime: timestampFromMs(options.startMs ?? Date.now() - 6 * 60 * MINUTE_MS),
+    endTime: timestampFromMs(options.endMs ?? Date.now() - MINUTE_MS),
+    role: options.role ?? SubjectRole.ANY,
+    caseReference: "case-7",
+    verifiedBy: "privacy desk",
+    validateOnly: options.validateOnly ?? false,
+  });
+  if (!erasure) throw new Error("no erasure was returned");
+  return erasure;
+}
+
+/** Waits until an erasure has come to its end for now, and returns it with its receipt. */
+export async function untilErased(exchange: Exchange, erasureId: string): Promise<Erasure> {
+  const client = await exchange.platformClient(PrivacyService);
+  let last: Erasure | undefined;
+  await expect
+    .poll(
+      async () => {
+        last = (await client.getErasure({ erasureId })).erasure;
+        return last?.receipt !== undefined;
+      },
+      { timeout: 20_000, interval: 50 },
+    )
+    .toBe(true);
+  return last as Erasure;
+}
+
+/** Asks for an erasure and waits for it. */
+export async function erase(
+  exchange: Exchange,
+  phoneNumber: string,
+  options: Parameters<typeof askErasure>[2] = {},
+): Promise<Erasure> {
+  const { erasureId } = await askErasure(exchange, phoneNumber, options);
+  return untilErased(exchange, erasureId);
+}
+
+/**
+ * Where a number still stands, in any column of any table (partitions and indexes are of the same rows): as text, and as bytes in what is encoded; in
+ * every format that it may have been written in.
+ */
+export async function searchDatabase(databaseUrl: string, phoneNumber: string, national: string): Promise<string[]> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const { rows: columns } = await client.query<{ table: string; column: string; type: string }>(
+      `SELECT c.relname AS table, a.attname AS column, a.atttypid::regtype::text AS type FROM pg_class c
+       JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+         AND c.relnamespace = current_schema()::regnamespace`,
+    );
+    const pattern = [...national].join("[ ().\\-/]{0,3}");
+    const found: string[] = [];
+    for (const { table, column, type } of columns) {
+      const [tableName, columnName] = [client.escapeIdentifier(table), client.escapeIdentifier(column)];
+      const text = type === "bytea" ? `encode(${columnName}, 'escape')` : `${columnName}::text`;
+      const { rows } = await client.query<{ found: string }>(
+        `SELECT count(*) AS found FROM ${tableName} WHERE ${text} ~ $1 OR position($2 IN ${text}) > 0`,
+        [pattern, phoneNumber],
+      );
+      if (Number(rows[0]?.found) > 0) found.push(`${table}.${column}`);
+    }
+    return found.sort();
+  } finally {
+    await client.end();
+  }
+}
