@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "./discrepancies.ts";
-import { holdsOneOf, type PhoneNumberSearch } from "./export-phone-number.ts";
+import { holdsOneOf, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
 
 // What is kept of a number beside the records themselves, found in the same way: see export-phone-number.ts.
 
@@ -130,9 +130,7 @@ function recordsOf(kind: "cdr" | "duration", carrierId: string): RawBuilder<unkn
       : sql`unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions)`;
   return sql`(
     SELECT array_agg(v.payload) FROM ${names} AS named(record_id, record_date, revision)
-    JOIN ${sql.table(`${kind}_key`)} k ON k.carrier_id = ${carrierId} AND k.record_id = named.record_id AND k.record_date = named.record_date
-      AND k.revision = named.revision
-    JOIN ${sql.table(`${kind}_record`)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time)`;
+    CROSS JOIN LATERAL (${payloadsOf(kind, carrierId, sql`named`)}) v)`;
 }
 
 function isIn({ start, end }: PhoneNumberSearch, after: NamedPlace | undefined): RawBuilder<boolean> {

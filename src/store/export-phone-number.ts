@@ -134,6 +134,7 @@ export async function readFoundCdrs(
   head: bigint,
   withNetwork: boolean,
 ): Promise<FoundCdr[]> {
+  if (hits.length === 0) return [];
   const network = withNetwork ? sql`n.payload` : sql`NULL::bytea`;
   const { rows } = await sql<CdrRow>`
     SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
@@ -162,6 +163,7 @@ export async function readFoundDurations(
   hits: readonly Hit[],
   head: bigint,
 ): Promise<FoundDuration[]> {
+  if (hits.length === 0) return [];
   const { rows } = await sql<DurationRow>`
     SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
@@ -196,25 +198,40 @@ function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[]
     LEFT JOIN LATERAL (SELECT v.sequence, v.ingest_time, v.payload FROM ${revisions} ORDER BY k.revision DESC LIMIT 1) newest ON true`;
 }
 
-function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
+/** The carrier's records of the call of a platform's record `r`. */
+export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
   return sql`(
     SELECT array_agg(d.payload) FROM call_result c
     CROSS JOIN LATERAL unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions) AS part(record_id, record_date, revision)
-    JOIN duration_key k ON k.carrier_id = ${carrierId} AND k.record_id = part.record_id AND k.record_date = part.record_date
-      AND k.revision = part.revision
-    JOIN duration_record d ON d.carrier_id = ${carrierId} AND d.sequence = k.sequence AND d.ingest_time = k.ingest_time
+    CROSS JOIN LATERAL (${payloadsOf("duration", carrierId, sql`part`)}) d
     WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = 1)`;
 }
 
-function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
+/** The platform's record of the call of a carrier's record `r`. */
+export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
   return sql`(
     SELECT array_agg(p.payload) FROM call_result c
-    JOIN cdr_key k ON k.carrier_id = ${carrierId} AND k.record_id = c.record_id AND k.record_date = c.record_date AND k.revision = c.revision
-    JOIN cdr_record p ON p.carrier_id = ${carrierId} AND p.sequence = k.sequence AND p.ingest_time = k.ingest_time
+    CROSS JOIN LATERAL (${payloadsOf("cdr", carrierId, sql`c`)}) p
     WHERE c.carrier_id = ${carrierId} AND c.side = 1 AND c.phone_number = r.phone_number
       AND c.start_time >= r.start_time - ${hours} AND c.start_time <= r.start_time + ${hours}
       AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
+}
+
+/** The bytes of one revision of a record, as it is or as it is held. */
+export function payloadsOf(
+  kind: "cdr" | "duration",
+  carrierId: string,
+  name: RawBuilder<unknown>,
+): RawBuilder<unknown> {
+  const side = kind === "cdr" ? 1 : 2;
+  return sql`
+    SELECT v.payload FROM ${sql.table(`${kind}_key`)} k
+    JOIN ${sql.table(`${kind}_record`)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
+    WHERE k.carrier_id = ${carrierId} AND k.record_id = ${name}.record_id AND k.record_date = ${name}.record_date AND k.revision = ${name}.revision
+    UNION ALL
+    SELECT h.payload FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(side)}
+      AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;
 }
 
 function instant(micros: Micros): RawBuilder<unknown> {

@@ -4,6 +4,7 @@ import { type Client, ConnectError, createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
+import { CdrService as CarrierCdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
   type ExportPhoneNumberRequestSchema,
   type ExportPhoneNumberResponse,
@@ -35,6 +36,20 @@ const RESTRICTED = 2;
 const party = (value: string, presentation = ALLOWED) => ({ kind: PartyKind.E164, value, presentation });
 const OUT = { calling: party(SUBJECT), called: party(OTHER) };
 const IN = { calling: party(OTHER), called: party(SUBJECT) };
+
+/** As retention leaves records of a carrier that are held: their copies, and nothing where they were. */
+const HOLD_AND_EXPIRE = [
+  `INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
+     customer_id, quality_verdict, payload)
+   SELECT carrier_id, 1, sequence, ingest_time, record_id, record_date, revision, entry_kind, invite_time, direction, phone_number, customer_id,
+     quality_verdict, payload FROM cdr_record WHERE carrier_id = 'kept'`,
+  `INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
+     customer_id, quality_verdict, payload)
+   SELECT carrier_id, 2, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number, customer_id, 0,
+     payload FROM duration_record WHERE carrier_id = 'kept'`,
+  "DELETE FROM cdr_record WHERE carrier_id = 'kept' AND record_id = 'held'",
+  "DELETE FROM duration_record WHERE carrier_id = 'kept'",
+];
 
 let exchange: Exchange;
 let privacy: Client<typeof PrivacyService>;
@@ -160,6 +175,28 @@ test("Minimisation: network identifiers only where the agreement allows, the loc
   expect(jsonOf(allowed.items)).toContain("192.0.2.1");
 });
 
+test("Access: records that are held beyond their retention are in it, and how long each part is kept is said first", async () => {
+  const number = "+4533123500";
+  await exchange.addCarrier("kept");
+  await exchange.assignNumbers("kept", [number], "echo");
+  const parties = { calling: party(number), called: party(OTHER) };
+  await ingest(exchange.app, "kept", [
+    call("held", { parties }, NOON_MS + 1_000),
+    call("live", { parties }, NOON_MS + 2_000),
+  ]);
+  await appendDurations(exchange.app.services.db, "kept", [duration("held-duration", parties, 1, NOON_MS + 1_000)]);
+  for (const statement of HOLD_AND_EXPIRE) await runSql(exchange.app, sql.raw(statement));
+  const { header, items } = await readExport({ phoneNumber: number });
+  expect(namesOf(items)).toEqual([
+    "kept number ASSIGNED",
+    "kept cdr held#1",
+    "kept cdr live#1",
+    "kept duration held-duration#1",
+  ]);
+  expect(header?.policies.map((policy) => policy.recordPart)).toEqual(expect.arrayContaining([1, 2, 3, 4, 5, 6]));
+  expect(header?.policies.every((policy) => policy.retentionDays > 0 && policy.legalBasis !== 0)).toBe(true);
+});
+
 test("Accountability: an export is in the audit log without the number, and each of its batches in the disclosure log before it is sent", async () => {
   const { header, items } = await readExport({ caseReference: "DSR-2026-7", verifiedBy: "privacy desk" });
   const [event] = await runSql<{ details_json: string; resource: string; carrier_id: string }>(
@@ -179,6 +216,24 @@ test("Accountability: an export is in the audit log without the number, and each
     expect(named).toContain(`${item.carrierId} ${item.item.value.recordId}`);
   }
   expect(rows.every((row) => row.masked && !row.filter_json.includes(SUBJECT.slice(4)))).toBe(true);
+});
+
+test("Access: who may have received the records comes last, without what was asked for then or whose other records went along", async () => {
+  const carrier = await exchange.carrierClient(CarrierCdrService, "acme");
+  const listed = await carrier.listCdrs({
+    startTime: timestampFromMs(NOON_MS - 24 * HOUR_MS),
+    endTime: timestampFromMs(Date.now()),
+    filter: { phoneNumbers: [SUBJECT, COLLEAGUE] },
+  });
+  expect(listed.records.map(({ recordId }) => recordId)).toEqual(expect.arrayContaining(["out", "not-of-it"]));
+  const { items } = await readExport();
+  const disclosures = items.flatMap(({ item }) => (item.case === "disclosure" ? [item.value] : []));
+  expect(items.slice(-disclosures.length).every(({ item }) => item.case === "disclosure")).toBe(true);
+  const found = disclosures.find(({ method }) => method === "tandem.carrier.v1.CdrService/ListCdrs");
+  expect(found).toMatchObject({ carrierId: "acme", credentialId: expect.stringContaining("test"), filterJson: "{}" });
+  const named = found?.records.map(({ recordId }) => recordId) ?? [];
+  expect(named).toContain("out");
+  expect(named).not.toContain("not-of-it");
 });
 
 describe("Access: a request that is wrong names the field, and never the number", () => {

@@ -1,4 +1,5 @@
 import type { Carrier } from "../../domain/carrier.ts";
+import type { Micros } from "../../domain/instant.ts";
 import { rowOfPeriod } from "../../domain/number-state.ts";
 import { SubjectRole, searchTexts } from "../../domain/subject.ts";
 import { listCarriers } from "../../store/carriers.ts";
@@ -8,6 +9,7 @@ import { type HistoryPeriod, readNumberHistory } from "../../store/number-histor
 import type { Services } from "../context.ts";
 import { phoneNumberMessage, redactLocation } from "../number-message.ts";
 import { regionMismatch } from "../residency.ts";
+import { exportedDisclosures } from "./export-disclosures.ts";
 import { type ExportedItem, type ExportedPage, exportedRecords, mayHaveRecords } from "./export-records.ts";
 import type { AskedExport } from "./export-request.ts";
 
@@ -22,43 +24,71 @@ export interface CarrierPage extends ExportedPage {
 /** How an export is read. */
 export interface ExportSurroundings {
   readonly mayReadLocation: boolean;
+  /** Disclosures of later are of the export itself, or of somebody else's business. */
+  readonly snapshotTime: Micros;
   /** Throws when the export may not go on. */
   readonly checkpoint: () => void;
 }
 
 /**
- * Reads what every carrier has of the person: states of the number first, then records.
+ * Reads what every carrier has of the person: of each the states of the number and then records; and last who may have received any of them.
  * @throws TandemError REGION_MISMATCH at the end, if a carrier of another region may have something too: this is not everything.
  */
 export async function* exportedPages(
   services: Services,
   asked: AskedExport,
-  { mayReadLocation, checkpoint }: ExportSurroundings,
+  surroundings: ExportSurroundings,
 ): AsyncGenerator<CarrierPage> {
   const { db, config } = services;
-  const { subject, start, end } = asked;
   const states = await readStates(services, asked);
   const elsewhere = new Set<string>();
+  const served = new Set<string>();
   for await (const carrier of allCarriers(db)) {
-    checkpoint();
-    const { carrierId, region } = carrier;
-    const { phoneNumber } = subject;
-    const search: PhoneNumberSearch = { carrierId, start, end, phoneNumber, texts: searchTexts(phoneNumber) };
-    const held = states.filter((state) => state.carrierId === carrierId);
+    surroundings.checkpoint();
+    const held = states.filter(({ carrierId }) => carrierId === carrier.carrierId);
+    const { region } = carrier;
     if (config.region !== undefined && region !== config.region) {
-      // Of another region no more is looked at than whether there may be something.
-      const isKnown = elsewhere.has(region) || (held.length === 0 && !(await mayHaveRecords(db, search)));
-      if (!isKnown) elsewhere.add(region);
+      if (!elsewhere.has(region) && (await mayHave(db, carrier, held, asked))) elsewhere.add(region);
       continue;
     }
-    const items = statesOf(phoneNumber, held, mayReadLocation);
-    if (items.length > 0) yield { carrierId, items, withheld: 0 };
-    for await (const page of exportedRecords({ db, carrier, search, subject })) {
-      checkpoint();
-      yield { carrierId, ...page };
+    for await (const page of pagesOfCarrier(db, carrier, held, asked, surroundings)) {
+      if (page.items.length > 0) served.add(carrier.carrierId);
+      yield page;
     }
   }
+  for (const carrierId of served) yield* exportedDisclosures(db, carrierId, asked, surroundings);
   if (elsewhere.size > 0) throw regionMismatch([...elsewhere].sort().join(", "));
+}
+
+async function* pagesOfCarrier(
+  db: Database,
+  carrier: Carrier,
+  held: readonly HistoryPeriod[],
+  asked: AskedExport,
+  { mayReadLocation, checkpoint }: ExportSurroundings,
+): AsyncGenerator<CarrierPage> {
+  const { carrierId } = carrier;
+  const { subject } = asked;
+  yield { carrierId, items: statesOf(subject.phoneNumber, held, mayReadLocation), withheld: 0 };
+  const search = searchAt(carrierId, asked);
+  for await (const page of exportedRecords({ db, carrier, search, subject })) {
+    checkpoint();
+    yield { carrierId, ...page };
+  }
+}
+
+// Of another region no more is looked at than whether there may be something.
+async function mayHave(
+  db: Database,
+  { carrierId }: Carrier,
+  held: readonly HistoryPeriod[],
+  asked: AskedExport,
+): Promise<boolean> {
+  return held.length > 0 || mayHaveRecords(db, searchAt(carrierId, asked));
+}
+
+function searchAt(carrierId: string, { subject: { phoneNumber }, start, end }: AskedExport): PhoneNumberSearch {
+  return { carrierId, start, end, phoneNumber, texts: searchTexts(phoneNumber) };
 }
 
 async function* allCarriers(db: Database): AsyncGenerator<Carrier> {

@@ -24,6 +24,8 @@ import { disclosedItems } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
 import type { ExportedItem } from "./export-records.ts";
 import { type AskedExport, readExportRequest } from "./export-request.ts";
+import { policyMessage } from "./policy-message.ts";
+import { readPolicies } from "./retention-policies.ts";
 
 /** Most items of a message, and most bytes of their encoding: one item has at most some tens of kilobytes. */
 const BATCH_ITEMS = 1_000;
@@ -48,13 +50,14 @@ async function* exportPhoneNumber(services: Services, request: ExportPhoneNumber
   const asked = readExportRequest(request);
   using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
   const exportId = randomUUID();
-  const snapshotTime = await beginExport(services, context, exportId, asked);
+  const { snapshotTime, policies } = await beginExport(services, context, exportId, asked);
   using stall = new StallWatch(services.config.limits.maxStallMs, life);
   const frame = (value: Frame) => stall.watch(create(ExportPhoneNumberResponseSchema, { frame: value }));
   const header = {
     exportId,
     snapshotTime: timestampFromMicros(snapshotTime),
     privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
+    policies: policies.map(policyMessage),
   };
   yield frame({ case: "header", value: header });
   stall.resumed();
@@ -62,6 +65,7 @@ async function* exportPhoneNumber(services: Services, request: ExportPhoneNumber
   let withheldCount = 0n;
   for await (const { carrierId, items, withheld } of exportedPages(services, asked, {
     mayReadLocation: hasScope(context, "locations.read"),
+    snapshotTime,
     checkpoint: () => assertAlive(life, stall),
   })) {
     withheldCount += BigInt(withheld);
@@ -88,9 +92,10 @@ function beginExport(
   context: HandlerContext,
   exportId: string,
   { subject, start, end, caseReference, verifiedBy }: AskedExport,
-): Promise<Micros> {
+): Promise<{ snapshotTime: Micros; policies: Parameters<typeof policyMessage>[0][] }> {
   return systemTransaction(db, async (tx) => {
     const snapshotTime = await readClock(tx);
+    const policies = await readPolicies(tx, "", "");
     await appendAuditEvent(tx, {
       carrierId: undefined,
       actor: actorOf(context),
@@ -105,7 +110,7 @@ function beginExport(
         end_time: isoFromMicros(end),
       },
     });
-    return snapshotTime;
+    return { snapshotTime, policies };
   });
 }
 

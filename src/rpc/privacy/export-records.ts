@@ -5,17 +5,21 @@ import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { carrierTransaction, type Database, type Tx } from "../../store/database.ts";
+import { findHeldCdrs, findHeldDurations } from "../../store/export-held.ts";
 import {
+  type FoundCdr,
+  type FoundDuration,
   type PhoneNumberSearch,
+  type RecordHeads,
   readFoundCdrs,
   readFoundDurations,
   readRecordHeads,
-  type Scan,
   type ScanPlace,
   scanCdrs,
   scanDurations,
 } from "../../store/export-phone-number.ts";
 import {
+  type FoundDiscrepancy,
   type FoundQuarantined,
   findDiscrepanciesOfNumber,
   findQuarantinedOfNumber,
@@ -61,58 +65,65 @@ export interface CarrierExport {
  * quarantine, and then records as they stood when that had been read, so that what was released meanwhile is not missed; discrepancies last.
  */
 export async function* exportedRecords(asked: CarrierExport): AsyncGenerator<ExportedPage> {
-  const { db, carrier, search, subject } = asked;
-  const { carrierId } = carrier;
-  const read = <T>(run: (tx: Tx) => Promise<T>) => readAt(db, carrierId, run);
-  for await (const { found } of pages((after: NamedPlace | undefined) =>
-    read((tx) => findQuarantinedOfNumber(tx, search, after)),
-  ))
-    yield pageOf(found.map((each) => givenQuarantined(each, carrier, subject)));
+  const { carrierId } = asked.carrier;
+  yield* quarantinedPages(asked);
+  const heads = await readAt(asked.db, carrierId, (tx) => readRecordHeads(tx, carrierId));
+  yield* cdrPages(asked, heads);
+  yield* durationPages(asked, heads);
+  yield* heldPages(asked);
+  yield* discrepancyPages(asked);
+}
 
-  const heads = await read((tx) => readRecordHeads(tx, carrierId));
-  const cdrPage = (after: ScanPlace | undefined) =>
-    read(async (tx) => {
-      const scan = await scanCdrs(tx, search, heads.cdrs, after);
-      const found = await ifAny(scan, () =>
-        readFoundCdrs(tx, carrierId, scan.hits, heads.cdrs, carrier.networkIdentifiersAllowed),
-      );
-      return { found, next: scan.next };
-    });
-  for await (const { found } of pages(cdrPage)) {
-    yield pageOf(found.map((each) => ({ case: "callDetailRecord" as const, given: givenCdr(each, subject) })));
-  }
+async function* quarantinedPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
+  const found = pages((after: NamedPlace | undefined) =>
+    readAt(db, carrier.carrierId, (tx) => findQuarantinedOfNumber(tx, search, after)),
+  );
+  for await (const page of found) yield pageOf(page.found.map((each) => givenQuarantined(each, carrier, subject)));
+}
 
-  const durationPage = (after: ScanPlace | undefined) =>
-    read(async (tx) => {
-      const scan = await scanDurations(tx, search, heads.durations, after);
-      const found = await ifAny(scan, () => readFoundDurations(tx, carrierId, scan.hits, heads.durations));
-      return { found, next: scan.next };
-    });
-  for await (const { found } of pages(durationPage)) {
-    yield pageOf(
-      found.map((each) => ({
-        case: "callDuration" as const,
-        given: givenDuration(each, subject),
-        // The platform's record of the call counts it.
-        isCounted: each.counterparts.length === 0,
-      })),
-    );
-  }
+async function* cdrPages(
+  { db, carrier: { carrierId, networkIdentifiersAllowed }, search, subject }: CarrierExport,
+  { cdrs: head }: RecordHeads,
+): AsyncGenerator<ExportedPage> {
+  const found = pages((after: ScanPlace | undefined) =>
+    readAt(db, carrierId, async (tx) => {
+      const { hits, next } = await scanCdrs(tx, search, head, after);
+      return { found: await readFoundCdrs(tx, carrierId, hits, head, networkIdentifiersAllowed), next };
+    }),
+  );
+  for await (const page of found) yield pageOf(page.found.map((each) => judgedCdr(each, subject)));
+}
 
-  for await (const { found } of pages((after: NamedPlace | undefined) =>
-    read((tx) => findDiscrepanciesOfNumber(tx, search, after)),
-  )) {
-    yield pageOf(
-      found.map(({ stored, ownNumber, cdrs, durations }) => {
-        const records = [
-          ...cdrs.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload))),
-          ...durations.map((payload) => fromBinary(CallDurationSchema, payload)),
-        ];
-        const given = givenDiscrepancy(discrepancyMessage(stored), ownNumber, records, subject);
-        return { case: "discrepancy" as const, given, isCounted: false };
-      }),
-    );
-  }
+async function* durationPages(
+  { db, carrier: { carrierId }, search, subject }: CarrierExport,
+  { durations: head }: RecordHeads,
+): AsyncGenerator<ExportedPage> {
+  const found = pages((after: ScanPlace | undefined) =>
+    readAt(db, carrierId, async (tx) => {
+      const { hits, next } = await scanDurations(tx, search, head, after);
+      return { found: await readFoundDurations(tx, carrierId, hits, head), next };
+    }),
+  );
+  for await (const page of found) yield pageOf(page.found.map((each) => judgedDuration(each, subject)));
+}
+
+async function* heldPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
+  const { carrierId, networkIdentifiersAllowed } = carrier;
+  const cdrs = pages((after: ScanPlace | undefined) =>
+    readAt(db, carrierId, (tx) => findHeldCdrs(tx, search, after, networkIdentifiersAllowed)),
+  );
+  for await (const page of cdrs) yield pageOf(page.found.map((each) => judgedCdr(each, subject)));
+  const durations = pages((after: ScanPlace | undefined) =>
+    readAt(db, carrierId, (tx) => findHeldDurations(tx, search, after)),
+  );
+  for await (const page of durations) yield pageOf(page.found.map((each) => judgedDuration(each, subject)));
+}
+
+async function* discrepancyPages({ db, carrier, search, subject }: CarrierExport): AsyncGenerator<ExportedPage> {
+  const found = pages((after: NamedPlace | undefined) =>
+    readAt(db, carrier.carrierId, (tx) => findDiscrepanciesOfNumber(tx, search, after)),
+  );
+  for await (const page of found) yield pageOf(page.found.map((each) => judgedDiscrepancy(each, subject)));
 }
 
 /** Whether a carrier may have anything of the number: by what its bytes hold, without reading any of it. */
@@ -150,10 +161,6 @@ async function* pages<Page extends { readonly next: Place | undefined }, Place>(
   } while (after !== undefined);
 }
 
-async function ifAny<T>({ hits }: Scan, read: () => Promise<T[]>): Promise<T[]> {
-  return hits.length === 0 ? [] : read();
-}
-
 interface Judged {
   readonly case: ExportedItem["case"];
   readonly given: Given<ExportedItem["value"]>;
@@ -169,6 +176,26 @@ function pageOf(judged: readonly Judged[]): ExportedPage {
     else if (given) items.push({ case: name, value: given.item } as ExportedItem);
   }
   return { items, withheld };
+}
+
+function judgedCdr(found: FoundCdr, subject: Subject): Judged {
+  return { case: "callDetailRecord", given: givenCdr(found, subject) };
+}
+
+// The platform's record of the call counts it.
+function judgedDuration(found: FoundDuration, subject: Subject): Judged {
+  const isCounted = found.counterparts.length === 0;
+  return { case: "callDuration", given: givenDuration(found, subject), isCounted };
+}
+
+// Its records count the call.
+function judgedDiscrepancy({ stored, ownNumber, cdrs, durations }: FoundDiscrepancy, subject: Subject): Judged {
+  const records = [
+    ...cdrs.map((payload) => callOf(fromBinary(CallDetailRecordSchema, payload))),
+    ...durations.map((payload) => fromBinary(CallDurationSchema, payload)),
+  ];
+  const given = givenDiscrepancy(discrepancyMessage(stored), ownNumber, records, subject);
+  return { case: "discrepancy", given, isCounted: false };
 }
 
 function givenQuarantined(

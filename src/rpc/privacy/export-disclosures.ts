@@ -1,0 +1,74 @@
+import { create } from "@bufbuild/protobuf";
+import { DisclosedSide, recordKey } from "../../domain/disclosure.ts";
+import { TandemError } from "../../domain/errors.ts";
+import { addDays, type Micros, utcDay } from "../../domain/instant.ts";
+import { type Disclosure, DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { type Database, systemTransaction } from "../../store/database.ts";
+import { type DisclosurePlace, type DisclosureSubject, findDisclosures } from "../../store/disclosure-lists.ts";
+import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
+import { disclosureMessage } from "./disclosures.ts";
+import type { CarrierPage } from "./export-pages.ts";
+import type { AskedExport } from "./export-request.ts";
+import { targetOfNumber } from "./records-of-number.ts";
+
+/** Disclosures that one read takes, each of which may name a thousand records. */
+const PAGE = 20;
+/** Longest that one statement may take, milliseconds. */
+const STATEMENT_TIMEOUT_MS = 30_000;
+
+/** Reads who may have received the person's records of one carrier, newest first, as of a moment: what the export itself writes down is not among them. */
+export async function* exportedDisclosures(
+  db: Database,
+  carrierId: string,
+  asked: AskedExport,
+  { snapshotTime, checkpoint }: { snapshotTime: Micros; checkpoint: () => void },
+): AsyncGenerator<CarrierPage> {
+  const { subject, keys } = await subjectOf(db, carrierId, asked);
+  if (subject.of === "records" && subject.entries.length === 0 && subject.keys.length === 0) return;
+  let after: DisclosurePlace | undefined;
+  do {
+    const selection = { recipientKind: undefined, start: undefined, end: snapshotTime, after, limit: PAGE };
+    const rows = await systemTransaction(
+      db,
+      async (tx) => {
+        const found = await findDisclosures(tx, carrierId, subject, selection);
+        after = found.length < PAGE ? undefined : found.at(-1);
+        return readDisclosures(
+          tx,
+          carrierId,
+          found.map(({ disclosureId }) => disclosureId),
+        );
+      },
+      { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+    );
+    checkpoint();
+    const items = rows.map((row) => ({ case: "disclosure" as const, value: ofPerson(carrierId, row, keys) }));
+    yield { carrierId, items, withheld: 0 };
+  } while (after);
+}
+
+/** What is asked of the log: the person's records; or, when they are too many to be named, everything of their days. */
+async function subjectOf(
+  db: Database,
+  carrierId: string,
+  { subject: { phoneNumber, role }, start, end }: AskedExport,
+): Promise<{ subject: DisclosureSubject; keys: ReadonlySet<bigint> }> {
+  try {
+    const target = await targetOfNumber(db, carrierId, { of: "number", phoneNumber, role, start, end });
+    return { subject: { of: "records", ...target }, keys: new Set(target.keys) };
+  } catch (error) {
+    if (!(error instanceof TandemError && error.reason === "INVALID_ARGUMENT")) throw error;
+    const [startDate, endDate] = [addDays(utcDay(start), -1), addDays(utcDay(end), 2)];
+    return { subject: { of: "period", startDate, endDate }, keys: new Set() };
+  }
+}
+
+// What was asked for then, and whose other records were delivered with the person's, is about others.
+function ofPerson(carrierId: string, stored: StoredDisclosure, keys: ReadonlySet<bigint>): Disclosure {
+  const message = create(DisclosureSchema, disclosureMessage(stored));
+  message.filterJson = "{}";
+  message.records = message.records.filter(({ recordId, recordDate }) =>
+    Object.values(DisclosedSide).some((side) => keys.has(recordKey(carrierId, side, recordId, recordDate))),
+  );
+  return message;
+}
