@@ -9,6 +9,7 @@ import {
   type GetNumberRequest,
   type ListNumbersRequest,
   type NumberProvision,
+  NumberProvisionSchema,
   type NumberService,
   type ProvisionNumbersRequest,
   ProvisionNumbersRequestSchema,
@@ -26,7 +27,10 @@ import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedNumbers } from "./disclosed-records.ts";
 import { pageSize, splitPage } from "./lists.ts";
+import { fieldsSet } from "./number-audit.ts";
 import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
 import { readNumberFilter } from "./number-filter.ts";
 import { decodePhoneNumber } from "./number-message.ts";
@@ -38,20 +42,24 @@ import { watchNumbers } from "./watch-numbers.ts";
 export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
   const probes = new ProbeLimit();
   return {
-    getNumber: (request, context) => getNumber(services, request, carrierOf(context).carrierId),
-    listNumbers: (request, context) => listNumbers(services, request, carrierOf(context).carrierId),
+    getNumber: (request, context) => getNumber(services, request, context),
+    listNumbers: (request, context) => listNumbers(services, request, context),
     watchNumbers: (request, context) => watchNumbers(services, request, context),
     provisionNumbers: (request, context) => provision(services, probes, request, context),
-    releaseNumbers: (request, context) => release(services, request, carrierOf(context).carrierId),
+    releaseNumbers: (request, context) => release(services, request, context),
   };
 }
 
-async function getNumber(services: Services, { phoneNumber }: GetNumberRequest, carrierId: string) {
+async function getNumber(services: Services, request: GetNumberRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { phoneNumber } = request;
   assertNumber(phoneNumber);
   const rows = await carrierTransaction(services.db, carrierId, (tx) => readRows(tx, carrierId, [phoneNumber]));
   const row = rows.get(phoneNumber);
   if (!row) throw numberNotFound(phoneNumber);
-  return { number: decodePhoneNumber(row.payload) };
+  const number = decodePhoneNumber(row.payload);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers([number]) });
+  return { number };
 }
 
 /** Throws NUMBER_INVALID for what cannot be anybody's number. */
@@ -78,7 +86,8 @@ interface ListPosition {
   readonly afterNumber: string;
 }
 
-async function listNumbers(services: Services, request: ListNumbersRequest, carrierId: string) {
+async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
@@ -98,8 +107,10 @@ async function listNumbers(services: Services, request: ListNumbersRequest, carr
     ingestTime: String(ingestTime),
     after: last.phoneNumber,
   };
+  const numbers = page.map((row) => decodePhoneNumber(row.payload));
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
-    numbers: page.map((row) => decodePhoneNumber(row.payload)),
+    numbers,
     nextPageToken: next ? encodePageToken(secret, scope, next) : "",
     watchCursor: cursorText(place, { epoch, sequence, ingestTime }),
   };
@@ -136,39 +147,35 @@ async function provision(
   request: ProvisionNumbersRequest,
   context: HandlerContext,
 ) {
-  const { carrierId, identity } = carrierOf(context);
+  const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
   probes.assertAllowed(carrierId);
-  const { response, unavailable } = await provisionNumbers(
+  const { requestId } = request;
+  const changedFields = fieldsSet(NumberProvisionSchema, request.items);
+  const { response, unavailable, refusal } = await provisionNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, ProvisionNumbersResponseSchema, items),
+    numberCall(call, ProvisionNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
     items.items,
   );
   probes.spend(carrierId, unavailable);
-  if (unavailable > 0) {
-    const facts = {
-      audit: "NUMBER_UNAVAILABLE",
-      carrierId,
-      identity,
-      requestId: request.requestId,
-      count: unavailable,
-    };
-    services.log.warn(facts, "a carrier was told that numbers are another's");
-  }
+  if (refusal) await services.refusals.record(refusal);
   return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
 }
 
-async function release(services: Services, request: ReleaseNumbersRequest, carrierId: string) {
+async function release(services: Services, request: ReleaseNumbersRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ReleaseNumbers", ReleaseNumbersRequestSchema, request);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { response } = await releaseNumbers(
+  const { requestId } = request;
+  const { response, refusal } = await releaseNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, ReleaseNumbersResponseSchema, items),
+    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId }),
     [...items.items.keys()],
   );
+  if (refusal) await services.refusals.record(refusal);
   return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
 }
 

@@ -1,5 +1,5 @@
 import { type Message, toJson } from "@bufbuild/protobuf";
-import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { createContextKey, type HandlerContext, type Interceptor } from "@connectrpc/connect";
 import { disclosedFilter } from "../domain/disclosed-filter.ts";
 import { type DisclosedSide, type DisclosureTerms, RecipientKind, type RecordName } from "../domain/disclosure.ts";
 import { TandemError } from "../domain/errors.ts";
@@ -91,5 +91,17 @@ export async function committed<T>({ log }: Pick<Services, "log">, commit: Promi
   });
 }
 
+/**
+ * Keeps back the answer of a method whose rule is to disclose, and that has not said what: one that was forgotten is a fault, and no silent leak.
+ * Streams say so by their types.
+ */
+export const disclosureInterceptor: Interceptor = (next) => async (request) => {
+  const response = await next(request);
+  const isOwed = !response.stream && disclosureRuleOf(request.method)?.discloses === true;
+  if (isOwed && !request.contextValues.get(declaredKey))
+    throw new Error(`${request.method.name} has not said what it discloses`);
+  return response;
+};
+
 /** Whether a call has said what it discloses. */
-export const declaredKey = createContextKey(false, { description: "disclosure declared" });
+const declaredKey = createContextKey(false, { description: "disclosure declared" });

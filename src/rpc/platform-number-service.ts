@@ -1,7 +1,7 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { type Micros, microsFromMs } from "../domain/instant.ts";
+import { isoFromMicros, type Micros, microsFromMs } from "../domain/instant.ts";
 import { type AssignmentRequest, isEffectiveTime } from "../domain/number-changes.ts";
 import { type AssignmentItem, EFFECTIVE_RANGE, findAssignmentItemProblem } from "../domain/number-item.ts";
 import { rowOfPeriod } from "../domain/number-state.ts";
@@ -14,6 +14,7 @@ import {
   type ListNumberHistoryRequest,
   type ListNumbersRequest,
   type NumberAssignment,
+  NumberAssignmentSchema,
   type NumberService,
   type PortNumbersRequest,
   PortNumbersRequestSchema,
@@ -27,10 +28,14 @@ import { systemTransaction } from "../store/database.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../store/number-inventory.ts";
+import { actorOf } from "./audit.ts";
 import { hasScope } from "./auth.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier-number-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedNumbers } from "./disclosed-records.ts";
 import { optionalInstant, pageSize, requiredInstant, splitPage } from "./lists.ts";
+import { fieldsSet } from "./number-audit.ts";
 import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
 import { readNumberFilter } from "./number-filter.ts";
 import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "./number-message.ts";
@@ -65,7 +70,9 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
   });
   if (!found) throw numberNotFound(phoneNumber);
   await requireCarrier(services, found.carrierId);
-  return { number: redactLocation(found.number, hasScope(context, "locations.read")) };
+  const number = redactLocation(found.number, hasScope(context, "locations.read"));
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers([number]) });
+  return { number };
 }
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
@@ -84,8 +91,10 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   });
   const { page, last } = splitPage(found, limit);
   const mayRead = hasScope(context, "locations.read");
+  const numbers = page.map((row) => redactLocation(decodePhoneNumber(row.payload), mayRead));
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
-    numbers: page.map((row) => redactLocation(decodePhoneNumber(row.payload), mayRead)),
+    numbers,
     nextPageToken: last ? encodePageToken(secret, scope, { after: last.phoneNumber, carrier: last.carrierId }) : "",
   };
 }
@@ -113,11 +122,14 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
   const now = microsFromMs(Date.now());
   const mayRead = hasScope(context, "locations.read");
+  const periods = page.map((held) => ({
+    number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
+    scheduled: held.period.start > now,
+  }));
+  const disclosed = disclosedNumbers(periods.map(({ number }) => number));
+  await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
-    periods: page.map((held) => ({
-      number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
-      scheduled: held.period.start > now,
-    })),
+    periods,
     nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.period.start) }) : "",
   };
 }
@@ -138,12 +150,16 @@ async function assign(services: Services, request: AssignNumbersRequest, context
   const read = (item: NumberAssignment) =>
     readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
-  const { response } = await assignNumbers(
+  const { requestId } = request;
+  const changedFields = fieldsSet(NumberAssignmentSchema, request.items);
+  const { carrierId } = carrier;
+  const { response, refusal } = await assignNumbers(
     numberWriter(services),
-    carrier.carrierId,
-    numberCall(call, AssignNumbersResponseSchema, items),
+    carrierId,
+    numberCall(call, AssignNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
     items.items,
   );
+  if (refusal) await services.refusals.record(refusal);
   return decodeAnswer(AssignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -153,13 +169,16 @@ async function unassign(services: Services, request: UnassignNumbersRequest, con
   const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { response } = await unassignNumbers(
+  const { requestId } = request;
+  const details = effectiveTime === undefined ? {} : { effective_time: isoFromMicros(effectiveTime) };
+  const { response, refusal } = await unassignNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, UnassignNumbersResponseSchema, items),
+    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId, details }),
     [...items.items.keys()],
     effectiveTime,
   );
+  if (refusal) await services.refusals.record(refusal);
   return decodeAnswer(UnassignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -173,13 +192,17 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
   const { carrierId } = await requireCarrier(services, request.carrierId);
   const gaining = await requireCarrier(services, request.toCarrierId);
   if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
-  const { response } = await portNumbers(
+  const { requestId } = request;
+  const toCarrierId = gaining.carrierId;
+  const details = { to_carrier_id: toCarrierId, effective_time: isoFromMicros(effectiveTime) };
+  const { response, refusal } = await portNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, PortNumbersResponseSchema, items),
+    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId, details }),
     [...items.items.keys()],
-    { toCarrierId: gaining.carrierId, effectiveTime },
+    { toCarrierId, effectiveTime, orderedBy: actorOf(context) },
   );
+  if (refusal) await services.refusals.record(refusal);
   return decodeAnswer(PortNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 

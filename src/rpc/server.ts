@@ -10,13 +10,14 @@ import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { accessRuleOf } from "./access.ts";
-import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
 import { addressGroup } from "./address-group.ts";
+import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
 import { type AuthOptions, authorize, callerAddressKey, clientCertificateKey, findPrincipal } from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
+import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
@@ -158,7 +159,7 @@ function createAdapter(
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
     },
-    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report)],
+    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
       try {

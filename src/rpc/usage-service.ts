@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { AuditAct } from "../domain/audit.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isCustomerId } from "../domain/number-item.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
@@ -14,6 +15,7 @@ import {
   type QueryUsageRequest,
   type UsageService,
 } from "../gen/tandem/platform/v1/usage_service_pb.js";
+import { appendAuditEvent } from "../store/audit-log.ts";
 import { systemTransaction, type Tx } from "../store/database.ts";
 import { findResponse, insertResponse } from "../store/request-log.ts";
 import {
@@ -37,8 +39,11 @@ import {
 } from "../store/usage-periods.ts";
 import { listRestatements as readRestatements } from "../store/usage-restatements.ts";
 import { NO_FILTER } from "../store/usage-source.ts";
+import { doneBy } from "./audit.ts";
 import { hasScope, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { discloseRecords } from "./disclose.ts";
+import { disclosedRestatements, disclosedUsage } from "./disclosed-usage.ts";
 import { exportUsage } from "./export-usage.ts";
 import { optionalInstant, pageSize, splitPage } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
@@ -77,7 +82,7 @@ export function usageService(services: Services): ServiceImpl<typeof UsageServic
     queryUsage: (request, context) => queryUsage(services, request, context),
     exportUsage: (request, context) => exportUsage(services, request, context),
     closePeriod: (request, context) => closePeriod(services, request, context),
-    listRestatements: (request) => listRestatements(services, request),
+    listRestatements: (request, context) => listRestatements(services, request, context),
   };
 }
 
@@ -91,7 +96,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const token = decodePageToken(secret, scope, request.pageToken);
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
-  return systemTransaction(
+  const { answer, carrierIds } = await systemTransaction(
     services.db,
     async (tx) => {
       const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
@@ -109,7 +114,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
         usage.map(({ carrierId }) => carrierId),
       );
       const { page, last } = splitPage(groups, size);
-      return {
+      const answer = {
         rows: page.map((group) => rowMessage(group, columns)),
         nextPageToken: last ? encodePageToken(secret, scope, tokenOfKey(last.key)) : "",
         totals: totalsMessage(totalOf(sumOfCarriers(usage))),
@@ -119,9 +124,13 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
           periods.map(({ completeness }) => decodeCompleteness(completeness)),
         ),
       };
+      return { answer, carrierIds: page.length === 0 ? [] : usage.map(({ carrierId }) => carrierId) };
     },
     { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
   );
+  const disclosed = disclosedUsage(asked, carrierIds);
+  await discloseRecords(services, context, { request, masked: !isWhole, disclosed });
+  return answer;
 }
 
 // Everything but the page's size. Whether numbers are whole belongs to it, for the order of rows depends on it.
@@ -154,11 +163,18 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
         const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
         const answer = toBinary(ClosePeriodResponseSchema, message);
         await insertResponse(tx, ACROSS_CARRIERS, call, answer);
+        await appendAuditEvent(tx, closingAct(context, closed, call.requestId));
         return answer;
       }),
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
   );
   return fromBinary(ClosePeriodResponseSchema, response);
+}
+
+function closingAct(context: HandlerContext, period: StoredPeriod, requestId: string): AuditAct {
+  const { periodId, customerId, startDate, endDate, timeZone } = period;
+  const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
+  return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });
 }
 
 function carriersOfAnswer(response: Uint8Array): string[] {
@@ -228,7 +244,7 @@ function assertComplete(period: UsagePeriod, sums: PartTotals, isOver: boolean, 
   });
 }
 
-async function listRestatements(services: Services, request: ListRestatementsRequest) {
+async function listRestatements(services: Services, request: ListRestatementsRequest, context: HandlerContext) {
   const { secret } = services.installation;
   const { customerId } = request;
   if (!isCustomerId(customerId))
@@ -247,7 +263,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     periodId: token["period"] ?? "",
     restatementNumber: Number(token["number"]),
   };
-  return systemTransaction(
+  const answer = await systemTransaction(
     services.db,
     async (tx) => {
       const isFirst = token === undefined;
@@ -271,6 +287,9 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     },
     { snapshot: true },
   );
+  const disclosed = disclosedRestatements(customerId, answer.restatements);
+  await discloseRecords(services, context, { request, masked: false, disclosed });
+  return answer;
 }
 
 async function findPeriods(tx: Tx, customerId: string, periodId: string | undefined): Promise<StoredPeriod[]> {

@@ -81,7 +81,7 @@ export function disclosuresOfRecords(
     const sequences = int8Array(its.map(({ sequence }) => sequence));
     const times = timestamptzArray(its.map(({ ingestTime }) => ingestTime));
     return sql`
-      SELECT d.disclosure_id FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS e(sequence, ingest_time)
+      SELECT ${SELECTED} FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS e(sequence, ingest_time)
       JOIN disclosure d ON d.carrier_id = ${carrierId} AND d.feed = ${sql.lit(feed)}
         AND d.after_sequence < e.sequence AND d.after_sequence >= e.sequence - ${sql.lit(Number(BLOCK_SEQUENCES))}
         AND COALESCE(d.through_sequence, d.reserved_through) >= e.sequence
@@ -93,11 +93,10 @@ export function disclosuresOfRecords(
         WHERE n.key = ANY (${named}) AND (n.key <> ${only.key} OR n.revision = ${only.revision}))`
     : sql``;
   const naming = sql`
-    SELECT d.disclosure_id FROM disclosure d WHERE d.record_keys && ${named} AND d.carrier_id = ${carrierId} ${inRevision}`;
+    SELECT ${SELECTED} FROM disclosure d WHERE d.record_keys && ${named} AND d.carrier_id = ${carrierId} ${inRevision}`;
   return sql<FoundColumns>`
-    SELECT ${FOUND} FROM disclosure d
-    WHERE d.carrier_id = ${carrierId} AND d.disclosure_id IN (${sql.join([...covering, naming], sql` UNION `)})
-      AND ${selected(selection)} ${NEWEST_FIRST} LIMIT ${selection.limit}`;
+    SELECT ${FOUND} FROM (${sql.join([...covering, naming], sql` UNION `)}) d
+    WHERE ${selected(selection)} ${NEWEST_FIRST} LIMIT ${selection.limit}`;
 }
 
 /** The query for disclosures of a period; a test looks at its plan. */
@@ -178,6 +177,8 @@ interface FoundColumns {
 const FOUND = sql.raw(
   "d.disclosure_id, d.commit_time, CASE WHEN d.feed IS NULL THEN d.record_count ELSE 0 END AS named_count",
 );
+// All that is asked of one: to come back for it would be a join, and perhaps a scan.
+const SELECTED = sql.raw("d.disclosure_id, d.commit_time, d.recipient_kind, d.feed, d.record_count");
 const NEWEST_FIRST = sql.raw("ORDER BY d.commit_time DESC, d.disclosure_id DESC");
 
 async function run(tx: Tx, query: RawBuilder<FoundColumns>): Promise<FoundDisclosure[]> {

@@ -1,8 +1,129 @@
-import { Command } from "commander";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Command } from "commander";
+import { addDays } from "../../domain/instant.ts";
+import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import {
+  type ListDisclosuresRequestSchema,
+  ListDisclosuresResponseSchema,
+  PrivacyService,
+  SubjectRole,
+  SubjectRoleSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordSide, RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption, printCsv } from "../csv-output.ts";
+import { printMessage } from "../output.ts";
+import { parseDay } from "../reconcile/days.ts";
+import { enumOption, parseTime, parseWhole } from "../values.ts";
+import { TIME_HELP } from "../window.ts";
+import { DISCLOSURE_CSV, printDisclosures } from "./print-disclosures.ts";
+
+interface DisclosuresOptions extends ConnectionOptions {
+  readonly record?: string;
+  readonly date?: string;
+  readonly side?: RecordSide;
+  readonly revision?: number;
+  readonly number?: string;
+  readonly from?: Timestamp;
+  readonly to?: Timestamp;
+  readonly role?: SubjectRole;
+  readonly period?: string;
+  readonly until?: string;
+  readonly recipient?: number;
+  readonly since?: Timestamp;
+  readonly before?: Timestamp;
+  readonly csv?: true;
+  readonly limit: number;
+}
+
+type Subject = NonNullable<MessageInitShape<typeof ListDisclosuresRequestSchema>["subject"]>;
 
 /** `tandem privacy disclosures` */
 export function disclosuresCommand(): Command {
-  return new Command("disclosures").description(
-    "Who may have received a record, a number's records, or those of a period.",
-  );
+  return remoteCommand("disclosures")
+    .description(
+      "Who may have received a record, a number's records, or those of a period, the newest first (the platform's).",
+    )
+    .option("--carrier <id>", "whose records; with a number it may be left out: every carrier's")
+    .option("--record <id>", "of this record")
+    .option("--date <day>", "with --record: its record_date", parseDay)
+    .addOption(enumOption("--side <side>", "with --record: whose it is; platform unless said", RecordSideSchema))
+    .option("--revision <number>", "with --record: only this one", parseWhole(1, 2_147_483_647))
+    .option("--number <e164>", "of the calls of this number")
+    .option("--from <time>", "with --number: calls that began at this time or later", parseTime)
+    .option("--to <time>", "with --number: calls that began before this time (default: now)", parseTime)
+    .addOption(
+      enumOption("--role <role>", "with --number: the person's role in the calls; any unless said", SubjectRoleSchema),
+    )
+    .option("--period <day>", "of the records of this record_date, and of those to --until", parseDay)
+    .option("--until <day>", "with --period: the last record_date (default: the same)", parseDay)
+    .addOption(enumOption("--recipient <kind>", "only to these", RecipientKindSchema))
+    .option("--since <time>", "only disclosures made at this time or later", parseTime)
+    .option("--before <time>", "only disclosures made before this time", parseTime)
+    .addOption(csvOption())
+    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100)
+    .addHelpText(
+      "after",
+      `
+Each may have delivered what was asked about: it was written down before anything was sent. Once a record is gone, ask by its day.
+A day is 2026-03-01, 7d (so many days ago), or today; UTC. ${TIME_HELP}
+
+Examples:
+  tandem privacy disclosures --carrier nordlys-tele --record cdr-4711 --date 2026-03-01
+  tandem privacy disclosures --number +4533112200 --from 30d
+  tandem privacy disclosures --carrier nordlys-tele --period 2026-02-01 --until 2026-02-28 --csv`,
+    )
+    .action(async (options: DisclosuresOptions) => {
+      const subject = subjectOf(options);
+      using connection = await connect(options, "platform");
+      const { disclosures, isCut } = await readDisclosures(connection, options, subject);
+      if (options.json) {
+        printMessage(ListDisclosuresResponseSchema, create(ListDisclosuresResponseSchema, { disclosures }));
+      } else if (options.csv) printCsv(DISCLOSURE_CSV, disclosures);
+      else printDisclosures(disclosures, options.carrier === undefined);
+      if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
+    });
+}
+
+function subjectOf(options: DisclosuresOptions): Subject {
+  const { record, number, period } = options;
+  const given = [record, number, period].filter((each) => each !== undefined);
+  if (given.length !== 1) throw new Error("say of what: one of --record, --number and --period");
+  if (record !== undefined) {
+    const { date, side = RecordSide.PLATFORM, revision } = options;
+    if (date === undefined) throw new Error("say of which day the record is: --date");
+    const named = { recordId: record, recordDate: date, ...(revision === undefined ? {} : { revision }) };
+    return { case: "record", value: { side, record: named } };
+  }
+  if (number !== undefined) {
+    const { from, to = parseTime("now"), role = SubjectRole.ANY } = options;
+    if (from === undefined) throw new Error("say from when on the number is meant: --from (numbers are reassigned)");
+    return { case: "number", value: { phoneNumber: number, startTime: from, endTime: to, role } };
+  }
+  const startDate = period ?? "";
+  return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };
+}
+
+async function readDisclosures(
+  connection: Connection,
+  { carrier, recipient, since, before, limit }: DisclosuresOptions,
+  subject: Subject,
+): Promise<{ disclosures: Disclosure[]; isCut: boolean }> {
+  const disclosures: Disclosure[] = [];
+  let pageToken = "";
+  do {
+    const page = await connection.client(PrivacyService).listDisclosures({
+      carrierId: carrier ?? "",
+      subject,
+      recipientKind: recipient ?? 0,
+      ...(since === undefined ? {} : { startTime: since }),
+      ...(before === undefined ? {} : { endTime: before }),
+      pageSize: Math.min(1_000, limit - disclosures.length),
+      pageToken,
+    });
+    disclosures.push(...page.disclosures);
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "" && disclosures.length < limit);
+  return { disclosures, isCut: pageToken !== "" };
 }

@@ -25,7 +25,8 @@ export function daysOf({ from, to }: DayOptions, defaultDays: number): { startDa
   return { startDate: from ?? addDays(endDate, -defaultDays), endDate };
 }
 
-function parseDay(text: string): string {
+/** A day: `2026-03-01`, `today`, or so many days ago, `7d`. */
+export function parseDay(text: string): string {
   if (text === "today") return today();
   const [, ago] = /^(\d{1,4})d$/.exec(text) ?? [];
   if (ago !== undefined) return addDays(today(), -Number(ago));
