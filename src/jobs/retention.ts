@@ -15,7 +15,7 @@ export interface RetentionOptions {
   readonly intervalMs: number;
   /** Most rows that one transaction deletes. Default 1,000. */
   readonly batchSize?: number;
-  /** Rest after a transaction, in times of how long it took. Default 2: retention takes a third of one connection at most. */
+  /** Rest after a transaction, in times of how long it took. Default 2: retention takes a third of one connection at most; 0: none. */
   readonly rest?: number;
   /** The moment by which things are past their retention; default the database's clock. For tests. */
   readonly now?: Micros;
@@ -118,7 +118,7 @@ async function underLease(
   const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
   if (!lease) return false;
   const pause = async (tookMs: number) => {
-    await wait(Math.max(MIN_REST_MS, tookMs * rest), undefined, { signal }).catch(() => {});
+    if (rest > 0) await wait(Math.max(MIN_REST_MS, tookMs * rest), undefined, { signal }).catch(() => {});
   };
   try {
     await run({ db, now, batchSize, signal, step: stepper(db, lease, pause), pause });

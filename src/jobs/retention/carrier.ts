@@ -53,7 +53,7 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   await deleteEntries(work, carrierId, state);
   await deleteOldKeys(work, carrierId, "cdr_key", state.call, state.keysFrom);
   await deleteOldKeys(work, carrierId, "duration_key", state.duration, state.keysFrom);
-  const arrivedBefore = state.call < state.duration ? state.call : state.duration;
+  const arrivedBefore = earlier(state.call, state.duration);
   await eachPage<PagePlace>(work, (tx, after) =>
     deleteResults(tx, carrierId, { arrivedBefore, now: work.now }, { after, limit: work.batchSize }),
   );
@@ -102,7 +102,8 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
   const floors = await work.step((tx) => findFloors(tx, carrierId, cutoffs));
   for (let attempt = 0; attempt < MAX_COPIES && !work.signal.aborted; attempt++) {
     const { holdGeneration } = await work.step((tx) => readRetentionState(tx, carrierId));
-    const firstOfCall = [cutoffs.call, cutoffs.quality, cutoffs.network].reduce((a, b) => (a > b ? a : b));
+    const { call, quality, network } = cutoffs;
+    const firstOfCall = later(later(call, quality), network);
     await copyHeld(work, { carrierId, side: HeldSide.PLATFORM, before: firstOfCall, now: work.now });
     await copyHeld(work, { carrierId, side: HeldSide.CARRIER, before: cutoffs.duration, now: work.now });
     if (work.signal.aborted) return;
@@ -115,7 +116,7 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
 }
 
 async function findFloors(tx: Tx, carrierId: string, cutoffs: Cutoffs): Promise<Floors> {
-  const both = cutoffs.call < cutoffs.duration ? cutoffs.call : cutoffs.duration;
+  const both = earlier(cutoffs.call, cutoffs.duration);
   return {
     [Feed.NUMBERS]: await findSequenceAt(tx, carrierId, Feed.NUMBERS, cutoffs.numberHistory),
     [Feed.CDRS]: await findSequenceAt(tx, carrierId, Feed.CDRS, cutoffs.call),
@@ -211,4 +212,13 @@ async function dropCopies(work: RetentionWork, carrierId: string, side: HeldSide
   await eachPage<bigint>(work, (tx, after) =>
     dropUnheld(tx, { carrierId, side, now: work.now }, { after: after ?? -1n, limit: work.batchSize }),
   );
+}
+
+function earlier(left: Micros, right: Micros): Micros {
+  if (left < right) return left;
+  return right;
+}
+
+function later(left: Micros, right: Micros): Micros {
+  return earlier(left, right) === left ? right : left;
 }
