@@ -154,7 +154,7 @@ CREATE POLICY system_sees_all ON carrier TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT SELECT ON carrier TO tandem_carrier;
-GRANT DELETE, INSERT, SELECT, UPDATE ON carrier TO tandem_system;
+GRANT INSERT, SELECT, UPDATE ON carrier TO tandem_system;
 
 CREATE TABLE carrier_credential (
   identity text NOT NULL,
@@ -184,7 +184,7 @@ CREATE POLICY carrier_sees_its_own ON cdr_consumer TO tandem_carrier
 CREATE POLICY system_sees_all ON cdr_consumer TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_consumer TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON cdr_consumer TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_consumer TO tandem_system;
 
 CREATE TABLE cdr_key (
@@ -206,7 +206,7 @@ CREATE POLICY carrier_sees_its_own ON cdr_key TO tandem_carrier
 CREATE POLICY system_sees_all ON cdr_key TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_key TO tandem_carrier;
+GRANT INSERT, SELECT ON cdr_key TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_key TO tandem_system;
 
 CREATE TABLE cdr_network (
@@ -223,7 +223,7 @@ CREATE POLICY carrier_sees_its_own ON cdr_network TO tandem_carrier
 CREATE POLICY system_sees_all ON cdr_network TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_network TO tandem_carrier;
+GRANT INSERT, SELECT ON cdr_network TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_network TO tandem_system;
 
 CREATE TABLE cdr_quality (
@@ -245,7 +245,7 @@ CREATE POLICY carrier_sees_its_own ON cdr_quality TO tandem_carrier
 CREATE POLICY system_sees_all ON cdr_quality TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_quality TO tandem_carrier;
+GRANT INSERT, SELECT ON cdr_quality TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_quality TO tandem_system;
 
 CREATE TABLE cdr_record (
@@ -288,8 +288,17 @@ CREATE POLICY carrier_sees_its_own ON cdr_record TO tandem_carrier
 CREATE POLICY system_sees_all ON cdr_record TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_carrier;
+GRANT INSERT, SELECT ON cdr_record TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON cdr_record TO tandem_system;
+GRANT UPDATE (call_id) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (correlation_id) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (customer_id) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (dialog_call_id) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (direction) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (invite_time) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (phone_number) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (quality_verdict) ON cdr_record TO tandem_carrier;
+GRANT UPDATE (trunk_id) ON cdr_record TO tandem_carrier;
 
 CREATE TABLE clock_offset (
   carrier_id text NOT NULL,
@@ -441,7 +450,7 @@ CREATE POLICY carrier_sees_its_own ON duration_key TO tandem_carrier
 CREATE POLICY system_sees_all ON duration_key TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON duration_key TO tandem_carrier;
+GRANT INSERT, SELECT ON duration_key TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON duration_key TO tandem_system;
 
 CREATE TABLE duration_record (
@@ -471,8 +480,14 @@ CREATE POLICY carrier_sees_its_own ON duration_record TO tandem_carrier
 CREATE POLICY system_sees_all ON duration_record TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_carrier;
+GRANT INSERT, SELECT ON duration_record TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON duration_record TO tandem_system;
+GRANT UPDATE (customer_id) ON duration_record TO tandem_carrier;
+GRANT UPDATE (direction) ON duration_record TO tandem_carrier;
+GRANT UPDATE (part_index) ON duration_record TO tandem_carrier;
+GRANT UPDATE (phone_number) ON duration_record TO tandem_carrier;
+GRANT UPDATE (start_time) ON duration_record TO tandem_carrier;
+GRANT UPDATE (trunk_id) ON duration_record TO tandem_carrier;
 
 CREATE TABLE erasure (
   erasure_id text NOT NULL,
@@ -547,8 +562,8 @@ CREATE POLICY carrier_sees_its_own ON feed_head TO tandem_carrier
 CREATE POLICY system_sees_all ON feed_head TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_carrier;
-GRANT DELETE, INSERT, SELECT, UPDATE ON feed_head TO tandem_system;
+GRANT SELECT, UPDATE ON feed_head TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON feed_head TO tandem_system;
 
 CREATE TABLE held_record (
   carrier_id text NOT NULL,
@@ -658,7 +673,7 @@ CREATE POLICY system_sees_all ON isolation_probe TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT SELECT ON isolation_probe TO tandem_carrier;
-GRANT DELETE, INSERT, SELECT, UPDATE ON isolation_probe TO tandem_system;
+GRANT INSERT, SELECT, UPDATE ON isolation_probe TO tandem_system;
 
 CREATE TABLE job_lease (
   carrier_id text NOT NULL,
@@ -699,7 +714,7 @@ CREATE POLICY carrier_sees_its_own ON number_entry TO tandem_carrier
 CREATE POLICY system_sees_all ON number_entry TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON number_entry TO tandem_carrier;
+GRANT INSERT, SELECT ON number_entry TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON number_entry TO tandem_system;
 
 CREATE TABLE number_holding (
@@ -789,7 +804,7 @@ CREATE POLICY carrier_sees_its_own ON phone_number TO tandem_carrier
 CREATE POLICY system_sees_all ON phone_number TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON phone_number TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON phone_number TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON phone_number TO tandem_system;
 
 CREATE TABLE quarantine (
@@ -873,7 +888,7 @@ CREATE POLICY carrier_sees_its_own ON request_log TO tandem_carrier
 CREATE POLICY system_sees_all ON request_log TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON request_log TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON request_log TO tandem_system;
 
 CREATE TABLE retention_policy (
@@ -971,7 +986,7 @@ CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
 CREATE POLICY system_sees_all ON upload TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON upload TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON upload TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON upload TO tandem_system;
 
 CREATE TABLE upload_batch (
@@ -992,7 +1007,7 @@ CREATE POLICY carrier_sees_its_own ON upload_batch TO tandem_carrier
 CREATE POLICY system_sees_all ON upload_batch TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON upload_batch TO tandem_carrier;
+GRANT INSERT, SELECT ON upload_batch TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON upload_batch TO tandem_system;
 
 CREATE TABLE upload_reject (
@@ -1017,7 +1032,7 @@ CREATE POLICY carrier_sees_its_own ON upload_reject TO tandem_carrier
 CREATE POLICY system_sees_all ON upload_reject TO tandem_system
   USING (true)
   WITH CHECK (true);
-GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_carrier;
+GRANT INSERT, SELECT ON upload_reject TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON upload_reject TO tandem_system;
 
 CREATE TABLE usage_line (

@@ -52,6 +52,17 @@ GRANT SELECT, UPDATE (last_sequence, last_hash, last_event_time) ON audit_chain 
 GRANT INSERT ON audit_chain TO tandem_system;
 GRANT INSERT ON audit_event TO tandem_carrier, tandem_system;
 GRANT SELECT ON audit_event TO tandem_system;
+
+-- What a carrier's transactions never do. They append records, and write over one only what a VOID takes from the revision that it takes back.
+REVOKE UPDATE, DELETE ON cdr_record, duration_record, cdr_quality, cdr_network, cdr_key, duration_key, number_entry, upload_batch, upload_reject
+  FROM tandem_carrier;
+GRANT UPDATE (call_id, invite_time, direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, quality_verdict)
+  ON cdr_record TO tandem_carrier;
+GRANT UPDATE (start_time, direction, phone_number, customer_id, part_index) ON duration_record TO tandem_carrier;
+REVOKE DELETE ON request_log, phone_number, upload, cdr_consumer FROM tandem_carrier;
+REVOKE INSERT, DELETE ON feed_head FROM tandem_carrier;
+-- A carrier is never deleted, nor is a feed.
+REVOKE DELETE ON carrier, feed_head, isolation_probe FROM tandem_system;
 `;
 
 export async function up(db: Kysely<unknown>): Promise<void> {

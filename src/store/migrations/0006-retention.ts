@@ -100,6 +100,7 @@ CREATE INDEX held_record_start ON held_record (carrier_id, side, start_time, seq
 
 -- A hold may ask for one trunk.
 ALTER TABLE duration_record ADD COLUMN trunk_id text;
+GRANT UPDATE (trunk_id) ON duration_record TO tandem_carrier;
 `;
 
 // No carrier's method writes any of these; of held records a carrier reads its own.
