@@ -125,11 +125,18 @@ export async function readHold(tx: Tx, holdId: string): Promise<StoredHold | und
 /** Lists holds, the newest first, before one. */
 export async function listHolds(
   tx: Tx,
-  of: { carrierId: string | undefined; state: HoldState | undefined },
+  of: {
+    carrierId: string | undefined;
+    state: HoldState | undefined;
+    /** Only of carriers of this region; undefined: of all. */
+    region?: string | undefined;
+  },
   page: { before: { createTime: Micros; holdId: string } | undefined; limit: number },
 ): Promise<StoredHold[]> {
   const wheres = [sql`true`];
   if (of.carrierId !== undefined) wheres.push(sql`o.carrier_id = ${of.carrierId}`);
+  if (of.region !== undefined)
+    wheres.push(sql`EXISTS (SELECT FROM carrier c WHERE c.carrier_id = o.carrier_id AND c.region = ${of.region})`);
   if (of.state !== undefined) wheres.push(sql`${STATE} = ${of.state}`);
   if (page.before)
     wheres.push(

@@ -34,6 +34,7 @@ import { requireCarrier, type Services } from "../context.ts";
 import { pageSize, splitPage } from "../lists.ts";
 import { repeatableCall } from "../number-call.ts";
 import { decodePageToken, encodePageToken } from "../page-token.ts";
+import { assertServedHere } from "../residency.ts";
 import { holdMessage, readHoldMessage } from "./hold-message.ts";
 import { isText } from "./text.ts";
 
@@ -95,6 +96,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
     const found = await readHold(tx, holdId);
     if (!found) throw new TandemError("HOLD_NOT_FOUND", "no hold with this id", { hold_id: holdId });
     const { carrierId } = found;
+    await assertServedHere(tx, services, [carrierId]);
     await lockHolds(tx, carrierId);
     const given = await findResponse(tx, carrierId, call);
     if (given) return given;
@@ -127,10 +129,12 @@ async function listHolds(services: Services, request: ListHoldsRequest) {
   const scope = ["ListHolds", carrierId, String(state)];
   const token = decodePageToken(secret, scope, request.pageToken);
   const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
-  const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined };
+  const { region } = services.config;
+  const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined, region };
   return systemTransaction(
     services.db,
     async (tx) => {
+      await assertServedHere(tx, services, carrierId === "" ? [] : [carrierId]);
       const { page, last } = splitPage(await listStoredHolds(tx, of, { before, limit: size + 1 }), size);
       const holds: ReturnType<typeof holdMessage>[] = [];
       for (const hold of page) holds.push(await describe(tx, hold));
