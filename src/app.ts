@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
+import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
@@ -101,6 +102,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     db,
     limits: config.limits,
     hashSecret: installation.secret,
+    erasures: new ErasuresInForce(journal),
     onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
   });
   const release = opening.use(

@@ -1,3 +1,4 @@
+import { ERASED_HASH } from "./erasure.ts";
 import { addDays } from "./instant.ts";
 import { RecordIssue, Verdict } from "./verdict.ts";
 
@@ -72,7 +73,8 @@ export class Judge {
   // A quarantined record that is sent again once its number is known is taken at once, and the copy that was kept aside is dropped; unless a higher
   // revision has been applied meanwhile.
   #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
-    if (same.contentHash !== record.contentHash) return CONFLICT;
+    // What was erased of a stored record can no longer be compared: what is sent under its identity is taken for the same.
+    if (same.contentHash !== record.contentHash && same.contentHash !== ERASED_HASH) return CONFLICT;
     if (same.quarantined && highest > record.revision) return SUPERSEDED;
     const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
     return released ? ACCEPTED : DUPLICATE;

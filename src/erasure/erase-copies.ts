@@ -1,5 +1,4 @@
 import { type ErasureScope, isInScope } from "../domain/erasure.ts";
-import { microsFromMs } from "../domain/instant.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
 import type { Tx } from "../store/database.ts";
 import {
@@ -12,20 +11,16 @@ import {
   rewriteHeld,
   rewriteQuarantined,
   rewriteReject,
-  type StoredReject,
 } from "../store/erase-copies.ts";
 import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { keeps } from "./erase-calls.ts";
 import { eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { withoutNumber } from "./rejects.ts";
 import { addCounts } from "./tally.ts";
 
 const PAGE = 200;
-/** A record is refused when it is older than so many days: one of which nothing tells the time came this long after the call at most. */
-const OLDEST_DAYS = 402n;
-const DAY_MICROS = 86_400_000_000n;
-
 /** Erases a number from what is kept of a carrier's records besides them: quarantine, rejects, copies under holds that are over. */
 export async function eraseCopies(run: CarrierRun): Promise<void> {
   await eachPage<QuarantinePlace>(run, eraseQuarantined);
@@ -78,27 +73,12 @@ async function eraseRejects(
   const { number } = scope;
   const found = await findRejectsOf(tx, carrierId, number.maskedPattern, { after, limit: PAGE });
   for (const reject of found) {
-    const erased = {
-      ...reject,
-      message: number.maskAll(reject.message),
-      recordJson: number.maskAll(reject.recordJson),
-    };
-    const isSame = erased.message === reject.message && erased.recordJson === reject.recordJson;
-    if (isSame || !isRejectInScope(scope, reject)) continue;
+    const erased = withoutNumber(reject, [scope], reject.createTime);
+    if (erased.message === reject.message && erased.recordJson === reject.recordJson) continue;
     await rewriteReject(tx, carrierId, erased);
     addCounts(at, reject.kind === UploadKind.CDRS ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
   }
   return found.length < PAGE ? undefined : found.at(-1);
-}
-
-// As it was sent, cut off after a kibibyte: whatever of its times can be read.
-function isRejectInScope(scope: ErasureScope, { recordJson, createTime }: StoredReject): boolean {
-  const time = /"(?:inviteTime|answerTime)":"([^"]+)"/.exec(recordJson)?.[1];
-  const ms = time === undefined ? Number.NaN : Date.parse(time);
-  if (!Number.isNaN(ms)) return isInScope(scope, { startTime: microsFromMs(ms), recordDate: "" });
-  const recordDate = /"recordDate":"(\d{4}-\d{2}-\d{2})"/.exec(recordJson)?.[1];
-  if (recordDate !== undefined) return isInScope(scope, { startTime: undefined, recordDate });
-  return createTime >= scope.start && createTime < scope.end + OLDEST_DAYS * DAY_MICROS;
 }
 
 async function eraseHeld(

@@ -1,10 +1,12 @@
 import { sql } from "kysely";
+import { ERASED_HASH } from "../domain/erasure.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { Judge, type KnownRevision } from "../domain/judge.ts";
 import { addCounts, countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
 import { send, type Tx, together } from "./database.ts";
-import { advanceFeed, type FeedHead, lockFeed, readFeedHead } from "./feed-head.ts";
+import { countLate } from "./erasures.ts";
+import { advanceFeed, type FeedHead, type FeedLock, lockFeed, readFeedHead } from "./feed-head.ts";
 import { findKnownRevisions } from "./known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "./quarantine.ts";
 import { type AppendRecord, insertCdrRows, insertDurationRows } from "./record-rows.ts";
@@ -48,20 +50,21 @@ export interface AppendOutcome {
  * Appends batches of one carrier's uploads of one kind in one transaction. Lock order: the uploads by id, then the feed's counter row, then rows by
  * key. The identities are looked up by a statement of their own behind the one that takes the lock: in one statement with the insert they would be
  * read from the snapshot of before the wait, and the same record could go in twice. What depends on no answer is sent together.
- * @param attribute joins the batches' records to their numbers, as the carrier's numbers stand in this transaction.
+ * @param attribute joins the batches' records to their numbers, as the carrier's numbers stand in this transaction, and takes out of them what was
+ * erased by the time of the lock.
  */
 export async function appendBatches(
   tx: Tx,
   carrierId: string,
   kind: UploadKind,
   batches: readonly FencedBatch[],
-  attribute: (numbers: FeedHead) => Promise<readonly AppendBatch[]>,
+  attribute: (numbers: FeedHead, lock: FeedLock) => Promise<readonly AppendBatch[]>,
 ): Promise<AppendOutcome> {
   const place: AppendPlace = { carrierId, kind, feed: kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS };
   const { numbers, advanced, lock, known } = await takePlaces(tx, place, batches);
   if (advanced.size === 0) return { results: batches.map(() => ({ committed: false })), appended: 0, headSequence: 0n };
 
-  const live = (await attribute(numbers)).filter((batch) => advanced.has(batch.uploadId));
+  const live = (await attribute(numbers, lock)).filter((batch) => advanced.has(batch.uploadId));
   const judged = judgeBatches(live, known);
   const accepted = judged.flatMap(({ batch, verdicts }) =>
     batch.records.filter((_, index) => verdicts[index] === Verdict.ACCEPTED),
@@ -73,8 +76,26 @@ export async function appendBatches(
     dropQuarantined(tx, carrierId, kind, appliedAfterAll(known, accepted)),
     recordVerdicts(tx, place, judged, advanced, lock.ingestTime),
     ...(accepted.length > 0 ? [advanceFeed(tx, carrierId, place.feed, next)] : []),
+    countErased(tx, carrierId, kind, accepted),
   ]);
   return { results: resultsOf(batches, judged), appended: accepted.length, headSequence: next - 1n };
+}
+
+/** Tells erasures which records they took something out of as these arrived. */
+export async function countErased(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  accepted: readonly AppendRecord[],
+): Promise<void> {
+  const erasures = accepted.flatMap((record) => record.erasedBy ?? []);
+  const counts = [...Map.groupBy(erasures, (erasureId) => erasureId)];
+  const isCdrs = kind === UploadKind.CDRS;
+  await together(
+    counts.map(([erasureId, { length }]) =>
+      countLate(tx, carrierId, erasureId, { cdrs: isCdrs ? length : 0, durations: isCdrs ? 0 : length }),
+    ),
+  );
 }
 
 /** Judges records as an append would at this moment, and stores nothing. */
@@ -166,8 +187,12 @@ function appliedAfterAll(known: readonly KnownRevision[], accepted: readonly App
 }
 
 function pickIdentity(record: AppendRecord) {
-  const { recordId, recordDate, revision, isVoid, contentHash } = record;
-  return { recordId, recordDate, revision, isVoid, contentHash };
+  const { recordId, recordDate, revision, isVoid } = record;
+  return { recordId, recordDate, revision, isVoid, contentHash: keptHash(record, record.contentHash) };
+}
+
+function keptHash(record: AppendRecord, hash: bigint): bigint {
+  return record.erasedBy === undefined ? hash : ERASED_HASH;
 }
 
 /** Inserts accepted records with the sequences from `lock.nextSequence` on, their keys first: the unique key is the backstop. */
@@ -188,7 +213,7 @@ export async function insertAccepted(
   const keys = sql`
     INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
     SELECT ${carrierId}, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
-           unnest(${int8Array(records.map((r) => r.contentHash))}::int8[]), unnest(${int8Array(records.map((r) => r.partyHash))}::int8[]),
+           unnest(${int8Array(records.map((r) => keptHash(r, r.contentHash)))}::int8[]), unnest(${int8Array(records.map((r) => keptHash(r, r.partyHash)))}::int8[]),
            generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
            ${isoFromMicros(lock.ingestTime)}::timestamptz`;
   const insertRows = kind === UploadKind.CDRS ? insertCdrRows : insertDurationRows;
@@ -251,7 +276,7 @@ async function recordVerdicts(
 function hashesOf(records: readonly AppendRecord[]): Buffer {
   const hashes = Buffer.allocUnsafe(records.length * 8);
   const view = new DataView(hashes.buffer, hashes.byteOffset, hashes.length);
-  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, record.contentHash);
+  for (const [index, record] of records.entries()) view.setBigInt64(index * 8, keptHash(record, record.contentHash));
   return hashes;
 }
 

@@ -11,6 +11,8 @@ export interface FeedLock {
   nextSequence: bigint;
   /** The ingest time of every entry of this transaction; never before that of an earlier entry. */
   ingestTime: Micros;
+  /** Another than before: erasures have come, or have gone on. */
+  payloadGeneration: bigint;
 }
 
 /** A feed's ends, as one statement saw them. */
@@ -60,6 +62,7 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       "epoch",
       "next_sequence",
       "last_ingest_time",
+      "payload_generation",
       sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as(
         "clock_is_behind",
       ),
@@ -72,6 +75,7 @@ interface LockRow {
   epoch: bigint;
   next_sequence: bigint;
   last_ingest_time: Micros;
+  payload_generation: bigint;
   clock_is_behind: boolean;
 }
 
@@ -83,7 +87,12 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
       "the database's clock has stepped back by more than 60 s: writes wait until it has caught up",
     );
   }
-  return { epoch: row.epoch, nextSequence: row.next_sequence, ingestTime: row.last_ingest_time };
+  return {
+    epoch: row.epoch,
+    nextSequence: row.next_sequence,
+    ingestTime: row.last_ingest_time,
+    payloadGeneration: row.payload_generation,
+  };
 }
 
 function noCarrier(carrierId: string): TandemError {

@@ -69,7 +69,7 @@ export interface AppendRecord extends Readonly<JudgedRecord> {
   /** As sent, for the control totals. */
   readonly connectedDurationMs: bigint;
   readonly startTime: Micros | undefined;
-  /** The number and customer that the call belongs to; absent when none fits. */
+  /** The number and customer that the call belongs to; absent when none fits. The number is empty when it was erased. */
   readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
   /** E.164 numbers that could decide the attribution, for a later try. */
   readonly numbers: readonly string[];
@@ -77,6 +77,8 @@ export interface AppendRecord extends Readonly<JudgedRecord> {
   readonly row: RecordRow | undefined;
   /** The whole normalised record, encoded, as quarantine keeps it. */
   encoded: () => Uint8Array;
+  /** Of a record of which something was erased as it arrived, by which erasures: its hashes are not kept. */
+  readonly erasedBy?: readonly string[];
 }
 
 /** The identities of records as binary arrays, which more than one statement takes. */
@@ -110,7 +112,7 @@ export async function insertDurationRows(
       ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
       unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
       unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
-      unnest(${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[]),
+      unnest(${textArray(records.map((r) => r.attribution?.phoneNumber || null))}::text[]),
       unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
       unnest(${textArray(rows.map((r) => r.trunkId))}::text[]), unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]),
       unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}`;
@@ -142,7 +144,7 @@ export async function insertCdrRows(
       ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
       ${boolArray(rows.map((r) => r.partial))}::bool[], ${textArray(rows.map((r) => r.callId))}::text[],
       ${timestamptzArray(rows.map((r) => r.inviteTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
-      ${textArray(records.map((r) => r.attribution?.phoneNumber ?? null))}::text[],
+      ${textArray(records.map((r) => r.attribution?.phoneNumber || null))}::text[],
       ${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[], ${textArray(rows.map((r) => r.trunkId))}::text[],
       ${textArray(rows.map((r) => r.dialogCallId))}::text[], ${textArray(rows.map((r) => r.correlationId))}::text[],
       ${textArray(rows.map((r) => r.codec))}::text[], ${textArray(rows.map((r) => r.callingNumber))}::text[],

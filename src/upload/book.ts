@@ -1,3 +1,4 @@
+import { ERASED_HASH } from "../domain/erasure.ts";
 import { TandemError } from "../domain/errors.ts";
 import { countVerdicts, Verdict, type VerdictCounts } from "../domain/verdict.ts";
 import type { AppendResult } from "../store/append.ts";
@@ -162,7 +163,8 @@ function* storedVerdicts(batch: PreparedBatch, stored: readonly StoredBatch[]) {
       const offset = firstOffset + BigInt(index);
       const record = batch.records[Number(offset - batch.firstOffset)];
       if (offset < batch.firstOffset || !record) continue;
-      if (hashes.readBigInt64BE(index * 8) !== record.contentHash) throw contentMismatch(offset);
+      const hash = hashes.readBigInt64BE(index * 8);
+      if (hash !== record.contentHash && hash !== ERASED_HASH) throw contentMismatch(offset);
       yield { offset, record, verdict: verdicts[index] as Verdict };
     }
   }

@@ -1,3 +1,4 @@
+import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { type AppendResult, appendBatches } from "../store/append.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
@@ -11,6 +12,8 @@ const MAX_GROUP_RECORDS = 8_000;
 export interface CommitterOptions {
   db: Database;
   holdings: HoldingsCache;
+  /** What is erased as it arrives. */
+  erasures: ErasuresInForce;
   /** Told after each commit that added entries: from outside the transaction. */
   onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
 }
@@ -63,19 +66,20 @@ export class Committer {
   }
 
   async #append(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<AppendResult[]> {
-    const { db, holdings, onAppended } = this.#options;
+    const { db, holdings, erasures, onAppended } = this.#options;
+    const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
     const batches = group.map((pending) => pending.batch);
     const outcome = await carrierTransaction(
       db,
       carrierId,
       (tx) =>
-        appendBatches(tx, carrierId, kind, batches, (numbers) =>
-          attributeBatches(tx, carrierId, holdings, numbers, batches),
-        ),
+        appendBatches(tx, carrierId, kind, batches, async (numbers, lock) => {
+          const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
+          return eraseLateBatches(await attributeBatches(tx, carrierId, holdings, numbers, batches), kind, inForce);
+        }),
       { byIndexOnly: true },
     );
-    if (outcome.appended > 0)
-      onAppended(carrierId, kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS, outcome.headSequence);
+    if (outcome.appended > 0) onAppended(carrierId, feed, outcome.headSequence);
     return outcome.results;
   }
 }

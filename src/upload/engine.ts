@@ -3,6 +3,7 @@ import { microsFromMs } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
 import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { Database } from "../store/database.ts";
 import { HoldingsCache } from "../store/holdings-cache.ts";
 import type { Feed } from "../store/schema.ts";
@@ -24,6 +25,8 @@ export interface UploadEngineOptions {
   limits: Limits;
   /** The installation's secret, which keys content hashes. */
   hashSecret: Buffer;
+  /** What is erased as it arrives. */
+  erasures: ErasuresInForce;
   /** Told after each commit that added entries to a feed. */
   onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
 }
@@ -55,7 +58,7 @@ export class UploadEngine {
   constructor(options: UploadEngineOptions) {
     this.#options = options;
     this.#budget = new ByteBudget(options.limits.uploadBudgetBytes);
-    this.committer = new Committer({ db: options.db, holdings: this.holdings, onAppended: options.onAppended });
+    this.committer = new Committer({ ...options, holdings: this.holdings });
   }
 
   /** Runs a stream of frames to its end. */
@@ -105,8 +108,8 @@ export class UploadEngine {
 
   /** Judges a carrier's quarantined records again, of either kind. @returns how many were appended to a feed. */
   async release(carrierId: string, signal: AbortSignal): Promise<number> {
-    const { db, hashSecret, onAppended } = this.#options;
-    const shared = { db, hashSecret, onAppended, holdings: this.holdings, carrierId, signal };
+    const { db, hashSecret, erasures, onAppended } = this.#options;
+    const shared = { db, hashSecret, erasures, onAppended, holdings: this.holdings, carrierId, signal };
     return (
       (await releaseQuarantined({ ...shared, edge: durationEdge })) +
       (await releaseQuarantined({ ...shared, edge: cdrEdge }))

@@ -1,7 +1,8 @@
 import { microsFromMs } from "../domain/instant.ts";
 import { Judge } from "../domain/judge.ts";
 import { Verdict } from "../domain/verdict.ts";
-import { insertAccepted } from "../store/append.ts";
+import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
+import { countErased, insertAccepted } from "../store/append.ts";
 import type { Database, Tx } from "../store/database.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../store/feed-head.ts";
@@ -11,6 +12,7 @@ import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store
 import type { AppendRecord } from "../store/record-rows.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
 import { attributeBatches } from "./attribute.ts";
+import { prepareKept } from "./erased-edge.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import type { PrepareContext } from "./prepared.ts";
 
@@ -20,6 +22,7 @@ export interface ReleaseOptions<Message> {
   carrierId: string;
   edge: RecordKindEdge<Message>;
   hashSecret: Buffer;
+  erasures: ErasuresInForce;
   signal: AbortSignal;
   onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
 }
@@ -63,7 +66,7 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   });
   if (waiting.length === 0) return { judged: 0, released: 0 };
   const context: PrepareContext = { now: microsFromMs(Date.now()), hashSecret: options.hashSecret, horizons: ANY_AGE };
-  const prepared = waiting.map((row) => edge.prepare(edge.decode(Buffer.from(row.payload)), context));
+  const prepared = waiting.map((row) => prepareKept(edge, row.payload, context));
   const batch = {
     uploadId: "",
     writerEpoch: 0n,
@@ -78,15 +81,22 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
-  const appended = fitting.length > 0 ? await appendReleased(tx, carrierId, edge.kind, fitting) : { released: 0 };
+  const appended = fitting.length > 0 ? await appendReleased(tx, options, edge.kind, fitting) : { released: 0 };
   await markQuarantineJudged(tx, carrierId, edge.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
 // Under the feed's lock, so that a record that has just been sent again, or released by another process, is not appended twice.
-async function appendReleased(tx: Tx, carrierId: string, kind: UploadKind, fitting: readonly AppendRecord[]) {
+async function appendReleased(
+  tx: Tx,
+  { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,
+  kind: UploadKind,
+  waiting: readonly AppendRecord[],
+) {
   const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
   const lock = await lockFeed(tx, carrierId, feed);
+  const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
+  const fitting = waiting.map((record) => eraseLate(record, kind, inForce));
   const known = await findKnownRevisions(tx, carrierId, kind, fitting);
   const stillAside = new Set(known.filter((revision) => revision.quarantined).map(identityKey));
   const judge = new Judge(known);
@@ -99,6 +109,7 @@ async function appendReleased(tx: Tx, carrierId: string, kind: UploadKind, fitti
     if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
   }
   await insertAccepted(tx, carrierId, kind, lock, accepted);
+  await countErased(tx, carrierId, kind, accepted);
   await dropQuarantined(tx, carrierId, kind, settled);
   const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
   if (accepted.length === 0) return { released: 0 };

@@ -89,3 +89,28 @@ export async function searchDatabase(databaseUrl: string, phoneNumber: string, n
     await client.end();
   }
 }
+
+/** Waits until every record of a carrier is judged and none is pending. */
+export async function untilReconciled(exchange: Exchange, carrierId: string, results: number): Promise<void> {
+  const client = new pg.Client({ connectionString: exchange.databaseUrl });
+  await client.connect();
+  try {
+    await expect
+      .poll(
+        async () => {
+          const { rows } = await client.query<{ settled: boolean }>(
+            `SELECT count(*) FILTER (WHERE status <> 11) >= $2 AND count(*) FILTER (WHERE status = 11) = 0
+               AND (SELECT bool_and(h.next_sequence - 1 <= CASE h.feed WHEN 2 THEN p.cdr_sequence ELSE p.duration_sequence END)
+                 FROM feed_head h JOIN reconcile_position p ON p.carrier_id = h.carrier_id WHERE h.carrier_id = $1 AND h.feed IN (2, 4)) AS settled
+             FROM call_result WHERE carrier_id = $1`,
+            [carrierId, results],
+          );
+          return rows[0]?.settled;
+        },
+        { timeout: 10_000, interval: 20 },
+      )
+      .toBe(true);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,150 @@
+import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/erasure.ts";
+import type { Micros } from "../domain/instant.ts";
+import { Verdict } from "../domain/verdict.ts";
+import type { AppendBatch } from "../store/append.ts";
+import type { Tx } from "../store/database.ts";
+import { readInForce } from "../store/erasures.ts";
+import type { AppendRecord, CdrRow, DurationRow } from "../store/record-rows.ts";
+import { UploadKind } from "../store/schema.ts";
+import type { ErasureJournal } from "./journal.ts";
+import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { withoutNumber } from "./rejects.ts";
+
+/** What is erased at a carrier as it arrives. */
+export type LateErasures = readonly ErasureScope[];
+
+/**
+ * The erasures that are in force at each carrier, for writers of records: loaded under the feed's lock when its payload generation is another than it
+ * was, and remembered until then. A carrier of which nothing was ever erased costs nothing.
+ */
+export class ErasuresInForce {
+  readonly #journal: ErasureJournal;
+  readonly #carriers = new Map<string, { generation: bigint; scopes: LateErasures }>();
+  readonly #scopes = new Map<string, ErasureScope>();
+
+  constructor(journal: ErasureJournal) {
+    this.#journal = journal;
+  }
+
+  /** What is in force at a carrier, by a feed that the transaction has locked. */
+  async load(tx: Tx, carrierId: string, feed: number, generation: bigint): Promise<LateErasures> {
+    if (generation === 0n) return NONE;
+    const key = `${feed}:${carrierId}`;
+    const known = this.#carriers.get(key);
+    if (known?.generation === generation) return known.scopes;
+    const entries = await readInForce(tx, carrierId);
+    const scopes = entries.map((entry) => {
+      const scope = this.#scopes.get(entry.erasureId) ?? this.#journal.scopeOf(entry);
+      this.#scopes.set(entry.erasureId, scope);
+      return scope;
+    });
+    this.#carriers.set(key, { generation, scopes });
+    return scopes;
+  }
+}
+
+const NONE: LateErasures = [];
+
+/** The batches with what is in force taken out of their records; themselves when there is nothing to be taken out. */
+export function eraseLateBatches(
+  batches: readonly AppendBatch[],
+  kind: UploadKind,
+  scopes: LateErasures,
+): readonly AppendBatch[] {
+  if (scopes.length === 0) return batches;
+  return batches.map((batch) => ({
+    ...batch,
+    records: eraseRecords(batch, kind, scopes),
+    describe: (index, verdict, issue) => withoutNumber(batch.describe(index, verdict, issue), scopes),
+  }));
+}
+
+// Calls that come in time are of no erasure's period, which has passed.
+function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures): AppendBatch["records"] {
+  const starts = batch.records.map((record) => record.startTime).filter((start) => start !== undefined);
+  const first = starts.reduce((least, start) => (start < least ? start : least), starts[0] ?? 0n);
+  const last = starts.reduce((most, start) => (start > most ? start : most), first);
+  const isTimed = starts.length === batch.records.length;
+  const near = isTimed ? scopes.filter(({ start, end }) => start <= last && end > first) : scopes;
+  if (near.length === 0) return batch.records;
+  return batch.records.map((record, index) =>
+    record.row === undefined ? eraseRefused(batch, index, near) : eraseLate(record, kind, near),
+  );
+}
+
+/** A record with what is in force taken out; itself when nothing is in it. */
+export function eraseLate(record: AppendRecord, kind: UploadKind, scopes: LateErasures): AppendRecord {
+  let erased = record;
+  for (const scope of scopes) {
+    if (isInScope(scope, record)) erased = eraseOne(erased, kind, scope) ?? erased;
+  }
+  return erased;
+}
+
+// What is kept of a refused record is its text; its hash says too much as well.
+function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): AppendRecord {
+  const record = batch.records[index] as AppendRecord;
+  const told = batch.describe(index, Verdict.REJECTED, 0);
+  const rest = withoutNumber(told, scopes);
+  const isSame = rest.recordJson === told.recordJson && rest.message === told.message;
+  return isSame ? record : copyOf(record, { erasedBy: [] });
+}
+
+function eraseOne(record: AppendRecord, kind: UploadKind, scope: ErasureScope): AppendRecord | undefined {
+  const { row } = record;
+  if (row === undefined) return undefined;
+  const { phoneNumber } = scope.number;
+  const isCdr = kind === UploadKind.CDRS;
+  const erased = isCdr
+    ? eraseCdr(row.payload, (row as CdrRow).network?.payload, scope)
+    : eraseDuration(row.payload, scope);
+  if (!erased) return undefined;
+  const { attribution } = record;
+  const isHolder = reachesSubscriber(scope.role) && attribution?.phoneNumber === phoneNumber;
+  return copyOf(record, {
+    row: isCdr ? cdrRow(row as CdrRow, erased, scope) : { ...(row as DurationRow), payload: erased.payload },
+    attribution: attribution && isHolder ? { ...attribution, phoneNumber: "" } : attribution,
+    numbers: record.numbers.filter((number) => number !== phoneNumber),
+    encoded: () => {
+      const whole = Buffer.from(record.encoded());
+      return (isCdr ? eraseCdr(whole, undefined, scope) : eraseDuration(whole, scope))?.payload ?? whole;
+    },
+    erasedBy: [...(record.erasedBy ?? []), scope.erasureId],
+  });
+}
+
+function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): CdrRow {
+  const masked = (id: string | null) => (id === null ? null : number.mask(id));
+  return {
+    ...row,
+    payload: erased.payload,
+    network: erased.network ? { payload: erased.network } : row.network,
+    callId: masked(row.callId),
+    dialogCallId: masked(row.dialogCallId),
+    correlationId: masked(row.correlationId),
+    callingNumber: erased.parties.has("calling") ? null : row.callingNumber,
+    calledNumber: erased.parties.has("called") ? null : row.calledNumber,
+  };
+}
+
+// A record is a view with getters, which a spread would leave behind.
+function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRecord {
+  return {
+    recordId: record.recordId,
+    recordDate: record.recordDate,
+    revision: record.revision,
+    isVoid: record.isVoid,
+    contentHash: record.contentHash,
+    partyHash: record.partyHash,
+    refused: record.refused,
+    attributable: record.attributable,
+    connectedDurationMs: record.connectedDurationMs,
+    startTime: record.startTime as Micros | undefined,
+    attribution: record.attribution,
+    numbers: record.numbers,
+    row: record.row,
+    encoded: () => record.encoded(),
+    ...(record.erasedBy === undefined ? {} : { erasedBy: record.erasedBy }),
+    ...changes,
+  };
+}

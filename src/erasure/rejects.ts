@@ -1,0 +1,36 @@
+import { type ErasureScope, isInScope } from "../domain/erasure.ts";
+import { type Micros, microsFromMs } from "../domain/instant.ts";
+
+/** A record is refused when it is older than so many days: one of which nothing tells the time came this long after the call at most. */
+const OLDEST: Micros = 402n * 86_400_000_000n;
+
+/** What is kept of a record that was refused or quarantined, as far as a number may be in it. */
+export interface RejectText {
+  readonly message: string;
+  readonly recordJson: string;
+}
+
+/** A reject without the numbers of some erasures, masked ones too; itself when it is of none of their calls. */
+export function withoutNumber<Reject extends RejectText>(
+  reject: Reject,
+  scopes: readonly ErasureScope[],
+  createTime?: Micros,
+): Reject {
+  let erased = reject;
+  for (const scope of scopes) {
+    if (!isRejectInScope(scope, reject, createTime)) continue;
+    const { number } = scope;
+    erased = { ...erased, message: number.maskAll(erased.message), recordJson: number.maskAll(erased.recordJson) };
+  }
+  return erased;
+}
+
+// As it was sent, cut off after a kibibyte: whatever of its times can be read.
+function isRejectInScope(scope: ErasureScope, { recordJson }: RejectText, createTime: Micros | undefined): boolean {
+  const time = /"(?:inviteTime|answerTime)":"([^"]+)"/.exec(recordJson)?.[1];
+  const ms = time === undefined ? Number.NaN : Date.parse(time);
+  if (!Number.isNaN(ms)) return isInScope(scope, { startTime: microsFromMs(ms), recordDate: "" });
+  const recordDate = /"recordDate":"(\d{4}-\d{2}-\d{2})"/.exec(recordJson)?.[1];
+  if (recordDate !== undefined) return isInScope(scope, { startTime: undefined, recordDate });
+  return createTime === undefined || (createTime >= scope.start && createTime < scope.end + OLDEST);
+}
