@@ -14,6 +14,7 @@ import {
   listPeriodHolds,
 } from "../../store/held-records.ts";
 import { HeldSide } from "../../store/holds.ts";
+import { dateOpenBlocks } from "../../store/open-disclosures.ts";
 import {
   clearVerdicts,
   deleteKeys,
@@ -49,6 +50,8 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   const cutoffs = cutoffsOf(days, work.now);
   if (stage === "floors") return raise(work, carrierId, cutoffs);
   const state = await work.step((tx) => readRetentionState(tx, carrierId));
+  // Who may have received what goes now is told by its days from here on; nobody reads below the floors any more.
+  await work.step((tx) => dateOpenBlocks(tx, carrierId));
   await clearOldVerdicts(work, carrierId, state);
   await deleteEntries(work, carrierId, state);
   await deleteOldKeys(work, carrierId, "cdr_key", state.call, state.keysFrom);
