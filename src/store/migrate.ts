@@ -30,6 +30,7 @@ const MIGRATIONS: Record<string, Migration> = {
 export async function migrate(db: Database): Promise<string[]> {
   using _patience = db.waitWithoutLimit();
   await createRoles(db);
+  await forbidTemporaryTables(db);
   const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
@@ -51,4 +52,18 @@ async function createRoles(db: Database): Promise<void> {
       if (!isSqlState(error, "42710", "23505", "XX000")) throw error;
     });
   }
+}
+
+// A temporary table is found before one of the schema that has its name. In a database that is not ours to rule, whoever made it decides.
+async function forbidTemporaryTables(db: Database): Promise<void> {
+  await ownerTransaction(db, async (tx) => {
+    const { rows } = await sql<{ revoke: string }>`
+      SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', datname) AS revoke FROM pg_database
+      WHERE datname = current_database() AND pg_get_userbyid(datdba) = current_user
+        AND has_database_privilege('tandem_system', oid, 'TEMPORARY')`.execute(tx);
+    if (rows[0]) await sql.raw(rows[0].revoke).execute(tx);
+  }).catch((error) => {
+    // "tuple concurrently updated": by another process, at the same moment.
+    if (!isSqlState(error, "XX000")) throw error;
+  });
 }
