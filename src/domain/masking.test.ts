@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { maskLastDigits, maskNumbers } from "./masking.ts";
+import { maskInternational, maskLastDigits, maskNumbers } from "./masking.ts";
 
 test.each([
   ["+15552823001", "+15552823***"],
@@ -31,4 +31,17 @@ test("no seven digits or more stay together, and nothing but digits changes", ()
 
 test("a number of three digits or fewer is masked whole", () => {
   expect([maskLastDigits("12"), maskLastDigits("a1b2"), maskLastDigits("")]).toEqual(["**", "a*b*", ""]);
+});
+
+test.each([
+  ["no number +4533123456 here", "no number +4533123*** here"],
+  ["+45 (33) 12-34-56", "+45 (33) 12-3*-**"],
+  ["sip:+4533123456@example.com", "sip:+4533123***@example.com"],
+  [
+    "fault c98068fa-2bfc-412a-836a-764421714129, sequence 12345678",
+    "fault c98068fa-2bfc-412a-836a-764421714129, sequence 12345678",
+  ],
+  ["2026-03-14T12:00:00+00:00", "2026-03-14T12:00:00+00:00"],
+])("%s is told as %s", (text, told) => {
+  expect(maskInternational(text)).toBe(told);
 });

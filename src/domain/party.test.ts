@@ -98,6 +98,7 @@ test("a value is masked but for short and emergency codes", () => {
   const masked = (kind: number, value?: string) => maskedValue({ kind, value, presentation: 0 });
   expect(masked(PartyKind.E164, "+15552823001")).toBe("+15552823***");
   expect(masked(PartyKind.NON_E164, "tel 030-12 34")).toBe("tel 030-1* **");
+  expect(masked(PartyKind.NON_E164, "alice")).toBe("***");
   expect(masked(PartyKind.SHORT_CODE, "11833")).toBe("11833");
   expect(masked(PartyKind.EMERGENCY, "4930123456")).toBe("4930123***");
   expect(masked(PartyKind.RESTRICTED)).toBeUndefined();

@@ -44,11 +44,15 @@ export function isE164(text: string): boolean {
   return E164.test(text);
 }
 
-/** A party's value as it may be shown to who is not concerned: the last three digits as `***`; short and emergency codes whole. */
+/**
+ * A party's value as it may be shown to who is not concerned: the last three digits as `***`, all of what has no digits, such as a user's name; short
+ * and emergency codes whole.
+ */
 export function maskedValue(party: Party): string | undefined {
   if (party.value === undefined) return undefined;
   const isCode = party.kind === PartyKind.SHORT_CODE || party.kind === PartyKind.EMERGENCY;
-  return isCode && CODE.test(party.value) ? party.value : maskLastDigits(party.value);
+  if (isCode && CODE.test(party.value)) return party.value;
+  return /[0-9]/.test(party.value) ? maskLastDigits(party.value) : "***";
 }
 
 /** Whether a code is an emergency number in the country, or everywhere if none is given. */

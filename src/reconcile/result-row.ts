@@ -8,6 +8,8 @@ import type { CallDays } from "./call-days.ts";
 import { correlationKeyOf, durationKeyOf, echoKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
+/** Of tandem.type.v1.Presentation. */
+const RESTRICTED = 2;
 
 /** The columns of a result that come from the result itself; how it stands as a discrepancy is the log's. */
 export type JudgedRow = Omit<
@@ -132,6 +134,8 @@ function dueTimeOf(result: CallResult) {
 function otherParty({ direction, calling, called }: CallResult): Party | undefined {
   const other = direction === 1 ? called : calling;
   if (!other?.value) return undefined;
+  // Never shown to anybody, and nothing that tells one from another.
+  if (other.presentation === RESTRICTED) return { ...other, value: undefined };
   return e164Of(other) === undefined ? { ...other, countryCode: undefined } : other;
 }
 

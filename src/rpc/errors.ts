@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
+import { maskInternational, maskNumbers } from "../domain/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { isTransient } from "../store/database.ts";
 
@@ -56,13 +57,20 @@ export function serviceUnknown(service: string): ConnectError {
   return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
 }
 
+// Numbers are masked here, where every error passes: what a client has sent comes back in messages and metadata, and is kept in its logs.
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
+  const metadata = Object.fromEntries(
+    Object.entries(error.metadata).map(([name, value]) => [name, maskInternational(value)]),
+  );
   const details: ConnectError["details"] = [
-    { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "tandem", metadata: { ...error.metadata } } },
+    { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "tandem", metadata } },
   ];
   if (error.fieldViolations.length > 0) {
-    const fieldViolations = error.fieldViolations.map(({ field, description }) => ({ field, description }));
+    const fieldViolations = error.fieldViolations.map(({ field, description }) => ({
+      field,
+      description: maskInternational(description),
+    }));
     details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
   const delayMs = error.retryAfterMs ?? retryAfterMs;
@@ -70,7 +78,7 @@ function fromTandemError(error: TandemError): ConnectError {
     const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     details.push({ desc: RetryInfoSchema, value: { retryDelay } });
   }
-  const mapped = new ConnectError(error.message, code, undefined, undefined, error);
+  const mapped = new ConnectError(maskInternational(error.message), code, undefined, undefined, error);
   mapped.details = details;
   return mapped;
 }
@@ -90,7 +98,8 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
         new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }),
       );
     case Code.InvalidArgument:
-      return fromTandemError(new TandemError("INVALID_ARGUMENT", error.rawMessage, { field: "" }));
+      // It quotes what was sent.
+      return fromTandemError(new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage), { field: "" }));
     case Code.Unimplemented:
       return fromTandemError(new TandemError("UNIMPLEMENTED", error.rawMessage));
     case Code.DeadlineExceeded:

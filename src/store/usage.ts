@@ -207,11 +207,12 @@ function keyOf(column: KeyColumn, customerId: string, otherParty: OtherPartyView
 }
 
 /**
- * As domain/masking.ts does it: the last three digits, whatever stands between them. Codes of up to six digits are whole; seven digits and more may be
+ * As domain/party.ts does it: the last three digits, whatever stands between them, and all of what has none. Codes of up to six digits are whole; seven digits and more may be
  * somebody's number in national form, and what kind of party it was is not kept here.
  */
 const MASKED = sql`
   CASE WHEN g.other_number ~ '^[0-9]{2,6}$' THEN g.other_number
+       WHEN g.other_number !~ '[0-9]' THEN '***'
        ELSE regexp_replace(g.other_number, '[0-9](?=([^0-9]*[0-9]){0,2}[^0-9]*$)', '*', 'g') END`;
 
 /**
