@@ -1,6 +1,7 @@
 import { type Micros, microsFromMs } from "../domain/instant.ts";
-import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
+import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
 import type { Tx } from "../store/database.ts";
+import { readErasedPairs } from "../store/erase-results.ts";
 import { type RecordTables, readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconcile-input.ts";
 import { carrierFacts, platformFacts } from "./facts-edge.ts";
 import { rawStartMs } from "./result-row.ts";
@@ -30,6 +31,8 @@ export class TurnRecords {
   readonly #carrier = new Side<CarrierFacts>("carrier", carrierFacts);
   readonly #parts = new Map<string, CarrierFacts>();
   #partSpans: Span[] = [];
+  readonly #joins = new Map<string, KnownJoin>();
+  #joinSpans: Span[] = [];
 
   constructor(tx: Tx, carrierId: string) {
     this.#tx = tx;
@@ -43,10 +46,30 @@ export class TurnRecords {
       offsets.map((offset) => ({ startMs: startMs + offset, endMs: endMs + offset })),
     );
     await this.#platform.read(this.#tx, this.#carrierId, spans);
+    await this.#readJoins(spans);
     await this.#carrier.read(this.#tx, this.#carrierId, mergeSpans(raw));
     const platform = this.#platform.records.filter((record) => isIn(spans, rawStartMs(record)));
     const carrier = this.#carrier.records.filter((record) => isIn(spans, correctedStartMs(record, votes)));
-    return { spans, platform, carrier: await this.#withParts(spans, carrier) };
+    const whole = await this.#withParts(spans, carrier);
+    return { spans, platform, carrier: this.#joins.size === 0 ? whole : whole.map((record) => this.#joined(record)) };
+  }
+
+  // Pairs of which a number was erased, where their calls begin.
+  async #readJoins(spans: readonly Span[]): Promise<void> {
+    for (const span of missingSpans(spans, this.#joinSpans)) {
+      for (const { platform, carrier, by, isAlone } of await readErasedPairs(
+        this.#tx,
+        this.#carrierId,
+        timeRange(span),
+      ))
+        for (const record of carrier) this.#joins.set(identity(record), { ...platform, by, isAlone });
+    }
+    this.#joinSpans = mergeSpans([...this.#joinSpans, ...spans]);
+  }
+
+  #joined(record: CarrierFacts): CarrierFacts {
+    const joinedTo = this.#joins.get(identity(record));
+    return joinedTo ? { ...record, joinedTo } : record;
   }
 
   // Parts of one call may begin hours apart: where one is read, all that may belong to it are.
@@ -100,7 +123,7 @@ export function isWellIn(spans: readonly Span[], ms: number, marginMs: number): 
   return spans.some((span) => ms - marginMs >= span.startMs && ms + marginMs < span.endMs);
 }
 
-function identity(record: CarrierFacts): string {
+function identity(record: { recordDate: string; recordId: string }): string {
   return `${record.recordDate}/${record.recordId}`;
 }
 

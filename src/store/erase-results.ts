@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { boolArray, byteaArray, dateArray, int2Array, int8Array, textArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { send, type Tx } from "./database.ts";
 import { inRange, type RecordName, type RecordSearch } from "./erase-calls.ts";
 
 // What reconciliation made of calls, as an erasure finds and rewrites it. In system transactions.
@@ -139,6 +139,34 @@ export async function insertDiscrepancyErasure(
     VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`.execute(
     tx,
   );
+}
+
+/** Pairs of which a number was erased, and that begin in a range: what joined them, and whether they had no rival. */
+export async function readErasedPairs(
+  tx: Tx,
+  carrierId: string,
+  range: { start: Micros; end: Micros },
+): Promise<{ platform: RecordName; carrier: RecordName[]; by: number; isAlone: boolean }[]> {
+  const query = sql`
+    SELECT r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.matched_by, r.vote_ms IS NOT NULL AS is_alone
+    FROM call_result r
+    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.is_erased AND r.side = 1 AND r.matched_by > 0
+      AND NOT r.is_merged`;
+  const { rows } = await send<
+    Pick<ResultRow, "record_id" | "record_date" | "carrier_record_ids" | "carrier_record_dates"> & {
+      matched_by: number;
+      is_alone: boolean;
+    }
+  >(tx, query.compile(tx));
+  return rows.map((row) => ({
+    platform: { recordId: row.record_id, recordDate: row.record_date },
+    carrier: row.carrier_record_ids.map((recordId, index) => ({
+      recordId,
+      recordDate: row.carrier_record_dates[index] ?? "",
+    })),
+    by: row.matched_by,
+    isAlone: row.is_alone,
+  }));
 }
 
 /** Up to which sequences reconciliation has judged both sides' records. */

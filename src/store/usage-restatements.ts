@@ -96,7 +96,7 @@ export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod
 }
 
 /**
- * The lines of a period that are not as they were kept last, by key; at most `limit`. Lines of erased numbers stay as they are.
+ * The lines of a period that are not as they were kept last, by key; at most `limit`. Calls of erased numbers are together in the lines of none.
  * @param phoneNumbers only those of these numbers; empty: all.
  */
 export async function compareLines(
@@ -112,7 +112,7 @@ export async function compareLines(
     FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
     FULL JOIN (
       SELECT DISTINCT ON (l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
-      FROM usage_line l WHERE l.period_id = ${period.periodId} AND l.phone_number <> '' AND ${isAsked}
+      FROM usage_line l WHERE l.period_id = ${period.periodId} AND ${isAsked}
       ORDER BY l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.restatement_number DESC) kept
     USING (usage_date, phone_number, direction, country_code, carrier_id)
     WHERE COALESCE(kept.parts, '{}') <> COALESCE(live.parts, '{}')

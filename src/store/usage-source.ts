@@ -76,24 +76,37 @@ function liveUsage(period: UsagePeriod, filter: UsageFilter, versions: readonly 
   const usageDate = sql`(r.start_time AT TIME ZONE ${timeZone}::text)::date`;
   // The days decide; the instants around them, wider than any zone's distance from UTC, are for the index. OFFSET 0 keeps the planner from turning
   // the look-up by number around, which it does when it takes the calls of a period for few: behind row-level security it can only guess.
-  return sql`
+  const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
     SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
       CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
       CASE WHEN c.answered THEN COALESCE(c.connected_ms, 0) ELSE 0 END::int8 AS connected_ms,
       CASE WHEN c.answered AND c.billed_s IS NOT NULL THEN 1 ELSE 0 END::int8 AS billed_count,
       CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s, c.reported
-    FROM ${heldNumbers(period, filter.phoneNumbers)} held CROSS JOIN LATERAL (
-      SELECT ${usageDate} AS usage_date, r.phone_number, r.direction, COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.other_number,
-        ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
+    FROM ${source} CROSS JOIN LATERAL (
+      SELECT ${usageDate} AS usage_date, ${phoneNumber} AS phone_number, r.direction, COALESCE(r.other_country, '') AS country_code, r.carrier_id,
+        r.other_number, ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
         CASE WHEN cardinality(r.carrier_record_ids) > 0 THEN 1 ELSE 0 END::int8 AS reported
       FROM call_result r
-      WHERE r.phone_number = held.phone_number AND r.start_time >= ${startDate}::timestamptz - interval '1 day'
-        AND r.start_time < ${endDate}::timestamptz + interval '1 day' AND held.times @> r.start_time
+      WHERE ${isMeant} AND r.start_time >= ${startDate}::timestamptz - interval '1 day'
+        AND r.start_time < ${endDate}::timestamptz + interval '1 day'
         AND NOT r.is_merged AND ${usageDate} >= ${startDate}::date AND ${usageDate} < ${endDate}::date
         AND ${otherConditions(sql`r.direction`, sql`COALESCE(r.other_country, '')`, filter)}
         ${notIn(usageDate, versions)}
       OFFSET 0) c
     WHERE c.part IS NOT NULL`;
+  const held = calls(
+    sql`${heldNumbers(period, filter.phoneNumbers)} held`,
+    sql`r.phone_number`,
+    sql`r.phone_number = held.phone_number AND held.times @> r.start_time`,
+  );
+  if (filter.phoneNumbers.length > 0 && !filter.phoneNumbers.includes("")) return held;
+  // Calls whose number was erased count for the customer that held it, under no number.
+  const erased = calls(
+    sql`(SELECT 1) AS one`,
+    sql`''::text COLLATE "C"`,
+    sql`COALESCE(r.usage_customer_id, r.customer_id) = ${period.customerId} AND r.phone_number IS NULL AND r.customer_id IS NOT NULL`,
+  );
+  return sql`${held} UNION ALL ${erased}`;
 }
 
 /**

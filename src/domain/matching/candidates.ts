@@ -2,17 +2,18 @@ import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "./c
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
 import { NumberIndex } from "./number-index.ts";
-import { isOpenCarrier, isOpenPlatform, type Pairing, startPairing } from "./pairing.ts";
+import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, startPairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Pairs units one to one: by dialog, ICID and Session-ID; what is left by numbers and time, with the hour's offset and then with its second one; and what
+ * Pairs units one to one: those that were paired before a number was erased; by dialog, ICID and Session-ID; what is left by numbers and time, with the hour's offset and then with its second one; and what
  * is still left by the platform's id that the carrier sent back, so that an echo counts only where nothing else speaks for the pair. Both lists
  * are in the order of start and id.
  */
 export function pairUnits(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
   const pairing = startPairing(platform, carrier);
+  joinKnown(pairing);
   for (const kind of [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID]) {
     const candidates = new CandidateSet(pairing, kind);
     addCorrelated(pairing, kind, candidates);
@@ -25,6 +26,28 @@ export function pairUnits(platform: readonly PlatformUnit[], carrier: readonly C
   addEchoed(pairing, byEcho);
   byEcho.assign();
   return pairing;
+}
+
+function joinKnown(pairing: Pairing): void {
+  const joined = pairing.carrier.flatMap(({ facts: { joinedTo } }, carrier) =>
+    joinedTo ? [{ joinedTo, carrier }] : [],
+  );
+  if (joined.length === 0) return;
+  const positions = new Map(
+    pairing.platform.map(({ facts }, platform) => [`${facts.recordDate}/${facts.recordId}`, platform]),
+  );
+  for (const { joinedTo, carrier } of joined) {
+    const platform = positions.get(`${joinedTo.recordDate}/${joinedTo.recordId}`);
+    if (platform === undefined) continue;
+    pairing.together.join(platform, carrierMember(pairing, carrier));
+    if (pairing.carrierOf[platform] === -1) {
+      joinPair(pairing, { platform, carrier }, joinedTo.by as MatchedBy);
+      if (joinedTo.isAlone) pairing.isAlone[platform] = 1;
+    } else {
+      pairing.platformOf[carrier] = platform;
+      pairing.furtherParts.set(platform, [...(pairing.furtherParts.get(platform) ?? []), carrier]);
+    }
+  }
 }
 
 // Which of an hour's two offsets a pair has shows when an id has joined it.

@@ -59,10 +59,22 @@ export interface PlatformFacts extends CommonFacts {
   readonly totalMs?: number | undefined;
 }
 
+/** With which record of the platform's one of the carrier's was paired, and how. */
+export interface KnownJoin {
+  readonly recordId: string;
+  readonly recordDate: string;
+  /** A MatchedBy. */
+  readonly by: number;
+  /** Whether nothing else could have been paired with either of both. */
+  readonly isAlone: boolean;
+}
+
 /** A call duration: the carrier's side. */
 export interface CarrierFacts extends CommonFacts {
   /** The platform's record id that the carrier sent back. */
   readonly echoedRecordId?: string | undefined;
+  /** The platform's record that it was paired with before a number of either was erased: they stay together, whatever is left to compare. */
+  readonly joinedTo?: KnownJoin | undefined;
   readonly billedS?: number | undefined;
   readonly roundingRule?: RoundingRule | undefined;
   /** Resolution of its times, milliseconds, 1 or more. */

@@ -64,11 +64,18 @@ test("user names are the same in any case, and never a number", () => {
 test("a party that one side does not show neither fits nor contradicts by itself", () => {
   const shown = numbersOf(carrierCall("c"));
   const hiddenCaller = numbersOf(carrierCall("c", {}, { calling: RESTRICTED }));
-  const hiddenCalled = called({ kind: PartyKind.ERASED, presentation: 0 });
+  const hiddenCalled = called({ kind: PartyKind.UNAVAILABLE, presentation: 0 });
   expect(areSameParties(shown, hiddenCaller)).toBe(true);
   expect(areSameParties(shown, hiddenCalled)).toBe(true);
   expect(areSameParties(hiddenCaller, hiddenCalled)).toBe(false);
   expect(areContradicting(hiddenCaller, hiddenCalled)).toBe(false);
+});
+
+test("an erased number is the same as an erased one, and as nothing else; nor does it contradict", () => {
+  const erased = called({ kind: PartyKind.ERASED, presentation: 0 });
+  expect(areSameParties(erased, called({ kind: PartyKind.ERASED, presentation: 0 }))).toBe(true);
+  expect(areSameParties(erased, called(BOB))).toBe(false);
+  expect(areContradicting(erased, called(BOB))).toBe(false);
 });
 
 test("any of the numbers of who called may be the same, and none of them the same contradicts", () => {

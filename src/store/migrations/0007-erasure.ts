@@ -53,7 +53,8 @@ CREATE TABLE serving_process (
 ALTER TABLE call_result ADD COLUMN is_erased boolean NOT NULL DEFAULT false;
 ALTER TABLE call_result ADD COLUMN usage_customer_id text;
 CREATE INDEX call_result_erased ON call_result (carrier_id, start_time) WHERE is_erased;
-CREATE INDEX call_result_erased_customer ON call_result (COALESCE(usage_customer_id, customer_id), start_time) WHERE is_erased AND phone_number IS NULL;
+CREATE INDEX call_result_erased_customer ON call_result (COALESCE(usage_customer_id, customer_id), start_time)
+  WHERE phone_number IS NULL AND customer_id IS NOT NULL;
 CREATE INDEX discrepancy_entry_discrepancy ON discrepancy_entry (carrier_id, discrepancy_id) WHERE discrepancy_id IS NOT NULL;
 `;
 
