@@ -1,5 +1,6 @@
 import { sessionOf } from "../domain/matching/correlation.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
+import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 
 /** So many last digits of a number tell it apart; what stands before them, prefixes and codes, is written in many ways. */
@@ -15,19 +16,34 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
   return hash64(`${facts.direction}/${own}/${digits}`);
 }
 
-/** The best id of the signalling that a record has, under which its counterpart finds it far off. */
-export function correlationKeyOf(ids: CorrelationIds): bigint | undefined {
-  return correlationKeysOf(ids)[0];
+/**
+ * The ids under which further records would be of a result's call or take one of its records: of the kind that joined it and the better ones; all, where no
+ * id did.
+ */
+export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
+  const records = platform === undefined ? carrier : [platform, ...carrier];
+  const kinds = carrier.length === 0 || platform === undefined ? 3 : kindsUpTo(matchedBy);
+  const texts = records.flatMap(({ ids }) => idTexts(ids).slice(0, kinds));
+  return [...new Set(texts.filter((text) => text !== undefined))].map(hash64);
 }
 
-/** Every id of the signalling that a record has, the best first: its counterpart may have but one of them. */
-export function correlationKeysOf({ dialogCallId, icid, sessionId }: CorrelationIds): bigint[] {
-  const texts = [
+/** Whether a record has any id of the signalling. */
+export function hasIds(ids: CorrelationIds): boolean {
+  return idTexts(ids).some((text) => text !== undefined);
+}
+
+// The best first.
+function idTexts({ dialogCallId, icid, sessionId }: CorrelationIds): (string | undefined)[] {
+  return [
     dialogCallId === undefined ? undefined : `dialog/${dialogCallId}`,
     icid === undefined ? undefined : `icid/${icid}`,
     sessionId === undefined ? undefined : `session/${sessionOf(sessionId)}`,
   ];
-  return texts.flatMap((text) => (text === undefined ? [] : [hash64(text)]));
+}
+
+function kindsUpTo(matchedBy: MatchedBy | undefined): number {
+  if (matchedBy === MatchedBy.DIALOG) return 1;
+  return matchedBy === MatchedBy.ICID ? 2 : 3;
 }
 
 /** Names a record of the platform, as a carrier that sends its id back does. */

@@ -1,12 +1,14 @@
 import { addDays, type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
+import { MAX_COMPONENT } from "../domain/matching/components.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
 import {
   type CallResultRow,
-  findOpenCalls,
+  type FoundCall,
+  findByIds,
+  findCalls,
   findSplitCalls,
-  type OpenCall,
   readOpenOfClock,
   readResultsNamed,
   type WantedCall,
@@ -15,12 +17,12 @@ import type { Votes } from "../store/clock-offsets.ts";
 import { type Tx, together } from "../store/database.ts";
 import { readDurationStarts } from "../store/reconcile-input.ts";
 import { markMinutes } from "../store/reconcile-progress.ts";
-import { correlationKeysOf, durationKeyOf, echoKeyOf, pairKeyOf } from "./call-keys.ts";
+import { durationKeyOf, echoKeyOf, hasIds, idKeysOf, pairKeyOf } from "./call-keys.ts";
 import { clockHourMs, type JudgedRow, nameText, rawStartMs } from "./result-row.ts";
 import { type CarrierVotes, parseClockKey } from "./votes.ts";
 import { minuteOf, type Span } from "./window.ts";
 
-// Counterparts that begin far from each other: found by keys among the calls that are open, never by reading all calls between.
+// Counterparts that begin far from each other: found by keys, never by reading all calls between.
 
 const HOUR_MS = 3_600_000;
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
@@ -28,22 +30,25 @@ const ZONE_MS = 15 * HOUR_MS;
 /** Twice the window: no pair by numbers and time is so far apart by its own clocks, unless an offset was taken off. */
 const FAR_MS = 120_000;
 const CORRELATION_MS = 25 * HOUR_MS;
+/** What is sought by an id may be a pair whose other record is as far again. */
+const ID_MS = 2 * CORRELATION_MS;
 const SPLIT_MS = 24 * HOUR_MS;
 /** A pair's starts are at most 24 h apart, and a zone shift more. */
 const HOLDER_MS = CORRELATION_MS + ZONE_MS;
-/** Most calls that one search brings. */
-const MAX_FOUND = 5_000;
+/** Most calls that are looked at of one pair of parties, or of one id: more tell nothing apart. */
+const MOST_OF_A_KEY = MAX_COMPONENT;
+/** Most calls of an hour of a trunk that have their say on its clock. */
+const MOST_OF_AN_HOUR = 5_000;
 
 /**
- * Where counterparts of calls that lack theirs begin: by ids of the signalling, and as parts of split calls; and the calls that a record which stands alone
- * here is a part of by now. Each is looked for once.
+ * Where calls begin whose records have an id of these, and counterparts of calls that lack theirs as parts of split calls; and the calls that a record which
+ * stands alone here is a part of by now. Each is looked for once.
  */
 export async function farSpans(
   tx: Tx,
   carrierId: string,
   kept: readonly CallResult[],
-  sought: Set<string>,
-  marginMs: number,
+  { sought, votes, marginMs }: { sought: Set<string>; votes: CarrierVotes; marginMs: number },
 ): Promise<Span[]> {
   const fresh = (purpose: string, results: readonly CallResult[]) =>
     results.filter((result) => {
@@ -53,55 +58,62 @@ export async function farSpans(
       return isNew;
     });
   const lacking = fresh("lacking", kept.filter(isLacking));
-  const [atCarrier, atPlatform] = [
-    lacking.filter(({ platform }) => platform),
-    lacking.filter(({ platform }) => !platform),
-  ];
+  const atPlatform = lacking.filter(({ platform }) => !platform);
   const short = fresh("short", kept.filter(isShortAtCarrier));
   const alone = fresh(
     "alone",
     kept.filter(({ platform }) => !platform),
   );
-  const keysOf = (record: PlatformFacts | CarrierFacts) => [...correlationKeysOf(record.ids), ...echoKeys(record)];
-  const pairKeys = (record: PlatformFacts | CarrierFacts) => [pairKeyOf(record)].filter((key) => key !== undefined);
-  const find = (by: "pair_key" | "correlation_key", side: Side, wanted: WantedCall[]) =>
-    findOpenCalls(tx, carrierId, { by, side, wanted, limit: MAX_FOUND });
-  const [atCarrierToo, atPlatformToo] = [atCarrier.filter(hasLesserIds), atPlatform.filter(hasLesserIds)];
-  const [ids, others, likely, likelyToo, echoed, longer, rest, whole] = await together([
-    find("correlation_key", Side.CARRIER, wantedOf(atCarrier, keysOf, CORRELATION_REACH)),
-    find("correlation_key", Side.PLATFORM, wantedOf(atPlatform, keysOf, CORRELATION_REACH)),
-    find("pair_key", Side.CARRIER, wantedOf(atCarrierToo, pairKeys, CORRELATION_REACH)),
-    find("pair_key", Side.PLATFORM, wantedOf(atPlatformToo, pairKeys, CORRELATION_REACH)),
-    findEchoed(tx, carrierId, atPlatform),
+  const find = (side: Side, wanted: WantedCall[]) =>
+    findCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: MOST_OF_A_KEY });
+  const [sharing, echoed, longer, rest, whole] = await together([
+    findByIds(tx, carrierId, { wanted: wantedIds(fresh("ids", kept)), most: MOST_OF_A_KEY }),
+    findEchoed(tx, carrierId, alone),
     find(
-      "pair_key",
       Side.PLATFORM,
-      wantedOf(atPlatform, pairKeys, (ms) => [ms - SPLIT_MS, ms, ms]),
+      wantedOf(atPlatform, (ms) => [ms - SPLIT_MS, ms, ms]),
     ),
     find(
-      "pair_key",
       Side.CARRIER,
-      wantedOf(short, pairKeys, (ms, result) => [ms, ms + lengthOf(result)]),
+      wantedOf(short, (ms, result) => [ms, ms + lengthOf(result)]),
     ),
     findHolders(tx, carrierId, alone),
   ]);
-  const found = [...ids, ...others, ...likely, ...likelyToo, ...echoed, ...longer, ...rest];
-  const starts = [...found.map(({ startTime }) => startTime), ...whole];
-  return starts.map((startTime) => {
-    const ms = msFromMicros(startTime);
-    return { startMs: ms - marginMs, endMs: ms + marginMs };
-  });
+  const starts = [...sharing, ...echoed, ...longer, ...rest].map(({ startTime }) => msFromMicros(startTime));
+  const ofCarrier = sharing.flatMap((call) => correctedStart(call, votes));
+  return [...starts, ...ofCarrier, ...whole.map(msFromMicros)].map((ms) => ({
+    startMs: ms - marginMs,
+    endMs: ms + marginMs,
+  }));
+}
+
+// Ids of the signalling by which records of a call are found, and the name of a call of the platform's that the carrier may have named. Each once, wherever
+// any of those that have it may lie.
+function wantedIds(results: readonly CallResult[]): WantedCall[] {
+  const wanted = new Map<bigint, WantedCall>();
+  for (const result of results) {
+    const [start, end] = [microsFromMs(result.startMs - ID_MS), microsFromMs(result.startMs + ID_MS)];
+    for (const key of [...idKeysOf(result), ...echoKeys(result)]) {
+      const known = wanted.get(key);
+      const isFirst = known === undefined || start < known.start;
+      const isLast = known === undefined || end > known.end;
+      wanted.set(key, { key, start: isFirst ? start : known.start, end: isLast ? end : known.end });
+    }
+  }
+  return [...wanted.values()];
 }
 
 // The carrier's records look the platform's up by name.
-function echoKeys(record: PlatformFacts | CarrierFacts): bigint[] {
-  return "isPartial" in record ? [echoKeyOf(record.recordId)] : [];
+function echoKeys({ platform, carrier, matchedBy, candidateCount }: CallResult): bigint[] {
+  const isOpen = carrier.length === 0 || matchedBy === MatchedBy.ECHOED;
+  return platform === undefined || !isOpen || candidateCount !== undefined ? [] : [echoKeyOf(platform.recordId)];
 }
 
-// A call is found under its best id only: one that may have a better one than this is looked for by its parties.
-function hasLesserIds({ platform, carrier: [record] }: CallResult): boolean {
-  const { dialogCallId, icid, sessionId } = platform?.ids ?? record?.ids ?? {};
-  return dialogCallId === undefined && (icid !== undefined || sessionId !== undefined);
+// Where the carrier's record of a call is, its clock's offset taken off.
+function correctedStart({ clockTrunk, clockTime }: FoundCall, votes: CarrierVotes): number[] {
+  if (clockTrunk === undefined || clockTime === undefined) return [];
+  const ms = msFromMicros(clockTime);
+  return [ms - (votes.offsetAt(clockTrunk, Math.floor(ms / HOUR_MS) * HOUR_MS)?.offsetMs ?? 0)];
 }
 
 // The calls of the platform that the carrier names, if they are there.
@@ -116,21 +128,15 @@ function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Pr
 
 type Reach = (startMs: number, result: CallResult) => readonly [startMs: number, endMs: number, duringMs?: number];
 
-const CORRELATION_REACH: Reach = (ms) => [ms - CORRELATION_MS, ms + CORRELATION_MS];
-
-function wantedOf(
-  results: readonly CallResult[],
-  keysOf: (record: PlatformFacts | CarrierFacts) => readonly bigint[],
-  reach: Reach,
-): WantedCall[] {
+// By the two parties.
+function wantedOf(results: readonly CallResult[], reach: Reach): WantedCall[] {
   return results.flatMap((result) => {
     const record = result.platform ?? result.carrier[0];
-    if (record === undefined) return [];
+    const key = record && pairKeyOf(record);
+    if (key === undefined) return [];
     const [start, end, during] = reach(result.startMs, result);
     const range = { start: microsFromMs(start), end: microsFromMs(end) };
-    return keysOf(record).map((key) =>
-      during === undefined ? { key, ...range } : { key, ...range, during: microsFromMs(during) },
-    );
+    return [during === undefined ? { key, ...range } : { key, ...range, during: microsFromMs(during) }];
   });
 }
 
@@ -148,7 +154,7 @@ async function findHolders(
     end: microsFromMs(rawStartMs(record) + HOLDER_MS),
   }));
   const [pairs, splits] = await together([
-    findOpenCalls(tx, carrierId, { by: "correlation_key", side: Side.PLATFORM, wanted, limit: MAX_FOUND }),
+    findCalls(tx, carrierId, { by: "correlation_key", side: Side.PLATFORM, wanted, limit: MOST_OF_A_KEY }),
     findSplitCalls(tx, carrierId, recordsOf(alone)),
   ]);
   return [...pairs.map(({ startTime }) => startTime), ...splits];
@@ -156,7 +162,7 @@ async function findHolders(
 
 /**
  * The minutes of records that stored results tie to these, and that are in none of them: those that a result has no more, and calls that had a record which
- * stands alone now, or went with another call for want of better. Judged apart, a record would be in two results or in none. Each is looked for once.
+ * stands alone or in another's result now, or went with another call for want of better. Judged apart, a record would be in two results or in none. Each is looked for once.
  */
 export async function findTied(
   tx: Tx,
@@ -177,6 +183,12 @@ export async function findTied(
     const before = new Set(rows.get(name)?.carrierRecords.map(refText));
     return mayBeOfAnother(result) && result.carrier.some((record) => !before.has(refText(record))) ? [result] : [];
   });
+  // A record that an id gives to a call here, and that is stored with another which is not judged.
+  const isJudged = new Set(judged.map(({ name }) => name));
+  const losing = [...rows].filter(([name, row]) => {
+    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === Side.CARRIER && isIn.has(refText(row)));
+    return !isElsewhere && row.carrierRecords.some((record) => isIn.has(refText(record)));
+  });
   const isFresh = (purpose: string, text: string) => {
     const isNew = !sought.has(`${purpose}/${text}`);
     sought.add(`${purpose}/${text}`);
@@ -196,14 +208,15 @@ export async function findTied(
     ),
   ]);
   const corrected = starts.flatMap((start) => [0, ...offsets].map((offset) => minuteOf(msFromMicros(start) - offset)));
-  return [...corrected, ...holders.map((start) => minuteOf(msFromMicros(start)))];
+  const lost = losing.flatMap(([name, row]) => (isFresh("losing", name) ? [row.startTime] : []));
+  return [...corrected, ...[...holders, ...lost].map((start) => minuteOf(msFromMicros(start)))];
 }
 
 // An id, or what the carrier says of the platform's, may have joined its record to a call that is far, and goes before numbers.
 function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
   if (platform === undefined || record === undefined) return false;
   if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;
-  return record.echoedRecordId !== undefined || correlationKeysOf(record.ids).length > 0;
+  return record.echoedRecordId !== undefined || hasIds(record.ids);
 }
 
 /** What is asked when a run of results is held against what is stored. */
@@ -265,7 +278,7 @@ async function earlierDifferences(
   { trunkId, hourMs }: { trunkId: string; hourMs: number },
   judgedNow: ReadonlyMap<bigint, unknown>,
 ): Promise<number[]> {
-  const open = await readOpenOfClock(tx, carrierId, { trunkId, hour: microsFromMs(hourMs), limit: MAX_FOUND });
+  const open = await readOpenOfClock(tx, carrierId, { trunkId, hour: microsFromMs(hourMs), limit: MOST_OF_AN_HOUR });
   const calls = unique(
     open
       .filter(({ key }) => !judgedNow.has(key))
@@ -336,13 +349,13 @@ async function findFarOff<C extends { timeMs: number }>(
   carrierId: string,
   side: Side,
   calls: ReadonlyMap<bigint, C>,
-): Promise<(C & { call: OpenCall })[]> {
+): Promise<(C & { call: FoundCall })[]> {
   const wanted = [...calls].map(([key, { timeMs }]) => ({
     key,
     start: microsFromMs(timeMs - ZONE_MS),
     end: microsFromMs(timeMs + ZONE_MS),
   }));
-  const found = await findOpenCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: MAX_FOUND });
+  const found = await findCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: 2 });
   return [...Map.groupBy(found, ({ key }) => key)].flatMap(([key, [call, ...others]]) => {
     const known = calls.get(key);
     return call && known && others.length === 0 ? [{ ...known, call }] : [];

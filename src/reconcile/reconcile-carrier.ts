@@ -3,6 +3,7 @@ import type { Micros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { readCarrier } from "../store/carriers.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { raiseIngestTime } from "../store/feed-head.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
 import {
   markDueMinutes,
@@ -34,6 +35,8 @@ const MOST_MINUTES = 60;
 /** A turn of more results than this takes half the minutes next time. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
+/** So often a run matches a minute again because its offsets or rounding rules did not come to agree with its pairs. */
+const MOST_REPEATS = 3;
 const STATEMENT_TIMEOUT_MS = 60_000;
 const OPTIONS = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true } as const;
 
@@ -59,10 +62,11 @@ async function reconcileAll(options: ReconcileOptions, lease: JobLease): Promise
   let judged = 0;
   let hasMore = true;
   while (hasMore && !signal.aborted) {
-    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, options.now));
+    const now = options.now ?? (await waitForWriters(options));
+    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, now));
     hasMore = step.hasMore;
     if (step.isRead) judged += await matchMarked(options, lease);
-    if (step.isRead && !signal.aborted) await underLease(options, lease, (tx) => settleAt(tx, carrierId, step.now));
+    if (step.isRead && !signal.aborted) await underLease(options, lease, (tx) => settleAt(tx, carrierId, now));
   }
   return judged;
 }
@@ -72,10 +76,15 @@ async function matchMarked(options: ReconcileOptions, lease: JobLease): Promise<
   const { carrierId, signal } = options;
   let judged = 0;
   let spanMinutes = MOST_MINUTES;
+  const repeats = new Map<Micros, number>();
+  const mayRepeat = (minute: Micros) => (repeats.get(minute) ?? 0) < MOST_REPEATS;
   while (!signal.aborted) {
-    const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options.now));
+    const outcome = await underLease(options, lease, (tx, carrier) =>
+      takeTurn(tx, carrier, { spanMinutes, now: options.now, mayRepeat }),
+    );
     if (!outcome) break;
     judged += outcome.judged;
+    for (const minute of outcome.repeated) repeats.set(minute, (repeats.get(minute) ?? 0) + 1);
     if (outcome.headSequence !== undefined) options.onAppended?.(carrierId, Feed.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) spanMinutes = Math.max(1, spanMinutes >> 1);
     else if (outcome.judged < MANY_RESULTS / 4) spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
@@ -88,25 +97,37 @@ interface Marked {
   isRead: boolean;
   /** Whether there is more to mark: further records, or calls that are due. */
   hasMore: boolean;
-  now: Micros;
 }
 
-async function markWhatIsNew(tx: Tx, carrier: Reconciled, instead: Micros | undefined): Promise<Marked> {
-  const now = instead ?? (await readClock(tx));
-  if (await markArrivals(tx, carrier)) return { isRead: false, hasMore: true, now };
+async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros): Promise<Marked> {
+  if (await markArrivals(tx, carrier)) return { isRead: false, hasMore: true };
   const due = await markDueMinutes(tx, carrier.carrierId, now, MOST_DUE);
-  return { isRead: true, hasMore: due === MOST_DUE, now };
+  return { isRead: true, hasMore: due === MOST_DUE };
+}
+
+// Whoever reads the feeds' ends after this sees every record that has an ingest time before it: the writers in flight have ended, and later ones get
+// later times. By itself, so that no writer waits for the marking.
+function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
+  return systemTransaction(db, async (tx) => {
+    const now = await readClock(tx);
+    await raiseIngestTime(tx, carrierId, Feed.CDRS, now);
+    await raiseIngestTime(tx, carrierId, Feed.DURATIONS, now);
+    return now;
+  });
 }
 
 async function takeTurn(
   tx: Tx,
   carrier: Reconciled,
-  spanMinutes: number,
-  instead: Micros | undefined,
+  {
+    spanMinutes,
+    now,
+    mayRepeat,
+  }: { spanMinutes: number; now: Micros | undefined; mayRepeat: (minute: Micros) => boolean },
 ): Promise<TurnOutcome | undefined> {
   const minutes = await readMarkedMinutes(tx, carrier.carrierId, spanMinutes);
   if (minutes.length === 0) return undefined;
-  return reconcileMinutes(tx, carrier, minutes, instead ?? (await readClock(tx)));
+  return reconcileMinutes(tx, carrier, minutes, { now: now ?? (await readClock(tx)), mayRepeat });
 }
 
 async function settleAt(tx: Tx, carrierId: string, now: Micros): Promise<void> {

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { ERASED_HASH } from "../domain/erasure.ts";
 import type { Micros } from "../domain/instant.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { MatchStatus, Side } from "../domain/matching/result.ts";
@@ -58,7 +59,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   const deleted: ResultName[] = [];
   for (const each of judged) {
     const before = stored.get(each.name);
-    if (!before || before.isMerged || before.resultHash !== each.row.resultHash) changed.push({ judged: each, before });
+    if (!before || before.isMerged || isOtherwise(before, each.row)) changed.push({ judged: each, before });
     for (const name of memberNames([each])) {
       const row = stored.get(nameText(name));
       if (!row || row.isMerged) continue;
@@ -68,6 +69,31 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   }
   return { changed, merged, deleted };
 }
+
+// What was hashed of an erased call went with its number: it is as it was when what is kept of the judgement is.
+function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
+  if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
+  const records = ({ carrierRecords }: JudgedRow) =>
+    carrierRecords.map((each) => `${each.recordDate}/${each.recordId}/${each.revision}`).join();
+  return records(before) !== records(row) || KEPT_OF_ERASED.some((name) => before[name] !== row[name]);
+}
+
+const KEPT_OF_ERASED = [
+  "revision",
+  "startTime",
+  "callDate",
+  "status",
+  "causes",
+  "matchedBy",
+  "pendingReason",
+  "direction",
+  "trunkId",
+  "platformAnswered",
+  "carrierAnswered",
+  "platformMs",
+  "carrierMs",
+  "billedS",
+] as const;
 
 /** Whether a change is told in the discrepancy feed: it disagrees, or did. */
 export function isTold({ judged, before }: Changes["changed"][number]): boolean {
@@ -155,6 +181,7 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
     dueTime: null,
     pairKey: null,
     correlationKey: null,
+    idKeys: null,
     discrepancyRevision: revision,
     resolvedTime: now,
     payload,

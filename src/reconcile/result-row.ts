@@ -1,11 +1,11 @@
 import { microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
-import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
 import type { CallDays } from "./call-days.ts";
-import { correlationKeyOf, durationKeyOf, echoKeyOf, hash64, pairKeyOf } from "./call-keys.ts";
+import { durationKeyOf, echoKeyOf, hash64, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
 /** Of tandem.type.v1.Presentation. */
@@ -83,15 +83,18 @@ function clockColumns(record: CarrierFacts | undefined) {
 function keyColumns(result: CallResult) {
   const first = firstRecord(result);
   const isPair = result.platform !== undefined && result.carrier.length > 0;
-  const ownKey = isOpen(result.status) && !isPair ? (correlationKeyOf(first.ids) ?? echoOf(result)) : undefined;
+  const idKeys = [...idKeysOf(result), ...echoesOf(result)];
   return {
     pairKey: (isOpen(result.status) ? pairKeyOf(first) : undefined) ?? null,
-    correlationKey: (isPair ? farKeyOf(result) : ownKey) ?? null,
+    correlationKey: (isPair ? farKeyOf(result) : undefined) ?? null,
+    idKeys: idKeys.length === 0 ? null : idKeys,
   };
 }
 
-function echoOf({ carrier: [record] }: CallResult): bigint | undefined {
-  return record?.echoedRecordId === undefined ? undefined : echoKeyOf(record.echoedRecordId);
+// An echo joins only what nothing else does.
+function echoesOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
+  if (platform !== undefined && matchedBy !== MatchedBy.ECHOED) return [];
+  return carrier.flatMap(({ echoedRecordId: id }) => (id === undefined ? [] : [echoKeyOf(id)]));
 }
 
 // A turn at the carrier's record alone would not read the platform's: the pair is found by the record's name. Parts are found by theirs anyhow.

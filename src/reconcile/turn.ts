@@ -1,4 +1,5 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
+import { MAX_COMPONENT } from "../domain/matching/components.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
 import type { CallResult } from "../domain/matching/result.ts";
@@ -25,9 +26,18 @@ import { Feed } from "../store/schema.ts";
 import type { Reconciled } from "./carrier.ts";
 import { FarOpinions, farPairs, farSpans, findFarVotes, findTied } from "./far-off.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
-import { nameText, rawStartMs } from "./result-row.ts";
+import { nameText } from "./result-row.ts";
 import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
-import { isIn, isWellIn, mergeSpans, minuteOf, type Span, TurnRecords, type Window } from "./window.ts";
+import {
+  correctedStartMs,
+  isIn,
+  isWellIn,
+  mergeSpans,
+  minuteOf,
+  type Span,
+  TurnRecords,
+  type Window,
+} from "./window.ts";
 
 /** What one turn did. */
 export interface TurnOutcome {
@@ -36,6 +46,14 @@ export interface TurnOutcome {
   written: number;
   /** The discrepancy feed's newest entry, when it gained any. */
   headSequence: bigint | undefined;
+  /** Minutes of its own that it marked again: what its pairs say of offsets and rounding rules is still not what they were matched with. */
+  repeated: Micros[];
+}
+
+export interface TurnOptions {
+  now: Micros;
+  /** Whether a minute may be marked again by the turn that matched it. */
+  mayRepeat: (minute: Micros) => boolean;
 }
 
 const MINUTE_MS = 60_000;
@@ -53,7 +71,9 @@ const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
 const VOTES_REACH_MS = 27 * 3_600_000;
 // Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-const MAX_READS = 12;
+/** A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the end of any component that is to be assigned. */
+const MAX_READS = 16;
+const SLOW_READS = 4;
 const MAX_TRIALS = 4;
 
 /**
@@ -64,10 +84,11 @@ export async function reconcileMinutes(
   tx: Tx,
   carrier: Reconciled,
   minutes: readonly Micros[],
-  now: Micros,
+  { now, mayRepeat }: TurnOptions,
 ): Promise<TurnOutcome> {
   const { carrierId } = carrier;
-  const { judged, votes, rows, base, stored } = await settle(tx, carrier, baseSpans(minutes), now);
+  const settled = await settle(tx, carrier, baseSpans(minutes), now);
+  const { judged, votes, rows, base, stored } = settled;
   const changes = findChanges(judged, rows);
   const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
   const lock = isLogged ? await lockFeed(tx, carrierId, Feed.DISCREPANCIES) : undefined;
@@ -83,8 +104,20 @@ export async function reconcileMinutes(
   await writeRoundingVotes(tx, carrierId, changedVotes.rounding);
   await clearDueTimes(tx, carrierId, findOrphans(rows, judged, base, now));
   await clearMinutes(tx, carrierId, minutes);
-  await markWhatVotesChange(tx, carrierId, stored(), votes, base);
+  await markWhatVotesChange(tx, carrierId, { before: stored(), after: votes }, (minute) => !isOf(base, minute));
+  const repeated = await markWhatVotesChange(
+    tx,
+    carrierId,
+    { before: settled.used, after: votes },
+    (minute) => isOf(base, minute) && mayRepeat(minute),
+  );
+  await markMinutes(
+    tx,
+    carrierId,
+    crowdEdges(settled).filter((minute) => !isOf(base, minute)),
+  );
   return {
+    repeated,
     judged: judged.length,
     written: written.length,
     headSequence: lock && lock.nextSequence + BigInt(entries.length) - 1n,
@@ -128,7 +161,10 @@ async function readVotes(tx: Tx, carrierId: string, base: readonly Span[]): Prom
 interface Settled {
   judged: Judged[];
   votes: CarrierVotes;
+  /** With which votes they were matched. */
+  used: CarrierVotes;
   rows: Map<string, CallResultRow>;
+  window: Window;
   /** The minutes that were matched: the marked ones, and those of records that stored results tie to theirs. */
   base: readonly Span[];
   /** Gives the votes as they were. */
@@ -166,7 +202,7 @@ async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now:
     far.hear([...(await findFarVotes(tx, carrierId, kept)), ...farPairs(judged)]);
     far.tell(next);
     if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) {
-      return { judged, votes: next, rows, base, stored };
+      return { judged, votes: next, used: votes, rows, window, base, stored };
     }
     votes = next;
   }
@@ -184,7 +220,7 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-// Reads more until every component that the marked minutes touch is whole.
+// Reads more until every component that the marked minutes touch is whole, or is known to be too large to assign.
 async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
@@ -198,7 +234,9 @@ async function matchWhole(
     const window = await records.read(spans, votes);
     const results = matchCalls(inputOf(carrier, window, votes, now));
     const kept = results.filter((result) => touches(base, result));
-    const more = [...gaps(kept, window, votes), ...(await farSpans(tx, carrier.carrierId, kept, sought, NEARBY_MS))];
+    const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
+    const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
+    const more = [...gaps(kept, window, votes, marginMs), ...far];
     const wider = mergeSpans([...spans, ...more]);
     if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
     spans = wider;
@@ -232,16 +270,48 @@ function touches(base: readonly Span[], { span }: CallResult): boolean {
   return base.some(({ startMs, endMs }) => span.lastMs >= startMs - REACH_MS && span.firstMs < endMs + REACH_MS);
 }
 
-// The neighbourhoods of kept records that were not read.
-function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes): Span[] {
-  const found: Span[] = [];
-  for (const { platform, carrier, startMs } of kept) {
-    const starts = carrier.map((record) => rawStartMs(record) - (votes.offsetOf(record)?.offsetMs ?? 0));
-    for (const ms of platform ? [startMs, ...starts] : starts) {
-      if (!isWellIn(window.spans, ms, NEIGHBOUR_MS)) found.push({ startMs: ms - NEARBY_MS, endMs: ms + NEARBY_MS });
-    }
+// What is to be read around kept records whose neighbourhoods were not.
+function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
+  const isLarge = largeCrowds(kept, window, votes);
+  return kept.flatMap((result) =>
+    isLarge(result)
+      ? []
+      : edgesOf(result, window, votes).map((ms) => ({ startMs: ms - marginMs, endMs: ms + marginMs })),
+  );
+}
+
+// Where records of a result begin whose neighbourhoods were not read.
+function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
+  const starts = carrier.map((record) => correctedStartMs(record, votes));
+  return (platform ? [startMs, ...starts] : starts).filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
+}
+
+// Whether so many of a result's crowd were read with their neighbourhoods that no further record can make it one to be assigned.
+function largeCrowds(
+  kept: readonly CallResult[],
+  window: Window,
+  votes: CarrierVotes,
+): (result: CallResult) => boolean {
+  const crowdOf = ({ span }: CallResult) => `${span.firstMs}/${span.lastMs}`;
+  const crowded = kept.filter((result) => result.candidateCount !== undefined);
+  const counts = new Map<string, number>();
+  for (const result of crowded) {
+    if (edgesOf(result, window, votes).length > 0) continue;
+    counts.set(crowdOf(result), (counts.get(crowdOf(result)) ?? 0) + 1);
   }
-  return found;
+  return (result) => result.candidateCount !== undefined && (counts.get(crowdOf(result)) ?? 0) > MAX_COMPONENT;
+}
+
+// Minutes around what was not read of a crowd, next to its records that were none before: those beyond may not know yet.
+function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
+  return judged.flatMap(({ name, row, result }) => {
+    const before = rows.get(name);
+    if (result.candidateCount === undefined || (before?.status === row.status && !before.isMerged)) return [];
+    return edgesOf(result, window, used).flatMap((ms) => {
+      const reach = Math.ceil(NEIGHBOUR_MS / MINUTE_MS);
+      return Array.from({ length: 2 * reach + 1 }, (_, index) => minuteOf(ms + (index - reach) * MINUTE_MS));
+    });
+  });
 }
 
 // What is stored under the names of the results and of their carrier's records, wherever it is in time.
@@ -259,14 +329,13 @@ async function readStored(
   return rows;
 }
 
-// Hours and days whose offset or rule is another now are matched again, where this turn has not done so itself.
+// Marks the minutes of hours and days whose offset or rule is another after than before, as far as they are wanted.
 async function markWhatVotesChange(
   tx: Tx,
   carrierId: string,
-  before: CarrierVotes,
-  after: CarrierVotes,
-  base: readonly Span[],
-): Promise<void> {
+  { before, after }: { before: CarrierVotes; after: CarrierVotes },
+  isWanted: (minute: Micros) => boolean,
+): Promise<Micros[]> {
   const was = before.decisions();
   const is = after.decisions();
   const minutes = new Set<Micros>();
@@ -279,12 +348,13 @@ async function markWhatVotesChange(
   for (const key of changedKeys(was.rules, is.rules)) {
     for (const minute of await readRoundedMinutes(tx, carrierId, parseDayKey(key))) minutes.add(minute);
   }
-  const isDone = (minute: Micros) => isIn(base, msFromMicros(minute));
-  await markMinutes(
-    tx,
-    carrierId,
-    [...minutes].filter((minute) => !isDone(minute)),
-  );
+  const marked = [...minutes].filter(isWanted);
+  await markMinutes(tx, carrierId, marked);
+  return marked;
+}
+
+function isOf(base: readonly Span[], minute: Micros): boolean {
+  return isIn(base, msFromMicros(minute));
 }
 
 // What is absent is as good as none.

@@ -57,6 +57,7 @@ export interface CallResultRow extends ResultName {
   voteMs: bigint | null;
   pairKey: bigint | null;
   correlationKey: bigint | null;
+  idKeys: readonly bigint[] | null;
   resultHash: bigint;
   arrivalTime: Micros;
   discrepancyId: string | null;
@@ -91,12 +92,12 @@ export async function readResultsNamed(
   return rows.map(callResultRow);
 }
 
-/** A call without a counterpart, or one that disagrees, as later records look for it. */
-export interface OpenCall {
-  side: number;
+/** A call as later records look for it. */
+export interface FoundCall {
   startTime: Micros;
   /** Why it was found. */
   key: bigint;
+  /** The trunk and the begin of the carrier's record by its clock, where there is one. */
   clockTrunk: string | undefined;
   clockTime: Micros | undefined;
 }
@@ -110,32 +111,54 @@ export interface WantedCall {
   readonly during?: Micros;
 }
 
-/** Finds open calls of one side by a key, each within the time that is wanted of it; at most `limit`. */
-export async function findOpenCalls(
+/**
+ * Finds calls of one side by a key, each within the time that is wanted of it: by the two parties those that lack a counterpart or disagree, or by the
+ * carrier's record the pair that is far from it. Of each key the first ones, at most `limit`.
+ */
+export async function findCalls(
   tx: Tx,
   carrierId: string,
   search: { by: "pair_key" | "correlation_key"; side: number; wanted: readonly WantedCall[]; limit: number },
-): Promise<OpenCall[]> {
+): Promise<FoundCall[]> {
   const { wanted } = search;
   if (wanted.length === 0) return [];
   const column = sql.ref(`r.${search.by}`);
+  // OFFSET 0: by the key's index, and not by that of the order.
   const query = sql`
-    SELECT r.side, r.start_time, ${column} AS key, r.clock_trunk, r.clock_time
+    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ during }) => during ?? null))}::timestamptz[]) AS w(key, range_start, range_end, during)
-    JOIN call_result r ON r.carrier_id = ${carrierId} AND ${column} = w.key AND r.side = ${search.side} AND NOT r.is_merged
-      AND r.start_time BETWEEN w.range_start AND w.range_end
-    WHERE w.during IS NULL OR r.start_time + make_interval(secs => COALESCE(r.platform_ms, r.carrier_ms, 0) / 1000.0 + 300) >= w.during
-    LIMIT ${search.limit}`;
-  const { rows } = await send<OpenRow>(tx, query.compile(tx));
-  return rows.map((row) => ({
-    side: row.side,
-    startTime: row.start_time,
-    key: row.key,
-    clockTrunk: row.clock_trunk ?? undefined,
-    clockTime: row.clock_time ?? undefined,
-  }));
+    CROSS JOIN LATERAL (
+      SELECT * FROM (
+        SELECT r.* FROM call_result r
+        WHERE r.carrier_id = ${carrierId} AND ${column} = w.key AND r.start_time BETWEEN w.range_start AND w.range_end OFFSET 0) r
+      WHERE r.side = ${search.side} AND NOT r.is_merged
+        AND (w.during IS NULL OR r.start_time + make_interval(secs => COALESCE(r.platform_ms, r.carrier_ms, 0) / 1000.0 + 300) >= w.during)
+      ORDER BY r.start_time, r.record_date, r.record_id LIMIT ${search.limit}) f`;
+  const { rows } = await send<FoundRow>(tx, query.compile(tx));
+  return rows.map(foundCall);
+}
+
+/** Finds the calls, of both sides and however they stand, whose records have an id; none of an id that more than `most` have. Each key is wanted once. */
+export async function findByIds(
+  tx: Tx,
+  carrierId: string,
+  { wanted, most }: { wanted: readonly WantedCall[]; most: number },
+): Promise<FoundCall[]> {
+  if (wanted.length === 0) return [];
+  // OFFSET 0: few share an id, which the planner does not know and would rather read the carrier's calls of the time.
+  const query = sql`
+    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time
+    FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
+                ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) AS w(key, range_start, range_end)
+    CROSS JOIN LATERAL (
+      SELECT * FROM (
+        SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time FROM call_result r WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
+      WHERE r.carrier_id = ${carrierId} AND r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
+  const { rows } = await send<FoundRow>(tx, query.compile(tx));
+  const byKey = Map.groupBy(rows, ({ key }) => key);
+  return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));
 }
 
 /** When the calls began of which these records of the carrier are parts. Carriers use an id again on another day. */
@@ -154,7 +177,7 @@ export async function findSplitCalls(
   return rows.map((row) => row.start_time);
 }
 
-/** The carrier's calls that lack their counterparts and began in an hour of a trunk's clock; at most `limit`. */
+/** The carrier's calls that lack their counterparts and began in an hour of a trunk's clock: the first ones, at most `limit`. */
 export async function readOpenOfClock(
   tx: Tx,
   carrierId: string,
@@ -165,17 +188,25 @@ export async function readOpenOfClock(
     WHERE r.carrier_id = ${carrierId} AND r.side = 2 AND r.is_open AND NOT r.is_merged AND r.pair_key IS NOT NULL AND r.clock_trunk = ${clock.trunkId}
       AND r.clock_time >= ${isoFromMicros(clock.hour)}::timestamptz
       AND r.clock_time < ${isoFromMicros(clock.hour)}::timestamptz + interval '1 hour'
-    LIMIT ${clock.limit}`;
+    ORDER BY r.clock_time, r.record_date, r.record_id LIMIT ${clock.limit}`;
   const { rows } = await send<{ key: bigint; clock_time: Micros }>(tx, query.compile(tx));
   return rows.map((row) => ({ key: row.key, clockTime: row.clock_time }));
 }
 
-interface OpenRow {
-  side: number;
+interface FoundRow {
   start_time: Micros;
   key: bigint;
   clock_trunk: string | null;
   clock_time: Micros | null;
+}
+
+function foundCall(row: FoundRow): FoundCall {
+  return {
+    startTime: row.start_time,
+    key: row.key,
+    clockTrunk: row.clock_trunk ?? undefined,
+    clockTime: row.clock_time ?? undefined,
+  };
 }
 
 /** Writes results, new or changed. */
@@ -250,6 +281,12 @@ const BYTES: FieldColumn<Buffer | null> = {
   convert: (element) => sql`NULLIF(${element}, ''::bytea)`,
 };
 
+const KEYS: FieldColumn<readonly bigint[] | null> = {
+  type: "text",
+  encode: (values) => textArray(values.map((value) => value?.join(" ") ?? null)),
+  convert: (element) => sql`string_to_array(${element}, ' ')::bigint[]`,
+};
+
 /** Every field that is a column; the column has the field's name in snake case. */
 const FIELDS: { readonly [Name in Field]: FieldColumn<CallResultRow[Name]> } = {
   side: INT2,
@@ -282,6 +319,7 @@ const FIELDS: { readonly [Name in Field]: FieldColumn<CallResultRow[Name]> } = {
   voteMs: INT8,
   pairKey: INT8,
   correlationKey: INT8,
+  idKeys: KEYS,
   resultHash: INT8,
   arrivalTime: TIME,
   discrepancyId: TEXT,

@@ -73,7 +73,10 @@ export async function writeRoundingVotes(tx: Tx, carrierId: string, votes: reado
   await send(tx, query.compile(tx));
 }
 
-/** The minutes of the pairs that a trunk and day of the carrier's clock has and that are not equal: what another rounding rule explains anew. */
+/**
+ * The minutes of the pairs that a trunk and day of the carrier's clock has and that another rounding rule judges or explains anew: those that are not equal,
+ * and those of which the carrier has a bill alone.
+ */
 export async function readRoundedMinutes(
   tx: Tx,
   carrierId: string,
@@ -84,6 +87,6 @@ export async function readRoundedMinutes(
     WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
       AND r.clock_time >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_time < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
       AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
-      AND r.side = 1 AND r.status IN (2, 4)`.execute(tx);
+      AND r.side = 1 AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`.execute(tx);
   return rows.map((row) => row.minute);
 }

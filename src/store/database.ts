@@ -244,18 +244,19 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
 
 const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
 
-// int8 and numeric without decimals as bigint; timestamptz as microseconds; date and its arrays as text. All else as pg reads it.
+// int8, its arrays and numeric without decimals as bigint; timestamptz as microseconds; date and its arrays as text. All else as pg reads it.
 function getTypeParser(oid: number, format?: "text" | "binary") {
   if (format !== "binary") {
     if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);
     if (oid === 1184) return parseTimestamptz;
     if (oid === 1082) return (text: string) => text;
     if (oid === 1182) return parseTextArray;
+    if (oid === 1016) return (text: string) => parseTextArray(text).map(BigInt);
   }
   return pg.types.getTypeParser(oid, format as "text");
 }
 
-// Days need no quotes.
+// Days and numbers need no quotes.
 function parseTextArray(text: string): string[] {
   return text === "{}" ? [] : text.slice(1, -1).split(",");
 }

@@ -10,6 +10,7 @@ import * as audit from "./migrations/0004-audit.ts";
 import * as disclosure from "./migrations/0005-disclosure.ts";
 import * as retention from "./migrations/0006-retention.ts";
 import * as erasure from "./migrations/0007-erasure.ts";
+import * as reconcileKeys from "./migrations/0008-reconcile-keys.ts";
 import { ensurePartitions } from "./partitions.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
@@ -20,6 +21,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0005-disclosure": disclosure,
   "0006-retention": retention,
   "0007-erasure": erasure,
+  "0008-reconcile-keys": reconcileKeys,
 };
 
 /**

@@ -15,7 +15,7 @@ export interface ReconcilePosition {
   durationEpoch: bigint;
   agreementRevision: bigint;
   ruleVersion: number;
-  /** Every record that was committed before this is judged. */
+  /** Every record whose ingest time is before this is judged. */
   reconciledThrough: Micros;
 }
 
@@ -128,21 +128,27 @@ const HEADS = sql`
   JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
   JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4`;
 
-/** Carriers for which there is something to do. */
+/** Carriers for which there is something to do: first those that were never reconciled, then those that wait longest. */
 export async function listCarriersToReconcile(tx: Tx, ruleVersion: number, limit: number): Promise<string[]> {
   const { rows } = await sql<{ carrier_id: string }>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    WHERE ${hasWork(ruleVersion)} ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+    WHERE ${hasWork(ruleVersion)} ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(tx);
   return rows.map((row) => row.carrier_id);
 }
 
 /** Says of the carriers for which there is nothing to do that they are reconciled through now, where that was last said so long ago, seconds. */
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
-  // now() is before the snapshot: whatever was committed before it is seen.
+  // A feed that a writer holds may get an entry of before now(); one that is raised under its lock gets none any more.
   await sql`
-    UPDATE reconcile_position SET reconciled_through = now(), update_time = clock_timestamp() WHERE carrier_id IN (
+    WITH idle AS (
       SELECT p.carrier_id FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
       WHERE p.reconciled_through < now() - make_interval(secs => ${ageS}) AND p.cdr_sequence = cdrs.next_sequence - 1
         AND p.duration_sequence = durations.next_sequence - 1 AND NOT ${hasWork(ruleVersion)}
-      FOR UPDATE OF p SKIP LOCKED)`.execute(tx);
+      FOR UPDATE OF p, cdrs, durations SKIP LOCKED
+    ), raised AS (
+      UPDATE feed_head h SET last_ingest_time = GREATEST(h.last_ingest_time, now()) FROM idle WHERE h.carrier_id = idle.carrier_id AND h.feed IN (2, 4)
+    )
+    UPDATE reconcile_position p SET reconciled_through = now(), update_time = clock_timestamp() FROM idle WHERE p.carrier_id = idle.carrier_id`.execute(
+    tx,
+  );
 }

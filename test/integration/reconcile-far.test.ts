@@ -1,16 +1,15 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { addDays } from "../../src/domain/instant.ts";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { CorrelationSchema, RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createTestDatabase } from "../support/database.ts";
-import { call, NUMBER, timestamp } from "../support/feed.ts";
-import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
+import { NUMBER, timestamp } from "../support/feed.ts";
+import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
+import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -40,59 +39,8 @@ async function addFarCarrier(): Promise<void> {
   await assignNumbers(db, carrierId, [NUMBER], "customer-1");
 }
 
-/** The platform's record of a call of 60 s that rang for 5 s. */
-function cdr(recordId: string, startMs: number, changes: { dialog?: string; called?: string; isVoid?: boolean } = {}) {
-  const { dialog, called = "+12025550123", isVoid = false } = changes;
-  if (isVoid) return call(recordId, { kind: RecordKind.VOID, revision: 2 }, startMs);
-  return call(
-    recordId,
-    {
-      parties: { calling: { kind: 1, value: NUMBER }, called: { kind: 1, value: called } },
-      ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
-    },
-    startMs,
-  );
-}
-
-interface DurationChanges {
-  dialog?: string;
-  called?: string;
-  revision?: number;
-  connectedMs?: number;
-  kind?: RecordKind;
-}
-
-/** The carrier's of the same. */
-function duration(recordId: string, startMs: number, changes: DurationChanges = {}): CallDuration {
-  const { dialog, called = "+12025550123", revision = 1, connectedMs = MINUTE_MS, kind = RecordKind.REPORT } = changes;
-  return create(CallDurationSchema, {
-    recordId,
-    recordDate: new Date(startMs).toISOString().slice(0, 10),
-    revision,
-    kind,
-    direction: 1,
-    answered: true,
-    calling: { kind: 1, value: NUMBER },
-    called: { kind: 1, value: called },
-    inviteTime: timestamp(startMs),
-    answerTime: timestamp(startMs + 5_000),
-    endTime: timestamp(startMs + 5_000 + connectedMs),
-    connectedDurationMs: BigInt(connectedMs),
-    ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
-  });
-}
-
-/** `platform/carrier+carrier STATUS` of every result that stands. */
-async function results(): Promise<string[]> {
-  await reconcileFully(db, carrierId);
-  const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
-  return rows
-    .map((row) => {
-      const carrier = row.carrierRecords.map(({ recordId }) => recordId).join("+");
-      const name = Object.entries(MatchStatus).find(([, status]) => status === row.status)?.[0];
-      return `${row.side === 1 ? `${row.recordId}/` : ""}${carrier} ${name}`;
-    })
-    .sort();
+function results(): Promise<string[]> {
+  return reconciledCalls(db, carrierId);
 }
 
 describe("a pair whose clocks are hours apart, joined by its dialog", () => {

@@ -120,6 +120,24 @@ test("a carrier to which nothing comes is reconciled through now; one with somet
   expect(await systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, 10))).toContain("charlie");
 });
 
+test("carriers that wait longest are reconciled first, those that never were before all", async () => {
+  const { db } = exchange.app.services;
+  const list = (limit: number) => systemTransaction(db, (tx) => listCarriersToReconcile(tx, RULE_VERSION, limit));
+  await runSql(exchange.app, sql`DELETE FROM reconcile_position WHERE carrier_id = 'charlie'`);
+  for (const [carrierId, day] of [
+    ["alpha", "06"],
+    ["bravo", "05"],
+  ] as const) {
+    await setReconciled(db, carrierId, { reconciled_through: `2026-06-${day}T00:00:00Z` });
+    await runSql(
+      exchange.app,
+      sql`INSERT INTO reconcile_minute VALUES (${carrierId}, '2026-06-05T00:00:00Z') ON CONFLICT DO NOTHING`,
+    );
+  }
+  expect(await list(10)).toEqual(["charlie", "bravo", "alpha"]);
+  expect(await list(1)).toEqual(["charlie"]);
+});
+
 test("has every carrier by id in pages, or those that are named", async () => {
   const client = await platform();
   const read = async (request: { carrierIds?: string[]; pageSize?: number; pageToken?: string }) => {

@@ -9,6 +9,7 @@ import {
 } from "./call-unit.ts";
 import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
+import { MAX_COMPONENT } from "./components.ts";
 import { type Copy, findCopies } from "./duplicates.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { carrierMember, type Pairing } from "./pairing.ts";
@@ -33,14 +34,14 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
       continue;
     }
     const result = newResult({ platform }, input, span);
-    judgeSingle(result, { crowd: pairing.crowd.get(index), copy: copies.platform.get(index), side: platform }, input);
+    judgeSingle(result, { isCrowd: pairing.crowd.has(index), copy: copies.platform.get(index), side: platform }, input);
     results.push(result);
   }
   for (const [index, carrier] of pairing.carrier.entries()) {
     if (pairing.platformOf[index] !== -1) continue;
     const member = carrierMember(pairing, index);
     const result = newResult({ carrier }, input, spans(member));
-    judgeSingle(result, { crowd: pairing.crowd.get(member), copy: copies.carrier.get(index), side: carrier }, input);
+    judgeSingle(result, { isCrowd: pairing.crowd.has(member), copy: copies.carrier.get(index), side: carrier }, input);
     results.push(result);
   }
   return results;
@@ -113,15 +114,15 @@ function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInpu
 
 interface Single {
   readonly side: PlatformUnit | CarrierUnit;
-  readonly crowd: number | undefined;
+  readonly isCrowd: boolean;
   readonly copy: Copy | undefined;
 }
 
-function judgeSingle(result: Mutable<CallResult>, { side, crowd, copy }: Single, input: MatchingInput): void {
+function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Single, input: MatchingInput): void {
   const { platform } = result;
-  if (crowd !== undefined) {
+  if (isCrowd) {
     result.status = MatchStatus.AMBIGUOUS;
-    result.candidateCount = crowd;
+    result.candidateCount = MAX_COMPONENT + 1;
   } else if (!isInScope(side, input)) {
     result.status = MatchStatus.NOT_REPORTED;
   } else if (platform?.isPartial === true) {

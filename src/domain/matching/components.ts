@@ -117,6 +117,6 @@ function sizesOf(components: UnionFind, { platform, carrier }: Pairing): Uint32A
 function markCrowds({ crowd }: Pairing, components: UnionFind, sizes: Uint32Array): void {
   for (let member = 0; member < sizes.length; member++) {
     const size = sizes[components.find(member)] ?? 0;
-    if (size > MAX_COMPONENT) crowd.set(member, size);
+    if (size > MAX_COMPONENT) crowd.add(member);
   }
 }

@@ -194,10 +194,10 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
 export function explainAssignment({ platform, carrier, pairing, result }: ExplainedCall): EvidenceStep | undefined {
   const stage = EvidenceStage.ASSIGNMENT;
   if (result.candidateCount !== undefined) {
-    const explanation = `${result.candidateCount} records of the same parties could pair with each other, more than the ${MAX_COMPONENT} that are told apart: none is paired by guessing.`;
+    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other, too many to tell apart: none is paired by guessing.`;
     const limit = evidenceValue("candidate_count", FAILED, [
       undefined,
-      String(result.candidateCount),
+      `at least ${result.candidateCount}`,
       String(MAX_COMPONENT),
     ]);
     return { stage, outcome: FAILED, explanation, values: [limit] };

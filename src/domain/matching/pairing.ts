@@ -18,8 +18,8 @@ export interface Pairing {
   readonly furtherParts: Map<number, number[]>;
   /** By member: 1 for what has the dialog of a record that went with another. It is of that call, and is not sought elsewhere. */
   readonly isSpare: Uint8Array;
-  /** How many records could pair with each other, where they are too many; by member. */
-  readonly crowd: Map<number, number>;
+  /** Of which members too many could pair with each other. */
+  readonly crowd: Set<number>;
   /** What was judged together, by member: the platform's units by position, then the carrier's behind them. */
   readonly together: UnionFind;
 }
@@ -41,7 +41,7 @@ export function startPairing(platform: readonly PlatformUnit[], carrier: readonl
     isAlone: new Uint8Array(platform.length),
     furtherParts: new Map(),
     isSpare: new Uint8Array(platform.length + carrier.length),
-    crowd: new Map(),
+    crowd: new Set(),
     together: new UnionFind(platform.length + carrier.length),
   };
 }

@@ -93,7 +93,7 @@ export interface CallResult {
   readonly graceEndMs?: number | undefined;
   /** Of a DUPLICATE: the record of the same side that it is a copy of. */
   readonly duplicateOf?: RecordRef | undefined;
-  /** Of an AMBIGUOUS call: how many records could pair with each other. */
+  /** Of an AMBIGUOUS call: how many records could pair with each other at least. Of a crowd no more is counted, for no more of it need be read. */
   readonly candidateCount?: number | undefined;
   readonly basis: Basis;
   /** Of a pair whose carrier reported a bill: the rule that made it, as far as it is known. */

@@ -1,0 +1,72 @@
+import { create } from "@bufbuild/protobuf";
+import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
+import type { Database } from "../../src/store/database.ts";
+import { call, NUMBER, timestamp } from "./feed.ts";
+import { readAllResults, reconcileFully } from "./reconcile.ts";
+
+const MINUTE_MS = 60_000;
+
+/** The platform's record of a call of 60 s that rang for 5 s. */
+export function cdr(
+  recordId: string,
+  startMs: number,
+  changes: { dialog?: string; called?: string; isVoid?: boolean } = {},
+) {
+  const { dialog, called = "+12025550123", isVoid = false } = changes;
+  if (isVoid) return call(recordId, { kind: RecordKind.VOID, revision: 2 }, startMs);
+  return call(
+    recordId,
+    {
+      parties: { calling: { kind: 1, value: NUMBER }, called: { kind: 1, value: called } },
+      ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
+    },
+    startMs,
+  );
+}
+
+export interface DurationChanges {
+  dialog?: string;
+  called?: string;
+  revision?: number;
+  connectedMs?: number;
+  /** Instead of the connected duration: no other is reported. */
+  billedS?: number;
+  kind?: RecordKind;
+}
+
+/** The carrier's of the same. */
+export function duration(recordId: string, startMs: number, changes: DurationChanges = {}): CallDuration {
+  const { dialog, called = "+12025550123", revision = 1, connectedMs = MINUTE_MS, kind = RecordKind.REPORT } = changes;
+  return create(CallDurationSchema, {
+    recordId,
+    recordDate: new Date(startMs).toISOString().slice(0, 10),
+    revision,
+    kind,
+    direction: 1,
+    answered: true,
+    calling: { kind: 1, value: NUMBER },
+    called: { kind: 1, value: called },
+    inviteTime: timestamp(startMs),
+    answerTime: timestamp(startMs + 5_000),
+    endTime: timestamp(startMs + 5_000 + connectedMs),
+    ...(changes.billedS === undefined
+      ? { connectedDurationMs: BigInt(connectedMs) }
+      : { billedDurationS: BigInt(changes.billedS) }),
+    ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
+  });
+}
+
+/** Reconciles, and tells `platform/carrier+carrier STATUS` of every result that stands. */
+export async function reconciledCalls(db: Database, carrierId: string): Promise<string[]> {
+  await reconcileFully(db, carrierId);
+  const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
+  return rows
+    .map((row) => {
+      const carrier = row.carrierRecords.map(({ recordId }) => recordId).join("+");
+      const name = Object.entries(MatchStatus).find(([, status]) => status === row.status)?.[0];
+      return `${row.side === 1 ? `${row.recordId}/` : ""}${carrier} ${name}`;
+    })
+    .sort();
+}
