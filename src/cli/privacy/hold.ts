@@ -1,6 +1,175 @@
-import { Command } from "commander";
+import { randomUUID } from "node:crypto";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { Command, InvalidArgumentError } from "commander";
+import { addDays, isDay } from "../../domain/instant.ts";
+import {
+  type Hold,
+  HoldReasonSchema,
+  type HoldSchema,
+  type HoldState,
+  HoldStateSchema,
+} from "../../gen/tandem/platform/v1/hold_pb.js";
+import {
+  CreateHoldResponseSchema,
+  ListHoldsResponseSchema,
+  PrivacyService,
+  ReleaseHoldResponseSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { csvOption, printCsv } from "../csv-output.ts";
+import { printMessage } from "../output.ts";
+import { parseDay } from "../reconcile/days.ts";
+import { enumOption, parseTime } from "../values.ts";
+import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
 /** `tandem privacy hold` */
 export function holdCommand(): Command {
-  return new Command("hold").description("Keep disputed records beyond their retention.");
+  return new Command("hold")
+    .description("Keep disputed records beyond their retention.")
+    .addCommand(createCommand())
+    .addCommand(releaseCommand())
+    .addCommand(listCommand());
+}
+
+interface CreateOptions extends ConnectionOptions {
+  readonly carrier: string;
+  readonly platformRecord?: readonly RecordName[];
+  readonly carrierRecord?: readonly RecordName[];
+  readonly from?: string;
+  readonly to?: string;
+  readonly customer?: string;
+  readonly trunk?: string;
+  readonly direction?: number;
+  readonly reason: number;
+  readonly case: string;
+  readonly owner: string;
+  readonly until: Timestamp;
+  readonly requestId?: string;
+}
+
+interface RecordName {
+  readonly recordDate: string;
+  readonly recordId: string;
+}
+
+function createCommand(): Command {
+  return remoteCommand("create")
+    .description("Hold single records, or all of a period, those included that still arrive (the platform's).")
+    .requiredOption("--carrier <id>", "whose records")
+    .option("--platform-record <day/id>", "a call detail record; may be given again", collectRecords)
+    .option("--carrier-record <day/id>", "a duration of the carrier's; may be given again", collectRecords)
+    .option("--from <day>", "of a period: the first day, in the carrier's time zone", parseDay)
+    .option("--to <day>", "of a period: the last day (default: the first)", parseDay)
+    .option("--customer <id>", "of a period: only this customer's")
+    .option("--trunk <id>", "of a period: only this trunk's")
+    .addOption(enumOption("--direction <direction>", "of a period: only this", DirectionSchema))
+    .addOption(enumOption("--reason <reason>", "why", HoldReasonSchema).makeOptionMandatory())
+    .requiredOption("--case <reference>", "the case, without numbers or names of persons")
+    .requiredOption("--owner <role>", "who answers for the hold: a role or a team")
+    .requiredOption("--until <time>", "when it ends by itself, at most 5 years ahead", parseTime)
+    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .addHelpText(
+      "after",
+      `
+Examples:
+  tandem privacy hold create --carrier nordlys-tele --platform-record 2026-03-01/cdr-4711 --reason billing-dispute --case 2026-17 --owner disputes --until 2027-01-01
+  tandem privacy hold create --carrier nordlys-tele --from 2026-03-01 --to 2026-03-31 --customer cedar-bank --reason legal-claim --case 2026-18 --owner legal --until 2028-01-01`,
+    )
+    .action(async (options: CreateOptions, command: Command) => {
+      const target = targetOf(options) ?? command.error("error: say what to hold: records, or a period with --from");
+      using connection = await connect(options, "platform");
+      const response = await connection.client(PrivacyService).createHold({
+        requestId: options.requestId ?? randomUUID(),
+        hold: {
+          carrierId: options.carrier,
+          target,
+          reason: options.reason,
+          caseReference: options.case,
+          owner: options.owner,
+          endTime: options.until,
+        },
+      });
+      if (options.json) printMessage(CreateHoldResponseSchema, response);
+      else if (response.hold) printHold(response.hold);
+    });
+}
+
+function targetOf(options: CreateOptions): NonNullable<MessageInitShape<typeof HoldSchema>["target"]> | undefined {
+  const { from, to, customer, trunk, direction, platformRecord = [], carrierRecord = [] } = options;
+  const records = [
+    ...platformRecord.map((record) => ({ side: 1, record })),
+    ...carrierRecord.map((record) => ({ side: 2, record })),
+  ];
+  if (from === undefined) return records.length === 0 ? undefined : { case: "records", value: { records } };
+  if (records.length > 0) return undefined;
+  const value = {
+    startDate: from,
+    endDate: addDays(to ?? from, 1),
+    direction: direction ?? 0,
+    ...(customer === undefined ? {} : { customerId: customer }),
+    ...(trunk === undefined ? {} : { trunkId: trunk }),
+  };
+  return { case: "period", value };
+}
+
+interface ReleaseOptions extends ConnectionOptions {
+  readonly note: string;
+  readonly requestId?: string;
+}
+
+function releaseCommand(): Command {
+  return remoteCommand("release")
+    .description("End a hold; what is past its retention goes with the next run (the platform's).")
+    .argument("<hold>", "the hold's id")
+    .requiredOption("--note <text>", "why, without names or numbers")
+    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered as the first time")
+    .addHelpText("after", '\nExample:\n  tandem privacy hold release 4f1c --note "settled on 2026-05-02"')
+    .action(async (holdId: string, options: ReleaseOptions) => {
+      using connection = await connect(options, "platform");
+      const response = await connection.client(PrivacyService).releaseHold({
+        requestId: options.requestId ?? randomUUID(),
+        holdId,
+        releaseNote: options.note,
+      });
+      if (options.json) printMessage(ReleaseHoldResponseSchema, response);
+      else if (response.hold) printHold(response.hold);
+    });
+}
+
+interface ListOptions extends ConnectionOptions {
+  readonly state?: HoldState;
+  readonly csv?: true;
+}
+
+function listCommand(): Command {
+  return remoteCommand("list")
+    .description("List holds, the newest first (the platform's).")
+    .option("--carrier <id>", "only this carrier's")
+    .addOption(enumOption("--state <state>", "only in this state", HoldStateSchema))
+    .addOption(csvOption())
+    .addHelpText("after", "\nExample:\n  tandem privacy hold list --state active")
+    .action(async (options: ListOptions) => {
+      using connection = await connect(options, "platform");
+      const client = connection.client(PrivacyService);
+      const holds: Hold[] = [];
+      let pageToken = "";
+      do {
+        const request = { carrierId: options.carrier ?? "", state: options.state ?? 0, pageSize: 1_000, pageToken };
+        const page = await client.listHolds(request);
+        holds.push(...page.holds);
+        pageToken = page.nextPageToken;
+      } while (pageToken !== "");
+      if (options.json) printMessage(ListHoldsResponseSchema, create(ListHoldsResponseSchema, { holds }));
+      else if (options.csv) printCsv(HOLD_CSV, holds);
+      else printHolds(holds);
+    });
+}
+
+function collectRecords(text: string, before: readonly RecordName[] = []): RecordName[] {
+  const [recordDate = "", recordId = ""] = [text.slice(0, 10), text.slice(11)];
+  if (!isDay(recordDate) || text[10] !== "/" || recordId === "")
+    throw new InvalidArgumentError("Expected a day and an id, such as 2026-03-01/cdr-4711.");
+  return [...before, { recordDate, recordId }];
 }
