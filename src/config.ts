@@ -223,6 +223,7 @@ const CLIENT_SETTINGS = {
     .default("http://127.0.0.1:7443")
     .describe("The server to talk to"),
   token: text().optional().describe("The bearer token to show. Default: one signed with the data folder's own key"),
+  tokenFile: path("File with the bearer token to show, read anew when a stream resumes; -: standard input"),
 };
 
 type SettingName = keyof typeof SETTINGS;
@@ -280,8 +281,10 @@ export function loadConfig(
 /** What a command needs in order to talk to a running server. */
 export interface ClientConfig {
   readonly url: URL;
-  /** Undefined: the command signs one itself, if it can. */
+  /** The bearer token. Without it and without a file the command signs one itself, if it can. */
   readonly token: string | undefined;
+  /** The file that has the token; `-`: standard input. */
+  readonly tokenFile: string | undefined;
 }
 
 /**
@@ -290,12 +293,14 @@ export interface ClientConfig {
  */
 export function loadClientConfig(
   env: Readonly<Record<string, string | undefined>> = process.env,
-  overrides: { readonly url?: string | undefined; readonly token?: string | undefined } = {},
+  overrides: { readonly url?: string | undefined; readonly tokenFile?: string | undefined } = {},
 ): ClientConfig {
   const mistakes: string[] = [];
   const values = readValues(CLIENT_SETTINGS, { env, overrides, mistakes });
   if (mistakes.length > 0) throw new ConfigError(mistakes);
-  return { url: new URL(values.url), token: values.token };
+  // What the command line says comes before the environment.
+  const token = overrides.tokenFile === undefined ? values.token : undefined;
+  return { url: new URL(values.url), token, tokenFile: values.tokenFile };
 }
 
 /** Every setting with what it does, for help texts and documentation. */

@@ -21,16 +21,27 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
 
 /** An error as it may be logged: its kind, code, masked text and causes; no rows, parameters or details that a database adds. */
 function serializeError(error: unknown): unknown {
-  if (!(error instanceof Error)) return maskDigits(String(error));
+  if (!(error instanceof Error)) return mask(String(error));
   const { type, message, stack } = stdSerializers.errWithCause(error);
   const code = (error as { code?: unknown }).code;
   return {
     type,
     ...(typeof code === "string" || typeof code === "number" ? { code } : {}),
-    message: maskDigits(message),
-    stack: maskDigits(stack ?? ""),
+    message: mask(message),
+    stack: mask(stack ?? ""),
     ...(error.cause === undefined ? {} : { cause: serializeError(error.cause) }),
   };
+}
+
+function mask(text: string): string {
+  return maskDigits(maskSecrets(text));
+}
+
+/** Leaves out what opens a door: user and password of a URL, tokens. */
+export function maskSecrets(text: string): string {
+  return text
+    .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]*@/gi, "$1[secret]@")
+    .replace(/\beyJ[\w-]{5,}\.[\w-]+(\.[\w-]*)?/g, "[token]");
 }
 
 /** Keeps the last two digits of anything long enough to be a phone number. */

@@ -9,6 +9,7 @@ import { loadClientConfig, loadConfig } from "../config.ts";
 import { isLoopback } from "../config-security.ts";
 import { PLATFORM_SCOPES } from "../domain/scopes.ts";
 import { openSigningKey } from "../rpc/signing-key.ts";
+import { givenToken } from "./given-token.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
 
 /** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
@@ -20,7 +21,7 @@ export type Role = "carrier" | "platform";
 /** The options that every command has which talks to a server. */
 export interface ConnectionOptions {
   readonly url?: string;
-  readonly token?: string;
+  readonly tokenFile?: string;
   readonly carrier?: string;
   readonly dataDir?: string;
   readonly json?: true;
@@ -39,7 +40,10 @@ export function remoteCommand(name: string): Command {
     .option("--json", "print JSON, as the contract defines it, instead of text")
     .addOption(connection("--url <url>", "the server (TANDEM_URL; http://127.0.0.1:7443)"))
     .addOption(
-      connection("--token <token>", "bearer token (TANDEM_TOKEN); else one is signed with the data folder's key"),
+      connection(
+        "--token-file <file>",
+        "file with the bearer token, - for standard input (TANDEM_TOKEN_FILE, or the token itself in TANDEM_TOKEN); else one is signed with the data folder's key",
+      ),
     )
     .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
 }
@@ -55,9 +59,11 @@ export function asCarrier(): Option {
  */
 export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
   endQuietlyWhenNobodyReads();
-  const { url, token } = loadClientConfig(undefined, options);
-  const role = token === undefined ? roleToSignFor(options, allowed) : checkToken(token, options, allowed);
-  const tokenProvider = token === undefined ? await ownTokens(url, options, role) : () => token;
+  const config = loadClientConfig(undefined, options);
+  const { url } = config;
+  const given = givenToken(config);
+  const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
+  const tokenProvider = given ?? (await ownTokens(url, options, role));
   const transport: TandemTransport = createTandemTransport({ baseUrl: url.origin, tokenProvider });
   return {
     role,
@@ -68,7 +74,7 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
 
 function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either"): Role {
   if (allowed !== "carrier") return "platform";
-  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or a carrier's --token");
+  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or a carrier's token");
   return "carrier";
 }
 
@@ -91,7 +97,9 @@ function readClaims(token: string): Record<string, unknown> {
   try {
     return decodeJwt(token);
   } catch (error) {
-    throw new Error("the token is no JSON Web Token: check --token or TANDEM_TOKEN", { cause: error });
+    throw new Error("the token is no JSON Web Token: check --token-file, TANDEM_TOKEN_FILE or TANDEM_TOKEN", {
+      cause: error,
+    });
   }
 }
 
@@ -104,13 +112,16 @@ async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Prom
   // What this key signs is of no use elsewhere, and should not be shown there.
   if (!hasKey || !isLoopback(url.hostname)) {
     const why = hasKey ? `${url.host} is not this machine` : `there is no key in ${config.dataDir}`;
-    throw new Error(`no token: give --token or TANDEM_TOKEN (none can be signed: ${why})`);
+    throw new Error(`no token: give --token-file or TANDEM_TOKEN (none can be signed: ${why})`);
   }
-  const key = await openSigningKey(config.dataDir);
   const { issuer, audience } = config.tokens;
   const who =
     role === "carrier"
       ? { carrierId: options.carrier ?? "", identity: `${options.carrier} (command line)` }
       : { scopes: PLATFORM_SCOPES, identity: "command-line" };
-  return () => key.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+  // Opened for each: the key may have been rotated since.
+  return async () => {
+    const key = await openSigningKey(config.dataDir);
+    return await key.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+  };
 }

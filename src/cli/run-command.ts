@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CommanderError } from "commander";
 import { TandemClientError, tandemReason } from "../client/errors.ts";
+import { maskSecrets } from "../log.ts";
 
 /** Wrong usage, as shells and their tools count it. */
 const EXIT_USAGE = 2;
@@ -17,7 +18,7 @@ export async function runCommand(run: () => Promise<unknown>): Promise<void> {
       process.exitCode = error.exitCode === 0 ? 0 : EXIT_USAGE;
       return;
     }
-    console.error(`tandem: ${describeError(error)}`);
+    console.error(`tandem: ${maskSecrets(describeError(error))}`);
     process.exitCode = 1;
   }
 }

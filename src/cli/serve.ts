@@ -1,5 +1,7 @@
 import { Command } from "commander";
+import type { App } from "../app.ts";
 import { type Config, describeSettings, loadConfig } from "../config.ts";
+import { parseDatabaseUrl } from "./store-options.ts";
 
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(): Command {
@@ -10,7 +12,7 @@ export function serveCommand(): Command {
     .option("--host <address>", "address to listen on (TANDEM_HOST)")
     .option("--port <port>", "port to listen on; 0: any free one (TANDEM_PORT)")
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
-    .option("--database-url <url>", "an outside PostgreSQL (TANDEM_DATABASE_URL)")
+    .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl)
     .addHelpText("after", () => `\nSettings, from the environment:\n${listSettings()}`)
     .action(serve);
 }
@@ -23,6 +25,7 @@ async function serve(options: ServeOptions): Promise<void> {
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { openApp } = await import("../app.ts");
   await using app = await openApp(config);
+  reloadAtHangup(app);
   // Whoever started it may close its output and still want it to serve.
   process.stdout.on("error", () => {});
   console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
@@ -30,6 +33,11 @@ async function serve(options: ServeOptions): Promise<void> {
   const signal = await signalled;
   console.log(`${signal}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
   await app.drain();
+}
+
+/** Not at a terminal: there the signal says that it was closed, and the process should end as others do. */
+function reloadAtHangup(app: Pick<App, "reload">): void {
+  if (!process.stdin.isTTY && !process.stdout.isTTY) process.on("SIGHUP", () => void app.reload());
 }
 
 function dataHint({ dataDir, dataDirReason }: Config): string {

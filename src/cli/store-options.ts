@@ -19,7 +19,17 @@ export interface OpenStore extends AsyncDisposable {
 export function withStoreOptions(command: Command): Command {
   return command
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
-    .option("--database-url <url>", "an outside PostgreSQL (TANDEM_DATABASE_URL)");
+    .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl);
+}
+
+/** `--database-url`, which must not have a password: every account of the machine can read command lines. */
+export function parseDatabaseUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url?.password || url?.searchParams.has("password") || /:[^/@]*@/.test(text)) {
+    // Not an argument error of commander's: that would print the argument.
+    throw new Error("a password on the command line can be read by everybody on the machine: set TANDEM_DATABASE_URL");
+  }
+  return text;
 }
 
 /** Opens the database alone, with the newest schema. */

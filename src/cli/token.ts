@@ -2,8 +2,11 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../config.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "../domain/scopes.ts";
 import { openSigningKey } from "../rpc/signing-key.ts";
+import { parseSeconds } from "./seconds.ts";
+import { tokenRevokeCommand } from "./token-revoke.ts";
+import { tokenRotateCommand } from "./token-rotate.ts";
 
-/** `tandem token`: prints a bearer token signed with the data folder's own key, and nothing else. */
+/** `tandem token`: prints a bearer token signed with the data folder's own key, and nothing else; and what ends such tokens. */
 export function tokenCommand(): Command {
   return new Command("token")
     .description(
@@ -20,7 +23,7 @@ export function tokenCommand(): Command {
       "--identity <name>",
       "who the token is for, as logs and audits will say (default: the carrier's id, or platform)",
     )
-    .option("--ttl <time>", "how long it is good: 90s, 15m, 1h, 7d", parseSeconds, 3_600)
+    .option("--ttl <time>", "how long it is good: 90s, 15m, 1h, 7d", parseLifetime, 3_600)
     .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR)")
     .addHelpText(
       "after",
@@ -30,7 +33,9 @@ Example, with the server running:
   curl -H "authorization: Bearer $TOKEN" -H "content-type: application/json" -d '{}' \\
     http://127.0.0.1:7443/tandem.platform.v1.CarrierService/ListCarriers`,
     )
-    .action(printToken);
+    .action(printToken)
+    .addCommand(tokenRotateCommand())
+    .addCommand(tokenRevokeCommand());
 }
 
 interface TokenOptions {
@@ -72,13 +77,8 @@ function parseScopes(text: string, before: PlatformScope[] = []): PlatformScope[
   return [...before, ...scopes.filter(isPlatformScope)];
 }
 
-const SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3_600, d: 86_400 };
-const MAX_TTL_SECONDS = 366 * 86_400;
-
-function parseSeconds(text: string): number {
-  const [, count, unit] = /^(\d{1,6})([smhd])$/.exec(text) ?? [];
-  const seconds = Number(count) * (SECONDS[unit ?? ""] ?? Number.NaN);
-  if (!(seconds >= 1 && seconds <= MAX_TTL_SECONDS))
-    throw new InvalidArgumentError("Expected 90s, 15m, 1h or 7d; 366d at most.");
+function parseLifetime(text: string): number {
+  const seconds = parseSeconds(text);
+  if (seconds < 1) throw new InvalidArgumentError("Expected at least 1s.");
   return seconds;
 }

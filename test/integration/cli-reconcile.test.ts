@@ -78,7 +78,7 @@ test("summary is a table with thresholds marked, JSON, or CSV; of every carrier 
     ok(["reconcile", "summary", ...JUNE, "--carrier", CARRIER]),
     ok(["reconcile", "summary", ...JUNE, "--by", "day,direction", "--json"]),
     ok(["reconcile", "summary", ...JUNE, "--by", "direction", "--csv"]),
-    ok(["reconcile", "summary", ...JUNE, "--token", await exchange.carrierToken("prairie-bell")]),
+    ok(["reconcile", "summary", ...JUNE], { TANDEM_TOKEN: await exchange.carrierToken("prairie-bell") }),
   ]);
   // Three outbound of a minute, one of them missing, and ten minutes inbound.
   expect(table.stdout).toMatch(/^day +calls +min +min carrier +net +gross +unmatched +pending +reported +mostly for$/m);
@@ -142,7 +142,7 @@ test("list shows what disagrees and did, filtered, as a table, JSON or CSV, and 
   ]);
   expect(cut.stderr).toContain("There are more than 1");
   const token = await exchange.carrierToken("prairie-bell");
-  const others = await run(["reconcile", "list", "--carrier", CARRIER, "--token", token]);
+  const others = await run(["reconcile", "list", "--carrier", CARRIER], { TANDEM_TOKEN: token });
   expect(others).toMatchObject({ code: 1, stdout: "" });
   expect(others.stderr).toContain(`the token is of carrier prairie-bell, not ${CARRIER}`);
 });
@@ -301,12 +301,12 @@ function runAgainst(url: string, args: readonly string[]): Promise<CliResult> {
   return runCli(["reconcile", ...args], { TANDEM_URL: url, TANDEM_TOKEN: token });
 }
 
-function run(args: readonly string[]): Promise<CliResult> {
-  return runCli(args, settings);
+function run(args: readonly string[], more: Record<string, string> = {}): Promise<CliResult> {
+  return runCli(args, { ...settings, ...more });
 }
 
-async function ok(args: readonly string[]): Promise<CliResult> {
-  const result = await run(args);
+async function ok(args: readonly string[], more?: Record<string, string>): Promise<CliResult> {
+  const result = await run(args, more);
   expect([args, result.code, result.code === 0 ? "" : result.stderr]).toEqual([args, 0, ""]);
   return result;
 }

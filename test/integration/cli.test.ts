@@ -104,10 +104,15 @@ test("a refusal by the server is one line with its reason, and ends with code 1"
 test("a command acts as whom its token says, and without one signs its own", async () => {
   const carrierToken = await exchange.carrierToken(CARRIER);
   const noKey = { TANDEM_DATA_DIR: join(folder, "empty") };
-  expect((await run(["numbers", "list"], noKey)).stderr).toContain("no token: give --token or TANDEM_TOKEN");
+  expect((await run(["numbers", "list"], noKey)).stderr).toContain("no token: give --token-file or TANDEM_TOKEN");
   expect((await run(["numbers", "list"], { ...noKey, TANDEM_TOKEN: carrierToken })).stdout).toContain(NUMBER);
-  expect((await run(["carriers", "list", "--token", carrierToken])).stderr).toContain("the token is a carrier's");
-  expect((await run(["cdrs", "feed", "--token", carrierToken, "--carrier", "other"])).stderr).toContain(CARRIER);
+  expect((await run(["carriers", "list"], { TANDEM_TOKEN: carrierToken })).stderr).toContain(
+    "the token is a carrier's",
+  );
+  const tokenFile = join(folder, "token");
+  await writeFile(tokenFile, `${carrierToken}\n`);
+  const other = ["cdrs", "feed", "--token-file", tokenFile, "--carrier", "other"];
+  expect((await run(other)).stderr).toContain(CARRIER);
   expect((await run(["cdrs", "feed"])).stderr).toContain("say which carrier to act as");
 });
 

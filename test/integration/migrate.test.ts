@@ -51,8 +51,9 @@ describe("migrations", () => {
     await using empty = await open({ isMigrated: false });
     const dataDir = await mkdtemp(join(tmpdir(), "tandem-migrate-"));
     const run = async () => {
-      const options = { cwd: join(import.meta.dirname, "../.."), env: { ...process.env, TANDEM_DATA_DIR: dataDir } };
-      const command = ["src/cli.ts", "migrate", "--database-url", empty.url];
+      const env = { ...process.env, TANDEM_DATA_DIR: dataDir, TANDEM_DATABASE_URL: empty.url };
+      const options = { cwd: join(import.meta.dirname, "../.."), env };
+      const command = ["src/cli.ts", "migrate"];
       return (await promisify(execFile)(process.execPath, command, options)).stdout.trim();
     };
     try {
