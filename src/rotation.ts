@@ -139,21 +139,22 @@ class WatchedFiles {
   /** @throws Error when files that are to be taken at the start are not usable. */
   async begin(): Promise<void> {
     const { inUse, files } = this.#part;
-    const contents = inUse ?? (await this.#read());
-    if (!inUse) {
-      try {
-        await this.#part.take(contents);
-      } catch (error) {
-        throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
-      }
+    try {
+      const contents = inUse ?? (await this.#read());
+      if (!inUse) await this.#part.take(contents);
+      this.#judged = digest(contents);
+    } catch (error) {
+      throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
     }
-    this.#judged = digest(contents);
   }
 
   /** Takes the files if they have changed and, unless forced, were the same at two looks: they are no longer being written. Never throws. */
   async look(isForced: boolean): Promise<void> {
-    await this.#tick();
-    const contents = await this.#read();
+    const contents = await this.#attempt(async () => {
+      await this.#part.tick?.();
+      return await this.#read();
+    });
+    if (!contents) return;
     const found = digest(contents);
     const isSettled = isForced || found === this.#seen;
     this.#seen = found;
@@ -168,16 +169,34 @@ class WatchedFiles {
     }
   }
 
-  async #tick(): Promise<void> {
-    const problem = await this.#part.tick?.().then(() => "", messageOf);
-    if (problem && problem !== this.#problem) {
-      this.#log.warn({ why: problem }, `${this.#part.what}: cannot be read anew, the old ones stay in use`);
+  /** Undefined when it fails, which is logged once for each way of failing. */
+  async #attempt<T>(read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = await read();
+      this.#problem = "";
+      return result;
+    } catch (error) {
+      const why = messageOf(error);
+      const { what, files } = this.#part;
+      if (why !== this.#problem)
+        this.#log.warn({ files, why }, `${what}: cannot be read anew, the old ones stay in use`);
+      this.#problem = why;
+      return undefined;
     }
-    this.#problem = problem ?? "";
   }
 
   #read(): Promise<(Buffer | undefined)[]> {
-    return Promise.all(this.#part.files.map((file) => readFile(file).catch(() => undefined)));
+    return Promise.all(this.#part.files.map(readIfThere));
+  }
+}
+
+/** Undefined: there is no such file. That one cannot be read is another thing: it may list what must not come in. */
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

@@ -128,7 +128,10 @@ async function publishKeySet(folder: string, current: JWK): Promise<JSONWebKeySe
 
 /** Those whose overlap lasts. */
 async function readRetired(folder: string): Promise<RetiredKey[]> {
-  const text = await readFile(retiredFile(folder), "utf8").catch(() => "[]");
+  const text = await readFile(retiredFile(folder), "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "[]";
+    throw error;
+  });
   return (JSON.parse(text) as RetiredKey[]).filter(({ until }) => Date.parse(until) > Date.now());
 }
 

@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
@@ -154,6 +154,11 @@ test("a revoked certificate, token or subject ends its streams within seconds, t
   const refused = app.logged.length;
   await replace(paths.revoked, "nonsense");
   await expect.poll(() => app.logged.length).toBe(refused + 1);
+  expect(await reasonOf(list(transport(undefined, token)))).toBe("UNAUTHENTICATED");
+  // A list that cannot be read any more is not an empty one.
+  await rm(paths.revoked);
+  await mkdir(paths.revoked);
+  await expect.poll(() => app.logged.length).toBe(refused + 2);
   expect(await reasonOf(list(transport(undefined, token)))).toBe("UNAUTHENTICATED");
 });
 
