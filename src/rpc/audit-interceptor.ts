@@ -47,8 +47,15 @@ export async function recordRefusal(
   });
 }
 
-// A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail.
-const NO_ACT: ReadonlySet<string> = new Set(["CANCELLED", "DRAINING", "UNIMPLEMENTED"]);
+// A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail. One that was over its principal's
+// limits was not looked at: a flood of them must not become a flood of writes.
+const NO_ACT: ReadonlySet<string> = new Set([
+  "CANCELLED",
+  "DRAINING",
+  "RATE_LIMITED",
+  "TOO_MANY_STREAMS",
+  "UNIMPLEMENTED",
+]);
 
 function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
   try {

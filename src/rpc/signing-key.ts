@@ -41,11 +41,6 @@ export interface TokenRequest {
   readonly ttlSeconds: number;
 }
 
-/** The files of which a change is a change of the keys. */
-export function signingKeyFiles(dataDir: string): string[] {
-  return ["signing.jwk", "retired.json"].map((name) => join(dataDir, "keys", name));
-}
-
 /** Reads the data folder's key, or makes it. Processes that do so at once end up with the same key. */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   const folder = await openFolder(dataDir);
