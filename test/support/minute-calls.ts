@@ -31,7 +31,7 @@ export interface DurationChanges {
   called?: string;
   revision?: number;
   connectedMs?: number;
-  /** Instead of the connected duration: no other is reported. */
+  /** Instead of the end and the connected duration. */
   billedS?: number;
   kind?: RecordKind;
 }
@@ -50,9 +50,8 @@ export function duration(recordId: string, startMs: number, changes: DurationCha
     called: { kind: 1, value: called },
     inviteTime: timestamp(startMs),
     answerTime: timestamp(startMs + 5_000),
-    endTime: timestamp(startMs + 5_000 + connectedMs),
     ...(changes.billedS === undefined
-      ? { connectedDurationMs: BigInt(connectedMs) }
+      ? { endTime: timestamp(startMs + 5_000 + connectedMs), connectedDurationMs: BigInt(connectedMs) }
       : { billedDurationS: BigInt(changes.billedS) }),
     ...(dialog === undefined ? {} : { correlation: { interconnectDialog: { callId: dialog } } }),
   });
