@@ -136,6 +136,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
       auth: authOptions(config, rotation, access),
       log,
       metrics: services.metrics,
+      deliveries: hub.deliveries,
       refusals: services.refusals,
       draining,
     }),

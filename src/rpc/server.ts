@@ -4,6 +4,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
+import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
@@ -52,6 +53,8 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
   readonly auth: AuthOptions;
   readonly log: Logger;
   readonly metrics: Metrics;
+  /** What the process has read and not yet sent. */
+  readonly deliveries: DeliveryWatch;
   /** Undefined: acts that are refused are not written down. */
   readonly refusals?: RefusalLog | undefined;
   /** Aborted when a drain begins; its signal is the services' `drain`. */
@@ -162,6 +165,7 @@ function createAdapter(
     interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
+      holdDelivery(context, options.deliveries);
       try {
         assertOpen(context, options.draining.signal);
         const meter = context.values.get(meterKey);
@@ -198,6 +202,16 @@ function isOneMessage({ methodKind }: DescMethod): boolean {
 
 function tooSlow(): TandemError {
   return new TandemError("DEADLINE_EXCEEDED", "the request took too long to arrive");
+}
+
+// A feed says itself what it has read and not sent, page by page; an upload is told of its own records only. Of all other calls everything that was
+// read since they came may be delivered until they end.
+function holdDelivery(context: HandlerContext, deliveries: DeliveryWatch): void {
+  const { methodKind, name } = context.method;
+  if (methodKind === "bidi_streaming" || (methodKind === "server_streaming" && /^(Stream|Watch)/.test(name))) return;
+  if (context.signal.aborted) return;
+  const held = deliveries.hold();
+  context.signal.addEventListener("abort", () => held[Symbol.dispose](), { once: true });
 }
 
 /** What anyone may call. */

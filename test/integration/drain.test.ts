@@ -5,6 +5,7 @@ import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { createNoopMeter } from "@opentelemetry/api";
 import { expect, test } from "vitest";
+import { DeliveryWatch } from "../../src/domain/delivery-watch.ts";
 import { DEFAULT_LIMITS } from "../../src/domain/limits.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
@@ -185,6 +186,7 @@ async function openBareServer(serverReflectionInfo: NonNullable<Reflect>, drainM
     },
     log,
     metrics: createMetrics(createNoopMeter()),
+    deliveries: new DeliveryWatch(),
     draining: new AbortController(),
   });
 }

@@ -1,6 +1,104 @@
-import { Command } from "commander";
+import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import type { Client } from "@connectrpc/connect";
+import type { Command } from "commander";
+import {
+  ErasePhoneNumberResponseSchema,
+  type Erasure,
+  ErasureState,
+  GetErasureResponseSchema,
+  PrivacyService,
+  SubjectRoleSchema,
+} from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { printMessage } from "../output.ts";
+import { enumOption, parseTime } from "../values.ts";
+import { printErasure } from "./print-erasure.ts";
+
+/** Between two looks at an erasure that is waited for, milliseconds. */
+const LOOK_MS = 500;
+
+interface EraseOptions extends ConnectionOptions {
+  readonly from: Timestamp;
+  readonly to: Timestamp;
+  readonly role: number;
+  readonly case: string;
+  readonly verifiedBy: string;
+  readonly requestId?: string;
+  readonly dryRun?: boolean;
+  readonly wait?: boolean;
+}
 
 /** `tandem privacy erase` */
 export function eraseCommand(): Command {
-  return new Command("erase").description("Erase a person's number from every record of a period.");
+  return remoteCommand("erase")
+    .description("Erase a person's number from every record of a period (the platform's).")
+    .argument("<number>", "the number, E.164")
+    .option("--from <time>", "from when on the number was the person's, RFC 3339", parseTime)
+    .option("--to <time>", "until when, RFC 3339", parseTime)
+    .addOption(enumOption("--role <role>", "in which role the person was in the calls", SubjectRoleSchema))
+    .option("--case <reference>", "the request's case, without names or numbers")
+    .option("--verified-by <team>", "who verified that the number was the person's")
+    .option("--dry-run", "only say what would be erased and what not")
+    .option("--wait", "wait for the receipt")
+    .option("--request-id <id>", "makes the call repeatable: with the same id it is answered with the same erasure")
+    .addHelpText(
+      "after",
+      "\nExample:\n  tandem privacy erase +4532123456 --from 2026-01-01T00:00:00Z --to 2026-03-01T00:00:00Z --role subscriber " +
+        '--case GDPR-42 --verified-by "privacy desk" --wait',
+    )
+    .action(runErase)
+    .addCommand(statusCommand());
+}
+
+// Required of the command itself and not of its `status`, of which commander would ask them too.
+const REQUIRED = [
+  ["from", "--from <time>"],
+  ["to", "--to <time>"],
+  ["role", "--role <role>"],
+  ["case", "--case <reference>"],
+  ["verifiedBy", "--verified-by <team>"],
+] as const;
+
+async function runErase(phoneNumber: string, options: EraseOptions, command: Command): Promise<void> {
+  for (const [name, flags] of REQUIRED)
+    if (options[name] === undefined) command.error(`error: required option '${flags}' not specified`);
+  using connection = await connect(options, "platform");
+  const client = connection.client(PrivacyService);
+  const response = await client.erasePhoneNumber({
+    requestId: options.requestId ?? randomUUID(),
+    phoneNumber,
+    startTime: options.from,
+    endTime: options.to,
+    role: options.role,
+    caseReference: options.case,
+    verifiedBy: options.verifiedBy,
+    validateOnly: options.dryRun ?? false,
+  });
+  let { erasure } = response;
+  if (options.wait && !options.dryRun && erasure) erasure = await untilComplete(client, erasure);
+  if (options.json) printMessage(ErasePhoneNumberResponseSchema, { ...response, ...(erasure && { erasure }) });
+  else if (erasure) printErasure(erasure);
+}
+
+async function untilComplete(client: Client<typeof PrivacyService>, accepted: Erasure): Promise<Erasure> {
+  let erasure = accepted;
+  while (erasure.state < ErasureState.COMPLETED_WITH_EXCEPTIONS) {
+    await wait(LOOK_MS);
+    erasure = (await client.getErasure({ erasureId: erasure.erasureId })).erasure ?? erasure;
+  }
+  return erasure;
+}
+
+function statusCommand(): Command {
+  return remoteCommand("status")
+    .description("How far an erasure is, and its receipt (the platform's).")
+    .argument("<erasure>", "the erasure's id")
+    .action(async (erasureId: string, options: ConnectionOptions) => {
+      using connection = await connect(options, "platform");
+      const response = await connection.client(PrivacyService).getErasure({ erasureId });
+      if (options.json) printMessage(GetErasureResponseSchema, response);
+      else if (response.erasure) printErasure(response.erasure);
+    });
 }
