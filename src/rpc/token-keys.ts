@@ -15,14 +15,17 @@ const COOLDOWN_MS = 10_000;
 
 const KeySet = z.object({
   keys: z
-    .array(z.looseObject({ kty: z.enum(["EC", "RSA", "OKP"]) }).refine((key) => !("d" in key), "a private key"))
-    .min(1)
+    .array(z.looseObject({ kty: z.string() }).refine((key) => key.kty !== "oct" && !("d" in key), "a secret key"))
     .max(MAX_KEYS),
 });
+/** Of others, which an issuer may have besides, nothing is verified. */
+const KEY_TYPES = new Set(["EC", "RSA", "OKP"]);
 
-/** Reads a JSON Web Key Set: public keys only, at least one. Throws an Error. */
+/** Reads a JSON Web Key Set: no secret keys, and at least one that can be used. Throws an Error. */
 export function parseKeySet(content: string): JSONWebKeySet {
-  return KeySet.parse(JSON.parse(content)) as JSONWebKeySet;
+  const keys = KeySet.parse(JSON.parse(content)).keys.filter(({ kty }) => KEY_TYPES.has(kty));
+  if (keys.length === 0) throw new Error("no key of type EC, RSA or OKP");
+  return { keys };
 }
 
 export interface TokenKeysOptions {

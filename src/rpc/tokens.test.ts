@@ -97,7 +97,10 @@ test("a public key is no secret: an HMAC made with it is refused, whatever form 
     expect((await refusalOf(verify, forged)).reason).toBe("UNAUTHENTICATED");
   }
   expect(() => parseKeySet(JSON.stringify({ keys: [{ kty: "oct", k: "c2VjcmV0" }] }))).toThrow();
-  expect(() => parseKeySet(JSON.stringify({ keys: [{ ...jwk, d: "private" }] }))).toThrow("private");
+  expect(() => parseKeySet(JSON.stringify({ keys: [{ ...jwk, d: "private" }] }))).toThrow("secret");
+  // A kind of key that is not known yet does not make the others useless.
+  expect(parseKeySet(JSON.stringify({ keys: [{ kty: "AKP" }, jwk] })).keys).toHaveLength(1);
+  expect(() => parseKeySet(JSON.stringify({ keys: [{ kty: "AKP" }] }))).toThrow("no key");
 });
 
 test("follows an issuer that changes its keys; whoever invents key ids causes no requests but one a while", async () => {

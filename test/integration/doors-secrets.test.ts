@@ -92,17 +92,16 @@ test("help, and messages about settings that are wrong, show no secret", async (
 
 test("a token is revoked from a file or by its subject, and the signing key rotated, by one command each", async () => {
   const settings = { TANDEM_DATA_DIR: join(folder, "keys-only") };
-  const token = (await runCli(["token", "--platform", "--ttl", "5m"], settings)).stdout.trim();
-  const file = join(folder, "lost.token");
-  await writeFile(file, token);
   const before = await openSigningKey(settings.TANDEM_DATA_DIR);
+  const who = { issuer: "tandem", audience: "tandem", identity: "ops", scopes: [], ttlSeconds: 600 };
+  const file = join(folder, "lost.token");
+  await writeFile(file, await before.issueToken(who));
   const results = [
     await runCli(["token", "revoke", "--token-file", file], settings),
     await runCli(["token", "revoke", "--subject", "nordlys-tele"], settings),
     await runCli(["token", "rotate", "--overlap", "1h"], settings),
-    await runCli(["token", "revoke"], settings),
   ];
-  expect(results.map(({ code }) => code)).toEqual([0, 0, 0, 2]);
+  expect(results.map(({ code }) => code)).toEqual([0, 0, 0]);
   const lines = (await readFile(join(settings.TANDEM_DATA_DIR, "keys", "revoked"), "utf8")).trim().split("\n");
   expect(lines.map((line) => JSON.parse(line))).toMatchObject([
     { token: expect.stringMatching(/^[0-9a-f-]{36}$/) },
