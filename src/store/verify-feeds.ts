@@ -3,7 +3,7 @@ import { addDays } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed, UploadKind } from "./schema.ts";
-import { readPage, type Verification } from "./verification.ts";
+import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
 // The entries are walked by sequence and the keys by identity, each in pages of a bounded number of rows; one side's page looks the other side
 // up by its key, so that no page costs more than its own rows.
@@ -207,4 +207,17 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
         WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`.execute(tx),
   );
   return rows.map((row) => row.week);
+}
+
+/** The first day of which a carrier's keys are certain to be kept: by partitions, and by how far its retention has come. */
+export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
+  const [week] = await listKeyWeeks(verification, keys);
+  const row = await readSystemPage(verification, (tx) =>
+    tx
+      .selectFrom("retention_state")
+      .select("keys_from")
+      .where("carrier_id", "=", verification.carrierId)
+      .executeTakeFirst(),
+  );
+  return week !== undefined && row && row.keys_from > week ? row.keys_from : week;
 }

@@ -4,7 +4,7 @@ import type { Tx } from "./database.ts";
 import { readReconcilePosition } from "./reconcile-progress.ts";
 import { Feed } from "./schema.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
-import { listKeyWeeks } from "./verify-feeds.ts";
+import { findOldestKeyDay, listKeyWeeks } from "./verify-feeds.ts";
 
 const PAGE = 5_000n;
 /** How many examples of one day are told. */
@@ -16,9 +16,8 @@ const MARK_HOURS = 16;
 
 /** Each result: what was told of it is in the discrepancy feed, and the records that it names are there. */
 export async function verifyResults(verification: Verification): Promise<void> {
-  const [oldestCdrDay] = await listKeyWeeks(verification, "cdr_key");
-  const [oldestDurationDay] = await listKeyWeeks(verification, "duration_key");
-  // A key may be gone once its day has no partition any more.
+  const oldestCdrDay = await findOldestKeyDay(verification, "cdr_key");
+  const oldestDurationDay = await findOldestKeyDay(verification, "duration_key");
   const oldest = { cdr: oldestCdrDay ?? "infinity", duration: oldestDurationDay ?? "infinity" };
   let after: ResultPosition | undefined = { record_date: "0001-01-01", record_id: "", side: 0 };
   while (after) after = await verifyResultPage(verification, oldest, after);

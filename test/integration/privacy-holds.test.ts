@@ -14,6 +14,7 @@ import { ensurePartitions } from "../../src/store/partitions.ts";
 import { HoldsChanged, raiseFloors, readRetentionState } from "../../src/store/retention-state.ts";
 import { Feed } from "../../src/store/schema.ts";
 import { verifyAll } from "../../src/store/verify.ts";
+import { runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, readAll } from "../support/feed.ts";
 import { newRequestId } from "../support/numbers.ts";
@@ -207,4 +208,25 @@ test("Keep while disputed: no floor is raised past a hold that was made since he
     systemTransaction(db(), (tx) => raiseFloors(tx, "alpha", floors, cutoffs, generation));
   await expect(raise(holdGeneration)).rejects.toThrow(HoldsChanged);
   expect((await cdrs.getCdr({ name: { case: "recordId", value: "P-new" } })).records).toHaveLength(1);
+});
+
+test("Keep while disputed: holds and policies are made and shown by commands", async () => {
+  const tandem = async (...args: string[]) => {
+    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const { code, stdout, stderr } = await runCli(["privacy", ...args], settings);
+    if (code !== 0) throw new Error(stderr);
+    return stdout;
+  };
+  const until = new Date(Date.now() + 30 * DAY_MS).toISOString().slice(0, 10);
+  const why = ["--reason", "billing-dispute", "--case", "2026-17", "--owner", "disputes", "--until", until];
+  const made = await tandem("hold", "create", "--carrier", "alpha", "--platform-record", `${dayAgo(1)}/P-new`, ...why);
+  expect(made).toMatch(/state +active\n.*keeps +1 records\n.*revisions held +1\n/);
+  const holdId = /hold +(\S+)/.exec(made)?.[1] ?? "";
+  expect(await tandem("hold", "release", holdId, "--note", "settled")).toMatch(/state +released/);
+  expect(await tandem("hold", "list", "--carrier", "alpha", "--csv")).toContain(`${holdId},alpha,released,1,`);
+  const policy = ["--country", "DK", "--carrier", "alpha", "--part", "quality", "--purpose", "troubleshooting"];
+  const set = ["--basis", "legitimate-interests", "--days", "60", "--source", "decision 12"];
+  expect(await tandem("retention", "set", ...policy, ...set)).toMatch(/DK +alpha +quality +troubleshooting +60 +400/);
+  const { policies } = JSON.parse(await tandem("retention", "list", "--carrier", "alpha", "--json"));
+  expect(policies).toContainEqual(expect.objectContaining({ recordPart: "RECORD_PART_QUALITY", retentionDays: 60 }));
 });

@@ -197,6 +197,8 @@ test("Storage limitation: results that a closed period rests on stay for 402 day
   await retain(db(), { now: Date.now() + (402 - 21) * DAY_MS });
   const kept = await countRows(db(), "call_result", "slow");
   expect([kept > 0, await periods()]).toEqual([true, 1]);
+  expect(await countRows(db(), "cdr_key", "slow")).toBeLessThan(8);
+  expect(await verifyAll(db(), NO_STOP)).toEqual([]);
   await retain(db(), { now: Date.now() + 800 * DAY_MS });
   await retain(db(), { now: Date.now() + 800 * DAY_MS });
   expect([await countRows(db(), "call_result", "slow"), await periods()]).toEqual([0, 0]);
