@@ -1,8 +1,12 @@
 import { randomUUID } from "node:crypto";
+import { setTimeout as wait } from "node:timers/promises";
 import { BLOCK_MAX_AGE_MS, BLOCK_SEQUENCES } from "../domain/disclosure.ts";
 import type { RecordPart } from "../domain/retention-parts.ts";
 import type { ReservedBlock, SentBlock } from "../store/disclosures.ts";
 import type { FeedPlace } from "./position.ts";
+
+/** Longest that the end of a stream waits for its last block to be closed, milliseconds. */
+const CLOSE_WAIT_MS = 1_000;
 
 /** What a stream tells before it sends, so that who may have received what is known beforehand. Dispose it when the stream ends. */
 export interface FeedDisclosure<Batch, Rows = never> extends AsyncDisposable {
@@ -68,7 +72,10 @@ export class DisclosedBlocks implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const left = this.#open;
     this.#open = undefined;
-    if (left) await this.#options.write({ reserved: [], sent: [left] }).catch(this.#options.onLeftOpen);
+    if (!left) return;
+    const closing = this.#options.write({ reserved: [], sent: [left] }).catch(this.#options.onLeftOpen);
+    // A database that is away must not keep the stream's place taken; the closing goes on without it.
+    await Promise.race([closing, wait(CLOSE_WAIT_MS, undefined, { ref: false })]);
   }
 
   // A block says what is in its entries, and a long time after it was opened it would be taken for one that a crash has left.

@@ -20,7 +20,7 @@ import { pageSize, splitPage } from "../lists.ts";
 import { decodePageToken, encodePageToken, type PageTokenValue } from "../page-token.ts";
 import { carriersAsked } from "../reconciliation-carriers.ts";
 import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
-import { targetOfNumber } from "./records-of-number.ts";
+import { type ScanBudget, scanBudget, targetOfNumber } from "./records-of-number.ts";
 
 /** Longest that one statement may take, milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
@@ -40,8 +40,9 @@ async function listDisclosures(services: Services, request: ListDisclosuresReque
   const token = decodePageToken(secret, scope, request.pageToken);
   const selection = { ...asked, after: token && placeOf(token), limit: size + 1 };
   const found: Placed[] = [];
+  const budget = scanBudget();
   for await (const carrierId of carriersOf(services, asked)) {
-    const subject = await subjectOf(services, carrierId, asked);
+    const subject = await subjectOf(services, carrierId, asked, budget);
     found.push(...(await findAt(services, carrierId, subject, selection)));
     found.sort(newestFirst).splice(size + 1);
   }
@@ -67,12 +68,13 @@ async function subjectOf(
   services: Services,
   carrierId: string,
   { subject }: AskedDisclosures,
+  budget: ScanBudget,
 ): Promise<DisclosureSubject> {
   switch (subject.of) {
     case "period":
       return subject;
     case "number":
-      return { of: "records", ...(await targetOfNumber(services.db, carrierId, subject)) };
+      return { of: "records", ...(await targetOfNumber(services.db, carrierId, subject, budget)) };
     case "record":
       return subjectOfRecord(services, carrierId, subject.record);
     default:

@@ -24,10 +24,20 @@ import { callOf } from "./export-item.ts";
 
 /** Longest that one statement may take, milliseconds: it looks through a few thousand records. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Most statements of a side that look through records: a million records. */
-const MAX_SCANS = 200;
+/** Most statements of a request that look through records: two million records. */
+const MAX_SCANS = 400;
 /** Most records of a number at one carrier and side. */
 const MAX_RECORDS = 10_000;
+
+/** How much a request may still look through, at all carriers together. */
+export interface ScanBudget {
+  scans: number;
+}
+
+/** The budget of one request. */
+export function scanBudget(): ScanBudget {
+  return { scans: MAX_SCANS };
+}
 
 /**
  * What of the log may be about a number's calls at one carrier: the records of both sides in which it takes part in the role. Bounded: a period with
@@ -38,10 +48,11 @@ export async function targetOfNumber(
   db: Database,
   carrierId: string,
   subject: NumberSubject,
+  budget: ScanBudget = scanBudget(),
 ): Promise<DisclosureTarget> {
   const search = { ...subject, carrierId, texts: searchTexts(subject.phoneNumber) };
-  const platform = await findRecords(db, search, subject, "cdr");
-  const carrier = await findRecords(db, search, subject, "duration");
+  const platform = await findRecords(db, search, subject, "cdr", budget);
+  const carrier = await findRecords(db, search, subject, "duration", budget);
   return systemTransaction(
     db,
     async (tx) => {
@@ -61,13 +72,14 @@ async function findRecords(
   search: PhoneNumberSearch,
   subject: NumberSubject,
   kind: "cdr" | "duration",
+  budget: ScanBudget,
 ): Promise<AskedRecord[]> {
   const side = kind === "cdr" ? DisclosedSide.PLATFORM : DisclosedSide.CARRIER;
   const found = new Map<string, AskedRecord>();
   const isIts = matcherOf(subject, kind);
   let after: ScanPlace | undefined;
-  for (let scans = 0; ; scans++) {
-    if (scans === MAX_SCANS || found.size > MAX_RECORDS) throw tooMuch();
+  while (true) {
+    if (budget.scans-- === 0 || found.size > MAX_RECORDS) throw tooMuch();
     const read = await systemTransaction(db, (tx) => scanOnce(tx, search, kind, after), {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     });
@@ -103,5 +115,8 @@ function matcherOf({ phoneNumber, role }: NumberSubject, kind: "cdr" | "duration
 }
 
 function tooMuch() {
-  return invalidArgument("number.end_time", "too many calls lie in the period: ask for a shorter one");
+  return invalidArgument(
+    "number.end_time",
+    "too many calls lie in the period: ask for a shorter one, or for one carrier's",
+  );
 }
