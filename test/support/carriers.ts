@@ -41,8 +41,8 @@ export async function assignNumbers(
   numbers: readonly string[],
   customerId: string,
 ): Promise<void> {
-  const attributes = { numberType: 1, usages: [1], capabilities: [1], countryCode: "DK", locationId: "location-1" };
-  const assignment = { customerId, assigneeKind: 1, activationState: 2 };
+  const attributes = { numberType: 1, usages: [1], capabilities: [1], countryCode: "DK" };
+  const assignment = { customerId, assigneeKind: 1, activationState: 2, locationId: "location-1" };
   const detail = JSON.stringify({ attributes, assignment });
   await carrierTransaction(db, carrierId, async (tx) => {
     await sql`
