@@ -258,8 +258,11 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 
+// Once for every entry of every stream: no object more than it takes.
 function feedCdr(row: PageRow): FeedCdr {
-  return Object.assign(storedCdr(row), { recordDate: row.record_date });
+  const stored = storedCdr(row) as FeedCdr;
+  stored.recordDate = row.record_date;
+  return stored;
 }
 
 function storedCdr(row: CdrRowColumns): StoredCdr {
