@@ -1,4 +1,5 @@
 import { type Logger, pino, stdSerializers } from "pino";
+import { maskInternational } from "./domain/masking.ts";
 
 /** Names of fields whose value is a secret, wherever they stand in what is logged. */
 const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];
@@ -12,7 +13,7 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (label: string) => ({ level: label }) },
+    formatters: { level: (label: string) => ({ level: label }), log: maskTexts },
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: "[secret]" },
     serializers: { err: serializeError },
   };
@@ -33,8 +34,17 @@ function serializeError(error: unknown): unknown {
   };
 }
 
+/** What a client has sent, such as a request's id, may hold a number. */
+function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
+  const masked = Object.entries(fields).map(([name, value]) => [
+    name,
+    typeof value === "string" ? maskInternational(value) : value,
+  ]);
+  return Object.fromEntries(masked) as Record<string, unknown>;
+}
+
 function mask(text: string): string {
-  return maskDigits(maskSecrets(text));
+  return maskDigits(maskInternational(maskSecrets(text)));
 }
 
 /** Leaves out what opens a door: user and password of a URL, tokens. */
