@@ -1,4 +1,4 @@
-import type { DescMethod, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
+import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, Message, MessageShape } from "@bufbuild/protobuf";
 import { isCarrierId } from "../domain/carrier.ts";
 import { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
@@ -31,7 +31,7 @@ interface Act {
   readonly read: (request: Message) => ActTarget;
 }
 
-function act<M extends DescMethodUnary>(
+function act<M extends DescMethodUnary | DescMethodServerStreaming>(
   method: M,
   kind: string,
   read: (request: MessageShape<M["input"]>) => { id?: string; carrierId?: string | undefined } = () => ({}),
@@ -75,4 +75,6 @@ const ACTS: ReadonlyMap<DescMethod, Act> = new Map([
   act(PrivacyService.method.createHold, "hold", ({ hold }) => ({ carrierId: hold?.carrierId })),
   act(PrivacyService.method.releaseHold, "hold", ({ holdId }) => uuid(holdId)),
   act(PrivacyService.method.erasePhoneNumber, "erasure"),
+  // It changes nothing, and hands out all that is known of a person.
+  act(PrivacyService.method.exportPhoneNumber, "export"),
 ]);

@@ -5,7 +5,7 @@ import type { Principal } from "../domain/principal.ts";
 import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
 import { methodOf } from "./audit.ts";
-import { principalOf } from "./auth.ts";
+import { findPrincipal } from "./auth.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 
 /** Tells the audit log of administrative acts that were refused or that failed. Outside the interceptor that makes errors what they are on the wire. */
@@ -56,14 +56,6 @@ const NO_ACT: ReadonlySet<string> = new Set([
   "TOO_MANY_STREAMS",
   "UNIMPLEMENTED",
 ]);
-
-function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
-  try {
-    return principalOf(context);
-  } catch {
-    return undefined;
-  }
-}
 
 function chainOf(principal: Principal, named: string | undefined): string | undefined {
   return principal.kind === "carrier" ? principal.carrierId : named;

@@ -5,6 +5,7 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AuditOutcome, canonicalJson } from "../../src/domain/audit.ts";
 import { microsFromMs } from "../../src/domain/instant.ts";
+import { RecordPart } from "../../src/domain/retention-parts.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { type AuditEvent, AuditEventSchema } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
@@ -16,17 +17,20 @@ import {
   type VerifyAuditLogRequestSchema,
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { isAdministrativeAct } from "../../src/rpc/administrative-acts.ts";
 import { KIND_ALLOWANCE } from "../../src/rpc/refusal-budget.ts";
 import { deleteAuditEvents } from "../../src/store/audit-events.ts";
 import { appendAuditEvent } from "../../src/store/audit-log.ts";
 import { carrierTransaction, ownerTransaction, systemTransaction } from "../../src/store/database.ts";
 import { rotateEpochs } from "../../src/store/installation.ts";
-import { verifyAll } from "../../src/store/verify.ts";
+import { verifyAuditChains } from "../../src/store/verify-audit.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
+import { listMethods } from "../support/contract.ts";
 import { fromNow, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
+import { policyOf } from "../support/retention.ts";
 
 let app: TestApp;
 let privacy: Client<typeof PrivacyService>;
@@ -150,6 +154,25 @@ describe("Accountability: an administrative act is an audit event", () => {
     expect(events[0]).not.toHaveProperty("carrierId");
     expect(events[1]?.actor).toBe("cli:someone");
   });
+});
+
+test("Accountability: no administrative act of the contract is left out", async () => {
+  const carrierId = await newCarrier();
+  await privacy.setRetentionPolicy(policyOf("DK", carrierId, RecordPart.CALL, 500));
+  const target = { case: "period" as const, value: { startDate: "2026-01-01", endDate: "2026-01-02" } };
+  const details = { reason: 1, caseReference: "case 1", owner: "disputes", endTime: fromNow(86_400_000) };
+  const { hold } = await privacy.createHold({ requestId: newRequestId(), hold: { carrierId, target, ...details } });
+  await privacy.releaseHold({ requestId: newRequestId(), holdId: hold?.holdId ?? "", releaseNote: "settled" });
+  const period = { startTime: fromNow(-86_400_000), endTime: fromNow(-1_000), role: 1 };
+  const subject = { phoneNumber: takeNumber(), ...period, caseReference: "case 2", verifiedBy: "desk" };
+  await privacy.erasePhoneNumber({ requestId: newRequestId(), ...subject });
+  await Array.fromAsync(privacy.exportPhoneNumber(subject));
+  const methods = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
+  const acts = methods.filter(isAdministrativeAct).map((method) => `${method.parent.typeName}/${method.name}`);
+  const { rows } = await app.services.db.pool.query<{ method: string }>(
+    "SELECT DISTINCT method FROM audit_event WHERE outcome = 1",
+  );
+  expect(rows.map(({ method }) => method)).toEqual(expect.arrayContaining(acts));
 });
 
 describe("Accountability: an act that was refused is an audit event too", () => {
@@ -466,7 +489,7 @@ test("Accountability: `tandem verify` and `tandem privacy audit verify` say that
       firstBreak: { kind: "AUDIT_BREAK_KIND_GAP", sequence: "2" },
     }),
   );
-  const findings = await verifyAll(app.services.db, AbortSignal.timeout(30_000));
+  const findings = await verifyAuditChains(app.services.db, AbortSignal.timeout(30_000));
   expect(findings).toContainEqual({
     carrierId,
     check: "AUDIT_CHAIN_BROKEN",

@@ -26,10 +26,15 @@ async function soundCarrier(): Promise<string> {
   return carrierId;
 }
 
-test("finds nothing where all adds up, on every carrier", async () => {
+test("finds nothing where all adds up, on every carrier, and an audit log that is not whole", async () => {
   const carrierId = await soundCarrier();
   expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
   expect(await verifyAll(exchange.app.services.db, never())).toEqual([]);
+  await query(exchange, "UPDATE audit_chain SET last_sequence = 1 WHERE carrier_id = ''", []);
+  expect(await verifyAll(exchange.app.services.db, never())).toEqual([
+    { carrierId: "", check: "AUDIT_CHAIN_BROKEN", detail: "a gap at sequence 1 of the audit log" },
+  ]);
+  await query(exchange, "UPDATE audit_chain SET last_sequence = 0 WHERE carrier_id = ''", []);
 });
 
 // Each as a backup that was put back in part, or a hand in the database, would leave it.
