@@ -73,7 +73,8 @@ test("certificates and keys are rotated under load, and no stream is lost whose 
   const before = await shownFingerprint();
   await replacePair(await serverCa.issue([...SERVER_NAMES]));
   await expect.poll(shownFingerprint).not.toBe(before);
-  await replace(paths.clients, `${oldCa.cert}${newCa.cert}`);
+  // The old authority in a new certificate of the same key, and a new authority besides.
+  await replace(paths.clients, `${await oldCa.renew()}${newCa.cert}`);
   const renewed = transport(await newCa.issue([SPIFFE]));
   await expect.poll(async () => reasonOf(list(transport(await newCa.issue([SPIFFE]))))).toBe("OK");
   const kid = await rotateSigningKey(paths.dataDir, 3_600);

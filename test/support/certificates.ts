@@ -19,24 +19,29 @@ export interface TestAuthority {
     names: readonly { type: "dns" | "ip" | "url"; value: string }[],
     options?: { notAfter?: Date },
   ): Promise<CertificateFiles>;
+  /** The authority's certificate made anew, with the same name and key. */
+  renew(): Promise<string>;
 }
 
 export async function createAuthority(name: string): Promise<TestAuthority> {
   const keys = await generateKeys();
-  const authority = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serial(),
-    name: `CN=${name}`,
-    notBefore: new Date(Date.now() - 3_600_000),
-    notAfter: new Date(Date.now() + 86_400_000),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 1, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
-    ],
-  });
+  const certify = () =>
+    x509.X509CertificateGenerator.createSelfSigned({
+      serialNumber: serial(),
+      name: `CN=${name}`,
+      notBefore: new Date(Date.now() - 3_600_000),
+      notAfter: new Date(Date.now() + 86_400_000),
+      signingAlgorithm: algorithm,
+      keys,
+      extensions: [
+        new x509.BasicConstraintsExtension(true, 1, true),
+        new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign, true),
+      ],
+    });
+  const authority = await certify();
   return {
     cert: authority.toString("pem"),
+    renew: async () => (await certify()).toString("pem"),
     issue: async (names, { notAfter = new Date(Date.now() + 3_600_000) } = {}) => {
       const own = await generateKeys();
       const certificate = await x509.X509CertificateGenerator.create({
