@@ -90,6 +90,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     new EraseJob({
       db,
       journal,
+      hashSecret: installation.secret,
       deliveries: hub.deliveries,
       sharedAgeMs: POLL_BELIEVED_MS,
       onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
@@ -106,7 +107,12 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
   });
   const release = opening.use(
-    new ReleaseQuarantinedJob({ db, release: (carrierId, signal) => uploads.release(carrierId, signal), onError }),
+    new ReleaseQuarantinedJob({
+      db,
+      region: config.region,
+      release: (carrierId, signal) => uploads.release(carrierId, signal),
+      onError,
+    }),
   );
   const services: Services = {
     db,
@@ -161,22 +167,22 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
 /** The loops that work beside the calls; disposing ends them. */
 function startJobs(
   services: Services,
-  { reconcileIntervalMs, retentionIntervalMs }: Config,
+  { reconcileIntervalMs, retentionIntervalMs, region }: Config,
   onError: (error: unknown) => void,
 ): AsyncDisposable {
   const { db, log } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
   const stop = new AbortController();
   const running = [
-    runScheduledNumbers({ writer: numberWriter(services), onError }, stop.signal),
+    runScheduledNumbers({ writer: numberWriter(services), region, onError }, stop.signal),
     runMakePartitions({ db, onError, onShort }, stop.signal),
     runAgeUploads({ db, onError }, stop.signal),
     runCloseDisclosures({ db, onError }, stop.signal),
-    runRestateUsage({ db, encode: encodeRestatement, onError }, stop.signal),
+    runRestateUsage({ db, region, encode: encodeRestatement, onError }, stop.signal),
   ];
   if (reconcileIntervalMs > 0) {
     const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
-    running.push(runReconcile({ db, intervalMs: reconcileIntervalMs, onAppended, onError }, stop.signal));
+    running.push(runReconcile({ db, region, intervalMs: reconcileIntervalMs, onAppended, onError }, stop.signal));
   }
   if (retentionIntervalMs > 0)
     running.push(runRetention({ db, intervalMs: retentionIntervalMs, onError }, stop.signal));

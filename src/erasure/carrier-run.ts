@@ -23,6 +23,10 @@ export type Transact = <T>(run: (tx: Tx) => Promise<T>) => Promise<T>;
 /** An erasure at one carrier, as it is carried out. */
 export interface CarrierRun extends CarrierErasure {
   readonly transact: Transact;
+  /** The same with the database owner's rights, for what no role may change. */
+  readonly transactAsOwner: Transact;
+  /** What stands for the number in the log of disclosures. */
+  readonly numberHash: string;
   readonly signal: AbortSignal;
   readonly onAppended: (feed: Feed, headSequence: bigint) => void;
 }

@@ -28,6 +28,8 @@ export async function forecastErasure(
       lateDurations: 0n,
       lateTime: undefined,
     };
+    const transact = <T>(work: Parameters<typeof systemTransaction<T>>[1]) =>
+      systemTransaction(db, work, { statementTimeoutMs: STATEMENT_TIMEOUT_MS });
     const run = {
       carrierId,
       scope,
@@ -36,8 +38,9 @@ export async function forecastErasure(
       legalCountry,
       exceptions: new Exceptions(),
       signal,
-      transact: <T>(work: Parameters<typeof systemTransaction<T>>[1]) =>
-        systemTransaction(db, work, { statementTimeoutMs: STATEMENT_TIMEOUT_MS }),
+      transact,
+      transactAsOwner: transact,
+      numberHash: "",
       onAppended: () => {},
     };
     await forecastAtCarrier(run, at);

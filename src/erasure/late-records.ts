@@ -61,9 +61,8 @@ export function eraseLateBatches(
 
 // Calls that come in time are of no erasure's period, which has passed.
 function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures): AppendBatch["records"] {
-  const starts = batch.records.map((record) => record.startTime).filter((start) => start !== undefined);
-  const first = starts.reduce((least, start) => (start < least ? start : least), starts[0] ?? 0n);
-  const last = starts.reduce((most, start) => (start > most ? start : most), first);
+  const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
+  const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
   const isTimed = starts.length === batch.records.length;
   const near = isTimed ? scopes.filter(({ start, end }) => start <= last && end > first) : scopes;
   if (near.length === 0) return batch.records;

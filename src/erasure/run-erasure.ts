@@ -1,7 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { ErasureState } from "../domain/erasure.ts";
+import { numberHash } from "../domain/number-hash.ts";
 import { readCarrier } from "../store/carriers.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import {
   type ErasureRow,
   findCarriersWithout,
@@ -24,6 +25,8 @@ export interface ErasureRunOptions {
   readonly signal: AbortSignal;
   /** Names this process in the leases. */
   readonly holder: string;
+  /** The installation's, by which the log of disclosures hashes numbers. */
+  readonly hashSecret: Buffer;
   readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
 }
 
@@ -81,15 +84,13 @@ async function eraseOne(
   { carrierId, erasure, scope }: { carrierId: string; erasure: ErasureRow; scope: CarrierRun["scope"] },
 ): Promise<void> {
   const { db, signal } = options;
-  const transact: CarrierRun["transact"] = (run) =>
-    systemTransaction(
-      db,
-      async (tx) => {
-        for (const lease of leases) await confirmLease(tx, lease, LEASE_S);
-        return run(tx);
-      },
-      { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
-    );
+  const limits = { statementTimeoutMs: STATEMENT_TIMEOUT_MS };
+  const confirmed =
+    <T>(run: (tx: Tx) => Promise<T>) =>
+    async (tx: Tx) => {
+      for (const lease of leases) await confirmLease(tx, lease, LEASE_S);
+      return run(tx);
+    };
   const { now, legalCountry } = await systemTransaction(db, (tx) => readCircumstances(tx, carrierId));
   await eraseAtCarrier({
     carrierId,
@@ -98,7 +99,9 @@ async function eraseOne(
     now,
     legalCountry,
     exceptions: new Exceptions(),
-    transact,
+    transact: (run) => systemTransaction(db, confirmed(run), limits),
+    transactAsOwner: (run) => ownerTransaction(db, confirmed(run), limits),
+    numberHash: numberHash(options.hashSecret, scope.number.phoneNumber),
     signal,
     onAppended: (feed, head) => options.onAppended(carrierId, feed, head),
   });
