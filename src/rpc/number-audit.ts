@@ -3,10 +3,16 @@ import { reflect } from "@bufbuild/protobuf/reflect";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
 import type { ErrorReason } from "../domain/errors.ts";
+import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberBatchOutcome } from "../store/number-batch.ts";
 import type { NumberAudit } from "../store/number-inventory.ts";
 import { actorOf, methodOf } from "./audit.ts";
-import type { NumberSlot } from "./number-call.ts";
+
+/** An item of a call: which number, or which problem. */
+export type NumberSlot = { readonly echo: string } & (
+  | { readonly phoneNumber: string }
+  | { readonly problem: NumberProblem }
+);
 
 /** A batch of numbers, as the audit log tells of it. */
 export interface AuditedBatch {

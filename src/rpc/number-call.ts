@@ -15,7 +15,7 @@ import type { NumberWriter } from "../store/number-writer.ts";
 import type { RepeatableCall } from "../store/request-log.ts";
 import { Feed } from "../store/schema.ts";
 import type { Services } from "./context.ts";
-import { type AuditedBatch, auditBatch } from "./number-audit.ts";
+import { type AuditedBatch, auditBatch, type NumberSlot } from "./number-audit.ts";
 import { encodePhoneNumber, outcomeOfResult, redactLocation } from "./number-message.ts";
 
 /** Most items of a call. */
@@ -67,12 +67,6 @@ export interface NumberItems<Item> {
   /** In request order: which number, or which problem. */
   readonly slots: readonly NumberSlot[];
 }
-
-/** An item of a call: which number, or which problem. */
-export type NumberSlot = { readonly echo: string } & (
-  | { readonly phoneNumber: string }
-  | { readonly problem: NumberProblem }
-);
 
 /**
  * Sorts out the items of a call. Throws BATCH_TOO_LARGE.
