@@ -8,6 +8,8 @@ import type { Feed } from "../store/schema.ts";
 
 export interface ReconcileJobOptions {
   readonly db: Database;
+  /** Only carriers of this region, whose process it is; undefined: all. */
+  readonly region: string | undefined;
   /** Rest between two looks for something to do, milliseconds. */
   readonly intervalMs: number;
   readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
@@ -24,12 +26,12 @@ const IDLE_S = 15;
  * carrier keeps them out of each other's way.
  */
 export async function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
-  const { db, intervalMs, onAppended, onError } = options;
+  const { db, region, intervalMs, onAppended, onError } = options;
   const holder = randomUUID();
   while (!signal.aborted) {
     try {
       for (const carrierId of await systemTransaction(db, (tx) =>
-        listCarriersToReconcile(tx, RULE_VERSION, MOST_CARRIERS),
+        listCarriersToReconcile(tx, RULE_VERSION, MOST_CARRIERS, region),
       )) {
         if (signal.aborted) return;
         // One carrier's trouble must not keep the others waiting.

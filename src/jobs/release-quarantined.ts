@@ -4,6 +4,8 @@ import { listWaitingCarriers } from "../store/quarantine.ts";
 
 export interface ReleaseJobOptions {
   db: Database;
+  /** Only carriers of this region, whose process it is; default: all. */
+  region?: string | undefined;
   /** Judges one carrier's waiting records again; safe to run in several processes at once. */
   release: (carrierId: string, signal: AbortSignal) => Promise<number>;
   /** How often waiting records are looked for, milliseconds. Default 5,000. */
@@ -81,7 +83,8 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
   }
 
   async #findWaiting(): Promise<string[]> {
-    const waiting = await systemTransaction(this.#options.db, listWaitingCarriers);
+    const { db, region } = this.#options;
+    const waiting = await systemTransaction(db, (tx) => listWaitingCarriers(tx, region));
     return [...new Set(waiting.map(({ carrierId }) => carrierId))];
   }
 }

@@ -24,6 +24,8 @@ import {
 
 export interface RestateUsageOptions {
   readonly db: Database;
+  /** Only periods whose carriers are all of this region, whose process it is; default: all. */
+  readonly region?: string | undefined;
   /** A restatement as it is kept, once it has its number. */
   readonly encode: (
     draft: RestatementDraft,
@@ -103,22 +105,22 @@ export async function restateUsage(
 
 /** Periods and which of their numbers to compare; none named: all. Those of which something changed, and then whole periods that are due. */
 async function* findWork(
-  { db, recheckAgeS = 86_400 }: RestateUsageOptions,
+  { db, region, recheckAgeS = 86_400 }: RestateUsageOptions,
   since: Micros | undefined,
 ): AsyncGenerator<[periodId: string, numbers: readonly string[]]> {
   const limits = { statementTimeoutMs: STATEMENT_TIMEOUT_MS };
-  const from = since ?? (await systemTransaction(db, readOldestCheck));
+  const from = since ?? (await systemTransaction(db, (tx) => readOldestCheck(tx, region)));
   let after: ChangedNumber | undefined;
   let isMore = from !== undefined;
   while (from !== undefined && isMore) {
-    const page = { after, limit: PAGE_NUMBERS };
+    const page = { after, limit: PAGE_NUMBERS, region };
     const changed = await systemTransaction(db, (tx) => findChangedNumbers(tx, from, page), limits);
     for (const [periodId, found] of Map.groupBy(changed, (number) => number.periodId))
       yield [periodId, found.map(({ phoneNumber }) => phoneNumber)];
     after = changed.at(-1);
     isMore = changed.length === PAGE_NUMBERS;
   }
-  const unchecked = await systemTransaction(db, (tx) => findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS));
+  const unchecked = await systemTransaction(db, (tx) => findUncheckedPeriods(tx, recheckAgeS, MAX_RECHECKS, region));
   for (const periodId of unchecked) yield [periodId, []];
 }
 

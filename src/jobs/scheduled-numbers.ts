@@ -9,6 +9,8 @@ import { deleteOldResponses } from "../store/request-log.ts";
 
 export interface ScheduledNumbersOptions {
   readonly writer: NumberWriter;
+  /** Only carriers of this region, whose process it is; default: all. */
+  readonly region?: string | undefined;
   /** Longest rest between two looks at the schedule, milliseconds. Default 1,000. */
   readonly intervalMs?: number;
   /** How often stray claims and old answers are looked for, milliseconds. Default 600,000. */
@@ -49,8 +51,8 @@ export async function runScheduledNumbers(options: ScheduledNumbersOptions, sign
 
 /** Works off everything that is due; gives the milliseconds until something else is. */
 async function workOff(options: ScheduledNumbersOptions, holder: string, signal: AbortSignal): Promise<number> {
-  const { db } = options.writer;
-  const { dueCarrierIds, now, nextTime } = await systemTransaction(db, readSchedule);
+  const { region, writer } = options;
+  const { dueCarrierIds, now, nextTime } = await systemTransaction(writer.db, (tx) => readSchedule(tx, region));
   for (const carrierId of dueCarrierIds) {
     if (signal.aborted) return 0;
     // One carrier's trouble must not keep the others waiting.

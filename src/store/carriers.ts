@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import type { Carrier } from "../domain/carrier.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { identityText, parseIdentityText } from "../domain/principal.ts";
@@ -41,6 +41,12 @@ export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | 
 export async function listCarrierIds(tx: Tx): Promise<string[]> {
   const rows = await tx.selectFrom("carrier").select("carrier_id").orderBy("carrier_id").execute();
   return rows.map((row) => row.carrier_id);
+}
+
+/** The condition that a carrier is of a region; undefined: of any. For the work of a process that serves one region. */
+export function isOfRegion(carrierId: RawBuilder<unknown>, region: string | undefined): RawBuilder<boolean> {
+  if (region === undefined) return sql<boolean>`true`;
+  return sql<boolean>`EXISTS (SELECT FROM carrier of_region WHERE of_region.carrier_id = ${carrierId} AND of_region.region = ${region})`;
 }
 
 /** Which carriers to list. */

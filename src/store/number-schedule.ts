@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
+import { isOfRegion } from "./carriers.ts";
 import type { Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
 import { changeNumbers } from "./number-batch.ts";
@@ -11,16 +12,19 @@ import { Feed } from "./schema.ts";
 /** Most due numbers of one carrier that are worked on in one go. */
 const BATCH = 1_000;
 
-/** Which carriers have numbers for which something scheduled is due, and when the next comes. In a system transaction. */
+/** Which carriers, of one region or of all, have numbers for which something scheduled is due, and when the next comes. In a system transaction. */
 export async function readSchedule(
   tx: Tx,
+  region?: string,
 ): Promise<{ dueCarrierIds: string[]; now: Micros; nextTime: Micros | undefined }> {
   const { rows } = await sql<{ due: string[] | null; now: Micros; next_time: Micros | null }>`
     SELECT clock_timestamp() AS now,
       (SELECT array_agg(DISTINCT carrier_id) FROM (
-        (SELECT carrier_id FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time <= clock_timestamp() ORDER BY effective_time LIMIT ${BATCH})
+        (SELECT carrier_id FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time <= clock_timestamp()
+           AND ${isOfRegion(sql`number_port.carrier_id`, region)} ORDER BY effective_time LIMIT ${BATCH})
         UNION ALL
-        (SELECT carrier_id FROM number_holding WHERE revision = 0 AND start_time <= clock_timestamp() ORDER BY start_time LIMIT ${BATCH})
+        (SELECT carrier_id FROM number_holding WHERE revision = 0 AND start_time <= clock_timestamp()
+           AND ${isOfRegion(sql`number_holding.carrier_id`, region)} ORDER BY start_time LIMIT ${BATCH})
       ) AS due) AS due,
       LEAST((SELECT min(effective_time) FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time > clock_timestamp()),
             (SELECT min(start_time) FROM number_holding WHERE revision = 0 AND start_time > clock_timestamp())) AS next_time`.execute(

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import { dateArray, int4Array, textArray } from "./binary-array.ts";
+import { isOfRegion } from "./carriers.ts";
 import { send, type Tx, together } from "./database.ts";
 import type { UploadKind } from "./schema.ts";
 
@@ -123,12 +124,13 @@ export async function markQuarantineJudged(
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`.execute(tx);
 }
 
-/** The carriers and kinds with records that wait for a number. For the sweeper, in a system transaction. */
-export async function listWaitingCarriers(tx: Tx): Promise<{ carrierId: string; kind: UploadKind }[]> {
+/** The carriers, of one region or of all, and kinds with records that wait for a number. For the sweeper, in a system transaction. */
+export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: UploadKind }[]> {
   const { rows } = await sql<{ carrier_id: string; kind: UploadKind }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
     JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
     WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1
+      AND ${isOfRegion(sql`q.carrier_id`, region)}
     LIMIT 1000`.execute(tx);
   return rows.map((row) => ({ carrierId: row.carrier_id, kind: row.kind }));
 }

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { timestamptzArray } from "./binary-array.ts";
+import { isOfRegion } from "./carriers.ts";
 import type { Tx } from "./database.ts";
 
 /** How far a carrier's feeds have been looked at. */
@@ -128,11 +129,18 @@ const HEADS = sql`
   JOIN feed_head cdrs ON cdrs.carrier_id = c.carrier_id AND cdrs.feed = 2
   JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4`;
 
-/** Carriers for which there is something to do: first those that were never reconciled, then those that wait longest. */
-export async function listCarriersToReconcile(tx: Tx, ruleVersion: number, limit: number): Promise<string[]> {
+/** Carriers, of one region or of all, for which there is something to do: first those that were never reconciled, then those that wait longest. */
+export async function listCarriersToReconcile(
+  tx: Tx,
+  ruleVersion: number,
+  limit: number,
+  region?: string,
+): Promise<string[]> {
   const { rows } = await sql<{ carrier_id: string }>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    WHERE ${hasWork(ruleVersion)} ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(tx);
+    WHERE ${hasWork(ruleVersion)} AND ${isOfRegion(sql`c.carrier_id`, region)} ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(
+    tx,
+  );
   return rows.map((row) => row.carrier_id);
 }
 

@@ -1,4 +1,4 @@
-import { sql } from "kysely";
+import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { ChangedCall, ChangedLine, RestatedRecord } from "../domain/usage/restating.ts";
 import type { PartTotals, UsagePart, UsageTotals } from "../domain/usage/totals.ts";
@@ -21,6 +21,13 @@ import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
 const OPEN_DAYS = 402;
 const IS_OPEN = sql`p.end_date > (clock_timestamp() AT TIME ZONE 'UTC')::date - ${sql.lit(OPEN_DAYS)}`;
 
+// A process of one region leaves alone a period that has calls of a carrier of another.
+function isServedIn(region: string | undefined): RawBuilder<boolean> {
+  if (region === undefined) return sql<boolean>`true`;
+  return sql<boolean>`NOT EXISTS (
+    SELECT FROM jsonb_object_keys(p.judged) AS j(carrier_id) JOIN carrier k ON k.carrier_id = j.carrier_id WHERE k.region <> ${region})`;
+}
+
 /** The database's clock, less what it may not show yet. */
 export async function readSeenTime(tx: Tx): Promise<Micros> {
   const { rows } = await sql<{ seen: Micros }>`
@@ -42,7 +49,7 @@ export interface ChangedNumber {
 export async function findChangedNumbers(
   tx: Tx,
   since: Micros,
-  page: { after: ChangedNumber | undefined; limit: number },
+  page: { after: ChangedNumber | undefined; limit: number; region?: string | undefined },
 ): Promise<ChangedNumber[]> {
   const time = sql`${isoFromMicros(since)}::timestamptz`;
   // A call is looked for in the periods of every customer that ever had its number: it may have been counted for another before.
@@ -65,24 +72,24 @@ export async function findChangedNumbers(
       UNION SELECT previous_customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
     SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
       AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
-    WHERE ${IS_OPEN} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
+    WHERE ${IS_OPEN} AND ${isServedIn(page.region)} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
     ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
 }
 
 /** Periods that were not compared for so long, the longest ago first. */
-export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number): Promise<string[]> {
+export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
   const { rows } = await sql<{ period_id: string }>`
     SELECT p.period_id FROM usage_period p
-    WHERE p.checked_time < clock_timestamp() - make_interval(secs => ${ageS}) AND ${IS_OPEN}
+    WHERE p.checked_time < clock_timestamp() - make_interval(secs => ${ageS}) AND ${IS_OPEN} AND ${isServedIn(region)}
     ORDER BY p.checked_time LIMIT ${limit}`.execute(tx);
   return rows.map((row) => row.period_id);
 }
 
 /** The oldest check of a period that may still change; undefined when there is none. */
-export async function readOldestCheck(tx: Tx): Promise<Micros | undefined> {
+export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
   const { rows } = await sql<{ oldest: Micros | null }>`
-    SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN}`.execute(tx);
+    SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`.execute(tx);
   return rows[0]?.oldest ?? undefined;
 }
 

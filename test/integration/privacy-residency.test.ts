@@ -1,15 +1,23 @@
 import type { DescMethod } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { Transport } from "@connectrpc/connect";
+import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { App } from "../../src/app.ts";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { systemTransaction, type Tx } from "../../src/store/database.ts";
+import { readSchedule } from "../../src/store/number-schedule.ts";
+import { listWaitingCarriers } from "../../src/store/quarantine.ts";
+import { findChangedNumbers, findUncheckedPeriods, readOldestCheck } from "../../src/store/usage-restatements.ts";
 import { type AnyRequest, callAny } from "../support/any-call.ts";
 import { appendDiscrepancies, setReconciled } from "../support/call-results.ts";
 import { listMethods, methodName } from "../support/contract.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
-import { call, ingest } from "../support/feed.ts";
+import { call, ingest, runSql } from "../support/feed.ts";
+import { readAllResults } from "../support/reconcile.ts";
+import { durationUpload } from "../support/upload-kinds.ts";
+import { UploadStream } from "../support/upload-stream.ts";
 
 // Two carriers of one database: one is of the process's region, one is not. What names the other must be refused, and what names none must leave it out.
 
@@ -248,6 +256,48 @@ describe("Residency: a process of another region refuses to serve a carrier to t
       expect(everywhere.reason).toBe("OK");
     },
   );
+});
+
+describe("Residency: the jobs of a process of another region leave a carrier alone", () => {
+  test("it is not reconciled there", async () => {
+    const { db } = exchange.app.services;
+    await using _ = await exchange.openSecondApp({ region: "eu", reconcileIntervalMs: 20 });
+    const judged = async (carrierId: string) =>
+      (await readAllResults(db, carrierId)).filter(({ recordId }) => recordId === `${carrierId}-record`).length;
+    await expect.poll(() => judged(HERE.carrierId), { timeout: 10_000 }).toBe(1);
+    expect(await judged(AWAY.carrierId)).toBe(0);
+  });
+
+  test("nor are its quarantine, its schedule or its customers' closed periods taken up", async () => {
+    const { db } = exchange.app.services;
+    for (const { carrierId, number } of [HERE, AWAY]) {
+      await using upload = await UploadStream.open(exchange, durationUpload, carrierId, { uploadId: "waiting" });
+      await upload.next("opened");
+      upload.batch(0, [{ id: "waiting", calling: "+442079460077", called: "+442079460078" }]);
+      await upload.committed(1);
+      await runSql(
+        exchange.app,
+        sql`UPDATE quarantine SET judged_numbers_sequence = -1 WHERE carrier_id = ${carrierId}`,
+      );
+      await runSql(
+        exchange.app,
+        sql`UPDATE number_holding SET revision = 0 WHERE carrier_id = ${carrierId} AND phone_number = ${number}`,
+      );
+    }
+    const read = <T>(run: (tx: Tx) => Promise<T>) => systemTransaction(db, run);
+    const waiting = await read((tx) => listWaitingCarriers(tx, "eu"));
+    expect(waiting.map(({ carrierId }) => carrierId)).toEqual([HERE.carrierId]);
+    expect((await read((tx) => readSchedule(tx, "eu"))).dueCarrierIds).toEqual([HERE.carrierId]);
+    expect((await read((tx) => listWaitingCarriers(tx))).length).toBe(2);
+    expect(await read((tx) => readOldestCheck(tx, "us"))).toBeDefined();
+    expect(await read((tx) => readOldestCheck(tx, "moon"))).toBeUndefined();
+    const all = await read((tx) => findUncheckedPeriods(tx, -60, 10));
+    const ofRegion = await read((tx) => findUncheckedPeriods(tx, -60, 10, "eu"));
+    expect(all.filter((periodId) => !ofRegion.includes(periodId))).toHaveLength(1);
+    const page = { after: undefined, limit: 10, region: "eu" };
+    const changed = await read((tx) => findChangedNumbers(tx, 0n, page));
+    expect(changed.map(({ phoneNumber }) => phoneNumber)).not.toContain(AWAY.number);
+  });
 });
 
 /** How calls end, and which region the refusal names. */
