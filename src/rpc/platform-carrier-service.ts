@@ -4,6 +4,7 @@ import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../d
 import { isCountry } from "../domain/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
 import { microsFromMs } from "../domain/instant.ts";
+import { keptHorizons } from "../domain/retention.ts";
 import { type Carrier as CarrierMessage, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
 import {
   type CarrierService,
@@ -27,6 +28,7 @@ import {
 } from "../store/carriers.ts";
 import { systemTransaction, type Tx } from "../store/database.ts";
 import { findResponse, insertResponse } from "../store/request-log.ts";
+import { readRetentionDays } from "../store/retention-policies.ts";
 import { doneBy } from "./audit.ts";
 import { auditCarrier } from "./carrier-audit.ts";
 import { applyCarrierMask } from "./carrier-mask.ts";
@@ -61,6 +63,7 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
   const response = await systemTransaction(services.db, async (tx) => {
     const given = await findResponse(tx, carrierId, call);
     if (given) return given;
+    if (request.carrier?.horizons) await assertHorizonsKept(tx, carrier);
     if (!(await insertCarrier(tx, carrier))) {
       // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
       const meanwhile = await findResponse(tx, carrierId, call);
@@ -112,6 +115,7 @@ async function updateCarrier(services: Services, request: UpdateCarrierRequest, 
       if (!current) throw carrierNotFound(carrierId);
       assertRevision(request.expectedRevision, current.revision);
       const next = changeCarrier(services, current, changes, paths);
+      if (paths.some((path) => path.startsWith("horizons"))) await assertHorizonsKept(tx, next);
       if (!(await updateStoredCarrier(tx, next))) return undefined;
       if (paths.includes("credential_identities")) await putCredentials(tx, next);
       const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
@@ -164,6 +168,13 @@ function changeCarrier(
   });
   assertValid(services, next, paths.includes("credential_identities"));
   return next;
+}
+
+// Records that arrive later than what they would be compared with is kept are refused, so that no more can be agreed.
+async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
+  const kept = keptHorizons(carrier.horizons, await readRetentionDays(tx, carrier));
+  if (kept.laterDays === carrier.horizons.laterDays && kept.firstDays === carrier.horizons.firstDays) return;
+  throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
 }
 
 // An issuer that is no longer trusted does not keep other fields from being changed.

@@ -39,7 +39,7 @@ let durations: Client<typeof DurationService>;
 const db = () => exchange.app.services.db;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0 });
+  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
   privacy = await exchange.platformClient(PrivacyService);
   cdrs = await exchange.carrierClient(CdrService, "alpha");
   durations = await exchange.carrierClient(DurationService, "alpha");

@@ -7,6 +7,7 @@ import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_serv
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
+import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { QualityVerdict } from "../../src/gen/tandem/type/v1/stream_quality_pb.js";
@@ -42,7 +43,7 @@ const db = () => exchange.app.services.db;
 const NO_STOP = new AbortController().signal;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0 });
+  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
   privacy = await exchange.platformClient(PrivacyService);
   swift = await exchange.carrierClient(CdrService, "swift");
   slow = await exchange.carrierClient(CdrService, "slow");
@@ -123,6 +124,21 @@ test("Storage limitation: records that arrive later than their retention are ref
   expect(await issueAt("swift")).toEqual([[Verdict.REJECTED, RecordIssue.TOO_OLD]]);
   expect(await issueAt("slow")).toEqual([]);
   expect(await retain(db())).toMatchObject({ carriers: 2 });
+});
+
+test("Storage limitation: no record may be agreed to arrive later than records are kept", async () => {
+  const carriers = await exchange.platformClient(CarrierService);
+  const update = (laterRevisionDays: number) =>
+    carriers.updateCarrier({
+      requestId: newRequestId(),
+      carrier: { carrierId: "swift", horizons: { firstRevisionDays: 20, laterRevisionDays } },
+      updateMask: { paths: ["horizons"] },
+    });
+  const refused = await refusalOf(update(60));
+  expect(refused?.findDetails(BadRequestSchema)[0]?.fieldViolations.map(({ field }) => field)).toEqual([
+    "carrier.horizons",
+  ]);
+  expect((await update(31)).carrier?.horizons).toMatchObject({ laterRevisionDays: 31 });
 });
 
 test("Storage limitation: a call's quality and network identifiers end before the call, which streams on without them", async () => {

@@ -14,7 +14,7 @@ import {
   listPeriodHolds,
 } from "../../store/held-records.ts";
 import { HeldSide } from "../../store/holds.ts";
-import { dateOpenBlocks } from "../../store/open-disclosures.ts";
+import { closeLeftBlocks, dateOpenBlocks } from "../../store/open-disclosures.ts";
 import {
   clearVerdicts,
   deleteKeys,
@@ -48,10 +48,11 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   const { carrierId } = carrier;
   const days = await work.step((tx) => readRetentionDays(tx, carrier));
   const cutoffs = cutoffsOf(days, work.now);
-  if (stage === "floors") return raise(work, carrierId, cutoffs);
+  if (stage === "floors") {
+    await raise(work, carrierId, cutoffs);
+    return dateDisclosures(work, carrierId);
+  }
   const state = await work.step((tx) => readRetentionState(tx, carrierId));
-  // Who may have received what goes now is told by its days from here on; nobody reads below the floors any more.
-  await work.step((tx) => dateOpenBlocks(tx, carrierId));
   await clearOldVerdicts(work, carrierId, state);
   await deleteEntries(work, carrierId, state);
   await deleteOldKeys(work, carrierId, "cdr_key", state.call, state.keysFrom);
@@ -116,6 +117,13 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
       if (!(error instanceof HoldsChanged)) throw error;
     }
   }
+}
+
+// Who may have received what goes now is told by its days from here on: they are read while the records are still stored, before partitions go too. Nobody
+// reads below the floors any more, so that no block is opened there.
+async function dateDisclosures(work: RetentionWork, carrierId: string): Promise<void> {
+  await drain(work, (limit) => work.step((tx) => closeLeftBlocks(tx, carrierId, limit)));
+  await work.step((tx) => dateOpenBlocks(tx, carrierId));
 }
 
 async function findFloors(tx: Tx, carrierId: string, cutoffs: Cutoffs): Promise<Floors> {
