@@ -11,12 +11,15 @@ import type { RefusalLog } from "./refusal-log.ts";
 /** Tells the audit log of administrative acts that were refused or that failed. Outside the interceptor that makes errors what they are on the wire. */
 export function auditInterceptor(refusals: RefusalLog): Interceptor {
   return (next) => async (request) => {
+    const { service, method, contextValues: values } = request;
+    const message = request.stream ? undefined : (request.message as Message);
+    const record = (error: unknown) => recordRefusal(refusals, { service, method, values }, error, message);
     try {
-      return await next(request);
+      const response = await next(request);
+      if (!response.stream || !isAdministrativeAct(method)) return response;
+      return { ...response, message: watchErrors(response.message, record) };
     } catch (error) {
-      const { service, method, contextValues: values } = request;
-      const message = request.stream ? undefined : (request.message as Message);
-      await recordRefusal(refusals, { service, method, values }, error, message);
+      await record(error);
       throw error;
     }
   };
@@ -45,6 +48,28 @@ export async function recordRefusal(
     errorReason,
     requestId: requestIdOf(message),
   });
+}
+
+// By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => Promise<void>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = messages[Symbol.asyncIterator]();
+      const watch = async (step: Promise<IteratorResult<T>>) => {
+        try {
+          return await step;
+        } catch (error) {
+          await record(error);
+          throw error;
+        }
+      };
+      return {
+        next: () => watch(inner.next()),
+        return: (value) => inner.return?.(value) ?? Promise.resolve({ done: true, value }),
+        throw: (error) => watch(inner.throw?.(error) ?? Promise.reject(error)),
+      };
+    },
+  };
 }
 
 // A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail. One that was over its principal's

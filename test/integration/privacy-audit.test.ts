@@ -201,11 +201,13 @@ describe("Accountability: an act that was refused is an audit event too", () => 
       "NumberService/ReleaseNumbers numbers/1 REFUSED NUMBER_NOT_FOUND {changed:0,refused:{NUMBER_NOT_FOUND:1}}",
     ]);
     expect((await eventsOf(carrierId))[0]).toMatchObject({ actor: PLATFORM, requestId: "stale" });
+    expect(await reasonOf(privacy.exportPhoneNumber({ phoneNumber: number }))).toBe("INVALID_ARGUMENT");
     const refused = (await eventsOf("")).filter(({ outcome }) => outcome === AuditOutcome.REFUSED).map(describeEvent);
     expect(refused).toEqual(
       expect.arrayContaining([
         "CarrierService/UpdateCarrier carrier REFUSED PERMISSION_DENIED {}",
         "CarrierService/UpdateCarrier carrier/nobody-at-all REFUSED CARRIER_NOT_FOUND {}",
+        "PrivacyService/ExportPhoneNumber export REFUSED INVALID_ARGUMENT {}",
       ]),
     );
   });
