@@ -78,9 +78,11 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
     SELECT k.sequence, k.ingest_time, k.record_date, k.record_id, k.revision, r.customer_id
     FROM ${askedRecords(records)}
     JOIN cdr_key k ON k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date
-    LEFT JOIN cdr_record r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time`.execute(
-    tx,
-  );
+    LEFT JOIN cdr_record r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
+    UNION
+    SELECT h.sequence, h.ingest_time, h.record_date, h.record_id, h.revision, h.customer_id FROM ${askedRecords(records)}
+    JOIN held_record h ON h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
+      AND h.record_id = a.record_id AND h.record_date = a.record_date`.execute(tx);
   const only = new Map(records.map((record) => [`${record.recordId} ${record.recordDate}`, record.revision]));
   return rows
     .filter((row) => (only.get(`${row.record_id} ${row.record_date}`) ?? row.revision) === row.revision)

@@ -289,9 +289,17 @@ describe("Accountability: a row is committed before the first byte", () => {
       (await client.listDisclosures(ofRecord(carrierId, "killed-2", { recordDate: later.recordDate }))).disclosures,
     ).toEqual([]);
 
+    // Held, it is asked for by its name even when its key is gone.
+    await runSql(
+      exchange.app,
+      sql`INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, direction, quality_verdict, payload)
+        SELECT carrier_id, 1, sequence, ingest_time, record_id, record_date, revision, entry_kind, direction, quality_verdict, payload
+        FROM cdr_record WHERE carrier_id = ${carrierId} AND record_id = 'killed-0'`,
+    );
     for (const table of ["cdr_record", "cdr_key"])
       await runSql(exchange.app, sql`DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId}`);
     expect((await client.listDisclosures(ofPeriod(carrierId))).disclosures).toMatchObject([{ throughSequence: 2n }]);
+    expect((await client.listDisclosures(ofRecord(carrierId, "killed-0"))).disclosures).toHaveLength(1);
     expect(await refusal(client.listDisclosures(ofRecord(carrierId, "killed-1")))).toMatchObject({
       reason: "RECORD_NOT_FOUND",
     });
