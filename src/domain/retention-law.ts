@@ -28,11 +28,6 @@ export function findRule(countryCode: string, part: RecordPart, purpose: Purpose
   };
 }
 
-/** The countries whose law the table has numbers of. */
-export function listRuledCountries(): string[] {
-  return Object.keys(COUNTRIES).sort();
-}
-
 interface PartRules {
   readonly minimum?: Bound;
   readonly maximum: Bound;

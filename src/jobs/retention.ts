@@ -3,11 +3,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Carrier } from "../domain/carrier.ts";
 import type { Micros } from "../domain/instant.ts";
 import { listCarriers } from "../store/carriers.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { type Database, readClock, systemTransaction } from "../store/database.ts";
 import { confirmLease, type JobLease, LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
 import { type DroppedPartition, dropExpiredPartitions } from "../store/retention-partitions.ts";
 import { expireCarrier } from "./retention/carrier.ts";
 import { expirePlatform } from "./retention/platform.ts";
+import type { RetentionWork } from "./retention/work.ts";
 
 export interface RetentionOptions {
   readonly db: Database;
@@ -27,18 +28,6 @@ export interface RetentionOutcome {
   /** Carriers that this process went through; the others are another process's. */
   readonly carriers: number;
   readonly dropped: readonly DroppedPartition[];
-}
-
-/** One carrier's, or the platform's, retention at work. */
-export interface RetentionWork {
-  readonly db: Database;
-  readonly now: Micros;
-  readonly batchSize: number;
-  readonly signal: AbortSignal;
-  /** Runs a transaction that holds the lease, and rests after it. */
-  readonly step: <T>(run: (tx: Tx) => Promise<T>) => Promise<T>;
-  /** Rests as after a step that took so long. */
-  readonly pause: (tookMs: number) => Promise<void>;
 }
 
 const JOB = "retention";

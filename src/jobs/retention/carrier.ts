@@ -2,9 +2,7 @@ import type { Carrier } from "../../domain/carrier.ts";
 import { addDays, type Micros, utcDay } from "../../domain/instant.ts";
 import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/retention.ts";
 import { RecordPart } from "../../domain/retention-parts.ts";
-import { deleteAuditEvents } from "../../store/audit-events.ts";
-import { ownerTransaction, type Tx } from "../../store/database.ts";
-import { deleteDisclosures } from "../../store/disclosure-retention.ts";
+import type { Tx } from "../../store/database.ts";
 import {
   type CopyPlace,
   copyHeldItems,
@@ -37,7 +35,8 @@ import {
   readRetentionState,
 } from "../../store/retention-state.ts";
 import { Feed } from "../../store/schema.ts";
-import type { RetentionWork } from "../retention.ts";
+import { deleteLogs } from "./logs.ts";
+import { drain, type RetentionWork } from "./work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 /** How often held records are copied anew because a hold was made meanwhile. */
@@ -66,25 +65,6 @@ export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage
   for (const some of otherDeletes(carrierId, rest)) await drain(work, (limit) => work.step((tx) => some(tx, limit)));
   await deleteLogs(work, carrierId, cutoffs.logs);
   for (const side of Object.values(HeldSide)) await dropCopies(work, carrierId, side);
-}
-
-/** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
-export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
-  const asOwner = async (run: (tx: Tx) => Promise<number>) => {
-    const started = performance.now();
-    const count = await ownerTransaction(work.db, run);
-    await work.pause(performance.now() - started);
-    return count;
-  };
-  await drain(work, (limit) => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
-  if (carrierId === undefined) return;
-  await drain(work, (limit) => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
-}
-
-/** Repeats a delete until it takes fewer rows than it may. */
-export async function drain(work: RetentionWork, some: (limit: number) => Promise<number>): Promise<void> {
-  let isMore = true;
-  while (isMore && !work.signal.aborted) isMore = (await some(work.batchSize)) >= work.batchSize;
 }
 
 /** Before when what arrived goes. */

@@ -4,8 +4,8 @@ import { listCarriers } from "../../store/carriers.ts";
 import type { Tx } from "../../store/database.ts";
 import { readRetentionDays } from "../../store/retention-policies.ts";
 import { deleteOldPeriod } from "../../store/usage-retention.ts";
-import type { RetentionWork } from "../retention.ts";
-import { deleteLogs } from "./carrier.ts";
+import { deleteLogs } from "./logs.ts";
+import type { RetentionWork } from "./work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 const CARRIER_PAGE = 100;

@@ -1,0 +1,18 @@
+import type { Micros } from "../../domain/instant.ts";
+import { deleteAuditEvents } from "../../store/audit-events.ts";
+import { ownerTransaction, type Tx } from "../../store/database.ts";
+import { deleteDisclosures } from "../../store/disclosure-retention.ts";
+import { drain, type RetentionWork } from "./work.ts";
+
+/** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */
+export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
+  const asOwner = async (run: (tx: Tx) => Promise<number>) => {
+    const started = performance.now();
+    const count = await ownerTransaction(work.db, run);
+    await work.pause(performance.now() - started);
+    return count;
+  };
+  await drain(work, (limit) => asOwner((tx) => deleteAuditEvents(tx, carrierId, before, limit)));
+  if (carrierId === undefined) return;
+  await drain(work, (limit) => asOwner((tx) => deleteDisclosures(tx, carrierId, before, limit)));
+}
