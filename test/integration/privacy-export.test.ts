@@ -362,7 +362,11 @@ async function provideAcme(): Promise<void> {
   const at = (minutes: number) => NOON_MS + minutes * 60_000;
   await ingest(exchange.app, "acme", [
     call("out", { parties: OUT, outcome: { finalSipCode: 200, reasonPhrase: "forwarded to +44 20 7946 0018" } }, at(1)),
-    call("in", { parties: IN, direction: 2 }, at(10)),
+    call(
+      "in",
+      { parties: IN, direction: 2, correlation: { interconnectDialog: { callId: `${OTHER}-7@sbc` } } },
+      at(10),
+    ),
     call("secret-1", { parties: { ...IN, asserted: party(OTHER, RESTRICTED) }, direction: 2 }, at(20)),
     call("secret-2", { parties: IN, direction: 2 }, at(30)),
     call("hidden-own", { parties: { calling: party(COLLEAGUE, RESTRICTED), called: party(OTHER) } }, at(40)),

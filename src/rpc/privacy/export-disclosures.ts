@@ -7,7 +7,7 @@ import { type Database, systemTransaction } from "../../store/database.ts";
 import { type DisclosurePlace, type DisclosureSubject, findDisclosures } from "../../store/disclosure-lists.ts";
 import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
 import { disclosureMessage } from "./disclosures.ts";
-import type { CarrierPage } from "./export-pages.ts";
+import type { CarrierPage } from "./export-records.ts";
 import type { AskedExport } from "./export-request.ts";
 import { targetOfNumber } from "./records-of-number.ts";
 

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { maskLastDigits, maskNumbers } from "../../domain/masking.ts";
+import { maskInternational, maskLastDigits, maskNumbers } from "../../domain/masking.ts";
 import { PartyKind } from "../../domain/party.ts";
 import {
   type CallOfParties,
@@ -12,7 +12,7 @@ import {
 import { cdrMessage } from "../../feed/cdr-edge.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Correlation, Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
 import type { FoundCdr, FoundDuration } from "../../store/export-phone-number.ts";
@@ -86,6 +86,7 @@ export function givenDiscrepancy(
 /** A call detail record without what is about somebody else. */
 export function maskCdr(item: CallDetailRecord, subject: Subject, participation: Participation): void {
   const { parties, attribution, outcome } = item;
+  maskCorrelation(item.correlation);
   maskParties([parties?.calling, parties?.asserted, parties?.called, parties?.dialed, parties?.redirecting], subject);
   if (outcome?.reasonPhrase !== undefined) outcome.reasonPhrase = maskNumbers(outcome.reasonPhrase);
   if (outcome?.closeReason !== undefined) outcome.closeReason = maskNumbers(outcome.closeReason);
@@ -98,6 +99,7 @@ export function maskCdr(item: CallDetailRecord, subject: Subject, participation:
 /** A duration without what is about somebody else. */
 export function maskDuration(item: CallDuration, subject: Subject, participation: Participation): void {
   maskParties([item.calling, item.asserted, item.called, item.dialed, item.redirecting], subject);
+  maskCorrelation(item.correlation);
   if (item.customerReference !== undefined) item.customerReference = maskNumbers(item.customerReference);
   if (isOwnCustomer(subject, participation)) return;
   delete item.customerId;
@@ -124,6 +126,15 @@ export function mayBeGiven(
   if (!participation || !isInRole(participation, role)) return undefined;
   const isWithheld = participation.isCalled && [call, ...others].some(isCallerRestricted);
   return isWithheld ? "withheld" : participation;
+}
+
+// Some switches build ids of the signalling from numbers.
+function maskCorrelation(correlation: Correlation | undefined): void {
+  const dialog = correlation?.interconnectDialog;
+  if (dialog) dialog.callId = maskInternational(dialog.callId);
+  if (correlation?.correlationId !== undefined)
+    correlation.correlationId = maskInternational(correlation.correlationId);
+  if (correlation?.icid !== undefined) correlation.icid = maskInternational(correlation.icid);
 }
 
 function maskParties(parties: readonly (Party | undefined)[], { isParty }: Subject): void {

@@ -10,16 +10,11 @@ import type { Services } from "../context.ts";
 import { phoneNumberMessage, redactLocation } from "../number-message.ts";
 import { regionMismatch } from "../residency.ts";
 import { exportedDisclosures } from "./export-disclosures.ts";
-import { type ExportedItem, type ExportedPage, exportedRecords, mayHaveRecords } from "./export-records.ts";
+import { type CarrierPage, type ExportedItem, exportedRecords, mayHaveRecords } from "./export-records.ts";
 import type { AskedExport } from "./export-request.ts";
 
 /** How many carriers are read at once. */
 const CARRIER_PAGE = 100;
-
-/** What one read gave, of one carrier. */
-export interface CarrierPage extends ExportedPage {
-  readonly carrierId: string;
-}
 
 /** How an export is read. */
 export interface ExportSurroundings {

@@ -52,6 +52,11 @@ export interface ExportedPage {
   readonly withheld: number;
 }
 
+/** What one read gave, of one carrier. */
+export interface CarrierPage extends ExportedPage {
+  readonly carrierId: string;
+}
+
 /** What is asked of a carrier. */
 export interface CarrierExport {
   readonly db: Database;
