@@ -112,7 +112,7 @@ CREATE INDEX call_result_correlation ON call_result USING btree (carrier_id, cor
 CREATE UNIQUE INDEX call_result_discrepancy ON call_result USING btree (carrier_id, discrepancy_id) WHERE (discrepancy_id IS NOT NULL);
 CREATE INDEX call_result_due ON call_result USING btree (carrier_id, due_time) WHERE (due_time IS NOT NULL);
 CREATE INDEX call_result_erased ON call_result USING btree (carrier_id, start_time) WHERE is_erased;
-CREATE INDEX call_result_erased_customer ON call_result USING btree (COALESCE(usage_customer_id, customer_id), start_time) WHERE (is_erased AND (phone_number IS NULL));
+CREATE INDEX call_result_erased_customer ON call_result USING btree (COALESCE(usage_customer_id, customer_id), start_time) WHERE ((phone_number IS NULL) AND (customer_id IS NOT NULL));
 CREATE INDEX call_result_ids ON call_result USING gin (id_keys) WITH (fastupdate=off) WHERE (id_keys IS NOT NULL);
 CREATE INDEX call_result_number ON call_result USING btree (phone_number, start_time) WHERE (phone_number IS NOT NULL);
 CREATE INDEX call_result_pair ON call_result USING btree (carrier_id, pair_key, start_time) WHERE (pair_key IS NOT NULL);
