@@ -121,13 +121,17 @@ export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<st
 
 /**
  * Puts an erasure in force at a carrier: raises the payload generation of its feeds, under whose locks writers see that they must load what is in force
- * before they write.
+ * before they write. A carrier that has nothing yet is done with it: what comes is erased as it arrives.
  */
 export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId: string; journal: Buffer }) {
   for (const feed of ALL_FEEDS) await raiseGeneration(tx, carrierId, feed);
   await sql`
     INSERT INTO erasure_carrier (carrier_id, erasure_id, journal, done, counts, exceptions, notices, late_cdrs, late_durations)
-    VALUES (${carrierId}, ${erasure.erasureId}, ${erasure.journal}, false, '{}', '[]', '{}', 0, 0)
+    VALUES (${carrierId}, ${erasure.erasureId}, ${erasure.journal},
+      NOT EXISTS (SELECT FROM feed_head WHERE carrier_id = ${carrierId} AND next_sequence > 1)
+        AND NOT EXISTS (SELECT FROM upload WHERE carrier_id = ${carrierId})
+        AND NOT EXISTS (SELECT FROM number_holding WHERE carrier_id = ${carrierId}),
+      '{}', '[]', '{}', 0, 0)
     ON CONFLICT DO NOTHING`.execute(tx);
 }
 

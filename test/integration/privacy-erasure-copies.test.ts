@@ -7,6 +7,7 @@ import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/priv
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { verifyAll } from "../../src/store/verify.ts";
+import { runCli } from "../support/cli.ts";
 import { erase, searchDatabase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, runSql, timestamp } from "../support/feed.ts";
@@ -85,4 +86,19 @@ test("Erasure: a number that was released goes from the inventory, its history a
     if (frame.case === "batch") entries.push(...frame.value.changes.map(({ change }) => change.case));
   expect(entries.at(-1)).toBe("erasure");
   expect(await verifyAll(exchange.app.services.db, new AbortController().signal)).toEqual([]);
+});
+
+test("Erasure: the command erases, waits and prints the receipt, and never the number", async () => {
+  const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const asked = ["privacy", "erase", "+4587653333", "--from", "6h", "--to", "now", "--role", "any", "--case", "c-1"];
+  const erased = await runCli([...asked, "--verified-by", "desk", "--wait"], settings);
+  expect(erased.stderr).toBe("");
+  expect(erased.stdout).toMatch(/state +completed\n/);
+  expect(erased.stdout).toContain("Nothing was found to erase.");
+  expect(erased.stdout).not.toContain("8765");
+  const erasureId = /erasure +(\S+)/.exec(erased.stdout)?.[1] ?? "";
+  const status = await runCli(["privacy", "erase", "status", erasureId], settings);
+  expect(status.stdout).toBe(erased.stdout);
+  const missing = await runCli(asked, settings);
+  expect([missing.code, missing.stderr.includes("--verified-by")]).toEqual([2, true]);
 });
