@@ -242,6 +242,30 @@ test("Access: who may have received the records comes last, without what was ask
   expect(named).not.toContain("not-of-it");
 });
 
+test("Access: a person with many calls among many more gets each once, a thousand a message", async () => {
+  const [number, neighbour] = ["+4533123700", "+4533123800"];
+  await exchange.addCarrier("busy");
+  await exchange.assignNumbers("busy", [number, neighbour], "echo");
+  const callOfNth = (index: number) => {
+    const calling = party(index % 5 === 0 ? number : neighbour);
+    return call(`busy-${index}`, { parties: { calling, called: party(OTHER) } }, NOON_MS + index);
+  };
+  await ingest(
+    exchange.app,
+    "busy",
+    Array.from({ length: 6_000 }, (_, index) => callOfNth(index)),
+  );
+  const sizes: number[] = [];
+  const names = new Set<string>();
+  for await (const { frame } of privacy.exportPhoneNumber(requestOf({ phoneNumber: number }))) {
+    if (frame.case !== "batch") continue;
+    sizes.push(frame.value.items.length);
+    for (const name of namesOf(frame.value.items)) if (name.includes(" cdr ")) names.add(name);
+  }
+  expect(names.size).toBe(1_200);
+  expect(Math.max(...sizes)).toBe(1_000);
+});
+
 describe("Access: a request that is wrong names the field, and never the number", () => {
   test.each<[string, Request, string]>([
     ["no number", { phoneNumber: "" }, "phone_number"],
