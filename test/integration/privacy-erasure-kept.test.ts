@@ -19,7 +19,7 @@ import { backUpCarrier, restoreCarrier } from "../support/backup.ts";
 import { askErasure, erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, runSql, timestamp } from "../support/feed.ts";
-import { refusalOf } from "../support/refusal.ts";
+import { reasonOf } from "../support/refusal.ts";
 
 const OWN = "+4532123400";
 const HOUR_MS = 3_600_000;
@@ -164,17 +164,15 @@ test("Erasure: another holder's calls outside the period stay, and a request is 
   const first = await erase(exchange, person, { ...period, requestId: "twice" });
   const again = await askErasure(exchange, person, { ...period, requestId: "twice" });
   expect(again.erasureId).toBe(first.erasureId);
-  expect(await refusalOf(askErasure(exchange, "+4542000002", { ...period, requestId: "twice" }))).toMatchObject({
-    reason: "REQUEST_ID_REUSED",
-  });
+  expect(await reasonOf(askErasure(exchange, "+4542000002", { ...period, requestId: "twice" }))).toBe(
+    "REQUEST_ID_REUSED",
+  );
   const left = await runSql<{ record_id: string }>(
     exchange.app,
     sql`SELECT record_id FROM cdr_record WHERE called_number = ${person}`,
   );
   expect(left).toEqual([{ record_id: "x-2" }]);
-  expect(await refusalOf(askErasure(exchange, "no number", { endMs: Date.now() + HOUR_MS }))).toMatchObject({
-    reason: "INVALID_ARGUMENT",
-  });
+  expect(await reasonOf(askErasure(exchange, "no number", { endMs: Date.now() + HOUR_MS }))).toBe("INVALID_ARGUMENT");
 });
 
 test("Erasure: a restore of an older backup does not bring the number back, and without the key nothing is served", async () => {
