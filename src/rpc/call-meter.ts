@@ -87,7 +87,7 @@ export class CallMeter {
     let isEnded = false;
     taker.write = (chunk, ...rest) => {
       this.#spend(chunk.length);
-      const isTaken = write.call(taker, chunk, ...rest);
+      const isTaken = write.call(taker, chunk, ...rest.map(namingHangUps));
       if (!isTaken) this.#awaitClient();
       return isTaken;
     };
@@ -103,8 +103,19 @@ export class CallMeter {
 
   #awaitClient(): void {
     clearTimeout(this.#answerTimer);
+    // What is written after the end goes nowhere, and nobody would clear its timer.
+    if (this.#over.signal.aborted) return;
     this.#answerTimer = setTimeout(this.#reset, this.#limits.answerMs);
   }
+}
+
+// A stream that is closed with bytes still to be sent fails the write so; Connect would write it to standard error as a fault of ours.
+function namingHangUps(argument: unknown): unknown {
+  if (typeof argument !== "function") return argument;
+  return (error?: NodeJS.ErrnoException | null) => {
+    if (error?.code === "ECANCELED") error.code = "ECONNRESET";
+    argument(error);
+  };
 }
 
 interface Taker {

@@ -11,13 +11,13 @@ export const resetKey = createContextKey<() => void>(() => {}, { description: "r
  * and logs it at level debug.
  */
 export function observeCall(context: HandlerContext, log: Logger, metrics: Metrics, report: FaultReporter): void {
+  completeBeforeSent(context, report);
   const method = `${context.service.typeName}/${context.method.name}`;
   const isStream = context.method.methodKind !== "unary";
   const startedMs = performance.now();
   if (isStream) metrics.liveStreams.add(1, { method });
   const finish = () => {
     const { reason } = context.signal;
-    if (reason instanceof ConnectError) completeError(reason, report);
     const code = reason instanceof ConnectError ? Code[reason.code] : "Ok";
     const durationMs = performance.now() - startedMs;
     metrics.calls.add(1, { method, code });
@@ -28,4 +28,20 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   // Connect aborts the signal when a call ends, with the error that it is about to send, if any.
   if (context.signal.aborted) finish();
   else context.signal.addEventListener("abort", finish, { once: true });
+}
+
+// Connect aborts a call with the error that it is about to send, also one whose signal its deadline has aborted before.
+function completeBeforeSent(context: HandlerContext, report: FaultReporter): void {
+  const { signal } = context;
+  const ended = context as HandlerContext & { abort(reason?: unknown): void };
+  const { abort } = ended;
+  ended.abort = (reason) => {
+    if (reason instanceof ConnectError) completeError(reason, report);
+    abort.call(ended, reason);
+  };
+  const complete = () => {
+    if (signal.reason instanceof ConnectError) completeError(signal.reason, report);
+  };
+  if (signal.aborted) complete();
+  else signal.addEventListener("abort", complete, { once: true });
 }

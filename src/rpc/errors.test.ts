@@ -167,3 +167,32 @@ function codeName(code: Code): string {
   const name = Code[code].replace(/(?<=[a-z])[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
   return name === "CANCELED" ? "CANCELLED" : name;
 }
+
+test("texts that come back are cut to what headers hold, and have no halves of characters", () => {
+  const long = "x".repeat(70_000);
+  const violations = Array.from({ length: 1_000 }, (_, index) => ({
+    field: `items[${index}].${long}`,
+    description: long,
+  }));
+  const error = toConnectError(fieldViolations(violations), undefined, fail);
+  expect(JSON.stringify(error.findDetails(BadRequestSchema)).length).toBeLessThan(16_384);
+  expect(error.rawMessage).toHaveLength(500);
+  const half = toConnectError(
+    new TandemError("RECORD_NOT_FOUND", "no \ud800", { record_id: "\udc00" }),
+    undefined,
+    fail,
+  );
+  expect([half.rawMessage, half.findDetails(ErrorInfoSchema)[0]?.metadata["record_id"]]).toEqual([
+    "no \ufffd",
+    "\ufffd",
+  ]);
+  expect(JSON.stringify(serviceUnknown(long).findDetails(ErrorInfoSchema)).length).toBeLessThan(1_000);
+});
+
+test.each(["decompression failed", "received compressed envelope, but do not know how to decompress"])(
+  "a request that cannot be read is no fault: %s",
+  (message) => {
+    const error = toConnectError(new ConnectError(message, Code.Internal), undefined, fail);
+    expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "INVALID_ARGUMENT" }]);
+  },
+);

@@ -53,7 +53,8 @@ export function completeError(error: ConnectError, report: FaultReporter): void 
 
 /** The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's contract, hence of another domain. */
 export function serviceUnknown(service: string): ConnectError {
-  const value = { reason: "SERVICE_UNKNOWN", domain: "grpc.health.v1", metadata: { service } };
+  const metadata = { service: clip(service, MAX_VALUE_LENGTH) };
+  const value = { reason: "SERVICE_UNKNOWN", domain: "grpc.health.v1", metadata };
   return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
 }
 
@@ -61,15 +62,15 @@ export function serviceUnknown(service: string): ConnectError {
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
   const metadata = Object.fromEntries(
-    Object.entries(error.metadata).map(([name, value]) => [name, maskInternational(value)]),
+    Object.entries(error.metadata).map(([name, value]) => [name, clip(maskInternational(value), MAX_VALUE_LENGTH)]),
   );
   const details: ConnectError["details"] = [
     { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "tandem", metadata } },
   ];
   if (error.fieldViolations.length > 0) {
-    const fieldViolations = error.fieldViolations.map(({ field, description }) => ({
-      field,
-      description: maskInternational(description),
+    const fieldViolations = error.fieldViolations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
+      field: clip(field, MAX_VALUE_LENGTH),
+      description: clip(maskInternational(description), MAX_VALUE_LENGTH),
     }));
     details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
@@ -78,9 +79,25 @@ function fromTandemError(error: TandemError): ConnectError {
     const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     details.push({ desc: RetryInfoSchema, value: { retryDelay } });
   }
-  const mapped = new ConnectError(maskInternational(error.message), code, undefined, undefined, error);
+  const mapped = new ConnectError(
+    clip(maskInternational(error.message), MAX_MESSAGE_LENGTH),
+    code,
+    undefined,
+    undefined,
+    error,
+  );
   mapped.details = details;
   return mapped;
+}
+
+/** Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come back in them. Characters, and fields named. */
+const MAX_MESSAGE_LENGTH = 500;
+const MAX_VALUE_LENGTH = 200;
+const MAX_VIOLATIONS = 16;
+
+/** A text as it can be sent: not too long, and without halves of characters, at which the encoder of headers throws. */
+function clip(text: string, maxLength: number): string {
+  return (text.length > maxLength ? `${text.slice(0, maxLength - 1)}\u2026` : text).toWellFormed();
 }
 
 // What Connect's own errors mean here. Their texts speak of the server's options, so only those that help a client are kept.
@@ -92,11 +109,11 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
       return fromTandemError(new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit }));
     }
     case Code.Internal:
-      // A request that is not protobuf; Connect calls that internal.
-      if (!error.rawMessage.startsWith("parse binary: ")) return fault(error, report);
-      return fromTandemError(
-        new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }),
-      );
+      return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")
+        ? fromTandemError(
+            new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }),
+          )
+        : fault(error, report);
     case Code.InvalidArgument:
       // It quotes what was sent.
       return fromTandemError(new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage), { field: "" }));
@@ -112,6 +129,12 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
   }
 }
 
+/** What Connect says of a request that no fault of ours made unreadable, and calls internal, besides what is not protobuf. */
+const UNREADABLE: ReadonlySet<string> = new Set([
+  "decompression failed",
+  "received compressed envelope, but do not know how to decompress",
+]);
+
 function fault(error: unknown, report: FaultReporter): ConnectError {
   const faultId = randomUUID();
   report(faultId, error);
@@ -121,8 +144,10 @@ function fault(error: unknown, report: FaultReporter): ConnectError {
 /** What Node says to whoever writes to a client whose connection broke a moment ago, before the call's signal has heard of it. */
 function isClientGone(error: unknown): boolean {
   const { code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
-  return code === "ERR_HTTP2_INVALID_STREAM" || code === "ERR_STREAM_DESTROYED";
+  return code !== undefined && CLIENT_GONE.has(code);
 }
+
+const CLIENT_GONE: ReadonlySet<string> = new Set(["ERR_HTTP2_INVALID_STREAM", "ERR_STREAM_DESTROYED", "ECANCELED"]);
 
 function isConsequence(error: unknown, signal: AbortSignal): boolean {
   if (error === signal.reason) return true;

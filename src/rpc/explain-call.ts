@@ -71,8 +71,8 @@ export async function explainCalls(services: Services, request: ExplainCallReque
 
 function recordName({ target, recordDate }: ExplainCallRequest): RecordName {
   if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
-  if (target.value === undefined || target.value === "" || target.value.length > MAX_NAME)
-    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters`);
+  if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
+    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters, none of them NUL`);
   switch (target.case) {
     case "callId":
       return { by: "callId", callId: target.value };

@@ -18,6 +18,7 @@ import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
+import { forgetFarDeadline } from "./deadlines.ts";
 import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
@@ -92,6 +93,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     if ("stream" in request) endWithResponse(request);
     meters.set(request, new CallMeter(request, response, options.limits));
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
+    forgetFarDeadline(request.headers);
     try {
       adapter(request, response);
     } catch (error) {
@@ -138,9 +140,15 @@ function endWithResponse({ stream }: Http2ServerRequest): void {
 
 // Node has no event for "the last frame is out", and a reset before that would take the trailers with it.
 function closeOnceSent(stream: ServerHttp2Stream): void {
-  if (stream.destroyed || stream.state.remoteClose) return;
-  if (stream.state.localClose) stream.close(constants.NGHTTP2_NO_ERROR);
-  else setTimeout(closeOnceSent, SENT_POLL_MS, stream);
+  if (stream.destroyed || stream.readableEnded) return;
+  const isSent = stream.closed || stream.state.localClose === 1;
+  if (!isSent) {
+    setTimeout(closeOnceSent, SENT_POLL_MS, stream);
+    return;
+  }
+  stream.close(constants.NGHTTP2_NO_ERROR);
+  // What has come and is read by nobody would keep the stream for as long as its connection lives.
+  stream.destroy();
 }
 
 function connectionLimits({ maxConnections, maxConnectionsPerAddress, requestMs }: Limits): Partial<ConnectionLimits> {

@@ -1,5 +1,5 @@
 import type { Micros } from "../domain/instant.ts";
-import type { NumberProblem } from "../domain/number-changes.ts";
+import { type NumberProblem, notHeld } from "../domain/number-changes.ts";
 import {
   findDuePeriods,
   isSameTimeline,
@@ -217,7 +217,8 @@ function changeNumber(
     return { number, after, result: { problem: decision.problem } };
   }
   after.apply(decision, now);
-  if (!after.row) throw new Error("a number without a row was left unchanged");
+  // Its row was erased with a part of its past; what is left of the past says nothing of now.
+  if (!after.row) return { number, after, result: notHeld() };
   return { number, after, result: { payload: after.row.payload } };
 }
 
