@@ -17,7 +17,7 @@ import { runRestateUsage } from "./jobs/restate-usage.ts";
 import { runRetention } from "./jobs/retention.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
-import { openMetrics } from "./metrics.ts";
+import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
 import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
@@ -38,7 +38,7 @@ import { type Database, openDatabase, systemTransaction } from "./store/database
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
-import { readInstallation } from "./store/installation.ts";
+import { type Installation, readInstallation } from "./store/installation.ts";
 import { proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
@@ -79,59 +79,10 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   }
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
-  const hub = opening.use(
-    new FeedHub({ poll: (carrierIds) => systemTransaction(db, (tx) => pollFeedHeads(tx, carrierIds)), onError }),
+  const services = await openServices(
+    { config, log, db, installation, metrics, drain: draining.signal, onError },
+    opening,
   );
-  const access = opening.use(
-    new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
-  );
-  const journal = await openJournal(config, db);
-  const erase = opening.use(
-    new EraseJob({
-      db,
-      journal,
-      hashSecret: installation.secret,
-      deliveries: hub.deliveries,
-      sharedAgeMs: POLL_BELIEVED_MS,
-      onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
-      onError,
-    }),
-  );
-  // Before anything is served: a database that was restored has what was erased since.
-  await erase.start(await restoreErasures(db, journal));
-  const uploads = new UploadEngine({
-    db,
-    limits: config.limits,
-    hashSecret: installation.secret,
-    erasures: new ErasuresInForce(journal),
-    onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
-  });
-  const release = opening.use(
-    new ReleaseQuarantinedJob({
-      db,
-      region: config.region,
-      release: (carrierId, signal) => uploads.release(carrierId, signal),
-      onError,
-    }),
-  );
-  const services: Services = {
-    db,
-    hub,
-    cdrPages: new SharedPages(),
-    uploads,
-    carriers: new CarrierDirectory(db),
-    retention: new RetentionDirectory(db),
-    config,
-    installation,
-    log,
-    metrics: createMetrics(metrics.meter),
-    access,
-    slots: new StreamSlots(),
-    refusals: opening.use(new RefusalLog({ db, log })),
-    erasures: { journal, wake: () => erase.wake() },
-    onNumbersChanged: (carrierId) => release.wake(carrierId),
-    drain: draining.signal,
-  };
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   const rotation = opening.use(await openRotation(config, signingKey, log));
@@ -139,10 +90,10 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     await openServer({
       ...config,
       routes: listRoutes(services),
-      auth: authOptions(config, rotation, access),
+      auth: authOptions(config, rotation, services.access),
       log,
       metrics: services.metrics,
-      deliveries: hub.deliveries,
+      deliveries: services.hub.deliveries,
       refusals: services.refusals,
       draining,
     }),
@@ -162,6 +113,83 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+interface Foundations {
+  readonly config: Config;
+  readonly log: Logger;
+  readonly db: Database;
+  readonly installation: Installation;
+  readonly metrics: MetricsEndpoint;
+  readonly drain: AbortSignal;
+  readonly onError: (error: unknown) => void;
+}
+
+/** The parts that serve, and what every service is made of. */
+async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
+  const { config, log, db, installation, metrics, drain, onError } = parts;
+  const hub = opening.use(
+    new FeedHub({ poll: (carrierIds) => systemTransaction(db, (tx) => pollFeedHeads(tx, carrierIds)), onError }),
+  );
+  const access = opening.use(
+    new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
+  );
+  const { journal, erase } = await openErasures(parts, hub, opening);
+  const uploads = new UploadEngine({
+    db,
+    limits: config.limits,
+    hashSecret: installation.secret,
+    erasures: new ErasuresInForce(journal),
+    onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
+  });
+  const release = opening.use(
+    new ReleaseQuarantinedJob({
+      db,
+      region: config.region,
+      release: (carrierId, signal) => uploads.release(carrierId, signal),
+      onError,
+    }),
+  );
+  return {
+    db,
+    hub,
+    cdrPages: new SharedPages(),
+    uploads,
+    carriers: new CarrierDirectory(db),
+    retention: new RetentionDirectory(db),
+    config,
+    installation,
+    log,
+    metrics: createMetrics(metrics.meter),
+    access,
+    slots: new StreamSlots(),
+    refusals: opening.use(new RefusalLog({ db, log })),
+    erasures: { journal, wake: () => erase.wake() },
+    onNumbersChanged: (carrierId) => release.wake(carrierId),
+    drain,
+  };
+}
+
+/** The erasures' journal and the job, once a database that was restored has what was erased since: before anything is served. */
+async function openErasures(
+  { config, db, installation, onError }: Foundations,
+  hub: FeedHub,
+  opening: AsyncDisposableStack,
+): Promise<{ journal: ErasureJournal; erase: EraseJob }> {
+  const journal = await openJournal(config, db);
+  const erase = opening.use(
+    new EraseJob({
+      db,
+      journal,
+      hashSecret: installation.secret,
+      deliveries: hub.deliveries,
+      sharedAgeMs: POLL_BELIEVED_MS,
+      onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
+      onError,
+    }),
+  );
+  await erase.start(await restoreErasures(db, journal));
+  return { journal, erase };
 }
 
 /** The loops that work beside the calls; disposing ends them. */
