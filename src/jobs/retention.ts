@@ -80,7 +80,7 @@ export async function applyRetention(
   await underLease(options, platform, async (work) => {
     dropped.push(...(await dropExpiredPartitions(work.db, signal, options.onError)));
     await expirePlatform(work);
-  });
+  }).catch(options.onError);
   for await (const carrier of eachCarrier(options.db, signal)) await go(carrier, "rows").catch(options.onError);
   return { carriers, dropped };
 }

@@ -119,9 +119,13 @@ export async function deleteResults(
 ): Promise<PagePlace | undefined> {
   const [day, recordId, side] = page.after ?? FIRST_PLACE;
   const before = isoFromMicros(of.arrivedBefore);
+  // As usage counts them: by the number's history, wherever the number went; without a number, which was erased, by the customer that held it.
+  const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_date::timestamp AT TIME ZONE u.time_zone
+    AND r.start_time < u.end_date::timestamp AT TIME ZONE u.time_zone`;
   const { rows } = await sql<{ record_date: string; record_id: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
-      SELECT record_date, record_id, side, phone_number, start_time, arrival_time FROM call_result
+      SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
+      FROM call_result
       WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${day}::date, ${recordId}, ${side}::int2)
         AND record_date <= (${before}::timestamptz AT TIME ZONE 'UTC')::date + 1
       ORDER BY record_date, record_id, side LIMIT ${page.limit}
@@ -131,9 +135,9 @@ export async function deleteResults(
         AND r.arrival_time < ${before}::timestamptz
         AND NOT EXISTS (
           SELECT FROM number_holding n JOIN usage_period u ON u.customer_id = n.customer_id
-          WHERE n.carrier_id = ${carrierId} AND n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time
-            AND ${isOpen(of.now)} AND r.start_time >= u.start_date::timestamp AT TIME ZONE u.time_zone
-            AND r.start_time < u.end_date::timestamp AT TIME ZONE u.time_zone))
+          WHERE n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time AND ${rests})
+        AND NOT EXISTS (
+          SELECT FROM usage_period u WHERE r.phone_number IS NULL AND u.customer_id = r.customer_id AND ${rests}))
     SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
     ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`.execute(tx);
   const last = rows[0];
@@ -150,7 +154,8 @@ export function otherDeletes(
   const { state, now } = of;
   const at = (instant: Micros) => sql`${isoFromMicros(instant)}::timestamptz`;
   const oldestDay = addDays(isoFromMicros(now).slice(0, 10), -of.laterDays);
-  const both = state.call < state.duration ? state.call : state.duration;
+  let both = state.call;
+  if (state.duration < both) both = state.duration;
   const arrival = (kind: UploadKind) => (kind === UploadKind.CDRS ? state.call : state.duration);
   const ofKind = (kind: UploadKind) => [
     // Not released any more either: what it would be compared with is gone.

@@ -19,7 +19,18 @@ export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
     ORDER BY u.end_date LIMIT 1`.execute(tx);
   const period = rows[0];
   if (!period) return false;
-  for (const table of ["usage_restatement", "usage_line", "usage_period"] as const)
-    await tx.deleteFrom(table).where("period_id", "=", period.period_id).execute();
+  // In one transaction, so that nobody reads half a period, and in statements that end in time however many lines it has.
+  for (const table of ["usage_restatement", "usage_line"] as const)
+    while ((await deleteSome(tx, table, period.period_id)) >= MOST_ROWS);
+  await tx.deleteFrom("usage_period").where("period_id", "=", period.period_id).execute();
   return true;
+}
+
+const MOST_ROWS = 10_000;
+
+async function deleteSome(tx: Tx, table: "usage_restatement" | "usage_line", periodId: string): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM ${sql.table(table)} WHERE ctid = ANY(ARRAY(
+      SELECT ctid FROM ${sql.table(table)} WHERE period_id = ${periodId} LIMIT ${sql.lit(MOST_ROWS)}))`.execute(tx);
+  return Number(numAffectedRows ?? 0n);
 }
