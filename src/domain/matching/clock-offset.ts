@@ -51,13 +51,6 @@ export function judgeVotes(votes: VoteCounts): ClockOffset | undefined {
   return { ...of(right, off), second: of(off, right) };
 }
 
-/** Votes of two kinds added up, such as those of pairs and those of calls without a pair. */
-export function addVotes(votes: VoteCounts, others: VoteCounts): VoteCounts {
-  const sums: Record<string, number> = { ...votes };
-  for (const [bucket, count] of Object.entries(others)) sums[bucket] = (sums[bucket] ?? 0) + count;
-  return sums;
-}
-
 /**
  * The offset of an hour: its own; with too few votes of its own, that of the hour before, else of the hour after, whose pairs are then not counted as
  * its; where these differ, both, for a clock was set between them. The few votes that it has may speak against a neighbour: one that more of
