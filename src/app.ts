@@ -188,7 +188,8 @@ async function openErasures(
       onError,
     }),
   );
-  await erase.start(await restoreErasures(db, journal));
+  // What an exception had held back when a backup was made may be gone since: what is due is looked at first on a server that is another.
+  await erase.start((await restoreErasures(db, journal)) || installation.serverChanged);
   return { journal, erase };
 }
 

@@ -1,3 +1,4 @@
+import { ErasureState } from "../domain/erasure.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
 import { insertErasure, listErasures, readErasure } from "../store/erasures.ts";
 import type { ErasureJournal } from "./journal.ts";
@@ -5,14 +6,15 @@ import type { ErasureJournal } from "./journal.ts";
 /**
  * Holds the database against the journal, at start: what the database does not know was erased after the backup that it was restored from, and is taken
  * up again; what only the database knows goes into the journal.
- * @returns whether erasures were taken up, which must be done again before anything is served.
+ * @returns whether erasures wait that must be carried out before anything is served: those that were taken up, and those that the database has in the middle,
+ * since a backup may be of before something that they had erased.
  */
 export async function restoreErasures(db: Database, journal: ErasureJournal): Promise<boolean> {
   const known = await systemTransaction(db, listErasures);
   const erasures = new Map(known.map((erasure) => [erasure.erasureId, erasure]));
   const requests = new Set(known.map(({ requestId }) => requestId));
   const entries = await journal.read();
-  let isRestored = false;
+  let mustFirst = known.some(({ state }) => state < ErasureState.DRAINING);
   for (const sealed of entries) {
     if (erasures.has(sealed.erasureId)) continue;
     const entry = journal.unseal(sealed);
@@ -25,7 +27,7 @@ export async function restoreErasures(db: Database, journal: ErasureJournal): Pr
       createTime: BigInt(entry.createTime),
       journal: sealed.sealed,
     };
-    if (await systemTransaction(db, (tx) => insertErasure(tx, row))) isRestored = true;
+    if (await systemTransaction(db, (tx) => insertErasure(tx, row))) mustFirst = true;
     requests.add(entry.requestId);
   }
   const written = new Set(entries.map(({ erasureId }) => erasureId));
@@ -34,5 +36,5 @@ export async function restoreErasures(db: Database, journal: ErasureJournal): Pr
     const row = await systemTransaction(db, (tx) => readErasure(tx, { erasureId }));
     if (row) await journal.append({ erasureId, sealed: row.journal });
   }
-  return isRestored;
+  return mustFirst;
 }

@@ -1,6 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
 import { ErasureState } from "../domain/erasure.ts";
 import { numberHash } from "../domain/number-hash.ts";
+import { appendAuditEvent } from "../store/audit-log.ts";
 import { readCarrier } from "../store/carriers.ts";
 import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import {
@@ -37,13 +39,14 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 /** The lease under which a carrier's records are judged: while it is held here, nobody judges by what is half erased. */
 const RECONCILE_JOB = "reconcile";
 const LEASE_WAIT_MS = 50;
+/** What an erasure was asked for by, in the audit log. */
+const ERASE_METHOD = "tandem.platform.v1.PrivacyService/ErasePhoneNumber";
 
 /**
  * Takes an erasure as far as it goes now: puts it in force at every carrier, rewrites what is kept of each, and completes it once no process can deliver
  * what it read before. Stopped anywhere, it goes on from there.
- * @returns whether it has come to its end for now.
  */
-export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<boolean> {
+export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<void> {
   const { db, journal } = options;
   const { erasureId } = erasure;
   const underLease = <T>(run: (tx: Tx) => Promise<T>) =>
@@ -63,19 +66,35 @@ export async function runErasure(options: ErasureRunOptions, lease: JobLease, er
       );
     await underLease((tx) => writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true }));
   }
-  return underLease((tx) => complete(tx, erasureId));
+  await underLease((tx) => complete(tx, erasureId));
 }
 
-async function complete(tx: Tx, erasureId: string): Promise<boolean> {
+async function complete(tx: Tx, erasureId: string): Promise<void> {
   const erasure = await readErasure(tx, { erasureId });
-  if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return true;
+  if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return;
   const carriers = await readErasureCarriers(tx, erasureId);
-  if (carriers.some(({ isDone }) => !isDone)) return false;
-  if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return false;
-  const hasExceptions = carriers.some(({ exceptions }) => exceptions.length > 0);
-  const state = hasExceptions ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;
+  if (carriers.some(({ isDone }) => !isDone)) return;
+  if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return;
+  const exceptions = carriers.flatMap((at) => at.exceptions);
+  const state = exceptions.length > 0 ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;
   await writeErasureState(tx, erasureId, state, { completes: true });
-  return true;
+  // Exceptions are looked at every few minutes: told is that a receipt was given first, and that nothing is left.
+  const isNews = erasure.completeTime === undefined || state === ErasureState.COMPLETED;
+  if (isNews) await appendAuditEvent(tx, completed(erasure, exceptions.length));
+}
+
+// By whoever asked for it, since the job has no will of its own.
+function completed({ erasureId, requestedBy, requestId }: ErasureRow, exceptions: number): AuditAct {
+  return {
+    carrierId: undefined,
+    actor: requestedBy,
+    method: ERASE_METHOD,
+    resource: `erasure/${erasureId}`,
+    outcome: AuditOutcome.DONE,
+    requestId,
+    changedFields: ["state", "receipt"],
+    details: { exceptions, state: exceptions > 0 ? "COMPLETED_WITH_EXCEPTIONS" : "COMPLETED" },
+  };
 }
 
 async function eraseOne(

@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
 import { systemTransaction } from "../store/database.ts";
-import { findErasuresToRun } from "../store/erasures.ts";
+import { areAnyUnwritten, findErasuresToRun } from "../store/erasures.ts";
 import { releaseLease, takeLease } from "../store/job-lease.ts";
 import { beat, forgetProcess } from "../store/serving-processes.ts";
 
@@ -43,14 +43,17 @@ export class EraseJob implements AsyncDisposable {
 
   /**
    * Says that this process serves from now on.
-   * @param isRestored whether erasures wait that must be done before anything is read.
+   * @param mustFirst whether erasures wait that must be carried out before anything is read.
    */
-  async start(isRestored: boolean): Promise<void> {
+  async start(mustFirst: boolean): Promise<void> {
     await this.#beat(true);
-    // Every process that serves the restored database does so first, and those that find another at it wait for it.
-    for (let isDone = !isRestored; !isDone; ) {
-      isDone = await this.#turn();
-      if (!isDone) await wait(this.#options.intervalMs ?? 1_000);
+    // Every process that serves the restored database does so first, and those that find another at it wait for it. What others may still deliver need
+    // not be waited for: what this one reads from here on is erased.
+    const { db, intervalMs = 1_000 } = this.#options;
+    for (let isWaiting = mustFirst; isWaiting; ) {
+      await this.#turn();
+      isWaiting = await systemTransaction(db, areAnyUnwritten);
+      if (isWaiting) await wait(intervalMs);
     }
     this.#running = this.#run();
   }
@@ -82,24 +85,21 @@ export class EraseJob implements AsyncDisposable {
     }
   }
 
-  // Says whether nothing is left to be done now.
-  async #turn(): Promise<boolean> {
+  async #turn(): Promise<void> {
     const { db } = this.#options;
     const waiting = await systemTransaction(db, (tx) => findErasuresToRun(tx, MOST));
     await this.#beat(waiting.length > 0);
-    if (waiting.length === 0) return true;
+    if (waiting.length === 0) return;
     const lease = await systemTransaction(db, (tx) =>
       takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S }),
     );
-    if (!lease) return false;
+    if (!lease) return;
     try {
-      let isDone = true;
       for (const erasure of waiting) {
         const options = { ...this.#options, signal: this.#stop.signal, holder: this.#holder };
-        if (!(await runErasure(options, lease, erasure))) isDone = false;
+        await runErasure(options, lease, erasure);
         await this.#beat(true);
       }
-      return isDone && waiting.length < MOST;
     } finally {
       await systemTransaction(db, (tx) => releaseLease(tx, lease));
     }

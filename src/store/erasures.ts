@@ -96,6 +96,16 @@ export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureR
   return rows.map(erasureRow);
 }
 
+/** Whether anything of accepted erasures is still to be rewritten now, where an exception is due too; what only drains is not. */
+export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
+  const { rows } = await sql<{ unwritten: boolean }>`
+    SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
+      OR EXISTS (SELECT FROM erasure_carrier WHERE NOT done OR look_time <= clock_timestamp()) AS unwritten`.execute(
+    tx,
+  );
+  return rows[0]?.unwritten === true;
+}
+
 /** Moves an erasure on. */
 export async function writeErasureState(
   tx: Tx,
