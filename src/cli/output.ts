@@ -45,6 +45,11 @@ export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text:
   return styleText(style, text, { stream: process.stdout });
 }
 
+/** So many of something: `1 call`, `2 calls`. */
+export function countOf(count: number | bigint, thing: string): string {
+  return `${formatCount(count)} ${thing}${BigInt(count) === 1n ? "" : "s"}`;
+}
+
 /** A whole number with thousands marked. */
 export function formatCount(count: number | bigint): string {
   return count.toLocaleString("en");

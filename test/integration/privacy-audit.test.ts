@@ -477,6 +477,7 @@ test("Accountability: `tandem verify` and `tandem privacy audit verify` say that
   expect(whole).toMatchObject({ code: 0, stderr: "" });
   const hash = Buffer.from((await verify({ carrierId })).lastHash).toString("hex");
   expect(whole.stdout).toMatch(new RegExp(`${carrierId} +yes +3 +1 +3 +${hash}`));
+  expect(whole.stdout).toMatch(/\nWhole: 3 events in 1 chain\.\n$/);
   expect(listed.stdout.split("\n")).toHaveLength(5);
   expect(listed.stdout).toContain(hash);
   await tamper(`DELETE FROM audit_event WHERE carrier_id = '${carrierId}' AND sequence = 2`);
@@ -490,6 +491,11 @@ test("Accountability: `tandem verify` and `tandem privacy audit verify` say that
       intact: false,
       firstBreak: { kind: "AUDIT_BREAK_KIND_GAP", sequence: "2" },
     }),
+  );
+  const told = await runCli(["privacy", "audit", "verify", "--carrier", carrierId], env);
+  expect(told.code).toBe(1);
+  expect(told.stdout).toMatch(
+    new RegExp(`${carrierId} +BROKEN at 2: an event is missing .*\n\nBROKEN: 1 of 1 chain\\.\n$`),
   );
   const findings = await verifyAuditChains(app.services.db, AbortSignal.timeout(30_000));
   expect(findings).toContainEqual({

@@ -564,6 +564,30 @@ describe("Accountability: who may have received what", () => {
   });
 });
 
+describe("Accountability: `tandem privacy disclosures` says what is wrong with a question", () => {
+  test.each([
+    [[], "say of what: one of --record, --number and --period"],
+    [["--record", "a", "--period", "today"], "say of what"],
+    [["--carrier", "a", "--record", "a"], "--date <day>"],
+    [["--record", "a", "--date", "today"], "--carrier <id>"],
+    [["--period", "today"], "--carrier <id>"],
+    [["--number", "-"], "--from <time>"],
+    [["--carrier", "a", "--record", "a", "--date", "today", "--from", "1d"], "--from goes with --number"],
+    [["--number", "-", "--from", "1d", "--until", "today"], "--until goes with --period"],
+  ])("%j", async (args, expected) => {
+    const { code, stderr } = await runCli(["privacy", "disclosures", ...args]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(expected)]);
+  });
+
+  test("the number may come by standard input, where no list of processes shows it", async () => {
+    const carrierId = await newCarrier(["piped-0"]);
+    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const args = ["privacy", "disclosures", "--carrier", carrierId, "--number", "-", "--from", "7d"];
+    const { code, stderr } = await runCli(args, settings, (child) => child.stdin?.end(NUMBER));
+    expect([code, stderr]).toEqual([0, ""]);
+  });
+});
+
 describe("Accountability: the log itself", () => {
   test("no role may take a row away or change one that is closed, and a carrier's reads nothing of it", async () => {
     const carrierId = await newCarrier(["kept-0"]);

@@ -99,6 +99,9 @@ test("Erasure: the command erases, waits and prints the receipt, and never the n
   const erasureId = /erasure +(\S+)/.exec(erased.stdout)?.[1] ?? "";
   const status = await runCli(["privacy", "erase", "status", erasureId], settings);
   expect(status.stdout).toBe(erased.stdout);
+  const forecast = ["privacy", "erase", "-", ...asked.slice(3), "--verified-by", "desk", "--dry-run"];
+  const foreseen = await runCli(forecast, settings, (child) => child.stdin?.end("+4532119999"));
+  expect(foreseen.stdout).toMatch(/erasure +none: only a forecast\n/);
   const missing = await runCli(asked, settings);
   expect([missing.code, missing.stderr.includes("--verified-by")]).toEqual([2, true]);
 });

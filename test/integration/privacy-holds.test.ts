@@ -220,7 +220,7 @@ test("Keep while disputed: holds and policies are made and shown by commands", a
   const until = new Date(Date.now() + 30 * DAY_MS).toISOString().slice(0, 10);
   const why = ["--reason", "billing-dispute", "--case", "2026-17", "--owner", "disputes", "--until", until];
   const made = await tandem("hold", "create", "--carrier", "alpha", "--platform-record", `${dayAgo(1)}/P-new`, ...why);
-  expect(made).toMatch(/state +active\n.*keeps +1 records\n.*revisions held +1\n/);
+  expect(made).toMatch(/state +active\n.*keeps +1 record\n.*revisions held +1\n/);
   const holdId = /hold +(\S+)/.exec(made)?.[1] ?? "";
   expect(await tandem("hold", "release", holdId, "--note", "settled")).toMatch(/state +released/);
   expect(await tandem("hold", "list", "--carrier", "alpha", "--csv")).toContain(`${holdId},alpha,released,1,`);

@@ -24,7 +24,7 @@ export function listCommand(): Command {
     .description("List records by the time of their invite: for looking things up; to get them all, follow the feed.")
     .addOption(asCarrier())
     .option("--dialog <call-id>", "only with this SIP Call-ID on the trunk")
-    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100);
+    .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
   return withCdrFilter(withWindow(command))
     .addHelpText(
       "after",

@@ -8,7 +8,8 @@ export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Pro
   const carrierId = plan.carriers[0]?.carrier.carrierId ?? "";
   const { carrier: reconciled, truths, startDate, endDate } = plan.reconciliation;
   const stuck = truths.find(({ platformRecordId, causes }) => platformRecordId && causes.includes("STUCK_CALL"));
-  const customerId = assignedNumbers(reconciled)[0]?.assignment.customerId;
+  const [assigned] = assignedNumbers(reconciled);
+  const customerId = assigned?.assignment.customerId;
   // From a checkout there is no `tandem` to call.
   const tandem = process.argv[1]?.endsWith(".ts") ? "npm run -s tandem --" : "npx tandem";
   return [
@@ -23,6 +24,8 @@ export async function tellHowToTalk(exchange: DemoExchange, plan: DemoPlan): Pro
     `  ${tandem} reconcile list --carrier ${reconciled.carrierId} --cause stuck-call`,
     `  ${tandem} reconcile explain ${stuck?.platformRecordId} --carrier ${reconciled.carrierId}`,
     `  ${tandem} usage ${customerId} --from ${startDate} --to ${endDate} --time-zone UTC --by carrier`,
+    `  ${tandem} privacy export ${assigned?.phoneNumber} --from 90d --to now --role subscriber --case DSR-1 --verified-by demo --csv`,
+    `  ${tandem} privacy audit verify`,
     "",
     "With nothing but curl, as that carrier: the agreement, and the feed from its first entry on, live.",
     "(A stream's request is one message: a zero byte, its length in four bytes, its JSON.)",

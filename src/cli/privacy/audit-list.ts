@@ -8,6 +8,7 @@ import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
 import { type Column, printMessage, printTable } from "../output.ts";
 import { enumName, formatTime, parseTime, parseWhole } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
+import { formatJsonFields } from "./json-fields.ts";
 
 interface ListOptions extends ConnectionOptions {
   readonly from?: Timestamp;
@@ -28,14 +29,14 @@ export function auditListCommand(): Command {
     .option("--actor <identity>", "only by this credential, or cli:<user>")
     .option("--method <method>", "only of this method, such as tandem.platform.v1.CarrierService/UpdateCarrier")
     .addOption(csvOption())
-    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100)
+    .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText("after", `\n${TIME_HELP}\n\nExample:\n  tandem privacy audit list --carrier nordlys-tele --from 30d`)
     .action(async (options: ListOptions) => {
       using connection = await connect(options, "platform");
       const { events, isCut } = await readEvents(connection, options);
       if (options.json) printMessage(ListAuditEventsResponseSchema, create(ListAuditEventsResponseSchema, { events }));
       else if (options.csv) printCsv(EVENT_CSV, events);
-      else printTable(COLUMNS, events.map(cellsOf), "No events.");
+      else printTable(COLUMNS, events.map(cellsOf), describeNone(options));
       if (isCut) console.error(`There are more than ${options.limit}: see --limit`);
     });
 }
@@ -60,6 +61,11 @@ async function readEvents(connection: Connection, options: ListOptions) {
   return { events, isCut: pageToken !== "" };
 }
 
+function describeNone({ carrier }: ListOptions): string {
+  if (carrier !== undefined) return "No events.";
+  return "No events in the platform's chain; each carrier has one of its own: --carrier <id>";
+}
+
 const COLUMNS: readonly Column[] = [
   { title: "no", align: "right" },
   { title: "time" },
@@ -82,7 +88,7 @@ function cellsOf(event: AuditEvent): string[] {
     event.resource,
     event.errorReason === undefined ? outcome : `${outcome} ${event.errorReason}`,
     event.changedFields.join(" "),
-    event.detailsJson === "{}" ? "" : event.detailsJson,
+    formatJsonFields(event.detailsJson),
   ];
 }
 

@@ -3,6 +3,8 @@ import { type Command, InvalidArgumentError } from "commander";
 import { tandemReason } from "../../client/errors.ts";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
 import {
+  type AuditBreak,
+  AuditBreakKind,
   AuditBreakKindSchema,
   PrivacyService,
   type VerifyAuditLogResponse,
@@ -10,7 +12,7 @@ import {
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, formatCount, printTable } from "../output.ts";
+import { type Column, countOf, formatCount, printTable, styled } from "../output.ts";
 import { enumName, parseWhole } from "../values.ts";
 
 interface VerifyOptions extends ConnectionOptions {
@@ -106,7 +108,17 @@ function print(verified: readonly Verified[], { json, csv }: VerifyOptions): voi
     }));
     console.log(JSON.stringify({ chains }));
   } else if (csv) printCsv(CHAIN_CSV, verified);
-  else printTable(COLUMNS, verified.map(cellsOf), "No chains.");
+  else {
+    printTable(COLUMNS, verified.map(cellsOf), "No chains.");
+    console.log(`\n${formatVerdict(verified)}`);
+  }
+}
+
+function formatVerdict(verified: readonly Verified[]): string {
+  const broken = verified.filter(({ response }) => !response.intact);
+  if (broken.length > 0) return styled("red", `BROKEN: ${broken.length} of ${countOf(verified.length, "chain")}.`);
+  const events = verified.reduce((sum, { response }) => sum + response.verifiedCount, 0n);
+  return styled("green", `Whole: ${countOf(events, "event")} in ${countOf(verified.length, "chain")}.`);
 }
 
 const COLUMNS: readonly Column[] = [
@@ -121,12 +133,29 @@ const COLUMNS: readonly Column[] = [
 function cellsOf({ carrierId, response }: Verified): string[] {
   return [
     carrierId || "the platform",
-    response.firstBreak ? `BROKEN at ${response.firstBreak.sequence}: ${breakOf(response)}` : "yes",
+    response.firstBreak ? `BROKEN at ${response.firstBreak.sequence}: ${describeBreak(response.firstBreak)}` : "yes",
     formatCount(response.verifiedCount),
     `${response.firstSequence}`,
     `${response.lastSequence}`,
     Buffer.from(response.lastHash).toString("hex"),
   ];
+}
+
+function describeBreak({ kind }: AuditBreak): string {
+  switch (kind) {
+    case AuditBreakKind.CONTENT:
+      return "the event was changed";
+    case AuditBreakKind.LINK:
+      return "the event before it is another than it was";
+    case AuditBreakKind.GAP:
+      return "an event is missing";
+    case AuditBreakKind.EXPECTED_HASH:
+      return "its hash is not the one expected: the chain was rewritten or cut";
+    case AuditBreakKind.UNSPECIFIED:
+      return "for a reason that this version does not know";
+    default:
+      return kind satisfies never;
+  }
 }
 
 function breakOf({ firstBreak }: VerifyAuditLogResponse): string | undefined {

@@ -17,6 +17,7 @@ import { printMessage } from "../output.ts";
 import { parseDay } from "../reconcile/days.ts";
 import { enumOption, parseTime, parseWhole } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
+import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { DISCLOSURE_CSV, printDisclosures } from "./print-disclosures.ts";
 
 interface DisclosuresOptions extends ConnectionOptions {
@@ -50,7 +51,7 @@ export function disclosuresCommand(): Command {
     .option("--date <day>", "with --record: its record_date", parseDay)
     .addOption(enumOption("--side <side>", "with --record: whose it is; platform unless said", RecordSideSchema))
     .option("--revision <number>", "with --record: only this one", parseWhole(1, 2_147_483_647))
-    .option("--number <e164>", "of the calls of this number")
+    .option("--number <number>", `of the calls of this number, ${NUMBER_HELP}`)
     .option("--from <time>", "with --number: calls that began at this time or later", parseTime)
     .option("--to <time>", "with --number: calls that began before this time (default: now)", parseTime)
     .addOption(
@@ -62,7 +63,7 @@ export function disclosuresCommand(): Command {
     .option("--since <time>", "only disclosures made at this time or later", parseTime)
     .option("--before <time>", "only disclosures made before this time", parseTime)
     .addOption(csvOption())
-    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100)
+    .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100)
     .addHelpText(
       "after",
       `
@@ -74,8 +75,10 @@ Examples:
   tandem privacy disclosures --number +4533112200 --from 30d
   tandem privacy disclosures --carrier nordlys-tele --period 2026-02-01 --until 2026-02-28 --csv`,
     )
-    .action(async (options: DisclosuresOptions) => {
-      const subject = subjectOf(options);
+    .action(async (options: DisclosuresOptions, command: Command) => {
+      const mistake = findMistake(options);
+      if (mistake !== undefined) command.error(`error: ${mistake}`);
+      const subject = await subjectOf(options);
       using connection = await connect(options, "platform");
       const { disclosures, isCut } = await readDisclosures(connection, options, subject);
       if (options.json) {
@@ -86,20 +89,39 @@ Examples:
     });
 }
 
-function subjectOf(options: DisclosuresOptions): Subject {
+/** What each question may say besides. */
+const BELONGING = {
+  record: ["date", "side", "revision"],
+  number: ["from", "to", "role"],
+  period: ["until"],
+} as const;
+
+/** What is wrong with the options together; undefined: nothing. */
+function findMistake(options: DisclosuresOptions): string | undefined {
+  const questions = (["record", "number", "period"] as const).filter((name) => options[name] !== undefined);
+  const [asked, ...more] = questions;
+  if (asked === undefined || more.length > 0) return "say of what: one of --record, --number and --period";
+  for (const [question, names] of Object.entries(BELONGING)) {
+    const stray = question === asked ? undefined : names.find((name) => options[name] !== undefined);
+    if (stray !== undefined) return `--${stray} goes with --${question}, and not with --${asked}`;
+  }
+  if (asked !== "number" && options.carrier === undefined) return "say whose records: --carrier <id>";
+  if (asked === "record" && options.date === undefined) return "say of which day the record is: --date <day>";
+  if (asked === "number" && options.from === undefined)
+    return "say from when on the number is meant, for numbers are reassigned: --from <time>";
+  return undefined;
+}
+
+async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   const { record, number, period } = options;
-  const given = [record, number, period].filter((each) => each !== undefined);
-  if (given.length !== 1) throw new Error("say of what: one of --record, --number and --period");
   if (record !== undefined) {
-    const { date, side = RecordSide.PLATFORM, revision } = options;
-    if (date === undefined) throw new Error("say of which day the record is: --date");
+    const { date = "", side = RecordSide.PLATFORM, revision } = options;
     const named = { recordId: record, recordDate: date, ...(revision === undefined ? {} : { revision }) };
     return { case: "record", value: { side, record: named } };
   }
   if (number !== undefined) {
-    const { from, to = parseTime("now"), role = SubjectRole.ANY } = options;
-    if (from === undefined) throw new Error("say from when on the number is meant: --from (numbers are reassigned)");
-    return { case: "number", value: { phoneNumber: number, startTime: from, endTime: to, role } };
+    const { from: startTime = parseTime("now"), to: endTime = parseTime("now"), role = SubjectRole.ANY } = options;
+    return { case: "number", value: { phoneNumber: await readNumber(number), startTime, endTime, role } };
   }
   const startDate = period ?? "";
   return { case: "period", value: { startDate, endDate: addDays(options.until ?? startDate, 1) } };

@@ -14,6 +14,8 @@ import {
 import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { printMessage } from "../output.ts";
 import { enumOption, parseTime } from "../values.ts";
+import { TIME_HELP } from "../window.ts";
+import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { printErasure } from "./print-erasure.ts";
 
 /** Between two looks at an erasure that is waited for, milliseconds. */
@@ -34,9 +36,9 @@ interface EraseOptions extends ConnectionOptions {
 export function eraseCommand(): Command {
   return remoteCommand("erase")
     .description("Erase a person's number from every record of a period (the platform's).")
-    .argument("<number>", "the number, E.164")
-    .option("--from <time>", "from when on the number was the person's, RFC 3339", parseTime)
-    .option("--to <time>", "until when, RFC 3339", parseTime)
+    .argument("<number>", NUMBER_HELP)
+    .option("--from <time>", "from when on the number was the person's", parseTime)
+    .option("--to <time>", "until when", parseTime)
     .addOption(enumOption("--role <role>", "in which role the person was in the calls", SubjectRoleSchema))
     .option("--case <reference>", "the request's case, without names or numbers")
     .option("--verified-by <team>", "who verified that the number was the person's")
@@ -45,8 +47,13 @@ export function eraseCommand(): Command {
     .option("--request-id <id>", "makes the call repeatable: with the same id it is answered with the same erasure")
     .addHelpText(
       "after",
-      "\nExample:\n  tandem privacy erase +4532123456 --from 2026-01-01T00:00:00Z --to 2026-03-01T00:00:00Z --role subscriber " +
-        '--case GDPR-42 --verified-by "privacy desk" --wait',
+      `
+The receipt says what was erased, what not, why and until when. There is no way back: --dry-run first.
+
+${TIME_HELP}
+
+Example:
+  tandem privacy erase +4510000001 --from 2026-01-01 --to 2026-03-01 --role subscriber --case DSR-17 --verified-by "privacy desk" --wait`,
     )
     .action(runErase)
     .addCommand(statusCommand());
@@ -61,9 +68,10 @@ const REQUIRED = [
   ["verifiedBy", "--verified-by <team>"],
 ] as const;
 
-async function runErase(phoneNumber: string, options: EraseOptions, command: Command): Promise<void> {
+async function runErase(number: string, options: EraseOptions, command: Command): Promise<void> {
   for (const [name, flags] of REQUIRED)
     if (options[name] === undefined) command.error(`error: required option '${flags}' not specified`);
+  const phoneNumber = await readNumber(number);
   using connection = await connect(options, "platform");
   const client = connection.client(PrivacyService);
   const response = await client.erasePhoneNumber({

@@ -1,4 +1,3 @@
-import { text } from "node:stream/consumers";
 import { toJson } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
@@ -14,6 +13,7 @@ import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts
 import { csvOption } from "../csv-output.ts";
 import { enumOption, parseTime } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
+import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { exportCsv, formatExportHeader, formatExportLine, formatExportTrailer } from "./print-export.ts";
 
 interface ExportOptions extends ConnectionOptions {
@@ -29,10 +29,7 @@ interface ExportOptions extends ConnectionOptions {
 export function exportCommand(): Command {
   return remoteCommand("export")
     .description("Everything kept about a person's number in a period, at every carrier (GDPR 15; the platform's).")
-    .argument(
-      "<number>",
-      "in E.164 form: +4510000001; - reads it from standard input, where no list of processes shows it",
-    )
+    .argument("<number>", NUMBER_HELP)
     .requiredOption("--from <time>", "from when on the number was the person's", parseTime)
     .requiredOption("--to <time>", "until when", parseTime)
     .addOption(enumOption("--role <role>", "the person's in the calls", SubjectRoleSchema).makeOptionMandatory())
@@ -52,7 +49,7 @@ Example:
   tandem privacy export +4510000001 --from 2026-01-01 --to 2026-03-01 --role subscriber --case DSR-17 --verified-by "privacy desk"`,
     )
     .action(async (number: string, options: ExportOptions) => {
-      const phoneNumber = number === "-" ? (await text(process.stdin)).trim() : number;
+      const phoneNumber = await readNumber(number);
       using connection = await connect(options, "platform");
       const frames = connection.client(PrivacyService).exportPhoneNumber({
         phoneNumber,
@@ -75,7 +72,6 @@ function formatOf({ json, csv }: ExportOptions): Format {
 
 async function printExport(frames: AsyncIterable<ExportPhoneNumberResponse>, format: Format): Promise<void> {
   let isComplete = false;
-  if (format === "csv") process.stdout.write(exportCsv([], true));
   for await (const { frame } of frames) {
     if (frame.case === "trailer") isComplete = true;
     for (const line of linesOf(frame, format)) process.stdout.write(`${line}\n`);
@@ -88,7 +84,7 @@ function linesOf(frame: ExportPhoneNumberResponse["frame"], format: Format): str
   switch (frame.case) {
     case "header":
       if (format === "json") return [JSON.stringify({ header: toJson(PhoneNumberExportHeaderSchema, frame.value) })];
-      return format === "text" ? [formatExportHeader(frame.value)] : [];
+      return [format === "csv" ? exportCsv([], true).trimEnd() : formatExportHeader(frame.value)];
     case "batch":
       if (format === "csv") return [exportCsv(frame.value.items, false).trimEnd()];
       return frame.value.items.map((item) =>

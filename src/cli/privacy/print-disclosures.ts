@@ -8,6 +8,7 @@ import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
 import type { CsvColumn } from "../csv-output.ts";
 import { type Column, formatCount, printTable } from "../output.ts";
 import { enumName, formatTime } from "../values.ts";
+import { formatJsonFields } from "./json-fields.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "written" },
@@ -41,7 +42,7 @@ function cellsOf(disclosure: Disclosure): string[] {
     first === last ? first : `${first} to ${last}`,
     `${formatParts(disclosure)}${masked ? ", masked" : ""}`,
     enumName(ProcessingPurposeSchema, disclosure.purpose)?.replaceAll("-", " ") ?? "",
-    disclosure.filterJson === "{}" ? "" : disclosure.filterJson,
+    formatJsonFields(disclosure.filterJson),
   ];
 }
 

@@ -1,5 +1,6 @@
 import {
   type Erasure,
+  ErasureExceptionReason,
   ErasureExceptionReasonSchema,
   type ErasureReceipt,
   ErasureStateSchema,
@@ -24,13 +25,19 @@ export function printErasure(erasure: Erasure): void {
     ["records", erasure.erasureId === "" ? undefined : formatCount(erasure.erasedRecordCount)],
     ["receipt", erasure.receipt?.receiptTime && formatTime(erasure.receipt.receiptTime)],
   ]);
-  if (erasure.receipt) printReceipt(erasure.receipt);
+  if (erasure.receipt) printReceipt(erasure.receipt, erasure.erasureId === "");
 }
 
-function printReceipt({ counts, exceptions, notices }: ErasureReceipt): void {
+function printReceipt({ counts, exceptions, notices }: ErasureReceipt, isForecast: boolean): void {
   if (counts.length === 0) console.log("\nNothing was found to erase.");
   else {
-    const columns = [{ title: "erased at" }, { title: "part" }, right("records"), right("copies"), right("hashes")];
+    const columns = [
+      { title: isForecast ? "would be erased at" : "erased at" },
+      { title: "part" },
+      right("records"),
+      right("copies"),
+      right("hashes"),
+    ];
     const rows = counts.map((count) => [
       count.carrierId,
       partName(count.recordPart),
@@ -42,7 +49,7 @@ function printReceipt({ counts, exceptions, notices }: ErasureReceipt): void {
   }
   if (exceptions.length > 0) {
     const columns = [
-      { title: "not erased at" },
+      { title: isForecast ? "would not be erased at" : "not erased at" },
       { title: "part" },
       right("records"),
       { title: "why" },
@@ -54,13 +61,19 @@ function printReceipt({ counts, exceptions, notices }: ErasureReceipt): void {
       partName(exception.recordPart),
       formatCount(exception.recordCount),
       enumName(ErasureExceptionReasonSchema, exception.reason) ?? "",
-      exception.dueTime ? formatTime(exception.dueTime) : "released",
-      exception.source ?? "",
+      exception.dueTime ? formatTime(exception.dueTime) : "the number is released",
+      exception.reason === ErasureExceptionReason.HELD ? `hold ${exception.source}` : (exception.source ?? ""),
     ]);
     print(columns, rows);
   }
   if (notices.length > 0) {
-    const columns = [{ title: "told at" }, { title: "feed" }, right("entries"), right("informed"), right("not yet")];
+    const columns = [
+      { title: "readers of" },
+      { title: "feed" },
+      right("entries"),
+      right("have been told"),
+      right("not yet"),
+    ];
     const rows = notices.map((notice) => [
       notice.carrierId,
       notice.feed,

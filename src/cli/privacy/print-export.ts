@@ -5,13 +5,14 @@ import type {
   PhoneNumberExportItem,
   PhoneNumberExportTrailer,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { ProcessingPurposeSchema } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { NumberStateSchema, type PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type CsvColumn, formatCsv } from "../csv-output.ts";
-import { formatCount, styled } from "../output.ts";
+import { countOf, formatCount, styled } from "../output.ts";
 import { formatParty } from "../print-party.ts";
 import { formatStatus } from "../reconcile/print-discrepancies.ts";
 import { enumName, formatDuration, formatTime } from "../values.ts";
@@ -65,8 +66,8 @@ export function formatExportTrailer({ itemCount, withheldCount }: PhoneNumberExp
   const withheld =
     withheldCount === 0n
       ? ""
-      : `; ${formatCount(withheldCount)} calls are withheld, for their callers asked not to be shown (GDPR 15(4))`;
-  return `Complete: ${formatCount(itemCount)} items${withheld}.`;
+      : `; ${withheldCount === 1n ? "1 call is withheld, for its caller" : `${formatCount(withheldCount)} calls are withheld, for their callers`} asked not to be shown (GDPR 15(4))`;
+  return `Complete: ${countOf(itemCount, "item")}${withheld}.`;
 }
 
 function rowOf({ carrierId, item }: PhoneNumberExportItem): ExportRow {
@@ -158,11 +159,13 @@ function discrepancyRow(discrepancy: Discrepancy) {
 }
 
 function disclosureRow(disclosure: Disclosure) {
-  const { commitTime, recipientKind, credentialId, method, firstRecordDate, lastRecordDate } = disclosure;
+  const { commitTime, recipientKind, credentialId, method, firstRecordDate: first, lastRecordDate: last } = disclosure;
+  const to = `${enumName(RecipientKindSchema, recipientKind)} (${credentialId})`;
+  const purpose = enumName(ProcessingPurposeSchema, disclosure.purpose)?.replaceAll("-", " ") ?? "no purpose";
   return {
     kind: "disclosure",
     time: commitTime === undefined ? "" : `${timestampDate(commitTime).toISOString().slice(0, 19)}Z`,
     id: disclosure.disclosureId,
-    more: `to the ${enumName(RecipientKindSchema, recipientKind)}'s ${credentialId} by ${method}: records of ${firstRecordDate} to ${lastRecordDate}`,
+    more: `to the ${to} by ${method}, for ${purpose}: records of ${first === last ? first : `${first} to ${last}`}`,
   };
 }

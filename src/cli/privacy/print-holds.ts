@@ -2,7 +2,7 @@ import { addDays } from "../../domain/instant.ts";
 import { type Hold, HoldReasonSchema, HoldStateSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import type { CsvColumn } from "../csv-output.ts";
-import { formatCount, printFields, printTable } from "../output.ts";
+import { countOf, formatCount, printFields, printTable } from "../output.ts";
 import { enumName, formatTime } from "../values.ts";
 
 /** Prints one hold. */
@@ -59,7 +59,7 @@ function describeEnd({ releaseTime, releasedBy, releaseNote }: Hold): string | u
 }
 
 function describeTarget({ target }: Hold): string {
-  if (target.case === "records") return `${formatCount(target.value.records.length)} records`;
+  if (target.case === "records") return countOf(target.value.records.length, "record");
   if (target.case !== "period") return "";
   const { startDate, endDate, customerId, trunkId, direction } = target.value;
   const only = [

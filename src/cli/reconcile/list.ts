@@ -28,7 +28,7 @@ export function listCommand(): Command {
     .description("List the calls that disagree or did: the platform sees every carrier's, a carrier its own.")
     .option("--carrier <id>", "only this carrier's")
     .addOption(csvOption())
-    .option("--limit <count>", "how many at most (100)", parseWhole(1, 1_000_000), 100);
+    .option("--limit <count>", "how many at most", parseWhole(1, 1_000_000), 100);
   return withDiscrepancyFilter(command)
     .addHelpText(
       "after",
