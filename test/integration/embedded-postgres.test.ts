@@ -1,9 +1,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import pg from "pg";
 import { expect, test } from "vitest";
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
@@ -113,7 +112,8 @@ test("stops waiting when its signal says so, and leaves the folder usable", asyn
   await using folder = await makeFolder();
   const controller = new AbortController();
   const start = startEmbeddedPostgres({ dataDir: folder.path, signal: controller.signal });
-  await sleep(50);
+  // It has begun, and has a while to go.
+  await expect.poll(() => readdir(folder.path).catch(() => []), { interval: 5 }).not.toEqual([]);
   controller.abort(new Error("enough"));
   await expect(start).rejects.toThrow();
   await using server = await startEmbeddedPostgres({ dataDir: folder.path });
