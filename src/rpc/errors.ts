@@ -3,7 +3,7 @@ import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import { maskInternational, maskNumbers } from "../domain/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
-import { isTransient } from "../store/database.ts";
+import { isTransient, isUnstorableText } from "../store/database.ts";
 
 /** Told of every error that nobody foresaw; the id is all that the client gets. */
 export type FaultReporter = (faultId: string, error: unknown) => void;
@@ -38,6 +38,8 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
       new TandemError("STORE_UNAVAILABLE", "the database did not answer: call again", {}, { cause: error }),
     );
   }
+  if (isUnstorableText(error))
+    return fromTandemError(new TandemError("INVALID_ARGUMENT", "a text of the request contains NUL", { field: "" }));
   return fault(error, report);
 }
 
@@ -68,11 +70,7 @@ function fromTandemError(error: TandemError): ConnectError {
     { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "tandem", metadata } },
   ];
   if (error.fieldViolations.length > 0) {
-    const fieldViolations = error.fieldViolations.slice(0, MAX_VIOLATIONS).map(({ field, description }) => ({
-      field: clip(field, MAX_VALUE_LENGTH),
-      description: clip(maskInternational(description), MAX_VALUE_LENGTH),
-    }));
-    details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+    details.push({ desc: BadRequestSchema, value: { fieldViolations: takeViolations(error.fieldViolations) } });
   }
   const delayMs = error.retryAfterMs ?? retryAfterMs;
   if (delayMs !== undefined) {
@@ -90,10 +88,24 @@ function fromTandemError(error: TandemError): ConnectError {
   return mapped;
 }
 
-/** Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come back in them. Characters, and fields named. */
+/** Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come back in them. Characters. */
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_VALUE_LENGTH = 200;
-const MAX_VIOLATIONS = 16;
+const MAX_VIOLATIONS_LENGTH = 4_000;
+
+// As many of the fields at fault as there is room for.
+function takeViolations(violations: TandemError["fieldViolations"]): { field: string; description: string }[] {
+  const taken: { field: string; description: string }[] = [];
+  let length = 0;
+  for (const violation of violations) {
+    const field = clip(violation.field, MAX_VALUE_LENGTH);
+    const description = clip(maskInternational(violation.description), MAX_VALUE_LENGTH);
+    length += field.length + description.length;
+    if (length > MAX_VIOLATIONS_LENGTH) break;
+    taken.push({ field, description });
+  }
+  return taken;
+}
 
 /** A text as it can be sent: not too long, and without halves of characters, at which the encoder of headers throws. */
 function clip(text: string, maxLength: number): string {
