@@ -14,6 +14,8 @@ export default defineConfig({
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/node-compile") },
     // A test that starts processes waits for them; one that hangs still ends.
     testTimeout: 120_000,
+    // A condition that is waited for holds at last, however busy the machine is.
+    expect: { poll: { timeout: 30_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
