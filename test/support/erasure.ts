@@ -1,5 +1,9 @@
+import { execFile } from "node:child_process";
+import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import pg from "pg";
+import { to as copyTo } from "pg-copy-streams";
 import { expect } from "vitest";
 import { type Erasure, PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import type { Exchange } from "./exchange.ts";
@@ -113,4 +117,35 @@ export async function untilReconciled(exchange: Exchange, carrierId: string, res
   } finally {
     await client.end();
   }
+}
+
+/**
+ * The database as text: by pg_dump, where there is one that knows the server's version, else as COPY gives every table. What is encoded is in it as
+ * hexadecimal digits.
+ */
+export async function dumpDatabase(databaseUrl: string): Promise<string> {
+  const dumped = await promisify(execFile)("pg_dump", ["--data-only", databaseUrl], { maxBuffer: 1 << 28 }).catch(
+    () => undefined,
+  );
+  if (dumped) return dumped.stdout;
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  try {
+    const { rows } = await client.query<{ table: string }>(
+      "SELECT c.oid::regclass::text AS table FROM pg_class c WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace",
+    );
+    let dump = "";
+    for (const { table } of rows) dump += `${table}\n${await text(client.query(copyTo(`COPY ${table} TO STDOUT`)))}`;
+    return dump;
+  } finally {
+    await client.end();
+  }
+}
+
+/** The lines of a text in which a number stands: its national part, with separators or without, as text or as hexadecimal digits of it. */
+export function findNumber(haystack: string, national: string): string[] {
+  const plain = [...national].join("(?:%20|[ ().\\-/]){0,3}");
+  const hex = [...national].map((digit) => `3${digit}`).join("(?:2[0-9def])*");
+  const pattern = new RegExp(`${plain}|${hex}`);
+  return haystack.split("\n").filter((line) => pattern.test(line));
 }

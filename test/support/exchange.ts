@@ -38,8 +38,8 @@ export interface Exchange extends AsyncDisposable {
   openSecondApp(overrides?: ConfigOverrides): Promise<App>;
 }
 
-/** Starts a Tandem. The settings are those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`. */
-export async function startExchange(overrides: ConfigOverrides = {}): Promise<Exchange> {
+/** Starts a Tandem. The settings are those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`; it logs nothing, unless a log is given. */
+export async function startExchange(overrides: ConfigOverrides = {}, log = openLog("silent")): Promise<Exchange> {
   await using opening = new AsyncDisposableStack();
   const database = opening.use(await createTestDatabase());
   const dataDir = await mkdtemp(join(tmpdir(), "tandem-app-"));
@@ -60,7 +60,7 @@ export async function startExchange(overrides: ConfigOverrides = {}): Promise<Ex
           ...more,
         },
       ),
-      openLog("silent"),
+      log,
     );
   const app = opening.use(await open({}));
   const resources = opening.move();
