@@ -38,7 +38,12 @@ const MOST_DUE = 20_000;
 /** So often a run matches a minute again because its offsets or rounding rules did not come to agree with its pairs. */
 const MOST_REPEATS = 3;
 const STATEMENT_TIMEOUT_MS = 60_000;
-const OPTIONS = { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true } as const;
+const OPTIONS = {
+  statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+  // It matches between its statements, and a busy machine takes its time.
+  idleTimeoutMs: STATEMENT_TIMEOUT_MS,
+  byIndexOnly: true,
+} as const;
 
 /**
  * Reconciles what a carrier has by now: marks what its new records touch and what time alone changes, and matches that anew, each step in a transaction

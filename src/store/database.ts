@@ -19,6 +19,8 @@ declare const inTransaction: unique symbol;
 export interface TransactionOptions {
   /** Longest that one statement may take, milliseconds. Default 5,000. */
   statementTimeoutMs?: number;
+  /** Longest that it may do nothing between two statements, milliseconds: for work that computes between them. Default 5,000. */
+  idleTimeoutMs?: number;
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
   /**
@@ -166,6 +168,11 @@ export function isTransient(error: unknown): boolean {
   );
 }
 
+/** Whether a text had a character that no table holds: NUL. Only a request can bring one. */
+export function isUnstorableText(error: unknown): boolean {
+  return isSqlState(error, "22021");
+}
+
 type Role = "tandem_carrier" | "tandem_system" | "none";
 
 async function transaction<T>(
@@ -230,7 +237,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
     ["tandem.carrier_id", carrierId],
     ["statement_timeout", String(options.statementTimeoutMs ?? 5_000)],
     ["lock_timeout", "5000"],
-    ["idle_in_transaction_session_timeout", "5000"],
+    ["idle_in_transaction_session_timeout", String(options.idleTimeoutMs ?? 5_000)],
     ["synchronous_commit", commitModes.get(db.kysely) ?? "on"],
     ["timezone", "UTC"],
     ["datestyle", "ISO, YMD"],
