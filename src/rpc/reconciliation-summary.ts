@@ -16,7 +16,7 @@ import {
   type SummaryRequest,
   summarizeReconciliation,
 } from "../store/reconciliation-summary.ts";
-import type { Services } from "./context.ts";
+import { requireCarrier, type Services } from "./context.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
@@ -52,6 +52,7 @@ export async function summary(
   const size = pageSize(request.pageSize, limits);
   const scope = [method, carrierId, JSON.stringify(asked)];
   const token = decodePageToken(secret, scope, request.pageToken);
+  if (carrierId !== "") await requireCarrier(services, carrierId);
   // Before the rows: they may know more.
   const named = carrierId === "" ? { region } : { carrierId };
   const through = await systemTransaction(services.db, (tx) => readReconciledThrough(tx, named));

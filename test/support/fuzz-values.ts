@@ -211,6 +211,7 @@ function ofKnown(known: KnownValues, name: string): fc.Arbitrary<string> {
     { weight: isHandedOut ? 4 : 1, arbitrary: damaged },
     { weight: 1, arbitrary: crossed },
     { weight: 1, arbitrary: hostileValue },
+    { weight: 1, arbitrary: fc.constant("a\0") },
   );
 }
 
