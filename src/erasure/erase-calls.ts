@@ -7,6 +7,7 @@ import type { Tx } from "../store/database.ts";
 import {
   insertCdrErasure,
   type RecordName,
+  type RecordSide,
   type RewrittenCdr,
   readRevisions,
   rewriteCdrs,
@@ -28,7 +29,14 @@ import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
 import { Feed } from "../store/schema.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import { legalMinimum } from "./legal-minimum.ts";
-import { encodeErasureEntry, eraseCdr, eraseDiscrepancy, eraseDuration } from "./messages-edge.ts";
+import {
+  changedIdKeys,
+  encodeErasureEntry,
+  eraseCdr,
+  eraseDiscrepancy,
+  eraseDuration,
+  isInCdr,
+} from "./messages-edge.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
 /** What was found of some calls, both sides' records of each call together. */
@@ -36,6 +44,10 @@ export interface FoundCalls {
   readonly platform: readonly RewrittenCdr[];
   readonly carrier: readonly StoredRecord[];
   readonly results: readonly StoredResult[];
+  /** Hashes of ids that are masked, each with that of what stands in its place. */
+  readonly idKeys: ReadonlyMap<bigint, bigint>;
+  /** Names records that are stored; of others nobody can tell what their ids were. */
+  readonly stored: ReadonlySet<string>;
 }
 
 const DAY: Micros = 86_400_000_000n;
@@ -74,9 +86,31 @@ export async function gatherCalls(
     ...erased.platform.map((record) => nameOf(1, record)),
     ...erased.carrier.map((record) => nameOf(2, record)),
   ]);
+  const found = new Set([
+    ...stored.platform.map((record) => nameOf(1, record)),
+    ...stored.carrier.map((record) => nameOf(2, record)),
+  ]);
   const isErased = (result: StoredResult) =>
-    shows(run.scope, result) || membersOf(result).some((name) => names.has(name));
-  return { ...erased, results: results.filter((result) => !isKept(kept, result) && isErased(result)) };
+    shows(run.scope, result) ||
+    membersOf(result).some((name) => names.has(name)) ||
+    (!found.has(nameOf(result.side, result)) && isInId(run.scope, result));
+  return {
+    ...erased,
+    results: results.filter((result) => !isKept(kept, result) && isErased(result)),
+    idKeys: new Map([
+      ...maskedKeys("platform", stored.platform, erased.platform),
+      ...maskedKeys("carrier", stored.carrier, erased.carrier),
+    ]),
+    stored: found,
+  };
+}
+
+function maskedKeys(side: RecordSide, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
+  const payloads = new Map(stored.map(({ sequence, payload }) => [sequence, payload]));
+  return erased.flatMap(({ sequence, payload }) => {
+    const before = payloads.get(sequence);
+    return before === undefined ? [] : changedIdKeys(side, before, payload);
+  });
 }
 
 /** Writes calls without the number and tells the feeds' readers, in the caller's transaction. Returns the feeds' new heads, of those that gained an entry. */
@@ -92,13 +126,16 @@ export async function eraseCalls(
   const cdrs = await lockFeed(tx, carrierId, Feed.CDRS);
   const discrepancies = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
   await lockFeed(tx, carrierId, Feed.DURATIONS);
-  const results = found.results.map((result) => resultWithout(scope, result));
+  const results = found.results.map((result) => ({
+    ...resultWithout(scope, result),
+    isWhole: membersOf(result).every((name) => found.stored.has(name)),
+  }));
   const told = unique(
     results.flatMap(({ discrepancyId, callDate }) =>
       discrepancyId === undefined ? [] : [{ recordId: discrepancyId, recordDate: callDate }],
     ),
   );
-  await rewriteResults(tx, carrierId, results);
+  await rewriteResults(tx, carrierId, results, found.idKeys);
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
   await rewriteCdrs(tx, carrierId, found.platform);
   await rewriteDurations(tx, carrierId, found.carrier);
@@ -148,13 +185,23 @@ async function eraseEntries(
   return changed;
 }
 
-function cdrWithout({ scope }: CarrierErasure, record: StoredRecord): RewrittenCdr | undefined {
+/** What a record of the platform's, or a copy of one, has that an erasure reaches. */
+type ErasableCdr = Pick<
+  StoredRecord,
+  "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
+>;
+
+/** A record of the platform's, or a copy of one, without the number; undefined when it is not in it in the role. */
+export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });
   const isHolder = reachesSubscriber(role) && record.phoneNumber === number.phoneNumber;
-  // A VOID has what it inherited in its columns only.
+  // A VOID has what it inherited in its columns only. Where the number takes part in another role, its texts stay, as those of a record do.
   const ids = [record.callId, record.dialogCallId, record.correlationId];
-  const hasId = erased === undefined && !isHolder ? false : ids.some((id) => id !== undefined && number.isIn(id));
+  const hasId =
+    ids.some((id) => id !== undefined && number.isIn(id)) &&
+    record.phoneNumber !== number.phoneNumber &&
+    !isInCdr(record.payload, number);
   if (!erased && !isHolder && !hasId) return undefined;
   const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
   return {
@@ -170,7 +217,11 @@ function cdrWithout({ scope }: CarrierErasure, record: StoredRecord): RewrittenC
   };
 }
 
-function durationWithout({ scope }: CarrierErasure, record: StoredRecord): StoredRecord | undefined {
+/** A record of the carrier's, or a copy of one, likewise. */
+export function durationWithout<Duration extends Pick<StoredRecord, "payload" | "phoneNumber">>(
+  { scope }: CarrierErasure,
+  record: Duration,
+): Duration | undefined {
   const erased = eraseDuration(record.payload, scope);
   const isHolder = reachesSubscriber(scope.role) && record.phoneNumber === scope.number.phoneNumber;
   if (!erased && !isHolder) return undefined;
@@ -182,8 +233,16 @@ function durationWithout({ scope }: CarrierErasure, record: StoredRecord): Store
 }
 
 /** Whether a result shows the number in the role, whatever has become of its records. */
-export function shows(scope: ErasureScope, result: StoredResult): boolean {
+function shows(scope: ErasureScope, result: StoredResult): boolean {
   return isHolderOf(scope, result) || isOtherOf(scope, result);
+}
+
+// As in the record, which is gone: unless the number takes part in the call in another role.
+function isInId({ number }: ErasureScope, { callId, phoneNumber, otherNumber }: StoredResult): boolean {
+  if (callId === undefined || !number.isIn(callId) || phoneNumber === number.phoneNumber) return false;
+  return (
+    otherNumber === undefined || !number.isParty({ kind: PartyKind.NON_E164, value: otherNumber, presentation: 0 })
+  );
 }
 
 function isHolderOf({ number, role }: ErasureScope, { phoneNumber }: StoredResult): boolean {
@@ -195,7 +254,7 @@ function isOtherOf({ number, role }: ErasureScope, { otherNumber }: StoredResult
   return number.isParty({ kind: PartyKind.NON_E164, value: otherNumber, presentation: 0 });
 }
 
-function resultWithout(scope: ErasureScope, result: StoredResult): RewrittenResult {
+function resultWithout(scope: ErasureScope, result: StoredResult): Omit<RewrittenResult, "isWhole"> {
   const { number } = scope;
   const isHolder = isHolderOf(scope, result);
   const isOther = isOtherOf(scope, result);
@@ -241,14 +300,24 @@ function reportKept(
   reasons: ReadonlyMap<string, HeldBack>,
 ): void {
   const sides = [
-    { side: 1, part: RecordPart.CALL, records: stored.platform, isIn: cdrWithout },
-    { side: 2, part: RecordPart.DURATION, records: stored.carrier, isIn: durationWithout },
+    {
+      side: 1,
+      part: RecordPart.CALL,
+      records: stored.platform,
+      isIn: (record: StoredRecord) => cdrWithout(run, record) !== undefined,
+    },
+    {
+      side: 2,
+      part: RecordPart.DURATION,
+      records: stored.carrier,
+      isIn: (record: StoredRecord) => durationWithout(run, record) !== undefined,
+    },
   ];
   for (const { side, part, records, isIn } of sides) {
     for (const record of records) {
       const name = nameOf(side, record);
       const held = reasons.get(name);
-      if (held && isIn(run, record)) run.exceptions.add(part, held, name);
+      if (held && isIn(record)) run.exceptions.add(part, held, name);
     }
   }
 }

@@ -15,7 +15,7 @@ import { findResultsOf, type ResultPlace } from "../store/erase-results.ts";
 import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
 import type { Feed } from "../store/schema.ts";
 import type { CarrierErasure, CarrierRun } from "./carrier-run.ts";
-import { eraseCalls, gatherCalls, shows } from "./erase-calls.ts";
+import { eraseCalls, gatherCalls } from "./erase-calls.ts";
 import { eraseCopies } from "./erase-copies.ts";
 import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
@@ -174,10 +174,9 @@ async function eraseResultsAlone(run: CarrierRun): Promise<void> {
         carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
       };
       const gathered = await gatherCalls(tx, run, seeds);
-      const results = gathered.results.filter((result) => shows(run.scope, result));
-      if (results.length === 0) return undefined;
+      if (gathered.results.length === 0) return undefined;
       const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
-      const done = await eraseCalls(tx, run, { ...gathered, results }, at);
+      const done = await eraseCalls(tx, run, gathered, at);
       await writeErasureCarrier(tx, run.scope.erasureId, at);
       return done;
     });

@@ -15,7 +15,7 @@ import {
 import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
 import type { CarrierRun } from "./carrier-run.ts";
-import { keeps } from "./erase-calls.ts";
+import { cdrWithout, durationWithout, keeps } from "./erase-calls.ts";
 import { eraseCdr, eraseDuration } from "./messages-edge.ts";
 import { withoutNumber } from "./rejects.ts";
 import { addCounts } from "./tally.ts";
@@ -88,32 +88,26 @@ async function eraseHeld(
   after: Pick<HeldCopy, "side" | "sequence"> | undefined,
 ): Promise<Pick<HeldCopy, "side" | "sequence"> | undefined> {
   const { carrierId, scope } = run;
-  const { number } = scope;
   const found = await findHeldOf(tx, carrierId, searchOf(scope), { after, limit: PAGE, now: run.now });
   for (const copy of found) {
     const part = copy.side === 1 ? RecordPart.CALL : RecordPart.DURATION;
-    const erased = copy.side === 1 ? eraseCdr(copy.payload, copy.network, scope) : eraseDuration(copy.payload, scope);
+    const erased = heldWithout(run, copy);
     if (!erased) continue;
     const held = keeps(run, part, copy);
     if (held) {
       run.exceptions.add(part, held, `${copy.side}/${copy.recordDate}/${copy.recordId}`);
       continue;
     }
-    const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
-    await rewriteHeld(tx, carrierId, {
-      ...copy,
-      payload: erased.payload,
-      network: erased.network ?? copy.network,
-      phoneNumber: copy.phoneNumber === number.phoneNumber ? undefined : copy.phoneNumber,
-      callId: masked(copy.callId),
-      dialogCallId: masked(copy.dialogCallId),
-      correlationId: masked(copy.correlationId),
-      callingErased: erased.parties.has("calling"),
-      calledErased: erased.parties.has("called"),
-    });
+    await rewriteHeld(tx, carrierId, { ...erased, network: erased.network ?? copy.network });
     addCounts(at, part, { copies: 1 });
   }
   return found.length < PAGE ? undefined : found.at(-1);
+}
+
+function heldWithout(run: CarrierRun, copy: HeldCopy) {
+  if (copy.side === 1) return cdrWithout(run, copy);
+  const erased = durationWithout(run, copy);
+  return erased && { ...erased, callingErased: false, calledErased: false };
 }
 
 function searchOf({ number, start, end }: ErasureScope) {

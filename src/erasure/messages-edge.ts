@@ -10,6 +10,7 @@ import {
   reachesSubscriber,
 } from "../domain/erasure.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
+import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { e164Of } from "../domain/party.ts";
 import { RestatementSchema } from "../gen/tandem/platform/v1/usage_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -60,6 +61,11 @@ export function eraseCdr(payload: Uint8Array, network: Uint8Array | undefined, e
   };
 }
 
+/** Whether the number takes part in a call detail record's call, in whatever role. */
+export function isInCdr(payload: Uint8Array, number: ErasedNumber): boolean {
+  return hasParty(fromBinary(CallDetailRecordSchema, payload).parties ?? {}, number);
+}
+
 /** A call duration without the number; undefined when it is not in it in that role. */
 export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedParts | undefined {
   const message = fromBinary(CallDurationSchema, payload);
@@ -68,6 +74,22 @@ export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedPart
   const isText = !hasParty(message, erasing.number) && maskTexts(CallDurationSchema, message, erasing.number);
   if (parties.size === 0 && !isText) return undefined;
   return { payload: Buffer.from(toBinary(CallDurationSchema, message)), parties, attribution: false };
+}
+
+/** The hashes by which a record is found by its ids of the signalling, where they were masked: each with the one that it has from then on. */
+export function changedIdKeys(side: "platform" | "carrier", before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
+  const was = idTextsOf(side, before);
+  return idTextsOf(side, after).flatMap((text, kind): [bigint, bigint][] => {
+    const old = was[kind];
+    return old === undefined || text === undefined || old === text ? [] : [[hash64(old), hash64(text)]];
+  });
+}
+
+function idTextsOf(side: "platform" | "carrier", payload: Uint8Array): (string | undefined)[] {
+  const schema = side === "platform" ? CallDetailRecordSchema : CallDurationSchema;
+  const { correlation } = fromBinary<typeof CallDetailRecordSchema | typeof CallDurationSchema>(schema, payload);
+  const { interconnectDialog: dialog, icid, sessionId } = correlation ?? {};
+  return idTexts({ dialogCallId: dialog?.callId, icid, sessionId });
 }
 
 /** A discrepancy without the number, whatever the role: of a call that was erased. Undefined when it is not in it. */

@@ -1,5 +1,5 @@
-import { sessionOf } from "../domain/matching/correlation.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
+import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 
@@ -32,15 +32,6 @@ export function hasIds(ids: CorrelationIds): boolean {
   return idTexts(ids).some((text) => text !== undefined);
 }
 
-// The best first.
-function idTexts({ dialogCallId, icid, sessionId }: CorrelationIds): (string | undefined)[] {
-  return [
-    dialogCallId === undefined ? undefined : `dialog/${dialogCallId}`,
-    icid === undefined ? undefined : `icid/${icid}`,
-    sessionId === undefined ? undefined : `session/${sessionOf(sessionId)}`,
-  ];
-}
-
 function kindsUpTo(matchedBy: MatchedBy | undefined): number {
   if (matchedBy === MatchedBy.DIALOG) return 1;
   return matchedBy === MatchedBy.ICID ? 2 : 3;
@@ -60,16 +51,4 @@ function lastDigits(party: Party | undefined): string | undefined {
   if (party?.value === undefined) return undefined;
   const digits = party.value.replace(/\D/g, "");
   return digits === "" ? party.value : digits.slice(-TELLING_DIGITS);
-}
-
-/** A hash of a text for a bigint column: two FNV-1a of 32 bits with different starts. What it finds is compared in full afterwards. */
-export function hash64(text: string): bigint {
-  let low = 0x811c9dc5;
-  let high = 0x9747b28c;
-  for (let index = 0; index < text.length; index++) {
-    const unit = text.charCodeAt(index);
-    low = Math.imul(low ^ unit, 0x01000193);
-    high = Math.imul(high ^ unit, 0x01000193) ^ (high >>> 15);
-  }
-  return BigInt.asIntN(64, (BigInt(high >>> 0) << 32n) | BigInt(low >>> 0));
 }

@@ -1,11 +1,12 @@
 import { microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
+import { hash64 } from "../domain/matching/id-texts.ts";
 import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
 import type { CallDays } from "./call-days.ts";
-import { durationKeyOf, echoKeyOf, hash64, idKeysOf, pairKeyOf } from "./call-keys.ts";
+import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
 /** Of tandem.type.v1.Presentation. */

@@ -148,7 +148,8 @@ export async function findHeldOf(
     SELECT ${columns} FROM held_record r ${holdOn(side, "start_time", page.now)}
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
       AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
-      AND (r.phone_number = ${phoneNumber} OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern})`;
+      AND (r.phone_number = ${phoneNumber} OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
+        OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
   const { rows } = await sql<HeldRow>`
     ${ofSide(1)} UNION ALL ${ofSide(2)} ORDER BY side, sequence LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({

@@ -76,26 +76,40 @@ export async function findResultsOf(
 export interface RewrittenResult extends StoredResult {
   /** The number that it was attributed to was erased: it counts for the customer that held it. */
   heldNumber: string | undefined;
+  /** All its records are stored. */
+  isWhole: boolean;
 }
 
 /**
  * Writes results without the number: what was hashed of it goes too, and their records stay together from here on. When they were judged stays, for
  * nothing was judged anew.
+ * @param idKeys hashes of ids that were masked, each with that of what stands in its place. Of a result of which records are gone all go: nobody can tell
+ * which of them the number was in, and no record is looked for by them.
  */
-export async function rewriteResults(tx: Tx, carrierId: string, results: readonly RewrittenResult[]): Promise<void> {
+export async function rewriteResults(
+  tx: Tx,
+  carrierId: string,
+  results: readonly RewrittenResult[],
+  idKeys: ReadonlyMap<bigint, bigint>,
+): Promise<void> {
   if (results.length === 0) return;
+  const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
   const nothing = Buffer.alloc(0);
   await sql`
     UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = NULLIF(w.payload, ''::bytea),
-      pair_key = NULL, correlation_key = CASE WHEN r.call_id IS DISTINCT FROM w.call_id THEN NULL ELSE r.correlation_key END, result_hash = 0, is_erased = true,
+      pair_key = NULL, result_hash = 0, is_erased = true,
+      id_keys = CASE WHEN NOT w.is_whole THEN NULL WHEN r.id_keys && ${masked}::int8[] THEN (
+        SELECT array_agg(DISTINCT COALESCE(m.instead, k.key)) FROM unnest(r.id_keys) AS k(key)
+        LEFT JOIN unnest(${masked}::int8[], ${instead}::int8[]) AS m(masked, instead) ON m.masked = k.key) ELSE r.id_keys END,
       usage_customer_id = COALESCE(r.usage_customer_id, (SELECT h.customer_id FROM number_holding h
         WHERE w.is_held AND h.phone_number = r.phone_number AND h.start_time <= r.start_time AND h.end_time > r.start_time AND h.customer_id IS NOT NULL
         LIMIT 1), CASE WHEN w.is_held THEN r.customer_id END)
     FROM unnest(${int2Array(results.map((r) => r.side))}::int2[], ${textArray(results.map((r) => r.recordId))}::text[],
       ${dateArray(results.map((r) => r.recordDate))}::date[], ${textArray(results.map((r) => r.phoneNumber ?? null))}::text[],
       ${textArray(results.map((r) => r.otherNumber ?? null))}::text[], ${textArray(results.map((r) => r.callId ?? null))}::text[],
-      ${byteaArray(results.map((r) => r.payload ?? nothing))}::bytea[], ${boolArray(results.map((r) => r.heldNumber !== undefined))}::bool[])
-      AS w(side, record_id, record_date, phone_number, other_number, call_id, payload, is_held)
+      ${byteaArray(results.map((r) => r.payload ?? nothing))}::bytea[], ${boolArray(results.map((r) => r.heldNumber !== undefined))}::bool[],
+      ${boolArray(results.map((r) => r.isWhole))}::bool[])
+      AS w(side, record_id, record_date, phone_number, other_number, call_id, payload, is_held, is_whole)
     WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`.execute(
     tx,
   );
