@@ -58,7 +58,8 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
-  readonly failures: FailureLimit;
+  /** Undefined: whoever asks may fail as often as they like. */
+  readonly failures: FailureLimit | undefined;
   /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
@@ -84,14 +85,17 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   }
 }
 
-/** Judges the call's credential again. What cannot be judged at the moment ends nothing. */
-async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<void> {
+/** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
+async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<boolean> {
   try {
-    await authenticate(context, options);
+    // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
+    await authenticate(context, { ...options, failures: undefined });
   } catch (error) {
     const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
-    if (isRefusal) end();
+    if (!isRefusal) return false;
+    end();
   }
+  return true;
 }
 
 const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);
@@ -142,11 +146,11 @@ async function verifyToken(token: string, address: string, options: AuthOptions)
   if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
   const known = tokens.find(token);
   if (known) return known;
-  failures.assertAllowed(address);
+  failures?.assertAllowed(address);
   try {
     return await tokens.verify(token);
   } catch (error) {
-    if (error instanceof TandemError && error.reason === "UNAUTHENTICATED") failures.spend(address);
+    if (error instanceof TandemError && error.reason === "UNAUTHENTICATED") failures?.spend(address);
     throw error;
   }
 }

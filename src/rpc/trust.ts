@@ -1,8 +1,11 @@
 import type { X509Certificate } from "node:crypto";
 import { Revocations } from "./revocations.ts";
 
-/** Whether a live stream's credential is still good; it ends the stream when it is not. */
-export type Recheck = () => Promise<void>;
+/** Judges whether a live stream's credential is still good, and ends the stream when it is not. False: it cannot be judged at the moment. Never rejects. */
+export type Recheck = () => Promise<boolean>;
+
+/** Until what could not be judged is judged again, milliseconds. */
+const AGAIN_MS = 1_000;
 
 /**
  * Who is believed now: the authorities of client certificates, and what was revoked. Both change while the process runs; every change, and every
@@ -13,9 +16,18 @@ export class Trust {
   #revocations: Revocations;
   #generation = 0;
   readonly #watchers = new Set<Recheck>();
+  /** Those whose credentials could not be judged. */
+  readonly #unjudged = new Set<Recheck>();
+  readonly #againMs: number;
+  #again: NodeJS.Timeout | undefined;
   #judging: Promise<void> | undefined;
 
-  constructor(authorities: readonly X509Certificate[] = [], revocations = new Revocations()) {
+  constructor(
+    authorities: readonly X509Certificate[] = [],
+    revocations = new Revocations(),
+    againMs: number = AGAIN_MS,
+  ) {
+    this.#againMs = againMs;
     this.#authorities = authorities;
     this.#revocations = revocations;
   }
@@ -54,8 +66,13 @@ export class Trust {
   /** Has a live stream judged again after every change, and at once if there was one since `generation`. Dispose it when the stream ends. */
   watch(recheck: Recheck, generation: number): Disposable {
     this.#watchers.add(recheck);
-    if (generation !== this.#generation) void recheck();
-    return { [Symbol.dispose]: () => void this.#watchers.delete(recheck) };
+    if (generation !== this.#generation) void this.#judge(recheck);
+    return {
+      [Symbol.dispose]: () => {
+        this.#watchers.delete(recheck);
+        this.#unjudged.delete(recheck);
+      },
+    };
   }
 
   /** Something that credentials depend on has changed. */
@@ -70,8 +87,23 @@ export class Trust {
   async #judgeAll(): Promise<void> {
     for (let judged = -1; judged !== this.#generation; ) {
       judged = this.#generation;
-      for (const recheck of [...this.#watchers]) if (this.#watchers.has(recheck)) await recheck();
+      for (const recheck of [...this.#watchers]) await this.#judge(recheck);
     }
+  }
+
+  async #judge(recheck: Recheck): Promise<void> {
+    if (!this.#watchers.has(recheck)) return;
+    const isJudged = await recheck();
+    if (isJudged) this.#unjudged.delete(recheck);
+    else if (this.#watchers.has(recheck)) this.#unjudged.add(recheck);
+    if (this.#unjudged.size > 0) this.#again ??= setTimeout(() => this.#judgeAgain(), this.#againMs).unref();
+  }
+
+  async #judgeAgain(): Promise<void> {
+    const unjudged = [...this.#unjudged];
+    for (const recheck of unjudged) await this.#judge(recheck);
+    this.#again = undefined;
+    if (this.#unjudged.size > 0) this.#again = setTimeout(() => this.#judgeAgain(), this.#againMs).unref();
   }
 }
 

@@ -178,6 +178,19 @@ test("a key rotated without overlap ends the streams of its tokens; with overlap
   expect(next.end).toEqual({ closing: true, reason: "CREDENTIAL_EXPIRED" });
 });
 
+test("a withdrawn key ends its tokens' streams though their address has shown more false tokens than it may", async () => {
+  const dataDir = join(folder, "crowded");
+  await using crowded = await startTestApp({ maxAuthFailuresPerSecond: 1, reloadIntervalMs: 20, dataDir });
+  await addCarrier(crowded.services.db, "acme");
+  const stream = follow(crowded.connect(await crowded.carrierToken("acme")));
+  await stream.opened;
+  const stranger = crowded.connect("nonsense");
+  await expect.poll(() => reasonOf(list(stranger)), { interval: 0, timeout: 10_000 }).toBe("RATE_LIMITED");
+  await rotateSigningKey(dataDir, 0);
+  await stream.ended;
+  expect(stream.end).toEqual({ closing: true, reason: "CREDENTIAL_EXPIRED" });
+});
+
 interface Followed {
   readonly opened: Promise<void>;
   readonly ended: Promise<void>;
