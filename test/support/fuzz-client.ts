@@ -16,7 +16,7 @@ export interface FuzzAnswer {
 }
 
 /** No call may take longer, milliseconds. */
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 60_000;
 const SESSION_COUNT = 4;
 /** How often a call is begun again whose connection the server closed before it took the call. */
 const MAX_ATTEMPTS = 5;
