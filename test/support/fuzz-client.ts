@@ -116,7 +116,12 @@ export class FuzzClient implements AsyncDisposable {
         timeout: PATIENCE_MS,
       };
       const request = requestHttp1(options, (response) => void readAll(response).then(resolve, reject));
-      request.on("error", reject);
+      request.on("error", (error: NodeJS.ErrnoException) => {
+        // The server may close a connection that was kept while it is used again: as Node's documentation has it, the request is made again.
+        const wasClosed = request.reusedSocket && error.code === "ECONNRESET";
+        if (wasClosed) this.#send1(input).then(resolve, reject);
+        else reject(error);
+      });
       request.end(input.body);
     });
   }
