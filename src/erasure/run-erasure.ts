@@ -74,6 +74,9 @@ async function complete(tx: Tx, erasureId: string): Promise<void> {
   if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return;
   const carriers = await readErasureCarriers(tx, erasureId);
   if (carriers.some(({ isDone }) => !isDone)) return;
+  // Whoever rewrote the last of it was stopped before it could say so: what was read before may still be on its way from any process.
+  if (erasure.state === ErasureState.RUNNING)
+    return writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true });
   if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return;
   const exceptions = carriers.flatMap((at) => at.exceptions);
   const state = exceptions.length > 0 ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;

@@ -4,7 +4,7 @@ import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
 import { systemTransaction } from "../store/database.ts";
 import { areAnyUnwritten, findErasuresToRun } from "../store/erasures.ts";
-import { releaseLease, takeLease } from "../store/job-lease.ts";
+import { LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
 import { beat, forgetProcess } from "../store/serving-processes.ts";
 
 export interface EraseJobOptions extends Omit<ErasureRunOptions, "signal" | "holder"> {
@@ -14,6 +14,8 @@ export interface EraseJobOptions extends Omit<ErasureRunOptions, "signal" | "hol
   readonly sharedAgeMs: number;
   /** Between two looks for something to do, milliseconds. Default 1,000. */
   readonly intervalMs?: number;
+  /** Between two signs of life while an erasure is carried out, milliseconds. Default 10,000. */
+  readonly beatMs?: number;
   readonly onError: (error: unknown) => void;
 }
 
@@ -94,21 +96,46 @@ export class EraseJob implements AsyncDisposable {
       takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S }),
     );
     if (!lease) return;
+    const failed: unknown[] = [];
     try {
       for (const erasure of waiting) {
         const options = { ...this.#options, signal: this.#stop.signal, holder: this.#holder };
-        await runErasure(options, lease, erasure);
+        await this.#alive(runErasure(options, lease, erasure)).catch((error: unknown) => {
+          if (error instanceof LeaseLost || this.#stop.signal.aborted) throw error;
+          // One that cannot be carried out must not keep others from it.
+          failed.push(error);
+        });
         await this.#beat(true);
       }
     } finally {
       await systemTransaction(db, (tx) => releaseLease(tx, lease));
+    }
+    if (failed.length > 0) throw failed[0];
+  }
+
+  // An erasure may take hours: who is silent meanwhile would be taken for dead, with what it may still deliver.
+  async #alive(running: Promise<void>): Promise<void> {
+    const stop = new AbortController();
+    const beating = this.#beatUntil(stop.signal);
+    try {
+      await running;
+    } finally {
+      stop.abort();
+      await beating;
+    }
+  }
+
+  async #beatUntil(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await wait(this.#options.beatMs ?? IDLE_BEAT_MS, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#beat(true).catch(this.#options.onError);
     }
   }
 
   async #beat(isAwaited: boolean): Promise<void> {
     const { db, deliveries, sharedAgeMs } = this.#options;
     if (!isAwaited && performance.now() < this.#beatAtMs) return;
-    await systemTransaction(db, (tx) => beat(tx, this.#holder, deliveries.oldestMs + sharedAgeMs));
+    await systemTransaction(db, (tx) => beat(tx, this.#holder, () => deliveries.oldestMs + sharedAgeMs));
     this.#beatAtMs = performance.now() + IDLE_BEAT_MS;
   }
 }

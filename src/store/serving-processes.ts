@@ -1,15 +1,20 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { Tx } from "./database.ts";
+import { readClock, type Tx } from "./database.ts";
 
 /** A process that has not said for so long that it lives is taken for dead, seconds. */
 const DEAD_AFTER_S = 30;
 
-/** Says that a process lives, and that nothing which it may still deliver was read longer ago than this, milliseconds. */
-export async function beat(tx: Tx, processId: string, oldestReadMs: number): Promise<void> {
+/**
+ * Says that a process lives, and that nothing which it may still deliver was read before an instant.
+ * @param oldestReadMs how long ago the oldest of it was read, milliseconds. Asked once the clock was read: what is read in between is told as older than it
+ * is, and never as younger, however long the database takes.
+ */
+export async function beat(tx: Tx, processId: string, oldestReadMs: () => number): Promise<void> {
+  const clock = isoFromMicros(await readClock(tx));
   await sql`
     INSERT INTO serving_process (process_id, beat_time, clear_time)
-    VALUES (${processId}, clock_timestamp(), clock_timestamp() - make_interval(secs => ${oldestReadMs / 1_000}))
+    VALUES (${processId}, clock_timestamp(), ${clock}::timestamptz - make_interval(secs => ${oldestReadMs() / 1_000}))
     ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`.execute(
     tx,
   );
