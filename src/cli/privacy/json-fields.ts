@@ -1,10 +1,20 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { HoldReasonSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
+import { SubjectRoleSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { enumName } from "../values.ts";
+
+/** Fields that are written as numbers of an enum. */
+const ENUMS: Readonly<Record<string, DescEnum>> = { role: SubjectRoleSchema, reason: HoldReasonSchema };
+
 /** The fields of a JSON object as people read them: `case reference DSR-17; role any`. A hash, which says nothing to them, is only named. */
 export function formatJsonFields(json: string): string {
   const fields = Object.entries(JSON.parse(json) as Record<string, unknown>);
-  return fields.map(([name, value]) => `${name.replaceAll("_", " ")} ${formatValue(value)}`).join("; ");
+  return fields.map(([name, value]) => `${name.replaceAll("_", " ")} ${formatValue(name, value)}`).join("; ");
 }
 
-function formatValue(value: unknown): string {
+function formatValue(name: string, value: unknown): string {
+  const known = ENUMS[name];
+  if (known && typeof value === "number") return enumName(known, value) ?? `${value}`;
   if (typeof value !== "string") return JSON.stringify(value);
   if (/^[0-9a-f]{64}$/.test(value)) return "(a hash)";
   return value.replace(/^SUBJECT_ROLE_(\w+)$/, (_, role: string) => role.toLowerCase().replaceAll("_", "-"));

@@ -19,7 +19,7 @@ import { type ErasureRow, insertErasure, readErasure } from "../../store/erasure
 import { actorOf, methodOf } from "../audit.ts";
 import type { Services } from "../context.ts";
 import { erasureMessage, forecastMessage } from "./erasure-message.ts";
-import { isText } from "./text.ts";
+import { isPast, isText } from "./text.ts";
 
 /** Erasing a person's number, and following that. */
 export function erasureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
@@ -116,7 +116,7 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
   check("end_time", end !== undefined, "is required: until when the number was the person's");
   if (start !== undefined && end !== undefined) {
     check("end_time", end > start, "expected a time after start_time");
-    check("end_time", end <= microsFromMs(Date.now()), "expected a time that is not in the future");
+    check("end_time", isPast(end), "expected a time that is not in the future");
   }
   check(
     "role",

@@ -1,10 +1,11 @@
 import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
-import { type Micros, microsFromMs } from "../../domain/instant.ts";
+import type { Micros } from "../../domain/instant.ts";
 import { isE164 } from "../../domain/phone-number.ts";
 import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/subject.ts";
 import type { ExportPhoneNumberRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { requiredInstant } from "../lists.ts";
 import type { Subject } from "./export-item.ts";
+import { isPast } from "./text.ts";
 
 /** Longest case reference, and name of who verified, characters. */
 const MAX_CASE = 128;
@@ -28,7 +29,7 @@ export function readExportRequest(request: ExportPhoneNumberRequest): AskedExpor
     void (holds || wrong.push({ field, description }));
   expect(isE164(phoneNumber), "phone_number", "expected E.164: + and 2 to 15 digits, the first not 0");
   expect(end > start, "end_time", "expected a time after start_time");
-  expect(end <= microsFromMs(Date.now()), "end_time", "lies in the future");
+  expect(isPast(end), "end_time", "lies in the future");
   for (const [field, text] of [
     ["case_reference", caseReference],
     ["verified_by", verifiedBy],
