@@ -33,6 +33,22 @@ export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (head !== undefined) run.onAppended(Feed.NUMBERS, head);
 }
 
+/** What an erasure would come to in the inventory, once its calls have been looked at. Nothing is written. */
+export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
+  const { scope, carrierId, exceptions } = run;
+  if (!reachesSubscriber(scope.role)) return;
+  const { phoneNumber } = scope.number;
+  const { holdings, entries } = await run.transact(async (tx) => ({
+    holdings: await readHoldingsIn(tx, carrierId, phoneNumber, scope),
+    entries: eraseNumberEntries(await readNumberEntries(tx, carrierId, phoneNumber), scope),
+  }));
+  if (holdings.length === 0) return;
+  const kept = whyKept(run, holdings);
+  if (kept) exceptions.add(RecordPart.NUMBER_HISTORY, kept);
+  else addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + holdings.length });
+  at.exceptions = exceptions.list();
+}
+
 async function eraseHoldings(tx: Tx, run: CarrierRun): Promise<bigint | undefined> {
   const { scope, carrierId } = run;
   const { phoneNumber } = scope.number;

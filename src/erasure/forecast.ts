@@ -3,6 +3,7 @@ import { listCarrierIds } from "../store/carriers.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
 import type { ErasureAtCarrier } from "../store/erasures.ts";
 import { forecastAtCarrier } from "./erase-carrier.ts";
+import { forecastNumbers } from "./erase-numbers.ts";
 import { readCircumstances } from "./run-erasure.ts";
 import { Exceptions } from "./tally.ts";
 
@@ -44,6 +45,7 @@ export async function forecastErasure(
       onAppended: () => {},
     };
     await forecastAtCarrier(run, at);
+    await forecastNumbers(run, at);
     found.push(at);
   }
   return found;

@@ -8,7 +8,7 @@ import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_p
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { verifyAll } from "../../src/store/verify.ts";
 import { runCli } from "../support/cli.ts";
-import { erase, searchDatabase } from "../support/erasure.ts";
+import { askErasure, erase, searchDatabase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, runSql, timestamp } from "../support/feed.ts";
 import { provisionItem } from "../support/numbers.ts";
@@ -72,12 +72,17 @@ test("Erasure: a number that was released goes from the inventory, its history a
   const number = "+4532129999";
   const client = await exchange.carrierClient(NumberService, "alpha");
   await client.provisionNumbers({ requestId: "p-1", items: [provisionItem(number, { countryCode: "DK" })] });
+  const asked = { endMs: Date.now(), role: SubjectRole.SUBSCRIBER, validateOnly: true };
+  const foreseen = await askErasure(exchange, number, asked);
+  expect(foreseen?.receipt?.exceptions).toMatchObject([{ reason: 3, recordPart: 5, recordCount: 1n }]);
   const inService = await erase(exchange, number, { endMs: Date.now(), role: SubjectRole.SUBSCRIBER });
   expect(inService.state).toBe(ErasureState.COMPLETED_WITH_EXCEPTIONS);
   expect(inService.receipt?.exceptions).toMatchObject([{ reason: 3, recordPart: 5, recordCount: 1n }]);
 
   await client.releaseNumbers({ requestId: "p-2", phoneNumbers: [number] });
   await new Promise<void>((resolve) => setImmediate(resolve));
+  const released = await askErasure(exchange, number, { ...asked, endMs: Date.now() });
+  expect(released?.receipt).toMatchObject({ counts: [{ recordPart: 5 }], exceptions: [] });
   const erasure = await erase(exchange, number, { endMs: Date.now(), role: SubjectRole.SUBSCRIBER });
   expect(erasure.state).toBe(ErasureState.COMPLETED);
   expect(await searchDatabase(exchange.databaseUrl, number, "32129999")).toEqual([]);
