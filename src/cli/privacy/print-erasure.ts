@@ -45,7 +45,9 @@ function printReceipt({ counts, exceptions, notices }: ErasureReceipt, isForecas
       formatCount(count.copyCount),
       formatCount(count.hashCount),
     ]);
-    print(columns, rows);
+    // Copies and hashes are found when they are erased: a forecast counts records.
+    if (isForecast) print(columns.slice(0, 3), rows);
+    else print(columns, rows);
   }
   if (exceptions.length > 0) {
     const columns = [
