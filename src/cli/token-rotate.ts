@@ -26,6 +26,8 @@ Example:
       // The parent has --data-dir too, and takes it.
       const { overlap, dataDir } = command.optsWithGlobals<{ overlap: number; dataDir?: string }>();
       const kid = await rotateSigningKey(loadConfig(undefined, { dataDir }).dataDir, overlap);
-      console.log(`Tokens are now signed with key ${kid}. Those of the old one are believed for ${overlap} s more.`);
+      const until = `${new Date(Date.now() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
+      const old = overlap === 0 ? "are believed no more" : `are believed until ${until}`;
+      console.log(`Tokens are now signed with key ${kid}. Those of the old one ${old}.`);
     });
 }

@@ -137,7 +137,7 @@ function printPolicies(policies: readonly RetentionPolicy[]): void {
       policy.initialInForce ? "" : formatTime(policy.updateTime),
       policy.source,
     ]),
-    "No policies: there is no carrier yet, or none of that country.",
+    "No policies: there is no such carrier, or none of that country.",
   );
 }
 
