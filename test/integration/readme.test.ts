@@ -24,7 +24,7 @@ async function runCommand(containing: string) {
   const command = commands.find((text) => text.includes(containing));
   if (!command) throw new Error(`the README has no command with ${containing}`);
   // Functions, so that the command itself stays as it is.
-  const limits = 'curl() { command curl --max-time 3 "$@"; }; npm() { command timeout --signal=INT 8 npm "$@"; };';
+  const limits = 'curl() { command curl --max-time 3 "$@"; }; npm() { command timeout --signal=INT 15 npm "$@"; };';
   return await runShell(`${limits}\n${command}`, {
     URL: exchange.app.url,
     TOKEN: await exchange.carrierToken("nordlys-tele"),
