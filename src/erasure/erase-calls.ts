@@ -39,6 +39,14 @@ import {
 } from "./messages-edge.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
+/** Records in which the number may be, and between which instants they begin. */
+export interface Seeds {
+  readonly platform: readonly RecordName[];
+  readonly carrier: readonly RecordName[];
+  readonly start: Micros;
+  readonly end: Micros;
+}
+
 /** What was found of some calls, both sides' records of each call together. */
 export interface FoundCalls {
   readonly platform: readonly RewrittenCdr[];
@@ -60,14 +68,9 @@ const LONGEST_CALL: Micros = 31n * DAY;
  * Finds the calls of some records in which the number is, with their counterparts, which reconciliation has paired with them, and leaves out those
  * that something keeps, as exceptions.
  */
-export async function gatherCalls(
-  tx: Tx,
-  run: CarrierErasure,
-  seeds: { platform: readonly RecordName[]; carrier: readonly RecordName[] },
-): Promise<FoundCalls> {
+export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
-  const range = { start: run.scope.start - REACH, end: run.scope.end + REACH };
-  const results = await readResultsOf(tx, carrierId, seeds, range);
+  const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
   const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === 1)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
   // A record of the platform's that was found by itself may be in no result yet; one that was found by its result brings the carrier's with it.

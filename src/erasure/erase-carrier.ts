@@ -1,5 +1,4 @@
-import { ExceptionReason } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
+import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
 import type { Tx } from "../store/database.ts";
 import {
@@ -15,11 +14,12 @@ import { findResultsOf, type ResultPlace } from "../store/erase-results.ts";
 import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
 import type { Feed } from "../store/schema.ts";
 import type { CarrierErasure, CarrierRun } from "./carrier-run.ts";
-import { eraseCalls, gatherCalls } from "./erase-calls.ts";
+import { eraseCalls, gatherCalls, type Seeds } from "./erase-calls.ts";
 import { eraseCopies } from "./erase-copies.ts";
 import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
 import { eraseUsage } from "./erase-usage.ts";
+import { lookAgainAt } from "./look-again.ts";
 import { addCounts } from "./tally.ts";
 
 /** How many records one transaction looks at. */
@@ -28,14 +28,13 @@ const PAGE = 200;
 const BATCHES = 200;
 /** How much of the period one statement looks through. */
 const SLICE: Micros = 86_400_000_000n;
-/** A hold may be ended before its end, and a number released at any time: looked at again after so long. */
-const LOOK_AGAIN: Micros = 300_000_000n;
 
 /**
  * Erases a number from everything that is kept of one carrier, each step in a transaction of its own. It may be stopped anywhere and begun again: what
  * is erased is not found again.
  */
 export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
+  const began = performance.now();
   const hashes = new Set<bigint>();
   // First out of the uploads' hashes, which are found by those of the records: once these are gone nothing tells any more which they were.
   await eachPage(run, async (tx, seeds) => {
@@ -57,13 +56,14 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   await eraseUsage(run);
   await eraseNumbers(run);
   await eraseLogs(run);
+  const took = microsFromMs(Math.ceil(performance.now() - began));
   await run.transact(async (tx) => {
     const at = await readErasureCarrier(tx, run.scope.erasureId, run.carrierId);
     await writeErasureCarrier(tx, run.scope.erasureId, {
       ...at,
       isDone: true,
       exceptions: run.exceptions.list(),
-      lookTime: lookAgain(run),
+      lookTime: lookAgainAt(run.exceptions, { ended: run.now + took, took }),
     });
   });
 }
@@ -89,16 +89,14 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
   at.exceptions = run.exceptions.list();
 }
 
-type Seeds = { platform: readonly RecordName[]; carrier: readonly RecordName[] };
-
 // Both sides one after the other; a record whose counterpart was found before it is not found again.
 async function eachPage(
   run: CarrierRun,
   work: (tx: Tx, seeds: Seeds) => Promise<Map<Feed, bigint> | undefined | undefined>,
 ): Promise<void> {
   for (const side of ["platform", "carrier"] as const) {
-    const asSeeds = (names: readonly RecordName[]): Seeds =>
-      side === "platform" ? { platform: names, carrier: [] } : { platform: [], carrier: names };
+    const asSeeds = (names: readonly RecordName[], { start, end }: { start: Micros; end: Micros }): Seeds =>
+      side === "platform" ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
     for await (const slice of slicesOf(run, side)) {
       let after = 0n;
       for (let isMore = true; isMore; ) {
@@ -108,16 +106,22 @@ async function eachPage(
           const page = await findRecordsOf(tx, side, run.carrierId, search, { after, limit: PAGE });
           isMore = page.length === PAGE;
           after = page.at(-1)?.sequence ?? after;
-          return page.length > 0 ? work(tx, asSeeds(page)) : undefined;
+          return page.length > 0 ? work(tx, asSeeds(page, slice)) : undefined;
         });
         tell(run, heads);
       }
     }
-    const heads = await run.transact(async (tx) => {
-      const names = await findTimelessRecordsOf(tx, side, run.carrierId, searchOf(run), PAGE);
-      return names.length > 0 ? work(tx, asSeeds(names)) : undefined;
-    });
-    tell(run, heads);
+    let after = 0n;
+    for (let isMore = true; isMore; ) {
+      run.signal.throwIfAborted();
+      const heads = await run.transact(async (tx) => {
+        const page = await findTimelessRecordsOf(tx, side, run.carrierId, searchOf(run), { after, limit: PAGE });
+        isMore = page.length === PAGE;
+        after = page.at(-1)?.sequence ?? after;
+        return page.length > 0 ? work(tx, asSeeds(page, run.scope)) : undefined;
+      });
+      tell(run, heads);
+    }
   }
 }
 
@@ -131,12 +135,12 @@ function searchOf({ scope }: CarrierErasure) {
 }
 
 // The period a day at a time, without the days in which nothing is.
-async function* slicesOf(run: CarrierRun, side: RecordSide): AsyncGenerator<{ start: Micros; end: Micros }> {
+async function* slicesOf(run: CarrierRun, of: RecordSide | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
   const { end } = run.scope;
   let from = run.scope.start;
   while (from < end) {
     run.signal.throwIfAborted();
-    const start = await run.transact((tx) => findNextStart(tx, side, run.carrierId, { start: from, end }));
+    const start = await run.transact((tx) => findNextStart(tx, of, run.carrierId, { start: from, end }));
     if (start === undefined) return;
     from = start + SLICE < end ? start + SLICE : end;
     yield { start, end: from };
@@ -162,16 +166,21 @@ async function eraseUploadedHashes(run: CarrierRun, hashes: ReadonlySet<bigint>)
 
 // Of calls whose records are past their retention: what was made of them is kept for longer.
 async function eraseResultsAlone(run: CarrierRun): Promise<void> {
+  for await (const slice of slicesOf(run, "result")) await eraseResultsIn(run, slice);
+}
+
+async function eraseResultsIn(run: CarrierRun, slice: { start: Micros; end: Micros }): Promise<void> {
   let after: ResultPlace | undefined;
   for (let isMore = true; isMore; ) {
     run.signal.throwIfAborted();
     const heads = await run.transact(async (tx) => {
-      const found = await findResultsOf(tx, run.carrierId, searchOf(run), { after, limit: PAGE });
+      const found = await findResultsOf(tx, run.carrierId, { ...searchOf(run), ...slice }, { after, limit: PAGE });
       isMore = found.length === PAGE;
       after = found.at(-1);
       const seeds = {
         platform: found.filter(({ side }) => side === 1),
         carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
+        ...slice,
       };
       const gathered = await gatherCalls(tx, run, seeds);
       if (gathered.results.length === 0) return undefined;
@@ -182,15 +191,4 @@ async function eraseResultsAlone(run: CarrierRun): Promise<void> {
     });
     tell(run, heads);
   }
-}
-
-function lookAgain({ exceptions, now }: CarrierRun): Micros | undefined {
-  const held = exceptions.list();
-  if (held.length === 0) return undefined;
-  const mayEndSooner = held.some(
-    ({ reason, due }) => due === undefined || reason === ExceptionReason.HELD || reason === ExceptionReason.PENDING,
-  );
-  const soon = now + LOOK_AGAIN;
-  const due = exceptions.earliest ?? soon;
-  return mayEndSooner && soon < due ? soon : due;
 }

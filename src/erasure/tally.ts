@@ -57,6 +57,12 @@ export class Exceptions {
     return this.#earliest;
   }
 
+  /** The first of the dates that were given: of each reason, part and source the last. */
+  get promised(): Micros | undefined {
+    const dates = [...this.#found.values()].flatMap(({ latest }) => latest ?? []);
+    return dates.sort((a, b) => (a < b ? -1 : 1))[0];
+  }
+
   /** When the last of them is due at the latest; undefined when one has no date. */
   get latest(): Micros | undefined {
     const dues = [...this.#found.values()].map(({ latest }) => latest);

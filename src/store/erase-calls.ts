@@ -55,14 +55,14 @@ export interface RecordSearch {
   readonly end: Micros;
 }
 
-/** When the first record at or after an instant begins; undefined when there is none before the end. */
+/** When the first record, or result, at or after an instant begins; undefined when there is none before the end. */
 export async function findNextStart(
   tx: Tx,
-  side: RecordSide,
+  of: RecordSide | "result",
   carrierId: string,
   { start, end }: Pick<RecordSearch, "start" | "end">,
 ): Promise<Micros | undefined> {
-  const { record, start: column } = TABLES[side];
+  const { record, start: column } = of === "result" ? { record: "call_result", start: "start_time" } : TABLES[of];
   const { rows } = await sql<{ first: Micros | null }>`
     SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(record)}
     WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`.execute(tx);
@@ -78,31 +78,36 @@ export async function findRecordsOf(
   page: { after: bigint; limit: number },
 ): Promise<(RecordName & { sequence: bigint })[]> {
   const { record, start } = TABLES[side];
+  // OFFSET 0: by the index of the starts. That few have the number the planner does not know, and would rather read all there is by sequence.
   const { rows } = await sql<NameRow & { sequence: bigint }>`
-    SELECT r.record_id, r.record_date, r.sequence FROM ${sql.table(record)} r
-    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref(`r.${start}`), search)} AND r.entry_kind <> ${EntryKind.ERASURE}
-      AND r.sequence > ${page.after} AND ${mayHold(side, search)}
+    SELECT r.record_id, r.record_date, r.sequence FROM (
+      SELECT * FROM ${sql.table(record)} r
+      WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref(`r.${start}`), search)} AND r.entry_kind <> ${EntryKind.ERASURE}
+        AND r.sequence > ${page.after} OFFSET 0) r
+    WHERE ${mayHold(side, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
 
-/** Records without any start, such as VOIDs of what never came, of the days of a range; at most `limit`. */
+/** Records without any start, such as VOIDs of what never came, of the days of a range; by sequence, after one of them, at most `limit`. */
 export async function findTimelessRecordsOf(
   tx: Tx,
   side: RecordSide,
   carrierId: string,
   search: RecordSearch,
-  limit: number,
-): Promise<RecordName[]> {
+  page: { after: bigint; limit: number },
+): Promise<(RecordName & { sequence: bigint })[]> {
   const { record, start } = TABLES[side];
-  const { rows } = await sql<NameRow>`
-    SELECT r.record_id, r.record_date FROM ${sql.table(record)} r
-    WHERE r.carrier_id = ${carrierId} AND ${sql.ref(`r.${start}`)} IS NULL AND r.entry_kind = ${EntryKind.VOID}
-      AND r.record_date >= (${isoFromMicros(search.start)}::timestamptz AT TIME ZONE 'UTC')::date
-      AND r.record_date <= ((${isoFromMicros(search.end)}::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
-      AND ${mayHold(side, search)}
-    LIMIT ${limit}`.execute(tx);
-  return rows.map(nameOfRow);
+  const { rows } = await sql<NameRow & { sequence: bigint }>`
+    SELECT r.record_id, r.record_date, r.sequence FROM (
+      SELECT * FROM ${sql.table(record)} r
+      WHERE r.carrier_id = ${carrierId} AND ${sql.ref(`r.${start}`)} IS NULL AND r.entry_kind = ${EntryKind.VOID}
+        AND r.record_date >= (${isoFromMicros(search.start)}::timestamptz AT TIME ZONE 'UTC')::date
+        AND r.record_date <= ((${isoFromMicros(search.end)}::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
+        AND r.sequence > ${page.after} OFFSET 0) r
+    WHERE ${mayHold(side, search)}
+    ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
+  return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
 
 // A number with separators in it is found as well; bytes that are no text come out as backslashes and digits, which find too much and never too little.

@@ -25,7 +25,7 @@ const COLUMNS =
   sql.raw(`r.side, r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.status, r.due_time, r.start_time,
   r.call_date, r.phone_number, r.other_number, r.call_id, r.discrepancy_id, r.payload`);
 
-/** The results that rest on records of either side. */
+/** The results that rest on records of either side; by the carrier's those that begin in a range, which is read whole. */
 export async function readResultsOf(
   tx: Tx,
   carrierId: string,
@@ -38,15 +38,14 @@ export async function readResultsOf(
   ];
   if (names.length === 0) return [];
   const ids = textArray(records.carrier.map(({ recordId }) => recordId));
+  const byCarrierRecord = sql`UNION
+    SELECT ${COLUMNS} FROM call_result r
+    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`;
   const { rows } = await sql<ResultRow>`
     SELECT ${COLUMNS} FROM unnest(${int2Array(names.map((n) => n.side))}::int2[], ${textArray(names.map((n) => n.recordId))}::text[],
       ${dateArray(names.map((n) => n.recordDate))}::date[]) AS n(side, record_id, record_date)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
-    UNION
-    SELECT ${COLUMNS} FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`.execute(
-    tx,
-  );
+    ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`.execute(tx);
   return rows.map(storedResult);
 }
 

@@ -111,3 +111,24 @@ test("Erasure: what a VOID inherited goes, also out of a copy that a hold has le
   await erase(exchange, own, { role: SubjectRole.SUBSCRIBER });
   expect(await places(own, "32123401")).toEqual([]);
 });
+
+test("Erasure: of records without a start more than one page is looked through", async () => {
+  const person = "+4587654444";
+  const inviteMs = START_MS;
+  const client = await exchange.carrierClient(DurationService, "alpha");
+  const records = Array.from({ length: 450 }, (_, index) =>
+    create(CallDurationSchema, {
+      recordId: `void-${index}`,
+      recordDate: new Date(inviteMs).toISOString().slice(0, 10),
+      kind: RecordKind.VOID,
+      customerReference: `ref ${person}`,
+    }),
+  );
+  const { counts } = await client.appendDurations({ uploadId: "u-void", records });
+  expect(counts).toMatchObject({ rejected: 0n, quarantined: 0n });
+  const left = () => searchDatabase(exchange.databaseUrl, person, "87654444");
+  expect(await left()).not.toEqual([]);
+  await runSql(exchange.app, sql`UPDATE reconcile_position SET duration_sequence = 1000000 WHERE carrier_id = 'alpha'`);
+  await erase(exchange, person, { role: SubjectRole.ANY, startMs: START_MS - 60_000 });
+  expect(await left()).toEqual([]);
+});
