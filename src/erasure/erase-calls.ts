@@ -280,10 +280,14 @@ async function findKept(
 ): Promise<Set<string>> {
   const judged = await readJudgedThrough(tx, run.carrierId);
   const reasons = new Map<string, HeldBack>();
+  const withResult = new Set(results.flatMap(membersOf));
   const note = (side: number, record: StoredRecord, through: bigint) => {
     const part = side === 1 ? RecordPart.CALL : RecordPart.DURATION;
-    const held = keeps(run, part, record) ?? pendingOf(run, record, record.sequence > through);
-    if (held) reasons.set(nameOf(side, record), held);
+    const name = nameOf(side, record);
+    // After a restore all is judged anew, from the beginning: what has a result was judged before.
+    const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
+    const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
+    if (held) reasons.set(name, held);
   };
   for (const record of stored.platform) note(1, record, judged.cdrs);
   for (const record of stored.carrier) note(2, record, judged.durations);
