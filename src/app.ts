@@ -34,7 +34,7 @@ import { createTokenVerifier } from "./rpc/tokens.ts";
 import { encodeRestatement } from "./rpc/usage-message.ts";
 import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
-import { type Database, openDatabase, systemTransaction } from "./store/database.ts";
+import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
@@ -135,11 +135,12 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
   const { journal, erase } = await openErasures(parts, hub, opening);
+  const inForce = new ErasuresInForce(journal);
   const uploads = new UploadEngine({
     db,
     limits: config.limits,
     hashSecret: installation.secret,
-    erasures: new ErasuresInForce(journal),
+    erasures: inForce,
     onAppended: (carrierId, feed, headSequence) => hub.notify(carrierId, feed, headSequence),
   });
   const release = opening.use(
@@ -164,7 +165,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     access,
     slots: new StreamSlots(),
     refusals: opening.use(new RefusalLog({ db, log })),
-    erasures: { journal, wake: () => erase.wake() },
+    erasures: { journal, inForce, wake: () => erase.wake() },
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain,
   };
@@ -199,7 +200,7 @@ function startJobs(
   { reconcileIntervalMs, retentionIntervalMs, region }: Config,
   onError: (error: unknown) => void,
 ): AsyncDisposable {
-  const { db, log } = services;
+  const { db, log, erasures } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
   const stop = new AbortController();
   const running = [
@@ -211,7 +212,9 @@ function startJobs(
   ];
   if (reconcileIntervalMs > 0) {
     const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
-    running.push(runReconcile({ db, region, intervalMs: reconcileIntervalMs, onAppended, onError }, stop.signal));
+    const readErased = (tx: Tx, carrierId: string) => erasures.inForce.read(tx, carrierId);
+    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError };
+    running.push(runReconcile(options, stop.signal));
   }
   if (retentionIntervalMs > 0)
     running.push(runRetention({ db, intervalMs: retentionIntervalMs, onError }, stop.signal));

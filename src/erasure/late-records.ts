@@ -32,14 +32,19 @@ export class ErasuresInForce {
     const key = `${feed}:${carrierId}`;
     const known = this.#carriers.get(key);
     if (known?.generation === generation) return known.scopes;
+    const scopes = await this.read(tx, carrierId);
+    this.#carriers.set(key, { generation, scopes });
+    return scopes;
+  }
+
+  /** What is in force at a carrier at this moment. */
+  async read(tx: Tx, carrierId: string): Promise<LateErasures> {
     const entries = await readInForce(tx, carrierId);
-    const scopes = entries.map((entry) => {
+    return entries.map((entry) => {
       const scope = this.#scopes.get(entry.erasureId) ?? this.#journal.scopeOf(entry);
       this.#scopes.set(entry.erasureId, scope);
       return scope;
     });
-    this.#carriers.set(key, { generation, scopes });
-    return scopes;
   }
 }
 

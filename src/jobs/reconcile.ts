@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
+import { type ReconcileOptions, reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
 import { listCarriersToReconcile, settleIdleCarriers } from "../store/reconcile-progress.ts";
 import type { Feed } from "../store/schema.ts";
@@ -12,6 +12,8 @@ export interface ReconcileJobOptions {
   readonly region: string | undefined;
   /** Rest between two looks for something to do, milliseconds. */
   readonly intervalMs: number;
+  /** What is erased at a carrier. */
+  readonly readErased?: ReconcileOptions["readErased"];
   readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
   readonly onError: (error: unknown) => void;
 }
@@ -26,7 +28,7 @@ const IDLE_S = 15;
  * carrier keeps them out of each other's way.
  */
 export async function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
-  const { db, region, intervalMs, onAppended, onError } = options;
+  const { db, region, intervalMs, readErased, onAppended, onError } = options;
   const holder = randomUUID();
   while (!signal.aborted) {
     try {
@@ -35,7 +37,7 @@ export async function runReconcile(options: ReconcileJobOptions, signal: AbortSi
       )) {
         if (signal.aborted) return;
         // One carrier's trouble must not keep the others waiting.
-        await reconcileCarrier({ db, carrierId, holder, signal, onAppended }).catch(onError);
+        await reconcileCarrier({ db, carrierId, holder, signal, readErased, onAppended }).catch(onError);
       }
       await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
     } catch (error) {

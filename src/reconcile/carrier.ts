@@ -1,4 +1,5 @@
 import type { Carrier } from "../domain/carrier.ts";
+import type { ErasureScope } from "../domain/erasure.ts";
 import type { MatchingAgreement } from "../domain/matching/facts.ts";
 import { matchingAgreement } from "./agreement.ts";
 import { CallDays } from "./call-days.ts";
@@ -10,14 +11,17 @@ export interface Reconciled {
   readonly agreementRevision: bigint;
   /** Days of the time zone agreed with it. */
   readonly days: CallDays;
+  /** What is erased at the carrier: compared as erased, also where it is kept for now. */
+  readonly erased: readonly ErasureScope[];
 }
 
 /** A carrier as its reconciliation needs it. */
-export function reconciled(carrier: Carrier): Reconciled {
+export function reconciled(carrier: Carrier, erased: readonly ErasureScope[] = []): Reconciled {
   return {
     carrierId: carrier.carrierId,
     agreement: matchingAgreement(carrier),
     agreementRevision: carrier.revision,
     days: new CallDays(carrier.timeZone),
+    erased,
   };
 }

@@ -1,3 +1,4 @@
+import type { ErasureScope } from "../domain/erasure.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
@@ -22,6 +23,8 @@ export interface ReconcileOptions {
   /** Names this process in the lease. */
   readonly holder: string;
   readonly signal: AbortSignal;
+  /** What is erased at the carrier. */
+  readonly readErased?: ((tx: Tx, carrierId: string) => Promise<readonly ErasureScope[]>) | undefined;
   /** Instead of the database's clock: for records of another time, in tests and benchmarks. */
   readonly now?: Micros;
   /** Told after a commit that added entries to the discrepancy feed. */
@@ -148,7 +151,7 @@ async function settleAt(tx: Tx, carrierId: string, now: Micros): Promise<void> {
 }
 
 function underLease<T>(
-  { db, carrierId }: ReconcileOptions,
+  { db, carrierId, readErased }: ReconcileOptions,
   lease: JobLease,
   run: (tx: Tx, carrier: Reconciled) => Promise<T>,
 ): Promise<T> {
@@ -156,7 +159,7 @@ function underLease<T>(
     await confirmLease(tx, lease, LEASE_S);
     const carrier = await readCarrier(tx, carrierId);
     if (!carrier) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
-    return run(tx, reconciled(carrier));
+    return run(tx, reconciled(carrier, await readErased?.(tx, carrierId)));
   };
   return systemTransaction(db, work, OPTIONS);
 }

@@ -174,7 +174,7 @@ interface Settled {
 // The offsets decide which records pair, and the pairs decide the offsets: matched again until both agree.
 async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now: Micros): Promise<Settled> {
   const { carrierId } = carrier;
-  const records = new TurnRecords(tx, carrierId);
+  const records = new TurnRecords(tx, carrier);
   let base = marked;
   let stored = await readVotes(tx, carrierId, base);
   let votes = stored();
@@ -261,7 +261,7 @@ export async function gatherAround(tx: Tx, carrier: Reconciled, aroundMs: number
   const votes = await offsets(own);
   // A carrier's record may be one of a clock that is off: its counterpart is where any offset in use puts it.
   const base = baseSpans([0, ...votes.offsetsInUse()].map((offset) => minuteOf(aroundMs - offset)));
-  const records = new TurnRecords(tx, carrier.carrierId);
+  const records = new TurnRecords(tx, carrier);
   const { window } = await matchWhole(tx, carrier, { base, records, votes, now });
   return inputOf(carrier, window, votes, now);
 }

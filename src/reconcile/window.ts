@@ -1,8 +1,10 @@
+import type { ErasureScope } from "../domain/erasure.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
 import type { Tx } from "../store/database.ts";
 import { readErasedPairs } from "../store/erase-results.ts";
 import { type RecordTables, readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconcile-input.ts";
+import { withoutErased } from "./erased-facts.ts";
 import { carrierFacts, platformFacts } from "./facts-edge.ts";
 import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";
@@ -27,16 +29,20 @@ const LONGEST_SPLIT_MS = 24 * 3_600_000;
 export class TurnRecords {
   readonly #tx: Tx;
   readonly #carrierId: string;
-  readonly #platform = new Side<PlatformFacts>("platform", platformFacts);
-  readonly #carrier = new Side<CarrierFacts>("carrier", carrierFacts);
+  readonly #carrierFacts: (tip: StoredTip) => CarrierFacts;
+  readonly #platform: Side<PlatformFacts>;
+  readonly #carrier: Side<CarrierFacts>;
   readonly #parts = new Map<string, CarrierFacts>();
   #partSpans: Span[] = [];
   readonly #joins = new Map<string, KnownJoin>();
   #joinSpans: Span[] = [];
 
-  constructor(tx: Tx, carrierId: string) {
+  constructor(tx: Tx, { carrierId, erased }: { carrierId: string; erased: readonly ErasureScope[] }) {
     this.#tx = tx;
     this.#carrierId = carrierId;
+    this.#carrierFacts = (tip) => withoutErased(carrierFacts(tip), erased);
+    this.#platform = new Side("platform", (tip) => withoutErased(platformFacts(tip), erased));
+    this.#carrier = new Side("carrier", this.#carrierFacts);
   }
 
   /** The window of some spans, with the offsets that the votes give. */
@@ -79,7 +85,7 @@ export class TurnRecords {
     const last = Math.max(...spans.map((span) => span.endMs)) + LONGEST_SPLIT_MS;
     for (const span of missingSpans([{ startMs: first, endMs: last }], this.#partSpans)) {
       const tips = await readPartTips(this.#tx, this.#carrierId, timeRange(span));
-      for (const part of tips.map(carrierFacts)) this.#parts.set(identity(part), part);
+      for (const part of tips.map(this.#carrierFacts)) this.#parts.set(identity(part), part);
     }
     this.#partSpans = mergeSpans([...this.#partSpans, { startMs: first, endMs: last }]);
     const known = new Set(carrier.map(identity));

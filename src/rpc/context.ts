@@ -5,6 +5,7 @@ import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { keptHorizons } from "../domain/retention.ts";
 import type { ErasureJournal } from "../erasure/journal.ts";
+import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { FeedHub } from "../feed/hub.ts";
 import type { SharedPages } from "../feed/shared-pages.ts";
 import type { CarrierDirectory } from "../store/carriers.ts";
@@ -53,7 +54,7 @@ export interface Services {
   /** Tells the audit log of acts that were refused. */
   readonly refusals: RefusalLog;
   /** What is to be erased, journalled outside the database; and to be told of a new one. */
-  readonly erasures: { readonly journal: ErasureJournal; wake(): void };
+  readonly erasures: { readonly journal: ErasureJournal; readonly inForce: ErasuresInForce; wake(): void };
   /** To be told after a commit that changed a carrier's numbers: calls that wait for one are judged again. */
   readonly onNumbersChanged: (carrierId: string) => void;
   /** Aborts when the process begins to shut down. `openStreamLife` watches it for a stream. */

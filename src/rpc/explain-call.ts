@@ -50,12 +50,13 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   const isMasked = !hasScope(context, "parties.read");
   let found = 0;
   for (const carrierId of await carriersOf(services, request, name)) {
-    const carrier = reconciled(await requireCarrier(services, carrierId));
+    const settings = await requireCarrier(services, carrierId);
     const all = await systemTransaction(
       services.db,
       async (tx) => {
         const records = await findExplainedRecords(tx, carrierId, name, MAX_EXPLANATIONS + 1 - explanations.length);
         found += records.length;
+        const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
         return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length), isMasked);
       },
       { statementTimeoutMs: STATEMENT_TIMEOUT_MS, snapshot: true, byIndexOnly: true },

@@ -1,0 +1,42 @@
+import { countryOfNumber } from "../domain/country.ts";
+import { type ErasureScope, erasedParty, isInScope, PARTY_NAMES, partiesInRole } from "../domain/erasure.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import type { CommonFacts, CorrelationIds } from "../domain/matching/facts.ts";
+import { e164Of } from "../domain/party.ts";
+import { rawStartMs } from "./result-row.ts";
+
+/**
+ * What matching knows of a record, without the numbers that are erased at its carrier; itself when none of them is in it. Of a call that something keeps for now, the counterpart
+ * that comes late is erased as it arrives: only when both are compared as erased do they find each other.
+ */
+export function withoutErased<Facts extends CommonFacts>(record: Facts, scopes: readonly ErasureScope[]): Facts {
+  let facts = record;
+  for (const scope of scopes) {
+    const start = { startTime: microsFromMs(rawStartMs(record)), recordDate: record.recordDate };
+    if (isInScope(scope, start)) facts = withoutOne(facts, scope);
+  }
+  return facts;
+}
+
+function withoutOne<Facts extends CommonFacts>(record: Facts, { number, role }: ErasureScope): Facts {
+  const inRole = partiesInRole(role, record.direction, record.redirecting !== undefined);
+  const erased = inRole.flatMap((name) => {
+    const party = record[name];
+    if (!party || !number.isParty(party)) return [];
+    const e164 = e164Of(party);
+    return [[name, erasedParty(party.countryCode ?? (e164 === undefined ? undefined : countryOfNumber(e164)))]];
+  });
+  if (erased.length === 0) return record;
+  const rest = { ...record, ...Object.fromEntries(erased) } as Facts;
+  // As in the record: ids keep the number for as long as a party in another role has it.
+  const isElsewhere = PARTY_NAMES.some((name) => {
+    const party = rest[name];
+    return party !== undefined && number.isParty(party);
+  });
+  return isElsewhere ? rest : { ...rest, ids: maskedIds(rest.ids, (id) => number.mask(id)) };
+}
+
+function maskedIds(ids: CorrelationIds, mask: (id: string) => string): CorrelationIds {
+  const masked = Object.entries(ids).map(([name, id]) => [name, typeof id === "string" ? mask(id) : id]);
+  return Object.fromEntries(masked) as CorrelationIds;
+}
