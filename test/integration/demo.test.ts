@@ -20,15 +20,18 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-// Both tests look at the same demo.
+// Both tests look at the same demo: of real calls where they are here; the demo that tells its story has simulated ones.
+const CALLS = isCopenhagenHere
+  ? { args: ["--calls", COPENHAGEN], count: 3_600 }
+  : { args: ["--calls-per-day", "900"], count: 900 };
 let played: ReturnType<typeof runCli> | undefined;
 function playOnce(): ReturnType<typeof runCli> {
-  played ??= runCli(["demo", "--json", "--calls-per-day", "900", "--seed", "t"], settings);
+  played ??= runCli(["demo", "--json", "--seed", "t", ...CALLS.args], settings);
   return played;
 }
 
 test(
-  "the demo loses and doubles nothing though every stream is cut, and leaves nothing behind",
+  `the demo loses and doubles nothing of ${isCopenhagenHere ? "3,600 real calls" : "a simulated day"} though every stream is cut, and leaves nothing behind`,
   async () => {
     const { code, stdout, stderr } = await playOnce();
     expect([code, stderr.includes("NO:")], stderr).toEqual([0, false]);
@@ -36,9 +39,15 @@ test(
     expect(Object.keys(summary)).toEqual(["numbers", "cdrs", "durations", "reconciliation", "usage", "ok"]);
     const { numbers, cdrs, durations } = summary;
     expect(summary.ok).toBe(true);
-    expect(numbers.provisioned).toBe(300);
+    expect(numbers.provisioned).toBeGreaterThanOrEqual(300);
     expect(numbers.assigned).toBeGreaterThan(200);
-    expect(cdrs).toEqual({ ingested: 900, delivered: 900, lost: 0, duplicated: 0, resumes: expect.any(Number) });
+    expect(cdrs).toEqual({
+      ingested: CALLS.count,
+      delivered: CALLS.count,
+      lost: 0,
+      duplicated: 0,
+      resumes: expect.any(Number),
+    });
     // Three carriers, each cut off from its feed, and the platform from each upload.
     expect(cdrs.resumes).toBeGreaterThanOrEqual(6);
     const { sent, lost, resumes, ...verdicts } = durations;
@@ -69,21 +78,6 @@ test(
     expect(usage.minutes).toBeGreaterThan(1_000);
     expect(usage.carrier_sourced_share).toBeGreaterThan(0.3);
     expect(usage.carrier_sourced_share).toBeLessThan(1);
-  },
-  TIMEOUT_MS,
-);
-
-test.skipIf(!isCopenhagenHere)(
-  `3,600 real calls go through the demo${isCopenhagenHere ? "" : " (skipped: ../shared/data/copenhagen-calls.csv is not here)"}`,
-  async () => {
-    const { code, stdout, stderr } = await runCli(["demo", "--json", "--calls", COPENHAGEN], settings);
-    expect(code, stderr).toBe(0);
-    expect(JSON.parse(stdout)).toMatchObject({
-      cdrs: { ingested: 3_600, delivered: 3_600, lost: 0, duplicated: 0 },
-      durations: { lost: 0 },
-      ok: true,
-    });
-    expect(JSON.parse(stdout).cdrs.resumes).toBeGreaterThan(0);
   },
   TIMEOUT_MS,
 );

@@ -6,7 +6,7 @@ import { type Database, openDatabase, systemTransaction } from "../../src/store/
 import { migrate } from "../../src/store/migrate.ts";
 import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { createMigratedDatabase } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
 import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
@@ -22,7 +22,7 @@ let carrierId: string;
 let carriers = 0;
 
 beforeAll(async () => {
-  const database = await createTestDatabase();
+  const database = await createMigratedDatabase();
   db = openDatabase({ url: database.url, synchronousCommit: "off" });
   await migrate(db);
   close = async () => {

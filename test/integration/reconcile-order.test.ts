@@ -12,7 +12,7 @@ import { migrate } from "../../src/store/migrate.ts";
 import { readMarkedMinutes, readReconcilePosition, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
 import { Feed } from "../../src/store/schema.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { createMigratedDatabase } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
 import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
@@ -28,7 +28,7 @@ let carrierId: string;
 let carriers = 0;
 
 beforeAll(async () => {
-  const database = await createTestDatabase();
+  const database = await createMigratedDatabase();
   db = openDatabase({ url: database.url, synchronousCommit: "off" });
   await migrate(db);
   close = async () => {

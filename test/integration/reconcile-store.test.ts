@@ -5,16 +5,16 @@ import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation
 import type { CallResultRow } from "../../src/store/call-results.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { createMigratedDatabase } from "../support/database.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";
 
-const world = recentWorld({ seed: "store", callCount: 1_400, correlatedShare: 0.5 });
+const world = recentWorld({ seed: "store", callCount: 600, correlatedShare: 0.5 });
 let db: Database;
 let close: () => Promise<void>;
 
 beforeAll(async () => {
-  const database = await createTestDatabase();
+  const database = await createMigratedDatabase();
   db = openDatabase({ url: database.url, synchronousCommit: "off" });
   await migrate(db);
   close = async () => {
@@ -69,7 +69,7 @@ describe("reconciliation through the store", () => {
     for (const delivery of deliveriesOf(world)) await delivery.run(db, carrierId);
     let stops = 0;
     // Both are stopped whenever some more results are there, until nothing is left to do.
-    for (let least = 400; (await isLeft(carrierId)) || stops === 0; least += 400) {
+    for (let least = 150; (await isLeft(carrierId)) || stops === 0; least += 150) {
       const stop = new AbortController();
       const now = microsFromMs(world.nowMs);
       const workers = ["one", "two"].map((holder) =>

@@ -7,7 +7,7 @@ import { type App, openApp } from "../../src/app.ts";
 import { type ConfigOverrides, loadConfig } from "../../src/config.ts";
 import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
 import { openLog } from "../../src/log.ts";
-import { createTestDatabase } from "./database.ts";
+import { createMigratedDatabase } from "./database.ts";
 
 /** A whole Tandem on a database and a port of its own. */
 export interface TestApp extends App {
@@ -28,7 +28,7 @@ export interface TestApp extends App {
  */
 export async function startTestApp(settings: ConfigOverrides = {}): Promise<TestApp> {
   await using opening = new AsyncDisposableStack();
-  const database = opening.use(await createTestDatabase());
+  const database = opening.use(await createMigratedDatabase());
   const dataDir = await mkdtemp(join(tmpdir(), "tandem-app-"));
   opening.defer(() => rm(dataDir, { recursive: true, force: true }));
   const config = loadConfig(

@@ -15,7 +15,7 @@ import { microsFromMs } from "../../src/domain/instant.ts";
 import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
 import { openLog } from "../../src/log.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
-import { createTestDatabase } from "./database.ts";
+import { createMigratedDatabase } from "./database.ts";
 
 /** A whole Tandem on a database of its own, with what tests need to talk to it. */
 export interface Exchange extends AsyncDisposable {
@@ -41,7 +41,7 @@ export interface Exchange extends AsyncDisposable {
 /** Starts a Tandem. The settings are those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`; it logs nothing, unless a log is given. */
 export async function startExchange(overrides: ConfigOverrides = {}, log = openLog("silent")): Promise<Exchange> {
   await using opening = new AsyncDisposableStack();
-  const database = opening.use(await createTestDatabase());
+  const database = opening.use(await createMigratedDatabase());
   const dataDir = await mkdtemp(join(tmpdir(), "tandem-app-"));
   opening.defer(() => rm(dataDir, { recursive: true, force: true }));
   const open = (more: ConfigOverrides) =>

@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+// Apart from `npm test`, which is to end within five minutes: what takes its time by design. `npm run soak`.
+export default defineConfig({
+  test: {
+    root: new URL("../..", import.meta.url).pathname,
+    include: ["test/soak/*.soak.ts"],
+    pool: "forks",
+    globalSetup: ["test/support/postgres-setup.ts"],
+    testTimeout: 600_000,
+    hookTimeout: 120_000,
+    reporters: ["verbose"],
+  },
+});
