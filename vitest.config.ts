@@ -7,6 +7,8 @@ export default defineConfig({
   test: {
     include: ["src/**/*.test.ts", "test/**/*.test.ts"],
     pool: "forks",
+    // What files import is read once for each worker, not for each of 150 files; they share nothing that one changes and another reads.
+    isolate: false,
     // Most tests wait, for a server or for a heartbeat, more than they compute: more files at once than cores.
     maxWorkers: 3,
     globalSetup: ["test/support/postgres-setup.ts"],
