@@ -35,15 +35,23 @@ export class RunningTotals<Rec> {
     }
   }
 
-  /** The sum over [0, offset); what an earlier process sent is read again. */
+  /**
+   * The sum over [0, offset); what an earlier process sent is read again. Several may read at once: an
+   * attempt that was given up may still wait for the source.
+   */
   async through(offset: number, batchRecords: number, signal: AbortSignal): Promise<bigint> {
     while (this.#count < offset) {
-      const records = await this.#source.read(this.#count, Math.min(batchRecords, offset - this.#count), signal);
+      const from = this.#count;
+      const records = await this.#source.read(from, Math.min(batchRecords, offset - from), signal);
       if (records.length === 0) {
-        const message = `the server holds ${offset} records and the source only ${this.#count}: it is not the source of this upload`;
+        const message = `the server holds ${offset} records and the source only ${from}: it is not the source of this upload`;
         throw new TandemClientError("SOURCE", message);
       }
-      this.add(this.#count, records);
+      this.add(from, records);
+    }
+    if (this.#count > offset) {
+      const message = `the source ended at ${offset} and had given ${this.#count} records before: it must not change`;
+      throw new TandemClientError("SOURCE", message);
     }
     return this.#connectedDurationMs;
   }
