@@ -116,3 +116,40 @@ test("bounds: a client that repeats what is committed and reads no Ack cannot pi
   }
   expect(told).toBe(500_000);
 });
+
+test("a store that fails twice in a row while old records are repeated asks for the repeat again, and no outcome is left out", async () => {
+  const lost = () => Promise.reject(Object.assign(new Error("the connection is gone"), { code: "08006" }));
+  let commits = 0;
+  let standsAt = 0n;
+  const book = bookAt(4n, () => {
+    if (commits++ === 0) return lost();
+    return Promise.resolve({ committed: standsAt >= 4n, verdicts: [] } as unknown as AppendResult);
+  });
+  let replays = 0;
+  const { replay } = book;
+  book.replay = (prefix) => (replays++ === 0 ? lost() : replay(prefix));
+  const asked: bigint[] = [];
+  let ask = (_offset: bigint) => {};
+  async function* repeat(): AsyncGenerator<ClientFrame<Uint8Array>> {
+    for (let offset = 0n; ; ) {
+      const rewound = new Promise<bigint>((resolve) => {
+        ask = resolve;
+      });
+      standsAt = offset;
+      const records = Array.from({ length: 4 }, () => new Uint8Array(0));
+      yield { frame: "batch", firstOffset: offset, records: Object.assign(records, { byteLength: 0, at: () => new Uint8Array(0) }) };
+      offset = await rewound;
+    }
+  }
+  const told: bigint[] = [];
+  for await (const frame of sessionOf(book).run(repeat())) {
+    if (frame.frame === "rewind") {
+      asked.push(frame.expectedOffset);
+      ask(frame.expectedOffset);
+    }
+    if (frame.frame === "ack") told.push(...frame.outcomes.map(({ recordOffset }) => recordOffset));
+    if (told.length === 4 || asked.includes(4n)) break;
+  }
+  expect(asked).toEqual([0n, 0n]);
+  expect(told).toEqual([0n, 1n, 2n, 3n]);
+});

@@ -287,11 +287,7 @@ export class UploadSession<Message> {
     committing.catch(() => {});
     this.#chain = (async () => {
       await before;
-      try {
-        if (generation === this.#generation) await this.#resolve(batch, await committing);
-      } catch (error) {
-        if (generation === this.#generation) this.#failOrRewind(error);
-      }
+      await this.#resolve(batch, committing, generation);
       budget.give(bytes);
       this.#heldBytes -= bytes;
       this.#inFlight--;
@@ -301,18 +297,24 @@ export class UploadSession<Message> {
   }
 
   // When the upload does not stand where the batch begins, an earlier commit whose outcome was unknown had succeeded: what it holds is verified,
-  // and the rest, which was refused only for standing behind it, is committed again.
-  async #resolve(batch: PreparedBatch, first: AppendResult): Promise<void> {
+  // and the rest, which was refused only for standing behind it, is committed again. A failure asks again for what has not been told: that may
+  // begin before the committed offset, for a repeat that failed is sent again as if it were new.
+  async #resolve(batch: PreparedBatch, committing: Promise<AppendResult>, generation: number): Promise<void> {
     const { book, open } = this.#options;
-    let rest: PreparedBatch | undefined = batch;
-    let result = first;
-    while (rest && !result.committed) {
-      const upload = await book.checkWriter(open, this.#writerEpoch);
-      if (upload.nextOffset < rest.firstOffset) throw historyLost(upload.nextOffset);
-      if (upload.nextOffset > rest.firstOffset) rest = await this.#replayPrefix(rest, upload.nextOffset);
-      if (rest) result = await book.commit(rest);
+    let untold: PreparedBatch | undefined = batch;
+    try {
+      let result = generation === this.#generation ? await committing : undefined;
+      while (untold && result && !result.committed) {
+        const upload = await book.checkWriter(open, this.#writerEpoch);
+        if (upload.nextOffset < untold.firstOffset) throw historyLost(upload.nextOffset);
+        if (upload.nextOffset > untold.firstOffset) untold = await this.#replayPrefix(untold, upload.nextOffset);
+        if (untold) result = await book.commit(untold);
+      }
+      if (untold && result?.committed)
+        this.#acknowledge(untold, book.outcomes(untold, result), countVerdicts(result.verdicts));
+    } catch (error) {
+      if (generation === this.#generation) this.#failOrRewind(error, (untold ?? batch).firstOffset);
     }
-    if (rest && result.committed) this.#acknowledge(rest, book.outcomes(rest, result), countVerdicts(result.verdicts));
   }
 
   // A batch that begins before the expected offset: its known prefix is held against what is stored, and the rest is appended.
@@ -369,8 +371,8 @@ export class UploadSession<Message> {
     this.#wake?.();
   }
 
-  #failOrRewind(error: unknown): void {
-    if (isTransient(error)) this.#rewind(this.#committed, "STORE_UNAVAILABLE");
+  #failOrRewind(error: unknown, firstUntold: bigint): void {
+    if (isTransient(error)) this.#rewind(firstUntold, "STORE_UNAVAILABLE");
     else this.#fail(error);
   }
 
