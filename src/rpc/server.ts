@@ -136,6 +136,8 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
 // says nothing, would hold the stream open; RFC 9113, 8.1, has the server reset it, without an error, after all of the answer.
 function endWithResponse({ stream }: Http2ServerRequest): void {
   stream.once("wantTrailers", () => closeOnceSent(stream));
+  // An answer that is headers alone wants no trailers.
+  stream.once("finish", () => closeOnceSent(stream));
 }
 
 // Node has no event for "the last frame is out", and a reset before that would take the trailers with it.
