@@ -9,13 +9,13 @@ import time
 from pathlib import Path
 
 import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
 
 sys.path.append(str(Path(__file__).parent / "gen"))
 from tandem.carrier.v1 import cdr_service_pb2, cdr_service_pb2_grpc  # noqa: E402
 from tandem.type.v1 import feed_pb2  # noqa: E402
 
-# The same call may succeed later; everything else would only fail again.
-RETRYABLE = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED, grpc.StatusCode.RESOURCE_EXHAUSTED}
 MAX_PAUSE_S = 30
 
 
@@ -29,7 +29,7 @@ def main():
             if follow(stub, arguments):
                 return
         except grpc.RpcError as error:
-            if error.code() not in RETRYABLE:
+            if not may_retry(error):
                 sys.exit(f"{error.code().name}: {error.details()}")
             print(f"{error.code().name}: {error.details()}; trying again", file=sys.stderr)
         failures = 0 if time.monotonic() - started > MAX_PAUSE_S else min(failures + 1, 8)
@@ -37,10 +37,20 @@ def main():
         time.sleep(min(MAX_PAUSE_S, 0.2 * 2**failures) * random.uniform(0.5, 1))
 
 
+def may_retry(error):
+    """The contract's rule (error_reason.proto). Status codes do not tell: a cut is UNAVAILABLE, UNKNOWN, INTERNAL or CANCELLED."""
+    status = rpc_status.from_call(error)
+    details = status.details if status else []
+    info = error_details_pb2.ErrorInfo()
+    is_tandems = any(detail.Unpack(info) and info.domain == "tandem" for detail in details)
+    return not is_tandems or any(detail.Is(error_details_pb2.RetryInfo.DESCRIPTOR) for detail in details)
+
+
 def follow(stub, arguments):
     """Reads one stream to its end, from the stored position. Returns whether that was the end that was asked for."""
     token = arguments.token_file.read_text().strip()
     position = None
+    # No deadline: a feed lives for as long as it is followed. Dead connections are found by the pings below.
     for message in stub.StreamCdrs(request_from(arguments), metadata=[("authorization", f"Bearer {token}")]):
         # Every message says which range of the feed it covers. A hole is no end of the data: resume from the stored cursor.
         if position is not None and message.after_sequence != position:

@@ -13,7 +13,7 @@ import {
   FeedStartLatestSchema,
 } from "../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier } from "./connection.ts";
-import { describeError } from "./run-command.ts";
+import { describeResume } from "./run-command.ts";
 import { readTime } from "./values.ts";
 import { TIME_HELP } from "./window.ts";
 
@@ -139,8 +139,7 @@ export function createTeller(): (event: FeedEvent) => void {
           console.error(`the server closes the stream: ${FeedClosingReason[event.reason]}`);
         break;
       case "RESUMING":
-        if (cut !== undefined) console.error(`cut off: ${describeError(cut)}`);
-        console.error(`resuming in ${Math.round(event.delayMs)} ms`);
+        console.error(describeResume(cut, event));
         cut = undefined;
         break;
       case "OPENED":

@@ -1,6 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CommanderError } from "commander";
 import { TandemClientError, tandemReason } from "../client/errors.ts";
+import { explainFailure } from "../client/failure.ts";
+import type { ResumingEvent } from "../client/retry.ts";
 import { maskSecrets } from "../log.ts";
 
 /** Wrong usage, as shells and their tools count it. */
@@ -25,7 +27,10 @@ export async function runCommand(run: () => Promise<unknown>): Promise<void> {
 
 /** An error in one message: the server's reason and its metadata, when it is the server's. */
 export function describeError(error: unknown): string {
-  if (error instanceof TandemClientError && error.cause !== undefined) return describeError(error.cause);
+  if (error instanceof TandemClientError && error.cause !== undefined) {
+    const isOurs = error.fault === "EXHAUSTED" || error.fault === "UNREACHABLE";
+    return isOurs ? error.message : describeError(error.cause);
+  }
   if (error instanceof ConnectError) return describeCallError(error);
   if (!(error instanceof Error)) return String(error);
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
@@ -47,7 +52,14 @@ function describeCallError(error: ConnectError): string {
   if (code === "ECONNREFUSED") {
     return `nothing listens on ${address}:${port}: start a server with \`tandem serve\`, or say where it is with --url`;
   }
-  return `the call failed: ${Code[error.code]}: ${error.rawMessage}`;
+  return `the call failed: ${Code[error.code]}: ${explainFailure(error)}`;
+}
+
+/** Says what cut a stream off and when it goes on, from the first attempt. */
+export function describeResume(cut: unknown, { delayMs, fruitless, most }: ResumingEvent): string {
+  const why = cut === undefined ? "" : `cut off: ${describeError(cut)}; `;
+  const count = fruitless > 1 ? ` (attempt ${fruitless + 1} of ${most})` : "";
+  return `${why}trying again in ${Math.round(delayMs)} ms${count}`;
 }
 
 /** For commands whose output is what they are for: `tandem cdrs follow | head` is no failure, and should end. */

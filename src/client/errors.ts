@@ -1,4 +1,4 @@
-import { Code, ConnectError } from "@connectrpc/connect";
+import { ConnectError } from "@connectrpc/connect";
 import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 
 /** What Tandem says of an error beyond its status code. */
@@ -42,7 +42,9 @@ export type ClientFault =
   /** Attempts without any progress reached the limit. `cause` is the last error. */
   | "EXHAUSTED"
   /** The caller's own source does not fit what it uploaded before. */
-  | "SOURCE";
+  | "SOURCE"
+  /** No Tandem was ever reached, and no attempt can: the address, the protocol or a certificate is wrong. `cause` is the error. */
+  | "UNREACHABLE";
 
 /** What a follower or an uploader throws when it cannot go on by itself. */
 export class TandemClientError extends Error {
@@ -67,46 +69,19 @@ export class RangeBroken extends StreamBroken {}
 /** What the caller's own code threw: passed on as it is, never retried. */
 export class CallerFault extends Error {}
 
-/** Whether the same call may succeed later as it is, from the position reached: the one place where that is decided. */
+/**
+ * Whether the same call may succeed later, from the position reached. The rule is the contract's
+ * (error_reason.proto): an error without Tandem's ErrorInfo is a cut, whatever its code, and is
+ * resumed; one with it is retried exactly if it carries RetryInfo.
+ */
 export function isRetryable(error: unknown): boolean {
   if (error instanceof StreamBroken) return true;
   if (!(error instanceof ConnectError)) return false;
-  const reason = tandemReason(error)?.reason;
-  return reason === undefined ? isTransportFault(error.code) : isRetryableReason(reason, error.code);
+  const tandem = tandemReason(error);
+  return tandem === undefined || tandem.retryAfterMs !== undefined;
 }
 
 /** A protobuf Duration in milliseconds. */
 export function msFromDuration(duration: { seconds: bigint; nanos: number }): number {
   return Number(duration.seconds) * 1000 + duration.nanos / 1_000_000;
-}
-
-function isRetryableReason(reason: string, code: Code): boolean {
-  switch (reason) {
-    // Two clients that both came back would fence each other for ever.
-    case "UPLOAD_SUPERSEDED":
-    case "FLOW_CONTROL_VIOLATION":
-    case "MESSAGE_TOO_LARGE":
-      return false;
-    // A token provider has the next one; without a provider, attempts without progress run out.
-    case "CREDENTIAL_EXPIRED":
-      return true;
-    default:
-      return isTransportFault(code) && code !== Code.Unknown;
-  }
-}
-
-/** Codes that a cut, a proxy or an overload shows. What is left out (FAILED_PRECONDITION, OUT_OF_RANGE, ...) would only fail again. */
-function isTransportFault(code: Code): boolean {
-  switch (code) {
-    case Code.Unavailable:
-    case Code.Aborted:
-    case Code.Canceled:
-    case Code.DeadlineExceeded:
-    case Code.Internal:
-    case Code.ResourceExhausted:
-    case Code.Unknown:
-      return true;
-    default:
-      return false;
-  }
 }

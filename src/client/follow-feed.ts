@@ -10,7 +10,7 @@ import {
 import type { CursorStore, FeedPosition } from "./cursor-store.ts";
 import { CallerFault, msFromDuration, RangeBroken, StreamBroken, TandemClientError } from "./errors.ts";
 import { receive } from "./receive.ts";
-import { pause, Retry, type RetryOptions } from "./retry.ts";
+import { type CutEvent, cutEvent, pause, type ResumingEvent, Retry, type RetryOptions, warnOfCuts } from "./retry.ts";
 
 const DEFAULT_HEARTBEAT_MS = 15_000;
 const DEAD_AFTER_HEARTBEATS = 3;
@@ -36,8 +36,8 @@ export type FeedEvent =
   | { readonly kind: "CAUGHT_UP"; readonly position: FeedPosition }
   | { readonly kind: "HEARTBEAT"; readonly position: FeedPosition }
   | { readonly kind: "CLOSING"; readonly reason: FeedClosingReason; readonly retryAfterMs: number | undefined }
-  | { readonly kind: "CUT"; readonly error: unknown }
-  | { readonly kind: "RESUMING"; readonly delayMs: number; readonly resumes: number };
+  | CutEvent
+  | ResumingEvent;
 
 /** What every follower can be told. */
 export interface FollowOptions {
@@ -45,7 +45,7 @@ export interface FollowOptions {
   readonly store: CursorStore;
   /** Stops the follower, between two batches. */
   readonly signal?: AbortSignal;
-  /** Hears of what happens. It must not throw. */
+  /** Hears of what happens. It must not throw. Default: a process warning for the first cut of an outage. */
   readonly onEvent?: (event: FeedEvent) => void;
   /** How it comes back after a cut. */
   readonly retry?: RetryOptions;
@@ -155,8 +155,9 @@ export function followEntries<Message extends FeedMessage, Entry extends FeedEnt
  */
 export async function followFeed<Message extends FeedMessage>(
   feed: Feed<Message>,
-  options: FollowOptions,
+  givenOptions: FollowOptions,
 ): Promise<FollowResult> {
+  const options = { ...givenOptions, onEvent: givenOptions.onEvent ?? warnOfCuts("the feed") };
   const signal = options.signal ?? new AbortController().signal;
   const retry = new Retry(options.retry);
   const follower = new Follower(feed, options, retry, await options.store.load());
@@ -166,7 +167,7 @@ export async function followFeed<Message extends FeedMessage>(
     if (delayMs === "END_REACHED") return { ...follower.result(), endReached: true, resumes };
     if (signal.aborted) break;
     resumes += 1;
-    options.onEvent?.({ kind: "RESUMING", delayMs, resumes });
+    options.onEvent({ kind: "RESUMING", delayMs, resumes, ...retry.attempts });
     await pause(delayMs, signal);
   }
   return { ...follower.result(), endReached: false, resumes };
@@ -204,7 +205,7 @@ class Follower<Message extends FeedMessage> {
     } catch (error) {
       if (error instanceof CallerFault) throw error.cause;
       if (signal.aborted) return 0;
-      this.#options.onEvent?.({ kind: "CUT", error });
+      this.#options.onEvent?.(cutEvent(error));
       this.#refuseIfIncurable(error);
       return this.#retry.delayAfter(error);
     }
@@ -234,6 +235,7 @@ class Follower<Message extends FeedMessage> {
     if (message.frame.case !== "opened") {
       throw new TandemClientError("CONTRADICTED", `the first message was ${message.frame.case}, not Opened`);
     }
+    this.#retry.answered();
     const opened = message.frame.value as FeedOpened;
     const position = this.#position;
     if (position !== undefined && position.epoch !== opened.feedEpoch) {

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { isRetryable, TandemClientError, tandemReason } from "./errors.ts";
+import { explainFailure, isMisaddressed } from "./failure.ts";
 
 /** How a follower or an uploader comes back after a cut. */
 export interface RetryOptions {
@@ -11,6 +12,40 @@ export interface RetryOptions {
   readonly maxAttempts?: number;
 }
 
+/** A connection was lost, or none came about. */
+export interface CutEvent {
+  readonly kind: "CUT";
+  readonly error: unknown;
+  /** The error in words, with what to look at first. */
+  readonly why: string;
+}
+
+/** The next attempt comes. */
+export interface ResumingEvent {
+  readonly kind: "RESUMING";
+  readonly delayMs: number;
+  readonly resumes: number;
+  /** How many attempts in a row have brought nothing. */
+  readonly fruitless: number;
+  /** With so many it gives up. */
+  readonly most: number;
+}
+
+export function cutEvent(error: unknown): CutEvent {
+  return { kind: "CUT", error, why: explainFailure(error) };
+}
+
+/** For callers that hear no events: warns once in an outage, so that nobody waits for hours for an address that is wrong. */
+export function warnOfCuts(what: string): (event: { readonly kind: string } | CutEvent) => void {
+  let isWarned = false;
+  return (event) => {
+    if (event.kind === "OPENED") isWarned = false;
+    if (!("why" in event) || isWarned) return;
+    isWarned = true;
+    process.emitWarning(`${what} was cut off and is tried again: ${event.why}`, { code: "TANDEM_CUT" });
+  };
+}
+
 /**
  * Counts attempts without progress and waits between them: exponential with full jitter, so that clients that were cut together do not
  * come back together.
@@ -20,6 +55,7 @@ export class Retry {
   readonly #maxDelayMs: number;
   readonly #maxAttempts: number;
   #fruitless = 0;
+  #hasAnswered = false;
 
   constructor(options: RetryOptions = {}) {
     this.#initialDelayMs = options.initialDelayMs ?? 200;
@@ -27,19 +63,32 @@ export class Retry {
     this.#maxAttempts = options.maxAttempts ?? 100;
   }
 
+  /** Says that a Tandem has answered: from now on no failure to reach it is taken for a wrong address. */
+  answered(): void {
+    this.#hasAnswered = true;
+  }
+
   /** Says that the server has moved things forward. */
   progressed(): void {
+    this.answered();
     this.#fruitless = 0;
+  }
+
+  /** How many attempts in a row have brought nothing, and how many may. */
+  get attempts(): { readonly fruitless: number; readonly most: number } {
+    return { fruitless: this.#fruitless, most: this.#maxAttempts };
   }
 
   /** How long to wait before the next attempt after `error`, milliseconds; throws the error, typed, when there must be none. */
   delayAfter(error: unknown): number {
     if (!isRetryable(error)) throw surfaced(error);
+    if (tandemReason(error) !== undefined) this.answered();
+    if (!this.#hasAnswered && isMisaddressed(error))
+      throw new TandemClientError("UNREACHABLE", explainFailure(error), { cause: error });
     this.#fruitless += 1;
     if (this.#fruitless >= this.#maxAttempts) {
-      throw new TandemClientError("EXHAUSTED", `gave up after ${this.#fruitless} attempts without progress`, {
-        cause: error,
-      });
+      const message = `gave up after ${this.#fruitless} attempts without progress: ${explainFailure(error)}`;
+      throw new TandemClientError("EXHAUSTED", message, { cause: error });
     }
     const ceilingMs = Math.min(this.#maxDelayMs, this.#initialDelayMs * 2 ** Math.min(this.#fruitless - 1, 30));
     return Math.max(Math.random() * ceilingMs, tandemReason(error)?.retryAfterMs ?? 0);

@@ -104,9 +104,12 @@ class WideSessionManager extends Http2SessionManager {
   ): Promise<ClientHttp2Stream> {
     const stream = await super.request(method, path, headers, options);
     const session = stream.session as ClientHttp2Session | undefined;
-    if (session !== undefined && !session.destroyed && !this.#widened.has(session)) {
+    if (session !== undefined && !this.#widened.has(session)) {
       this.#widened.add(session);
-      session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
+      // A server that does not speak HTTP/2 ends the session with an error, which would end the
+      // process if nobody listened. The calls on it fail by themselves.
+      session.on("error", () => {});
+      if (!session.destroyed) session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     }
     return stream;
   }

@@ -40,6 +40,7 @@ export class UploadAttempt<Rec> {
   /** Grows with each Rewind, so that what was read for the old position is thrown away. */
   #course = 0;
   #notBefore = 0;
+  #sentAt = 0;
   #changed = new Change();
   #fault: unknown;
   #isReading = false;
@@ -103,14 +104,25 @@ export class UploadAttempt<Rec> {
   /** The frames to send, ended by `signal`. */
   async *frames(signal: AbortSignal): AsyncGenerator<ClientFrame<Rec>, void, undefined> {
     const { uploadId, acknowledgedOffset, validateOnly } = this.#options;
-    yield { case: "open", uploadId, acknowledgedOffset: BigInt(acknowledgedOffset), validateOnly };
+    yield this.#sent({ case: "open", uploadId, acknowledgedOffset: BigInt(acknowledgedOffset), validateOnly });
     while (!signal.aborted) {
       const changed = this.#changed.promise;
-      const frame = this.#nextFrame(signal);
-      if (frame !== undefined) yield frame;
+      const frame = this.#nextFrame(signal) ?? this.#dueKeepAlive();
+      if (frame === undefined) await this.#idle(changed, signal);
+      else yield this.#sent(frame);
       if (frame?.case === "finish") return;
-      if (frame === undefined && (await this.#idle(changed, signal))) yield { case: "keepAlive" };
     }
+  }
+
+  #sent(frame: ClientFrame<Rec>): ClientFrame<Rec> {
+    this.#sentAt = performance.now();
+    return frame;
+  }
+
+  /** The server counts from the last frame that it got, whatever it sends meanwhile. */
+  #dueKeepAlive(): ClientFrame<Rec> | undefined {
+    const isDue = this.#isOpen && performance.now() >= this.#sentAt + this.#heartbeatMs;
+    return isDue ? { case: "keepAlive" } : undefined;
   }
 
   /** What can be sent now. When that must be read first, the reading is begun and ends with a wake-up, so that KeepAlives go on meanwhile. */
@@ -172,17 +184,16 @@ export class UploadAttempt<Rec> {
     return { case: "finish", finalOffset: BigInt(finalOffset), connectedDurationMs };
   }
 
-  /** Waits for something to change. True: nothing did for a heartbeat interval, and the server should hear from us. */
-  async #idle(changed: Promise<void>, signal: AbortSignal): Promise<boolean> {
+  /** Waits until something changes, a KeepAlive is due, or a Rewind's pause is over. */
+  async #idle(changed: Promise<void>, signal: AbortSignal): Promise<void> {
     const wait = new AbortController();
     const stop = () => wait.abort();
     signal.addEventListener("abort", stop, { once: true });
     try {
-      const heldBackMs = Math.max(this.#notBefore - performance.now(), 0);
-      const isHoldNext = heldBackMs > 0 && heldBackMs < this.#heartbeatMs;
-      const timeout = pause(isHoldNext ? heldBackMs : this.#heartbeatMs, wait.signal).then(() => true);
-      const isTimeout = await Promise.race([changed.then(() => false), timeout]);
-      return isTimeout && !isHoldNext && !signal.aborted;
+      const now = performance.now();
+      const dueAt = (this.#isOpen ? this.#sentAt : now) + this.#heartbeatMs;
+      const until = this.#notBefore > now ? Math.min(this.#notBefore, dueAt) : dueAt;
+      await Promise.race([changed, pause(Math.max(until - now, 1), wait.signal)]);
     } finally {
       stop();
       signal.removeEventListener("abort", stop);

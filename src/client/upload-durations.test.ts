@@ -1,8 +1,9 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext } from "@connectrpc/connect";
 import { describe, expect, it } from "vitest";
 import { startScriptedServer } from "../../test/support/scripted-server.ts";
-import { ErrorInfoSchema } from "../gen/google/rpc/error_details_pb.js";
+import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import {
   type DurationBatch,
   DurationService,
@@ -156,7 +157,7 @@ describe("uploadDurations", () => {
   });
 
   it("keeps the connection alive while its source has nothing yet", async () => {
-    const ledger = new Ledger({ heartbeatMs: 15 });
+    const ledger = new Ledger({ heartbeatMs: 200 });
     let release = () => {};
     const released = new Promise<void>((resolve) => {
       release = resolve;
@@ -173,6 +174,66 @@ describe("uploadDurations", () => {
       },
     );
     expect(result).toMatchObject({ receipt: { finalOffset: 100n }, resumes: 0 });
+  });
+
+  it("sends KeepAlives however often the server is heard", async () => {
+    let release = () => {};
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const heard: (string | undefined)[] = [];
+    const ledger = new Ledger({ heartbeatMs: 200 });
+    const { result } = await upload(
+      async function* (frames) {
+        await frames.next();
+        yield opened(0, 4000, 200);
+        const next = frames.next();
+        while (heard.length === 0) {
+          yield { frame: { case: "heartbeat", value: { committedOffset: 0n } } };
+          await Promise.race([next.then(({ value }) => heard.push(value?.frame.case)), delay(5)]);
+        }
+        release();
+        yield* ledger.answer(frames);
+      },
+      {
+        source: {
+          read: async (offset, limit) => {
+            await released;
+            return RECORDS.slice(offset, offset + limit);
+          },
+        },
+      },
+    );
+    expect(heard[0]).toBe("keepAlive");
+    expect(result.resumes).toBe(0);
+  });
+
+  it("resumes after whatever has no reason of Tandem's, and repeats only what carries RetryInfo of what has one", async () => {
+    const cuts = [
+      Code.Unknown,
+      Code.Internal,
+      Code.Canceled,
+      Code.Aborted,
+      Code.Unimplemented,
+      Code.FailedPrecondition,
+    ];
+    const ledger = new Ledger();
+    let attempts = 0;
+    const { result } = await upload(async function* (frames) {
+      const code = cuts[attempts++];
+      if (code !== undefined) throw new ConnectError("a proxy says so", code);
+      if (attempts === cuts.length + 1) throw tandemError(Code.Unavailable, "STORE_UNAVAILABLE", {}, 1);
+      yield* ledger.serve(frames);
+    });
+    expect(result.resumes).toBe(cuts.length + 1);
+    attempts = cuts.length;
+    const refused = upload(async function* () {
+      attempts += 1;
+      yield* [];
+      throw tandemError(Code.Unavailable, "A_REASON_OF_A_NEWER_SERVER", {});
+    });
+    await expect(refused).rejects.toMatchObject({ fault: "REFUSED" });
+    expect(attempts).toBe(cuts.length + 1);
   });
 
   it("passes on what its source throws", async () => {
@@ -231,6 +292,10 @@ class Ledger {
   async *serve(frames: Frames, hooks: LedgerHooks = {}): AsyncGenerator<Frame> {
     await frames.next();
     yield opened(this.records.length, this.records.length + this.#windowRecords, this.#heartbeatMs);
+    yield* this.answer(frames, hooks);
+  }
+
+  async *answer(frames: Frames, hooks: LedgerHooks = {}): AsyncGenerator<Frame> {
     for (let next = await frames.next(); next.done !== true; next = await frames.next()) {
       const { frame } = next.value;
       if (frame.case === "keepAlive") {
@@ -293,8 +358,15 @@ function opened(committedOffset: number, sendLimitOffset: number, heartbeatMs = 
   return { frame: { case: "opened", value: { ...offsets, ...(heartbeatMs < 1000 ? { limits } : {}) } } };
 }
 
-function tandemError(code: Code, reason: string, metadata: Record<string, string>): ConnectError {
-  return new ConnectError(reason, code, undefined, [
-    { desc: ErrorInfoSchema, value: { domain: "tandem", reason, metadata } },
-  ]);
+function tandemError(
+  code: Code,
+  reason: string,
+  metadata: Record<string, string>,
+  retryAfterMs?: number,
+): ConnectError {
+  const error = new ConnectError(reason, code);
+  error.details.push({ desc: ErrorInfoSchema, value: { domain: "tandem", reason, metadata } });
+  if (retryAfterMs !== undefined)
+    error.details.push({ desc: RetryInfoSchema, value: { retryDelay: { nanos: retryAfterMs * 1_000_000 } } });
+  return error;
 }

@@ -5,8 +5,7 @@ import { RunningTotals, type UploadSource } from "./upload-source.ts";
 function heldSource(records: readonly bigint[]) {
   const held: (() => void)[] = [];
   const source: UploadSource<bigint> = {
-    read: (offset, limit) =>
-      new Promise((resolve) => held.push(() => resolve(records.slice(offset, offset + limit)))),
+    read: (offset, limit) => new Promise((resolve) => held.push(() => resolve(records.slice(offset, offset + limit)))),
   };
   return { source, held };
 }

@@ -11,7 +11,7 @@ import type {
 } from "../gen/tandem/type/v1/upload_pb.js";
 import { CallerFault, msFromDuration, StreamBroken, TandemClientError, tandemReason } from "./errors.ts";
 import { receive } from "./receive.ts";
-import { pause, Retry, type RetryOptions } from "./retry.ts";
+import { type CutEvent, cutEvent, pause, type ResumingEvent, Retry, type RetryOptions, warnOfCuts } from "./retry.ts";
 import { UploadAttempt } from "./upload-attempt.ts";
 import type { UploadChannel } from "./upload-frames.ts";
 import { RunningTotals, type UploadSource } from "./upload-source.ts";
@@ -23,8 +23,8 @@ export type UploadEvent =
   | { readonly kind: "COMMITTED"; readonly committedOffset: number; readonly outcomes: readonly RecordOutcome[] }
   | { readonly kind: "REWOUND"; readonly expectedOffset: number; readonly reason: UploadRewindReason }
   | { readonly kind: "CLOSING"; readonly reason: UploadClosingReason; readonly retryAfterMs: number | undefined }
-  | { readonly kind: "CUT"; readonly error: unknown }
-  | { readonly kind: "RESUMING"; readonly delayMs: number; readonly resumes: number };
+  | CutEvent
+  | ResumingEvent;
 
 /** What every upload can be told. */
 export interface UploadOptions<Rec> {
@@ -45,7 +45,7 @@ export interface UploadOptions<Rec> {
   /** How many outcomes to keep for the result; all are told in `onEvent`. Default 100,000. */
   readonly maxOutcomes?: number;
   readonly signal?: AbortSignal;
-  /** Hears of what happens. It must not throw. */
+  /** Hears of what happens. It must not throw. Default: a process warning for the first cut of an outage. */
   readonly onEvent?: (event: UploadEvent) => void;
   readonly retry?: RetryOptions;
 }
@@ -72,8 +72,9 @@ export interface UploadResult {
  */
 export async function uploadRecords<Rec>(
   channel: UploadChannel<Rec>,
-  options: UploadOptions<Rec>,
+  givenOptions: UploadOptions<Rec>,
 ): Promise<UploadResult> {
+  const options = { ...givenOptions, onEvent: givenOptions.onEvent ?? warnOfCuts(`upload ${givenOptions.uploadId}`) };
   const signal = options.signal ?? new AbortController().signal;
   const uploader = new Uploader(channel, options);
   let resumes = 0;
@@ -82,7 +83,7 @@ export async function uploadRecords<Rec>(
     const end = await uploader.runOnce(signal);
     if (typeof end !== "number") return { receipt: end, ...uploader.outcomes(), resumes };
     resumes += 1;
-    options.onEvent?.({ kind: "RESUMING", delayMs: end, resumes });
+    options.onEvent({ kind: "RESUMING", delayMs: end, resumes, ...uploader.attempts });
     await pause(end, signal);
   }
 }
@@ -110,6 +111,10 @@ class Uploader<Rec> {
     this.#batchRecords = options.batchRecords ?? 500;
   }
 
+  get attempts(): Retry["attempts"] {
+    return this.#retry.attempts;
+  }
+
   outcomes(): Pick<UploadResult, "outcomes" | "droppedOutcomeCount"> {
     const outcomes = [...this.#outcomes.values()].sort((a, b) => Number(a.recordOffset - b.recordOffset));
     return { outcomes, droppedOutcomeCount: this.#droppedOutcomeCount };
@@ -132,7 +137,7 @@ class Uploader<Rec> {
       const cause = attempt.fault ?? error;
       if (cause instanceof CallerFault) throw cause.cause;
       signal.throwIfAborted();
-      this.#options.onEvent?.({ kind: "CUT", error: cause });
+      this.#options.onEvent?.(cutEvent(cause));
       if (this.#shrinkBatches(cause)) return 0;
       return this.#retry.delayAfter(cause);
     }
@@ -173,6 +178,7 @@ class Uploader<Rec> {
   }
 
   #opened(attempt: UploadAttempt<Rec>, opened: UploadOpened): void {
+    this.#retry.answered();
     const committedOffset = Number(opened.committedOffset);
     if (committedOffset < this.#told) throw this.#historyLost(committedOffset);
     const replays = this.#options.replayLostOutcomes ?? true;

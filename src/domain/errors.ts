@@ -58,7 +58,8 @@ export type ErrorReason =
   | "CREDENTIAL_IN_USE"
   | "STREAM_MAX_AGE"
   | "SLOW_CONSUMER"
-  | "STREAM_IDLE";
+  | "STREAM_IDLE"
+  | "UPLOAD_NOT_FINISHED";
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {

@@ -19,7 +19,7 @@ test("the domain's reasons are the contract's", () => {
 test("every reason has the status code that the contract's comment begins with", async () => {
   const proto = await readFile(new URL("../../proto/tandem/type/v1/error_reason.proto", import.meta.url), "utf8");
   const promised = new Map(
-    [...proto.matchAll(/\/\/ ([A-Z_]+)\. [^\n]*\n\s*ERROR_REASON_([A-Z_]+) = /g)].map(([, code, reason]) => [
+    [...proto.matchAll(/\/\/ ([A-Z_]+)\. [^\n]*\n(?:\s*\/\/[^\n]*\n)*\s*ERROR_REASON_([A-Z_]+) = /g)].map(([, code, reason]) => [
       reason,
       code,
     ]),
@@ -59,11 +59,27 @@ test("every field at fault is named in BadRequest", () => {
   expect(error.rawMessage).toBe("a: missing; b[3].c: too long");
 });
 
-test("everything UNAVAILABLE says when to try again, and the thrower may say otherwise", () => {
-  for (const reason of reasons) {
+test("exactly what may be retried says when, and the thrower may say otherwise", () => {
+  const retried = reasons.filter((reason) => {
     const error = toConnectError(new TandemError(reason, "why"), undefined, fail);
-    if (error.code === Code.Unavailable) expect(error.findDetails(RetryInfoSchema), reason).toHaveLength(1);
-  }
+    const infos = error.findDetails(RetryInfoSchema);
+    if (error.code === Code.Unavailable) expect(infos, reason).toHaveLength(1);
+    return infos.length === 1;
+  });
+  expect(retried.sort()).toEqual([
+    "CANCELLED",
+    "CREDENTIAL_EXPIRED",
+    "CURSOR_AHEAD_OF_HEAD",
+    "DEADLINE_EXCEEDED",
+    "DRAINING",
+    "INTERNAL",
+    "RATE_LIMITED",
+    "SLOW_CONSUMER",
+    "STORE_UNAVAILABLE",
+    "STREAM_IDLE",
+    "STREAM_MAX_AGE",
+    "TOO_MANY_STREAMS",
+  ]);
   const slow = toConnectError(new TandemError("DRAINING", "why", {}, { retryAfterMs: 2_500 }), undefined, fail);
   expect(slow.findDetails(RetryInfoSchema)).toMatchObject([{ retryDelay: { seconds: 2n, nanos: 500_000_000 } }]);
   expect(toConnectError(invalidArgument("a", "b"), undefined, fail).findDetails(RetryInfoSchema)).toEqual([]);

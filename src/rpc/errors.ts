@@ -206,7 +206,7 @@ interface Status {
 const STATUS: Record<ErrorReason, Status> = {
   INVALID_ARGUMENT: { code: Code.InvalidArgument },
   UNAUTHENTICATED: { code: Code.Unauthenticated },
-  CREDENTIAL_EXPIRED: { code: Code.Unauthenticated },
+  CREDENTIAL_EXPIRED: { code: Code.Unauthenticated, retryAfterMs: 1_000 },
   PERMISSION_DENIED: { code: Code.PermissionDenied },
   CARRIER_SUSPENDED: { code: Code.PermissionDenied },
   CARRIER_NOT_FOUND: { code: Code.NotFound },
@@ -244,10 +244,10 @@ const STATUS: Record<ErrorReason, Status> = {
   PAGE_TOKEN_INVALID: { code: Code.InvalidArgument },
   DRAINING: { code: Code.Unavailable, retryAfterMs: 1_000 },
   STORE_UNAVAILABLE: { code: Code.Unavailable, retryAfterMs: 1_000 },
-  DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded },
-  CANCELLED: { code: Code.Canceled },
+  DEADLINE_EXCEEDED: { code: Code.DeadlineExceeded, retryAfterMs: 1_000 },
+  CANCELLED: { code: Code.Canceled, retryAfterMs: 0 },
   UNIMPLEMENTED: { code: Code.Unimplemented },
-  INTERNAL: { code: Code.Internal },
+  INTERNAL: { code: Code.Internal, retryAfterMs: 5_000 },
   // These two are never an error of a call: they stand in stored rejects.
   RECORD_REFUSED: { code: Code.InvalidArgument },
   RECORD_QUARANTINED: { code: Code.FailedPrecondition },
@@ -261,4 +261,5 @@ const STATUS: Record<ErrorReason, Status> = {
   STREAM_MAX_AGE: { code: Code.Unavailable, retryAfterMs: 0 },
   SLOW_CONSUMER: { code: Code.Unavailable, retryAfterMs: 0 },
   STREAM_IDLE: { code: Code.Unavailable, retryAfterMs: 0 },
+  UPLOAD_NOT_FINISHED: { code: Code.FailedPrecondition },
 };

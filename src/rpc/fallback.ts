@@ -57,12 +57,7 @@ function envelope(flags: number, text: string): Buffer {
   return Buffer.concat([head, Buffer.from(text)]);
 }
 
-function finish(
-  response: PortResponse,
-  status: number,
-  headers: Record<string, string>,
-  body?: string | Buffer,
-): void {
+function finish(response: PortResponse, status: number, headers: Record<string, string>, body?: string | Buffer): void {
   // The two kinds of response have the same methods, in types that TypeScript cannot join.
   const http1 = response as Extract<PortResponse, { shouldKeepAlive: boolean }>;
   if (!http1.headersSent) {

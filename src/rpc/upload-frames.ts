@@ -4,7 +4,6 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
-import type { StreamEnd } from "../domain/stream-life.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
 import { LimitsSchema } from "../gen/tandem/type/v1/limits_pb.js";
 import {
@@ -22,7 +21,7 @@ import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
-import type { ClientFrame, ServerFrame } from "../upload/session.ts";
+import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
 import { type FirstFrameLimits, readFirst } from "./first-frame.ts";
 
 /** A request frame of either upload, as far as they are alike. */
@@ -218,8 +217,9 @@ export function retryAfter(end: string) {
 
 const DRAIN_RETRY_MS = 250;
 
-function closingReason(end: StreamEnd): UploadClosingReason {
+function closingReason(end: UploadEnd): UploadClosingReason {
   switch (end) {
+    case "NOT_FINISHED":
     case "DRAINING":
     case "MAX_AGE":
     case "CREDENTIAL_EXPIRING":

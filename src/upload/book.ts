@@ -232,6 +232,8 @@ export function totalMismatch(field: string, sent: bigint, counted: bigint): Tan
     `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`,
     {
       field,
+      sent: String(sent),
+      counted: String(counted),
       expected: String(sent),
       actual: String(counted),
     },

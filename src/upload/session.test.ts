@@ -137,7 +137,11 @@ test("a store that fails twice in a row while old records are repeated asks for 
       });
       standsAt = offset;
       const records = Array.from({ length: 4 }, () => new Uint8Array(0));
-      yield { frame: "batch", firstOffset: offset, records: Object.assign(records, { byteLength: 0, at: () => new Uint8Array(0) }) };
+      yield {
+        frame: "batch",
+        firstOffset: offset,
+        records: Object.assign(records, { byteLength: 0, at: () => new Uint8Array(0) }),
+      };
       offset = await rewound;
     }
   }

@@ -16,13 +16,16 @@ export type ClientFrame<Message> =
   | { frame: "keepAlive" }
   | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
 
+/** Why an upload stream ends before it is finished: as any stream, or for its client said no more. */
+export type UploadEnd = StreamEnd | "NOT_FINISHED";
+
 /** A frame to the client. */
 export type ServerFrame =
   | { frame: "opened"; committedOffset: bigint; writerEpoch: bigint; sendLimitOffset: bigint }
   | { frame: "ack"; committedOffset: bigint; counts: VerdictCounts; outcomes: Outcome[]; sendLimitOffset: bigint }
   | { frame: "rewind"; expectedOffset: bigint; reason: "GAP" | "STORE_UNAVAILABLE"; retryAfterMs: number | undefined }
   | { frame: "heartbeat"; committedOffset: bigint }
-  | { frame: "closing"; reason: StreamEnd }
+  | { frame: "closing"; reason: UploadEnd }
   | { frame: "finished"; upload: UploadRow };
 
 export interface UploadSessionOptions<Message> {
@@ -170,7 +173,15 @@ export class UploadSession<Message> {
     if (this.#failure) return { failure: this.#failure };
     if (this.#inFlight > 0) return undefined;
     if (end) return { frame: { frame: "closing", reason: end }, failure: { error: streamEndError(end) } };
-    return this.#inputEnded ? {} : undefined;
+    return this.#inputEnded ? this.#notFinished() : undefined;
+  }
+
+  // An end without a word would pass for success.
+  #notFinished(): WriterStep {
+    const committed = String(this.#committed);
+    const message = `the client ended the stream without Finish; ${committed} records are committed, and the upload stays open`;
+    const error = new TandemError("UPLOAD_NOT_FINISHED", message, { committed_offset: committed });
+    return { frame: { frame: "closing", reason: "NOT_FINISHED" }, failure: { error } };
   }
 
   #plannedEnd(stall: StallWatch): StreamEnd | undefined {

@@ -46,22 +46,25 @@ test.each([
   { protocol: "grpc-web", httpVersion: "1.1" },
   { protocol: "connect", httpVersion: "2" },
   { protocol: "connect", httpVersion: "1.1" },
-] as const)("$protocol over HTTP/$httpVersion is told UNIMPLEMENTED of a method that this server lacks", async (dialect) => {
-  const transport = app.connect("a-token", dialect);
-  const calls: (() => Promise<unknown> | AsyncIterable<unknown>)[] = [
-    () => createClient(cdrs, transport).getCdrFeed({}),
-    () => createClient(cdrs, transport).streamCdrs({}),
-  ];
-  if (dialect.httpVersion === "2") calls.push(() => createClient(durations, transport).uploadDurations(one({})));
-  for (const call of calls) {
-    const error = await endOf(call());
-    expect(error).toBeInstanceOf(ConnectError);
-    expect(error).toMatchObject({ code: Code.Unimplemented });
-    expect((error as ConnectError).findDetails(ErrorInfoSchema)).toMatchObject([
-      { domain: "tandem", reason: "UNIMPLEMENTED" },
-    ]);
-  }
-});
+] as const)(
+  "$protocol over HTTP/$httpVersion is told UNIMPLEMENTED of a method that this server lacks",
+  async (dialect) => {
+    const transport = app.connect("a-token", dialect);
+    const calls: (() => Promise<unknown> | AsyncIterable<unknown>)[] = [
+      () => createClient(cdrs, transport).getCdrFeed({}),
+      () => createClient(cdrs, transport).streamCdrs({}),
+    ];
+    if (dialect.httpVersion === "2") calls.push(() => createClient(durations, transport).uploadDurations(one({})));
+    for (const call of calls) {
+      const error = await endOf(call());
+      expect(error).toBeInstanceOf(ConnectError);
+      expect(error).toMatchObject({ code: Code.Unimplemented });
+      expect((error as ConnectError).findDetails(ErrorInfoSchema)).toMatchObject([
+        { domain: "tandem", reason: "UNIMPLEMENTED" },
+      ]);
+    }
+  },
+);
 
 test("grpc-js is told UNIMPLEMENTED, by unary calls and by streams whose request has not ended", async () => {
   using client = createGrpcJsClient(cdrs, app.url) as ReturnType<typeof createGrpcJsClient> &

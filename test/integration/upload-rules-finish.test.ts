@@ -3,7 +3,7 @@ import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { arraySource, tandemReason, uploadDurations } from "../../src/client/index.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { UploadState, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { UploadClosingReason, UploadState, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { systemTransaction } from "../../src/store/database.ts";
 import { ageUploads } from "../../src/store/uploads.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -45,6 +45,22 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     });
     expect(await stream.ended).toMatchObject({ error: undefined });
     await expectSound(exchange, carrierId);
+  });
+
+  test("an end without Finish is told as such: what was read is acknowledged, the upload stays open", async () => {
+    const carrierId = await newCarrier(exchange);
+    await using stream = await open(carrierId);
+    await stream.next("opened");
+    stream.batch(0, someRecords(0, 3));
+    stream.halfClose();
+    await stream.committed(3);
+    expect(await stream.next("closing")).toMatchObject({ reason: UploadClosingReason.NOT_FINISHED });
+    expect(await stream.ended).toMatchObject({
+      reason: "UPLOAD_NOT_FINISHED",
+      metadata: { committed_offset: "3" },
+    });
+    await using again = await open(carrierId);
+    expect(await again.next("opened")).toMatchObject({ committedOffset: 3n });
   });
 
   test("rule 7: Finish right behind batches that are not yet acknowledged waits for them", async () => {

@@ -97,7 +97,7 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
     await using stream = await open(carrierId);
     await stream.next("opened");
     stream.halfClose();
-    expect(await stream.ended).toMatchObject({ error: undefined });
+    expect(await stream.ended).toMatchObject({ reason: "UPLOAD_NOT_FINISHED" });
   });
 
   test("rule 2: no Ack while a commit is under way; when it comes, the records are in the database", async () => {

@@ -14,6 +14,7 @@ import { asCarrier, type Connection, type ConnectionOptions, connect, remoteComm
 import { untilInterrupted } from "../following.ts";
 import { formatCount, styled } from "../output.ts";
 import { openProgress } from "../progress.ts";
+import { describeResume } from "../run-command.ts";
 import { formatTime } from "../values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
@@ -50,6 +51,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   using progress = openProgress();
   const bar = progress.add("durations", durations.records.length);
   let wasSealed = true;
+  let cut: unknown;
   const result = await uploadDurations(connection.client(DurationService), {
     uploadId: options.uploadId ?? `csv-${durations.contentId}`,
     source: arraySource(durations.records),
@@ -58,7 +60,8 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
     onEvent: (event) => {
       if (event.kind === "COMMITTED") wasSealed = false;
       if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
-      if (event.kind === "RESUMING") progress.say(`cut off; resuming in ${Math.round(event.delayMs)} ms`);
+      if (event.kind === "CUT") cut = event.error;
+      if (event.kind === "RESUMING") progress.say(describeResume(cut, event));
     },
   });
   bar.set(durations.records.length);
