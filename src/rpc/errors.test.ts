@@ -19,10 +19,9 @@ test("the domain's reasons are the contract's", () => {
 test("every reason has the status code that the contract's comment begins with", async () => {
   const proto = await readFile(new URL("../../proto/tandem/type/v1/error_reason.proto", import.meta.url), "utf8");
   const promised = new Map(
-    [...proto.matchAll(/\/\/ ([A-Z_]+)\. [^\n]*\n(?:\s*\/\/[^\n]*\n)*\s*ERROR_REASON_([A-Z_]+) = /g)].map(([, code, reason]) => [
-      reason,
-      code,
-    ]),
+    [...proto.matchAll(/\/\/ ([A-Z_]+)\. [^\n]*\n(?:\s*\/\/[^\n]*\n)*\s*ERROR_REASON_([A-Z_]+) = /g)].map(
+      ([, code, reason]) => [reason, code],
+    ),
   );
   const kept = new Map(
     reasons
