@@ -8,4 +8,6 @@ export interface FeedPage<Batch> {
   throughIngestTime: bigint;
   batch: Batch;
   head: FeedHead;
+  /** Whether the entry that the page follows is still the one that the reader was sent. */
+  isSameHistory: boolean;
 }

@@ -3,14 +3,20 @@ import type { FeedHead } from "../store/feed-head.ts";
 import type { FeedPage } from "./page.ts";
 import { SharedPages } from "./shared-pages.ts";
 
-const key = { carrierId: "alpha", feed: 2, variant: "plain", after: 10n };
+const key = { carrierId: "alpha", feed: 2, variant: "plain", after: { sequence: 10n, ingestTime: 5n } };
 
 function head(payloadGeneration = 0n, epoch = 1n): FeedHead {
   return { epoch, earliestSequence: 1n, headSequence: 20n, lastIngestTime: 0n, payloadGeneration };
 }
 
 function page(at: FeedHead, through = 20n): FeedPage<string> {
-  return { throughSequence: through, throughIngestTime: 0n, batch: `${at.epoch}/${at.payloadGeneration}`, head: at };
+  return {
+    throughSequence: through,
+    throughIngestTime: 0n,
+    batch: `${at.epoch}/${at.payloadGeneration}`,
+    head: at,
+    isSameHistory: true,
+  };
 }
 
 test("streams that ask at once share one read, and later ones the page", async () => {
@@ -36,7 +42,13 @@ test("a page of before an erasure, or of another epoch, is read again", async ()
 test("another carrier, another variant and another position have pages of their own", async () => {
   const pages = new SharedPages<string>();
   await pages.read(key, head(), async () => page(head()));
-  for (const other of [{ carrierId: "beta" }, { variant: "network" }, { after: 11n }, { feed: 1 }]) {
+  for (const other of [
+    { carrierId: "beta" },
+    { variant: "network" },
+    { after: { sequence: 11n, ingestTime: 5n } },
+    { after: { sequence: 10n, ingestTime: 6n } },
+    { feed: 1 },
+  ]) {
     let read = false;
     await pages.read({ ...key, ...other }, head(), async () => {
       read = true;
@@ -52,6 +64,8 @@ test("neither a failure nor an empty page is kept, and there is a limit", async 
   await pages.read(key, head(), async () => page(head(), 10n));
   expect(pages.size).toBe(0);
   for (let after = 0n; after < 100n; after++)
-    await pages.read({ ...key, after }, head(), async () => page(head(), after + 1n));
+    await pages.read({ ...key, after: { sequence: after, ingestTime: 5n } }, head(), async () =>
+      page(head(), after + 1n),
+    );
   expect(pages.size).toBe(32);
 });

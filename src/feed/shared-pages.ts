@@ -1,3 +1,4 @@
+import type { FeedPoint } from "../store/feed-page.ts";
 import type { FeedPage } from "./page.ts";
 
 /** Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a process hold together. */
@@ -9,7 +10,7 @@ export interface PageKey {
   feed: number;
   /** What is in an entry, such as with or without network identifiers. */
   variant: string;
-  after: bigint;
+  after: FeedPoint;
 }
 
 /**
@@ -30,13 +31,13 @@ export class SharedPages<Batch> {
     now: { payloadGeneration: bigint; epoch: bigint },
     load: () => Promise<FeedPage<Batch>>,
   ): Promise<FeedPage<Batch>> {
-    const name = `${key.feed}:${key.carrierId}:${key.variant}:${key.after}`;
+    const name = `${key.feed}:${key.carrierId}:${key.variant}:${key.after.sequence}:${key.after.ingestTime}`;
     const kept = this.#pages.get(name);
     if (kept !== undefined) {
       const page = await kept.catch(() => undefined);
       const { payloadGeneration, epoch } = page?.head ?? {};
       const isCurrent = payloadGeneration === now.payloadGeneration && epoch === now.epoch;
-      if (page && isCurrent && page.throughSequence > key.after) return page;
+      if (page && isCurrent && page.throughSequence > key.after.sequence) return page;
       if (this.#pages.get(name) === kept) this.#pages.delete(name);
     }
     const loading = load();
@@ -44,7 +45,7 @@ export class SharedPages<Batch> {
     if (this.#pages.size > MAX_PAGES) this.#pages.delete(this.#pages.keys().next().value ?? name);
     // Nothing that failed, and no page without an entry, is kept: the next who asks reads again.
     const drop = () => void (this.#pages.get(name) === loading && this.#pages.delete(name));
-    loading.then((page) => page.throughSequence > key.after || drop(), drop);
+    loading.then((page) => page.throughSequence > key.after.sequence || drop(), drop);
     return loading;
   }
 }

@@ -1,8 +1,10 @@
 import { randomUUID } from "node:crypto";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
+import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
 import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
+import type { FeedPoint } from "../store/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedDisclosure } from "./disclosed-blocks.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";
@@ -31,8 +33,8 @@ export interface SnapshotPage<Rows> {
 
 /** Where the entries of a feed come from. */
 export interface FeedSource<Batch, Rows = never> {
-  /** Reads on after a sequence, to `until` at most. A page is bounded in entries and in bytes. */
-  readPage(tx: Tx, after: bigint, until: bigint | undefined): Promise<FeedPage<Batch>>;
+  /** Reads on after a position, to `until` at most, and proves in the same statement that the entry there is the one that was sent. A page is bounded in entries and in bytes. */
+  readPage(tx: Tx, after: FeedPoint, until: bigint | undefined): Promise<FeedPage<Batch>>;
   /** Reads the current rows after a key, for a feed that can start with them. */
   readSnapshot?(tx: Tx, afterKey: string): Promise<SnapshotPage<Rows>>;
 }
@@ -102,6 +104,7 @@ export async function* streamFeed<Batch, Rows>(
     disclosure,
     unsent,
     position: started.position,
+    provedIngestTime: undefined,
     openedHead: started.head.headSequence,
     caughtUp: false,
     heartbeatAt: Date.now() + options.heartbeatMs,
@@ -137,6 +140,8 @@ interface StreamState<Batch = unknown, Rows = unknown> {
   readonly disclosure: FeedDisclosure<Batch, Rows>;
   readonly unsent: Unsent;
   position: Cursor;
+  /** The feed's last ingest time when the entry at the position was last proved to be the one that was sent. */
+  provedIngestTime: Micros | undefined;
   /** The head when the stream was opened: what CaughtUp must at least have reached, whatever a shared page says. */
   openedHead: bigint;
   caughtUp: boolean;
@@ -183,9 +188,11 @@ async function nextFrames<Batch, Rows>(
     return heartbeatIfDue(options, state, polled.headSequence) ?? (await pause(options, state, subscription));
   }
   state.unsent.begin();
-  const page = await readPage(options, before.sequence, until, polled);
-  if (page.head.epoch !== before.epoch || page.head.headSequence < before.sequence) throw epochChanged(page.head);
+  const page = await readPage(options, before, until, polled);
+  const isSameHistory = page.isSameHistory && page.head.headSequence >= before.sequence;
+  if (page.head.epoch !== before.epoch || !isSameHistory) throw epochChanged(page.head);
   if (before.sequence < page.head.earliestSequence - 1n) throw cursorExpired(page.head);
+  state.provedIngestTime = page.head.lastIngestTime;
 
   if (page.throughSequence > before.sequence) {
     await state.disclosure.beforeBatch(before.epoch, page.batch);
@@ -203,8 +210,10 @@ async function nextFrames<Batch, Rows>(
 }
 
 // Nothing is there that was not sent: what the process polls for all its streams says so, and this one need not ask.
-function isQuiet({ position }: Pick<StreamState, "position">, polled: FeedHead): boolean {
-  return polled.epoch === position.epoch && polled.headSequence === position.sequence;
+// Rewritten history may by chance end at the same sequence, but not with the same ingest time.
+function isQuiet({ position, provedIngestTime }: StreamState, polled: FeedHead): boolean {
+  const isSame = polled.epoch === position.epoch && polled.lastIngestTime === provedIngestTime;
+  return isSame && polled.headSequence === position.sequence;
 }
 
 function heartbeatIfDue<Batch, Rows>(
@@ -219,12 +228,12 @@ function heartbeatIfDue<Batch, Rows>(
 
 async function readPage<Batch, Rows>(
   { place, source, shared }: StreamFeedOptions<Batch, Rows>,
-  after: bigint,
+  after: FeedPoint,
   until: bigint | undefined,
   polled: FeedHead | undefined,
 ): Promise<FeedPage<Batch>> {
   const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
-  if (!shared || !polled || until !== undefined || polled.headSequence - after > SHARED_ENTRIES) return read();
+  if (!shared || !polled || until !== undefined || polled.headSequence - after.sequence > SHARED_ENTRIES) return read();
   const { carrierId, feed } = place;
   return shared.pages.read({ carrierId, feed, variant: shared.variant(), after }, polled, read);
 }

@@ -46,8 +46,8 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
     filter: hash,
   };
   const source: FeedSource<NumberEntry[], PhoneNumber[]> = {
-    async readPage(tx, afterSequence, untilSequence) {
-      const page = await readNumberPage(tx, { carrierId, afterSequence, untilSequence, limit: PAGE_ROWS, filter });
+    async readPage(tx, after, until) {
+      const page = await readNumberPage(tx, { carrierId, after, until, limit: PAGE_ROWS, filter });
       return { ...page, batch: page.entries };
     },
     async readSnapshot(tx, afterNumber) {

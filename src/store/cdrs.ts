@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
-import { type HeadColumns, headOfRow, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
+import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -53,7 +53,7 @@ export async function readCdrPage(
   tx: Tx,
   request: {
     carrierId: string;
-    after: bigint;
+    after: FeedPoint;
     until: bigint | undefined;
     limit: number;
     conditions: CdrConditions | undefined;
@@ -61,12 +61,13 @@ export async function readCdrPage(
     withNetwork: boolean;
   },
 ): Promise<StoredPage<FeedCdr>> {
-  const { carrierId, after, limit, conditions } = request;
+  const { carrierId, limit, conditions } = request;
+  const after = request.after.sequence;
   const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
   const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
   const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
   const { rows } = await sql<PageRow>`
-    SELECT h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, e.*
+    SELECT ${headColumns(carrierId, Feed.CDRS, request.after)}, e.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, q.payload AS quality,
         ${request.withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
@@ -82,7 +83,7 @@ export async function readCdrPage(
   return makePage(
     tx,
     { carrierId, feed: Feed.CDRS, after, end, limit },
-    { entries: rows.filter((row) => row.sequence !== null).map(feedCdr), head: headOfRow(first), bytesOf },
+    { entries: rows.filter((row) => row.sequence !== null).map(feedCdr), first, bytesOf },
   );
 }
 

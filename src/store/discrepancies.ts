@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
-import { type HeadColumns, headOfRow, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
+import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
 import { Feed } from "./schema.ts";
 
 /** What an entry of the discrepancy feed is. */
@@ -36,20 +36,21 @@ export async function readDiscrepancyPage(
   tx: Tx,
   request: {
     carrierId: string;
-    after: bigint;
+    after: FeedPoint;
     until: bigint | undefined;
     limit: number;
     conditions: DiscrepancyConditions | undefined;
   },
 ): Promise<StoredPage<StoredDiscrepancy>> {
-  const { carrierId, after, until, limit, conditions } = request;
+  const { carrierId, until, limit, conditions } = request;
+  const after = request.after.sequence;
   const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
   const end = until !== undefined && until < scanEnd ? until : scanEnd;
   const matching = conditions
     ? sql`e.entry_kind = ${DiscrepancyEntryKind.ERASURE} OR ${allOf(conditions, AFTER)} OR ${allOf(conditions, BEFORE)}`
     : sql`true`;
   const { rows } = await sql<HeadColumns & EntryColumns>`
-    SELECT h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, p.*
+    SELECT ${headColumns(carrierId, Feed.DISCREPANCIES, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
@@ -61,7 +62,7 @@ export async function readDiscrepancyPage(
   const entries = rows.filter((row) => row.sequence !== null).map(storedDiscrepancy);
   const bytesOf = ({ payload }: StoredDiscrepancy) => payload.length;
   const read = { carrierId, feed: Feed.DISCREPANCIES, after, end, limit };
-  return makePage(tx, read, { entries, head: headOfRow(first), bytesOf });
+  return makePage(tx, read, { entries, first, bytesOf });
 }
 
 /** Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by sequence after one. */

@@ -1,12 +1,20 @@
-import type { Micros } from "../domain/instant.ts";
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import type { FeedHead } from "./feed-head.ts";
-import { readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
+import { ENTRY_TABLES, readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
 export const SCAN_LIMIT = 20_000n;
 /** A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take by default, also with what its message adds. */
 const PAGE_BYTES = 2_097_152;
+
+/** Where a reader stands: the last entry that it was sent. */
+export interface FeedPoint {
+  readonly sequence: bigint;
+  /** The entry's ingest time, by which rewritten history is recognised; 0 when the entry is not known. */
+  readonly ingestTime: Micros;
+}
 
 /** A run of a feed's entries, and its ends as the same statement saw them. */
 export interface StoredPage<Entry> {
@@ -16,6 +24,8 @@ export interface StoredPage<Entry> {
   /** Of the entry at throughSequence; 0 when the page reaches no further than where it began. */
   readonly throughIngestTime: Micros;
   readonly head: FeedHead;
+  /** Whether the entry that the page follows is still the one that the reader was sent. */
+  readonly isSameHistory: boolean;
 }
 
 /** The columns that tell a feed's ends in the statement that reads its entries. */
@@ -25,10 +35,26 @@ export interface HeadColumns {
   head_sequence: bigint;
   last_ingest_time: Micros;
   payload_generation: bigint;
+  is_same_history: boolean;
 }
 
-/** The feed's ends in a row of a page. */
-export function headOfRow(row: HeadColumns): FeedHead {
+/** What a page's statement selects of the feed `h` beside its entries. */
+export function headColumns(carrierId: string, feed: StoredFeed, after: FeedPoint): RawBuilder<unknown> {
+  return sql`h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation,
+    ${isSameHistory(carrierId, feed, after)} AS is_same_history`;
+}
+
+// A database that has lost its newest commits may have written others in their place, without a word. So the very statement that reads a page
+// asks for the entry before it. The ingest time lets PostgreSQL look into one partition. Below the floor, and of an entry that is not known,
+// there is nothing to prove.
+function isSameHistory(carrierId: string, feed: StoredFeed, { sequence, ingestTime }: FeedPoint): RawBuilder<boolean> {
+  if (sequence === 0n || ingestTime === 0n) return sql`true`;
+  return sql`(h.earliest_sequence > ${sequence} OR EXISTS (
+    SELECT 1 FROM ${sql.table(ENTRY_TABLES[feed])} b
+    WHERE b.carrier_id = ${carrierId} AND b.sequence = ${sequence} AND b.ingest_time = ${isoFromMicros(ingestTime)}::timestamptz))`;
+}
+
+function headOfRow(row: HeadColumns): FeedHead {
   return {
     epoch: row.epoch,
     earliestSequence: row.earliest_sequence,
@@ -42,9 +68,9 @@ export function headOfRow(row: HeadColumns): FeedHead {
 export async function makePage<Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
   tx: Tx,
   read: { carrierId: string; feed: StoredFeed; after: bigint; end: bigint; limit: number },
-  found: { entries: Entry[]; head: FeedHead; bytesOf: (entry: Entry) => number },
+  found: { entries: Entry[]; first: HeadColumns; bytesOf: (entry: Entry) => number },
 ): Promise<StoredPage<Entry>> {
-  const { head } = found;
+  const head = headOfRow(found.first);
   const entries = takeBytes(found.entries, found.bytesOf);
   const scanned = min(read.end, head.headSequence);
   const last = entries.at(-1);
@@ -56,7 +82,7 @@ export async function makePage<Entry extends { readonly sequence: bigint; readon
   // Only a filtered page can end with an entry that it does not hold.
   if (last?.sequence !== throughSequence && throughSequence > read.after)
     throughIngestTime = (await readEntryIngestTime(tx, read.carrierId, read.feed, throughSequence)) ?? 0n;
-  return { entries, throughSequence, throughIngestTime, head };
+  return { entries, throughSequence, throughIngestTime, head, isSameHistory: found.first.is_same_history };
 }
 
 // The entries up to the one that passes the limit; at least one.

@@ -3,7 +3,8 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { Feed } from "./schema.ts";
 
-const ENTRY_TABLES = {
+/** Where the entries of each feed are. */
+export const ENTRY_TABLES = {
   [Feed.NUMBERS]: "number_entry",
   [Feed.CDRS]: "cdr_record",
   [Feed.DISCREPANCIES]: "discrepancy_entry",

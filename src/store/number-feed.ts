@@ -3,7 +3,7 @@ import type { Micros } from "../domain/instant.ts";
 import type { NumberFilter } from "../domain/number-filter.ts";
 import { int2Array } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
-import type { FeedHead } from "./feed-head.ts";
+import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -19,19 +19,6 @@ export interface NumberEntry {
   readonly leftFilter: boolean;
 }
 
-/** A run of the feed, and its ends as the same statement saw them. */
-export interface NumberPage {
-  /** Every matching entry of (afterSequence, throughSequence]. */
-  readonly entries: NumberEntry[];
-  readonly throughSequence: bigint;
-  /** Of the entry at throughSequence; 0 when the page reaches no further than afterSequence. */
-  readonly throughIngestTime: Micros;
-  readonly head: FeedHead;
-}
-
-/** Most entries that one page looks at when a filter leaves out most of them. */
-const SCAN_LIMIT = 20_000n;
-
 /**
  * Reads a page of the numbers feed. A change matches the filter if the row does before or after it; an erasure matches every filter. One statement
  * reads the page and the feed's ends, so that a reader below the floor is told, and not given less.
@@ -40,40 +27,34 @@ export async function readNumberPage(
   tx: Tx,
   request: {
     carrierId: string;
-    afterSequence: bigint;
+    after: FeedPoint;
     /** Not beyond this one. */
-    untilSequence?: bigint | undefined;
+    until?: bigint | undefined;
     limit: number;
     filter: NumberFilter | undefined;
   },
-): Promise<NumberPage> {
-  const { carrierId, afterSequence, untilSequence, limit, filter } = request;
-  const scanEnd = afterSequence + (filter ? SCAN_LIMIT : BigInt(limit));
-  const end = untilSequence !== undefined && untilSequence < scanEnd ? untilSequence : scanEnd;
+): Promise<StoredPage<NumberEntry>> {
+  const { carrierId, until, limit, filter } = request;
+  const after = request.after.sequence;
+  const scanEnd = after + (filter ? SCAN_LIMIT : BigInt(limit));
+  const end = until !== undefined && until < scanEnd ? until : scanEnd;
   const now = filter ? matches(filter, COLUMNS) : sql`true`;
   const before = filter ? sql`(e.previous_state IS NOT NULL AND ${matches(filter, PREVIOUS_COLUMNS)})` : sql`true`;
-  const { rows } = await sql<PageRow>`
-    SELECT h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, p.*
+  const { rows } = await sql<HeadColumns & EntryColumns>`
+    SELECT ${headColumns(carrierId, Feed.NUMBERS, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.sequence, e.ingest_time, e.entry_kind, e.payload, NOT (${now}) AS left_filter
       FROM number_entry e
-      WHERE e.carrier_id = ${carrierId} AND e.sequence > ${afterSequence} AND e.sequence <= ${end}
+      WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end}
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
       ORDER BY e.sequence LIMIT ${limit}) p ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.NUMBERS}
     ORDER BY p.sequence`.execute(tx);
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of numbers`);
-  const head = headOf(first);
-  const entries = rows.flatMap(entriesOf);
-  const last = entries.at(-1);
-  const throughSequence =
-    entries.length === limit && last ? last.sequence : max(afterSequence, min(end, head.headSequence));
-  const throughIngestTime =
-    last?.sequence === throughSequence
-      ? last.ingestTime
-      : await ingestTimeOf(tx, carrierId, afterSequence, throughSequence);
-  return { entries, throughSequence, throughIngestTime, head };
+  const bytesOf = ({ payload }: NumberEntry) => payload.length;
+  const read = { carrierId, feed: Feed.NUMBERS, after, end, limit };
+  return makePage(tx, read, { entries: rows.flatMap(entriesOf), first, bytesOf });
 }
 
 /** A number's current row, encoded. */
@@ -151,12 +132,7 @@ function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   return sql<boolean>`COALESCE(${sql.join(all, sql` AND `)}, false)`;
 }
 
-interface PageRow {
-  epoch: bigint;
-  earliest_sequence: bigint;
-  head_sequence: bigint;
-  last_ingest_time: Micros;
-  payload_generation: bigint;
+interface EntryColumns {
   sequence: bigint | null;
   ingest_time: Micros;
   entry_kind: number;
@@ -170,17 +146,7 @@ interface SnapshotRow {
   payload: Buffer;
 }
 
-function headOf(row: PageRow): FeedHead {
-  return {
-    epoch: row.epoch,
-    earliestSequence: row.earliest_sequence,
-    headSequence: row.head_sequence,
-    lastIngestTime: row.last_ingest_time,
-    payloadGeneration: row.payload_generation,
-  };
-}
-
-function entriesOf(row: PageRow): NumberEntry[] {
+function entriesOf(row: EntryColumns): NumberEntry[] {
   if (row.sequence === null) return [];
   const { sequence, ingest_time: ingestTime, entry_kind: kind, payload } = row;
   return [{ sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && row.left_filter }];
@@ -188,20 +154,4 @@ function entriesOf(row: PageRow): NumberEntry[] {
 
 function snapshotRow(row: SnapshotRow): NumberSnapshotRow {
   return { phoneNumber: row.phone_number, carrierId: row.carrier_id, payload: row.payload };
-}
-
-// Only a filtered page can end with an entry that it does not hold.
-async function ingestTimeOf(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<Micros> {
-  if (through <= after) return 0n;
-  const { rows } = await sql<{ ingest_time: Micros }>`
-    SELECT ingest_time FROM number_entry WHERE carrier_id = ${carrierId} AND sequence = ${through}`.execute(tx);
-  return rows[0]?.ingest_time ?? 0n;
-}
-
-function min(a: bigint, b: bigint): bigint {
-  return a < b ? a : b;
-}
-
-function max(a: bigint, b: bigint): bigint {
-  return a > b ? a : b;
 }

@@ -836,7 +836,7 @@ describe("reading", () => {
     await unassign("feed", one);
     const read = (filter: object | undefined, more = {}) =>
       carrierTransaction(exchange.app.services.db, "feed", (tx) =>
-        readNumberPage(tx, { carrierId: "feed", afterSequence: 0n, limit: 100, filter, ...more }),
+        readNumberPage(tx, { carrierId: "feed", after: { sequence: 0n, ingestTime: 0n }, limit: 100, filter, ...more }),
       );
     const all = await read(undefined);
     expect(all.entries.map((entry) => entry.sequence)).toEqual([1n, 2n, 3n, 4n]);
@@ -851,8 +851,8 @@ describe("reading", () => {
     expect(ofTwo.entries.map((entry) => entry.sequence)).toEqual([2n]);
     expect(ofTwo).toMatchObject({ throughSequence: 4n, throughIngestTime: all.entries[3]?.ingestTime });
     expect(await read(undefined, { limit: 2 })).toMatchObject({ throughSequence: 2n });
-    expect(await read(undefined, { untilSequence: 3n })).toMatchObject({ throughSequence: 3n });
-    expect(await read(undefined, { afterSequence: 4n })).toMatchObject({
+    expect(await read(undefined, { until: 3n })).toMatchObject({ throughSequence: 3n });
+    expect(await read(undefined, { after: { sequence: 4n, ingestTime: 0n } })).toMatchObject({
       throughSequence: 4n,
       throughIngestTime: 0n,
       entries: [],
