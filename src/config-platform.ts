@@ -33,6 +33,8 @@ export function parsePlatformIdentities(value: string, context: z.RefinementCtx)
 function readIdentity(text: string): string | undefined {
   if (!/^(spiffe:\/\/.|dns:.|jwt:)/.test(text)) return undefined;
   try {
+    // What is left of an issuer that is not encoded has too many parts.
+    if (text.startsWith("jwt:") && text.split(":").length !== 3) return undefined;
     const identity = parseIdentityText(text);
     return identity && identityText(identity);
   } catch {

@@ -6,9 +6,10 @@ import { request as requestHttps } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { createClient, type Interceptor } from "@connectrpc/connect";
+import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
@@ -23,6 +24,7 @@ let clients: TestAuthority;
 let own: CertificateFiles;
 let others: CertificateFiles;
 let app: TestApp;
+let revoked: string;
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "tandem-bound-"));
@@ -36,11 +38,14 @@ beforeAll(async () => {
     await writeFile(join(folder, name), content);
     return join(folder, name);
   };
+  revoked = await file("revoked", "");
   app = await startTestApp({
     ...issuer.settings,
     tlsCert: await file("server.pem", cert),
     tlsKey: await file("server.key", key),
     tlsClientCa: await file("clients.pem", clients.cert),
+    revokedFile: revoked,
+    reloadIntervalMs: 20,
     reconcileIntervalMs: 0,
   });
   // Names that are nobody's: only the binding lets them in.
@@ -93,6 +98,17 @@ describe("a token that is bound to a certificate", () => {
     for (const cnf of bindings) {
       expect(await call(await issuer.sign({ sub: "switch", cnf }), own), JSON.stringify(cnf)).toBe("UNAUTHENTICATED");
     }
+  });
+
+  test("loses its stream when the certificate is revoked", async () => {
+    const transport = connect(await issuer.sign({ sub: "switch", cnf: { "x5t#S256": digestOf(own) } }), own);
+    const start = { position: { case: "latest", value: {} } } as const;
+    const frames = createClient(CdrService, transport).streamCdrs({ start })[Symbol.asyncIterator]();
+    await frames.next();
+    await writeFile(revoked, `${JSON.stringify({ certificate: new X509Certificate(own.cert).fingerprint256 })}\n`);
+    expect(await reasonOf(drain(frames))).toBe("CREDENTIAL_EXPIRED");
+    await writeFile(revoked, "");
+    await expect.poll(() => reasonOf(createClient(DurationService, transport).listUploads({}))).toBe("OK");
   });
 
   test("is judged with the connection that the call came over, also when the certificate names a carrier", async () => {
@@ -173,13 +189,21 @@ describe("two authorization headers", () => {
 });
 
 async function call(token: string | undefined, files?: CertificateFiles): Promise<string> {
+  return reasonOf(createClient(DurationService, connect(token, files)).listUploads({}));
+}
+
+async function drain(frames: AsyncIterator<unknown>): Promise<void> {
+  while (!(await frames.next()).done);
+}
+
+function connect(token: string | undefined, files?: CertificateFiles): Transport {
   const bearer: Interceptor = (next) => (request) => {
     if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
   const nodeOptions = { ca: servers.cert, ...files };
   const options = { baseUrl: app.url, interceptors: [bearer], nodeOptions, idleConnectionTimeoutMs: 500 };
-  return reasonOf(createClient(DurationService, createGrpcTransport(options)).listUploads({}));
+  return createGrpcTransport(options);
 }
 
 function digestOf({ cert }: CertificateFiles): string {
