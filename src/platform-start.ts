@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import { type Config, ConfigError } from "./config.ts";
-import { findKnownIdentities } from "./store/carrier-identities.ts";
+import { findCredentials } from "./store/carrier-access.ts";
 import { type Database, systemTransaction } from "./store/database.ts";
 
 /**
@@ -11,7 +11,7 @@ import { type Database, systemTransaction } from "./store/database.ts";
 export async function checkPlatform(config: Config, db: Database, log: Logger): Promise<void> {
   const { platformIdentities, tokens } = config;
   const identities = [...platformIdentities.keys()];
-  const known = await systemTransaction(db, (tx) => findKnownIdentities(tx, identities));
+  const known = await systemTransaction(db, (tx) => findCredentials(tx, identities));
   if (known.length > 0) {
     throw new ConfigError(
       known.map(

@@ -1,11 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Credential } from "../../src/domain/carrier.ts";
-import { type CredentialIdentity, identityText } from "../../src/domain/principal.ts";
+import type { CredentialIdentity } from "../../src/domain/principal.ts";
 import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -13,8 +8,6 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { writeCredentials } from "../../src/store/carriers.ts";
-import { systemTransaction } from "../../src/store/database.ts";
 import {
   asCarrier,
   asPlatform,
@@ -28,11 +21,24 @@ import {
   nobody,
   type Verdict,
 } from "../support/access-matrix.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
-import { addCarrier } from "../support/carriers.ts";
-import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
 import { holdCalls } from "../support/held-calls.ts";
-import { createIssuer, type TestIssuer } from "../support/issuer.ts";
+import {
+  ALL_SCOPES,
+  CHANGES,
+  carrierIdOf,
+  IdentityWorld,
+  identityOf,
+  jwt,
+  MODES,
+  type Mode,
+  OPS,
+  PLATFORM_AUDIENCE,
+  type Shown,
+  STATES,
+  type State,
+  subjectOf,
+  TAINTED,
+} from "../support/identity-world.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 // Method x principal x state of the identity, where tokens are of the own key, where they are of another
@@ -41,66 +47,11 @@ import { reasonOf } from "../support/refusal.ts";
 /** Whether a call is judged again when its one message is there. */
 const JUDGES_HELD_BODIES: boolean = false;
 
-/** How callers show who they are. */
-type Mode = "own key" | "JWKS" | "certificate";
-const MODES: readonly Mode[] = ["own key", "JWKS", "certificate"];
-
-/** What has become of an identity. */
-type State = "never known" | "active" | "suspended" | "removed" | "expired" | "moved";
-const STATES: readonly State[] = ["never known", "active", "suspended", "removed", "expired", "moved"];
-
-const OPS = { kind: "spiffe", uri: "spiffe://platform.example/ops" } as const;
-const TAINTED = { kind: "spiffe", uri: "spiffe://platform.example/tainted" } as const;
-const ALL_SCOPES = PLATFORM_SCOPES.join(" ");
-
-let folder: string;
-let servers: TestAuthority;
-let clients: TestAuthority;
-let issuer: TestIssuer;
-/** Tokens of the own key, and client certificates. */
-let own: TestApp;
-/** Tokens of another issuer. */
-let outside: TestApp;
-
+let world: IdentityWorld;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "tandem-identities-"));
-  [servers, clients, issuer] = await Promise.all([
-    createAuthority("servers"),
-    createAuthority("clients"),
-    createIssuer(),
-  ]);
-  const { cert, key } = await servers.issue([{ type: "ip", value: "127.0.0.1" }]);
-  const file = async (name: string, text: string) => {
-    await writeFile(join(folder, name), text);
-    return join(folder, name);
-  };
-  const common = { accessCacheMs: 20, reconcileIntervalMs: 0, retentionIntervalMs: 0, maxFeedStreams: 50 };
-  const named = [jwt("JWKS", "ops"), jwt("JWKS", "tainted")].map(identityText);
-  [own, outside] = await Promise.all([
-    startTestApp({
-      ...common,
-      tlsCert: await file("server.pem", cert),
-      tlsKey: await file("server.key", key),
-      tlsClientCa: await file("clients.pem", clients.cert),
-      platformIdentities: [OPS, TAINTED].map((identity) => `${identityText(identity)}=${ALL_SCOPES}`).join(";"),
-    }),
-    startTestApp({
-      ...common,
-      ...issuer.settings,
-      jwtPlatformAudience: "tandem-platform",
-      platformIdentities: named.map((identity) => `${identity}=${ALL_SCOPES}`).join(";"),
-    }),
-  ]);
-  for (const mode of MODES) for (const state of STATES) await makeIdentity(mode, state);
-  // Named by the settings, and then by a process with other settings given to a carrier and taken back.
-  await takeBack("own key", TAINTED);
-  await takeBack("JWKS", jwt("JWKS", "tainted"));
+  world = await IdentityWorld.open();
 });
-afterAll(async () => {
-  await Promise.all([own?.[Symbol.asyncDispose](), outside?.[Symbol.asyncDispose]()]);
-  await issuer?.[Symbol.asyncDispose]();
-  await rm(folder, { recursive: true });
-});
+afterAll(() => world?.[Symbol.asyncDispose]());
 
 /** A caller: what it shows, and what it is told. */
 interface Caller {
@@ -108,12 +59,6 @@ interface Caller {
   readonly mode: Mode;
   readonly show: () => Promise<Shown>;
   readonly verdict: Verdict;
-}
-
-/** What a caller shows: a token, or a certificate. */
-interface Shown {
-  readonly token?: string;
-  readonly files?: CertificateFiles;
 }
 
 const OF_CARRIER: Record<State, Verdict> = {
@@ -130,7 +75,7 @@ const CARRIERS: readonly Caller[] = MODES.flatMap((mode) =>
   STATES.map((state) => ({
     who: `an identity that is ${state}`,
     mode,
-    show: () => showIdentity(mode, state),
+    show: () => world.show(mode, state),
     // Whoever has the own key says who is the platform.
     verdict: mode === "own key" && state === "never known" ? PLATFORM : OF_CARRIER[state],
   })),
@@ -146,19 +91,18 @@ const CLAIMS: readonly Caller[] = (["own key", "JWKS"] as const).flatMap((mode) 
   STATES.map((state) => ({
     who: `an identity that is ${state}, with the claim of the carrier that has or had it`,
     mode,
-    show: () => showIdentity(mode, state, { tandem_carrier: carrierIdOf(mode, state) }),
+    show: () => world.show(mode, state, { tandem_carrier: carrierIdOf(mode, state) }),
     verdict: verdictOfClaim(mode, state),
   })),
 );
 
 const platformToken = (claims: Record<string, unknown>) => async () => ({
-  token: await issuer.sign({ scope: ALL_SCOPES, ...claims }),
+  token: await world.issuer.sign({ scope: ALL_SCOPES, ...claims }),
 });
 const platformCertificate =
   (...identities: readonly CredentialIdentity[]) =>
-  async () => ({
-    files: await clients.issue(identities.map(nameIn)),
-  });
+  () =>
+    world.certificate(...identities);
 const PLATFORMS: readonly Caller[] = [
   { who: "a subject that the settings name", mode: "JWKS", show: platformToken({ sub: "ops" }), verdict: PLATFORM },
   {
@@ -194,26 +138,26 @@ const PLATFORMS: readonly Caller[] = [
   {
     who: "an unknown subject for the platform's audience",
     mode: "JWKS",
-    show: platformToken({ sub: "somebody", aud: "tandem-platform" }),
+    show: platformToken({ sub: "somebody", aud: PLATFORM_AUDIENCE }),
     verdict: PLATFORM,
   },
   ...STATES.filter((state) => state !== "never known").map((state) => ({
     who: `an identity that is ${state}, for the platform's audience`,
     mode: "JWKS" as const,
-    show: platformToken({ sub: subjectOf(state), aud: "tandem-platform" }),
+    show: platformToken({ sub: subjectOf(state), aud: PLATFORM_AUDIENCE }),
     verdict: nobody,
   })),
-  { who: "a name that the settings name", mode: "certificate", show: platformCertificate(OPS), verdict: PLATFORM },
+  { who: "a name that the settings name", mode: "certificate", show: platformCertificate(OPS[1]), verdict: PLATFORM },
   {
     who: "a name that the settings name, and that was a carrier's",
     mode: "certificate",
-    show: platformCertificate(TAINTED),
+    show: platformCertificate(TAINTED[1]),
     verdict: nobody,
   },
   {
     who: "a name that the settings name, beside one that was a carrier's",
     mode: "certificate",
-    show: platformCertificate(OPS, identityOf("certificate", "removed")),
+    show: platformCertificate(OPS[1], identityOf("certificate", "removed")),
     verdict: nobody,
   },
 ];
@@ -221,18 +165,15 @@ const PLATFORMS: readonly Caller[] = [
 test.each([...CARRIERS, ...CLAIMS, ...PLATFORMS])(
   "Confidentiality: by $mode, $who reaches what the contract declares",
   async ({ mode, show, verdict }) => {
-    expect(await judgeAll(connect(mode, await show()))).toEqual(expected(verdict));
+    expect(await judgeAll(world.connect(mode, await show()))).toEqual(expected(verdict));
   },
 );
 
 test.each(MODES)("Confidentiality: by %s, a moved identity acts for its new carrier", async (mode) => {
-  const agreements = createClient(AgreementService, connect(mode, await showIdentity(mode, "moved")));
+  const agreements = createClient(AgreementService, world.connect(mode, await world.show(mode, "moved")));
   expect((await agreements.getAgreement({})).agreement?.carrierId).toBe(`${carrierIdOf(mode, "moved")}-new`);
 });
 
-/** What can happen to an identity while a call of it lives. */
-type Change = Exclude<State, "never known" | "active">;
-const CHANGES: readonly Change[] = ["suspended", "removed", "expired", "moved"];
 const CASES = MODES.flatMap((mode) => CHANGES.map((change) => ({ mode, change })));
 
 describe("a live stream", () => {
@@ -240,10 +181,9 @@ describe("a live stream", () => {
     "Confidentiality: by $mode, every one ends when its identity is $change",
     async ({ mode, change }) => {
       const name = `${change}-stream`;
-      const transport = await makeActive(mode, name);
-      const streams = openStreams(transport);
+      const streams = openStreams(world.connect(mode, await world.makeActive(mode, name)));
       await Promise.all(streams.map(({ opened }) => opened));
-      await apply(mode, name, change);
+      await world.apply(mode, name, change);
       const reason = change === "suspended" ? "CARRIER_SUSPENDED" : "CREDENTIAL_EXPIRED";
       expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual(streams.map(() => reason));
     },
@@ -259,12 +199,11 @@ describe("a call whose body is held back (skipped until calls are judged again w
     "Confidentiality: by $mode, every method is refused when its identity is $change meanwhile",
     async ({ mode, change }) => {
       const name = `${change}-held`;
-      await makeActive(mode, name);
-      const { token, files } = await showName(mode, name);
-      const tls = { ca: servers.cert, ...files };
+      const { token, files } = await world.makeActive(mode, name);
+      const tls = mode === "JWKS" ? {} : world.tls(files);
       const probe = AgreementService.method.getAgreement;
-      await using held = await holdCalls(appOf(mode).url, heldByCarriers, probe, { token, tls });
-      await apply(mode, name, change);
+      await using held = await holdCalls(world.appOf(mode).url, heldByCarriers, probe, { token, tls });
+      await world.apply(mode, name, change);
       const reasons = await held.release();
       // The agreement says why the carrier is suspended.
       if (change === "suspended") delete reasons[nameOf(probe)];
@@ -275,109 +214,15 @@ describe("a call whose body is held back (skipped until calls are judged again w
   test.skipIf(!JUDGES_HELD_BODIES)(
     "Confidentiality: every method of the platform is refused when its subject becomes a carrier's meanwhile",
     async () => {
-      const token = await issuer.sign({ sub: "turncoat", aud: "tandem-platform", scope: ALL_SCOPES });
+      const token = await world.issuer.sign({ sub: "turncoat", aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES });
       const probe = CarrierService.method.listCarriers;
-      await using held = await holdCalls(outside.url, heldByPlatform, probe, { token });
-      await takeBack("JWKS", jwt("JWKS", "turncoat"));
-      outside.services.access.forget();
+      await using held = await holdCalls(world.appOf("JWKS").url, heldByPlatform, probe, { token });
+      await world.takeBack("JWKS", jwt("JWKS", "turncoat"));
       const reasons = await held.release();
       expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
     },
   );
 });
-
-function appOf(mode: Mode): TestApp {
-  return mode === "JWKS" ? outside : own;
-}
-
-function connect(mode: Mode, { token, files }: Shown): Transport {
-  const bearer: Interceptor = (next) => (request) => {
-    if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
-    return next(request);
-  };
-  const nodeOptions = { ca: servers.cert, ...files };
-  const options = { baseUrl: appOf(mode).url, interceptors: [bearer], idleConnectionTimeoutMs: 1_000 };
-  return createGrpcTransport(mode === "JWKS" ? options : { ...options, nodeOptions });
-}
-
-function subjectOf(name: string): string {
-  return `switch of ${name}`;
-}
-
-function jwt(mode: Mode, subject: string): CredentialIdentity {
-  return { kind: "jwt", issuer: mode === "JWKS" ? issuer.name : "tandem", subject };
-}
-
-function identityOf(mode: Mode, name: string): CredentialIdentity {
-  if (mode !== "certificate") return jwt(mode, subjectOf(name));
-  return { kind: "dns", name: `${name.replaceAll(" ", "-")}.example` };
-}
-
-function nameIn(identity: CredentialIdentity): { type: "dns" | "url"; value: string } {
-  return identity.kind === "spiffe"
-    ? { type: "url", value: identity.uri }
-    : { type: "dns", value: identity.kind === "dns" ? identity.name : "" };
-}
-
-function carrierIdOf(mode: Mode, name: string): string {
-  return `${mode.toLowerCase().replaceAll(" ", "-")}-${name.replaceAll(" ", "-")}`;
-}
-
-const showIdentity = (mode: Mode, state: State, claims: Record<string, unknown> = {}) => showName(mode, state, claims);
-
-/** What an identity shows; its token has every scope, as far as the kind of token can. */
-async function showName(mode: Mode, name: string, claims: Record<string, unknown> = {}): Promise<Shown> {
-  if (mode === "certificate") return { files: await clients.issue([nameIn(identityOf(mode, name))]) };
-  if (mode === "JWKS") return { token: await issuer.sign({ sub: subjectOf(name), scope: ALL_SCOPES, ...claims }) };
-  const carrierId = claims["tandem_carrier"] as string | undefined;
-  if (!own.signingKey) throw new Error("the app has no key");
-  const who = carrierId === undefined ? { scopes: PLATFORM_SCOPES } : { carrierId };
-  const common = { issuer: "tandem", audience: "tandem", identity: subjectOf(name), ttlSeconds: 600 };
-  return { token: await own.signingKey.issueToken({ ...common, ...who }) };
-}
-
-/** A carrier with one identity, in a state. */
-async function makeIdentity(mode: Mode, state: State): Promise<void> {
-  const credentials = state === "never known" ? [] : [{ identity: identityOf(mode, state) }];
-  await addCarrier(appOf(mode).services.db, carrierIdOf(mode, state), { credentials });
-  if (state !== "never known" && state !== "active") await apply(mode, state, state);
-}
-
-/** A carrier with one identity that calls are let in with. */
-async function makeActive(mode: Mode, name: string): Promise<Transport> {
-  const credentials = [{ identity: identityOf(mode, name) }];
-  await addCarrier(appOf(mode).services.db, carrierIdOf(mode, name), { credentials });
-  return connect(mode, await showName(mode, name));
-}
-
-/** Changes what is known of an identity, as another process would. */
-async function apply(mode: Mode, name: string, change: Change): Promise<void> {
-  const { services } = appOf(mode);
-  const { db } = services;
-  const carrierId = carrierIdOf(mode, name);
-  const identity = identityOf(mode, name);
-  const write = async (of: string, credentials: readonly Credential[]) => {
-    const carrier = await services.carriers.get(of);
-    if (!carrier) throw new Error(`no carrier ${of}`);
-    await systemTransaction(db, (tx) => writeCredentials(tx, { ...carrier, credentials }));
-  };
-  if (change === "suspended") {
-    await systemTransaction(db, async (tx) => {
-      await tx.updateTable("carrier").set({ suspended: true }).where("carrier_id", "=", carrierId).execute();
-    });
-  } else if (change === "expired") await write(carrierId, [{ identity, expireTime: 1n }]);
-  else await write(carrierId, []);
-  if (change === "moved") await addCarrier(db, `${carrierId}-new`, { credentials: [{ identity }] });
-  services.access.forget();
-}
-
-/** Gives an identity to a carrier and takes it back. */
-async function takeBack(mode: Mode, identity: CredentialIdentity): Promise<void> {
-  const { db } = appOf(mode).services;
-  const text = identityText(identity).replaceAll(/[^a-z]+/g, "-");
-  const carrier = await addCarrier(db, text.slice(-20).replace(/^[^a-z]+/, ""), { credentials: [{ identity }] });
-  await systemTransaction(db, (tx) => writeCredentials(tx, { ...carrier, credentials: [] }));
-}
 
 /** One stream of each method that carriers have streams of. */
 function openStreams(transport: Transport): { opened: Promise<void>; ended: Promise<string> }[] {

@@ -143,6 +143,8 @@ describe("two authorization headers", () => {
     ]) {
       expect(await http1(tokens), tokens.join().slice(0, 8)).toContain("UNAUTHENTICATED");
     }
+    // As a proxy joins them.
+    expect(await http1([`${good}, Bearer ${good}`])).toContain("UNAUTHENTICATED");
     expect(await http1([good])).not.toContain("UNAUTHENTICATED");
   });
 
