@@ -11,6 +11,7 @@ import { openDatabase, ownerTransaction, systemTransaction } from "../../src/sto
 import * as carrierIdentities from "../../src/store/migrations/0009-carrier-identities.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { runCli } from "../support/cli.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 import { createIssuer, type TestIssuer } from "../support/issuer.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
@@ -83,6 +84,13 @@ test("an identity of the platform cannot be given to a carrier", async () => {
   expect(await violations(createAcme(carriers, credentialIdentities))).toEqual(fields);
   await createAcme(carriers, [own]);
   expect(await violations(updateAcme(carriers, credentialIdentities))).toEqual(fields);
+});
+
+test("a command shows the token of a subject that the settings name, though the token names no scope", async () => {
+  const platformIdentities = `${identityText(jwt("ops"))}=carriers.read`;
+  await using outside = await startTestApp({ ...issuer.settings, platformIdentities });
+  const settings = { TANDEM_URL: outside.url, TANDEM_TOKEN: await issuer.sign({ sub: "ops" }) };
+  expect(await runCli(["carriers", "list"], settings)).toMatchObject({ code: 0, stderr: "" });
 });
 
 test("with the own key, the subjects of the command line's tokens cannot be given to a carrier", async () => {
