@@ -47,6 +47,12 @@ export class CarrierAccess implements AsyncDisposable {
     return found.filter((credential) => credential !== undefined).filter((credential) => credential.expireTime > now);
   }
 
+  /** Whether one of these identities is or ever was a carrier's: then none of them is the platform's. */
+  async isEverCarriers(identities: readonly string[]): Promise<boolean> {
+    const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
+    return found.some((credential) => credential !== undefined);
+  }
+
   /**
    * Refuses a carrier that is not served here.
    * @throws TandemError UNAUTHENTICATED (no such carrier), REGION_MISMATCH, CARRIER_SUSPENDED (unless `evenSuspended`).
