@@ -10,6 +10,8 @@ export interface CarrierPrincipal {
   readonly carrierId: string;
   /** The name that the credential showed; see {@link CredentialIdentity}. */
   readonly identity: string;
+  /** How the identity comes to the carrier: it is registered with it, or a token of the server's own key names the carrier. */
+  readonly standing: "registered" | "claimed";
   /** When the credential expires; undefined: it does not. */
   readonly expiresAt?: Micros;
 }
@@ -20,6 +22,16 @@ export interface PlatformPrincipal {
   readonly identity: string;
   readonly scopes: ReadonlySet<PlatformScope>;
   readonly expiresAt?: Micros;
+}
+
+/**
+ * Whether a credential that is judged again shows the principal that it was let in as. One that was registered, and now stands by its own
+ * claim only, was taken back.
+ */
+export function isSamePrincipal(before: Principal, now: Principal): boolean {
+  if (before.identity !== now.identity) return false;
+  if (before.kind !== "carrier" || now.kind !== "carrier") return before.kind === now.kind;
+  return before.carrierId === now.carrierId && (before.standing === "claimed" || now.standing === "registered");
 }
 
 /** A name that a credential can show. */

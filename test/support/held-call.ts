@@ -21,6 +21,8 @@ export type Wire = "Connect over HTTP/1.1" | "Connect over HTTP/2" | "gRPC" | "g
 export interface HeldCall {
   /** Sends the rest and reads the answer. Resolves with its reason, or with `OK`. */
   release(): Promise<string>;
+  /** As release, of a stream of requests that stays open after its first message. */
+  releaseFirst(): Promise<string>;
 }
 
 /** Makes a call and holds back the second half of its first message. */
@@ -43,10 +45,15 @@ export async function holdCall(
   const half = Math.ceil(body.length / 2);
   const send = wire.endsWith("HTTP/1.1") ? sendHttp1 : sendHttp2;
   const exchange = await send(url, path, headers, body.subarray(0, half));
+  const readReason = async () => reasonOf(wire, isEnveloped, await exchange.answer);
   return {
-    release: async () => {
+    release: () => {
       exchange.end(body.subarray(half));
-      return reasonOf(wire, isEnveloped, await exchange.answer);
+      return readReason();
+    },
+    releaseFirst: () => {
+      exchange.write(body.subarray(half));
+      return readReason();
     },
   };
 }
@@ -78,6 +85,7 @@ interface Answer {
 
 interface Exchange {
   readonly answer: Promise<Answer>;
+  write(rest: Uint8Array): void;
   end(rest: Uint8Array): void;
 }
 
@@ -96,7 +104,7 @@ async function sendHttp1(
   answer.catch(() => {});
   request.write(start);
   await once(request, "socket");
-  return { answer, end: (rest) => void request.end(rest) };
+  return { answer, write: (rest) => void request.write(rest), end: (rest) => void request.end(rest) };
 }
 
 async function sendHttp2(
@@ -120,7 +128,7 @@ async function sendHttp2(
     .finally(() => session.destroy());
   answer.catch(() => {});
   request.write(start);
-  return { answer, end: (rest) => void request.end(rest) };
+  return { answer, write: (rest) => void request.write(rest), end: (rest) => void request.end(rest) };
 }
 
 /** Reads a reason where the protocol has its errors, and nowhere else. */

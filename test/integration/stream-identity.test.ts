@@ -1,0 +1,200 @@
+import { createClient } from "@connectrpc/connect";
+import { sql } from "kysely";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { CarrierPrincipal, Principal } from "../../src/domain/principal.ts";
+import type { StreamEnd } from "../../src/domain/stream-life.ts";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
+import { systemTransaction } from "../../src/store/database.ts";
+import { startTestApp, type TestApp } from "../support/app.ts";
+import { addCarrier } from "../support/carriers.ts";
+import { createMigratedDatabase } from "../support/database.ts";
+import { LATEST } from "../support/feed.ts";
+import { holdCall } from "../support/held-call.ts";
+import { reasonOf } from "../support/refusal.ts";
+
+/** The longest that a stream may live after what let it in was taken away, milliseconds. */
+const END_WITHIN_MS = 5_000;
+
+let database: Awaited<ReturnType<typeof createMigratedDatabase>>;
+let app: TestApp;
+beforeAll(async () => {
+  database = await createMigratedDatabase();
+  app = await startTestApp({ databaseUrl: database.url, accessCacheMs: 50, reconcileIntervalMs: 0 });
+  await addCarrier(app.services.db, "other");
+});
+afterAll(async () => {
+  await app?.[Symbol.asyncDispose]();
+  await database?.[Symbol.asyncDispose]();
+});
+
+test.each(["empty", "being read", "stale"])(
+  "every watch hears of a removed identity when what was remembered of it was %s at its begin",
+  async (state) => {
+    await using access = openAccess();
+    const principal = await addOwner();
+    const reading = await prepare(access, principal, state);
+    const ends: StreamEnd[] = [];
+    using _first = watchEnds(access, principal, ends);
+    using _second = watchEnds(access, principal, ends);
+    await reading();
+    await removeIdentity(principal);
+    await expect.poll(() => ends, { timeout: END_WITHIN_MS }).toEqual(["CREDENTIAL_EXPIRING", "CREDENTIAL_EXPIRING"]);
+  },
+);
+
+test("a watch looks at the store at once, whatever is remembered", async () => {
+  // So rarely that only the look at the begin can have found it.
+  await using access = openAccess(600_000);
+  const principal = await addOwner();
+  expect(await access.findOwners([principal.identity])).toHaveLength(1);
+  await removeIdentity(principal);
+  const ends: StreamEnd[] = [];
+  using _watch = watchEnds(access, principal, ends);
+  await expect.poll(() => ends).toEqual(["CREDENTIAL_EXPIRING"]);
+});
+
+test("a watch ends when the identity is another carrier's, has expired, or another name that was shown is no longer its carrier's", async () => {
+  await using access = openAccess();
+  const [moved, expired, second, kept] = await Promise.all([addOwner(), addOwner(), addOwner(), addOwner()]);
+  const ended: string[] = [];
+  using watches = new DisposableStack();
+  for (const [name, principal] of Object.entries({ moved, expired, kept }))
+    watches.use(access.watch(principal, () => ended.push(name), [principal.identity]));
+  const shown = [second.identity, "spiffe://carrier.example/second"];
+  watches.use(access.watch(second, () => ended.push("second"), shown));
+  await run(sql`UPDATE carrier_credential SET carrier_id = 'other' WHERE identity = ${moved.identity}`);
+  await run(sql`UPDATE carrier_credential SET expire_time = now() WHERE identity = ${expired.identity}`);
+  await run(sql`INSERT INTO carrier_credential VALUES (${shown[1]}, 'other', 'infinity'::timestamptz)`);
+  await expect.poll(() => ended.toSorted()).toEqual(["expired", "moved", "second"]);
+});
+
+test("a token of the own key whose claim names the carrier is no registered identity, and its stream ends when the identity becomes another's", async () => {
+  await using access = openAccess();
+  const principal: CarrierPrincipal = { ...(await addOwner()), standing: "claimed" };
+  await removeIdentity(principal);
+  const ends: StreamEnd[] = [];
+  using _watch = watchEnds(access, principal, ends);
+  const registered = await addOwner();
+  const registeredEnds: StreamEnd[] = [];
+  using _other = watchEnds(access, registered, registeredEnds);
+  await removeIdentity(registered);
+  await expect.poll(() => registeredEnds).toHaveLength(1);
+  expect(ends).toEqual([]);
+  await run(sql`INSERT INTO carrier_credential VALUES (${principal.identity}, 'other', 'infinity'::timestamptz)`);
+  await expect.poll(() => ends).toEqual(["CREDENTIAL_EXPIRING"]);
+});
+
+test("a live feed and a live upload end within 5 s of the removal, though all was forgotten while they were let in", async () => {
+  const principal = await addOwner();
+  const token = await app.carrierToken(principal.carrierId);
+  const { streamCdrs } = CdrService.method;
+  const { uploadDurations } = DurationService.method;
+  const calls = [
+    await holdCall(app.url, token, "gRPC", streamCdrs, { start: LATEST }),
+    await holdCall(app.url, token, "Connect over HTTP/1.1", streamCdrs, { start: LATEST }),
+    await holdCall(app.url, token, "gRPC", uploadDurations, { frame: { case: "open", value: { uploadId: "held" } } }),
+  ];
+  await expect.poll(() => app.callCount).toBe(calls.length);
+  expect(await reasonOf(createClient(DurationService, app.connect(token)).listUploads({}))).toBe("OK");
+  app.services.access.forget();
+  const [feed, other, upload] = calls;
+  const ended = [feed?.release(), other?.release(), upload?.releaseFirst()];
+  // The feeds have their places when their messages have come; the upload has had its own since its headers.
+  await expect.poll(() => app.services.slots.count).toBe(calls.length);
+  await removeIdentity(principal);
+  const removedMs = performance.now();
+  expect(await Promise.all(ended)).toEqual(ended.map(() => "CREDENTIAL_EXPIRED"));
+  expect(performance.now() - removedMs).toBeLessThan(END_WITHIN_MS);
+});
+
+test("an upload that has not sent its Open ends with its identity as well", async () => {
+  const principal = await addOwner();
+  const stop = new AbortController();
+  const durations = createClient(DurationService, app.connect(await app.carrierToken(principal.carrierId)));
+  const frames = durations.uploadDurations(silence(stop.signal), { signal: stop.signal });
+  const reason = reasonOf(frames);
+  await expect.poll(() => app.services.slots.count).toBe(1);
+  await removeIdentity(principal);
+  expect(await reason).toBe("CREDENTIAL_EXPIRED");
+  stop.abort();
+});
+
+test("a stream of the platform ends when its subject becomes a carrier's", async () => {
+  const stop = new AbortController();
+  const transport = app.connect(await app.platformToken());
+  const frames = createClient(PlatformCdrService, transport).ingestCdrs(ingest(stop.signal), { signal: stop.signal });
+  const iterator = frames[Symbol.asyncIterator]();
+  expect((await iterator.next()).value?.frame.case).toBe("opened");
+  const identity = subjectText("platform");
+  await run(sql`INSERT INTO carrier_credential VALUES (${identity}, 'other', 'infinity'::timestamptz)`);
+  const ended = reasonOf({ [Symbol.asyncIterator]: () => iterator });
+  expect(await ended).toBe("CREDENTIAL_EXPIRED");
+  stop.abort();
+  await run(sql`DELETE FROM carrier_credential WHERE identity = ${identity}`);
+});
+
+function openAccess(cacheMs = 50): CarrierAccess {
+  return new CarrierAccess({ db: app.services.db, region: undefined, cacheMs });
+}
+
+function watchEnds(access: CarrierAccess, principal: Principal, ends: StreamEnd[]): Disposable {
+  return access.watch(principal as CarrierPrincipal, (why) => ends.push(why), [principal.identity]);
+}
+
+/** Brings what is remembered of the identity into a state; what is returned lets a reading go on that was begun. */
+async function prepare(access: CarrierAccess, { identity }: Principal, state: string): Promise<() => Promise<void>> {
+  if (state === "empty") return async () => {};
+  if (state === "stale") {
+    expect(await access.findOwners([identity])).toHaveLength(1);
+    return async () => {};
+  }
+  const client = new pg.Client({ connectionString: database.url });
+  await client.connect();
+  await client.query("BEGIN; LOCK TABLE carrier_credential IN ACCESS EXCLUSIVE MODE");
+  const owners = access.findOwners([identity]);
+  return async () => {
+    await client.query("COMMIT");
+    await client.end();
+    expect(await owners).toHaveLength(1);
+  };
+}
+
+let added = 0;
+
+/** A carrier that a subject of its own name may act as. */
+async function addOwner(): Promise<CarrierPrincipal> {
+  const carrierId = `stream-${added++}`;
+  const identity = { kind: "jwt", issuer: app.services.config.tokens.issuer, subject: carrierId } as const;
+  await addCarrier(app.services.db, carrierId, { credentials: [{ identity }] });
+  return { kind: "carrier", carrierId, identity: subjectText(carrierId), standing: "registered" };
+}
+
+function subjectText(subject: string): string {
+  return `jwt:${encodeURIComponent(app.services.config.tokens.issuer)}:${subject}`;
+}
+
+function removeIdentity({ identity }: Principal): Promise<void> {
+  return run(sql`DELETE FROM carrier_credential WHERE identity = ${identity}`);
+}
+
+async function run(statement: ReturnType<typeof sql>): Promise<void> {
+  await systemTransaction(app.services.db, (tx) => statement.execute(tx));
+}
+
+// biome-ignore lint/correctness/useYield: a stream of requests that sends none.
+async function* silence(signal: AbortSignal): AsyncGenerator<never> {
+  await untilAborted(signal);
+}
+
+async function* ingest(signal: AbortSignal) {
+  yield { frame: { case: "open", value: { carrierId: "other", open: { uploadId: "watched" } } } } as const;
+  await untilAborted(signal);
+}
+
+function untilAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+}
