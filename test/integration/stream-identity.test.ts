@@ -1,4 +1,6 @@
-import { createClient } from "@connectrpc/connect";
+import type { DescMethod } from "@bufbuild/protobuf";
+import { createClient, createContextValues, createHandlerContext, type HandlerContext } from "@connectrpc/connect";
+import { createLocalJWKSet } from "jose";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -7,7 +9,11 @@ import type { StreamEnd } from "../../src/domain/stream-life.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { type AuthOptions, authorize, judgeAgain, principalOf, watchCredential } from "../../src/rpc/auth.ts";
 import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
+import { createTokenVerifier } from "../../src/rpc/tokens.ts";
+import { Trust } from "../../src/rpc/trust.ts";
+import { VerifiedTokens } from "../../src/rpc/verified-tokens.ts";
 import { systemTransaction } from "../../src/store/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
@@ -136,6 +142,64 @@ test("a stream of the platform ends when its subject becomes a carrier's", async
   stop.abort();
   await run(sql`DELETE FROM carrier_credential WHERE identity = ${identity}`);
 });
+
+test("a stream that is judged again after a change of keys ends when its credential shows another principal than before", async () => {
+  await using access = openAccess();
+  const principal = await addOwner();
+  const trust = new Trust();
+  const context = await contextOf(CdrService.method.streamCdrs, principal.carrierId);
+  await authorize(context, authOptions(access, trust));
+  const ends: string[] = [];
+  using _watch = watchCredential(context, () => ends.push("ended"));
+  await removeIdentity(principal);
+  access.forget();
+  trust.changed();
+  await expect.poll(() => ends).toEqual(["ended"]);
+});
+
+test("a call that is judged again has the principal of now", async () => {
+  await using access = openAccess();
+  const principal = await addOwner();
+  const context = await contextOf(DurationService.method.listUploads, principal.carrierId);
+  await authorize(context, authOptions(access, new Trust()));
+  const before = principalOf(context);
+  await run(
+    sql`UPDATE carrier_credential SET expire_time = now() + interval '5 s' WHERE identity = ${principal.identity}`,
+  );
+  access.forget();
+  await judgeAgain(context);
+  expect(principalOf(context)).toMatchObject(principal);
+  expect(principalOf(context).expiresAt).toBeLessThan(before.expiresAt ?? 0n);
+});
+
+/** The keys of another issuer, as far as the server knows: only what is registered makes a carrier. */
+function authOptions(access: CarrierAccess, trust: Trust): AuthOptions {
+  const { issuer } = app.services.config.tokens;
+  const findKey = createLocalJWKSet(app.signingKey?.keySet ?? { keys: [] });
+  return {
+    tokens: new VerifiedTokens(createTokenVerifier({ findKey, issuer, audience: "tandem" }), trust),
+    failures: undefined,
+    signsTokens: false,
+    platformIdentities: new Map(),
+    access,
+    trust,
+  };
+}
+
+/** A call with a token that says nothing but its subject. */
+async function contextOf(method: DescMethod, identity: string): Promise<HandlerContext> {
+  const { issuer } = app.services.config.tokens;
+  const token = await app.signingKey?.issueToken({ issuer, audience: "tandem", identity, ttlSeconds: 600 });
+  return createHandlerContext({
+    method,
+    service: method.parent,
+    protocolName: "grpc",
+    requestMethod: "POST",
+    url: app.url,
+    requestHeader: { authorization: `Bearer ${token}` },
+    contextValues: createContextValues(),
+  });
+}
 
 function openAccess(cacheMs = 50): CarrierAccess {
   return new CarrierAccess({ db: app.services.db, region: undefined, cacheMs });

@@ -18,7 +18,7 @@ import { StatusSchema } from "../../src/gen/google/rpc/status_pb.js";
 export type Wire = "Connect over HTTP/1.1" | "Connect over HTTP/2" | "gRPC" | "gRPC-Web over HTTP/1.1";
 
 /** A call whose headers and half of its first message are sent, and no more. */
-export interface HeldCall {
+export interface HeldCall extends Disposable {
   /** Sends the rest and reads the answer. Resolves with its reason, or with `OK`. */
   release(): Promise<string>;
   /** As release, of a stream of requests that stays open after its first message. */
@@ -55,6 +55,7 @@ export async function holdCall(
       exchange.write(body.subarray(half));
       return readReason();
     },
+    [Symbol.dispose]: () => exchange.destroy(),
   };
 }
 
@@ -87,6 +88,7 @@ interface Exchange {
   readonly answer: Promise<Answer>;
   write(rest: Uint8Array): void;
   end(rest: Uint8Array): void;
+  destroy(): void;
 }
 
 async function sendHttp1(
@@ -104,7 +106,12 @@ async function sendHttp1(
   answer.catch(() => {});
   request.write(start);
   await once(request, "socket");
-  return { answer, write: (rest) => void request.write(rest), end: (rest) => void request.end(rest) };
+  return {
+    answer,
+    write: (rest) => void request.write(rest),
+    end: (rest) => void request.end(rest),
+    destroy: () => void request.destroy(),
+  };
 }
 
 async function sendHttp2(
@@ -128,7 +135,12 @@ async function sendHttp2(
     .finally(() => session.destroy());
   answer.catch(() => {});
   request.write(start);
-  return { answer, write: (rest) => void request.write(rest), end: (rest) => void request.end(rest) };
+  return {
+    answer,
+    write: (rest) => void request.write(rest),
+    end: (rest) => void request.end(rest),
+    destroy: () => session.destroy(),
+  };
 }
 
 /** Reads a reason where the protocol has its errors, and nowhere else. */
