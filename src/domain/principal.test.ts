@@ -1,19 +1,52 @@
 import { expect, test } from "vitest";
-import { type CarrierPrincipal, isSamePrincipal, type PlatformPrincipal } from "./principal.ts";
+import {
+  type CarrierPrincipal,
+  type CredentialIdentity,
+  identityText,
+  isSamePrincipal,
+  type PlatformPrincipal,
+  parseIdentityText,
+} from "./principal.ts";
 
-const carrier: CarrierPrincipal = { kind: "carrier", carrierId: "acme", identity: "dns:a", standing: "registered" };
-const platform: PlatformPrincipal = { kind: "platform", identity: "dns:a", scopes: new Set() };
+const acme: CarrierPrincipal = {
+  kind: "carrier",
+  carrierId: "acme",
+  identity: "jwt:issuer:switch",
+  standing: "registered",
+};
+const ops: PlatformPrincipal = {
+  kind: "platform",
+  identity: "jwt:issuer:switch",
+  scopes: new Set(["cdrs.read", "parties.read"]),
+};
 
-test("a credential shows the same principal while kind, carrier and name are the same, whenever it ends", () => {
-  expect(isSamePrincipal(carrier, { ...carrier, expiresAt: 1n })).toBe(true);
-  expect(isSamePrincipal(platform, { ...platform, expiresAt: 1n })).toBe(true);
-  expect(isSamePrincipal(carrier, { ...carrier, carrierId: "other" })).toBe(false);
-  expect(isSamePrincipal(carrier, { ...carrier, identity: "dns:b" })).toBe(false);
-  expect(isSamePrincipal(carrier, platform)).toBe(false);
-  expect(isSamePrincipal(platform, carrier)).toBe(false);
+test("a credential that is judged again shows the same principal with a later end, and no other", () => {
+  expect(isSamePrincipal(acme, { ...acme, expiresAt: 7n })).toBe(true);
+  expect(isSamePrincipal(ops, { ...ops, expiresAt: 7n })).toBe(true);
+  expect(isSamePrincipal(acme, { ...acme, carrierId: "other" })).toBe(false);
+  expect(isSamePrincipal(acme, { ...acme, identity: "dns:acme.example" })).toBe(false);
+  expect(isSamePrincipal(ops, { ...ops, identity: "dns:ops.example" })).toBe(false);
+  expect(isSamePrincipal(acme, ops)).toBe(false);
+  expect(isSamePrincipal(ops, acme)).toBe(false);
 });
 
-test("who was registered is not the same by a claim alone; who claimed may have been registered since", () => {
-  expect(isSamePrincipal(carrier, { ...carrier, standing: "claimed" })).toBe(false);
-  expect(isSamePrincipal({ ...carrier, standing: "claimed" }, carrier)).toBe(true);
+test("a claimed carrier that is registered meanwhile is the same, and a registered one that only claims is not", () => {
+  const claimed: CarrierPrincipal = { ...acme, standing: "claimed" };
+  expect(isSamePrincipal(claimed, claimed)).toBe(true);
+  expect(isSamePrincipal(claimed, acme)).toBe(true);
+  expect(isSamePrincipal(acme, claimed)).toBe(false);
+});
+
+test("the platform with more scopes is the same, and with one less it is not", () => {
+  expect(isSamePrincipal(ops, { ...ops, scopes: new Set([...ops.scopes, "usage.read"] as const) })).toBe(true);
+  expect(isSamePrincipal(ops, { ...ops, scopes: new Set(["cdrs.read"] as const) })).toBe(false);
+});
+
+test("an identity's text is read back as it was", () => {
+  const identities: readonly CredentialIdentity[] = [
+    { kind: "jwt", issuer: "https://issuer.example/a:b", subject: "auth0|x;y=z" },
+    { kind: "spiffe", uri: "spiffe://carrier.example/tandem" },
+    { kind: "dns", name: "tandem.carrier.example" },
+  ];
+  for (const identity of identities) expect(parseIdentityText(identityText(identity))).toEqual(identity);
 });

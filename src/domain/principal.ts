@@ -10,7 +10,11 @@ export interface CarrierPrincipal {
   readonly carrierId: string;
   /** The name that the credential showed; see {@link CredentialIdentity}. */
   readonly identity: string;
-  /** How the identity comes to the carrier: it is registered with it, or a token of the server's own key names the carrier. */
+  /**
+   * Why the identity is the carrier's. `registered`: the platform has registered it
+   * (carrier_credential), and may take it back. `claimed`: a token of the server's own key names the
+   * carrier in its claim, and the identity was never registered.
+   */
   readonly standing: "registered" | "claimed";
   /** When the credential expires; undefined: it does not. */
   readonly expiresAt?: Micros;
@@ -25,13 +29,15 @@ export interface PlatformPrincipal {
 }
 
 /**
- * Whether a credential that is judged again shows the principal that it was let in as. One that was registered, and now stands by its own
- * claim only, was taken back.
+ * Whether a credential that is judged again still shows who it showed before: the same kind, carrier
+ * and identity. A registered carrier must still be registered, and the platform must have every scope
+ * that it had.
  */
 export function isSamePrincipal(before: Principal, now: Principal): boolean {
   if (before.identity !== now.identity) return false;
-  if (before.kind !== "carrier" || now.kind !== "carrier") return before.kind === now.kind;
-  return before.carrierId === now.carrierId && (before.standing === "claimed" || now.standing === "registered");
+  if (before.kind === "platform") return now.kind === "platform" && before.scopes.isSubsetOf(now.scopes);
+  if (now.kind !== "carrier" || before.carrierId !== now.carrierId) return false;
+  return before.standing === "claimed" || now.standing === "registered";
 }
 
 /** A name that a credential can show. */

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
+import { type Micros, microsFromMs } from "../domain/instant.ts";
 import type { Principal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import {
@@ -69,7 +69,8 @@ export class CarrierAccess implements AsyncDisposable {
    * @param identities every name that its credentials show.
    */
   watch(principal: Principal, end: (why: StreamEnd) => void, identities: readonly string[]): Disposable {
-    const watcher: Watcher = { principal, identities, end };
+    const isRegistered = principal.kind === "carrier" && principal.standing === "registered";
+    const watcher: Watcher = { principal, identities, end, isRegistered };
     this.#watchers.add(watcher);
     this.#newcomers.add(watcher);
     this.#welcoming ??= this.#welcome();
@@ -134,11 +135,10 @@ export class CarrierAccess implements AsyncDisposable {
     const now = microsFromMs(Date.now());
     for (const watcher of watchers) {
       const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
-      const accepted = shown.filter(({ expireTime }) => expireTime > now);
       const { principal } = watcher;
       const why = principal.kind === "carrier" && this.#whyNotServed(carriers.get(principal.carrierId));
       if (why) this.#end(watcher, why);
-      else if (!showsPrincipal(principal, accepted)) this.#end(watcher, "CREDENTIAL_EXPIRING");
+      else if (!showsPrincipal(watcher, shown, now)) this.#end(watcher, "CREDENTIAL_EXPIRING");
     }
   }
 
@@ -167,18 +167,26 @@ function carrierIdOf(principal: Principal): string | undefined {
   return principal.kind === "carrier" ? principal.carrierId : undefined;
 }
 
-/** Whether a credential still shows its principal: no name of it may be another's, and one that was registered has to be so still. */
-function showsPrincipal(principal: Principal, shown: readonly CredentialRow[]): boolean {
-  const carrierId = carrierIdOf(principal);
-  if (shown.some((credential) => credential.carrierId !== carrierId)) return false;
-  if (principal.kind === "platform" || principal.standing === "claimed") return true;
-  return shown.some(({ identity }) => identity === principal.identity);
+/**
+ * Whether a stream's credential still shows its principal: no name of it may be another carrier's, one that was registered has to be so still,
+ * and one of the platform is no carrier's, whether it has expired there or not.
+ */
+function showsPrincipal(watcher: Watcher, shown: readonly CredentialRow[], now: Micros): boolean {
+  const { principal } = watcher;
+  if (principal.kind === "platform") return shown.length === 0;
+  const accepted = shown.filter(({ expireTime }) => expireTime > now);
+  if (accepted.some(({ carrierId }) => carrierId !== principal.carrierId)) return false;
+  const isOwn = ({ identity }: CredentialRow) => identity === principal.identity;
+  if (shown.some(isOwn)) watcher.isRegistered = true;
+  return !watcher.isRegistered || accepted.some(isOwn);
 }
 
 interface Watcher {
   readonly principal: Principal;
   readonly identities: readonly string[];
   readonly end: (why: StreamEnd) => void;
+  /** Whether the identity was registered with the carrier at any look: one that only claimed it may be by now. */
+  isRegistered: boolean;
 }
 
 interface Remembered<T> {
