@@ -3,6 +3,7 @@ import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
@@ -208,10 +209,7 @@ async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions)
     if (carrierId !== undefined && carrierId !== owner.carrierId) {
       throw unauthenticated("the token's claim tandem_carrier is not the carrier that its subject belongs to");
     }
-    return withExpiry(
-      { kind: "carrier", carrierId: owner.carrierId, identity, standing: "registered", expiresAt },
-      owner.expireTime,
-    );
+    return registeredCarrier(owner, expiresAt);
   }
   if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
   return { kind: "platform", identity, scopes: verified.scopes, expiresAt };
@@ -229,6 +227,10 @@ function claimedCarrier(
   return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt: verified.expiresAt };
 }
 
+function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, expiresAt: Micros): CarrierPrincipal {
+  return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
+}
+
 async function findCertificatePrincipal(
   certificate: ClientCertificate,
   options: AuthOptions,
@@ -242,10 +244,7 @@ async function findCertificatePrincipal(
   if (owner) {
     const isOne = platform.length === 0 && owners.every((other) => other.carrierId === owner.carrierId);
     if (!isOne) throw unauthenticated("the client certificate has names of more than one principal");
-    return withExpiry(
-      { kind: "carrier", carrierId: owner.carrierId, identity: owner.identity, standing: "registered", expiresAt },
-      owner.expireTime,
-    );
+    return registeredCarrier(owner, expiresAt);
   }
   const [identity] = platform;
   if (identity === undefined) return undefined;

@@ -16,7 +16,7 @@ import { systemTransaction } from "../../src/store/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { EARLIEST, HEAD } from "../support/feed.ts";
-import { type HeldCall, holdCall, type Wire } from "../support/held-call.ts";
+import { type HeldBack, type HeldCall, holdCall, type Wire } from "../support/held-call.ts";
 import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { durationOf } from "../support/upload-kinds.ts";
@@ -105,6 +105,18 @@ for (const [name, { make, answer, streamEnd }] of Object.entries(CHANGES)) {
   );
 }
 
+test("calls that hold back nothing but the end of their request are judged when that has come", async () => {
+  const carrierId = await addOwner();
+  const token = await app.carrierToken(carrierId);
+  const ofOneMessage = Object.entries(CARRIER_CALLS).filter(([name]) => !name.startsWith("UploadDurations"));
+  const held = await holdAll(Object.fromEntries(ofOneMessage), token, "end");
+  await CHANGES["suspended"]?.make(carrierId);
+  await expect.poll(() => listUploads(token)).toBe("CARRIER_SUSPENDED");
+  const reasons = await releaseAll(held);
+  expect(new Set(Object.values(reasons))).toEqual(new Set(["CARRIER_SUSPENDED"]));
+  expect(await keptOf(carrierId)).toEqual({ uploads: 0, numbers: 0 });
+});
+
 test("calls whose token ends before their message has come are refused as expired", async () => {
   const carrierId = await addOwner();
   // Long enough for a slow machine to let these calls in.
@@ -167,7 +179,9 @@ test("the second judgement takes nothing of the principal's rates and places, an
   const token = await strict.carrierToken("acme");
   const held: HeldCall[] = [];
   for (let n = 0; n < 8; n++)
-    held.push(await holdCall(strict.url, token, "Connect over HTTP/1.1", append.method, append.request()));
+    held.push(
+      await holdCall(strict.url, token, { ...append, wire: "Connect over HTTP/1.1", request: append.request() }),
+    );
   await expect.poll(() => strict.callCount).toBe(8);
   const stranger = createClient(DurationService, strict.connect("nonsense"));
   await expect.poll(() => reasonOf(stranger.listUploads({})), { interval: 0, timeout: 20_000 }).toBe("RATE_LIMITED");
@@ -243,12 +257,16 @@ function callsOf(rows: [Omit<Call, "wire">, Wire[]][]): Record<string, Call> {
   return Object.fromEntries(calls.map((call) => [`${call.method.name}, ${call.wire}`, call]));
 }
 
-/** Holds back the message of each call until all of them have been let in. */
-async function holdAll(calls: Record<string, Call>, token: string): Promise<Record<string, HeldCall>> {
+/** Holds back some of each call's request until all of them have been let in. */
+async function holdAll(
+  calls: Record<string, Call>,
+  token: string,
+  heldBack?: HeldBack,
+): Promise<Record<string, HeldCall>> {
   await expect.poll(() => app.callCount).toBe(0);
   const held: Record<string, HeldCall> = {};
   for (const [name, { wire, method, request }] of Object.entries(calls)) {
-    const call = await holdCall(app.url, token, wire, method, request());
+    const call = await holdCall(app.url, token, { wire, method, request: request(), heldBack });
     holding.push(call);
     held[name] = call;
   }

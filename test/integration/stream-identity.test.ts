@@ -100,12 +100,13 @@ test("a token of the own key that claims its carrier goes on unregistered, until
 test("a live feed and a live upload end within 5 s of the removal, though all was forgotten while they were let in", async () => {
   const principal = await addOwner();
   const token = await app.carrierToken(principal.carrierId);
-  const { streamCdrs } = CdrService.method;
-  const { uploadDurations } = DurationService.method;
+  const feedCall = { method: CdrService.method.streamCdrs, request: { start: LATEST } };
+  const open = { frame: { case: "open", value: { uploadId: "held" } } };
+  const uploadCall = { method: DurationService.method.uploadDurations, request: open };
   const calls = [
-    await holdCall(app.url, token, "gRPC", streamCdrs, { start: LATEST }),
-    await holdCall(app.url, token, "Connect over HTTP/1.1", streamCdrs, { start: LATEST }),
-    await holdCall(app.url, token, "gRPC", uploadDurations, { frame: { case: "open", value: { uploadId: "held" } } }),
+    await holdCall(app.url, token, { ...feedCall, wire: "gRPC" }),
+    await holdCall(app.url, token, { ...feedCall, wire: "Connect over HTTP/1.1" }),
+    await holdCall(app.url, token, { ...uploadCall, wire: "gRPC" }),
   ];
   await expect.poll(() => app.callCount).toBe(calls.length);
   expect(await reasonOf(createClient(DurationService, app.connect(token)).listUploads({}))).toBe("OK");

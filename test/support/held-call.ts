@@ -17,7 +17,7 @@ import { StatusSchema } from "../../src/gen/google/rpc/status_pb.js";
 /** How a call goes over the wire. */
 export type Wire = "Connect over HTTP/1.1" | "Connect over HTTP/2" | "gRPC" | "gRPC-Web over HTTP/1.1";
 
-/** A call whose headers and half of its first message are sent, and no more. */
+/** A call that has not sent all of its request. */
 export interface HeldCall extends Disposable {
   /** Sends the rest and reads the answer. Resolves with its reason, or with `OK`. */
   release(): Promise<string>;
@@ -25,14 +25,20 @@ export interface HeldCall extends Disposable {
   releaseFirst(): Promise<string>;
 }
 
-/** Makes a call and holds back the second half of its first message. */
-export async function holdCall(
-  url: string,
-  token: string,
-  wire: Wire,
-  method: DescMethod,
-  request: MessageInitShape<DescMethod["input"]>,
-): Promise<HeldCall> {
+/** What a call holds back: half of its first message, or nothing of it but that the request ends there. */
+export type HeldBack = "half" | "end";
+
+export interface CallToHold {
+  readonly wire: Wire;
+  readonly method: DescMethod;
+  readonly request: MessageInitShape<DescMethod["input"]>;
+  /** Default: half of the message. */
+  readonly heldBack?: HeldBack | undefined;
+}
+
+/** Makes a call and holds back some of its request. */
+export async function holdCall(url: string, token: string, call: CallToHold): Promise<HeldCall> {
+  const { wire, method, request, heldBack = "half" } = call;
   const message = create(method.input, request);
   const isEnveloped = !wire.startsWith("Connect") || method.methodKind !== "unary";
   const body = isEnveloped ? envelope(encode(wire, method, message)) : encode(wire, method, message);
@@ -42,17 +48,17 @@ export async function holdCall(
     ...(wire === "gRPC" ? { te: "trailers" } : {}),
   };
   const path = `/${method.parent.typeName}/${method.name}`;
-  const half = Math.ceil(body.length / 2);
+  const sent = heldBack === "half" ? Math.ceil(body.length / 2) : body.length;
   const send = wire.endsWith("HTTP/1.1") ? sendHttp1 : sendHttp2;
-  const exchange = await send(url, path, headers, body.subarray(0, half));
+  const exchange = await send(url, path, headers, body.subarray(0, sent));
   const readReason = async () => reasonOf(wire, isEnveloped, await exchange.answer);
   return {
     release: () => {
-      exchange.end(body.subarray(half));
+      exchange.end(body.subarray(sent));
       return readReason();
     },
     releaseFirst: () => {
-      exchange.write(body.subarray(half));
+      exchange.write(body.subarray(sent));
       return readReason();
     },
     [Symbol.dispose]: () => exchange.destroy(),
