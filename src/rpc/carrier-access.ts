@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { TandemError } from "../domain/errors.ts";
-import { type Micros, microsFromMs } from "../domain/instant.ts";
+import { microsFromMs } from "../domain/instant.ts";
 import type { Principal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import {
@@ -135,10 +135,11 @@ export class CarrierAccess implements AsyncDisposable {
     const now = microsFromMs(Date.now());
     for (const watcher of watchers) {
       const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
+      const accepted = shown.filter(({ expireTime }) => expireTime > now);
       const { principal } = watcher;
       const why = principal.kind === "carrier" && this.#whyNotServed(carriers.get(principal.carrierId));
       if (why) this.#end(watcher, why);
-      else if (!showsPrincipal(watcher, shown, now)) this.#end(watcher, "CREDENTIAL_EXPIRING");
+      else if (!showsPrincipal(watcher, shown, accepted)) this.#end(watcher, "CREDENTIAL_EXPIRING");
     }
   }
 
@@ -171,10 +172,13 @@ function carrierIdOf(principal: Principal): string | undefined {
  * Whether a stream's credential still shows its principal: no name of it may be another carrier's, one that was registered has to be so still,
  * and one of the platform is no carrier's, whether it has expired there or not.
  */
-function showsPrincipal(watcher: Watcher, shown: readonly CredentialRow[], now: Micros): boolean {
+function showsPrincipal(
+  watcher: Watcher,
+  shown: readonly CredentialRow[],
+  accepted: readonly CredentialRow[],
+): boolean {
   const { principal } = watcher;
   if (principal.kind === "platform") return shown.length === 0;
-  const accepted = shown.filter(({ expireTime }) => expireTime > now);
   if (accepted.some(({ carrierId }) => carrierId !== principal.carrierId)) return false;
   const isOwn = ({ identity }: CredentialRow) => identity === principal.identity;
   if (shown.some(isOwn)) watcher.isRegistered = true;
