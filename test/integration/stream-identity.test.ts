@@ -80,12 +80,11 @@ test("a watch ends when the identity is another carrier's, has expired, or anoth
 
 test("a token of the own key that claims its carrier goes on unregistered, until its identity is another's, or is registered and removed", async () => {
   await using access = openAccess();
-  const [first, second, registered] = await Promise.all([addOwner(), addOwner(), addOwner()]);
-  await Promise.all([first, second].map(removeIdentity));
+  const [first, second, registered] = await Promise.all([addOwner(false), addOwner(false), addOwner()]);
   const ended: string[] = [];
   using watches = new DisposableStack();
   for (const [name, principal] of Object.entries({ first, second }))
-    watches.use(access.watch({ ...principal, standing: "claimed" }, () => ended.push(name), [principal.identity]));
+    watches.use(access.watch(principal, () => ended.push(name), [principal.identity]));
   watches.use(access.watch(registered, () => ended.push("registered"), [registered.identity]));
   await removeIdentity(registered);
   await expect.poll(() => ended).toEqual(["registered"]);
@@ -233,12 +232,13 @@ async function prepare(access: CarrierAccess, { identity }: Principal, state: st
 
 let added = 0;
 
-/** A carrier that a subject of its own name may act as. */
-async function addOwner(): Promise<CarrierPrincipal> {
+/** A carrier that a subject of its own name may act as: because it is registered, or by the claim of its token only. */
+async function addOwner(isRegistered = true): Promise<CarrierPrincipal> {
   const carrierId = `stream-${added++}`;
   const identity = { kind: "jwt", issuer: app.services.config.tokens.issuer, subject: carrierId } as const;
-  await addCarrier(app.services.db, carrierId, { credentials: [{ identity }] });
-  return { kind: "carrier", carrierId, identity: subjectText(carrierId), standing: "registered" };
+  await addCarrier(app.services.db, carrierId, { credentials: isRegistered ? [{ identity }] : [] });
+  const standing = isRegistered ? "registered" : "claimed";
+  return { kind: "carrier", carrierId, identity: subjectText(carrierId), standing };
 }
 
 function subjectText(subject: string): string {
