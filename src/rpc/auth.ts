@@ -1,7 +1,7 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
-import { type CarrierPrincipal, identityText, type Principal } from "../domain/principal.ts";
+import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
@@ -26,6 +26,7 @@ const principalKey = createContextKey<Principal | undefined>(undefined, { descri
 const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
   description: "watch of the credential",
 });
+const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
 
 /** Who calls; undefined for methods that anyone may call. */
 export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
@@ -60,6 +61,22 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
   return context.values.get(watchKey)(end);
 }
 
+/** Every name that the call's credentials show, the principal's own first. */
+export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
+  const { identity } = principalOf(context);
+  const certificate = context.values.get(clientCertificateKey);
+  return [...new Set([identity, ...(certificate?.isTrusted ? certificate.identities : [])])];
+}
+
+/**
+ * Judges a call again whose message has come, perhaps long after its headers, and gives it the principal of now. It is no new call, and no attempt
+ * to get in: nothing is counted. Does nothing for methods that anyone may call.
+ * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another principal than before.
+ */
+export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
+  return values.get(againKey)();
+}
+
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
@@ -80,21 +97,49 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   const rule = accessRuleOf(context.method);
   if (!rule) throw denied("nobody may call this method");
   if (rule.principal === "anyone") return;
+  await judge(context, rule, options);
+  context.values.set(againKey, async () => {
+    const before = principalOf(context);
+    // Until it is judged there is nobody whose refusal could be written down, as at the headers.
+    context.values.set(principalKey, undefined);
+    await judge(context, rule, { ...options, failures: undefined }, before);
+  });
+}
+
+/** @param before who the credential has shown already. */
+async function judge(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: AuthOptions,
+  before?: Principal,
+): Promise<void> {
   const { generation } = options.trust;
   const principal = await authenticate(context, options);
+  if (before) assertSame(before, principal);
   context.values.set(principalKey, principal);
-  context.values.set(watchKey, (end) => options.trust.watch(() => endUnlessGood(context, options, end), generation));
+  context.values.set(watchKey, (end) =>
+    options.trust.watch(() => endUnlessGood(context, options, principal, end), generation),
+  );
   assertAllowed(context, principal, rule);
   if (principal.kind === "carrier" && rule.principal === "carrier") {
     await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
   }
 }
 
+function assertSame(before: Principal, now: Principal): void {
+  if (!isSamePrincipal(before, now)) throw unauthenticated("the credential is no longer what it was: call again");
+}
+
 /** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
-async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<boolean> {
+async function endUnlessGood(
+  context: HandlerContext,
+  options: AuthOptions,
+  before: Principal,
+  end: () => void,
+): Promise<boolean> {
   try {
     // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
-    await authenticate(context, { ...options, failures: undefined });
+    assertSame(before, await authenticate(context, { ...options, failures: undefined }));
   } catch (error) {
     const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
     if (!isRefusal) return false;

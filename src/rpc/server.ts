@@ -45,6 +45,7 @@ import { PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { type Route, route } from "./routes.ts";
+import { judgeAgainInterceptor } from "./second-judgement.ts";
 
 /** A page that is bounded in bytes of protobuf is larger as JSON. */
 const JSON_GROWTH = 4;
@@ -177,7 +178,12 @@ function createAdapter(
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
     },
-    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
+    interceptors: [
+      ...(refusals ? [auditInterceptor(refusals)] : []),
+      errorInterceptor(report),
+      disclosureInterceptor,
+      judgeAgainInterceptor,
+    ],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
