@@ -44,9 +44,6 @@ import { reasonOf } from "../support/refusal.ts";
 // Method x principal x state of the identity, where tokens are of the own key, where they are of another
 // issuer, and with client certificates.
 
-/** Whether a call is judged again when its one message is there. */
-const JUDGES_HELD_BODIES: boolean = false;
-
 let world: IdentityWorld;
 beforeAll(async () => {
   world = await IdentityWorld.open();
@@ -190,12 +187,12 @@ describe("a live stream", () => {
   );
 });
 
-describe("a call whose body is held back (skipped until calls are judged again when their message is there)", () => {
+describe("a call whose body is held back", () => {
   const oneMessage = METHODS.filter(({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming");
   const heldByCarriers = oneMessage.filter((method) => declared(method) === "carrier");
   const heldByPlatform = oneMessage.filter((method) => !["carrier", "anyone"].includes(declared(method)));
 
-  test.skipIf(!JUDGES_HELD_BODIES).each(CASES)(
+  test.each(CASES)(
     "Confidentiality: by $mode, every method is refused when its identity is $change meanwhile",
     async ({ mode, change }) => {
       const name = `${change}-held`;
@@ -211,17 +208,14 @@ describe("a call whose body is held back (skipped until calls are judged again w
     },
   );
 
-  test.skipIf(!JUDGES_HELD_BODIES)(
-    "Confidentiality: every method of the platform is refused when its subject becomes a carrier's meanwhile",
-    async () => {
-      const token = await world.issuer.sign({ sub: "turncoat", aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES });
-      const probe = CarrierService.method.listCarriers;
-      await using held = await holdCalls(world.appOf("JWKS").url, heldByPlatform, probe, { token });
-      await world.takeBack("JWKS", jwt("JWKS", "turncoat"));
-      const reasons = await held.release();
-      expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
-    },
-  );
+  test("Confidentiality: every method of the platform is refused when its subject becomes a carrier's meanwhile", async () => {
+    const token = await world.issuer.sign({ sub: "turncoat", aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES });
+    const probe = CarrierService.method.listCarriers;
+    await using held = await holdCalls(world.appOf("JWKS").url, heldByPlatform, probe, { token });
+    await world.takeBack("JWKS", jwt("JWKS", "turncoat"));
+    const reasons = await held.release();
+    expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
+  });
 });
 
 /** One stream of each method that carriers have streams of. */

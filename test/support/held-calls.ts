@@ -53,6 +53,6 @@ function emptyMessage(method: DescMethod): Buffer {
 }
 
 function reasonIn(answer: Buffer): string {
-  const info = /"google\.rpc\.ErrorInfo","value":"([^"]+)"/.exec(answer.toString("latin1"))?.[1];
+  const info = /"google\.rpc\.ErrorInfo".*?"value":"([^"]+)"/.exec(answer.toString("latin1"))?.[1];
   return info === undefined ? "OK" : fromBinary(ErrorInfoSchema, Buffer.from(info, "base64")).reason;
 }
