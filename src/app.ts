@@ -18,6 +18,7 @@ import { runRetention } from "./jobs/retention.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
+import { checkPlatform } from "./platform-start.ts";
 import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
@@ -71,6 +72,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
+  await checkPlatform(config, db, log);
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
@@ -276,9 +278,9 @@ async function makeOpenFolder(path: string): Promise<void> {
 }
 
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {
-  const { keys, issuer, audience } = config.tokens;
+  const { keys, ...names } = config.tokens;
   const revocations = () => trust.revocations;
-  const verifyToken = tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, issuer, audience, revocations });
+  const verifyToken = tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, ...names, revocations });
   return {
     tokens: verifyToken && new VerifiedTokens(verifyToken, trust),
     failures: new FailureLimit(config.limits.maxAuthFailuresPerSecond),

@@ -29,6 +29,8 @@ export interface TokenTrust {
     | { readonly kind: "none" };
   readonly issuer: string;
   readonly audience: string;
+  /** A token for this audience is the platform's. Undefined: the audience makes none the platform's. */
+  readonly platformAudience: string | undefined;
 }
 
 /** The settings that decide who is believed, as config.ts reads them. */
@@ -41,6 +43,7 @@ interface SecuritySettings {
   readonly jwksFile?: string | undefined;
   readonly jwtIssuer?: string | undefined;
   readonly jwtAudience?: string | undefined;
+  readonly jwtPlatformAudience?: string | undefined;
   readonly issueTokens?: boolean | undefined;
 }
 
@@ -74,7 +77,11 @@ export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {
 
 /** Decides whose tokens are believed; adds what is wrong to the mistakes. */
 export function readTokenTrust(settings: SecuritySettings, mistakes: string[]): TokenTrust {
-  const names = { issuer: settings.jwtIssuer ?? "tandem", audience: settings.jwtAudience ?? "tandem" };
+  const names = {
+    issuer: settings.jwtIssuer ?? "tandem",
+    audience: settings.jwtAudience ?? "tandem",
+    platformAudience: settings.jwtPlatformAudience,
+  };
   const hasKeySet = settings.jwksUrl !== undefined || settings.jwksFile !== undefined;
   return { ...names, keys: hasKeySet ? readOutsideKeys(settings, mistakes) : chooseOwnKey(settings, mistakes) };
 }

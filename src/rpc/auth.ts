@@ -1,12 +1,15 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
-import { type CarrierPrincipal, identityText, type Principal } from "../domain/principal.ts";
+import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
+import { platformScopes } from "./platform-identities.ts";
 import type { FailureLimit } from "./principal-limits.ts";
+import { assertBound } from "./token-binding.ts";
 import { credentialExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
 import type { Trust } from "./trust.ts";
 import type { VerifiedTokens } from "./verified-tokens.ts";
@@ -17,10 +20,13 @@ export const clientCertificateKey = createContextKey<ClientCertificate | undefin
 });
 /** The group of the caller's address, set by the port; empty when it is not known. */
 export const callerAddressKey = createContextKey("", { description: "caller's address" });
+/** How many authorization headers the call came with, set by the port. */
+export const authorizationCountKey = createContextKey(0, { description: "authorization headers" });
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
   description: "watch of the credential",
 });
+const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
 
 /** Who calls; undefined for methods that anyone may call. */
 export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
@@ -55,6 +61,22 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
   return context.values.get(watchKey)(end);
 }
 
+/** Every name that the call's credentials show, the principal's own first. */
+export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
+  const { identity } = principalOf(context);
+  const certificate = context.values.get(clientCertificateKey);
+  return [...new Set([identity, ...(certificate?.isTrusted ? certificate.identities : [])])];
+}
+
+/**
+ * Judges a call again whose message has come, perhaps long after its headers, and gives it the principal of now. It is no new call, and no attempt
+ * to get in: nothing is counted. Does nothing for methods that anyone may call.
+ * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another principal than before.
+ */
+export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
+  return values.get(againKey)();
+}
+
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
@@ -75,21 +97,49 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   const rule = accessRuleOf(context.method);
   if (!rule) throw denied("nobody may call this method");
   if (rule.principal === "anyone") return;
+  await judge(context, rule, options);
+  context.values.set(againKey, async () => {
+    const before = principalOf(context);
+    // Until it is judged there is nobody whose refusal could be written down, as at the headers.
+    context.values.set(principalKey, undefined);
+    await judge(context, rule, { ...options, failures: undefined }, before);
+  });
+}
+
+/** @param before who the credential has shown already. */
+async function judge(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: AuthOptions,
+  before?: Principal,
+): Promise<void> {
   const { generation } = options.trust;
   const principal = await authenticate(context, options);
+  if (before) assertSame(before, principal);
   context.values.set(principalKey, principal);
-  context.values.set(watchKey, (end) => options.trust.watch(() => endUnlessGood(context, options, end), generation));
+  context.values.set(watchKey, (end) =>
+    options.trust.watch(() => endUnlessGood(context, options, principal, end), generation),
+  );
   assertAllowed(context, principal, rule);
   if (principal.kind === "carrier" && rule.principal === "carrier") {
     await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
   }
 }
 
+function assertSame(before: Principal, now: Principal): void {
+  if (!isSamePrincipal(before, now)) throw unauthenticated("the credential is no longer what it was: call again");
+}
+
 /** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
-async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<boolean> {
+async function endUnlessGood(
+  context: HandlerContext,
+  options: AuthOptions,
+  before: Principal,
+  end: () => void,
+): Promise<boolean> {
   try {
     // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
-    await authenticate(context, { ...options, failures: undefined });
+    assertSame(before, await authenticate(context, { ...options, failures: undefined }));
   } catch (error) {
     const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
     if (!isRefusal) return false;
@@ -116,6 +166,8 @@ function assertAllowed(context: HandlerContext, principal: Principal, rule: Acce
 
 /** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
 async function authenticate(context: HandlerContext, options: AuthOptions): Promise<Principal> {
+  // Node passes on the first of two, and a proxy before us may have judged the other.
+  if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
   const token = readBearerToken(context.requestHeader.get("authorization"));
   const certificate = context.values.get(clientCertificateKey);
   const shown = certificate && (await findCertificatePrincipal(certificate, options));
@@ -124,7 +176,9 @@ async function authenticate(context: HandlerContext, options: AuthOptions): Prom
     throw unauthenticated(certificate ? "the client certificate is not accepted here" : "the call has no credential");
   }
   const verified = await verifyToken(token, context.values.get(callerAddressKey), options);
-  const principal = await findTokenPrincipal(verified, options);
+  assertBound(verified.binding, certificate);
+  const found = await findTokenPrincipal(verified, options);
+  const principal = verified.binding ? withExpiry(found, certificate?.expiresAt) : found;
   if (!shown) return principal;
   const isSame =
     principal.kind === "carrier"
@@ -160,13 +214,17 @@ async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions)
   const [owner] = await options.access.findOwners([identity]);
   const { carrierId, expiresAt } = verified;
   if (owner) {
+    if (!verified.isForCarriers) throw unauthenticated("the token's subject is a carrier's, and its audience is not");
     if (carrierId !== undefined && carrierId !== owner.carrierId) {
       throw unauthenticated("the token's claim tandem_carrier is not the carrier that its subject belongs to");
     }
-    return withExpiry({ kind: "carrier", carrierId: owner.carrierId, identity, expiresAt }, owner.expireTime);
+    return registeredCarrier(owner, expiresAt);
   }
+  // Whatever else the token says: who was put out stays out.
+  if (await options.access.isEverCarriers([identity]))
+    throw unauthenticated("the token's subject is no longer among its carrier's credential identities");
   if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
-  return { kind: "platform", identity, scopes: verified.scopes, expiresAt };
+  return { kind: "platform", identity, scopes: platformScopes(verified, identity, options), expiresAt };
 }
 
 // Another issuer's word is not enough: the platform says which subjects may act as a carrier, and takes it back (carrier.proto).
@@ -178,7 +236,11 @@ function claimedCarrier(
 ): CarrierPrincipal {
   if (!options.signsTokens)
     throw unauthenticated("the token's subject is not among its carrier's credential identities");
-  return { kind: "carrier", carrierId, identity, expiresAt: verified.expiresAt };
+  return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt: verified.expiresAt };
+}
+
+function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, expiresAt: Micros): CarrierPrincipal {
+  return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
 }
 
 async function findCertificatePrincipal(
@@ -194,13 +256,12 @@ async function findCertificatePrincipal(
   if (owner) {
     const isOne = platform.length === 0 && owners.every((other) => other.carrierId === owner.carrierId);
     if (!isOne) throw unauthenticated("the client certificate has names of more than one principal");
-    return withExpiry(
-      { kind: "carrier", carrierId: owner.carrierId, identity: owner.identity, expiresAt },
-      owner.expireTime,
-    );
+    return registeredCarrier(owner, expiresAt);
   }
   const [identity] = platform;
   if (identity === undefined) return undefined;
+  if (await options.access.isEverCarriers(identities))
+    throw unauthenticated("the client certificate has the name of one that was a carrier's");
   const scopes = new Set(platform.flatMap((name) => [...(options.platformIdentities.get(name) ?? [])]));
   return { kind: "platform", identity, scopes, expiresAt };
 }

@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { TLSSocket } from "node:tls";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { type CredentialIdentity, identityText } from "../domain/principal.ts";
@@ -13,6 +13,8 @@ export interface ClientCertificate {
   readonly isTrusted: boolean;
   /** The names in it that can be an identity, as texts: SPIFFE ids and DNS names of the subject alternative name. */
   readonly identities: readonly string[];
+  /** Its SHA-256, in DER. */
+  readonly sha256: Buffer;
   /** When it, or an authority between it and a root, expires. */
   readonly expiresAt: Micros;
 }
@@ -35,6 +37,7 @@ const certificates = new WeakMap<TLSSocket, ClientCertificate>();
 
 class ShownCertificate implements ClientCertificate {
   readonly identities: readonly string[];
+  readonly sha256: Buffer;
   readonly expiresAt: Micros;
   readonly #chain: readonly X509Certificate[];
   readonly #wasAuthorized: boolean;
@@ -46,6 +49,7 @@ class ShownCertificate implements ClientCertificate {
     this.#wasAuthorized = wasAuthorized;
     this.#trust = trust;
     this.identities = parseSubjectAltName(own.subjectAltName ?? "").map(identityText);
+    this.sha256 = createHash("sha256").update(own.raw).digest();
     this.expiresAt = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
   }
 

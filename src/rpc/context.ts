@@ -4,6 +4,7 @@ import { type Carrier, isCarrierId } from "../domain/carrier.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { keptHorizons } from "../domain/retention.ts";
+import type { PlatformScope } from "../domain/scopes.ts";
 import type { ErasureJournal } from "../erasure/journal.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { FeedHub } from "../feed/hub.ts";
@@ -30,7 +31,9 @@ export interface ServiceConfig {
   /** What an acknowledgement promises. */
   readonly synchronousCommit: "on" | "off" | "remote_apply";
   /** Whose tokens are believed: the issuer that a JwtIdentity may name. */
-  readonly tokens: { readonly issuer: string };
+  readonly tokens: { readonly issuer: string; readonly keys: { readonly kind: string } };
+  /** What no carrier may be given, by the text of an identity. */
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
 /** What every service is made of: `export function numberService(services: Services): ServiceImpl<typeof NumberService>`. */

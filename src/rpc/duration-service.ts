@@ -72,7 +72,7 @@ export async function* uploadDurations(
   const { carrierId } = carrierOf(context);
   const { limits, synchronousCommit } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
-  const { open, rest } = await readOpen(requests, context, services);
+  const { open, rest } = await readOpen(requests, life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {

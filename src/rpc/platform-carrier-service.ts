@@ -37,6 +37,7 @@ import type { Services } from "./context.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { findPlatformViolations } from "./platform-identities.ts";
 
 /** How often an update that lost to another is tried again on what that left. */
 const MAX_ATTEMPTS = 5;
@@ -180,7 +181,10 @@ async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
 // An issuer that is no longer trusted does not keep other fields from being changed.
 function assertValid(services: Services, carrier: Carrier, withIssuers: boolean): void {
   const found = findCarrierViolations(carrier);
-  if (withIssuers) found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+  if (withIssuers) {
+    found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+    found.push(...findPlatformViolations(carrier, services.config));
+  }
   if (found.length > 0) throw fieldViolations(inCarrier(found));
 }
 

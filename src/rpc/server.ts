@@ -13,7 +13,14 @@ import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflectio
 import { accessRuleOf } from "./access.ts";
 import { addressGroup } from "./address-group.ts";
 import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
-import { type AuthOptions, authorize, callerAddressKey, clientCertificateKey, findPrincipal } from "./auth.ts";
+import {
+  type AuthOptions,
+  authorizationCountKey,
+  authorize,
+  callerAddressKey,
+  clientCertificateKey,
+  findPrincipal,
+} from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
@@ -38,6 +45,7 @@ import { PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { type Route, route } from "./routes.ts";
+import { judgeAgainInterceptor } from "./second-judgement.ts";
 
 /** A page that is bounded in bytes of protobuf is larger as JSON. */
 const JSON_GROWTH = 4;
@@ -172,7 +180,12 @@ function createAdapter(
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
     },
-    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
+    interceptors: [
+      ...(refusals ? [auditInterceptor(refusals)] : []),
+      errorInterceptor(report),
+      disclosureInterceptor,
+      judgeAgainInterceptor,
+    ],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
@@ -194,6 +207,7 @@ function createAdapter(
       return createContextValues()
         .set(meterKey, meters.get(request))
         .set(callerAddressKey, addressGroup(socket?.remoteAddress))
+        .set(authorizationCountKey, countHeaders(request, "authorization"))
         .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
@@ -204,6 +218,11 @@ function createAdapter(
     writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
     shutdownSignal,
   });
+}
+
+// Of what was sent: of two such headers, Node's own `headers` show the first.
+function countHeaders({ rawHeaders }: PortRequest, name: string): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
 }
 
 function isOneMessage({ methodKind }: DescMethod): boolean {

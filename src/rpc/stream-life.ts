@@ -2,7 +2,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd, StreamLife } from "../domain/stream-life.ts";
-import { principalOf, watchCredential } from "./auth.ts";
+import { principalOf, shownIdentities, watchCredential } from "./auth.ts";
 import { resetKey } from "./calls.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 
@@ -89,9 +89,7 @@ class Life implements OpenStreamLife {
       this.#closers.use(after(leftMs, () => this.#finish("CREDENTIAL_EXPIRING")));
     }
     this.#closers.use(watchCredential(context, () => this.#finish("CREDENTIAL_EXPIRING")));
-    if (principal.kind === "carrier") {
-      this.#closers.use(services.access.watch(principal, (why) => this.#finish(why)));
-    }
+    this.#closers.use(services.access.watch(principal, (why) => this.#finish(why), shownIdentities(context)));
   }
 
   get signal(): AbortSignal {

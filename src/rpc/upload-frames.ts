@@ -1,6 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -22,7 +21,7 @@ import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
-import { type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
 
 /** A request frame of either upload, as far as they are alike. */
 interface RequestFrame<Message> {
@@ -37,11 +36,11 @@ interface RequestFrame<Message> {
 /** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
 export async function readOpen<Message, Frame extends RequestFrame<Message>>(
   requests: AsyncIterable<Frame>,
-  context: Pick<HandlerContext, "signal">,
+  call: FirstFrameCall,
   services: FirstFrameLimits,
 ): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
   const rest = requests[Symbol.asyncIterator]();
-  const first = await readFirst(rest, context, services);
+  const first = await readFirst(rest, call, services);
   if (first.done) throw outOfTurn("the end of the stream", "open");
   const { frame } = first.value;
   if (frame.case !== "open") throw outOfTurn(frame.case ?? "an empty frame", "open");

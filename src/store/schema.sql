@@ -169,6 +169,17 @@ CREATE POLICY system_sees_all ON carrier_credential TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON carrier_credential TO tandem_system;
 
+CREATE TABLE carrier_identity (
+  identity text NOT NULL,
+  carrier_id text NOT NULL
+);
+ALTER TABLE carrier_identity ADD CONSTRAINT carrier_identity_pkey PRIMARY KEY (identity);
+ALTER TABLE carrier_identity ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON carrier_identity TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT ON carrier_identity TO tandem_system;
+
 CREATE TABLE cdr_consumer (
   carrier_id text NOT NULL,
   consumer text NOT NULL,

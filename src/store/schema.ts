@@ -30,6 +30,8 @@ export interface Schema {
     update_time: Time;
   };
   carrier_credential: { identity: string; carrier_id: string; expire_time: Time };
+  /** Every identity that is or ever was a carrier's. */
+  carrier_identity: { identity: string; carrier_id: string };
   request_log: {
     carrier_id: string;
     method: string;
