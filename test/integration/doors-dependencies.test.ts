@@ -1,4 +1,8 @@
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, realpath, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { findFetches, findInstalledFaults } from "../../scripts/install-scripts.ts";
 import { findFaults, type LockedPackage, type Lockfile } from "../../scripts/lockfile-rules.ts";
@@ -6,6 +10,7 @@ import { findFaults, type LockedPackage, type Lockfile } from "../../scripts/loc
 const integrity = `sha512-${"a".repeat(86)}==`;
 const good: LockedPackage = { version: "1.0.0", integrity, license: "MIT" };
 
+const root = new URL("../../", import.meta.url);
 const fetches = { runs: false, why: "it fetches a binary" };
 const links = { runs: true, why: "it makes links" };
 
@@ -68,8 +73,7 @@ test("an install script that is no file of its own may not run", async () => {
 });
 
 test("what is installed here has no install script that the lock file does not tell of, and none that may run can fetch", async () => {
-  const root = new URL("../../", import.meta.url);
-  const lock = JSON.parse(await readFile(new URL("package-lock.json", root), "utf8")) as Lockfile;
+  const lock = await readLock();
   expect(await findInstalledFaults(root, lock.packages)).toEqual([]);
   // The very check finds fault with buf's script, which downloads, when it is let run.
   const buf = { "node_modules/@bufbuild/buf": { hasInstallScript: true } };
@@ -82,9 +86,7 @@ test("what is installed here has no install script that the lock file does not t
 });
 
 test("the Node that the scripts run on is locked for each system, and comes by no script", async () => {
-  const root = new URL("../../", import.meta.url);
-  const lock = JSON.parse(await readFile(new URL("package-lock.json", root), "utf8")) as Lockfile;
-  const nodes = Object.entries(lock.packages).filter(([, locked]) => locked.bin?.["node"] !== undefined);
+  const nodes = nodesOf(await readLock());
   const systems = nodes.map(([, { os, cpu }]) => `${os}-${cpu}`);
   expect(systems).toEqual(
     expect.arrayContaining(["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64", "win32-x64"]),
@@ -96,6 +98,32 @@ test("the Node that the scripts run on is locked for each system, and comes by n
   }
 });
 
+test("the scripts run on the locked Node, also when npm has left no link to it or a wrong one", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tandem-link-node-"));
+  try {
+    const run = () =>
+      promisify(execFile)(process.execPath, [join(root.pathname, "scripts/link-node.mjs")], { cwd: folder });
+    await mkdir(join(folder, "node_modules/.bin"), { recursive: true });
+    expect((await run()).stderr).toContain("No Node came through npm");
+
+    const node = nodesOf(await readLock()).find(
+      ([, { os, cpu }]) => isHere(os, process.platform) && isHere(cpu, process.arch),
+    );
+    const binary = join(folder, node?.[0] ?? "", "bin/node");
+    await mkdir(dirname(binary), { recursive: true });
+    await writeFile(binary, "");
+    const link = join(folder, "node_modules/.bin/node");
+    for (const before of [undefined, "../node/bin/node"]) {
+      await rm(link, { force: true });
+      if (before) await symlink(before, link);
+      expect((await run()).stderr).toBe("");
+      expect(await realpath(link)).toBe(await realpath(binary));
+    }
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+});
+
 test.each(["github:a/b", "file:../a", "*", "latest", "https://example.invalid/a.tgz"])(
   "a dependency on %s is a fault",
   (range) => {
@@ -104,3 +132,16 @@ test.each(["github:a/b", "file:../a", "*", "latest", "https://example.invalid/a.
     );
   },
 );
+
+async function readLock(): Promise<Lockfile> {
+  return JSON.parse(await readFile(new URL("package-lock.json", root), "utf8")) as Lockfile;
+}
+
+/** The packages that are a Node. */
+function nodesOf(lock: Lockfile): [string, LockedPackage][] {
+  return Object.entries(lock.packages).filter(([, locked]) => locked.bin?.["node"] !== undefined);
+}
+
+function isHere(allowed: LockedPackage["os"], here: string): boolean {
+  return [allowed].flat().includes(here);
+}
