@@ -1,6 +1,7 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError, Option } from "commander";
+import { wallMs } from "../domain/wall-clock.ts";
 
 /** An option whose value is a name of an enum of the contract, given in lower case: `--state assigned`. */
 export function enumOption(flags: string, description: string, schema: DescEnum): Option {
@@ -47,9 +48,9 @@ const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 
 
 /** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. Undefined: it is none. */
 export function readTime(text: string): Timestamp | undefined {
-  if (text === "now") return timestampFromDate(new Date());
+  if (text === "now") return timestampFromDate(new Date(wallMs()));
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
-  if (count !== undefined) return timestampFromDate(new Date(Date.now() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
+  if (count !== undefined) return timestampFromDate(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
   const isTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
   const date = new Date(text);
   return isTime && !Number.isNaN(date.getTime()) ? timestampFromDate(date) : undefined;

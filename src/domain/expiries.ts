@@ -4,6 +4,9 @@ import { wallMicros } from "./wall-clock.ts";
 /** Most ends that are remembered; beyond it, the one that was not asked for longest is forgotten. */
 const MAX_REMEMBERED = 20_000;
 
+/** Two clocks that run drift apart a little, and are read one after the other: less than this is no step, milliseconds. */
+const DRIFT_MS = 1_000;
+
 /**
  * The ends of credentials, judged by two clocks. An end is a moment that somebody wrote down, and the time of day may step back: then what is over would be good
  * again. So the first time that something is seen good, it is also noted how long it has left by a clock that only goes forward. The earlier of the two counts.
@@ -29,8 +32,8 @@ export class Expiries {
     // A moment far away has more microseconds than a number counts exactly, and need not be exact.
     const endMs = Math.min(noted ?? Number.POSITIVE_INFINITY, nowMs + Number(expiresAt - now) / 1_000);
     this.#note(key, endMs);
-    const left = BigInt(Math.floor((endMs - nowMs) * 1_000));
-    return now + left < expiresAt ? now + left : expiresAt;
+    const lostMs = Number(expiresAt - now) / 1_000 - (endMs - nowMs);
+    return lostMs < DRIFT_MS ? expiresAt : now + BigInt(Math.floor((endMs - nowMs) * 1_000));
   }
 
   #note(key: string, endMs: number): void {

@@ -13,8 +13,8 @@ export class OneAtATime<T> {
 
   /** Resolves or rejects as a run does that begins from now on. */
   run(): Promise<T> {
-    if (this.#next) return this.#next;
-    if (!this.#running) return this.#begin();
+    if (this.#next !== undefined) return this.#next;
+    if (this.#running === undefined) return this.#begin();
     const begin = () => {
       this.#next = undefined;
       return this.#begin();

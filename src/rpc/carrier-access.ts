@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
+import { Expiries } from "../domain/expiries.ts";
 import type { CarrierPrincipal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import {
@@ -33,6 +33,7 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #carriers = new Map<string, Remembered<CarrierAccessRow | undefined>>();
   readonly #credentials = new Map<string, Remembered<CredentialRow | undefined>>();
   readonly #watchers = new Set<Watcher>();
+  readonly #expiries = new Expiries();
   readonly #stop = new AbortController();
   #watching: Promise<void> | undefined;
 
@@ -43,8 +44,7 @@ export class CarrierAccess implements AsyncDisposable {
   /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
   async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
-    const now = microsFromMs(Date.now());
-    return found.filter((credential) => credential !== undefined).filter((credential) => credential.expireTime > now);
+    return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
   }
 
   /**
@@ -117,17 +117,23 @@ export class CarrierAccess implements AsyncDisposable {
       new Map((await readCarrierAccess(tx, carrierIds)).map((row) => [row.carrierId, row])),
       new Map((await findCredentials(tx, identities)).map((row) => [row.identity, row])),
     ]);
-    const now = microsFromMs(Date.now());
     for (const watcher of watchers) {
       const { principal } = watcher;
       const credential = credentials.get(principal.identity);
-      const isAccepted = credential?.carrierId === principal.carrierId && credential.expireTime > now;
+      const isAccepted = credential?.carrierId === principal.carrierId && this.#withEnd(credential) !== undefined;
       const carrier = carriers.get(principal.carrierId);
       if (carrier?.suspended !== false) this.#end(watcher, "SUSPENDED");
       // The client calls again, and is told which region it has to go to.
       else if (this.#isElsewhere(carrier)) this.#end(watcher, "DRAINING");
       else if (watcher.isRegistered && !isAccepted) this.#end(watcher, "CREDENTIAL_EXPIRING");
     }
+  }
+
+  /** With its end by the time of day as it is now; undefined: it is over. */
+  #withEnd(credential: CredentialRow): CredentialRow | undefined {
+    const { identity, expireTime } = credential;
+    const end = this.#expiries.endOf(`${expireTime} ${identity}`, expireTime);
+    return end === undefined ? undefined : { ...credential, expireTime: end };
   }
 
   #isElsewhere({ region }: CarrierAccessRow): boolean {
@@ -160,9 +166,9 @@ function remember<T>(
   find: () => Promise<T>,
 ): Promise<T> {
   const known = memory.get(key);
-  if (known && known.untilMs > Date.now()) return known.value;
+  if (known && known.untilMs > performance.now()) return known.value;
   if (memory.size >= MAX_REMEMBERED) memory.clear();
-  const entry: Remembered<T> = { value: find(), untilMs: Date.now() + cacheMs };
+  const entry: Remembered<T> = { value: find(), untilMs: performance.now() + cacheMs };
   memory.set(key, entry);
   entry.value.then(
     (value) => {

@@ -13,7 +13,7 @@ export interface ClientCertificate {
   readonly isTrusted: boolean;
   /** The names in it that can be an identity, as texts: SPIFFE ids and DNS names of the subject alternative name. */
   readonly identities: readonly string[];
-  /** When it, or an authority between it and a root, expires. */
+  /** When it, or an authority between it and a root, expires, by the time of day as it is now; in the past: it has. */
   readonly expiresAt: Micros;
 }
 
@@ -35,7 +35,8 @@ const certificates = new WeakMap<TLSSocket, ClientCertificate>();
 
 class ShownCertificate implements ClientCertificate {
   readonly identities: readonly string[];
-  readonly expiresAt: Micros;
+  readonly #fingerprint: string;
+  readonly #writtenEnd: Micros;
   readonly #chain: readonly X509Certificate[];
   readonly #wasAuthorized: boolean;
   readonly #trust: Trust;
@@ -46,7 +47,12 @@ class ShownCertificate implements ClientCertificate {
     this.#wasAuthorized = wasAuthorized;
     this.#trust = trust;
     this.identities = parseSubjectAltName(own.subjectAltName ?? "").map(identityText);
-    this.expiresAt = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+    this.#fingerprint = own.fingerprint256;
+    this.#writtenEnd = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+  }
+
+  get expiresAt(): Micros {
+    return this.#trust.expiries.endOf(`${this.#writtenEnd} ${this.#fingerprint}`, this.#writtenEnd) ?? 0n;
   }
 
   // Judged once for each change of what is believed.

@@ -2,6 +2,7 @@ import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
 import { TandemError } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { isPlatformScope, type PlatformScope } from "../domain/scopes.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type { Revocations } from "./revocations.ts";
 
 /** Asymmetric algorithms only: nobody who can verify a token can make one. */
@@ -35,7 +36,7 @@ export interface TokenVerifierOptions {
 
 /** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { now = Date.now } = options;
+  const { now = wallMs } = options;
   return async (token) => {
     const payload = await verify(token, options, now());
     const { tandem_carrier: carrierId, scope, exp = 0, sub = "", iat, nbf, jti } = payload;
