@@ -65,8 +65,7 @@ export function sortedUnique<T extends string | number>(values: readonly T[]): T
 }
 
 function day(field: string, text: string): string {
-  // PostgreSQL's calendar has no year 0.
-  if (isDay(text) && text >= "0001") return text;
+  if (isDay(text)) return text;
   throw invalidArgument(field, text === "" ? "is required: a day, YYYY-MM-DD" : "expected a day, YYYY-MM-DD");
 }
 
