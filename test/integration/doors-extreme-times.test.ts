@@ -66,7 +66,9 @@ test("lists and summaries of the calendar's first and last days are answered, an
   const ends: string[] = [];
   for (const method of METHODS.filter(({ name }) => READS.test(name))) {
     for (const request of extremeRequests(method)) {
-      if (!OUTERMOST_DAYS.test(request.what)) continue;
+      // Disclosures are of something: those of a number, and those of a period, have one of their own.
+      const isWhole = method.name !== "ListDisclosures" || /^(number|period)\./.test(request.what);
+      if (!OUTERMOST_DAYS.test(request.what) || !isWhole) continue;
       const end = await endOf(method, request, "binary");
       ends.push(`${methodName(method)} ${end?.reason}`);
     }

@@ -207,8 +207,7 @@ function likelyMessage(schema: DescMessage, isFull: boolean, chosen?: DescField,
   for (const member of schema.members) {
     const field = member.kind === "oneof" ? chooseOf(member, chosen) : member;
     const isWanted = isFull || field === chosen || isUsual(field);
-    if (isWanted && depth < MAX_DEPTH)
-      setAt(message, [field], likelyValue(field, isFull || field.oneof !== undefined, depth));
+    if (isWanted && depth < MAX_DEPTH) setAt(message, [field], likelyValue(field, isFull, depth));
   }
   return message;
 }
