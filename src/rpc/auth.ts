@@ -3,6 +3,7 @@ import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
@@ -249,7 +250,7 @@ async function findCertificatePrincipal(
 ): Promise<Principal | undefined> {
   if (!certificate.isTrusted) return undefined;
   const { identities, expiresAt } = certificate;
-  if (expiresAt <= BigInt(Date.now()) * 1000n) throw credentialExpired();
+  if (expiresAt <= wallMicros()) throw credentialExpired();
   const owners = await options.access.findOwners(identities);
   const platform = identities.filter((identity) => options.platformIdentities.has(identity));
   const [owner] = owners;

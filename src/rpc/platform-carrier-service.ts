@@ -3,8 +3,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../domain/carrier.ts";
 import { isCountry } from "../domain/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
 import { keptHorizons } from "../domain/retention.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import { type Carrier as CarrierMessage, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
 import {
   type CarrierService,
@@ -141,7 +141,7 @@ function readNewCarrier(services: Services, { carrierId, carrier: message }: Cre
   if (message.carrierId !== "" && message.carrierId !== carrierId) {
     throw invalidArgument("carrier.carrier_id", "expected none, or the same as carrier_id");
   }
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const filled = create(CarrierSchema, {
     ...message,
     carrierId,
@@ -160,7 +160,7 @@ function changeCarrier(
   paths: readonly string[],
 ): Carrier {
   const message = applyCarrierMask(carrierMessage(current, undefined), changes, paths);
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const isBehind = now < current.updateTime;
   const next = readCarrierMessage(message, {
     createTime: current.createTime,

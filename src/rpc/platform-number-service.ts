@@ -1,11 +1,12 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { isoFromMicros, type Micros, microsFromMs } from "../domain/instant.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, isEffectiveTime } from "../domain/number-changes.ts";
 import { type AssignmentItem, EFFECTIVE_RANGE, findAssignmentItemProblem } from "../domain/number-item.ts";
 import { rowOfPeriod } from "../domain/number-state.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import {
   type AssignNumbersRequest,
   AssignNumbersRequestSchema,
@@ -120,7 +121,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   );
   const { page, last } = splitPage(wanted, size);
   for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const mayRead = hasScope(context, "locations.read");
   const periods = page.map((held) => ({
     number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
@@ -146,7 +147,7 @@ async function assign(services: Services, request: AssignNumbersRequest, context
     const metadata = { method: "tandem.platform.v1.NumberService/AssignNumbers", scope: "locations.write" };
     throw new TandemError("PERMISSION_DENIED", "setting location_id takes the scope locations.write", metadata);
   }
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const read = (item: NumberAssignment) =>
     readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
@@ -243,6 +244,6 @@ function pickFailure({ reason, actingParty, message }: NonNullable<NumberAssignm
 }
 
 function assertEffective(time: Micros | undefined): void {
-  if (time === undefined || isEffectiveTime(time, microsFromMs(Date.now()))) return;
+  if (time === undefined || isEffectiveTime(time, wallMicros())) return;
   throw invalidArgument("effective_time", EFFECTIVE_RANGE);
 }

@@ -4,6 +4,7 @@ import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument } from "../domain/errors.ts";
 import { addDays, timestampFromMicros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type {
   CarrierReconciliationStatusSchema,
   GetReconciliationStatusRequest,
@@ -112,7 +113,7 @@ async function statusMessage(services: Services, carrier: Carrier, status: Recon
 
 // The last seven days that were over, in the carrier's time zone, a grace ago.
 async function recentReporting(services: Services, carrier: Carrier) {
-  const endDate = dayIn(carrier.timeZone, Date.now() - Number(carrier.graceMs));
+  const endDate = dayIn(carrier.timeZone, wallMs() - Number(carrier.graceMs));
   const request = {
     ...carrier,
     startDate: addDays(endDate, -REPORTING_DAYS),

@@ -2,6 +2,7 @@ import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyResult, jw
 import { TandemError } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { isPlatformScope, type PlatformScope } from "../domain/scopes.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type { Revocations } from "./revocations.ts";
 import { readTokenBinding, type TokenBinding } from "./token-binding.ts";
 import { assertAccessToken } from "./token-kind.ts";
@@ -45,7 +46,7 @@ export interface TokenVerifierOptions {
 
 /** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { now = Date.now } = options;
+  const { now = wallMs } = options;
   return async (token) => {
     const { payload, protectedHeader } = await verify(token, options, now());
     assertAccessToken(protectedHeader, payload);

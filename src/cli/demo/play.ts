@@ -1,3 +1,4 @@
+import { wallMs } from "../../domain/wall-clock.ts";
 import { untilInterrupted } from "../following.ts";
 import { openProgress } from "../progress.ts";
 import { openDemoExchange } from "./exchange.ts";
@@ -16,7 +17,7 @@ export async function playDemo(options: DemoOptions): Promise<void> {
   const started = performance.now();
   const signal = untilInterrupted();
   try {
-    const plan = await makePlan(options, Date.now());
+    const plan = await makePlan(options, wallMs());
     using progress = openProgress();
     progress.say("starting PostgreSQL and Tandem in a temporary folder");
     await using exchange = await openDemoExchange(signal);

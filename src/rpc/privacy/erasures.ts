@@ -4,8 +4,9 @@ import { AuditOutcome } from "../../domain/audit.ts";
 import { ErasedNumber } from "../../domain/erased-number.ts";
 import { ErasureState, SubjectRole } from "../../domain/erasure.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { type Micros, microsFromMs, microsFromTimestamp } from "../../domain/instant.ts";
+import { type Micros, microsFromTimestamp } from "../../domain/instant.ts";
 import { isE164 } from "../../domain/party.ts";
+import { wallMicros } from "../../domain/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
 import type {
@@ -40,7 +41,7 @@ async function erasePhoneNumber(services: Services, request: ErasePhoneNumberReq
     ...asked,
     erasureId: randomUUID(),
     requestedBy: actorOf(context),
-    createTime: String(microsFromMs(Date.now())),
+    createTime: String(wallMicros()),
   };
   const erasure = await accept(services, entry, methodOf(context));
   services.erasures.wake();
