@@ -53,7 +53,10 @@ test.each([
   ["fullwidth digits", "\uff14\uff15\uff13\uff13\uff11\uff12\uff13\uff14\uff15\uff16"],
   ["Arabic-Indic digits", "\u0663\u0663\u0661\u0662\u0663\u0664\u0665\u0666"],
   ["Devanagari digits", "\u0969\u0969\u0967\u0968\u0969\u096a\u096b\u096c"],
-  ["mathematical digits, beyond the first plane", "\u{1d7d1}\u{1d7d1}\u{1d7cf}\u{1d7d0}\u{1d7d1}\u{1d7d2}\u{1d7d3}\u{1d7d4}"],
+  [
+    "mathematical digits, beyond the first plane",
+    "\u{1d7d1}\u{1d7d1}\u{1d7cf}\u{1d7d0}\u{1d7d1}\u{1d7d2}\u{1d7d3}\u{1d7d4}",
+  ],
   ["superscript digits", "\u00b3\u00b3\u00b9\u00b2\u00b3\u2074\u2075\u2076"],
   ["zero-width characters between digits", "3\u200b3\u200d1\u20602\ufeff3\u00ad4\u200e5\u202c6"],
   ["keycaps", [..."33123456"].map((digit) => `${digit}\ufe0f\u20e3`).join("")],
@@ -117,12 +120,19 @@ test("no spelling of a number survives, whatever stands between its digits", () 
   const separator = fc.constantFrom("", "", " ", "-", ".", "/", "\u00a0", "\u2009", "\u2013", "\u200b", ") ", " - ");
   const zero = fc.constantFrom(0x30, 0x660, 0x6f0, 0x966, 0xff10, 0x1d7ce);
   fc.assert(
-    fc.property(fc.stringMatching(/^[1-9][0-9]{6,11}$/), fc.array(separator, { minLength: 12, maxLength: 12 }), zero, (number, between, from) => {
-      const spelled = [...number].map((digit, at) => String.fromCodePoint(from + Number(digit)) + between[at]).join("");
-      expect(digitsOf(spelled)).toBe(number);
-      expect(digitsOf(maskNumbers(`by ${spelled}, twice`))).toBe(number.slice(0, -3));
-      const numbers = [{ nationalDigits: number, isHidden: false }];
-      expect(digitsOf(maskText(`x${spelled}y`, { shownAs: "ID", numbers }))).toBe(number.slice(0, -3));
-    }),
+    fc.property(
+      fc.stringMatching(/^[1-9][0-9]{6,11}$/),
+      fc.array(separator, { minLength: 12, maxLength: 12 }),
+      zero,
+      (number, between, from) => {
+        const spelled = [...number]
+          .map((digit, at) => String.fromCodePoint(from + Number(digit)) + between[at])
+          .join("");
+        expect(digitsOf(spelled)).toBe(number);
+        expect(digitsOf(maskNumbers(`by ${spelled}, twice`))).toBe(number.slice(0, -3));
+        const numbers = [{ nationalDigits: number, isHidden: false }];
+        expect(digitsOf(maskText(`x${spelled}y`, { shownAs: "ID", numbers }))).toBe(number.slice(0, -3));
+      },
+    ),
   );
 });

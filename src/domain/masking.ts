@@ -92,7 +92,8 @@ const DIGIT = new RegExp(`^[${DIGIT_SET}]$`, "u");
 const MAY_HOLD_NUMBER = new RegExp(`[${DIGIT_SET}](?:[^${DIGIT_SET}]*[${DIGIT_SET}]){4}`, "u");
 const ASCII_DIGIT = /^[0-9]$/;
 /** What people, switches and those who want to be overlooked write between digits. */
-const GAP = /^[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\u2024\u2027\u22c5\u2044\u2215\uff08\uff09\uff0e\uff0f\uff3b\uff3d]$/u;
+const GAP =
+  /^[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\u2024\u2027\u22c5\u2044\u2215\uff08\uff09\uff0e\uff0f\uff3b\uff3d]$/u;
 /** What takes no room: formats such as zero-width characters, and marks upon the character before. */
 const HIDDEN = /^[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]$/u;
 const ALL_HIDDEN = /[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]/gu;

@@ -23,6 +23,7 @@ import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
+import { maskInterceptor } from "./mask-interceptor.ts";
 import type { Metrics } from "./metrics.ts";
 import {
   type ConnectionLimits,
@@ -170,7 +171,12 @@ function createAdapter(
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
     },
-    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
+    interceptors: [
+      ...(refusals ? [auditInterceptor(refusals)] : []),
+      errorInterceptor(report),
+      maskInterceptor,
+      disclosureInterceptor,
+    ],
     requestGate: async (context) => {
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
