@@ -19,6 +19,11 @@ export function maskReport(text: string, known: readonly string[] = []): string 
   return maskText(text, { shownAs: "REPORT", known });
 }
 
+/** Whether a telephone number may be in an id that anybody chose. UUIDs, hashes, days and times are none. */
+export function mayHoldNumber(id: string): boolean {
+  return ROUND_ANYWHERE.test(id) || maskReport(id) !== id;
+}
+
 /** How a text is masked. */
 export interface TextMasking {
   /** What the text is: words of somebody's, an id of others, or a report of ours. */
@@ -151,16 +156,22 @@ function starNumbers(
   if (numbers.length === 0) return;
   const spelled = run.map((at) => digits[at]).join("");
   for (const { nationalDigits, isHidden } of numbers) {
-    if (nationalDigits === "") continue;
-    let found = spelled.indexOf(nationalDigits);
-    while (found >= 0) {
+    for (const found of placesOf(nationalDigits, spelled)) {
       const end = found + nationalDigits.length;
-      const counts = nationalDigits.length >= MIN_FOUND_ANYWHERE || end === spelled.length;
       const from = isHidden ? found : Math.max(found, end - SHOWN_AS_STARS);
-      if (counts) for (const at of run.slice(from, end)) stars.add(at);
-      found = spelled.indexOf(nationalDigits, found + 1);
+      for (const at of run.slice(from, end)) stars.add(at);
     }
   }
+}
+
+function placesOf(number: string, spelled: string): number[] {
+  const places: number[] = [];
+  if (number === "") return places;
+  for (let found = spelled.indexOf(number); found >= 0; found = spelled.indexOf(number, found + 1)) {
+    const isAtEnd = found + number.length === spelled.length;
+    if (isAtEnd || number.length >= MIN_FOUND_ANYWHERE) places.push(found);
+  }
+  return places;
 }
 
 function isNumber(
@@ -191,6 +202,7 @@ function isNumber(
 const SAYS_SO = /(?:[+\uff0b\ufe62\u207a]|%2b|tel:|sips?:)[\p{Zs}\p{Cf}(]{0,3}$/iu;
 /** With a prefix for calls abroad. */
 const DIALLED = /^(?:00|011)[1-9]\d{6,}$/;
+const ROUND_ANYWHERE = /[1-9]0{6,}|[1-9]{2}0{5,}/;
 /** What a limit looks like. */
 const ROUND = /^[1-9]\d?0{5,}$/;
 

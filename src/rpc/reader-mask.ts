@@ -54,7 +54,10 @@ interface Reading {
 }
 
 function maskMessage(schema: DescMessage, message: Message, reading: Reading): void {
-  if (schema.typeName === PARTY) return maskPartyFor(message as Party, reading);
+  if (schema.typeName === PARTY) {
+    maskPartyFor(message as Party, reading);
+    return;
+  }
   for (const field of schema.fields) {
     visit(message, field, (value, set) => {
       if (field.message) {
