@@ -29,7 +29,9 @@ test("no answer has a map, which masking does not look into", () => {
 });
 
 test("every stream to the platform has said how it is masked", () => {
-  const streams = METHODS.filter(({ methodKind, parent }) => methodKind !== "unary" && parent.typeName.includes("platform"));
+  const streams = METHODS.filter(
+    ({ methodKind, parent }) => methodKind !== "unary" && parent.typeName.includes("platform"),
+  );
   expect(streams.length).toBeGreaterThan(2);
   for (const stream of streams) expect(isMaskedStream(stream), stream.name).toBe(true);
 });

@@ -12,7 +12,7 @@ export type TextClass =
   | "PARTY"
   /** An id of others, often built from numbers: those that say they are numbers, and those of the record's parties, are masked. */
   | "ID"
-  /** Words of somebody's: all that may be a number is masked. */
+  /** Words of somebody's, or a name that a number may be part of: all that may be a number is masked. */
   | "TEXT"
   /** Part of a chain of hashes, which a change would break: masked when it is written. */
   | "WRITTEN_MASKED"
@@ -126,14 +126,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
   ID: [
     ...type("Correlation", "correlation_id icid"),
     ...type("InterconnectDialog", "call_id from_tag to_tag"),
-    ...type("CallRoute", "trunk_id signaling_region media_region codec"),
-    ...type("StreamQuality", "mos_algorithm codec"),
     ...type("NetworkIdentifiers", "platform_media_address carrier_media_address carrier_signaling_address"),
-    ...type("CallDuration", "trunk_id"),
-    ...type("Discrepancy", "trunk_id"),
-    ...type("ReconciliationSummaryRow", "trunk_id"),
-    ...carrier("QualitySummary", "trunk_id codec"),
-    ...platform("HeldPeriod", "trunk_id"),
     ...platform("CredentialIdentity", "spiffe_uri dns_name"),
     ...platform("JwtIdentity", "issuer subject"),
     ...platform("RetentionPolicy", "source updated_by"),
@@ -141,15 +134,21 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...platform("Erasure", "requested_by"),
     ...platform("ClosedPeriod", "closed_by"),
     ...platform("Disclosure", "credential_id filter_json"),
-    ...platform("EvidenceStep", "explanation"),
-    ...platform("RefusedCandidate", "explanation"),
   ],
   TEXT: [
     ...platform("Carrier", "display_name"),
     ...type("Agreement", "display_name"),
     ...type("CallOutcome", "reason_phrase close_reason"),
     ...type("NetworkIdentifiers", "user_agent"),
-    ...type("CallDuration", "customer_reference"),
+    ...type("CallRoute", "trunk_id signaling_region media_region codec"),
+    ...type("StreamQuality", "mos_algorithm codec"),
+    ...type("CallDuration", "customer_reference trunk_id"),
+    ...type("Discrepancy", "trunk_id"),
+    ...type("ReconciliationSummaryRow", "trunk_id"),
+    ...carrier("QualitySummary", "trunk_id codec"),
+    ...platform("HeldPeriod", "trunk_id"),
+    ...platform("EvidenceStep", "explanation"),
+    ...platform("RefusedCandidate", "explanation"),
     ...type("PhoneNumber", "customer_reference"),
     ...type("ActivationFailure", "message"),
     ...platform("Hold", "case_reference owner release_note"),
