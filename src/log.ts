@@ -1,5 +1,6 @@
 import { type LogFn, type Logger, pino, stdSerializers } from "pino";
 import { maskReport, plainDigits } from "./domain/masking.ts";
+import { visibleText } from "./domain/visible-text.ts";
 
 /** Names of fields whose value is a secret, wherever they stand in what is logged. */
 const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];
@@ -37,7 +38,7 @@ function serializeError(error: unknown): unknown {
 
 // The message itself, whoever puts a value into it.
 function maskMessage(this: Logger, args: unknown[], method: LogFn): void {
-  const masked = args.map((each) => (typeof each === "string" ? maskReport(each) : each));
+  const masked = args.map((each) => (typeof each === "string" ? visible(maskReport(each)) : each));
   method.apply(this, masked as Parameters<LogFn>);
 }
 
@@ -49,7 +50,7 @@ function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
 const MAX_DEPTH = 5;
 
 function maskFields(value: unknown, depth: number): unknown {
-  if (typeof value === "string") return maskReport(value);
+  if (typeof value === "string") return visible(maskReport(value));
   if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
   if (Array.isArray(value)) return value.map((item) => maskFields(item, depth + 1));
   // What has a class of its own, such as an error, has its serializer.
@@ -58,8 +59,16 @@ function maskFields(value: unknown, depth: number): unknown {
   return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, maskFields(item, depth + 1)]));
 }
 
+// JSON escapes line breaks and other controls of ASCII itself; the rest would reach whoever looks at the log with a terminal.
+function visible(text: string): string {
+  return text.replaceAll(BEYOND_ASCII, visibleText);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII, and DEL not
+const BEYOND_ASCII = /[^\u0000-\u007e]/gu;
+
 function mask(text: string): string {
-  return maskDigits(maskReport(maskSecrets(text)));
+  return visible(maskDigits(maskReport(maskSecrets(text))));
 }
 
 /** Leaves out what opens a door: user and password of a URL, tokens. */

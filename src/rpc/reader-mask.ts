@@ -4,6 +4,7 @@ import { numberKeyOf } from "../domain/matching/number-keys.ts";
 import { maskedValue, PartyKind } from "../domain/party.ts";
 import type { Attribution } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type Party, Presentation } from "../gen/tandem/type/v1/party_pb.js";
+import { visitField } from "./message-fields.ts";
 import { type TextClass, textClassOf } from "./string-fields.ts";
 
 /** Whose party a reader may see as it is, whatever they may not see of others. */
@@ -59,7 +60,7 @@ function maskMessage(schema: DescMessage, message: Message, reading: Reading): v
     return;
   }
   for (const field of schema.fields) {
-    visit(message, field, (value, set) => {
+    visitField(message, field, (value, set) => {
       if (field.message) {
         const isRecord = RECORDS.has(field.message.typeName) && reading.numbers === NO_NUMBERS;
         const numbers = isRecord ? collectNumbers(field.message, value as Message) : reading.numbers;
@@ -156,7 +157,7 @@ function collect(schema: DescMessage, message: Message, parties: Party[], own: S
   if (schema.typeName === ATTRIBUTION) addOwn((message as Attribution).phoneNumber);
   for (const field of schema.fields) {
     if (field.message)
-      visit(message, field, (value) => collect(field.message as DescMessage, value as Message, parties, own));
+      visitField(message, field, (value) => collect(field.message as DescMessage, value as Message, parties, own));
   }
 }
 
@@ -171,32 +172,4 @@ function withoutNames(text: string, names: readonly string[]): string {
   let shown = text;
   for (const name of names) shown = shown.replaceAll(new RegExp(RegExp.escape(name), "giu"), "***");
   return shown;
-}
-
-/** Each value of a field that is set, with how to replace it. Maps have none of these in the contract. */
-function visit(
-  message: Message,
-  field: DescField,
-  each: (value: unknown, set: (value: unknown) => void) => void,
-): void {
-  const holder = message as unknown as Record<string, unknown>;
-  if (field.oneof) {
-    const oneof = holder[field.oneof.localName] as { case: string | undefined; value?: unknown };
-    if (oneof.case === field.localName)
-      each(oneof.value, (value) => {
-        oneof.value = value;
-      });
-    return;
-  }
-  const value = holder[field.localName];
-  if (field.fieldKind === "list") {
-    const list = value as unknown[];
-    for (const [at, item] of list.entries())
-      each(item, (replaced) => {
-        list[at] = replaced;
-      });
-  } else if (value !== undefined)
-    each(value, (replaced) => {
-      holder[field.localName] = replaced;
-    });
 }
