@@ -166,7 +166,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     metrics: createMetrics(metrics.meter),
     access,
     slots: new StreamSlots(),
-    refusals: opening.use(new RefusalLog({ db, log })),
+    refusals: opening.use(new RefusalLog({ db, log, secret: installation.secret })),
     erasures: { journal, inForce, wake: () => erase.wake() },
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain,

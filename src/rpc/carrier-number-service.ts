@@ -151,12 +151,16 @@ async function provision(
   const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
   probes.assertAllowed(carrierId);
-  const { requestId } = request;
   const changedFields = fieldsSet(NumberProvisionSchema, request.items);
   const { response, unavailable, refusal } = await provisionNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, ProvisionNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
+    numberCall(call, ProvisionNumbersResponseSchema, items, {
+      context,
+      carrierId,
+      requestId: call.auditedId,
+      changedFields,
+    }),
     items.items,
   );
   probes.spend(carrierId, unavailable);
@@ -168,11 +172,10 @@ async function release(services: Services, request: ReleaseNumbersRequest, conte
   const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ReleaseNumbers", ReleaseNumbersRequestSchema, request);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { requestId } = request;
   const { response, refusal } = await releaseNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId }),
+    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId }),
     [...items.items.keys()],
   );
   if (refusal) await services.refusals.record(refusal);

@@ -77,7 +77,7 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
     });
     const fresh = toBinary(CreateCarrierResponseSchema, message);
     await insertResponse(tx, carrierId, call, fresh);
-    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.requestId }));
+    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.auditedId }));
     return fresh;
   });
   forgetCarrier(services, carrierId);
@@ -122,7 +122,7 @@ async function updateCarrier(services: Services, request: UpdateCarrierRequest, 
       const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
       const fresh = toBinary(UpdateCarrierResponseSchema, message);
       await insertResponse(tx, carrierId, call, fresh);
-      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.requestId }));
+      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.auditedId }));
       return fresh;
     });
     if (!response) continue;

@@ -151,13 +151,17 @@ async function assign(services: Services, request: AssignNumbersRequest, context
   const read = (item: NumberAssignment) =>
     readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
-  const { requestId } = request;
   const changedFields = fieldsSet(NumberAssignmentSchema, request.items);
   const { carrierId } = carrier;
   const { response, refusal } = await assignNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, AssignNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
+    numberCall(call, AssignNumbersResponseSchema, items, {
+      context,
+      carrierId,
+      requestId: call.auditedId,
+      changedFields,
+    }),
     items.items,
   );
   if (refusal) await services.refusals.record(refusal);
@@ -170,12 +174,11 @@ async function unassign(services: Services, request: UnassignNumbersRequest, con
   const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { requestId } = request;
   const details = effectiveTime === undefined ? {} : { effective_time: isoFromMicros(effectiveTime) };
   const { response, refusal } = await unassignNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId, details }),
+    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
     [...items.items.keys()],
     effectiveTime,
   );
@@ -193,13 +196,12 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
   const { carrierId } = await requireCarrier(services, request.carrierId);
   const gaining = await requireCarrier(services, request.toCarrierId);
   if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
-  const { requestId } = request;
   const toCarrierId = gaining.carrierId;
   const details = { to_carrier_id: toCarrierId, effective_time: isoFromMicros(effectiveTime) };
   const { response, refusal } = await portNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId, details }),
+    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
     [...items.items.keys()],
     { toCarrierId, effectiveTime, orderedBy: actorOf(context) },
   );

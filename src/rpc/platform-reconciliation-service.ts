@@ -15,13 +15,13 @@ import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.
 import { systemTransaction } from "../store/database.ts";
 import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
-import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDiscrepancies } from "./disclosed-records.ts";
-import { listedDiscrepancies, maskedDiscrepancy, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { pageSize, splitPage } from "./lists.ts";
+import { seesMaskedParties } from "./mask-interceptor.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
 import { sortedUnique } from "./reconciliation-fields.ts";
@@ -44,11 +44,11 @@ export function platformReconciliationService(services: Services): ServiceImpl<t
 }
 
 function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
-  const masked = !hasScope(context, "parties.read");
+  const masked = seesMaskedParties(context);
   return listedDiscrepancies(services, request, {
     method: "platform.ListDiscrepancies",
     carrierId: request.carrierId,
-    show: masked ? maskedDiscrepancy : wholeDiscrepancy,
+    show: shownDiscrepancy,
     disclose: (found) =>
       discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
   });

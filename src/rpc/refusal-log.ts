@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
+import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { TandemError } from "../domain/errors.ts";
 import { appendAuditEvent } from "../store/audit-log.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
@@ -12,7 +13,14 @@ const MAX_WAIT_MS = 1_000;
 export interface RefusalLogOptions {
   readonly db: Database;
   readonly log: Logger;
+  /** The installation's. */
+  readonly secret: Buffer;
   readonly budget?: RefusalBudget;
+}
+
+/** An act that was not done, with its request_id as it was sent. */
+export interface RefusedAct extends Omit<AuditAct, "outcome" | "requestId"> {
+  readonly requestId?: string | undefined;
 }
 
 /**
@@ -30,12 +38,13 @@ export class RefusalLog implements AsyncDisposable {
   }
 
   /** Writes an act that was not done. Waits for the commit, but not long, and never throws. */
-  async record(act: Omit<AuditAct, "outcome">): Promise<void> {
+  async record({ requestId, ...act }: RefusedAct): Promise<void> {
     const allowed = this.#budget.take(JSON.stringify([act.carrierId, act.actor, act.method, act.errorReason]));
     if (!allowed) return;
     const { unwritten } = allowed;
     const details = { ...act.details, ...(unwritten === 0 ? {} : { unwritten_before: unwritten }) };
-    const writing = this.#write({ ...act, outcome: outcomeOf(act), details });
+    const audited = requestId === undefined ? undefined : auditedRequestId(this.#options.secret, requestId);
+    const writing = this.#write({ ...act, requestId: audited, outcome: outcomeOf(act), details });
     this.#writing.add(writing);
     const done = new AbortController();
     const finished = writing.finally(() => {

@@ -30,6 +30,7 @@ import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
+import { maskInterceptor } from "./mask-interceptor.ts";
 import type { Metrics } from "./metrics.ts";
 import {
   type ConnectionLimits,
@@ -181,6 +182,7 @@ function createAdapter(
     interceptors: [
       ...(refusals ? [auditInterceptor(refusals)] : []),
       errorInterceptor(report),
+      maskInterceptor,
       disclosureInterceptor,
       judgeAgainInterceptor,
     ],

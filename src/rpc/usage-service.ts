@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { AuditAct } from "../domain/audit.ts";
+import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isCustomerId } from "../domain/number-item.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
@@ -163,7 +164,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
         const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
         const answer = toBinary(ClosePeriodResponseSchema, message);
         await insertResponse(tx, ACROSS_CARRIERS, call, answer);
-        await appendAuditEvent(tx, closingAct(context, closed, call.requestId));
+        await appendAuditEvent(tx, closingAct(context, closed, call.auditedId));
         return answer;
       }),
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
@@ -171,7 +172,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
   return fromBinary(ClosePeriodResponseSchema, response);
 }
 
-function closingAct(context: HandlerContext, period: StoredPeriod, requestId: string): AuditAct {
+function closingAct(context: HandlerContext, period: StoredPeriod, requestId: AuditedRequestId): AuditAct {
   const { periodId, customerId, startDate, endDate, timeZone } = period;
   const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
   return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });

@@ -12,7 +12,7 @@ import {
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, countOf, formatCount, printTable, styled } from "../output.ts";
+import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../output.ts";
 import { enumName, parseWhole } from "../values.ts";
 
 interface VerifyOptions extends ConnectionOptions {
@@ -106,7 +106,7 @@ function print(verified: readonly Verified[], { json, csv }: VerifyOptions): voi
       carrierId,
       ...(toJson(VerifyAuditLogResponseSchema, response, { alwaysEmitImplicit: true }) as object),
     }));
-    console.log(JSON.stringify({ chains }));
+    console.log(formatJson({ chains }));
   } else if (csv) printCsv(CHAIN_CSV, verified);
   else {
     printTable(COLUMNS, verified.map(cellsOf), "No chains.");

@@ -4,6 +4,7 @@ import type { AuditEvent } from "../../domain/audit.ts";
 import { isCarrierId } from "../../domain/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { timestampFromMicros } from "../../domain/instant.ts";
+import { maskInternational } from "../../domain/masking.ts";
 import type { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListAuditEventsRequest,
@@ -85,9 +86,13 @@ function readConditions(request: ListAuditEventsRequest): AuditConditions {
     carrierId: readChain(request.carrierId),
     start,
     end,
-    actor: readFilter("actor", request.actor),
+    actor: actorAsKept(readFilter("actor", request.actor)),
     method: readFilter("method", request.method),
   };
+}
+
+function actorAsKept(actor: string | undefined): string | undefined {
+  return actor === undefined ? undefined : maskInternational(actor);
 }
 
 function readFilter(field: string, text: string): string | undefined {

@@ -77,7 +77,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
         method: methodOf(context),
         resource: `hold/${holdId}`,
         outcome: AuditOutcome.DONE,
-        requestId: request.requestId,
+        requestId: call.auditedId,
         details: { reason: asked.reason, record_count: "records" in asked.target ? asked.target.records.length : 0 },
       });
       return fresh;
@@ -111,7 +111,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
       method: methodOf(context),
       resource: `hold/${holdId}`,
       outcome: AuditOutcome.DONE,
-      requestId: request.requestId,
+      requestId: call.auditedId,
       changedFields: found.state === HoldState.ACTIVE ? ["state"] : [],
     });
     return fresh;

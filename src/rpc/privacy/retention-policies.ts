@@ -121,7 +121,7 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
       method: methodOf(context),
       resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
       outcome: AuditOutcome.DONE,
-      requestId: request.requestId,
+      requestId: call.auditedId,
       changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
       details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
     });
