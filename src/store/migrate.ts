@@ -11,6 +11,7 @@ import * as disclosure from "./migrations/0005-disclosure.ts";
 import * as retention from "./migrations/0006-retention.ts";
 import * as erasure from "./migrations/0007-erasure.ts";
 import * as reconcileKeys from "./migrations/0008-reconcile-keys.ts";
+import * as limits from "./migrations/0010-limits.ts";
 import { ensurePartitions } from "./partitions.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
@@ -22,6 +23,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0006-retention": retention,
   "0007-erasure": erasure,
   "0008-reconcile-keys": reconcileKeys,
+  "0010-limits": limits,
 };
 
 /**
