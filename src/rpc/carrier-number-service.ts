@@ -25,7 +25,7 @@ import { readNumberSnapshotPage } from "../store/number-feed.ts";
 import { type NumberOffer, provisionNumbers, releaseNumbers, TooManyUnavailable } from "../store/number-inventory.ts";
 import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
-import { carrierOf } from "./auth.ts";
+import { carrierOf, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
@@ -164,7 +164,7 @@ async function provision(
       { items: items.items, mostUnavailable: most, mostHeld: services.config.limits.maxNumbers },
     );
     spent = unavailable;
-    if (refusal) await services.refusals.record(refusal);
+    if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
     return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
   } catch (error) {
     if (!(error instanceof TooManyUnavailable)) throw error;
@@ -186,7 +186,7 @@ async function release(services: Services, request: ReleaseNumbersRequest, conte
     numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId }),
     [...items.items.keys()],
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
 }
 

@@ -37,7 +37,7 @@ export class PrincipalLimits {
    * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
-    const key = keyOf(principal);
+    const key = callerOf(principal);
     const live = this.#live.get(key) ?? 0;
     if (live >= this.#maxLiveCalls) {
       const message = `the credential has ${this.#maxLiveCalls} calls at once already`;
@@ -106,7 +106,8 @@ export class FailureLimit {
   }
 }
 
-function keyOf(principal: Principal): string {
+/** The principal as the key of what is counted for it: a carrier is one, whichever credentials it shows. */
+export function callerOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
 }
 
