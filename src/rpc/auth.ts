@@ -72,7 +72,8 @@ export interface AuthOptions {
 
 /**
  * Decides, before the request's body is read, whether a call may go on, and gives it its principal.
- * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED, REGION_MISMATCH, RATE_LIMITED, STORE_UNAVAILABLE.
+ * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED,
+ * REGION_MISMATCH, RATE_LIMITED, STORE_UNAVAILABLE.
  */
 export async function authorize(context: HandlerContext, options: AuthOptions): Promise<void> {
   const rule = accessRuleOf(context.method);

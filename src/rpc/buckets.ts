@@ -48,7 +48,10 @@ export class Buckets {
     return this.#level(key);
   }
 
-  /** Takes the amount whether it is there or not; what was taken too much has to fill up first. Less than 0: gives back. */
+  /**
+   * Takes the amount whether it is there or not; what was taken too much has to fill up first. Less
+   * than 0: gives back.
+   */
   spend(key: string, amount: number): void {
     const level = this.#level(key) - amount;
     this.#levels.delete(key);

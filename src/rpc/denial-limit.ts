@@ -14,9 +14,9 @@ const DENIALS: ReadonlySet<ErrorReason> = new Set([
 ]);
 
 /**
- * Limits how often a credential is refused. Beyond the rate it is refused before a signature is verified and before the
- * store is asked. The key is the credential with the method: what it may do goes on, and so does every other
- * credential. Each process counts for itself.
+ * Limits how often a credential is refused. Beyond the rate it is refused before a signature is
+ * verified and before the store is asked. The key is the credential with the method: what it may do
+ * goes on, and so does every other credential. Each process counts for itself.
  */
 export class DenialLimit {
   readonly #buckets: Buckets | undefined;
@@ -54,8 +54,8 @@ export class DenialAttempt {
   }
 
   /**
-   * Counts a call that is refused, if that is for its credential. Of calls at once that were all let this far, those
-   * over the rate are told so too.
+   * Counts a call that is refused, if that is for its credential. Of calls at once that were all
+   * let this far, those over the rate are told so too.
    * @throws TandemError RATE_LIMITED
    */
   failed(error: unknown): void {

@@ -17,7 +17,10 @@ import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { repeatableCall } from "./number-call.ts";
 
-/** Replaces the ranges in which a carrier may claim numbers. The answer, which is kept for repeats, names no number. */
+/**
+ * Replaces the ranges in which a carrier may claim numbers. The answer, which is kept for repeats,
+ * names no number.
+ */
 export async function setNumberRanges(services: Services, request: SetNumberRangesRequest, context: HandlerContext) {
   const call = repeatableCall(services, "SetNumberRanges", SetNumberRangesRequestSchema, request);
   const problem = findRangeProblem(request.prefixes, request.approvedNumbers);
@@ -28,7 +31,8 @@ export async function setNumberRanges(services: Services, request: SetNumberRang
     approvedNumbers: sortedSet(request.approvedNumbers),
   };
   const response = await systemTransaction(services.db, async (tx) => {
-    // Under its lock no other call changes ranges: a repeat at the same moment finds the first answer.
+    // Under its lock no other call changes ranges: a repeat at the same moment finds the first
+    // answer.
     const taken = await findTakenRange(tx, carrierId, ranges.prefixes, request.nestingAllowed);
     const given = await findResponse(tx, carrierId, call);
     if (given) return given;
@@ -47,7 +51,9 @@ export async function setNumberRanges(services: Services, request: SetNumberRang
   return fromBinary(SetNumberRangesResponseSchema, response);
 }
 
-/** A carrier's ranges; the numbers that are approved one by one only for whoever may read numbers. */
+/**
+ * A carrier's ranges; the numbers that are approved one by one only for whoever may read numbers.
+ */
 export async function getNumberRanges(
   services: Services,
   { carrierId: asked }: GetNumberRangesRequest,

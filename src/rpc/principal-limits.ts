@@ -65,9 +65,9 @@ export class PrincipalLimits {
 const MAX_KNOWN_SUBJECTS = 10_000;
 
 /**
- * Limits how often an address may show a credential that is not genuine. What is known to be good is not asked about,
- * and a subject that was let in from the address has a limit of its own, so that one misguided client behind a proxy
- * does not shut out the others.
+ * Limits how often an address may show a credential that is not genuine. What is known to be good
+ * is not asked about, and a subject that was let in from the address has a limit of its own, so
+ * that one misguided client behind a proxy does not shut out the others.
  */
 export class FailureLimit {
   readonly #buckets: Buckets | undefined;
@@ -106,7 +106,10 @@ export class FailureLimit {
   }
 }
 
-/** The principal as the key of what is counted for it: a carrier is one, whichever credentials it shows. */
+/**
+ * The principal as the key of what is counted for it: a carrier is one, whichever credentials it
+ * shows.
+ */
 export function callerOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
 }

@@ -3,7 +3,10 @@ import { Buckets } from "./buckets.ts";
 
 const HOUR_S = 3_600;
 
-/** So many NUMBER_UNAVAILABLE answers a call may give. Settle it when the call has ended, however it ended. */
+/**
+ * So many NUMBER_UNAVAILABLE answers a call may give. Settle it when the call has ended, however it
+ * ended.
+ */
 export interface ProbeReservation {
   readonly most: number;
   /** Gives back what was not spent. */
@@ -11,9 +14,10 @@ export interface ProbeReservation {
 }
 
 /**
- * Limits how often a carrier can learn that a number is another's, so that nobody can map the others' inventory. A
- * call reserves before it looks: as many answers as it has numbers, or all that are left. Where others of the carrier
- * have reserved, it waits for what they give back. Each process counts for itself.
+ * Limits how often a carrier can learn that a number is another's, so that nobody can map the
+ * others' inventory. A call reserves before it looks: as many answers as it has numbers, or all
+ * that are left. Where others of the carrier have reserved, it waits for what they give back. Each
+ * process counts for itself.
  */
 export class ProbeLimit {
   readonly #perHour: number;
@@ -43,7 +47,10 @@ export class ProbeLimit {
     return { most, settle: (spent) => this.#settle(carrierId, carrier, most - spent) };
   }
 
-  /** The error of a call that would have told more than it reserved. It says when all that it asks for may be told. */
+  /**
+   * The error of a call that would have told more than it reserved. It says when all that it asks
+   * for may be told.
+   */
   refusal(carrierId: string, numbers: number): TandemError {
     const retryAfterMs = this.#buckets.waitMs(carrierId, Math.min(numbers, this.#perHour));
     const message = "too many numbers of late were another carrier's: call again later, or with fewer numbers";
@@ -65,7 +72,9 @@ export class ProbeLimit {
   }
 }
 
-/** What one carrier's calls hold and wait for: as many as may live at once, so no limit of its own. */
+/**
+ * What one carrier's calls hold and wait for: as many as may live at once, so no limit of its own.
+ */
 interface Carrier {
   reserved: number;
   readonly waiting: Set<() => void>;

@@ -25,9 +25,10 @@ export interface UnwrittenSum {
 }
 
 /**
- * Limits how many refusals go into the audit log, where they would stay for a year: a program that repeats a call that
- * is refused must not fill it, nor take the room of others. What goes over is counted: the next of its kind says how
- * many there were, and what is left of a caller's is summed up. Each process counts for itself.
+ * Limits how many refusals go into the audit log, where they would stay for a year: a program that
+ * repeats a call that is refused must not fill it, nor take the room of others. What goes over is
+ * counted: the next of its kind says how many there were, and what is left of a caller's is summed
+ * up. Each process counts for itself.
  */
 export class RefusalBudget {
   readonly #kinds = new Map<string, Bucket>();
@@ -43,7 +44,10 @@ export class RefusalBudget {
     this.#total = { level: 0, atMs: now(), unwritten: 0 };
   }
 
-  /** Whether one more of a caller's, of a kind, may be written; then how many of the kind before it were not. */
+  /**
+   * Whether one more of a caller's, of a kind, may be written; then how many of the kind before it
+   * were not.
+   */
   take(caller: string, kind: string): { unwritten: number } | undefined {
     const ofKind = this.#bucketOf(this.#kinds, kind);
     const ofCaller = this.#bucketOf(this.#callers, caller);

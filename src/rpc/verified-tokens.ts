@@ -7,7 +7,10 @@ import type { Trust } from "./trust.ts";
 const BELIEVED_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
 
-/** Remembers which tokens were found genuine, by their hash, and which of them had expired: neither is verified again. */
+/**
+ * Remembers which tokens were found genuine, by their hash, and which of them had expired: neither
+ * is verified again.
+ */
 export class VerifiedTokens {
   readonly #verify: TokenVerifier;
   readonly #trust: Trust;

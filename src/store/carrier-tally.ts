@@ -6,9 +6,9 @@ export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3
 export type Tally = (typeof Tally)[keyof typeof Tally];
 
 /**
- * Takes a place for something that the transaction is about to make. Nothing is told when one goes: the tally is at
- * least as high as what is there, and is counted anew when it says that there is no place. Until the end of the
- * transaction others of the carrier who want a place wait.
+ * Takes a place for something that the transaction is about to make. Nothing is told when one goes:
+ * the tally is at least as high as what is there, and is counted anew when it says that there is no
+ * place. Until the end of the transaction others of the carrier who want a place wait.
  * @param count how many there are. It runs under the lock.
  * @returns whether there is a place.
  */

@@ -64,7 +64,10 @@ export interface NumberOffers {
   readonly mostHeld: number;
 }
 
-/** More numbers of a call are another carrier's than it may learn. Nothing was claimed, and nothing changed. */
+/**
+ * More numbers of a call are another carrier's than it may learn. Nothing was claimed, and nothing
+ * changed.
+ */
 export class TooManyUnavailable extends Error {
   override readonly name = "TooManyUnavailable";
 }

@@ -4,8 +4,8 @@ import { textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
-// number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in is to look up its
-// prefixes, fourteen at most. All in system transactions.
+// number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in
+// is to look up its prefixes, fifteen at most. All in system transactions.
 
 /** Which numbers a carrier may claim. */
 export interface StoredRanges {
@@ -49,8 +49,8 @@ export interface TakenRange {
 }
 
 /**
- * Keeps other carriers' ranges as they are until the end of the transaction, and finds one that these prefixes are in
- * the way of.
+ * Keeps other carriers' ranges as they are until the end of the transaction, and finds one that
+ * these prefixes are in the way of.
  * @param onlyEqual whether ranges within ranges are allowed.
  */
 export async function findTakenRange(
@@ -92,8 +92,9 @@ export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: str
 }
 
 /**
- * Which of these numbers the carrier may not claim: they lie in no range of its own, or, if it has none, in another's;
- * and neither an approval nor the last port of the number to or from the carrier names it as the one who gets it.
+ * Which of these numbers the carrier may not claim: they lie in no range of its own, or, if it has
+ * none, in another's; and neither an approval nor the last port of the number to or from the
+ * carrier names it as the one who gets it.
  */
 export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Set<string>> {
   if (numbers.length === 0) return new Set();

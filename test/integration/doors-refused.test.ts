@@ -26,7 +26,10 @@ afterAll(() => app?.[Symbol.asyncDispose]());
 const listUploads = (over: Transport) => createClient(DurationService, over).listUploads({});
 const getCdr = (over: Transport) => createClient(PlatformCdrService, over).getCdr({});
 
-/** Calls that are all refused: with which reasons, how many with the first, and an error of those that were over the rate. */
+/**
+ * Calls that are all refused: with which reasons, how many with the first, and an error of those
+ * that were over the rate.
+ */
 async function flood(call: () => Promise<unknown>, reason: string) {
   const errors = await Promise.all(Array.from({ length: FLOOD }, () => refusalOf(call())));
   const reasons = errors.map((error) => (error ? reasonOfError(error) : "OK"));

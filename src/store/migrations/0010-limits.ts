@@ -1,7 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. What a carrier has a most of is counted, and whose range a number lies in is written down. number_range is
-// led by what it decides, as number_owner is: on Citus it is a reference table, for it is small.
+// Frozen. What a carrier has a most of is counted, and whose range a number lies in is written
+// down. number_range is led by what it decides, as number_owner is: on Citus it is a reference
+// table, for it is small.
 
 const TABLES = `
 CREATE TABLE carrier_tally (
