@@ -175,7 +175,7 @@ test("what is no prefix and no number is refused, by field; and a carrier that d
   expect(await reasonOf(carriers.getNumberRanges({ carrierId: "nobody-at-all" }))).toBe("CARRIER_NOT_FOUND");
 });
 
-test("approved numbers are shown for the scope numbers.read only, are in no audit event, and go with an erasure", async () => {
+test("approved numbers are shown for the scope numbers.read only, and are in no audit event", async () => {
   const number = "+4574000001";
   await newCarrier("keeper", ["+4575"], [number]);
   const only = await exchange.platformToken(["carriers.read"]);
@@ -190,6 +190,15 @@ test("approved numbers are shown for the scope numbers.read only, are in no audi
   expect(
     events.map(({ method, changedFields, detailsJson }) => [method.split("/")[1], changedFields, detailsJson]),
   ).toEqual([["SetNumberRanges", ["approved_numbers", "prefixes"], '{"approved_numbers":1,"prefixes":1}']]);
-  await erase(exchange, number);
-  expect((await carriers.getNumberRanges({ carrierId: "keeper" })).ranges?.approvedNumberCount).toBe(0);
+});
+
+test("an approved number goes with the person's erasure, at a carrier that has nothing else", async () => {
+  await using small = await startExchange();
+  await small.addCarrier("keeper");
+  const client = await small.platformClient(CarrierService);
+  const ranges = { prefixes: ["+4575"], approvedNumbers: ["+4574000001", "+4574000002"] };
+  await client.setNumberRanges({ requestId: newRequestId(), carrierId: "keeper", ...ranges });
+  await erase(small, "+4574000001");
+  const kept = (await client.getNumberRanges({ carrierId: "keeper" })).ranges;
+  expect(kept).toMatchObject({ prefixes: ["+4575"], approvedNumbers: ["+4574000002"] });
 });
