@@ -23,6 +23,7 @@ import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
 import type { Services } from "./rpc/context.ts";
+import { DenialLimit } from "./rpc/denial-limit.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
 import { FailureLimit } from "./rpc/principal-limits.ts";
@@ -284,6 +285,7 @@ function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: Car
   return {
     tokens: verifyToken && new VerifiedTokens(verifyToken, trust),
     failures: new FailureLimit(config.limits.maxAuthFailuresPerSecond),
+    denials: new DenialLimit(config.limits.maxRefusalsPerSecond),
     signsTokens: keys.kind === "own",
     platformIdentities: config.platformIdentities,
     access,

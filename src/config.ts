@@ -207,6 +207,16 @@ const SETTINGS = {
   maxAuthFailuresPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
     .describe("False credentials of an address, a second on average; 100 times as many at once; 0: no limit"),
+  maxRefusalsPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
+    .describe("Denied and expired calls of a credential and method, a second; ten times as many at once; 0: no limit"),
+  maxOpenUploads: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxOpenUploads)
+    .describe("Uploads of a carrier and kind that may be open"),
+  maxNumbers: integer(1, 1_000_000_000).default(DEFAULT_LIMITS.maxNumbers).describe("Numbers that a carrier may hold"),
+  maxUnavailablePerHour: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxUnavailablePerHour)
+    .describe("How many numbers of others a carrier may learn of at once, and how many more an hour"),
   requestMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.requestMs)
     .describe("How long a request of one message may take to arrive, ms"),
@@ -368,6 +378,10 @@ function readLimits(values: Values): Limits {
     maxBytesPerSecond: values.maxBytesPerSecond,
     maxLiveCalls: values.maxLiveCalls,
     maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
+    maxRefusalsPerSecond: values.maxRefusalsPerSecond,
+    maxOpenUploads: values.maxOpenUploads,
+    maxNumbers: values.maxNumbers,
+    maxUnavailablePerHour: values.maxUnavailablePerHour,
     requestMs: values.requestMs,
     answerMs: values.answerMs,
     maxConnections: values.maxConnections,

@@ -34,6 +34,20 @@ export interface Limits {
   readonly maxLiveCalls: number;
   /** Credentials that are not genuine, a second and address, on average; a hundred times as many at once. 0: no limit. Default 10. */
   readonly maxAuthFailuresPerSecond: number;
+  /**
+   * Calls that are refused for their credential, a second, of one credential and method; ten times
+   * as many at once. 0: no limit. Default 10.
+   */
+  readonly maxRefusalsPerSecond: number;
+  /** Uploads of one carrier and kind that may be open. Default 10,000. */
+  readonly maxOpenUploads: number;
+  /** Numbers that a carrier may hold. Default 10,000,000. */
+  readonly maxNumbers: number;
+  /**
+   * NUMBER_UNAVAILABLE answers that a carrier may have at once, and so many more each hour. Default
+   * 1,000.
+   */
+  readonly maxUnavailablePerHour: number;
   /** How long a request that is one message may take to arrive, milliseconds. Default 120,000. */
   readonly requestMs: number;
   /** How long a client may leave what was sent untaken before the call is reset, milliseconds. Default 120,000. Feeds have `maxStallMs` besides. */
@@ -65,6 +79,10 @@ export const DEFAULT_LIMITS: Limits = {
   maxBytesPerSecond: 134_217_728,
   maxLiveCalls: 1_000,
   maxAuthFailuresPerSecond: 10,
+  maxRefusalsPerSecond: 10,
+  maxOpenUploads: 10_000,
+  maxNumbers: 10_000_000,
+  maxUnavailablePerHour: 1_000,
   requestMs: 120_000,
   answerMs: 120_000,
   maxConnections: 10_000,

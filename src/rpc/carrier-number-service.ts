@@ -22,10 +22,10 @@ import { carrierTransaction, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { readEntryIngestTime } from "../store/feed-position.ts";
 import { readNumberSnapshotPage } from "../store/number-feed.ts";
-import { type NumberOffer, provisionNumbers, releaseNumbers } from "../store/number-inventory.ts";
+import { type NumberOffer, provisionNumbers, releaseNumbers, TooManyUnavailable } from "../store/number-inventory.ts";
 import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
-import { carrierOf } from "./auth.ts";
+import { carrierOf, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
@@ -40,7 +40,7 @@ import { watchNumbers } from "./watch-numbers.ts";
 
 /** The carrier's numbers. */
 export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
-  const probes = new ProbeLimit();
+  const probes = new ProbeLimit(services.config.limits.maxUnavailablePerHour);
   return {
     getNumber: (request, context) => getNumber(services, request, context),
     listNumbers: (request, context) => listNumbers(services, request, context),
@@ -150,22 +150,28 @@ async function provision(
   const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
-  probes.assertAllowed(carrierId);
   const changedFields = fieldsSet(NumberProvisionSchema, request.items);
-  const { response, unavailable, refusal } = await provisionNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, ProvisionNumbersResponseSchema, items, {
-      context,
+  const wanted = items.items.size;
+  const batch = { context, carrierId, requestId: call.auditedId, changedFields };
+  const { most, settle } = await probes.reserve(carrierId, wanted, context.signal);
+  let spent = 0;
+  try {
+    const { response, unavailable, refusal } = await provisionNumbers(
+      numberWriter(services),
       carrierId,
-      requestId: call.auditedId,
-      changedFields,
-    }),
-    items.items,
-  );
-  probes.spend(carrierId, unavailable);
-  if (refusal) await services.refusals.record(refusal);
-  return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+      numberCall(call, ProvisionNumbersResponseSchema, items, batch),
+      { items: items.items, mostUnavailable: most, mostHeld: services.config.limits.maxNumbers },
+    );
+    spent = unavailable;
+    if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
+    return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+  } catch (error) {
+    if (!(error instanceof TooManyUnavailable)) throw error;
+    spent = most;
+    throw probes.refusal(carrierId, wanted);
+  } finally {
+    settle(spent);
+  }
 }
 
 async function release(services: Services, request: ReleaseNumbersRequest, context: HandlerContext) {
@@ -178,7 +184,7 @@ async function release(services: Services, request: ReleaseNumbersRequest, conte
     numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId }),
     [...items.items.keys()],
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
 }
 

@@ -298,4 +298,7 @@ const STATUS: Record<ErrorReason, Status> = {
   STREAM_MAX_AGE: { code: Code.Unavailable, retryAfterMs: 0 },
   SLOW_CONSUMER: { code: Code.Unavailable, retryAfterMs: 0 },
   STREAM_IDLE: { code: Code.Unavailable, retryAfterMs: 0 },
+  NUMBER_OUT_OF_RANGE: { code: Code.FailedPrecondition },
+  LIMIT_REACHED: { code: Code.ResourceExhausted },
+  RANGE_TAKEN: { code: Code.AlreadyExists },
 };

@@ -36,6 +36,7 @@ import { carrierMessage, inCarrier, readCarrierMessage } from "./carrier-message
 import type { Services } from "./context.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
+import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { findPlatformViolations } from "./platform-identities.ts";
 
@@ -54,6 +55,8 @@ export function platformCarrierService(services: Services): ServiceImpl<typeof C
     },
     listCarriers: (request) => listCarriers(services, request),
     updateCarrier: (request, context) => updateCarrier(services, request, context),
+    setNumberRanges: (request, context) => setNumberRanges(services, request, context),
+    getNumberRanges: (request, context) => getNumberRanges(services, request, context),
   };
 }
 

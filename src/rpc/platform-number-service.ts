@@ -30,7 +30,7 @@ import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../store/number-inventory.ts";
 import { actorOf } from "./audit.ts";
-import { hasScope } from "./auth.ts";
+import { hasScope, principalOf } from "./auth.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier-number-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
@@ -164,7 +164,7 @@ async function assign(services: Services, request: AssignNumbersRequest, context
     }),
     items.items,
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(AssignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -182,7 +182,7 @@ async function unassign(services: Services, request: UnassignNumbersRequest, con
     [...items.items.keys()],
     effectiveTime,
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(UnassignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -205,7 +205,7 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
     [...items.items.keys()],
     { toCarrierId, effectiveTime, orderedBy: actorOf(context) },
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(PortNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 

@@ -57,6 +57,8 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...POSITIONS,
     ...platform("Carrier", "legal_country time_zone region sip_domain"),
     ...type("Agreement", "legal_country time_zone region sip_domain privacy_statement_version"),
+    ...platform("NumberRanges", "prefixes"),
+    ...type("Agreement", "number_ranges"),
     ...type("PartRetention", "purpose legal_basis"),
     ...platform("RetentionPolicy", "country_code privacy_statement_version"),
     ...type("RecordOutcome", "field_path message"),
@@ -91,6 +93,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
   ],
   NAME: [
     ...platform("Carrier", "carrier_id"),
+    ...platform("NumberRanges", "carrier_id"),
     ...type("Agreement", "carrier_id"),
     ...type("UploadReceipt", "upload_id"),
     ...type("Upload", "upload_id"),
@@ -116,6 +119,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...carrier("CdrConsumer", "consumer"),
   ],
   OWN_NUMBER: [
+    ...platform("NumberRanges", "approved_numbers"),
     ...type("Attribution", "phone_number"),
     ...type("PhoneNumber", "phone_number sip_uri tel_uri"),
     ...type("NumberOutcome", "phone_number"),

@@ -17,6 +17,7 @@ import {
   UploadState,
   type VerdictCountsSchema,
 } from "../gen/tandem/type/v1/upload_pb.js";
+import { MAX_CONSUMERS } from "../store/consumers.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
@@ -156,6 +157,16 @@ export function limitsMessage(limits: Limits) {
     uploadWindowRecords: limits.uploadWindowRecords,
     maxStoredRejects: limits.maxStoredRejects,
     maxStall: durationFromMs(limits.maxStallMs),
+    maxCallsPerSecond: limits.maxCallsPerSecond,
+    maxBytesPerSecond: BigInt(limits.maxBytesPerSecond),
+    maxLiveCalls: limits.maxLiveCalls,
+    maxRequestTime: durationFromMs(limits.requestMs),
+    maxAnswerTime: durationFromMs(limits.answerMs),
+    maxRefusalsPerSecond: limits.maxRefusalsPerSecond,
+    maxOpenUploads: limits.maxOpenUploads,
+    maxNumbers: BigInt(limits.maxNumbers),
+    maxUnavailablePerHour: limits.maxUnavailablePerHour,
+    maxConsumers: MAX_CONSUMERS,
   });
 }
 

@@ -12,6 +12,7 @@ import * as retention from "./migrations/0006-retention.ts";
 import * as erasure from "./migrations/0007-erasure.ts";
 import * as reconcileKeys from "./migrations/0008-reconcile-keys.ts";
 import * as carrierIdentities from "./migrations/0009-carrier-identities.ts";
+import * as limits from "./migrations/0010-limits.ts";
 import { ensurePartitions } from "./partitions.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
@@ -24,6 +25,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0007-erasure": erasure,
   "0008-reconcile-keys": reconcileKeys,
   "0009-carrier-identities": carrierIdentities,
+  "0010-limits": limits,
 };
 
 /**

@@ -180,6 +180,23 @@ CREATE POLICY system_sees_all ON carrier_identity TO tandem_system
   WITH CHECK (true);
 GRANT INSERT, SELECT ON carrier_identity TO tandem_system;
 
+CREATE TABLE carrier_tally (
+  carrier_id text NOT NULL,
+  what smallint NOT NULL,
+  held bigint NOT NULL
+) WITH (fillfactor=50);
+ALTER TABLE carrier_tally ADD CONSTRAINT carrier_tally_pkey PRIMARY KEY (carrier_id, what);
+ALTER TABLE carrier_tally ADD CONSTRAINT carrier_tally_what_check CHECK (((what >= 1) AND (what <= 4)));
+ALTER TABLE carrier_tally ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON carrier_tally TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON carrier_tally TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT, UPDATE ON carrier_tally TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON carrier_tally TO tandem_system;
+
 CREATE TABLE cdr_consumer (
   carrier_id text NOT NULL,
   consumer text NOT NULL,
@@ -700,6 +717,21 @@ CREATE POLICY system_sees_all ON job_lease TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON job_lease TO tandem_system;
 
+CREATE TABLE number_approval (
+  carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL
+);
+ALTER TABLE number_approval ADD CONSTRAINT number_approval_pkey PRIMARY KEY (carrier_id, phone_number);
+ALTER TABLE number_approval ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON number_approval TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON number_approval TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON number_approval TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT ON number_approval TO tandem_system;
+
 CREATE TABLE number_entry (
   carrier_id text NOT NULL,
   sequence bigint NOT NULL,
@@ -793,6 +825,18 @@ CREATE POLICY system_sees_all ON number_port TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_system;
+
+CREATE TABLE number_range (
+  prefix text COLLATE "C" NOT NULL,
+  carrier_id text NOT NULL
+);
+ALTER TABLE number_range ADD CONSTRAINT number_range_pkey PRIMARY KEY (prefix);
+CREATE INDEX number_range_carrier ON number_range USING btree (carrier_id, prefix);
+ALTER TABLE number_range ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON number_range TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT ON number_range TO tandem_system;
 
 CREATE TABLE phone_number (
   carrier_id text NOT NULL,
@@ -990,6 +1034,7 @@ CREATE TABLE upload (
 ) WITH (fillfactor=70);
 ALTER TABLE upload ADD CONSTRAINT upload_kind_check CHECK ((kind = ANY (ARRAY[1, 2])));
 ALTER TABLE upload ADD CONSTRAINT upload_pkey PRIMARY KEY (carrier_id, kind, upload_id);
+CREATE INDEX upload_open ON upload USING btree (carrier_id, kind) WHERE (NOT sealed);
 ALTER TABLE upload ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))

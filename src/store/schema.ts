@@ -49,6 +49,12 @@ export interface Schema {
     last_ingest_time: Time;
     payload_generation: bigint;
   };
+  /** What a carrier has a most of: carrier-tally.ts. */
+  carrier_tally: { carrier_id: string; what: number; held: bigint };
+  /** Whose range a number lies in, by E.164 prefix; the longest decides. */
+  number_range: { prefix: string; carrier_id: string };
+  /** Single numbers that a carrier may provision wherever they lie. */
+  number_approval: { carrier_id: string; phone_number: string };
   number_owner: { phone_number: string; carrier_id: string; claim_time: Time; in_transit: boolean };
   phone_number: {
     carrier_id: string;

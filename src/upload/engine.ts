@@ -186,6 +186,7 @@ export class UploadEngine {
     const prepareContext = (): PrepareContext => ({ now: wallMicros(), hashSecret, horizons });
     const shared = { db, carrierId, edge, prepareContext, maxBatchRecords: limits.maxBatchRecords };
     if (target.validateOnly) return new ValidationBook({ ...shared, holdings: this.holdings });
-    return new StoredBook({ ...shared, committer: this.committer, writers: this.#writers });
+    const { maxOpenUploads } = limits;
+    return new StoredBook({ ...shared, maxOpenUploads, committer: this.committer, writers: this.#writers });
   }
 }

@@ -128,6 +128,19 @@ test("carriers are created, listed, changed, suspended and activated", async () 
   expect((await ok(["carriers", "activate", "prairie-bell"])).stdout).toMatch(/state +active/);
 });
 
+test("a carrier's number ranges are set and shown, and one that is another's is refused by name", async () => {
+  await ok(["carriers", "create", "ranged-tel", "--country", "SE"]);
+  const set = ["carriers", "ranges", "set", "ranged-tel", "--prefixes", "+468,+4631", "--approved", "+46701234567"];
+  expect((await ok(set)).stdout).toMatch(/prefixes +\+4631, \+468\napproved +1/);
+  expect((await ok(["carriers", "ranges", "show", "ranged-tel"])).stdout).toMatch(/approved +\+46701234567/);
+  const other = await run(["carriers", "ranges", "set", CARRIER, "--prefixes", "+46"]);
+  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("RANGE_TAKEN") });
+  const shown = JSON.parse((await ok(["carriers", "ranges", "show", CARRIER, "--json"])).stdout);
+  expect(shown).toEqual({ ranges: { carrierId: CARRIER } });
+  await ok(["carriers", "ranges", "set", "ranged-tel"]);
+  expect((await ok(["carriers", "ranges", "show", "ranged-tel"])).stdout).toContain("none: it may claim");
+});
+
 test("numbers are listed, shown and watched, and one that fails is named and ends with code 1", async () => {
   const listed = JSON.parse((await ok(["numbers", "list", "--carrier", CARRIER, "--json"])).stdout);
   expect(listed.numbers).toMatchObject([

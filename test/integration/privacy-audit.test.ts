@@ -167,6 +167,8 @@ test("Accountability: no administrative act of the contract is left out", async 
   const subject = { phoneNumber: takeNumber(), ...period, caseReference: "case 2", verifiedBy: "desk" };
   await privacy.erasePhoneNumber({ requestId: newRequestId(), ...subject });
   await Array.fromAsync(privacy.exportPhoneNumber(subject));
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId, prefixes: ["+4588"] });
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId });
   const methods = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
   const acts = methods.filter(isAdministrativeAct).map((method) => `${method.parent.typeName}/${method.name}`);
   const { rows } = await app.services.db.pool.query<{ method: string }>(
