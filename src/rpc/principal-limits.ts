@@ -85,7 +85,8 @@ export class FailureLimit {
   }
 }
 
-function keyOf(principal: Principal): string {
+/** What counts as one principal: a carrier, whatever it shows; of the platform an identity. */
+export function keyOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
 }
 
