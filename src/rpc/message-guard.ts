@@ -48,6 +48,7 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
     if (!values || !call || !isByteStream(request.body)) return handler(request);
     const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
     request.body = new GuardedBody({
+      chunks: request.body,
       request,
       method,
       bounds,
@@ -68,6 +69,8 @@ function isByteStream(body: UniversalServerRequest["body"]): body is AsyncIterab
 }
 
 interface BodyOptions {
+  /** The body as it comes. */
+  readonly chunks: AsyncIterable<Uint8Array>;
   readonly request: UniversalServerRequest;
   readonly method: DescMethod;
   readonly bounds: MessageBounds;
@@ -84,15 +87,30 @@ const JSON_BYTES = 3;
 /** The most that gzip can shrink something, times. */
 const MAX_INFLATION = 1_032;
 const ENVELOPE_BYTES = 5;
-const END_OF_CONNECT = 0b10;
-const END_OF_WEB = 0x80;
+
+interface Framing {
+  /** Whether messages stand in frames of five bytes and a length. */
+  readonly isEnveloped: boolean;
+  /** The flag of a frame that is the end of a stream, and no message. */
+  readonly endFlag: number;
+  /** Where it says how messages are compressed. */
+  readonly encodingHeader: string;
+}
+
+function framingOf(contentType: string): Framing {
+  if (/^application\/connect\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0b10, encodingHeader: "connect-content-encoding" };
+  if (/^application\/grpc-web\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0x80, encodingHeader: "grpc-encoding" };
+  const isEnveloped = /^application\/grpc\b/i.test(contentType);
+  return { isEnveloped, endFlag: 0, encodingHeader: isEnveloped ? "grpc-encoding" : "content-encoding" };
+}
 
 /** The body of one request. */
 class GuardedBody {
   readonly #options: BodyOptions;
   readonly #isJson: boolean;
   readonly #isEnveloped: boolean;
-  /** The flag of a frame that is the end of a stream, and no message. */
   readonly #endFlag: number;
   readonly #isGzip: boolean;
   readonly #isOneMessage: boolean;
@@ -105,13 +123,11 @@ class GuardedBody {
     const { methodKind } = options.method;
     const contentType = header.get("content-type") ?? "";
     this.#isJson = /\bjson\b/i.test(contentType);
-    const isConnect = /^application\/connect\b/i.test(contentType);
-    const isWeb = /^application\/grpc-web\b/i.test(contentType);
-    this.#isEnveloped = isConnect || /^application\/grpc\b/i.test(contentType);
-    this.#endFlag = isConnect ? END_OF_CONNECT : isWeb ? END_OF_WEB : 0;
+    const { isEnveloped, endFlag, encodingHeader } = framingOf(contentType);
+    this.#isEnveloped = isEnveloped;
+    this.#endFlag = endFlag;
     this.#isOneMessage = methodKind === "unary" || methodKind === "server_streaming";
-    const encoding = isConnect ? "connect-content-encoding" : this.#isEnveloped ? "grpc-encoding" : "content-encoding";
-    this.#isGzip = header.get(encoding) === fastGzip.name && !options.bounds.isAnonymous;
+    this.#isGzip = header.get(encodingHeader) === fastGzip.name && !options.bounds.isAnonymous;
     if (this.#isEnveloped) return;
     this.#promisedBytes = Number(header.get("content-length") ?? 0);
     // Connect would make room for all that is promised before anything has come.
@@ -122,9 +138,8 @@ class GuardedBody {
 
   /** Whole messages, checked, in the protocol's frames. */
   async *read(): AsyncGenerator<Uint8Array> {
-    const { request, report } = this.#options;
+    const { chunks, report } = this.#options;
     try {
-      const chunks = request.body as AsyncIterable<Uint8Array>;
       yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
     } catch (error) {
       throw error instanceof TandemError ? toConnectError(error, undefined, report) : error;
