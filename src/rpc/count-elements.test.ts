@@ -191,7 +191,8 @@ function elementsOf(schema: DescMessage, message: Message): number {
 function fieldElements(field: DescMessage["fields"][number], message: Message): number {
   const values = message as unknown as Record<string, unknown>;
   const oneof = field.oneof && (values[field.oneof.localName] as { case?: string; value?: unknown });
-  const value = oneof ? (oneof.case === field.localName ? oneof.value : undefined) : values[field.localName];
+  if (oneof && oneof.case !== field.localName) return 0;
+  const value = oneof ? oneof.value : values[field.localName];
   if (value === undefined) return 0;
   switch (field.fieldKind) {
     case "message":

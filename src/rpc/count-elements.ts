@@ -56,19 +56,28 @@ class BinaryCounter implements ElementCount {
 
   #known(field: NonNullable<MessageShape[number]>, wire: number, end: number, depth: number): void {
     if (wire === field.wire) {
-      if (!field.inner) return this.#skip(wire, end);
-      const innerEnd = this.#length(end);
-      this.#countObject();
-      return this.message(field.inner, innerEnd, depth + 1);
+      if (field.inner) this.#inner(field.inner, end, depth);
+      else this.#skip(wire, end);
+      return;
     }
     // protobuf-es reads by the field's type, whatever the wire says: what it would make of this is not what was counted.
     if (wire !== Wire.DELIMITED || field.packed < 0) throw unreadable();
     this.#packed(field.packed, this.#length(end));
   }
 
+  #inner(shape: MessageShape, end: number, depth: number): void {
+    const innerEnd = this.#length(end);
+    this.#countObject();
+    this.message(shape, innerEnd, depth + 1);
+  }
+
   #unknown(tag: number, end: number, depth: number): void {
     this.#countObject();
-    if ((tag & 7) !== Wire.START_GROUP) return this.#skip(tag & 7, end);
+    if ((tag & 7) === Wire.START_GROUP) this.#group(tag, end, depth);
+    else this.#skip(tag & 7, end);
+  }
+
+  #group(tag: number, end: number, depth: number): void {
     if (depth >= MAX_DEPTH) throw tooDeep(MAX_DEPTH);
     for (;;) {
       const inner = this.#tag(end);
@@ -87,9 +96,11 @@ class BinaryCounter implements ElementCount {
         this.#skipVarint(end);
         return;
       case Wire.FIXED64:
-        return this.#advance(8, end);
+        this.#advance(8, end);
+        return;
       case Wire.FIXED32:
-        return this.#advance(4, end);
+        this.#advance(4, end);
+        return;
       case Wire.DELIMITED:
         this.#position = this.#length(end);
         return;
@@ -188,38 +199,62 @@ const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
  * @throws TandemError MESSAGE_TOO_LARGE
  */
 export function countJson(bytes: Uint8Array, bounds: ElementBounds, countCommas = false): ElementCount {
-  const { maxElements, maxObjects } = bounds;
-  let elements = 0;
-  let objects = 0;
-  let depth = 0;
-  let isInWord = false;
-  for (let position = 0; position < bytes.length; position++) {
-    const kind = KIND[bytes[position] as number];
-    if (kind === 0) {
-      if (isInWord) continue;
-      isInWord = true;
-      elements += 1;
-    } else {
-      isInWord = false;
-      if (kind === 1) {
-        const commasFrom = position + 1;
-        position = endOfText(bytes, commasFrom);
-        elements += 1 + (countCommas ? commasIn(bytes, commasFrom, position) : 0);
-      } else if (kind === 2) {
-        depth += 1;
-        elements += 1;
-        objects += 1;
-        if (depth > MAX_JSON_DEPTH) throw tooDeep(MAX_JSON_DEPTH);
-        if (objects > maxObjects) throw tooMany(maxObjects, "objects");
-      } else if (kind === 3) depth -= 1;
-      // What came before was a name, and no value.
-      else if (kind === 4) elements -= 1;
-    }
-    // A name that its colon has not yet taken back is one too many.
-    if (elements > maxElements + 1) throw tooMany(maxElements, "elements");
+  const counter = new JsonCounter(bounds, countCommas);
+  counter.read(bytes);
+  return counter;
+}
+
+class JsonCounter implements ElementCount {
+  elements = 0;
+  objects = 0;
+  readonly #bounds: ElementBounds;
+  readonly #countCommas: boolean;
+  #depth = 0;
+
+  constructor(bounds: ElementBounds, countCommas: boolean) {
+    this.#bounds = bounds;
+    this.#countCommas = countCommas;
   }
-  if (elements > maxElements) throw tooMany(maxElements, "elements");
-  return { elements, objects };
+
+  read(bytes: Uint8Array): void {
+    let isInWord = false;
+    for (let position = 0; position < bytes.length; position++) {
+      const kind = KIND[bytes[position] as number];
+      if (kind === 0) {
+        // A number or a word is one value, however long.
+        if (!isInWord) this.#count(1);
+        isInWord = true;
+        continue;
+      }
+      isInWord = false;
+      if (kind === 1) position = this.#text(bytes, position + 1);
+      else if (kind === 2) this.#open();
+      else if (kind === 3) this.#depth -= 1;
+      // What came before was a name, and no value.
+      else if (kind === 4) this.elements -= 1;
+    }
+    if (this.elements > this.#bounds.maxElements) throw tooMany(this.#bounds.maxElements, "elements");
+  }
+
+  #text(bytes: Uint8Array, start: number): number {
+    const end = endOfText(bytes, start);
+    this.#count(1 + (this.#countCommas ? commasIn(bytes, start, end) : 0));
+    return end;
+  }
+
+  #open(): void {
+    this.#count(1);
+    this.#depth += 1;
+    this.objects += 1;
+    if (this.#depth > MAX_JSON_DEPTH) throw tooDeep(MAX_JSON_DEPTH);
+    if (this.objects > this.#bounds.maxObjects) throw tooMany(this.#bounds.maxObjects, "objects");
+  }
+
+  #count(elements: number): void {
+    this.elements += elements;
+    // A name that its colon has not yet taken back is one too many.
+    if (this.elements > this.#bounds.maxElements + 1) throw tooMany(this.#bounds.maxElements, "elements");
+  }
 }
 
 /** Where the quote is that ends a text; the end of all, if there is none. */
