@@ -193,7 +193,7 @@ function fieldElements(field: DescMessage["fields"][number], message: Message): 
   const oneof = field.oneof && (values[field.oneof.localName] as { case?: string; value?: unknown });
   if (oneof && oneof.case !== field.localName) return 0;
   const value = oneof ? oneof.value : values[field.localName];
-  if (value === undefined) return 0;
+  if (value === undefined || value === null) return 0;
   switch (field.fieldKind) {
     case "message":
       return 1 + elementsOf(field.message, asMessage(field.message, value));

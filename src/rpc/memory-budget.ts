@@ -163,8 +163,13 @@ export class MemoryHold implements Disposable {
   async addWhenRoom(bytes: number, signal: AbortSignal): Promise<number> {
     const spender = this.#spender;
     const taken = await this.#budget.take(spender, bytes, signal);
-    if (this.#isOver) this.#budget.give(spender, taken);
-    else this.#bytes += taken;
+    if (this.#isOver) {
+      this.#budget.give(spender, taken);
+      return taken;
+    }
+    // It may have become another's meanwhile.
+    this.#budget.move(spender, this.#spender, taken);
+    this.#bytes += taken;
     return taken;
   }
 

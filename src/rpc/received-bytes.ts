@@ -17,27 +17,34 @@ export class ReceivedBytes {
   constructor(request: PortRequest, hold: MemoryHold, fail: (error: unknown) => void) {
     this.#hold = hold;
     const source = "stream" in request ? request.stream : request;
+    // Of HTTP/2, what came in one piece with the headers is there before anybody is told of the request.
+    if (source.readableLength > 0) this.#take(source.readableLength, fail);
     const push = source.push.bind(source);
     source.push = (piece: Buffer | null, encoding?: BufferEncoding) => {
       if (piece === null) return push(null);
-      try {
-        hold.add(piece.length + PIECE_BYTES);
-      } catch (error) {
-        fail(error);
-        return false;
-      }
-      this.#bytes += piece.length;
-      this.#overhead += PIECE_BYTES;
-      return push(piece, encoding);
+      return this.#take(piece.length, fail) && push(piece, encoding);
     };
   }
 
   /** So many were read: whoever has them accounts for them. */
   read(bytes: number): void {
-    if (this.#bytes === 0) return;
-    const overhead = Math.round(this.#overhead * Math.min(1, bytes / this.#bytes));
-    this.#bytes -= bytes;
+    const known = Math.min(bytes, this.#bytes);
+    if (known === 0) return;
+    const overhead = Math.round(this.#overhead * (known / this.#bytes));
+    this.#bytes -= known;
     this.#overhead -= overhead;
-    this.#hold.remove(bytes + overhead);
+    this.#hold.remove(known + overhead);
+  }
+
+  #take(bytes: number, fail: (error: unknown) => void): boolean {
+    try {
+      this.#hold.add(bytes + PIECE_BYTES);
+    } catch (error) {
+      fail(error);
+      return false;
+    }
+    this.#bytes += bytes;
+    this.#overhead += PIECE_BYTES;
+    return true;
   }
 }
