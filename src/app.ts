@@ -55,6 +55,8 @@ export interface App extends AsyncDisposable {
   readonly services: Services;
   /** How many calls are in flight. */
   readonly callCount: number;
+  /** What calls hold now of what they have sent, bytes. */
+  readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
   /** Takes changed certificates, keys and revocations at once; without it they are taken within seconds. */
@@ -110,6 +112,9 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
     services,
     get callCount() {
       return server.callCount;
+    },
+    get heldBytes() {
+      return server.heldBytes;
     },
     signingKey,
     reload: () => rotation.reload(),

@@ -227,6 +227,26 @@ const SETTINGS = {
   maxConnectionsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
     .describe("Connections at once from one address; raise it behind a proxy"),
+  maxRequestElements: integer(64, 10_000_000)
+    .default(DEFAULT_LIMITS.maxRequestElements)
+    .describe("Fields, items and values of a request; batches have as many more as their records need"),
+  receivedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.receivedBudgetBytes)
+    .describe("Received of messages that are not whole, bytes; a half of it for one caller"),
+  decodedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.decodedBudgetBytes)
+    .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
+  maxAnonymousPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
+    .describe(
+      "Messages of an address to health and reflection, a second on average; 10 times as many at once; 0: no limit",
+    ),
+  maxAnonymousStreams: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreams)
+    .describe("Streams of health and reflection at once"),
+  maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
+    .describe("Streams of health and reflection at once from one address; raise it behind a proxy"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -386,6 +406,12 @@ function readLimits(values: Values): Limits {
     answerMs: values.answerMs,
     maxConnections: values.maxConnections,
     maxConnectionsPerAddress: values.maxConnectionsPerAddress,
+    maxRequestElements: values.maxRequestElements,
+    receivedBudgetBytes: values.receivedBudgetBytes,
+    decodedBudgetBytes: values.decodedBudgetBytes,
+    maxAnonymousPerSecond: values.maxAnonymousPerSecond,
+    maxAnonymousStreams: values.maxAnonymousStreams,
+    maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
     drainMs: values.drainMs,
   };
 }

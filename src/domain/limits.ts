@@ -56,6 +56,18 @@ export interface Limits {
   readonly maxConnections: number;
   /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
   readonly maxConnectionsPerAddress: number;
+  /** Most fields, items, entries and messages of a request; of JSON, values. A batch may have as many more as its records can need. Default 4,096. */
+  readonly maxRequestElements: number;
+  /** Received of messages that are not whole, over every call of the process, bytes; a half of it for one caller. Default 128 MiB. */
+  readonly receivedBudgetBytes: number;
+  /** What messages cost while they are decoded and worked on, over every call of the process, bytes; a half of it for one caller. Default 192 MiB. */
+  readonly decodedBudgetBytes: number;
+  /** Messages a second of one address to what anyone may call, on average; ten times as many at once. 0: no limit. Default 200. */
+  readonly maxAnonymousPerSecond: number;
+  /** Most streams at once that anyone may open: Watch and reflection. Default 5,000. */
+  readonly maxAnonymousStreams: number;
+  /** Most of them at once from one address. Default 200. */
+  readonly maxAnonymousStreamsPerAddress: number;
   /** How long a drain waits for calls in flight before connections are destroyed, milliseconds. Default 20,000. */
   readonly drainMs: number;
 }
@@ -87,5 +99,11 @@ export const DEFAULT_LIMITS: Limits = {
   answerMs: 120_000,
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1_000,
+  maxRequestElements: 4_096,
+  receivedBudgetBytes: 134_217_728,
+  decodedBudgetBytes: 201_326_592,
+  maxAnonymousPerSecond: 200,
+  maxAnonymousStreams: 5_000,
+  maxAnonymousStreamsPerAddress: 200,
   drainMs: 20_000,
 };

@@ -151,7 +151,9 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
     case Code.ResourceExhausted: {
       const limit = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1];
       if (!limit) return fault(error, report);
-      return fromTandemError(new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit }));
+      return fromTandemError(
+        new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" }),
+      );
     }
     case Code.Internal:
       return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")

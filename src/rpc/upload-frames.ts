@@ -24,6 +24,7 @@ import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame } from "../upload/session.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { shareOf } from "./memory-budget.ts";
 
 /** A request frame of either upload, as far as they are alike. */
 interface RequestFrame<Message> {
@@ -167,6 +168,8 @@ export function limitsMessage(limits: Limits) {
     maxNumbers: BigInt(limits.maxNumbers),
     maxUnavailablePerHour: limits.maxUnavailablePerHour,
     maxConsumers: MAX_CONSUMERS,
+    maxRequestElements: limits.maxRequestElements,
+    maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
   });
 }
 
