@@ -43,6 +43,7 @@ import { proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
+import { SealDirectory } from "./store/seal-directory.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -134,6 +135,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
+  const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
   const uploads = new UploadEngine({
@@ -160,6 +162,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     retention: new RetentionDirectory(db),
     config,
     installation,
+    seals: sealKeys.seals,
     log,
     metrics: createMetrics(metrics.meter),
     access,

@@ -249,7 +249,6 @@ test("Accountability: an act and its event are there together, or neither is", a
   expect(await eventsOf(carrierId)).toEqual([]);
   // The chain cannot be told of: nor is the act done.
   const number = takeNumber();
-  await db.pool.query(`UPDATE audit_chain SET last_sequence = 0 WHERE carrier_id = '${carrierId}'`);
   await db.pool.query(
     `INSERT INTO audit_event SELECT '${carrierId}', 1, event_time, actor, method, resource, outcome, error_reason, request_id, changed_fields,
        details_json, previous_hash, entry_hash FROM audit_event LIMIT 1`,
@@ -411,16 +410,29 @@ describe("Accountability: VerifyAuditLog finds a chain that is", () => {
     const asked = { carrierId, lastSequence: kept.lastSequence, expectedHash: kept.lastHash };
     expect(await verify(asked)).toMatchObject({ intact: true });
     await tamper(`DELETE FROM audit_event WHERE carrier_id = '${carrierId}' AND sequence = 4`);
-    await tamper(
-      `UPDATE audit_chain SET last_sequence = 3, last_hash = (SELECT entry_hash FROM audit_event WHERE carrier_id = '${carrierId}' AND sequence = 3)
-       WHERE carrier_id = '${carrierId}'`,
-    );
+    await tamper(`DELETE FROM audit_head WHERE carrier_id = '${carrierId}' AND sequence = 4`);
     expect(await verify({ carrierId })).toMatchObject({ intact: true, verifiedCount: 3n });
     const isCut = { kind: AuditBreakKind.EXPECTED_HASH, sequence: 4n };
     expect((await verify(asked)).firstBreak).toMatchObject(isCut);
     await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(carrierId)));
     expect(await verify({ carrierId })).toMatchObject({ intact: true, verifiedCount: 4n });
     expect((await verify(asked)).firstBreak).toMatchObject(isCut);
+  });
+
+  test("with a head that was set back, or ahead, or to another hash", async () => {
+    for (const [statement, found] of [
+      ["DELETE FROM audit_head WHERE sequence > 2 AND", { kind: AuditBreakKind.LINK, sequence: 3n }],
+      ["DELETE FROM audit_head WHERE", { kind: AuditBreakKind.LINK, sequence: 1n }],
+      ["UPDATE audit_head SET sequence = 9 WHERE sequence = 4 AND", { kind: AuditBreakKind.GAP, sequence: 5n }],
+      [
+        "UPDATE audit_head SET entry_hash = decode(repeat('ab', 32), 'hex') WHERE sequence = 4 AND",
+        { kind: AuditBreakKind.LINK, sequence: 4n },
+      ],
+    ] as const) {
+      const carrierId = await newChain(4);
+      await tamper(`${statement} carrier_id = '${carrierId}'`);
+      expect((await verify({ carrierId })).firstBreak, statement).toMatchObject(found);
+    }
   });
 
   test("continued behind its head", async () => {

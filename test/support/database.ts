@@ -19,6 +19,7 @@ export async function createMigratedDatabase(): Promise<TestDatabase> {
   try {
     // An installation of its own, as if it had been migrated here.
     await client.query("UPDATE installation SET installation_id = $1, secret = $2", [randomUUID(), randomBytes(32)]);
+    await client.query("UPDATE seal_key SET secret = $1", [randomBytes(32)]);
   } finally {
     await client.end();
   }
