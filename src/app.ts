@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
+import { findExposures } from "./exposures.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
@@ -86,6 +87,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   );
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
+  for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
   const rotation = opening.use(await openRotation(config, signingKey, log));
   const server = opening.use(
     await openServer({
