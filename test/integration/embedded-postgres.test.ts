@@ -38,6 +38,29 @@ test("listens on loopback only, durably, and lets nobody in without the folder's
   expect((await stat(join(folder.path, "password"))).mode & 0o777).toBe(0o600);
 });
 
+test("serves as a login that is no superuser, that row security binds, and that has the rights of the documentation only", async () => {
+  await using folder = await makeFolder();
+  await using server = await startEmbeddedPostgres({ dataDir: folder.path });
+  expect(
+    await query(
+      server.url,
+      `SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolinherit,
+         ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid ORDER BY 1) AS member_of
+       FROM pg_roles r WHERE rolname = session_user`,
+    ),
+  ).toEqual([
+    {
+      rolsuper: false,
+      rolbypassrls: false,
+      rolcreaterole: false,
+      rolcreatedb: false,
+      rolreplication: false,
+      rolinherit: false,
+      member_of: ["tandem_carrier", "tandem_system"],
+    },
+  ]);
+});
+
 test("adopts the server of an owner that was killed, and then stops it", async () => {
   await using folder = await makeFolder();
   const owner = await startOwner(folder.path);
