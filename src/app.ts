@@ -40,7 +40,7 @@ import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
-import { proveIsolation } from "./store/isolation.ts";
+import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
@@ -73,6 +73,13 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
+  const excess = await findExcessRights(db);
+  if (excess.length > 0) {
+    log.warn(
+      { rights: excess },
+      "the database's login is one that row security does not bind: serve as one that is made as docs/operations.md says",
+    );
+  }
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
