@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Cursor, CursorScope } from "./cursor.ts";
+import type { Micros } from "../domain/instant.ts";
 
 // Cursors as they were made before they were sealed (00d3f3f). Clients have stored them, so they are taken for as long as 0.x lives; with 1.0 this file
 // goes, and its one call in cursor.ts. None is made any more.
@@ -8,12 +8,19 @@ const VERSION = 1;
 const FIXED_BYTES = 1 + 1 + 8 + 8 + 8 + 8;
 const TAG_BYTES = 12;
 
+interface UnsealedCursor {
+  epoch: bigint;
+  sequence: bigint;
+  ingestTime: Micros;
+  snapshot?: { afterKey: string; rowCount: number };
+}
+
 /** Decodes one; undefined for text that this installation did not make for this carrier and feed. The filter is as it was made with. */
 export function decodeUnsealedCursor(
   secret: Buffer,
-  scope: Omit<CursorScope, "filter">,
+  scope: { carrierId: string; feed: number },
   text: string,
-): { cursor: Cursor; filter: bigint } | undefined {
+): { cursor: UnsealedCursor; filter: bigint } | undefined {
   const bytes = Buffer.from(text, "base64url");
   const body = bytes.subarray(0, Math.max(0, bytes.length - TAG_BYTES));
   const genuine =
@@ -23,7 +30,7 @@ export function decodeUnsealedCursor(
     body.readUInt8(0) === VERSION &&
     body.readUInt8(1) === scope.feed;
   if (!genuine) return undefined;
-  const cursor: Cursor = {
+  const cursor: UnsealedCursor = {
     epoch: body.readBigInt64BE(2),
     sequence: body.readBigInt64BE(10),
     ingestTime: body.readBigInt64BE(18),

@@ -1,5 +1,4 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { PageTokenValue } from "./page-token.ts";
 
 // Page tokens as they were made before they were sealed (00d3f3f). A client may be in the middle of a list while the server is replaced, or may have
 // stored one, so they are taken for as long as 0.x lives; with 1.0 this file goes, and its one call in page-token.ts. None is made any more.
@@ -11,14 +10,14 @@ export function decodeUnsealedPageToken(
   secret: Buffer,
   scope: readonly string[],
   token: string,
-): PageTokenValue | undefined {
+): Record<string, string> | undefined {
   const bytes = Buffer.from(token, "base64url");
   const body = bytes.subarray(TAG_BYTES);
   const genuine =
     bytes.length > TAG_BYTES &&
     bytes.toString("base64url") === token &&
     timingSafeEqual(bytes.subarray(0, TAG_BYTES), tagOf(secret, scope, body));
-  return genuine ? (JSON.parse(body.toString("utf8")) as PageTokenValue) : undefined;
+  return genuine ? (JSON.parse(body.toString("utf8")) as Record<string, string>) : undefined;
 }
 
 function tagOf(secret: Buffer, scope: readonly string[], body: Buffer): Buffer {
