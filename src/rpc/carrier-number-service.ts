@@ -100,18 +100,21 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const { page, last } = splitPage(found, size);
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
+  // As the first page gave it: the same position has another text each time.
+  const watchCursor = token?.["cursor"] ?? cursorText(place, { epoch, sequence, ingestTime });
   const next = last && {
     epoch: String(epoch),
     sequence: String(sequence),
     ingestTime: String(ingestTime),
     after: last.phoneNumber,
+    cursor: watchCursor,
   };
   const numbers = page.map((row) => decodePhoneNumber(row.payload));
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
     nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
-    watchCursor: cursorText(place, { epoch, sequence, ingestTime }),
+    watchCursor,
   };
 }
 

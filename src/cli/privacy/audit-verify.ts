@@ -6,6 +6,7 @@ import {
   type AuditBreak,
   AuditBreakKind,
   AuditBreakKindSchema,
+  AuditBreakSchema,
   PrivacyService,
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
@@ -142,7 +143,7 @@ async function hasEnd(connection: Connection, { carrierId, sequence, hash }: Kep
 }
 
 function withoutEnd({ carrierId, response }: Verified, { sequence }: KeptEnd): Verified {
-  const firstBreak = { kind: AuditBreakKind.EXPECTED_HASH, sequence };
+  const firstBreak = create(AuditBreakSchema, { kind: AuditBreakKind.EXPECTED_HASH, sequence });
   return { carrierId, response: create(VerifyAuditLogResponseSchema, { ...response, intact: false, firstBreak }) };
 }
 
