@@ -35,7 +35,7 @@ test("listens on loopback only, durably, and lets nobody in without the folder's
   await using folder = await makeFolder();
   await using server = await startEmbeddedPostgres({ dataDir: folder.path });
   expect(await query(server.url, "SHOW listen_addresses")).toEqual([{ listen_addresses: "127.0.0.1" }]);
-  expect(await query(server.url, "SHOW unix_socket_directories")).toEqual([{ unix_socket_directories: "" }]);
+  expect(await query(server.adminUrl, "SHOW unix_socket_directories")).toEqual([{ unix_socket_directories: "" }]);
   expect(await query(server.url, "SHOW fsync")).toEqual([{ fsync: "on" }]);
   expect(await query(server.url, "SHOW server_version_num")).toEqual([
     { server_version_num: expect.stringMatching(/^18/) },
