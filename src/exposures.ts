@@ -3,7 +3,10 @@ import type { Config } from "./config.ts";
 import { isLoopback } from "./config-security.ts";
 import { findOpenMode } from "./file-modes.ts";
 
-/** Something that is open to more people than it need be. It is said at the start; nothing is refused for it. */
+/**
+ * Something that is open to more people than it need be. It is said at the start; nothing is
+ * refused for it.
+ */
 export interface Exposure {
   /** Where: the file and its mode, or the setting's address. */
   readonly where: Readonly<Record<string, string>>;

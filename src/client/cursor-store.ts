@@ -36,8 +36,9 @@ export function memoryCursorStore(initial?: FeedPosition): CursorStore {
 const OWNER_ONLY = 0o600;
 
 /**
- * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one or the new one. It is for its owner alone (0600), and so
- * is a folder that has to be made for it; a file that others could read is taken from them with the next position.
+ * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one
+ * or the new one. It is for its owner alone (0600), and so is a folder that has to be made for it;
+ * a file that others could read is taken from them with the next position.
  *
  * @example
  * const store = fileCursorStore("/var/lib/warehouse/tandem-cdrs.json");

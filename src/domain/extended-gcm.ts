@@ -1,7 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
 
-// XAES-256-GCM as C2SP specifies it (c2sp.org/XAES-256-GCM): AES-256-GCM under a key of its own for each message, which the first half of a nonce of 24
-// bytes chooses. So nonces may be random for as many messages as there are; with plain GCM they may for four thousand million only.
+// XAES-256-GCM as C2SP specifies it (c2sp.org/XAES-256-GCM): AES-256-GCM under a key of its own for
+// each message, which the first half of a nonce of 24 bytes chooses. So nonces may be random for as
+// many messages as there are; with plain GCM they may for four thousand million only.
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 24;
@@ -31,7 +32,10 @@ export class ExtendedGcmKey {
     return Buffer.concat([nonce, cipher.update(message), cipher.final(), cipher.getAuthTag()]);
   }
 
-  /** Decrypts what `encrypt` made; undefined when it was made under another key or context, or was changed. */
+  /**
+   * Decrypts what `encrypt` made; undefined when it was made under another key or context, or was
+   * changed.
+   */
   decrypt(context: Uint8Array, encrypted: Buffer): Buffer | undefined {
     if (encrypted.length < EXTENDED_GCM_OVERHEAD) return undefined;
     const nonce = encrypted.subarray(0, NONCE_BYTES);

@@ -1,7 +1,10 @@
 import { hkdfSync } from "node:crypto";
 import { EXTENDED_GCM_OVERHEAD, ExtendedGcmKey } from "./extended-gcm.ts";
 
-/** What is sealed. Each purpose has a key of its own, so that what was sealed for one never opens for another. */
+/**
+ * What is sealed. Each purpose has a key of its own, so that what was sealed for one never opens
+ * for another.
+ */
 export type SealPurpose = "cursor" | "page token";
 
 /** A secret that all processes share, from which the keys are derived. */
@@ -12,7 +15,10 @@ export interface SealSecret {
   readonly secret: Buffer;
 }
 
-/** What opening came to: the body; or that the key it was sealed with is gone; or that nobody sealed it for this purpose and scope. */
+/**
+ * What opening came to: the body; or that the key it was sealed with is gone; or that nobody sealed
+ * it for this purpose and scope.
+ */
 export type Opened = { readonly body: Buffer } | "key gone" | "not genuine";
 
 /** The first byte. Whatever else is told apart by it comes with a number of its own. */
@@ -20,8 +26,9 @@ const VERSION = 2;
 const HEADER_BYTES = 1 + 4;
 
 /**
- * Seals what clients keep for us and cannot read or make: cursors and page tokens. A seal is version, key id, nonce, cipher text and tag, as base64url.
- * The same body comes out different each time.
+ * Seals what clients keep for us and cannot read or make: cursors and page tokens. A seal is
+ * version, key id, nonce, cipher text and tag, as base64url. The same body comes out different each
+ * time.
  */
 export class Seals {
   readonly #readAgain: () => Promise<void>;
@@ -32,7 +39,8 @@ export class Seals {
 
   /**
    * @param secrets the newest last; it is the one that seals.
-   * @param readAgain is to call `replace` with what there is now: a text may be sealed with a key that another process has made just now.
+   * @param readAgain is to call `replace` with what there is now: a text may be sealed with a key
+   * that another process has made just now.
    */
   constructor(secrets: readonly SealSecret[], unsealedSecret: Buffer, readAgain: () => Promise<void> = async () => {}) {
     ({ keys: this.#keys, current: this.#current } = derive(secrets));
@@ -45,7 +53,10 @@ export class Seals {
     ({ keys: this.#keys, current: this.#current } = derive(secrets, this.#keys));
   }
 
-  /** Seals a body. @param scope everything that it is good for, and that whoever opens it must name again. */
+  /**
+   * Seals a body. @param scope everything that it is good for, and that whoever opens it must name
+   * again.
+   */
   seal(purpose: SealPurpose, scope: readonly string[], body: Uint8Array): string {
     const header = Buffer.alloc(HEADER_BYTES);
     header.writeUInt8(VERSION, 0);
@@ -54,7 +65,10 @@ export class Seals {
     return Buffer.concat([header, sealed]).toString("base64url");
   }
 
-  /** Opens a seal. A key that is not known is looked for first, which may take a second. Throws when the database does not answer then. */
+  /**
+   * Opens a seal. A key that is not known is looked for first, which may take a second. Throws when
+   * the database does not answer then.
+   */
   async open(purpose: SealPurpose, scope: readonly string[], text: string): Promise<Opened> {
     const bytes = Buffer.from(text, "base64url");
     const isSeal =

@@ -4,15 +4,24 @@ import type { Micros } from "../domain/instant.ts";
 import type { Seals } from "../domain/seals.ts";
 import { decodeUnsealedCursor } from "./unsealed-cursor.ts";
 
-/** A position in a feed. On the wire it is sealed: opaque, bound to one carrier, feed and filter, and cannot be made up. */
+/**
+ * A position in a feed. On the wire it is sealed: opaque, bound to one carrier, feed and filter,
+ * and cannot be made up.
+ */
 export interface Cursor {
   /** The epoch in which the entry was read. */
   epoch: bigint;
   /** The sequence of the last entry that was delivered; 0 before the first. */
   sequence: bigint;
-  /** The ingest time of that entry, by which rewritten history is recognised; 0 when the entry is not known. */
+  /**
+   * The ingest time of that entry, by which rewritten history is recognised; 0 when the entry is
+   * not known.
+   */
   ingestTime: Micros;
-  /** Within a snapshot as of `sequence`: the key of the last row that was delivered (empty before the first), and how many were. */
+  /**
+   * Within a snapshot as of `sequence`: the key of the last row that was delivered (empty before
+   * the first), and how many were.
+   */
   snapshot?: { afterKey: string; rowCount: number };
 }
 
@@ -24,7 +33,10 @@ export interface CursorScope {
   filter: bigint;
 }
 
-/** A cursor that was genuine when it was opened, with the filter that it was made with; or one whose key is gone, of which nothing is known. */
+/**
+ * A cursor that was genuine when it was opened, with the filter that it was made with; or one whose
+ * key is gone, of which nothing is known.
+ */
 export type OpenedCursor = { readonly cursor: Cursor; readonly filter: bigint } | "key gone";
 
 const FIXED_BYTES = 8 + 8 + 8 + 8;
@@ -46,8 +58,10 @@ export function encodeCursor(seals: Seals, scope: CursorScope, cursor: Cursor): 
 }
 
 /**
- * Opens a cursor of a carrier's feed, whatever its filter. Not to be called inside a transaction: it may ask the database for a key.
- * @throws TandemError CURSOR_MALFORMED for text that this installation did not make for this carrier and feed.
+ * Opens a cursor of a carrier's feed, whatever its filter. Not to be called inside a transaction:
+ * it may ask the database for a key.
+ * @throws TandemError CURSOR_MALFORMED for text that this installation did not make for this
+ * carrier and feed.
  */
 export async function openCursor(
   seals: Seals,
@@ -84,7 +98,10 @@ export function assertFilter(opened: OpenedCursor, filter: bigint): void {
   );
 }
 
-/** Whether two cursors of one feed are the same position, read with the same filter. Their texts differ all the same. */
+/**
+ * Whether two cursors of one feed are the same position, read with the same filter. Their texts
+ * differ all the same.
+ */
 export function isSamePosition(one: OpenedCursor, other: OpenedCursor): boolean {
   if (one === "key gone" || other === "key gone") return false;
   const { epoch, sequence, ingestTime } = one.cursor;
@@ -96,7 +113,10 @@ export function isSamePosition(one: OpenedCursor, other: OpenedCursor): boolean 
   );
 }
 
-/** A filter as the number that cursors carry; 0 when there is none. The same conditions in another order are another filter. */
+/**
+ * A filter as the number that cursors carry; 0 when there is none. The same conditions in another
+ * order are another filter.
+ */
 export function filterHash(encodedFilter: Uint8Array | undefined): bigint {
   if (!encodedFilter || encodedFilter.length === 0) return 0n;
   return createHash("sha256").update(encodedFilter).digest().readBigInt64BE(0) || 1n;

@@ -1,8 +1,9 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { Micros } from "../domain/instant.ts";
 
-// Cursors as they were made before they were sealed (00d3f3f). Clients have stored them, so they are taken for as long as 0.x lives; with 1.0 this file
-// goes, and its one call in cursor.ts. None is made any more.
+// Cursors as they were made before they were sealed (00d3f3f). Clients have stored them, so they
+// are taken for as long as 0.x lives; with 1.0 this file goes, and its one call in cursor.ts. None
+// is made any more.
 
 const VERSION = 1;
 const FIXED_BYTES = 1 + 1 + 8 + 8 + 8 + 8;
@@ -15,7 +16,10 @@ interface UnsealedCursor {
   snapshot?: { afterKey: string; rowCount: number };
 }
 
-/** Decodes one; undefined for text that this installation did not make for this carrier and feed. The filter is as it was made with. */
+/**
+ * Decodes one; undefined for text that this installation did not make for this carrier and feed.
+ * The filter is as it was made with.
+ */
 export function decodeUnsealedCursor(
   secret: Buffer,
   scope: { carrierId: string; feed: number },

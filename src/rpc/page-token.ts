@@ -9,17 +9,20 @@ export type PageTokenValue = Readonly<Record<string, string>>;
 const MAX_TOKEN_LENGTH = 2_048;
 
 /**
- * Encodes where the next page starts as URL-safe text that clients can neither read nor make up. It comes out different each time.
- * @param scope everything that the token is good for and that the next request must name again: the method, the carrier, the filter.
+ * Encodes where the next page starts as URL-safe text that clients can neither read nor make up. It
+ * comes out different each time.
+ * @param scope everything that the token is good for and that the next request must name again: the
+ * method, the carrier, the filter.
  */
 export function encodePageToken(seals: Seals, scope: readonly string[], value: PageTokenValue): string {
   return seals.seal("page token", scope, Buffer.from(JSON.stringify(value), "utf8"));
 }
 
 /**
- * Decodes the token of a request: undefined for an empty one, which asks for the first page. Not to be called inside a transaction: it may ask the
- * database for a key.
- * @throws TandemError PAGE_TOKEN_INVALID for text that this installation did not make for this scope, or whose key is gone.
+ * Decodes the token of a request: undefined for an empty one, which asks for the first page. Not to
+ * be called inside a transaction: it may ask the database for a key.
+ * @throws TandemError PAGE_TOKEN_INVALID for text that this installation did not make for this
+ * scope, or whose key is gone.
  */
 export async function decodePageToken(
   seals: Seals,
@@ -28,7 +31,8 @@ export async function decodePageToken(
 ): Promise<PageTokenValue | undefined> {
   if (token === "") return undefined;
   const text = token.length <= MAX_TOKEN_LENGTH ? token : "";
-  // Before the seal: of the old ones, which begin with any byte, one in 256 looks like a seal of a key that is gone.
+  // Before the seal: of the old ones, which begin with any byte, one in 256 looks like a seal of a
+  // key that is gone.
   const unsealed = decodeUnsealedPageToken(seals.unsealedSecret, scope, text);
   if (unsealed) return unsealed;
   const opened = await seals.open("page token", scope, text);

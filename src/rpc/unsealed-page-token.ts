@@ -1,7 +1,8 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 
-// Page tokens as they were made before they were sealed (00d3f3f). A client may be in the middle of a list while the server is replaced, or may have
-// stored one, so they are taken for as long as 0.x lives; with 1.0 this file goes, and its one call in page-token.ts. None is made any more.
+// Page tokens as they were made before they were sealed (00d3f3f). A client may be in the middle of
+// a list while the server is replaced, or may have stored one, so they are taken for as long as 0.x
+// lives; with 1.0 this file goes, and its one call in page-token.ts. None is made any more.
 
 const TAG_BYTES = 12;
 

@@ -4,8 +4,9 @@ import { carrierTransaction, type Database, ownerTransaction, type Tx } from "./
 const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
 /**
- * Proves that row-level security holds on this connection: a transaction as one carrier must not see another's probe row, and the roles that transactions take on
- * must be ones that it binds. Where it does not hold, the process must not serve.
+ * Proves that row-level security holds on this connection: a transaction as one carrier must not
+ * see another's probe row, and the roles that transactions take on must be ones that it binds.
+ * Where it does not hold, the process must not serve.
  */
 export async function proveIsolation(db: Database): Promise<void> {
   const [mine, other] = PROBE_CARRIERS;
@@ -41,8 +42,9 @@ export async function assertRolesBound(tx: Tx): Promise<void> {
 }
 
 /**
- * What the database's login may beyond what serving needs; empty when it is as docs/operations.md has it. Row-level security holds all the same while a transaction is a
- * carrier's; but whoever found a way to send SQL of their own would have everything.
+ * What the database's login may beyond what serving needs; empty when it is as docs/operations.md
+ * has it. Row-level security holds all the same while a transaction is a carrier's; but whoever
+ * found a way to send SQL of their own would have everything.
  */
 export async function findExcessRights(db: Database): Promise<string[]> {
   const { rows } = await ownerTransaction(db, (tx) =>

@@ -12,10 +12,16 @@ export interface SealDirectoryOptions {
   readonly onError: (error: unknown) => void;
 }
 
-/** Least time between two readings, milliseconds: anyone may make up a key id. Who asks meanwhile waits, and shares the next one. */
+/**
+ * Least time between two readings, milliseconds: anyone may make up a key id. Who asks meanwhile
+ * waits, and shares the next one.
+ */
 const MIN_INTERVAL_MS = 500;
 
-/** The keys of seals, which every process reads from the database again and again. Dispose it to stop. */
+/**
+ * The keys of seals, which every process reads from the database again and again. Dispose it to
+ * stop.
+ */
 export class SealDirectory implements AsyncDisposable {
   readonly seals: Seals;
   readonly #db: Database;
@@ -48,7 +54,8 @@ export class SealDirectory implements AsyncDisposable {
     await this.#running;
   }
 
-  // A reading that has begun may miss what was written just now: who asks then waits for the next one.
+  // A reading that has begun may miss what was written just now: who asks then waits for the next
+  // one.
   async #readNext(): Promise<void> {
     const delayMs = this.#earliest - performance.now();
     try {

@@ -39,7 +39,8 @@ export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
 }
 
 /**
- * Makes a new key, with which every process seals within seconds. What the one before it has sealed still opens, until retention forgets it.
+ * Makes a new key, with which every process seals within seconds. What the one before it has sealed
+ * still opens, until retention forgets it.
  * @param forgetOld whether all old keys go at once: for keys that others may have.
  * @param actor who does so, for the audit log.
  */
@@ -65,7 +66,10 @@ export async function rotateSealKey(
   });
 }
 
-/** Deletes the keys that had been replaced before an instant, with the owner's rights. What they sealed no longer opens. @returns how many. */
+/**
+ * Deletes the keys that had been replaced before an instant, with the owner's rights. What they
+ * sealed no longer opens. @returns how many.
+ */
 export async function deleteSealKeys(db: Database, before: Micros): Promise<number> {
   return ownerTransaction(db, async (tx) => {
     const deleted = await tx
@@ -83,9 +87,11 @@ function inOrder(tx: Tx) {
     .orderBy("key_id");
 }
 
-// At most one key has no end, which an index holds: of two processes that make one at once, one makes none, and both have the other's.
+// At most one key has no end, which an index holds: of two processes that make one at once, one
+// makes none, and both have the other's.
 async function insertKey(tx: Tx): Promise<number> {
-  // Chosen, and not counted up: after a restore, the next key must not have the id of one that was lost.
+  // Chosen, and not counted up: after a restore, the next key must not have the id of one that was
+  // lost.
   const keyId = BigInt(randomBytes(4).readUInt32BE(0) || 1);
   await tx
     .insertInto("seal_key")

@@ -12,8 +12,9 @@ export function createTestDatabase(): Promise<TestDatabase> {
 }
 
 /**
- * One with the newest schema and its partitions, copied from the run's template: sooner there than by migrating. Its URL is that of a login as a server has
- * it: no superuser, and bound by row security.
+ * One with the newest schema and its partitions, copied from the run's template: sooner there than
+ * by migrating. Its URL is that of a login as a server has it: no superuser, and bound by row
+ * security.
  */
 export async function createMigratedDatabase(): Promise<TestDatabase> {
   const database = await createDatabase(`TEMPLATE ${inject("postgresTemplate")}`);

@@ -13,8 +13,9 @@ const FEED_PARTS = [RecordPart.CALL, RecordPart.DURATION, RecordPart.NUMBER_HIST
 const MIN_DAYS = 1;
 
 /**
- * Forgets the keys of seals that were replaced so long ago that no feed of any carrier still has the entries behind a cursor of theirs. Whoever comes back with one all the
- * same gets CURSOR_EXPIRED, as for the entries.
+ * Forgets the keys of seals that were replaced so long ago that no feed of any carrier still has
+ * the entries behind a cursor of theirs. Whoever comes back with one all the same gets
+ * CURSOR_EXPIRED, as for the entries.
  */
 export async function forgetSealKeys(work: RetentionWork): Promise<void> {
   const days = await work.step(findLongestFeedDays);

@@ -1,9 +1,11 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. Two things that nobody but the owner may turn back: the keys that cursors and page tokens are sealed with, and where each audit chain ends.
+// Frozen. Two things that nobody but the owner may turn back: the keys that cursors and page tokens
+// are sealed with, and where each audit chain ends.
 
 const STATEMENTS = [
-  // As the installation's secret: the system role may read it, and only the owner changes it. No carrier has a part in it.
+  // As the installation's secret: the system role may read it, and only the owner changes it. No
+  // carrier has a part in it.
   `CREATE TABLE seal_key (
     key_id bigint PRIMARY KEY CHECK (key_id BETWEEN 1 AND 4294967295),
     secret bytea NOT NULL CHECK (octet_length(secret) = 32),
@@ -16,7 +18,8 @@ const STATEMENTS = [
   "CREATE POLICY system_sees_all ON seal_key FOR SELECT TO tandem_system USING (true)",
   "GRANT SELECT ON seal_key TO tandem_system",
 
-  // The heads of the audit chains, one for each event: the highest of a chain is its end. The application's roles append them, and change none.
+  // The heads of the audit chains, one for each event: the highest of a chain is its end. The
+  // application's roles append them, and change none.
   `CREATE TABLE audit_head (
     carrier_id text NOT NULL,
     sequence bigint NOT NULL CHECK (sequence > 0),
@@ -32,7 +35,8 @@ const STATEMENTS = [
   "GRANT SELECT, INSERT ON audit_head TO tandem_carrier, tandem_system",
   `INSERT INTO audit_head (carrier_id, sequence, entry_hash, event_time)
     SELECT carrier_id, last_sequence, last_hash, last_event_time FROM audit_chain WHERE last_sequence > 0`,
-  // A chain is still taken by UPDATE of its row, so that one appends at a time; what is written there says nothing.
+  // A chain is still taken by UPDATE of its row, so that one appends at a time; what is written
+  // there says nothing.
   "ALTER TABLE audit_chain ADD COLUMN turns bigint NOT NULL DEFAULT 0",
   "ALTER TABLE audit_chain DROP COLUMN last_sequence, DROP COLUMN last_hash, DROP COLUMN last_event_time",
   "GRANT UPDATE (turns) ON audit_chain TO tandem_carrier, tandem_system",
