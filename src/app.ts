@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
+import { findExposures } from "./exposures.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
@@ -41,10 +42,11 @@ import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
-import { proveIsolation } from "./store/isolation.ts";
+import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
+import { SealDirectory } from "./store/seal-directory.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -76,6 +78,13 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
   await checkPlatform(config, db, log);
+  const excess = await findExcessRights(db);
+  if (excess.length > 0) {
+    log.warn(
+      { rights: excess },
+      "the database's login is one that row security does not bind: serve as one that is made as docs/operations.md says",
+    );
+  }
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
@@ -90,6 +99,7 @@ export async function openApp(config: Config, log: Logger = openLog(config.logLe
   );
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
+  for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
   const rotation = opening.use(await openRotation(config, signingKey, log));
   const server = opening.use(
     await openServer({
@@ -142,6 +152,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
+  const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
   const uploads = new UploadEngine({
@@ -168,6 +179,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     retention: new RetentionDirectory(db),
     config,
     installation,
+    seals: sealKeys.seals,
     log,
     metrics: createMetrics(metrics.meter),
     access,

@@ -88,11 +88,10 @@ interface ListPosition {
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
   const scope = ["carrier.ListNumbers", carrierId, String(hash)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const { position, found } = await carrierTransaction(services.db, carrierId, async (tx) => {
     const position = await readListPosition(tx, carrierId, token);
     const { afterNumber } = position;
@@ -100,19 +99,22 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   });
   const { page, last } = splitPage(found, size);
   const { epoch, sequence, ingestTime } = position;
-  const place: FeedPlace = { db: services.db, secret, carrierId, feed: Feed.NUMBERS, filter: hash };
+  const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
+  // As the first page gave it: the same position has another text each time.
+  const watchCursor = token?.["cursor"] ?? cursorText(place, { epoch, sequence, ingestTime });
   const next = last && {
     epoch: String(epoch),
     sequence: String(sequence),
     ingestTime: String(ingestTime),
     after: last.phoneNumber,
+    cursor: watchCursor,
   };
   const numbers = page.map((row) => decodePhoneNumber(row.payload));
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: next ? encodePageToken(secret, scope, next) : "",
-    watchCursor: cursorText(place, { epoch, sequence, ingestTime }),
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
+    watchCursor,
   };
 }
 

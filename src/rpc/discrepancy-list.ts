@@ -47,13 +47,12 @@ export async function listedDiscrepancies(
   { method, carrierId, show, disclose }: DiscrepancyReader,
 ) {
   const { limits } = services.config;
-  const { secret } = services.installation;
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const search: Search = { ...optionalDates(request, limits.maxListWindowDays), conditions };
   const size = pageSize(request.pageSize, limits);
   // The days as they were asked for: a token outlives the midnight that moves the default ones.
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await findPage(services, carrierId, search, token, size + 1);
   const { page, last } = splitPage(found, size);
   const discrepancies = page.map(show);
@@ -61,7 +60,7 @@ export async function listedDiscrepancies(
   return {
     discrepancies,
     nextPageToken: last
-      ? encodePageToken(secret, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
+      ? encodePageToken(services.seals, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
       : "",
   };
 }

@@ -88,18 +88,17 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
 }
 
 async function listCarriers(services: Services, request: ListCarriersRequest) {
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const conditions = readConditions(request);
   const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await systemTransaction(services.db, (tx) =>
     listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
   );
   const { page, last } = splitPage(found, size);
   return {
     carriers: page.map((carrier) => carrierMessage(carrier, services.config.sipDomain)),
-    nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrierId }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",
   };
 }
 

@@ -92,7 +92,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   };
   const size = pageSize(request.pageSize, limits);
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
@@ -106,7 +106,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   });
   return {
     records,
-    nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
   };
 }
 

@@ -77,13 +77,12 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
 }
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { carrierId } = request;
   const limit = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
   if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
   const found = await systemTransaction(services.db, (tx): Promise<NumberSnapshotRow[]> => {
     if (carrierId === undefined)
@@ -96,12 +95,13 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: last ? encodePageToken(secret, scope, { after: last.phoneNumber, carrier: last.carrierId }) : "",
+    nextPageToken: last
+      ? encodePageToken(services.seals, scope, { after: last.phoneNumber, carrier: last.carrierId })
+      : "",
   };
 }
 
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
   const size = pageSize(request.pageSize, services.config.limits);
@@ -110,7 +110,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   if (from !== undefined && to !== undefined && to <= from)
     throw invalidArgument("end_time", "expected a time after start_time");
   const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && BigInt(token["after"] ?? 0);
   const history = await systemTransaction(services.db, (tx) =>
     readNumberHistory(tx, phoneNumber, services.config.sipDomain),
@@ -131,7 +131,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
     periods,
-    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.period.start) }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.period.start) }) : "",
   };
 }
 

@@ -55,13 +55,12 @@ function listOfAll(services: Services, request: ListDiscrepanciesRequest, contex
 }
 
 async function getStatus(services: Services, request: GetReconciliationStatusRequest) {
-  const { secret } = services.installation;
   const asked = sortedUnique(request.carrierIds);
   if (request.carrierIds.length > MAX_CARRIERS)
     throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.GetReconciliationStatus", ...asked];
-  const after = decodePageToken(secret, scope, request.pageToken)?.["after"] ?? "";
+  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
   const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
   for await (const carrier of statusCarriers(services, asked, after)) {
     const status = await systemTransaction(services.db, (tx) => readReconciliationStatus(tx, carrier), {
@@ -73,7 +72,10 @@ async function getStatus(services: Services, request: GetReconciliationStatusReq
   const { page, last } = splitPage(found, size);
   const statuses: MessageInitShape<typeof CarrierReconciliationStatusSchema>[] = [];
   for (const { carrier, status } of page) statuses.push(await statusMessage(services, carrier, status));
-  return { statuses, nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrier.carrierId }) : "" };
+  return {
+    statuses,
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",
+  };
 }
 
 async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {

@@ -94,7 +94,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const isWhole = hasScope(context, "parties.read");
   const size = pageSize(request.pageSize, limits);
   const scope = tokenScope(asked, isWhole);
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
   const { answer, carrierIds } = await systemTransaction(
@@ -117,7 +117,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
       const { page, last } = splitPage(groups, size);
       const answer = {
         rows: page.map((group) => rowMessage(group, columns)),
-        nextPageToken: last ? encodePageToken(secret, scope, tokenOfKey(last.key)) : "",
+        nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",
         totals: totalsMessage(totalOf(sumOfCarriers(usage))),
         completeness: completenessMessage(
           usage,
@@ -246,7 +246,6 @@ function assertComplete(period: UsagePeriod, sums: PartTotals, isOver: boolean, 
 }
 
 async function listRestatements(services: Services, request: ListRestatementsRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { customerId } = request;
   if (!isCustomerId(customerId))
     throw invalidArgument("customer_id", "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -");
@@ -258,7 +257,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     throw invalidArgument("end_time", "expected a time after start_time");
   const limit = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && {
     startDate: token["start"] ?? "",
     periodId: token["period"] ?? "",
@@ -277,7 +276,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
       return {
         restatements: restatements.map(({ payload }) => fromBinary(RestatementSchema, payload)),
         nextPageToken: last
-          ? encodePageToken(secret, scope, {
+          ? encodePageToken(services.seals, scope, {
               start: last.startDate,
               period: last.periodId,
               number: String(last.restatementNumber),

@@ -112,7 +112,11 @@ test("a command acts as whom its token says, and without one signs its own", asy
   const tokenFile = join(folder, "token");
   await writeFile(tokenFile, `${carrierToken}\n`);
   const other = ["cdrs", "feed", "--token-file", tokenFile, "--carrier", "other"];
-  expect((await run(other)).stderr).toContain(CARRIER);
+  const toldOf = await run(other);
+  expect(toldOf.stderr).toContain(CARRIER);
+  expect(toldOf.stderr).toContain("others can read this token (mode 0644): chmod 600 it");
+  await chmod(tokenFile, 0o600);
+  expect((await run(other)).stderr).not.toContain("chmod");
   expect((await run(["cdrs", "feed"])).stderr).toContain("say which carrier to act as");
 });
 

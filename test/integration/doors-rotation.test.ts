@@ -340,6 +340,7 @@ async function replacePair({ cert, key }: CertificateFiles): Promise<void> {
 }
 
 async function replace(file: string, content: string): Promise<void> {
-  await writeFile(`${file}.new`, content);
+  // Others could read it, and the log would say so.
+  await writeFile(`${file}.new`, content, { mode: 0o600 });
   await rename(`${file}.new`, file);
 }

@@ -32,14 +32,13 @@ export function auditMethods(services: Services): Partial<ServiceImpl<typeof Pri
 }
 
 async function listEvents(services: Services, request: ListAuditEventsRequest) {
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
     JSON.stringify(conditions, (_, v) => (typeof v === "bigint" ? `${v}` : v)),
   ];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   await requireChain(services, conditions.carrierId);
   const found = await systemTransaction(services.db, (tx) =>
     listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
@@ -47,7 +46,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest) {
   const { page, last } = splitPage(found, size);
   return {
     events: page.map(auditEventMessage),
-    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.sequence) }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.sequence) }) : "",
   };
 }
 
