@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { JSONWebKeySet } from "jose";
+import { wallMs } from "./domain/wall-clock.ts";
 import { parseCertificates } from "./rpc/certificates.ts";
 import { parseKeySet } from "./rpc/token-keys.ts";
 
@@ -71,7 +72,7 @@ export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFile
 export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {
   createSecureContext({ cert, key });
   const [own] = parseCertificates(cert);
-  if (own && Date.parse(own.validTo) <= Date.now()) throw new Error(`the certificate expired at ${own.validTo}`);
+  if (own && Date.parse(own.validTo) <= wallMs()) throw new Error(`the certificate expired at ${own.validTo}`);
   if (clientCa) parseCertificates(clientCa);
 }
 

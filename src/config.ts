@@ -207,6 +207,16 @@ const SETTINGS = {
   maxAuthFailuresPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
     .describe("False credentials of an address, a second on average; 100 times as many at once; 0: no limit"),
+  maxRefusalsPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
+    .describe("Denied and expired calls of a credential and method, a second; ten times as many at once; 0: no limit"),
+  maxOpenUploads: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxOpenUploads)
+    .describe("Uploads of a carrier and kind that may be open"),
+  maxNumbers: integer(1, 1_000_000_000).default(DEFAULT_LIMITS.maxNumbers).describe("Numbers that a carrier may hold"),
+  maxUnavailablePerHour: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxUnavailablePerHour)
+    .describe("How many numbers of others a carrier may learn of at once, and how many more an hour"),
   requestMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.requestMs)
     .describe("How long a request of one message may take to arrive, ms"),
@@ -217,6 +227,26 @@ const SETTINGS = {
   maxConnectionsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
     .describe("Connections at once from one address; raise it behind a proxy"),
+  maxRequestElements: integer(64, 10_000_000)
+    .default(DEFAULT_LIMITS.maxRequestElements)
+    .describe("Fields, items and values of a request; batches have as many more as their records need"),
+  receivedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.receivedBudgetBytes)
+    .describe("Received of messages that are not whole, bytes; a half of it for one caller"),
+  decodedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.decodedBudgetBytes)
+    .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
+  maxAnonymousPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
+    .describe(
+      "Messages of an address to health and reflection, a second on average; 10 times as many at once; 0: no limit",
+    ),
+  maxAnonymousStreams: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreams)
+    .describe("Streams of health and reflection at once"),
+  maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
+    .describe("Streams of health and reflection at once from one address; raise it behind a proxy"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -368,10 +398,20 @@ function readLimits(values: Values): Limits {
     maxBytesPerSecond: values.maxBytesPerSecond,
     maxLiveCalls: values.maxLiveCalls,
     maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
+    maxRefusalsPerSecond: values.maxRefusalsPerSecond,
+    maxOpenUploads: values.maxOpenUploads,
+    maxNumbers: values.maxNumbers,
+    maxUnavailablePerHour: values.maxUnavailablePerHour,
     requestMs: values.requestMs,
     answerMs: values.answerMs,
     maxConnections: values.maxConnections,
     maxConnectionsPerAddress: values.maxConnectionsPerAddress,
+    maxRequestElements: values.maxRequestElements,
+    receivedBudgetBytes: values.receivedBudgetBytes,
+    decodedBudgetBytes: values.decodedBudgetBytes,
+    maxAnonymousPerSecond: values.maxAnonymousPerSecond,
+    maxAnonymousStreams: values.maxAnonymousStreams,
+    maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
     drainMs: values.drainMs,
   };
 }

@@ -11,6 +11,7 @@ import { PLATFORM_SCOPES } from "../domain/scopes.ts";
 import { openSigningKey } from "../rpc/signing-key.ts";
 import { givenToken } from "./given-token.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
+import { visibleAnswers } from "./visible-messages.ts";
 
 /** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
 const OWN_TOKEN_TTL_S = 900;
@@ -25,6 +26,7 @@ export interface ConnectionOptions {
   readonly carrier?: string;
   readonly dataDir?: string;
   readonly json?: true;
+  readonly csv?: true;
 }
 
 /** A connection to a running server, as a carrier or as the platform. */
@@ -64,7 +66,12 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const given = givenToken(config);
   const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
   const tokenProvider = given ?? (await ownTokens(url, options, role));
-  const transport: TandemTransport = createTandemTransport({ baseUrl: url.origin, tokenProvider });
+  const isForPeople = options.json === undefined && options.csv === undefined;
+  const transport: TandemTransport = createTandemTransport({
+    baseUrl: url.origin,
+    tokenProvider,
+    ...(isForPeople ? { interceptors: [visibleAnswers] } : {}),
+  });
   return {
     role,
     client: (service) => createClient(service, transport),

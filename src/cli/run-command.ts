@@ -3,6 +3,7 @@ import { CommanderError } from "commander";
 import { TandemClientError, tandemReason } from "../client/errors.ts";
 import { explainFailure } from "../client/failure.ts";
 import type { ResumingEvent } from "../client/retry.ts";
+import { visibleLines, visibleText } from "../domain/visible-text.ts";
 import { maskSecrets } from "../log.ts";
 
 /** Wrong usage, as shells and their tools count it. */
@@ -25,13 +26,16 @@ export async function runCommand(run: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** An error in one message: the server's reason and its metadata, when it is the server's. */
+/** An error in one message, fit for a terminal: the server's reason and its metadata, when it is the server's. */
 export function describeError(error: unknown): string {
   if (error instanceof TandemClientError && error.cause !== undefined) {
     const isOurs = error.fault === "EXHAUSTED" || error.fault === "UNREACHABLE";
-    return isOurs ? error.message : describeError(error.cause);
+    return isOurs ? visibleText(error.message) : describeError(error.cause);
   }
-  if (error instanceof ConnectError) return describeCallError(error);
+  return error instanceof ConnectError ? visibleText(describeCallError(error)) : visibleLines(describeOwnError(error));
+}
+
+function describeOwnError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
     return `${error.message}: another process listens there; try --port 0`;

@@ -59,6 +59,9 @@ export type ErrorReason =
   | "STREAM_MAX_AGE"
   | "SLOW_CONSUMER"
   | "STREAM_IDLE"
+  | "NUMBER_OUT_OF_RANGE"
+  | "LIMIT_REACHED"
+  | "RANGE_TAKEN"
   | "UPLOAD_NOT_FINISHED";
 
 /** What is wrong with one field of a request. */

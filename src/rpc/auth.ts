@@ -3,14 +3,16 @@ import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
+import type { DenialAttempt, DenialLimit } from "./denial-limit.ts";
 import { platformScopes } from "./platform-identities.ts";
 import type { FailureLimit } from "./principal-limits.ts";
 import { assertBound } from "./token-binding.ts";
-import { credentialExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
+import { claimedIdentity, credentialExpired, TokenExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
 import type { Trust } from "./trust.ts";
 import type { VerifiedTokens } from "./verified-tokens.ts";
 
@@ -82,6 +84,8 @@ export interface AuthOptions {
   readonly tokens: VerifiedTokens | undefined;
   /** Undefined: whoever asks may fail as often as they like. */
   readonly failures: FailureLimit | undefined;
+  /** Undefined: a credential may be refused as often as it likes. */
+  readonly denials: DenialLimit | undefined;
   /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
@@ -91,13 +95,20 @@ export interface AuthOptions {
 
 /**
  * Decides, before the request's body is read, whether a call may go on, and gives it its principal.
- * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED, REGION_MISMATCH, STORE_UNAVAILABLE.
+ * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED,
+ * REGION_MISMATCH, RATE_LIMITED, STORE_UNAVAILABLE.
  */
 export async function authorize(context: HandlerContext, options: AuthOptions): Promise<void> {
   const rule = accessRuleOf(context.method);
   if (!rule) throw denied("nobody may call this method");
   if (rule.principal === "anyone") return;
-  await judge(context, rule, options);
+  const attempt = options.denials?.begin(`${context.service.typeName}/${context.method.name}`);
+  try {
+    await judge(context, rule, { ...options, attempt });
+  } catch (error) {
+    attempt?.failed(error);
+    throw error;
+  }
   context.values.set(againKey, async () => {
     const before = principalOf(context);
     // Until it is judged there is nobody whose refusal could be written down, as at the headers.
@@ -106,11 +117,17 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
   });
 }
 
+/** How a credential is judged. */
+interface Judgement extends AuthOptions {
+  /** Told whose the credential is. Undefined: it is no attempt to get in. */
+  readonly attempt?: DenialAttempt | undefined;
+}
+
 /** @param before who the credential has shown already. */
 async function judge(
   context: HandlerContext,
   rule: Exclude<AccessRule, { principal: "anyone" }>,
-  options: AuthOptions,
+  options: Judgement,
   before?: Principal,
 ): Promise<void> {
   const { generation } = options.trust;
@@ -133,13 +150,14 @@ function assertSame(before: Principal, now: Principal): void {
 /** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
 async function endUnlessGood(
   context: HandlerContext,
-  options: AuthOptions,
+  options: Judgement,
   before: Principal,
   end: () => void,
 ): Promise<boolean> {
   try {
     // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
-    assertSame(before, await authenticate(context, { ...options, failures: undefined }));
+    const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
+    assertSame(before, now);
   } catch (error) {
     const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
     if (!isRefusal) return false;
@@ -165,7 +183,7 @@ function assertAllowed(context: HandlerContext, principal: Principal, rule: Acce
 }
 
 /** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
-async function authenticate(context: HandlerContext, options: AuthOptions): Promise<Principal> {
+async function authenticate(context: HandlerContext, options: Judgement): Promise<Principal> {
   // Node passes on the first of two, and a proxy before us may have judged the other.
   if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
   const token = readBearerToken(context.requestHeader.get("authorization"));
@@ -195,18 +213,45 @@ function readBearerToken(header: string | null): string | undefined {
   return token;
 }
 
-async function verifyToken(token: string, address: string, options: AuthOptions): Promise<VerifiedToken> {
-  const { tokens, failures } = options;
+async function verifyToken(token: string, address: string, options: Judgement): Promise<VerifiedToken> {
+  const { tokens, attempt } = options;
   if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
-  const known = tokens.find(token);
-  if (known) return known;
-  failures?.assertAllowed(address);
   try {
-    return await tokens.verify(token);
+    const verified = tokens.find(token) ?? (await verifyUnknown(tokens, token, address, options));
+    const { carrierId = "", scopes } = verified;
+    attempt?.identify([identityOfToken(verified), carrierId, ...(scopes ?? [])].join(" "));
+    return verified;
   } catch (error) {
-    if (error instanceof TandemError && error.reason === "UNAUTHENTICATED") failures?.spend(address);
+    if (error instanceof TokenExpired) attempt?.identify(`expired ${identityOfToken(error)}`);
     throw error;
   }
+}
+
+async function verifyUnknown(
+  tokens: VerifiedTokens,
+  token: string,
+  address: string,
+  { failures }: Judgement,
+): Promise<VerifiedToken> {
+  const claimed = () => {
+    const identity = claimedIdentity(token);
+    return identity && identityOfToken(identity);
+  };
+  const key = tokens.wasGenuine(token) ? undefined : failures?.assertAllowed(address, claimed);
+  try {
+    const verified = await tokens.verify(token);
+    failures?.letIn(address, identityOfToken(verified));
+    return verified;
+  } catch (error) {
+    // One that has expired was verified too, the first time that it was shown.
+    const isRefused = error instanceof TandemError && REFUSALS.has(error.reason);
+    if (isRefused && key !== undefined) failures?.spend(key);
+    throw error;
+  }
+}
+
+function identityOfToken({ issuer, subject }: Pick<VerifiedToken, "issuer" | "subject">): string {
+  return identityText({ kind: "jwt", issuer, subject });
 }
 
 async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions): Promise<Principal> {
@@ -245,11 +290,12 @@ function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, e
 
 async function findCertificatePrincipal(
   certificate: ClientCertificate,
-  options: AuthOptions,
+  options: Judgement,
 ): Promise<Principal | undefined> {
   if (!certificate.isTrusted) return undefined;
   const { identities, expiresAt } = certificate;
-  if (expiresAt <= BigInt(Date.now()) * 1000n) throw credentialExpired();
+  options.attempt?.identify(identities.join(" "));
+  if (expiresAt <= wallMicros()) throw credentialExpired();
   const owners = await options.access.findOwners(identities);
   const platform = identities.filter((identity) => options.platformIdentities.has(identity));
   const [owner] = owners;

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
+import { Expiries } from "../domain/expiries.ts";
 import type { Principal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import {
@@ -35,6 +35,7 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #watchers = new Set<Watcher>();
   /** Those that have not been judged yet. */
   readonly #newcomers = new Set<Watcher>();
+  readonly #expiries = new Expiries();
   readonly #stop = new AbortController();
   #watching: Promise<void> | undefined;
   #welcoming: Promise<void> | undefined;
@@ -46,8 +47,7 @@ export class CarrierAccess implements AsyncDisposable {
   /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
   async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
-    const now = microsFromMs(Date.now());
-    return found.filter((credential) => credential !== undefined).filter((credential) => credential.expireTime > now);
+    return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
   }
 
   /** Whether one of these identities is or ever was a carrier's: then none of them is the platform's. */
@@ -138,10 +138,9 @@ export class CarrierAccess implements AsyncDisposable {
       new Map((await readCarrierAccess(tx, [...carrierIds])).map((row) => [row.carrierId, row])),
       new Map((await findCredentials(tx, [...identities])).map((row) => [row.identity, row])),
     ]);
-    const now = microsFromMs(Date.now());
     for (const watcher of watchers) {
       const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
-      const accepted = shown.filter(({ expireTime }) => expireTime > now);
+      const accepted = shown.filter((row) => this.#withEnd(row) !== undefined);
       const { principal } = watcher;
       const why = principal.kind === "carrier" && this.#whyNotServed(carriers.get(principal.carrierId));
       if (why) this.#end(watcher, why);
@@ -153,6 +152,13 @@ export class CarrierAccess implements AsyncDisposable {
     if (carrier?.suspended !== false) return "SUSPENDED";
     // The client calls again, and is told which region it has to go to.
     return this.#isElsewhere(carrier) ? "DRAINING" : undefined;
+  }
+
+  /** With its end by the time of day as it is now; undefined: it is over. */
+  #withEnd(credential: CredentialRow): CredentialRow | undefined {
+    const { identity, expireTime } = credential;
+    const end = this.#expiries.endOf(`${expireTime} ${identity}`, expireTime);
+    return end === undefined ? undefined : { ...credential, expireTime: end };
   }
 
   #isElsewhere({ region }: CarrierAccessRow): boolean {
@@ -212,9 +218,9 @@ function remember<T>(
   find: () => Promise<T>,
 ): Promise<T> {
   const known = memory.get(key);
-  if (known && known.untilMs > Date.now()) return known.value;
+  if (known && known.untilMs > performance.now()) return known.value;
   if (memory.size >= MAX_REMEMBERED) memory.clear();
-  const entry: Remembered<T> = { value: find(), untilMs: Date.now() + cacheMs };
+  const entry: Remembered<T> = { value: find(), untilMs: performance.now() + cacheMs };
   memory.set(key, entry);
   entry.value.catch(() => {
     if (memory.get(key) === entry) memory.delete(key);

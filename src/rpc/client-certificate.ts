@@ -15,7 +15,7 @@ export interface ClientCertificate {
   readonly identities: readonly string[];
   /** Its SHA-256, in DER. */
   readonly sha256: Buffer;
-  /** When it, or an authority between it and a root, expires. */
+  /** When it, or an authority between it and a root, expires, by the time of day as it is now; in the past: it has. */
   readonly expiresAt: Micros;
 }
 
@@ -38,7 +38,8 @@ const certificates = new WeakMap<TLSSocket, ClientCertificate>();
 class ShownCertificate implements ClientCertificate {
   readonly identities: readonly string[];
   readonly sha256: Buffer;
-  readonly expiresAt: Micros;
+  readonly #fingerprint: string;
+  readonly #writtenEnd: Micros;
   readonly #chain: readonly X509Certificate[];
   readonly #wasAuthorized: boolean;
   readonly #trust: Trust;
@@ -50,7 +51,12 @@ class ShownCertificate implements ClientCertificate {
     this.#trust = trust;
     this.identities = parseSubjectAltName(own.subjectAltName ?? "").map(identityText);
     this.sha256 = createHash("sha256").update(own.raw).digest();
-    this.expiresAt = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+    this.#fingerprint = own.fingerprint256;
+    this.#writtenEnd = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+  }
+
+  get expiresAt(): Micros {
+    return this.#trust.expiries.endOf(`${this.#writtenEnd} ${this.#fingerprint}`, this.#writtenEnd) ?? 0n;
   }
 
   // Judged once for each change of what is believed.

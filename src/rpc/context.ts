@@ -5,6 +5,7 @@ import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { keptHorizons } from "../domain/retention.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import type { Seals } from "../domain/seals.ts";
 import type { ErasureJournal } from "../erasure/journal.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { FeedHub } from "../feed/hub.ts";
@@ -49,6 +50,8 @@ export interface Services {
   readonly retention: RetentionDirectory;
   readonly config: ServiceConfig;
   readonly installation: Installation;
+  /** Seals cursors and page tokens, and opens them. */
+  readonly seals: Seals;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Who is served; `forget()` after a change to a carrier, so that this process sees it at once. */

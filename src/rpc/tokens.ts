@@ -1,7 +1,8 @@
-import { errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyResult, jwtVerify } from "jose";
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyResult, jwtVerify } from "jose";
 import { TandemError } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { isPlatformScope, type PlatformScope } from "../domain/scopes.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type { Revocations } from "./revocations.ts";
 import { readTokenBinding, type TokenBinding } from "./token-binding.ts";
 import { assertAccessToken } from "./token-kind.ts";
@@ -45,13 +46,13 @@ export interface TokenVerifierOptions {
 
 /** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { now = Date.now } = options;
+  const { now = wallMs } = options;
   return async (token) => {
     const { payload, protectedHeader } = await verify(token, options, now());
     assertAccessToken(protectedHeader, payload);
     const { tandem_carrier: carrierId, exp = 0, sub = "", iat, nbf, jti } = payload;
     const expiresAt = microsFromMs(exp * 1000);
-    if (expiresAt <= microsFromMs(now())) throw credentialExpired();
+    if (expiresAt <= microsFromMs(now())) throw tokenExpired(payload);
     assertStarted(iat, nbf, now());
     if (carrierId !== undefined && typeof carrierId !== "string")
       throw unauthenticated("the claim tandem_carrier is not a text");
@@ -97,6 +98,33 @@ export function credentialExpired(cause?: unknown): TandemError {
   return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one", {}, { cause });
 }
 
+/** A token that was genuine, and whose time is over. */
+export class TokenExpired extends TandemError {
+  readonly issuer: string;
+  readonly subject: string;
+
+  constructor(issuer: string, subject: string, cause?: unknown) {
+    const { reason, message, metadata } = credentialExpired();
+    super(reason, message, metadata, { cause });
+    this.issuer = issuer;
+    this.subject = subject;
+  }
+}
+
+/** Whose a token says to be, unverified; undefined for what is no token. */
+export function claimedIdentity(token: string): { issuer: string; subject: string } | undefined {
+  try {
+    const { iss, sub } = decodeJwt(token);
+    return iss === undefined || sub === undefined ? undefined : { issuer: iss, subject: sub };
+  } catch {
+    return undefined;
+  }
+}
+
+function tokenExpired({ iss = "", sub = "" }: JWTPayload, cause?: unknown): TokenExpired {
+  return new TokenExpired(iss, sub, cause);
+}
+
 async function verify(token: string, options: TokenVerifierOptions, nowMs: number): Promise<JWTVerifyResult> {
   const audiences = [options.audience, options.platformAudience].filter((audience) => audience !== undefined);
   try {
@@ -115,7 +143,8 @@ async function verify(token: string, options: TokenVerifierOptions, nowMs: numbe
 
 function explain(error: unknown): TandemError {
   if (error instanceof TandemError) return error;
-  if (error instanceof errors.JWTExpired) return credentialExpired(error);
+  // jose judges the times last, so that the signature is genuine.
+  if (error instanceof errors.JWTExpired) return tokenExpired(error.payload, error);
   if (error instanceof errors.JWTClaimValidationFailed) {
     return unauthenticated(`the token's claim ${error.claim} is missing or not what this server expects`, error);
   }

@@ -16,12 +16,14 @@ import {
   UploadState,
   type VerdictCountsSchema,
 } from "../gen/tandem/type/v1/upload_pb.js";
+import { MAX_CONSUMERS } from "../store/consumers.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { shareOf } from "./memory-budget.ts";
 
 /** A request frame of either upload, as far as they are alike. */
 interface RequestFrame<Message> {
@@ -155,6 +157,18 @@ export function limitsMessage(limits: Limits) {
     uploadWindowRecords: limits.uploadWindowRecords,
     maxStoredRejects: limits.maxStoredRejects,
     maxStall: durationFromMs(limits.maxStallMs),
+    maxCallsPerSecond: limits.maxCallsPerSecond,
+    maxBytesPerSecond: BigInt(limits.maxBytesPerSecond),
+    maxLiveCalls: limits.maxLiveCalls,
+    maxRequestTime: durationFromMs(limits.requestMs),
+    maxAnswerTime: durationFromMs(limits.answerMs),
+    maxRefusalsPerSecond: limits.maxRefusalsPerSecond,
+    maxOpenUploads: limits.maxOpenUploads,
+    maxNumbers: BigInt(limits.maxNumbers),
+    maxUnavailablePerHour: limits.maxUnavailablePerHour,
+    maxConsumers: MAX_CONSUMERS,
+    maxRequestElements: limits.maxRequestElements,
+    maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
   });
 }
 

@@ -182,6 +182,7 @@ function authOptions(access: CarrierAccess, trust: Trust): AuthOptions {
   return {
     tokens: new VerifiedTokens(createTokenVerifier({ findKey, issuer, audience: "tandem" }), trust),
     failures: undefined,
+    denials: undefined,
     signsTokens: false,
     platformIdentities: new Map(),
     access,
