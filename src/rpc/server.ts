@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import type { ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
@@ -48,6 +49,7 @@ import {
 import { callerOf, PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
+import { dropRestOnceAnswered } from "./rest-of-request.ts";
 import { type Route, route } from "./routes.ts";
 import { judgeAgainInterceptor } from "./second-judgement.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
@@ -112,6 +114,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     calls.add(response);
     response.once("close", () => calls.delete(response));
     if ("stream" in request) endWithResponse(request);
+    else dropRestOnceAnswered(request, response as ServerResponse);
     const spender = strangerAt(addressGroup(request.socket.remoteAddress));
     meters.set(request, new CallMeter(request, response, options.limits, { received, decoded, spender }));
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
