@@ -33,6 +33,7 @@ import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
 import { encodeRestatement } from "./rpc/usage-message.ts";
 import { VerifiedTokens } from "./rpc/verified-tokens.ts";
+import { asCaller } from "./store/callers.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
@@ -65,7 +66,12 @@ export interface App extends AsyncDisposable {
  * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
  * If one fails, those before it are closed again.
  */
-export async function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+export function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+  // What the process does by itself counts to the jobs' share of the connections; calls are told apart as they come in.
+  return asCaller({ kind: "jobs" }, () => openParts(config, log));
+}
+
+async function openParts(config: Config, log: Logger): Promise<App> {
   if (config.unknownSettings.length > 0)
     log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
   await using opening = new AsyncDisposableStack();

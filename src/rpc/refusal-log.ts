@@ -3,6 +3,7 @@ import type { Logger } from "pino";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
 import { TandemError } from "../domain/errors.ts";
 import { appendAuditEvent } from "../store/audit-log.ts";
+import { outlivingCall } from "../store/callers.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
 import { RefusalBudget } from "./refusal-budget.ts";
 
@@ -35,7 +36,8 @@ export class RefusalLog implements AsyncDisposable {
     if (!allowed) return;
     const { unwritten } = allowed;
     const details = { ...act.details, ...(unwritten === 0 ? {} : { unwritten_before: unwritten }) };
-    const writing = this.#write({ ...act, outcome: outcomeOf(act), details });
+    // Whoever hangs up is written down all the same.
+    const writing = outlivingCall(() => this.#write({ ...act, outcome: outcomeOf(act), details }));
     this.#writing.add(writing);
     const done = new AbortController();
     const finished = writing.finally(() => {

@@ -10,6 +10,7 @@ import type { Limits } from "../domain/limits.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import { inCall, nameCaller } from "../store/callers.ts";
 import { accessRuleOf } from "./access.ts";
 import { addressGroup } from "./address-group.ts";
 import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
@@ -34,6 +35,7 @@ import {
   type PortResponse,
   type PortTls,
 } from "./port.ts";
+import { callerOf } from "./principal-caller.ts";
 import { PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
@@ -95,7 +97,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     forgetFarDeadline(request.headers);
     try {
-      adapter(request, response);
+      inCall(() => adapter(request, response));
     } catch (error) {
       // A request without a host, or with one that makes no URL: thrown here it would end the process.
       options.log.debug({ err: error }, "request refused");
@@ -172,6 +174,7 @@ function createAdapter(
     },
     interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
     requestGate: async (context) => {
+      nameCaller(() => callerOf(findPrincipal(context), context.signal));
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
       try {

@@ -4,6 +4,7 @@ import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
 import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
 import { appendAuditEvent } from "./audit-log.ts";
+import { outlivingCall } from "./callers.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
 import {
@@ -75,7 +76,8 @@ export async function provisionNumbers(
     const claimed: Claimed = { survey, claims, overlaps, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now) => decideProvision(number, items, claimed, now);
     const run = () => runOnce(writer, carrierId, call, { numbers, decide }, everClaimed);
-    const answer = await afterDuePorts(writer, run).catch(passClaimMissing);
+    // Claims without rows would be left behind by whoever hangs up in between.
+    const answer = await outlivingCall(() => afterDuePorts(writer, run)).catch(passClaimMissing);
     if (answer) return answer;
   }
   throw new TandemError(
@@ -102,7 +104,9 @@ export async function releaseNumbers(
     };
     return runOnce(writer, carrierId, call, { numbers, decide });
   });
-  await systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed)).catch(writer.onError);
+  await outlivingCall(() => systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed))).catch(
+    writer.onError,
+  );
   return answer;
 }
 
