@@ -21,6 +21,7 @@ import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
 import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
+import { measureConnections } from "./rpc/connection-metrics.ts";
 import type { Services } from "./rpc/context.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
@@ -77,6 +78,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
+  opening.use(measureConnections(metrics.meter, db.lanes));
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(

@@ -159,7 +159,8 @@ function watchWaits() {
 /** Sixty calls, each of which takes the carrier's feed of numbers. */
 async function callSixtyTimes(carrierId: string, signal?: AbortSignal): Promise<Promise<unknown>[]> {
   const numbers = createClient(NumberService, await exchange.carrierTransport(carrierId));
-  const release = () => numbers.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [NUMBER] }, { signal });
+  const options = signal === undefined ? {} : { signal };
+  const release = () => numbers.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [NUMBER] }, options);
   return Array.from({ length: 60 }, release);
 }
 
