@@ -122,6 +122,8 @@ class Scene implements AsyncDisposable {
       TANDEM_ISSUE_TOKENS: "on",
       TANDEM_PORT: "0",
       TANDEM_LOG_LEVEL: "info",
+      // Another process reconciles: what that takes is measured elsewhere.
+      TANDEM_RECONCILE_INTERVAL_MS: "0",
       TANDEM_DRAIN_MS: "2000",
       TANDEM_MAX_CONNECTIONS_PER_ADDRESS: String(MAX_CONNECTIONS),
       ...settings,
@@ -155,7 +157,7 @@ class Scene implements AsyncDisposable {
     const lines = this.#target.logged.slice(this.#logLinesBefore);
     this.#target.assertAlive();
     await this.#steady.rest();
-    expect(this.#steady.failures).toEqual([]);
+    expect(this.#steady.failures.slice(0, 5)).toEqual([]);
     expect(this.#steady.streamEnd).toBeUndefined();
     await expect.poll(() => this.#steady.received).toBeGreaterThanOrEqual(this.#steady.awaited);
     expect(lines.length / minutes, lines.slice(-20).join("\n")).toBeLessThanOrEqual(MAX_LOG_LINES_A_MINUTE);
