@@ -18,7 +18,7 @@ import { durationOf } from "../support/upload-kinds.ts";
 /** How long both parts take together: two minutes in CI, ten by hand. */
 const SECONDS = Number(process.env["TANDEM_TEST_SOAK_SECONDS"] ?? 120);
 /** Each part goes to and fro between quiet and loud so often, so that what else the machine does falls on both. */
-const ROUNDS = Math.max(3, Math.min(12, Math.floor(SECONDS / 15)));
+const ROUNDS = Math.max(2, Math.min(12, Math.floor(SECONDS / 20)));
 const ROUND_MS = (SECONDS * 1_000) / (ROUNDS * 4);
 
 /** Loud may be so many times quiet. */
@@ -38,6 +38,8 @@ const HALF = 0.5;
 const MAX_CONNECTIONS = 100;
 const HOSTILE_CALLS = 60;
 const SETTLE_MS = 300;
+/** After so many questions the steady carrier uploads. */
+const UPLOAD_EVERY = 10;
 
 const resources = new AsyncDisposableStack();
 let exchange: Exchange;
@@ -69,8 +71,10 @@ test(`a carrier at its full limits and a stranger keep another carrier from no c
   // Waits are counted on the server and do not include what the machine is slow at; the median of the rounds forgives single bad ones.
   expectAtMost("wait for a connection", p99s(quiet, "waitsMs"), p99s(loud, "waitsMs"), WAIT_FLOOR_MS);
   await scene.expectSound();
-  const done = Object.values(hostile.ends).reduce((sum, count) => sum + count, 0);
-  expect(done).toBeGreaterThan(ROUNDS * 10);
+  // Both were heard: some of their calls were answered, one way or the other.
+  expect(doneOf(loud)).toBeGreaterThan(0);
+  for (const kind of ["health", "reflection", "expired", "forged"])
+    expect(Object.keys(hostile.ends).filter((end) => end.startsWith(kind) && !end.endsWith("none"))).not.toEqual([]);
   const seconds = (ROUNDS * ROUND_MS) / 1_000;
   halfBusyCallsPerSecond = Math.max(1, Math.floor((doneOf(loud) / seconds / busyOf(loud)) * HALF));
 });
@@ -185,7 +189,7 @@ class Scene implements AsyncDisposable {
   }
 }
 
-/** A carrier that follows its feed, uploads, and asks for records, one call of each kind at a time. */
+/** A carrier that follows its feed, and asks for records and uploads, one call at a time: it is never at its own share, so it waits for others only. */
 class SteadyCarrier implements AsyncDisposable {
   readonly failures: string[] = [];
   answersMs: number[] = [];
@@ -195,6 +199,8 @@ class SteadyCarrier implements AsyncDisposable {
   awaited = 0;
   readonly caughtUp: Promise<void>;
   readonly #transport: TandemTransport;
+  readonly #uploadId = `bravo-${crypto.randomUUID()}`;
+  #offset = 0n;
   readonly #stop = new AbortController();
   readonly #rest = new AbortController();
   readonly #following: Promise<void>;
@@ -205,7 +211,7 @@ class SteadyCarrier implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.caughtUp = promise;
     this.#following = this.#follow(resolve);
-    this.#working = Promise.all([this.#get(), this.#upload(), this.#provide()]);
+    this.#working = Promise.all([this.#ask(), this.#provide()]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -237,10 +243,11 @@ class SteadyCarrier implements AsyncDisposable {
     }
   }
 
-  async #get(): Promise<void> {
+  async #ask(): Promise<void> {
     const cdrs = createClient(CdrService, this.#transport);
     let asked = 0;
     await this.#everySo(20, async () => {
+      if (asked % UPLOAD_EVERY === 0) await this.#upload();
       const begunAt = performance.now();
       await cdrs.getCdr({ name: { case: "recordId", value: `bravo-${asked++ % 3_000}` } });
       this.answersMs.push(performance.now() - begunAt);
@@ -248,16 +255,15 @@ class SteadyCarrier implements AsyncDisposable {
   }
 
   async #upload(): Promise<void> {
-    const durations = createClient(DurationService, this.#transport);
-    const uploadId = `bravo-${crypto.randomUUID()}`;
-    let firstOffset = 0n;
-    await this.#everySo(200, async () => {
-      const records = Array.from({ length: 20 }, (_, index) =>
-        durationOf({ id: `${uploadId}-${firstOffset}-${index}` }),
-      );
-      const { committedOffset } = await durations.appendDurations({ uploadId, firstOffset, records });
-      firstOffset = committedOffset;
+    const upload = { uploadId: this.#uploadId, firstOffset: this.#offset };
+    const records = Array.from({ length: 20 }, (_, index) =>
+      durationOf({ id: `${this.#uploadId}-${this.#offset}-${index}` }),
+    );
+    const { committedOffset } = await createClient(DurationService, this.#transport).appendDurations({
+      ...upload,
+      records,
     });
+    this.#offset = committedOffset;
   }
 
   // Through another process than the one that is attacked: the feed learns of it by its poll.

@@ -58,6 +58,10 @@ export async function runHostileStranger(
       await wait(REST_MS, undefined, { signal: stop }).catch(() => {});
     }
   };
+  // First its calls have their connections, and then it takes all that are left to its address.
+  await Promise.all(
+    Object.values(kinds).map((call) => endOf(call(AbortSignal.any([stop, AbortSignal.timeout(PATIENCE_MS)])))),
+  );
   const sockets = Array.from({ length: options.connections }, (_, index) => holdConnection(options, index % 2 === 0));
   resources.defer(() => {
     for (const socket of sockets) socket.destroy();
