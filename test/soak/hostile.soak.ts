@@ -31,8 +31,11 @@ const ANSWER_FLOOR_MS = 40;
 const MAX_RSS_BYTES = 1_024 * 1_048_576;
 /** Lines of its log at level info and above, once it serves. */
 const MAX_LOG_LINES_A_MINUTE = 60;
-/** With its limits lowered the hostile carrier keeps the event loop busy for about this share of the time. */
-const HALF = 0.5;
+/** With its limits lowered the hostile carrier has the event loop busy for at least this share of the time: about half, and more on a slower machine. */
+const LEAST_BUSY = 0.4;
+/** Its limits then: calls at once, and records of a batch. The steady carrier, which has the same, needs three calls at once. */
+const LOWERED_CALLS = 4;
+const LOWERED_RECORDS = 100;
 
 /** Of each address: the stranger asks for more. */
 const MAX_CONNECTIONS = 100;
@@ -58,9 +61,6 @@ beforeAll(async () => {
 });
 afterAll(() => resources.disposeAsync());
 
-/** What the first part found: how many calls a second of the hostile carrier keep the event loop half busy. */
-let halfBusyCallsPerSecond = 50;
-
 test(`a carrier at its full limits and a stranger keep another carrier from no connection, end no stream of it, and neither memory nor log grow without end (${SECONDS / 2} s)`, async () => {
   await using scene = await Scene.open({});
   const { quiet, loud } = await scene.play({
@@ -75,20 +75,20 @@ test(`a carrier at its full limits and a stranger keep another carrier from no c
   expect(doneOf(loud)).toBeGreaterThan(0);
   for (const kind of ["health", "reflection", "expired", "forged"])
     expect(Object.keys(hostile.ends).filter((end) => end.startsWith(kind) && !end.endsWith("none"))).not.toEqual([]);
-  const seconds = (ROUNDS * ROUND_MS) / 1_000;
-  halfBusyCallsPerSecond = Math.max(1, Math.floor((doneOf(loud) / seconds / busyOf(loud)) * HALF));
 });
 
 test(`a carrier whose limits let it keep the event loop half busy does not double the time in which another is answered (${SECONDS / 2} s)`, async () => {
   await using scene = await Scene.open({
-    TANDEM_MAX_CALLS_PER_SECOND: String(Math.max(halfBusyCallsPerSecond, 100)),
+    TANDEM_MAX_LIVE_CALLS: String(LOWERED_CALLS),
     TANDEM_MAX_MESSAGE_BYTES: "65536",
   });
   const { quiet, loud } = await scene.play({
-    carrier: { calls: 8, batchRecords: 100, maxRestMs: 100 },
+    carrier: { calls: LOWERED_CALLS, batchRecords: LOWERED_RECORDS, maxRestMs: 100 },
     stranger: false,
   });
   report("half busy", quiet, loud, scene);
+  expect(busyOf(loud)).toBeGreaterThan(LEAST_BUSY);
+  // Both are measured by turns on the same machine, so that what else it does falls on both; the median forgives single bad rounds.
   expectAtMost("answer to GetCdr", p99s(quiet, "answersMs"), p99s(loud, "answersMs"), ANSWER_FLOOR_MS);
   await scene.expectSound();
 });
@@ -208,9 +208,10 @@ class SteadyCarrier implements AsyncDisposable {
 
   constructor(baseUrl: string, token: string) {
     this.#transport = createTandemTransport({ baseUrl, token });
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.caughtUp = promise;
-    this.#following = this.#follow(resolve);
+    // One that ends before it has caught up never will.
+    this.#following = this.#follow(resolve).finally(() => reject(new Error(`the stream ended: ${this.streamEnd}`)));
     this.#working = Promise.all([this.#ask(), this.#provide()]);
   }
 
@@ -268,7 +269,7 @@ class SteadyCarrier implements AsyncDisposable {
 
   // Through another process than the one that is attacked: the feed learns of it by its poll.
   async #provide(): Promise<void> {
-    await this.caughtUp;
+    await this.caughtUp.catch(() => {});
     const prefix = crypto.randomUUID();
     let given = 0;
     await this.#everySo(250, async () => {
