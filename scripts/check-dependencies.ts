@@ -1,6 +1,7 @@
 // `npm run check:dependencies`: holds the lock file to rules that need no network, and asks the registry for known weaknesses, where it can tell.
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
+import { findInstalledFaults } from "./install-scripts.ts";
 import { findFaults, type Lockfile, type Manifest } from "./lockfile-rules.ts";
 
 const AUDIT_TIMEOUT_MS = 30_000;
@@ -8,7 +9,10 @@ const AUDIT_TIMEOUT_MS = 30_000;
 const root = new URL("../", import.meta.url);
 const read = async (name: string) => JSON.parse(await readFile(new URL(name, root), "utf8")) as unknown;
 const lock = (await read("package-lock.json")) as Lockfile;
-const faults = findFaults(lock, (await read("package.json")) as Manifest, process.versions.node);
+const faults = [
+  ...findFaults(lock, (await read("package.json")) as Manifest, process.versions.node),
+  ...(await findInstalledFaults(root, lock.packages)),
+];
 const audit = await runAudit();
 for (const fault of [...faults, ...audit.findings]) console.error(fault);
 console.log(`${Object.keys(lock.packages).length - 1} packages are locked: ${faults.length} faults. ${audit.summary}`);

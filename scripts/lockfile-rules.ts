@@ -1,3 +1,5 @@
+import { packageName, REVIEWED_SCRIPTS, type ReviewedScript } from "./install-scripts.ts";
+
 /** The parts of package-lock.json that the rules look at. */
 export interface LockedPackage {
   readonly version?: string;
@@ -5,12 +7,15 @@ export interface LockedPackage {
   readonly integrity?: string;
   readonly link?: boolean;
   readonly hasInstallScript?: boolean;
-  readonly os?: readonly string[];
-  readonly cpu?: readonly string[];
+  readonly os?: readonly string[] | string;
+  readonly cpu?: readonly string[] | string;
   readonly libc?: readonly string[] | string;
   readonly license?: string;
+  readonly bin?: Readonly<Record<string, string>>;
   readonly dev?: boolean;
   readonly engines?: { readonly node?: string };
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
 export interface Lockfile {
@@ -22,6 +27,8 @@ export interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
   readonly optionalDependencies?: Readonly<Record<string, string>>;
+  /** Folders of this repository that are packages of their own. */
+  readonly workspaces?: readonly string[];
   /** Packages with an install script, and whether it may run. */
   readonly allowScripts?: Readonly<Record<string, boolean>>;
 }
@@ -41,42 +48,80 @@ const LICENSES = [
 const TOOL_LICENSES = ["MPL-2.0", "CC-BY-4.0"];
 
 /** What is wrong with a lock file, one sentence each; empty: nothing. */
-export function findFaults(lock: Lockfile, manifest: Manifest, nodeVersion: string): string[] {
+export function findFaults(
+  lock: Lockfile,
+  manifest: Manifest,
+  nodeVersion: string,
+  reviewed: Readonly<Record<string, ReviewedScript>> = REVIEWED_SCRIPTS,
+): string[] {
   const faults = lock.lockfileVersion === 3 ? [] : [`the lock file is of version ${lock.lockfileVersion}, not 3`];
-  faults.push(...findLooseRanges(manifest));
+  const workspaces = new Set(manifest.workspaces);
+  faults.push(...findLooseRanges("package.json", manifest), ...findUnreviewed(manifest, reviewed));
   for (const [path, locked] of Object.entries(lock.packages)) {
-    if (path !== "") faults.push(...findPackageFaults(path, locked, manifest, nodeVersion));
+    if (path === "" || isWorkspaceLink(locked, workspaces)) continue;
+    if (workspaces.has(path)) faults.push(...findLooseRanges(path, locked));
+    else faults.push(...findPackageFaults(path, locked, nodeVersion, reviewed));
   }
   return faults;
 }
 
-/** Only versions of a registry: what comes from a branch, a file or an address changes without the lock file. */
-function findLooseRanges({ dependencies, devDependencies, optionalDependencies }: Manifest): string[] {
-  return Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
-    .filter(([, range]) => !/^[~^]?\d+\.\d+\.\d+[\w.+-]*$/.test(range))
-    .map(([name, range]) => `package.json: ${name} is asked for as ${range}, not as a version`);
+/** A folder of this repository that npm links into node_modules: what is in it is looked at itself. */
+function isWorkspaceLink({ link, resolved }: LockedPackage, workspaces: ReadonlySet<string>): boolean {
+  return link === true && resolved !== undefined && workspaces.has(resolved);
 }
 
-function findPackageFaults(path: string, locked: LockedPackage, manifest: Manifest, nodeVersion: string): string[] {
+/** npm goes by package.json; why is in the list. */
+function findUnreviewed({ allowScripts = {} }: Manifest, reviewed: Readonly<Record<string, ReviewedScript>>): string[] {
+  return Object.entries(allowScripts)
+    .filter(([name, runs]) => reviewed[name]?.runs !== runs)
+    .map(
+      ([name, runs]) => `package.json: allowScripts says ${runs} of ${name}, and scripts/install-scripts.ts does not`,
+    );
+}
+
+/** Only versions of a registry: what comes from a branch, a file or an address changes without the lock file. */
+function findLooseRanges(
+  where: string,
+  {
+    dependencies,
+    devDependencies,
+    optionalDependencies,
+  }: Pick<Manifest, "dependencies" | "devDependencies" | "optionalDependencies">,
+): string[] {
+  return Object.entries({ ...dependencies, ...devDependencies, ...optionalDependencies })
+    .filter(([, range]) => !/^[~^]?\d+\.\d+\.\d+[\w.+-]*$/.test(range))
+    .map(([name, range]) => `${where}: ${name} is asked for as ${range}, not as a version`);
+}
+
+function findPackageFaults(
+  path: string,
+  locked: LockedPackage,
+  nodeVersion: string,
+  reviewed: Readonly<Record<string, ReviewedScript>>,
+): string[] {
   const faults: string[] = [];
-  const name = path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
   if (locked.link) faults.push("is a link");
   // With an address, whoever installs would be sent to it whatever registry they have chosen.
-  if (locked.resolved !== undefined)
-    faults.push(`names the address it came from, ${new URL(locked.resolved).protocol}`);
-  if (!isForHere(locked)) return faults.map((fault) => `${path} ${fault}`);
-  if (!/^sha512-[A-Za-z0-9+/]{86}==$/.test(locked.integrity ?? "")) faults.push("has no SHA-512 of its content");
-  if (locked.hasInstallScript && manifest.allowScripts?.[name] === undefined)
-    faults.push("has an install script that package.json (allowScripts) does not know");
-  if (!isLicensed(locked)) faults.push(`has the licence ${locked.license ?? "(none)"}`);
-  if (!locked.dev && !satisfies(nodeVersion, locked.engines?.node)) faults.push(`needs Node ${locked.engines?.node}`);
+  else if (locked.resolved !== undefined) faults.push(`names the address it came from, ${schemeOf(locked.resolved)}`);
+  // For every system, so that nobody takes on trust what is installed on another.
+  if (!locked.link && !/^sha512-[A-Za-z0-9+/]{86}==$/.test(locked.integrity ?? ""))
+    faults.push("has no SHA-512 of its content");
+  if (locked.hasInstallScript && !reviewed[packageName(path)])
+    faults.push("has an install script that nobody has looked at (scripts/install-scripts.ts)");
+  if (isForHere(locked)) {
+    if (!isLicensed(locked)) faults.push(`has the licence ${locked.license ?? "(none)"}`);
+    if (!locked.dev && !satisfies(nodeVersion, locked.engines?.node)) faults.push(`needs Node ${locked.engines?.node}`);
+  }
   return faults.map((fault) => `${path} ${fault}`);
 }
 
-/** npm takes the content of what is for other systems on trust: it cannot know it before it is installed there. */
+function schemeOf(resolved: string): string {
+  return URL.canParse(resolved) ? new URL(resolved).protocol : resolved;
+}
+
 function isForHere({ os, cpu, libc }: LockedPackage): boolean {
-  if (os && !os.includes(process.platform)) return false;
-  if (cpu && !cpu.includes(process.arch)) return false;
+  if (os && ![os].flat().includes(process.platform)) return false;
+  if (cpu && ![cpu].flat().includes(process.arch)) return false;
   return libc === undefined || [libc].flat().includes("glibc");
 }
 

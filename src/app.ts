@@ -5,6 +5,7 @@ import type { Config } from "./config.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
+import { findExposures } from "./exposures.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
@@ -18,11 +19,13 @@ import { runRetention } from "./jobs/retention.ts";
 import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
 import { openLog } from "./log.ts";
 import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
+import { checkPlatform } from "./platform-start.ts";
 import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
 import { measureConnections } from "./rpc/connection-metrics.ts";
 import type { Services } from "./rpc/context.ts";
+import { DenialLimit } from "./rpc/denial-limit.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
 import { FailureLimit } from "./rpc/principal-limits.ts";
@@ -41,10 +44,11 @@ import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
-import { proveIsolation } from "./store/isolation.ts";
+import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
+import { SealDirectory } from "./store/seal-directory.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -55,6 +59,8 @@ export interface App extends AsyncDisposable {
   readonly services: Services;
   /** How many calls are in flight. */
   readonly callCount: number;
+  /** What calls hold now of what they have sent, bytes. */
+  readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
   /** Takes changed certificates, keys and revocations at once; without it they are taken within seconds. */
@@ -79,6 +85,14 @@ async function openParts(config: Config, log: Logger): Promise<App> {
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
   opening.use(measureConnections(metrics.meter, db.lanes));
+  await checkPlatform(config, db, log);
+  const excess = await findExcessRights(db);
+  if (excess.length > 0) {
+    log.warn(
+      { rights: excess },
+      "the database's login is one that row security does not bind: serve as one that is made as docs/operations.md says",
+    );
+  }
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
@@ -93,6 +107,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
   );
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
+  for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
   const rotation = opening.use(await openRotation(config, signingKey, log));
   const server = opening.use(
     await openServer({
@@ -115,6 +130,9 @@ async function openParts(config: Config, log: Logger): Promise<App> {
     services,
     get callCount() {
       return server.callCount;
+    },
+    get heldBytes() {
+      return server.heldBytes;
     },
     signingKey,
     reload: () => rotation.reload(),
@@ -142,6 +160,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
+  const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
   const uploads = new UploadEngine({
@@ -168,11 +187,12 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     retention: new RetentionDirectory(db),
     config,
     installation,
+    seals: sealKeys.seals,
     log,
     metrics: createMetrics(metrics.meter),
     access,
     slots: new StreamSlots(),
-    refusals: opening.use(new RefusalLog({ db, log })),
+    refusals: opening.use(new RefusalLog({ db, log, secret: installation.secret })),
     erasures: { journal, inForce, wake: () => erase.wake() },
     onNumbersChanged: (carrierId) => release.wake(carrierId),
     drain,
@@ -284,12 +304,13 @@ async function makeOpenFolder(path: string): Promise<void> {
 }
 
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {
-  const { keys, issuer, audience } = config.tokens;
+  const { keys, ...names } = config.tokens;
   const revocations = () => trust.revocations;
-  const verifyToken = tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, issuer, audience, revocations });
+  const verifyToken = tokenKeys && createTokenVerifier({ findKey: tokenKeys.find, ...names, revocations });
   return {
     tokens: verifyToken && new VerifiedTokens(verifyToken, trust),
     failures: new FailureLimit(config.limits.maxAuthFailuresPerSecond),
+    denials: new DenialLimit(config.limits.maxRefusalsPerSecond),
     signsTokens: keys.kind === "own",
     platformIdentities: config.platformIdentities,
     access,

@@ -6,6 +6,7 @@ import { cdrsCommand } from "./cli/cdrs.ts";
 import { demoCommand } from "./cli/demo.ts";
 import { durationsCommand } from "./cli/durations.ts";
 import { epochCommand } from "./cli/epoch.ts";
+import { keysCommand } from "./cli/keys.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
 import { privacyCommand } from "./cli/privacy.ts";
@@ -31,6 +32,7 @@ const program = new Command("tandem")
   .addCommand(migrateCommand())
   .addCommand(verifyCommand())
   .addCommand(epochCommand())
+  .addCommand(keysCommand())
   .commandsGroup("Talk to a running server:")
   .addCommand(carriersCommand())
   .addCommand(numbersCommand())

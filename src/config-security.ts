@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { createSecureContext } from "node:tls";
 import type { JSONWebKeySet } from "jose";
+import { wallMs } from "./domain/wall-clock.ts";
 import { parseCertificates } from "./rpc/certificates.ts";
 import { parseKeySet } from "./rpc/token-keys.ts";
 
@@ -29,6 +30,8 @@ export interface TokenTrust {
     | { readonly kind: "none" };
   readonly issuer: string;
   readonly audience: string;
+  /** A token for this audience is the platform's. Undefined: the audience makes none the platform's. */
+  readonly platformAudience: string | undefined;
 }
 
 /** The settings that decide who is believed, as config.ts reads them. */
@@ -41,6 +44,7 @@ interface SecuritySettings {
   readonly jwksFile?: string | undefined;
   readonly jwtIssuer?: string | undefined;
   readonly jwtAudience?: string | undefined;
+  readonly jwtPlatformAudience?: string | undefined;
   readonly issueTokens?: boolean | undefined;
 }
 
@@ -68,13 +72,17 @@ export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFile
 export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {
   createSecureContext({ cert, key });
   const [own] = parseCertificates(cert);
-  if (own && Date.parse(own.validTo) <= Date.now()) throw new Error(`the certificate expired at ${own.validTo}`);
+  if (own && Date.parse(own.validTo) <= wallMs()) throw new Error(`the certificate expired at ${own.validTo}`);
   if (clientCa) parseCertificates(clientCa);
 }
 
 /** Decides whose tokens are believed; adds what is wrong to the mistakes. */
 export function readTokenTrust(settings: SecuritySettings, mistakes: string[]): TokenTrust {
-  const names = { issuer: settings.jwtIssuer ?? "tandem", audience: settings.jwtAudience ?? "tandem" };
+  const names = {
+    issuer: settings.jwtIssuer ?? "tandem",
+    audience: settings.jwtAudience ?? "tandem",
+    platformAudience: settings.jwtPlatformAudience,
+  };
   const hasKeySet = settings.jwksUrl !== undefined || settings.jwksFile !== undefined;
   return { ...names, keys: hasKeySet ? readOutsideKeys(settings, mistakes) : chooseOwnKey(settings, mistakes) };
 }

@@ -115,6 +115,39 @@ test("reads who the platform is by certificate", () => {
   );
 });
 
+test("reads who the platform is by token, as the text of an identity, and refuses what could be nobody", () => {
+  const env = {
+    TANDEM_JWKS_URL: "https://i.example/jwks",
+    TANDEM_JWT_ISSUER: "https://i.example",
+    TANDEM_JWT_AUDIENCE: "tandem",
+  };
+  const named = { ...env, TANDEM_PLATFORM_IDENTITIES: "jwt:https%3A%2F%2Fi.example:ops=cdrs.read; dns:Ops.Example=" };
+  expect(loadConfig(named).platformIdentities).toEqual(
+    new Map([
+      ["jwt:https%3A%2F%2Fi.example:ops", new Set(["cdrs.read"])],
+      ["dns:ops.example", new Set()],
+    ]),
+  );
+  const identity = "jwt:https%3A%2F%2Fi.example:ops";
+  for (const [identities, mistake] of [
+    ["jwt:https%3A%2F%2Fother.example:ops=cdrs.read", "another issuer"],
+    ["jwt:ops=cdrs.read", "expected spiffe"],
+    ["jwt:https://i.example:ops=cdrs.read", "expected spiffe"],
+    ["jwt:%E0%A4:ops=cdrs.read", "expected spiffe"],
+    [`${identity}=cdrs.read;${identity}=cdrs.write`, "twice"],
+  ] as const) {
+    expect(mistakesOf({ ...env, TANDEM_PLATFORM_IDENTITIES: identities }).join(), identities).toContain(mistake);
+  }
+  expect(mistakesOf({ TANDEM_PLATFORM_IDENTITIES: `${identity}=cdrs.read` }).join()).toContain("TANDEM_JWKS_URL");
+});
+
+test("the platform's audience needs a JWKS, and is another than the carriers'", () => {
+  const env = { TANDEM_JWKS_URL: "https://i.example/jwks", TANDEM_JWT_ISSUER: "i", TANDEM_JWT_AUDIENCE: "a" };
+  expect(loadConfig({ ...env, TANDEM_JWT_PLATFORM_AUDIENCE: "p" }).tokens.platformAudience).toBe("p");
+  expect(mistakesOf({ ...env, TANDEM_JWT_PLATFORM_AUDIENCE: "a" }).join()).toContain("must differ");
+  expect(mistakesOf({ TANDEM_JWT_PLATFORM_AUDIENCE: "p" }).join()).toContain("TANDEM_JWKS_URL");
+});
+
 test("lists what looks like a setting and is none", () => {
   expect(loadConfig({ TANDEM_PROT: "1", TANDEM_TEST_X: "1", PATH: "x" }).unknownSettings).toEqual(["TANDEM_PROT"]);
 });

@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { z } from "zod";
 import { chooseDataDir } from "./config-data-dir.ts";
+import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities } from "./config-platform.ts";
 import {
   isLoopback,
   readTls,
@@ -10,7 +11,6 @@ import {
   type TokenTrust,
 } from "./config-security.ts";
 import { DEFAULT_LIMITS, type Limits } from "./domain/limits.ts";
-import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "./domain/scopes.ts";
 
 /** Every setting of a process, validated. */
 export interface Config {
@@ -37,8 +37,8 @@ export interface Config {
   readonly revokedFile: string | undefined;
   /** Between two looks at the files of certificates, keys and revocations, milliseconds. */
   readonly reloadIntervalMs: number;
-  /** Who calls as the platform with a client certificate: identity text to scopes. */
-  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
+  /** Who calls as the platform, with a client certificate or as a token's subject: identity text to scopes. */
+  readonly platformIdentities: PlatformIdentities;
   readonly reflection: boolean;
   /** The region that this process serves; undefined: every carrier's. */
   readonly region: string | undefined;
@@ -132,6 +132,9 @@ const SETTINGS = {
     .optional()
     .describe("The iss that every token must have; needed with a JWKS. Default: tandem"),
   jwtAudience: text().optional().describe("The aud that every token must have; needed with a JWKS. Default: tandem"),
+  jwtPlatformAudience: text()
+    .optional()
+    .describe("With a JWKS, an aud that makes a token the platform's, with the scopes of its scope or scp claim"),
   issueTokens: onOff()
     .optional()
     .describe(
@@ -141,7 +144,10 @@ const SETTINGS = {
     .string()
     .transform(parsePlatformIdentities)
     .optional()
-    .describe("Client certificates of the platform: identity=scope scope; ... with identity a SPIFFE id or dns:name"),
+    .describe(
+      "Who is the platform: identity=scope scope; ... with identity a SPIFFE id or dns:name of a client certificate, or " +
+        "jwt:issuer:subject (both percent-encoded) of a token",
+    ),
   reflection: onOff().default(true).describe("Whether clients may read the contract from the server (grpc.reflection)"),
   region: z
     .string()
@@ -201,6 +207,16 @@ const SETTINGS = {
   maxAuthFailuresPerSecond: integer(0, 1_000_000)
     .default(DEFAULT_LIMITS.maxAuthFailuresPerSecond)
     .describe("False credentials of an address, a second on average; 100 times as many at once; 0: no limit"),
+  maxRefusalsPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxRefusalsPerSecond)
+    .describe("Denied and expired calls of a credential and method, a second; ten times as many at once; 0: no limit"),
+  maxOpenUploads: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxOpenUploads)
+    .describe("Uploads of a carrier and kind that may be open"),
+  maxNumbers: integer(1, 1_000_000_000).default(DEFAULT_LIMITS.maxNumbers).describe("Numbers that a carrier may hold"),
+  maxUnavailablePerHour: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxUnavailablePerHour)
+    .describe("How many numbers of others a carrier may learn of at once, and how many more an hour"),
   requestMs: integer(50, 3_600_000)
     .default(DEFAULT_LIMITS.requestMs)
     .describe("How long a request of one message may take to arrive, ms"),
@@ -211,6 +227,26 @@ const SETTINGS = {
   maxConnectionsPerAddress: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxConnectionsPerAddress)
     .describe("Connections at once from one address; raise it behind a proxy"),
+  maxRequestElements: integer(64, 10_000_000)
+    .default(DEFAULT_LIMITS.maxRequestElements)
+    .describe("Fields, items and values of a request; batches have as many more as their records need"),
+  receivedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.receivedBudgetBytes)
+    .describe("Received of messages that are not whole, bytes; a half of it for one caller"),
+  decodedBudgetBytes: integer(1_048_576, 2 ** 40)
+    .default(DEFAULT_LIMITS.decodedBudgetBytes)
+    .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
+  maxAnonymousPerSecond: integer(0, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousPerSecond)
+    .describe(
+      "Messages of an address to health and reflection, a second on average; 10 times as many at once; 0: no limit",
+    ),
+  maxAnonymousStreams: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreams)
+    .describe("Streams of health and reflection at once"),
+  maxAnonymousStreamsPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousStreamsPerAddress)
+    .describe("Streams of health and reflection at once from one address; raise it behind a proxy"),
   drainMs: integer(0, 600_000)
     .default(DEFAULT_LIMITS.drainMs)
     .describe("How long a shutdown waits for calls in flight, ms"),
@@ -268,6 +304,7 @@ export function loadConfig(
     retentionIntervalMs: values.retentionIntervalMs,
     unknownSettings: Object.keys(env).filter((name) => isUnknownSetting(name)),
   };
+  checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
     mistakes.push(
       `TANDEM_HOST: ${config.host} is not loopback, and without TLS everybody on the way can read: ` +
@@ -361,39 +398,22 @@ function readLimits(values: Values): Limits {
     maxBytesPerSecond: values.maxBytesPerSecond,
     maxLiveCalls: values.maxLiveCalls,
     maxAuthFailuresPerSecond: values.maxAuthFailuresPerSecond,
+    maxRefusalsPerSecond: values.maxRefusalsPerSecond,
+    maxOpenUploads: values.maxOpenUploads,
+    maxNumbers: values.maxNumbers,
+    maxUnavailablePerHour: values.maxUnavailablePerHour,
     requestMs: values.requestMs,
     answerMs: values.answerMs,
     maxConnections: values.maxConnections,
     maxConnectionsPerAddress: values.maxConnectionsPerAddress,
+    maxRequestElements: values.maxRequestElements,
+    receivedBudgetBytes: values.receivedBudgetBytes,
+    decodedBudgetBytes: values.decodedBudgetBytes,
+    maxAnonymousPerSecond: values.maxAnonymousPerSecond,
+    maxAnonymousStreams: values.maxAnonymousStreams,
+    maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
     drainMs: values.drainMs,
   };
-}
-
-function parsePlatformIdentities(value: string, context: z.RefinementCtx): Map<string, Set<PlatformScope>> {
-  const identities = new Map<string, Set<PlatformScope>>();
-  for (const entry of value.split(";").filter((part) => part.trim())) {
-    const equals = entry.lastIndexOf("=");
-    const identity = entry.slice(0, equals).trim();
-    const scopes = entry
-      .slice(equals + 1)
-      .split(/[\s,]+/)
-      .filter(Boolean);
-    if (equals < 0 || !/^(spiffe:\/\/.|dns:.)/.test(identity)) {
-      context.addIssue({
-        code: "custom",
-        message: `expected spiffe://...=scopes or dns:name=scopes, not "${entry.trim()}"`,
-      });
-    }
-    const unknown = scopes.filter((scope) => !isPlatformScope(scope));
-    if (unknown.length > 0) {
-      context.addIssue({
-        code: "custom",
-        message: `${unknown.join(", ")} is no scope; there are ${PLATFORM_SCOPES.join(", ")}`,
-      });
-    }
-    identities.set(identity, new Set(scopes.filter(isPlatformScope)));
-  }
-  return identities;
 }
 
 function isUnknownSetting(variable: string): boolean {

@@ -1,5 +1,6 @@
-import { type Logger, pino, stdSerializers } from "pino";
-import { maskInternational } from "./domain/masking.ts";
+import { type LogFn, type Logger, pino, stdSerializers } from "pino";
+import { maskReport, plainDigits } from "./domain/masking.ts";
+import { visibleText } from "./domain/visible-text.ts";
 
 /** Names of fields whose value is a secret, wherever they stand in what is logged. */
 const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];
@@ -16,6 +17,7 @@ export function openLog(level: string, write?: (line: string) => void): Logger {
     formatters: { level: (label: string) => ({ level: label }), log: maskTexts },
     redact: { paths: SECRET_FIELDS.flatMap((field) => [field, `*.${field}`]), censor: "[secret]" },
     serializers: { err: serializeError },
+    hooks: { logMethod: maskMessage },
   };
   return write ? pino(options, { write }) : pino(options, pino.destination({ fd: 2, sync: true }));
 }
@@ -34,17 +36,39 @@ function serializeError(error: unknown): unknown {
   };
 }
 
-/** What a client has sent, such as a request's id, may hold a number. */
-function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
-  const masked = Object.entries(fields).map(([name, value]) => [
-    name,
-    typeof value === "string" ? maskInternational(value) : value,
-  ]);
-  return Object.fromEntries(masked) as Record<string, unknown>;
+// The message itself, whoever puts a value into it.
+function maskMessage(this: Logger, args: unknown[], method: LogFn): void {
+  const masked = args.map((each) => (typeof each === "string" ? visible(maskReport(each)) : each));
+  method.apply(this, masked as Parameters<LogFn>);
 }
 
+/** What a client has sent, such as a request's id, may hold a number, wherever it stands in what is logged. */
+function maskTexts(fields: Record<string, unknown>): Record<string, unknown> {
+  return maskFields(fields, 0) as Record<string, unknown>;
+}
+
+const MAX_DEPTH = 5;
+
+function maskFields(value: unknown, depth: number): unknown {
+  if (typeof value === "string") return visible(maskReport(value));
+  if (typeof value !== "object" || value === null || depth > MAX_DEPTH) return value;
+  if (Array.isArray(value)) return value.map((item) => maskFields(item, depth + 1));
+  // What has a class of its own, such as an error, has its serializer.
+  const prototype: unknown = Object.getPrototypeOf(value);
+  if (prototype !== Object.prototype && prototype !== null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, maskFields(item, depth + 1)]));
+}
+
+// JSON escapes line breaks and other controls of ASCII itself; the rest would reach whoever looks at the log with a terminal.
+function visible(text: string): string {
+  return text.replaceAll(BEYOND_ASCII, visibleText);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII, and DEL not
+const BEYOND_ASCII = /[^\u0000-\u007e]/gu;
+
 function mask(text: string): string {
-  return maskDigits(maskInternational(maskSecrets(text)));
+  return visible(maskDigits(maskReport(maskSecrets(text))));
 }
 
 /** Leaves out what opens a door: user and password of a URL, tokens. */
@@ -56,5 +80,5 @@ export function maskSecrets(text: string): string {
 
 /** Keeps the last two digits of anything long enough to be a phone number. */
 export function maskDigits(text: string): string {
-  return text.replace(/\+?\d{5,}(?=\d{2})/g, "***");
+  return plainDigits(text).replace(/\+?\d{5,}(?=\d{2})/g, "***");
 }

@@ -5,6 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
 import { assertUsableTls, type TlsFiles } from "./config-security.ts";
+import { OneAtATime } from "./domain/one-at-a-time.ts";
 import { parseCertificates } from "./rpc/certificates.ts";
 import { Revocations } from "./rpc/revocations.ts";
 import type { SigningKey } from "./rpc/signing-key.ts";
@@ -38,19 +39,27 @@ export async function openRotation(config: Config, signingKey: SigningKey | unde
     trust,
     tokenKeys,
     onTls: undefined,
-    reload: () => look(true),
+    reload: () => {
+      isForced = true;
+      return looks.run();
+    },
     [Symbol.asyncDispose]: async () => {
       stop.abort();
       await running;
+      await looks.pending;
     },
   };
   const parts = [revocationsPart(config, trust), tlsPart(config, trust, rotation), keysPart(config, tokenKeys)];
   const watched = parts.filter((part) => part !== undefined).map((part) => new WatchedFiles(part, log));
   for (const files of watched) await files.begin();
-  const look = async (isForced: boolean) => {
-    for (const files of watched) await files.look(isForced);
-  };
-  const running = repeat(config.reloadIntervalMs, stop.signal, () => look(false));
+  // Never two looks side by side: the older contents might be taken last.
+  let isForced = false;
+  const looks = new OneAtATime(async () => {
+    const isAsked = isForced;
+    isForced = false;
+    for (const files of watched) await files.look(isAsked);
+  });
+  const running = repeat(config.reloadIntervalMs, stop.signal, () => looks.run());
   return rotation;
 }
 

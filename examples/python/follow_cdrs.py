@@ -89,9 +89,11 @@ def request_from(arguments):
 
 
 def store_cursor(path, cursor):
-    """Whole or not at all, whatever happens meanwhile."""
+    """Whole or not at all, whatever happens meanwhile, and for nobody else to read."""
     fresh = path.with_suffix(path.suffix + ".new")
-    fresh.write_text(cursor)
+    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)
+        file.write(cursor)
     os.replace(fresh, path)
 
 

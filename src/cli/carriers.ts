@@ -11,6 +11,7 @@ import {
 } from "../gen/tandem/platform/v1/carrier_service_pb.js";
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
+import { rangesCommand } from "./carriers/ranges.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "./connection.ts";
 import { printFields, printMessage, printTable } from "./output.ts";
 import { enumListOption, enumName, enumOption, formatTime, parseWhole } from "./values.ts";
@@ -23,6 +24,7 @@ export function carriersCommand(): Command {
     .addCommand(listCommand())
     .addCommand(getCommand())
     .addCommand(updateCommand())
+    .addCommand(rangesCommand())
     .addCommand(
       stateCommand(
         "suspend",

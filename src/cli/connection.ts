@@ -11,6 +11,7 @@ import { PLATFORM_SCOPES } from "../domain/scopes.ts";
 import { openSigningKey } from "../rpc/signing-key.ts";
 import { givenToken } from "./given-token.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
+import { visibleAnswers } from "./visible-messages.ts";
 
 /** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
 const OWN_TOKEN_TTL_S = 900;
@@ -25,6 +26,7 @@ export interface ConnectionOptions {
   readonly carrier?: string;
   readonly dataDir?: string;
   readonly json?: true;
+  readonly csv?: true;
 }
 
 /** A connection to a running server, as a carrier or as the platform. */
@@ -64,7 +66,12 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const given = givenToken(config);
   const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
   const tokenProvider = given ?? (await ownTokens(url, options, role));
-  const transport: TandemTransport = createTandemTransport({ baseUrl: url.origin, tokenProvider });
+  const isForPeople = options.json === undefined && options.csv === undefined;
+  const transport: TandemTransport = createTandemTransport({
+    baseUrl: url.origin,
+    tokenProvider,
+    ...(isForPeople ? { interceptors: [visibleAnswers] } : {}),
+  });
   return {
     role,
     client: (service) => createClient(service, transport),
@@ -81,7 +88,9 @@ function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either")
 /** A hint for people, and no check: the server verifies the token. */
 function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role | "either"): Role {
   const { tandem_carrier: itsCarrier, scope } = readClaims(token);
-  const role = itsCarrier === undefined && typeof scope === "string" ? "platform" : "carrier";
+  // A token without either claim may be of both: the server knows its subject.
+  const isSilent = itsCarrier === undefined && scope === undefined && allowed !== "either";
+  const role = isSilent ? allowed : roleClaimed(itsCarrier, scope);
   if (allowed !== "either" && role !== allowed) {
     throw new Error(
       `this command is the ${allowed}'s, and the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
@@ -91,6 +100,10 @@ function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role
     throw new Error(`the token is of carrier ${itsCarrier}, not ${carrier}`);
   }
   return role;
+}
+
+function roleClaimed(itsCarrier: unknown, scope: unknown): Role {
+  return itsCarrier === undefined && typeof scope === "string" ? "platform" : "carrier";
 }
 
 function readClaims(token: string): Record<string, unknown> {

@@ -1,5 +1,6 @@
 import { Option } from "commander";
 import { stringify } from "csv-stringify/sync";
+import { csvCell } from "./csv-cells.ts";
 
 /** A column of a CSV file, and how it is read. */
 export interface CsvColumn<Row> {
@@ -12,10 +13,20 @@ export function csvOption(): Option {
   return new Option("--csv", "print CSV (RFC 4180) with a header").conflicts("json");
 }
 
-/** Rows as CSV; what a row does not have is empty. */
+/** Rows as CSV; what a row does not have is empty. Texts are cells that no spreadsheet runs (csv-cells.ts). */
 export function formatCsv<Row>(columns: readonly CsvColumn<Row>[], rows: readonly Row[], header = true): string {
-  const cells = rows.map((row) => columns.map(({ read }) => read(row)?.toString() ?? ""));
-  return stringify(cells, { columns: columns.map(({ title }) => title), header });
+  const cells = rows.map((row) => columns.map(({ read }) => cellOf(read(row))));
+  // Quoted where spaces would otherwise be taken for the file's, and where an empty line would be none.
+  return stringify(cells, {
+    columns: columns.map(({ title }) => title),
+    header,
+    quoted_match: /^\s|\s$/,
+    quoted_empty: columns.length === 1,
+  });
+}
+
+function cellOf(value: string | number | bigint | boolean | undefined): string {
+  return typeof value === "string" ? csvCell(value) : (value?.toString() ?? "");
 }
 
 /** Prints rows as CSV. */

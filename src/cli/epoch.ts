@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { commandLineActor } from "./actor.ts";
+import { formatJson } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
 /** `tandem epoch`: what a restore needs. */
@@ -28,8 +29,6 @@ Example:
       await using store = await openStoreOnly(options);
       const { rotateEpochs } = await import("../store/installation.ts");
       const { carriers } = await rotateEpochs(store.db, commandLineActor());
-      console.log(
-        options.json ? JSON.stringify({ carriers }) : `The feeds of ${carriers} carriers are in a new epoch.`,
-      );
+      console.log(options.json ? formatJson({ carriers }) : `The feeds of ${carriers} carriers are in a new epoch.`);
     });
 }

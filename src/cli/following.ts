@@ -13,6 +13,7 @@ import {
   FeedStartLatestSchema,
 } from "../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier } from "./connection.ts";
+import { formatJson } from "./output.ts";
 import { describeError } from "./run-command.ts";
 import { readTime } from "./values.ts";
 import { TIME_HELP } from "./window.ts";
@@ -75,8 +76,8 @@ export function formatJsonEntry<Desc extends DescMessage, Case extends string>(
   recordCase: Case,
   entry: EntryOf<Case, MessageShape<Desc>>,
 ): string {
-  if (entry.case === recordCase) return JSON.stringify(toJson(schema, entry.value as MessageShape<Desc>));
-  return JSON.stringify({ erasure: entry.case && toJson(ErasureEntrySchema, entry.value as ErasureEntry) });
+  if (entry.case === recordCase) return formatJson(toJson(schema, entry.value as MessageShape<Desc>));
+  return formatJson({ erasure: entry.case && toJson(ErasureEntrySchema, entry.value as ErasureEntry) });
 }
 
 type EntryOf<Case extends string, Value> =

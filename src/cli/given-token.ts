@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { text } from "node:stream/consumers";
 import type { ClientConfig } from "../config.ts";
+import { findOpenMode } from "../file-modes.ts";
 
 const MAX_TOKEN_LENGTH = 16_384;
 
@@ -8,13 +9,25 @@ const MAX_TOKEN_LENGTH = 16_384;
 export function givenToken({ token, tokenFile }: Pick<ClientConfig, "token" | "tokenFile">) {
   if (token !== undefined) return async () => token;
   if (tokenFile === undefined) return undefined;
-  if (tokenFile !== "-") return () => readToken(() => readFile(tokenFile, "utf8"), tokenFile);
+  if (tokenFile !== "-") {
+    let warned: Promise<void> | undefined;
+    return async () => {
+      warned ??= warnIfOpen(tokenFile);
+      await warned;
+      return readToken(() => readFile(tokenFile, "utf8"), tokenFile);
+    };
+  }
   // Once: it cannot be read again.
   let fromStdin: Promise<string> | undefined;
   return () => {
     fromStdin ??= readToken(() => text(process.stdin), "standard input");
     return fromStdin;
   };
+}
+
+async function warnIfOpen(file: string): Promise<void> {
+  const mode = await findOpenMode(file, "read");
+  if (mode !== undefined) console.error(`${file}: others can read this token (mode ${mode}): chmod 600 it`);
 }
 
 async function readToken(read: () => Promise<string>, where: string): Promise<string> {

@@ -1,5 +1,6 @@
 import { styleText } from "node:util";
 import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { visibleJson } from "../domain/visible-text.ts";
 
 /** A column of a table. */
 export interface Column {
@@ -10,7 +11,12 @@ export interface Column {
 
 /** Prints a message as the contract's JSON (int64 as text, enums by name), on one line. */
 export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
-  console.log(JSON.stringify(toJson(schema, message)));
+  console.log(formatJson(toJson(schema, message)));
+}
+
+/** A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not. */
+export function formatJson(value: unknown): string {
+  return visibleJson(JSON.stringify(value));
 }
 
 /** Lines of a table, each indented by `indent`; columns are two spaces apart, and nothing is cut. */

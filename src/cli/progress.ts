@@ -1,4 +1,5 @@
 import { MultiBar, Presets } from "cli-progress";
+import { visibleLines } from "../domain/visible-text.ts";
 
 const BAR_WIDTH = 24;
 
@@ -39,7 +40,7 @@ function openBars(): Progress {
       const bar = bars.create(total, 0, { label: label.padEnd(24) });
       return { set: (value) => bar.update(value) };
     },
-    say: (text) => bars.log(`  ${text}\n`),
+    say: (text) => bars.log(`  ${visibleLines(text)}\n`),
     [Symbol.dispose]: () => {
       if (isStopped) return;
       isStopped = true;
@@ -62,7 +63,7 @@ function openLines(): Progress {
         },
       };
     },
-    say: (text) => console.error(text),
+    say: (text) => console.error(visibleLines(text)),
     [Symbol.dispose]: () => {},
   };
 }

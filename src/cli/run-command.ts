@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { CommanderError } from "commander";
 import { TandemClientError, tandemReason } from "../client/errors.ts";
+import { visibleLines, visibleText } from "../domain/visible-text.ts";
 import { maskSecrets } from "../log.ts";
 
 /** Wrong usage, as shells and their tools count it. */
@@ -23,10 +24,13 @@ export async function runCommand(run: () => Promise<unknown>): Promise<void> {
   }
 }
 
-/** An error in one message: the server's reason and its metadata, when it is the server's. */
+/** An error in one message, fit for a terminal: the server's reason and its metadata, when it is the server's. */
 export function describeError(error: unknown): string {
   if (error instanceof TandemClientError && error.cause !== undefined) return describeError(error.cause);
-  if (error instanceof ConnectError) return describeCallError(error);
+  return error instanceof ConnectError ? visibleText(describeCallError(error)) : visibleLines(describeOwnError(error));
+}
+
+function describeOwnError(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   if ((error as NodeJS.ErrnoException).code === "EADDRINUSE")
     return `${error.message}: another process listens there; try --port 0`;

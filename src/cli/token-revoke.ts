@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
 import { loadConfig } from "../config.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import { type RevocationEntry, Revocations } from "../rpc/revocations.ts";
 import { givenToken } from "./given-token.ts";
 
@@ -67,7 +68,7 @@ async function chooseEntry(
   command: Command,
 ): Promise<RevocationEntry> {
   if (id !== undefined) return { token: id };
-  if (subject !== undefined) return { subject, issued_until: new Date().toISOString() };
+  if (subject !== undefined) return { subject, issued_until: new Date(wallMs()).toISOString() };
   if (certificate !== undefined) return { certificate };
   const read = givenToken({ token: undefined, tokenFile });
   if (!read) return command.error("error: say what to revoke: --token-file, --id, --subject or --certificate");

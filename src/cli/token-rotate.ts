@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { loadConfig } from "../config.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import { rotateSigningKey } from "../rpc/signing-key.ts";
 import { parseSeconds } from "./seconds.ts";
 
@@ -26,7 +27,7 @@ Example:
       // The parent has --data-dir too, and takes it.
       const { overlap, dataDir } = command.optsWithGlobals<{ overlap: number; dataDir?: string }>();
       const kid = await rotateSigningKey(loadConfig(undefined, { dataDir }).dataDir, overlap);
-      const until = `${new Date(Date.now() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
+      const until = `${new Date(wallMs() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
       const old = overlap === 0 ? "are believed no more" : `are believed until ${until}`;
       console.log(`Tokens are now signed with key ${kid}. Those of the old one ${old}.`);
     });

@@ -1,6 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError, Option } from "commander";
+import { isDay } from "../domain/instant.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 
 /** An option whose value is a name of an enum of the contract, given in lower case: `--state assigned`. */
 export function enumOption(flags: string, description: string, schema: DescEnum): Option {
@@ -47,12 +49,18 @@ const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 
 
 /** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. Undefined: it is none. */
 export function readTime(text: string): Timestamp | undefined {
-  if (text === "now") return timestampFromDate(new Date());
+  if (text === "now") return timestampFromDate(new Date(wallMs()));
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
-  if (count !== undefined) return timestampFromDate(new Date(Date.now() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
+  if (count !== undefined) return inCalendar(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
   const isTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
-  const date = new Date(text);
-  return isTime && !Number.isNaN(date.getTime()) ? timestampFromDate(date) : undefined;
+  // JavaScript takes 30 February for 2 March.
+  return isTime && isDay(text.slice(0, 10)) ? inCalendar(new Date(text)) : undefined;
+}
+
+/** Undefined for what is no time of the years 1 to 9999. */
+function inCalendar(date: Date): Timestamp | undefined {
+  const isTime = !Number.isNaN(date.getTime()) && isDay(date.toISOString().slice(0, 10));
+  return isTime ? timestampFromDate(date) : undefined;
 }
 
 /** As `readTime`, for commander. */

@@ -1,6 +1,7 @@
 import { Command } from "commander";
+import { visibleText } from "../domain/visible-text.ts";
 import { untilInterrupted } from "./following.ts";
-import { styled } from "./output.ts";
+import { formatJson, styled } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
 /** `tandem verify`: reads all that is stored, and says whether it adds up. */
@@ -19,10 +20,10 @@ export function verifyCommand(): Command {
       const { verifyAll } = await import("../store/verify.ts");
       const findings = await verifyAll(store.db, untilInterrupted());
       const ok = findings.length === 0;
-      if (options.json) console.log(JSON.stringify({ ok, findings }));
+      if (options.json) console.log(formatJson({ ok, findings }));
       else {
         for (const { carrierId, check, detail } of findings)
-          console.log(`${styled("red", carrierId || "the platform")}  ${check}: ${detail}`);
+          console.log(`${styled("red", visibleText(carrierId) || "the platform")}  ${check}: ${visibleText(detail)}`);
         console.log(ok ? "All adds up." : `${findings.length} findings.`);
       }
       if (!ok) process.exitCode = 1;

@@ -33,8 +33,12 @@ export function memoryCursorStore(initial?: FeedPosition): CursorStore {
   };
 }
 
+const OWNER_ONLY = 0o600;
+
 /**
- * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one or the new one.
+ * Keeps the position in a small JSON file, replaced as a whole, so that a crash leaves the old one
+ * or the new one. It is for its owner alone (0600), and so is a folder that has to be made for it;
+ * a file that others could read is taken from them with the next position.
  *
  * @example
  * const store = fileCursorStore("/var/lib/warehouse/tandem-cdrs.json");
@@ -49,9 +53,11 @@ export function fileCursorStore(path: string): CursorStore {
       return text === undefined ? undefined : parsePosition(text, path);
     },
     save: async (position) => {
-      await mkdir(dirname(path), { recursive: true });
-      const file = await open(`${path}.new`, "w");
+      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      const file = await open(`${path}.new`, "w", OWNER_ONLY);
       try {
+        // One that a crash left, of a version that let others read it, keeps its mode.
+        await file.chmod(OWNER_ONLY);
         const { cursor, sequence, epoch } = position;
         await file.writeFile(`${JSON.stringify({ cursor, sequence: String(sequence), epoch: String(epoch) })}\n`);
         await file.sync();

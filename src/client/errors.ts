@@ -86,6 +86,7 @@ function isRetryableReason(reason: string, code: Code): boolean {
     case "UPLOAD_SUPERSEDED":
     case "FLOW_CONTROL_VIOLATION":
     case "MESSAGE_TOO_LARGE":
+    case "LIMIT_REACHED":
       return false;
     // A token provider has the next one; without a provider, attempts without progress run out.
     case "CREDENTIAL_EXPIRED":

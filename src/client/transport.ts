@@ -34,6 +34,8 @@ export interface TandemTransportOptions {
   readonly allowPlaintextToken?: boolean;
   /** How often a quiet connection is probed by PING, milliseconds. Default 20,000; one that does not answer in 10,000 is closed. */
   readonly pingIntervalMs?: number;
+  /** Interceptors of each call, the first of which sees an answer last. Default: none. */
+  readonly interceptors?: readonly Interceptor[];
   /** Makes the connection's socket, for proxies and tests. Default: Node's own. */
   readonly createConnection?: SecureClientSessionOptions["createConnection"];
 }
@@ -65,7 +67,7 @@ export function createTandemTransport(options: TandemTransportOptions): TandemTr
   const common = {
     baseUrl: options.baseUrl,
     sessionManager,
-    interceptors: bearer(options),
+    interceptors: [...(options.interceptors ?? []), ...bearer(options)],
     readMaxBytes: MAX_MESSAGE_BYTES,
   };
   const transport = transportOf(options.protocol ?? "grpc", common);

@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
+import type { AuditedRequestId } from "./audited-request-id.ts";
 import type { ErrorReason } from "./errors.ts";
 import { isoFromMicros, type Micros } from "./instant.ts";
+import { maskInternational, maskNumbers } from "./masking.ts";
 
 /** How an act ended; the values of `tandem.platform.v1.AuditOutcome`. */
 export const AuditOutcome = { DONE: 1, REFUSED: 2, FAILED: 3 } as const;
@@ -21,7 +23,7 @@ export interface AuditAct {
   /** Absent when done. */
   readonly errorReason?: ErrorReason | undefined;
   /** Absent when the call has none. */
-  readonly requestId?: string | undefined;
+  readonly requestId?: AuditedRequestId | undefined;
   /** Paths of the fields that changed. The first 100 are kept. */
   readonly changedFields?: readonly string[] | undefined;
   /** Further facts: JSON values, no bigint, no undefined; at most 4,096 characters as canonical JSON. */
@@ -58,19 +60,22 @@ const MAX_RESOURCE = 256;
 const MAX_CHANGED_FIELDS = 100;
 const MAX_DETAILS = 4_096;
 
-/** Puts an act into its place behind the event before it. Throws when its details are too long, or no JSON: a mistake of the caller. */
+/**
+ * Puts an act into its place behind the event before it. Numbers in what people wrote are masked here, for no erasure may touch a chain. Throws when its
+ * details are too long, or no JSON: a mistake of the caller.
+ */
 export function chainAct(
   act: AuditAct,
   place: { sequence: bigint; eventTime: Micros; previousHash: Uint8Array },
 ): AuditEvent {
-  const detailsJson = canonicalJson(act.details ?? {});
+  const detailsJson = canonicalJson(maskDetails(act.details ?? {}));
   if (detailsJson.length > MAX_DETAILS) throw new Error(`audit details of ${act.method} are over ${MAX_DETAILS}`);
   const chained: ChainedAct = {
     ...place,
     carrierId: act.carrierId,
-    actor: act.actor,
+    actor: maskInternational(act.actor),
     method: act.method,
-    resource: [...act.resource].slice(0, MAX_RESOURCE).join(""),
+    resource: maskInternational([...act.resource].slice(0, MAX_RESOURCE).join("")),
     outcome: act.outcome,
     errorReason: act.errorReason,
     requestId: act.requestId,
@@ -78,6 +83,16 @@ export function chainAct(
     detailsJson,
   };
   return { ...chained, entryHash: hashEvent(chained) };
+}
+
+/** Details that are words of a person. */
+const WORDS: ReadonlySet<string> = new Set(["case_reference", "verified_by"]);
+
+function maskDetails(value: unknown, name = ""): unknown {
+  if (typeof value === "string") return WORDS.has(name) ? maskNumbers(value) : maskInternational(value);
+  if (typeof value !== "object" || value === null) return value;
+  if (Array.isArray(value)) return value.map((item) => maskDetails(item, name));
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskDetails(item, key)]));
 }
 
 /** The hash of an event: SHA-256 over the hash before it and the canonical JSON of its ProtoJSON without entry_hash (audit_event.proto). */

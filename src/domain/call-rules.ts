@@ -193,7 +193,8 @@ export function isNetworkEffective(attempt: {
 /** A day `YYYY-MM-DD` as days since 1970-01-01; undefined if it is none. */
 export function dayNumber(day: string): number | undefined {
   if (day === lastDay) return lastDayNumber;
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(day)) return undefined;
+  // PostgreSQL's calendar has no year 0.
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(day) || day < "0001") return undefined;
   const ms = Date.parse(`${day}T00:00:00Z`);
   if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 10) !== day) return undefined;
   lastDay = day;

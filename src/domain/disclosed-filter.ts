@@ -1,4 +1,5 @@
 import type { DisclosedFilter } from "./disclosure.ts";
+import { maskInternational } from "./masking.ts";
 
 /** Longest filter that is kept, characters. */
 const MAX_LENGTH = 4_096;
@@ -7,8 +8,6 @@ const KEPT_VALUES = 10;
 /** Where a page or a stream stands is no filter, and what makes a call repeatable neither. */
 const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
 const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
-/** A number within a text: with its plus sign, as E.164, SIP and tel URIs have it. */
-const NUMBER = /\+\d{6,15}/g;
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
@@ -32,11 +31,17 @@ export function disclosedFilter(request: Json, hash: (number: string) => string)
 }
 
 function canonical(value: Json, hash: (number: string) => string, field: string): Json {
-  if (typeof value === "string") return NUMBER_FIELDS.has(field) ? hash(value) : value.replace(NUMBER, hash);
+  if (typeof value === "string") return NUMBER_FIELDS.has(field) ? hash(value) : hashNumbers(value, hash);
   if (value === null || typeof value !== "object") return value;
   if (isList(value)) return value.map((each) => canonical(each, hash, field));
   const names = Object.keys(value).filter((name) => field !== "" || !NO_FILTER.has(name));
   return Object.fromEntries(names.sort().map((name) => [name, canonical(value[name] ?? null, hash, name)]));
+}
+
+// In another spelling it is masked: a hash of it would be found by nobody.
+function hashNumbers(text: string, hash: (number: string) => string): string {
+  const parts = text.split(/(\+\d{6,15})/);
+  return parts.map((part, at) => (at % 2 === 1 ? hash(part) : maskInternational(part))).join("");
 }
 
 function cutLists(value: Json): Json {

@@ -1,5 +1,5 @@
 import type { ErasedNumber } from "./erased-number.ts";
-import { addDays, type Micros, utcDay } from "./instant.ts";
+import { type Micros, utcDay } from "./instant.ts";
 import { PartyKind } from "./party.ts";
 
 /** In which role a person was in the calls; the numbers of tandem.platform.v1.SubjectRole. */
@@ -57,7 +57,7 @@ export function isInScope(
   call: { startTime: Micros | undefined; recordDate: string },
 ): boolean {
   if (call.startTime !== undefined) return call.startTime >= start && call.startTime < end;
-  return call.recordDate >= utcDay(start) && call.recordDate < addDays(utcDay(end - 1n), 1);
+  return call.recordDate >= utcDay(start) && call.recordDate <= utcDay(end - 1n);
 }
 
 /** A party of which nothing is left but its country. */

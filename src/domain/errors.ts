@@ -58,7 +58,10 @@ export type ErrorReason =
   | "CREDENTIAL_IN_USE"
   | "STREAM_MAX_AGE"
   | "SLOW_CONSUMER"
-  | "STREAM_IDLE";
+  | "STREAM_IDLE"
+  | "NUMBER_OUT_OF_RANGE"
+  | "LIMIT_REACHED"
+  | "RANGE_TAKEN";
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {

@@ -34,16 +34,27 @@ export function utcDay(micros: Micros): string {
   return new Date(msFromMicros(micros)).toISOString().slice(0, 10);
 }
 
-/** Whether a text is a real day, `YYYY-MM-DD`. */
+/** The calendar's ends: those of protobuf's Timestamp. PostgreSQL's calendar has no year 0. */
+const FIRST_DAY = "0001-01-01";
+const LAST_DAY = "9999-12-31";
+const DAY_MS = 86_400_000;
+
+/** Whether a text is a real day, `YYYY-MM-DD`, of the years 1 to 9999. */
 export function isDay(text: string): boolean {
-  if (!/^\d{4}-\d{2}-\d{2}$/.test(text)) return false;
+  if (!/^\d{4}-\d{2}-\d{2}$/.test(text) || text < FIRST_DAY) return false;
   const date = new Date(`${text}T00:00:00Z`);
   return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text;
 }
 
-/** The day so many days after (or before, if negative) a day. */
+/** The day so many days after (or before, if negative) a day; the calendar's last (or first) day when there is none. */
 export function addDays(day: string, days: number): string {
-  return new Date(Date.parse(`${day}T00:00:00Z`) + days * 86_400_000).toISOString().slice(0, 10);
+  const ms = midnightMs(day) + days * DAY_MS;
+  if (ms <= midnightMs(FIRST_DAY)) return FIRST_DAY;
+  return ms >= midnightMs(LAST_DAY) ? LAST_DAY : new Date(ms).toISOString().slice(0, 10);
+}
+
+function midnightMs(day: string): number {
+  return Date.parse(`${day}T00:00:00Z`);
 }
 
 function floorDiv(value: bigint, divisor: bigint): bigint {

@@ -34,6 +34,20 @@ export interface Limits {
   readonly maxLiveCalls: number;
   /** Credentials that are not genuine, a second and address, on average; a hundred times as many at once. 0: no limit. Default 10. */
   readonly maxAuthFailuresPerSecond: number;
+  /**
+   * Calls that are refused for their credential, a second, of one credential and method; ten times
+   * as many at once. 0: no limit. Default 10.
+   */
+  readonly maxRefusalsPerSecond: number;
+  /** Uploads of one carrier and kind that may be open. Default 10,000. */
+  readonly maxOpenUploads: number;
+  /** Numbers that a carrier may hold. Default 10,000,000. */
+  readonly maxNumbers: number;
+  /**
+   * NUMBER_UNAVAILABLE answers that a carrier may have at once, and so many more each hour. Default
+   * 1,000.
+   */
+  readonly maxUnavailablePerHour: number;
   /** How long a request that is one message may take to arrive, milliseconds. Default 120,000. */
   readonly requestMs: number;
   /** How long a client may leave what was sent untaken before the call is reset, milliseconds. Default 120,000. Feeds have `maxStallMs` besides. */
@@ -42,6 +56,18 @@ export interface Limits {
   readonly maxConnections: number;
   /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
   readonly maxConnectionsPerAddress: number;
+  /** Most fields, items, entries and messages of a request; of JSON, values. A batch may have as many more as its records can need. Default 4,096. */
+  readonly maxRequestElements: number;
+  /** Received of messages that are not whole, over every call of the process, bytes; a half of it for one caller. Default 128 MiB. */
+  readonly receivedBudgetBytes: number;
+  /** What messages cost while they are decoded and worked on, over every call of the process, bytes; a half of it for one caller. Default 192 MiB. */
+  readonly decodedBudgetBytes: number;
+  /** Messages a second of one address to what anyone may call, on average; ten times as many at once. 0: no limit. Default 200. */
+  readonly maxAnonymousPerSecond: number;
+  /** Most streams at once that anyone may open: Watch and reflection. Default 5,000. */
+  readonly maxAnonymousStreams: number;
+  /** Most of them at once from one address. Default 200. */
+  readonly maxAnonymousStreamsPerAddress: number;
   /** How long a drain waits for calls in flight before connections are destroyed, milliseconds. Default 20,000. */
   readonly drainMs: number;
 }
@@ -65,9 +91,19 @@ export const DEFAULT_LIMITS: Limits = {
   maxBytesPerSecond: 134_217_728,
   maxLiveCalls: 1_000,
   maxAuthFailuresPerSecond: 10,
+  maxRefusalsPerSecond: 10,
+  maxOpenUploads: 10_000,
+  maxNumbers: 10_000_000,
+  maxUnavailablePerHour: 1_000,
   requestMs: 120_000,
   answerMs: 120_000,
   maxConnections: 10_000,
   maxConnectionsPerAddress: 1_000,
+  maxRequestElements: 4_096,
+  receivedBudgetBytes: 134_217_728,
+  decodedBudgetBytes: 201_326_592,
+  maxAnonymousPerSecond: 200,
+  maxAnonymousStreams: 5_000,
+  maxAnonymousStreamsPerAddress: 200,
   drainMs: 20_000,
 };

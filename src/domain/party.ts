@@ -45,14 +45,21 @@ export function isE164(text: string): boolean {
 }
 
 /**
- * A party's value as it may be shown to who is not concerned: the last three digits as `***`, all of what has no digits, such as a user's name; short
- * and emergency codes whole.
+ * A party's value as it may be shown to who is not concerned: the last three digits of its number as `***`, and every digit of what follows it, as in a
+ * URI; all of what has no digits, such as a user's name, or is written beyond ASCII; short and emergency codes whole. Usage does the same in SQL.
  */
 export function maskedValue(party: Party): string | undefined {
-  if (party.value === undefined) return undefined;
-  const isCode = party.kind === PartyKind.SHORT_CODE || party.kind === PartyKind.EMERGENCY;
-  if (isCode && CODE.test(party.value)) return party.value;
-  return /[0-9]/.test(party.value) ? maskLastDigits(party.value) : "***";
+  const { kind, value } = party;
+  if (value === undefined) return undefined;
+  const isCode = kind === PartyKind.SHORT_CODE || kind === PartyKind.EMERGENCY;
+  if (isCode && CODE.test(value)) return value;
+  if (!ASCII.test(value)) return "***";
+  const number = value.slice(0, value.search(/[@;]|$/));
+  const rest = value.slice(number.length).replaceAll(/[0-9]/g, "*");
+  const count = number.replaceAll(/[^0-9]/g, "").length;
+  if (count === 0) return "***";
+  // More than a number has: several of them.
+  return (count > MOST_DIGITS ? number.replaceAll(/[0-9]/g, "*") : maskLastDigits(number)) + rest;
 }
 
 /** Whether a code is an emergency number in the country, or everywhere if none is given. */
@@ -62,6 +69,10 @@ export function isEmergencyNumber(code: string, countryCode?: string): boolean {
 }
 
 const LAST_PRESENTATION = 2;
+/** E.164's fifteen. */
+const MOST_DIGITS = 15;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII
+const ASCII = /^[\u0000-\u007f]*$/;
 const E164 = /^\+[1-9][0-9]{1,14}$/;
 const CODE = /^[0-9]{2,8}$/;
 const NON_E164_CHARACTERS = 64;

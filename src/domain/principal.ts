@@ -10,6 +10,12 @@ export interface CarrierPrincipal {
   readonly carrierId: string;
   /** The name that the credential showed; see {@link CredentialIdentity}. */
   readonly identity: string;
+  /**
+   * Why the identity is the carrier's. `registered`: the platform has registered it
+   * (carrier_credential), and may take it back. `claimed`: a token of the server's own key names the
+   * carrier in its claim, and the identity was never registered.
+   */
+  readonly standing: "registered" | "claimed";
   /** When the credential expires; undefined: it does not. */
   readonly expiresAt?: Micros;
 }
@@ -20,6 +26,18 @@ export interface PlatformPrincipal {
   readonly identity: string;
   readonly scopes: ReadonlySet<PlatformScope>;
   readonly expiresAt?: Micros;
+}
+
+/**
+ * Whether a credential that is judged again still shows who it showed before: the same kind, carrier
+ * and identity. A registered carrier must still be registered, and the platform must have every scope
+ * that it had.
+ */
+export function isSamePrincipal(before: Principal, now: Principal): boolean {
+  if (before.identity !== now.identity) return false;
+  if (before.kind === "platform") return now.kind === "platform" && before.scopes.isSubsetOf(now.scopes);
+  if (now.kind !== "carrier" || before.carrierId !== now.carrierId) return false;
+  return before.standing === "claimed" || now.standing === "registered";
 }
 
 /** A name that a credential can show. */

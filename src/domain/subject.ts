@@ -1,3 +1,4 @@
+import { digitsOf } from "./masking.ts";
 import { isSameNumber, numberKeyOf } from "./matching/number-keys.ts";
 import { type Party, PartyKind } from "./party.ts";
 
@@ -100,7 +101,7 @@ const SEPARATORS = [" ", "-", ".", "/"];
 
 /** Whether a free text holds a number, in whatever spelling: a case reference must not. */
 export function holdsNumber(text: string, phoneNumber: string): boolean {
-  const digits = text.replaceAll(/[^0-9]/g, "");
+  const digits = digitsOf(text);
   const national = numberKeyOf({ kind: PartyKind.E164, value: phoneNumber, presentation: 0 })?.nationalDigits ?? "";
   return national.length >= LEAST_TOLD_DIGITS && digits.includes(national);
 }

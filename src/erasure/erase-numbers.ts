@@ -15,6 +15,7 @@ import {
 } from "../store/erase-numbers.ts";
 import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
+import { deleteApproval } from "../store/number-ranges.ts";
 import { Feed } from "../store/schema.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-edge.ts";
@@ -54,8 +55,10 @@ async function eraseHoldings(tx: Tx, run: CarrierRun): Promise<bigint | undefine
   const { phoneNumber } = scope.number;
   const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
   const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
+  const kept = holdings.length === 0 ? undefined : whyKept(run, holdings);
+  // That the carrier may claim the number goes with the last that it has of it.
+  if (!kept) await deleteApproval(tx, carrierId, phoneNumber);
   if (holdings.length === 0) return undefined;
-  const kept = whyKept(run, holdings);
   if (kept) {
     run.exceptions.add(RecordPart.NUMBER_HISTORY, kept);
     return undefined;

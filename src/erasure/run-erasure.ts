@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
+import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { ErasureState } from "../domain/erasure.ts";
 import { numberHash } from "../domain/number-hash.ts";
 import { appendAuditEvent } from "../store/audit-log.ts";
@@ -27,7 +28,7 @@ export interface ErasureRunOptions {
   readonly signal: AbortSignal;
   /** Names this process in the leases. */
   readonly holder: string;
-  /** The installation's, by which the log of disclosures hashes numbers. */
+  /** The installation's, by which the logs of disclosures and of acts hash numbers. */
   readonly hashSecret: Buffer;
   readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
 }
@@ -66,10 +67,10 @@ export async function runErasure(options: ErasureRunOptions, lease: JobLease, er
       );
     await underLease((tx) => writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true }));
   }
-  await underLease((tx) => complete(tx, erasureId));
+  await underLease((tx) => complete(tx, erasureId, options.hashSecret));
 }
 
-async function complete(tx: Tx, erasureId: string): Promise<void> {
+async function complete(tx: Tx, erasureId: string, hashSecret: Buffer): Promise<void> {
   const erasure = await readErasure(tx, { erasureId });
   if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return;
   const carriers = await readErasureCarriers(tx, erasureId);
@@ -83,18 +84,18 @@ async function complete(tx: Tx, erasureId: string): Promise<void> {
   await writeErasureState(tx, erasureId, state, { completes: true });
   // Exceptions are looked at every few minutes: told is that a receipt was given first, and that nothing is left.
   const isNews = erasure.completeTime === undefined || state === ErasureState.COMPLETED;
-  if (isNews) await appendAuditEvent(tx, completed(erasure, exceptions.length));
+  if (isNews) await appendAuditEvent(tx, completed(erasure, exceptions.length, hashSecret));
 }
 
 // By whoever asked for it, since the job has no will of its own.
-function completed({ erasureId, requestedBy, requestId }: ErasureRow, exceptions: number): AuditAct {
+function completed({ erasureId, requestedBy, requestId }: ErasureRow, exceptions: number, secret: Buffer): AuditAct {
   return {
     carrierId: undefined,
     actor: requestedBy,
     method: ERASE_METHOD,
     resource: `erasure/${erasureId}`,
     outcome: AuditOutcome.DONE,
-    requestId,
+    requestId: auditedRequestId(secret, requestId),
     changedFields: ["state", "receipt"],
     details: { exceptions, state: exceptions > 0 ? "COMPLETED_WITH_EXCEPTIONS" : "COMPLETED" },
   };

@@ -56,7 +56,7 @@ export class DisclosedBlocks implements AsyncDisposable {
 
   constructor(options: DisclosedBlocksOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Takes entries, ascending, that are about to be sent; what it returns is to be awaited before. */

@@ -72,7 +72,7 @@ export class FeedHub implements AsyncDisposable {
       if (signal.aborted) break;
       try {
         const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
-        const askedAt = Date.now();
+        const askedAt = performance.now();
         for (const head of await this.#options.poll(carrierIds)) {
           this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head, askedAt);
         }
@@ -98,7 +98,7 @@ export class FeedSubscription implements Disposable {
 
   /** The feed's ends as they were polled within the last second; undefined when they were not. */
   get polledHead(): FeedHead | undefined {
-    return Date.now() - this.#feed.polledAt <= POLL_BELIEVED_MS ? this.#feed.polled : undefined;
+    return performance.now() - this.#feed.polledAt <= POLL_BELIEVED_MS ? this.#feed.polled : undefined;
   }
 
   /** Whether the head is known to be past a sequence. */
@@ -140,7 +140,7 @@ class LiveFeed {
   subscribers = 0;
   head = 0n;
   polled: FeedHead | undefined;
-  polledAt = 0;
+  polledAt = Number.NEGATIVE_INFINITY;
 
   constructor(carrierId: string) {
     this.carrierId = carrierId;

@@ -1,9 +1,10 @@
 import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
+import type { Seals } from "../domain/seals.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
 import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feed-head.ts";
 import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feed-position.ts";
-import { type Cursor, type CursorScope, decodeCursor, encodeCursor } from "./cursor.ts";
+import { assertFilter, type Cursor, type CursorScope, encodeCursor, type OpenedCursor, openCursor } from "./cursor.ts";
 
 /** A start as the client gave it; a named consumer has been turned into its cursor before. */
 export type FeedStart =
@@ -17,10 +18,10 @@ export type FeedStart =
 /** An end as the client gave it. */
 export type FeedEnd = { at: "cursor"; cursor: string } | { at: "ingest_time"; ingestTime: Micros } | { at: "head" };
 
-/** Where a feed is read: which carrier's, and how its cursors are keyed. */
+/** Where a feed is read: which carrier's, and how its cursors are sealed. */
 export interface FeedPlace {
   db: Database;
-  secret: Buffer;
+  seals: Seals;
   carrierId: string;
   feed: StoredFeed;
   filter: bigint;
@@ -28,12 +29,13 @@ export interface FeedPlace {
 
 /** Finds the position to start after. Throws the CURSOR_ reasons, FEED_EPOCH_CHANGED, INGEST_TIME_IN_FUTURE. */
 export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<{ position: Cursor; head: FeedHead }> {
+  const cursor = start.at === "cursor" ? await openOwnCursor(place, start.cursor) : undefined;
   if (start.at === "ingest_time") await waitForWriters(place, start.ingestTime);
   return carrierTransaction(place.db, place.carrierId, async (tx) => {
     const head = await readFeedHead(tx, place.carrierId, place.feed);
     switch (start.at) {
       case "cursor":
-        return { position: await checkCursor(tx, place, head, start.cursor), head };
+        return { position: await checkCursor(tx, place, head, cursor ?? "key gone"), head };
       case "earliest":
         return { position: { epoch: head.epoch, sequence: head.earliestSequence - 1n, ingestTime: 0n }, head };
       case "latest":
@@ -59,12 +61,13 @@ export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<
 
 /** Finds the sequence to end with, inclusive. */
 export async function resolveEnd(place: FeedPlace, end: FeedEnd): Promise<bigint> {
+  const cursor = end.at === "cursor" ? await openOwnCursor(place, end.cursor) : undefined;
   if (end.at === "ingest_time") await waitForWriters(place, end.ingestTime);
   return carrierTransaction(place.db, place.carrierId, async (tx) => {
     const head = await readFeedHead(tx, place.carrierId, place.feed);
     switch (end.at) {
       case "cursor":
-        return (await checkHistory(tx, place, head, end.cursor)).sequence;
+        return (await checkHistory(tx, place, head, cursor ?? "key gone")).sequence;
       case "head":
         return head.headSequence;
       case "ingest_time":
@@ -77,15 +80,25 @@ export async function resolveEnd(place: FeedPlace, end: FeedEnd): Promise<bigint
 
 /** The cursor's text for a position. */
 export function cursorText(place: FeedPlace, position: Cursor): string {
-  return encodeCursor(place.secret, scopeOf(place), position);
+  return encodeCursor(place.seals, scopeOf(place), position);
 }
 
 /**
- * Decodes a cursor and holds it against the feed as it is: entries after it may have expired, and history may have been rewritten by a restore,
+ * Opens a cursor that was made with the place's filter. Before the transaction that reads the feed: it may ask the database for a key.
+ * @throws TandemError CURSOR_MALFORMED, CURSOR_FILTER_MISMATCH.
+ */
+export async function openOwnCursor(place: FeedPlace, text: string): Promise<OpenedCursor> {
+  const opened = await openCursor(place.seals, place, text);
+  assertFilter(opened, place.filter);
+  return opened;
+}
+
+/**
+ * Holds an opened cursor against the feed as it is. Its key may be gone, which is long after its entries may be; entries after it may have expired, and history may have been rewritten by a restore,
  * which shows as another epoch, another entry at its place, or a head below it.
  */
-export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, text: string): Promise<Cursor> {
-  const cursor = await checkHistory(tx, place, head, text);
+export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, opened: OpenedCursor): Promise<Cursor> {
+  const cursor = await checkHistory(tx, place, head, opened);
   if (cursor.sequence < head.earliestSequence - 1n) throw cursorExpired(head);
   return cursor;
 }
@@ -111,8 +124,9 @@ function scopeOf(place: FeedPlace): CursorScope {
   return { carrierId: place.carrierId, feed: place.feed, filter: place.filter };
 }
 
-async function checkHistory(tx: Tx, place: FeedPlace, head: FeedHead, text: string): Promise<Cursor> {
-  const cursor = decodeCursor(place.secret, scopeOf(place), text);
+async function checkHistory(tx: Tx, place: FeedPlace, head: FeedHead, opened: OpenedCursor): Promise<Cursor> {
+  if (opened === "key gone") throw cursorExpired(head);
+  const { cursor } = opened;
   if (cursor.epoch !== head.epoch || cursor.sequence > head.headSequence) throw epochChanged(head);
   if (cursor.ingestTime !== 0n && cursor.sequence >= head.earliestSequence) {
     const found = await readEntryIngestTime(tx, place.carrierId, place.feed, cursor.sequence);

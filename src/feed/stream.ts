@@ -105,7 +105,7 @@ export async function* streamFeed<Batch, Rows>(
     position: started.position,
     openedHead: started.head.headSequence,
     caughtUp: false,
-    heartbeatAt: Date.now() + options.heartbeatMs,
+    heartbeatAt: performance.now() + options.heartbeatMs,
   };
   using stall = new StallWatch(options.maxStallMs, life);
   const { position } = started;
@@ -213,8 +213,8 @@ function heartbeatIfDue<Batch, Rows>(
   state: Pick<StreamState, "position" | "heartbeatAt">,
   headSequence: bigint,
 ): FeedFrame<Batch>[] | undefined {
-  if (Date.now() < state.heartbeatAt) return undefined;
-  state.heartbeatAt = Date.now() + heartbeatMs;
+  if (performance.now() < state.heartbeatAt) return undefined;
+  state.heartbeatAt = performance.now() + heartbeatMs;
   return [{ ...range(place, state.position, state.position), frame: "heartbeat", headSequence }];
 }
 
@@ -261,7 +261,7 @@ async function pause<Batch, Rows>(
   const { signal } = options.life;
   state.unsent.clear();
   if (subscription.isPast(state.position.sequence)) await subscription.pause(IDLE_PAUSE_MS, signal);
-  else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - Date.now()), signal);
+  else await subscription.waitPast(state.position.sequence, Math.max(1, state.heartbeatAt - performance.now()), signal);
   return [];
 }
 

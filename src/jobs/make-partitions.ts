@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { microsFromMs, utcDay } from "../domain/instant.ts";
+import { utcDay } from "../domain/instant.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import type { Database } from "../store/database.ts";
 import { countPartitionWeeksAhead, ensurePartitions } from "../store/partitions.ts";
 
@@ -25,7 +26,7 @@ export async function runMakePartitions(options: MakePartitionsOptions, signal: 
     } catch (error) {
       options.onError(error);
     }
-    const weeksAhead = await countPartitionWeeksAhead(options.db, utcDay(microsFromMs(Date.now()))).catch(() => 0);
+    const weeksAhead = await countPartitionWeeksAhead(options.db, utcDay(wallMicros())).catch(() => 0);
     if (weeksAhead < ALARM_WEEKS) options.onShort(weeksAhead);
   }
 }

@@ -52,6 +52,8 @@ const RULES: Readonly<Record<string, AccessRule>> = {
   "tandem.platform.v1.CarrierService/GetCarrier": platform("carriers.read"),
   "tandem.platform.v1.CarrierService/ListCarriers": platform("carriers.read"),
   "tandem.platform.v1.CarrierService/UpdateCarrier": platform("carriers.write"),
+  "tandem.platform.v1.CarrierService/SetNumberRanges": platform("carriers.write"),
+  "tandem.platform.v1.CarrierService/GetNumberRanges": platform("carriers.read"),
   "tandem.platform.v1.NumberService/GetNumber": platform("numbers.read"),
   "tandem.platform.v1.NumberService/ListNumbers": platform("numbers.read"),
   "tandem.platform.v1.NumberService/ListNumberHistory": platform("numbers.read"),

@@ -54,6 +54,7 @@ const count = (items: readonly unknown[]) => String(items.length);
 const ACTS: ReadonlyMap<DescMethod, Act> = new Map([
   act(CarrierService.method.createCarrier, "carrier", ({ carrierId }) => carrier(carrierId)),
   act(CarrierService.method.updateCarrier, "carrier", (request) => carrier(request.carrier?.carrierId)),
+  act(CarrierService.method.setNumberRanges, "carrier", ({ carrierId }) => carrier(carrierId)),
   act(NumberService.method.provisionNumbers, "numbers", ({ items }) => ({ id: count(items) })),
   act(NumberService.method.releaseNumbers, "numbers", ({ phoneNumbers }) => ({ id: count(phoneNumbers) })),
   act(PlatformNumberService.method.assignNumbers, "numbers", ({ items, carrierId }) => ({

@@ -3,6 +3,7 @@ import { timestampFromMicros } from "../domain/instant.ts";
 import { PRIVACY_STATEMENT_VERSION, wordsOf } from "../domain/retention.ts";
 import type { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
 import { systemTransaction } from "../store/database.ts";
+import { readPrefixes } from "../store/number-ranges.ts";
 import { readCarrierPolicies } from "../store/retention-policies.ts";
 import { carrierOf } from "./auth.ts";
 import { agreedFields } from "./carrier-message.ts";
@@ -15,7 +16,10 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
     async getAgreement(_, context) {
       const { carrierId, expiresAt } = carrierOf(context);
       const carrier = await requireCarrier(services, carrierId);
-      const policies = await systemTransaction(services.db, (tx) => readCarrierPolicies(tx, carrier));
+      const { policies, numberRanges } = await systemTransaction(services.db, async (tx) => ({
+        policies: await readCarrierPolicies(tx, carrier),
+        numberRanges: await readPrefixes(tx, carrierId),
+      }));
       return {
         agreement: {
           carrierId,
@@ -36,6 +40,7 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
           ...(expiresAt === undefined ? {} : { credentialExpireTime: timestampFromMicros(expiresAt) }),
           updateTime: timestampFromMicros(carrier.updateTime),
           revision: carrier.revision,
+          numberRanges,
         },
       };
     },

@@ -40,14 +40,15 @@ export async function recordRefusal(
   const errorReason = reasonOf(error);
   if (!principal || !errorReason || NO_ACT.has(errorReason)) return;
   const target = targetOf(context.method, message);
-  await refusals.record({
+  const act = {
     ...target,
     carrierId: chainOf(principal, target.carrierId),
     actor: principal.identity,
     method: methodOf(context),
     errorReason,
     requestId: requestIdOf(message),
-  });
+  };
+  await refusals.record({ act, principal });
 }
 
 // By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.

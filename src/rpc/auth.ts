@@ -1,13 +1,18 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
-import { type CarrierPrincipal, identityText, type Principal } from "../domain/principal.ts";
+import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
+import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
+import type { DenialAttempt, DenialLimit } from "./denial-limit.ts";
+import { platformScopes } from "./platform-identities.ts";
 import type { FailureLimit } from "./principal-limits.ts";
-import { credentialExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
+import { assertBound } from "./token-binding.ts";
+import { claimedIdentity, credentialExpired, TokenExpired, unauthenticated, type VerifiedToken } from "./tokens.ts";
 import type { Trust } from "./trust.ts";
 import type { VerifiedTokens } from "./verified-tokens.ts";
 
@@ -17,10 +22,13 @@ export const clientCertificateKey = createContextKey<ClientCertificate | undefin
 });
 /** The group of the caller's address, set by the port; empty when it is not known. */
 export const callerAddressKey = createContextKey("", { description: "caller's address" });
+/** How many authorization headers the call came with, set by the port. */
+export const authorizationCountKey = createContextKey(0, { description: "authorization headers" });
 const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
 const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
   description: "watch of the credential",
 });
+const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
 
 /** Who calls; undefined for methods that anyone may call. */
 export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
@@ -55,11 +63,29 @@ export function watchCredential(context: Pick<HandlerContext, "values">, end: ()
   return context.values.get(watchKey)(end);
 }
 
+/** Every name that the call's credentials show, the principal's own first. */
+export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
+  const { identity } = principalOf(context);
+  const certificate = context.values.get(clientCertificateKey);
+  return [...new Set([identity, ...(certificate?.isTrusted ? certificate.identities : [])])];
+}
+
+/**
+ * Judges a call again whose message has come, perhaps long after its headers, and gives it the principal of now. It is no new call, and no attempt
+ * to get in: nothing is counted. Does nothing for methods that anyone may call.
+ * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another principal than before.
+ */
+export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
+  return values.get(againKey)();
+}
+
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
   /** Undefined: whoever asks may fail as often as they like. */
   readonly failures: FailureLimit | undefined;
+  /** Undefined: a credential may be refused as often as it likes. */
+  readonly denials: DenialLimit | undefined;
   /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
@@ -69,27 +95,69 @@ export interface AuthOptions {
 
 /**
  * Decides, before the request's body is read, whether a call may go on, and gives it its principal.
- * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED, REGION_MISMATCH, STORE_UNAVAILABLE.
+ * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED,
+ * REGION_MISMATCH, RATE_LIMITED, STORE_UNAVAILABLE.
  */
 export async function authorize(context: HandlerContext, options: AuthOptions): Promise<void> {
   const rule = accessRuleOf(context.method);
   if (!rule) throw denied("nobody may call this method");
   if (rule.principal === "anyone") return;
+  const attempt = options.denials?.begin(`${context.service.typeName}/${context.method.name}`);
+  try {
+    await judge(context, rule, { ...options, attempt });
+  } catch (error) {
+    attempt?.failed(error);
+    throw error;
+  }
+  context.values.set(againKey, async () => {
+    const before = principalOf(context);
+    // Until it is judged there is nobody whose refusal could be written down, as at the headers.
+    context.values.set(principalKey, undefined);
+    await judge(context, rule, { ...options, failures: undefined }, before);
+  });
+}
+
+/** How a credential is judged. */
+interface Judgement extends AuthOptions {
+  /** Told whose the credential is. Undefined: it is no attempt to get in. */
+  readonly attempt?: DenialAttempt | undefined;
+}
+
+/** @param before who the credential has shown already. */
+async function judge(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: Judgement,
+  before?: Principal,
+): Promise<void> {
   const { generation } = options.trust;
   const principal = await authenticate(context, options);
+  if (before) assertSame(before, principal);
   context.values.set(principalKey, principal);
-  context.values.set(watchKey, (end) => options.trust.watch(() => endUnlessGood(context, options, end), generation));
+  context.values.set(watchKey, (end) =>
+    options.trust.watch(() => endUnlessGood(context, options, principal, end), generation),
+  );
   assertAllowed(context, principal, rule);
   if (principal.kind === "carrier" && rule.principal === "carrier") {
     await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
   }
 }
 
+function assertSame(before: Principal, now: Principal): void {
+  if (!isSamePrincipal(before, now)) throw unauthenticated("the credential is no longer what it was: call again");
+}
+
 /** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
-async function endUnlessGood(context: HandlerContext, options: AuthOptions, end: () => void): Promise<boolean> {
+async function endUnlessGood(
+  context: HandlerContext,
+  options: Judgement,
+  before: Principal,
+  end: () => void,
+): Promise<boolean> {
   try {
     // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
-    await authenticate(context, { ...options, failures: undefined });
+    const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
+    assertSame(before, now);
   } catch (error) {
     const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
     if (!isRefusal) return false;
@@ -115,7 +183,9 @@ function assertAllowed(context: HandlerContext, principal: Principal, rule: Acce
 }
 
 /** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
-async function authenticate(context: HandlerContext, options: AuthOptions): Promise<Principal> {
+async function authenticate(context: HandlerContext, options: Judgement): Promise<Principal> {
+  // Node passes on the first of two, and a proxy before us may have judged the other.
+  if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
   const token = readBearerToken(context.requestHeader.get("authorization"));
   const certificate = context.values.get(clientCertificateKey);
   const shown = certificate && (await findCertificatePrincipal(certificate, options));
@@ -124,7 +194,9 @@ async function authenticate(context: HandlerContext, options: AuthOptions): Prom
     throw unauthenticated(certificate ? "the client certificate is not accepted here" : "the call has no credential");
   }
   const verified = await verifyToken(token, context.values.get(callerAddressKey), options);
-  const principal = await findTokenPrincipal(verified, options);
+  assertBound(verified.binding, certificate);
+  const found = await findTokenPrincipal(verified, options);
+  const principal = verified.binding ? withExpiry(found, certificate?.expiresAt) : found;
   if (!shown) return principal;
   const isSame =
     principal.kind === "carrier"
@@ -141,18 +213,45 @@ function readBearerToken(header: string | null): string | undefined {
   return token;
 }
 
-async function verifyToken(token: string, address: string, options: AuthOptions): Promise<VerifiedToken> {
-  const { tokens, failures } = options;
+async function verifyToken(token: string, address: string, options: Judgement): Promise<VerifiedToken> {
+  const { tokens, attempt } = options;
   if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
-  const known = tokens.find(token);
-  if (known) return known;
-  failures?.assertAllowed(address);
   try {
-    return await tokens.verify(token);
+    const verified = tokens.find(token) ?? (await verifyUnknown(tokens, token, address, options));
+    const { carrierId = "", scopes } = verified;
+    attempt?.identify([identityOfToken(verified), carrierId, ...(scopes ?? [])].join(" "));
+    return verified;
   } catch (error) {
-    if (error instanceof TandemError && error.reason === "UNAUTHENTICATED") failures?.spend(address);
+    if (error instanceof TokenExpired) attempt?.identify(`expired ${identityOfToken(error)}`);
     throw error;
   }
+}
+
+async function verifyUnknown(
+  tokens: VerifiedTokens,
+  token: string,
+  address: string,
+  { failures }: Judgement,
+): Promise<VerifiedToken> {
+  const claimed = () => {
+    const identity = claimedIdentity(token);
+    return identity && identityOfToken(identity);
+  };
+  const key = tokens.wasGenuine(token) ? undefined : failures?.assertAllowed(address, claimed);
+  try {
+    const verified = await tokens.verify(token);
+    failures?.letIn(address, identityOfToken(verified));
+    return verified;
+  } catch (error) {
+    // One that has expired was verified too, the first time that it was shown.
+    const isRefused = error instanceof TandemError && REFUSALS.has(error.reason);
+    if (isRefused && key !== undefined) failures?.spend(key);
+    throw error;
+  }
+}
+
+function identityOfToken({ issuer, subject }: Pick<VerifiedToken, "issuer" | "subject">): string {
+  return identityText({ kind: "jwt", issuer, subject });
 }
 
 async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions): Promise<Principal> {
@@ -160,13 +259,17 @@ async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions)
   const [owner] = await options.access.findOwners([identity]);
   const { carrierId, expiresAt } = verified;
   if (owner) {
+    if (!verified.isForCarriers) throw unauthenticated("the token's subject is a carrier's, and its audience is not");
     if (carrierId !== undefined && carrierId !== owner.carrierId) {
       throw unauthenticated("the token's claim tandem_carrier is not the carrier that its subject belongs to");
     }
-    return withExpiry({ kind: "carrier", carrierId: owner.carrierId, identity, expiresAt }, owner.expireTime);
+    return registeredCarrier(owner, expiresAt);
   }
+  // Whatever else the token says: who was put out stays out.
+  if (await options.access.isEverCarriers([identity]))
+    throw unauthenticated("the token's subject is no longer among its carrier's credential identities");
   if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
-  return { kind: "platform", identity, scopes: verified.scopes, expiresAt };
+  return { kind: "platform", identity, scopes: platformScopes(verified, identity, options), expiresAt };
 }
 
 // Another issuer's word is not enough: the platform says which subjects may act as a carrier, and takes it back (carrier.proto).
@@ -178,29 +281,33 @@ function claimedCarrier(
 ): CarrierPrincipal {
   if (!options.signsTokens)
     throw unauthenticated("the token's subject is not among its carrier's credential identities");
-  return { kind: "carrier", carrierId, identity, expiresAt: verified.expiresAt };
+  return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt: verified.expiresAt };
+}
+
+function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, expiresAt: Micros): CarrierPrincipal {
+  return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
 }
 
 async function findCertificatePrincipal(
   certificate: ClientCertificate,
-  options: AuthOptions,
+  options: Judgement,
 ): Promise<Principal | undefined> {
   if (!certificate.isTrusted) return undefined;
   const { identities, expiresAt } = certificate;
-  if (expiresAt <= BigInt(Date.now()) * 1000n) throw credentialExpired();
+  options.attempt?.identify(identities.join(" "));
+  if (expiresAt <= wallMicros()) throw credentialExpired();
   const owners = await options.access.findOwners(identities);
   const platform = identities.filter((identity) => options.platformIdentities.has(identity));
   const [owner] = owners;
   if (owner) {
     const isOne = platform.length === 0 && owners.every((other) => other.carrierId === owner.carrierId);
     if (!isOne) throw unauthenticated("the client certificate has names of more than one principal");
-    return withExpiry(
-      { kind: "carrier", carrierId: owner.carrierId, identity: owner.identity, expiresAt },
-      owner.expireTime,
-    );
+    return registeredCarrier(owner, expiresAt);
   }
   const [identity] = platform;
   if (identity === undefined) return undefined;
+  if (await options.access.isEverCarriers(identities))
+    throw unauthenticated("the client certificate has the name of one that was a carrier's");
   const scopes = new Set(platform.flatMap((name) => [...(options.platformIdentities.get(name) ?? [])]));
   return { kind: "platform", identity, scopes, expiresAt };
 }

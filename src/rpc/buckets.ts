@@ -43,7 +43,15 @@ export class Buckets {
     return missing <= ROUNDING ? 0 : Math.ceil((missing * 1000) / this.#options.perSecond - ROUNDING);
   }
 
-  /** Takes the amount whether it is there or not; what was taken too much has to fill up first. */
+  /** How much is there; less than 0 for what was taken too much. */
+  left(key: string): number {
+    return this.#level(key);
+  }
+
+  /**
+   * Takes the amount whether it is there or not; what was taken too much has to fill up first. Less
+   * than 0: gives back.
+   */
   spend(key: string, amount: number): void {
     const level = this.#level(key) - amount;
     this.#levels.delete(key);

@@ -1,6 +1,8 @@
 import { constants } from "node:http2";
 import { setTimeout as wait } from "node:timers/promises";
+import { type MemoryBudget, MemoryHold, type Spender } from "./memory-budget.ts";
 import type { PortRequest, PortResponse } from "./port.ts";
+import { ReceivedBytes } from "./received-bytes.ts";
 
 /** Told of bytes that went in or out; answers how long the call should wait before it reads on, milliseconds. */
 type Charge = (bytes: number) => number;
@@ -13,25 +15,46 @@ export interface MeterLimits {
   readonly answerMs: number;
 }
 
+/** The memory that exchanges spend, and for whom this one spends it at first. */
+export interface MeterMemory {
+  readonly received: MemoryBudget;
+  readonly decoded: MemoryBudget;
+  readonly spender: Spender;
+}
+
 /** Stands between one HTTP exchange and the method that serves it: counts its bytes, paces its request, and gives up on a client that is too slow. */
 export class CallMeter {
   readonly #limits: MeterLimits;
   readonly #reset: () => void;
   readonly #over = new AbortController();
+  /** What was received of messages that are not whole, by Node or by us. */
+  readonly received: MemoryHold;
+  /** What whole messages cost while they are decoded and worked on. */
+  readonly decoded: MemoryHold;
+  readonly #receivedBytes: ReceivedBytes;
+  #decodedUntil: Promise<unknown> = Promise.resolve();
   #charge: Charge = () => 0;
   #uncharged = 0;
-  #late: PromiseWithResolvers<never> | undefined;
+  #failure: { readonly error: unknown } | undefined;
+  #failNext: ((error: unknown) => void) | undefined;
   #requestTimer: NodeJS.Timeout | undefined;
   #answerTimer: NodeJS.Timeout | undefined;
 
-  constructor(request: PortRequest, response: PortResponse, limits: MeterLimits) {
+  constructor(request: PortRequest, response: PortResponse, limits: MeterLimits, memory: MeterMemory) {
     this.#limits = limits;
+    this.received = new MemoryHold(memory.received, memory.spender);
+    this.decoded = new MemoryHold(memory.decoded, memory.spender);
+    this.#receivedBytes = new ReceivedBytes(request, this.received, (error) => this.#fail(error));
     // With a code: without one, Node would wait until what is to be sent was taken.
     this.#reset = () => ("stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy());
     this.#meterRequest(request);
     this.#meterResponse(response);
     response.once("close", () => {
       this.#over.abort();
+      this.received[Symbol.dispose]();
+      // A client that leaves does not end what its message is used for.
+      const release = () => this.decoded[Symbol.dispose]();
+      this.#decodedUntil.then(release, release);
       clearTimeout(this.#requestTimer);
       clearTimeout(this.#answerTimer);
     });
@@ -45,10 +68,23 @@ export class CallMeter {
 
   /** Has the request fail with an error unless it ends in time: for methods whose request is one message. */
   limitRequest(late: () => Error): void {
-    this.#late = Promise.withResolvers<never>();
-    // Whoever waits for a part of the body sees it; nobody else has to.
-    this.#late.promise.catch(() => {});
-    this.#requestTimer = setTimeout(() => this.#late?.reject(late()), this.#limits.requestMs);
+    this.#requestTimer = setTimeout(() => this.#fail(late()), this.#limits.requestMs);
+  }
+
+  /** What the exchange has of the process's memory is another's from now on: its caller is known. */
+  become(spender: Spender): void {
+    this.received.become(spender);
+    this.decoded.become(spender);
+  }
+
+  /** What is held for decoded messages is held until this has settled, too. */
+  holdDecoded(until: Promise<unknown>): void {
+    this.#decodedUntil = until;
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    this.#failNext?.(error);
   }
 
   #spend(bytes: number): number {
@@ -69,12 +105,17 @@ export class CallMeter {
   }
 
   async #next(inner: AsyncIterator<Buffer>): Promise<IteratorResult<Buffer>> {
-    const step = inner.next();
-    const result = this.#late ? await Promise.race([step, this.#late.promise]) : await step;
+    if (this.#failure) throw this.#failure.error;
+    // No race with a promise that lives as long as the call: each would leave something at it.
+    const result = await new Promise<IteratorResult<Buffer>>((resolve, reject) => {
+      this.#failNext = reject;
+      inner.next().then(resolve, reject);
+    });
     if (result.done) {
       clearTimeout(this.#requestTimer);
       return result;
     }
+    this.#receivedBytes.read(result.value.length);
     const pauseMs = this.#spend(result.value.length);
     if (pauseMs > 0) await wait(pauseMs, undefined, { signal: this.#over.signal }).catch(() => {});
     return result;

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
-import type { CarrierPrincipal } from "../domain/principal.ts";
+import { Expiries } from "../domain/expiries.ts";
+import type { Principal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import { asOwn } from "../store/callers.ts";
 import {
@@ -37,8 +37,12 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
   readonly #credentialLookups: GatheredLookups<CredentialRow>;
   readonly #watchers = new Set<Watcher>();
+  /** Those that have not been judged yet. */
+  readonly #newcomers = new Set<Watcher>();
+  readonly #expiries = new Expiries();
   readonly #stop = new AbortController();
   #watching: Promise<void> | undefined;
+  #welcoming: Promise<void> | undefined;
 
   constructor(options: CarrierAccessOptions) {
     this.#options = options;
@@ -60,8 +64,13 @@ export class CarrierAccess implements AsyncDisposable {
   /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
   async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
-    const now = microsFromMs(Date.now());
-    return found.filter((credential) => credential !== undefined).filter((credential) => credential.expireTime > now);
+    return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
+  }
+
+  /** Whether one of these identities is or ever was a carrier's: then none of them is the platform's. */
+  async isEverCarriers(identities: readonly string[]): Promise<boolean> {
+    const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
+    return found.some((credential) => credential !== undefined);
   }
 
   /**
@@ -77,16 +86,19 @@ export class CarrierAccess implements AsyncDisposable {
     }
   }
 
-  /** Calls `end`, once, when a live stream's carrier is suspended or its identity is no longer accepted. Dispose it when the stream ends. */
-  watch(principal: CarrierPrincipal, end: (why: StreamEnd) => void): Disposable {
-    const watcher: Watcher = {
-      principal,
-      end,
-      isRegistered: this.#credentials.get(principal.identity)?.latest !== undefined,
-    };
+  /**
+   * Calls `end`, once, when a live stream's carrier is suspended, or what its credential shows is no longer its principal's. What is remembered
+   * plays no part: the store is asked at once, and then as often as for all streams. Dispose it when the stream ends.
+   * @param identities every name that its credentials show.
+   */
+  watch(principal: Principal, end: (why: StreamEnd) => void, identities: readonly string[]): Disposable {
+    const isRegistered = principal.kind === "carrier" && principal.standing === "registered";
+    const watcher: Watcher = { principal, identities, end, isRegistered };
     this.#watchers.add(watcher);
+    this.#newcomers.add(watcher);
+    this.#welcoming ??= asOwn("access", () => this.#welcome());
     this.#watching ??= asOwn("access", () => this.#watch());
-    return { [Symbol.dispose]: () => void this.#watchers.delete(watcher) };
+    return { [Symbol.dispose]: () => this.#forgetWatcher(watcher) };
   }
 
   /** Forgets everything, so that a change made by this process is seen at once. */
@@ -97,7 +109,7 @@ export class CarrierAccess implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
-    await this.#watching;
+    await Promise.all([this.#watching, this.#welcoming]);
   }
 
   #findCarrier(carrierId: string): Promise<CarrierAccessRow | undefined> {
@@ -114,31 +126,50 @@ export class CarrierAccess implements AsyncDisposable {
     while (!signal.aborted && this.#watchers.size > 0) {
       await wait(Math.max(10, this.#options.cacheMs), undefined, { signal }).catch(() => {});
       if (signal.aborted) break;
-      await this.#check().catch((error) => this.#options.onError?.(error));
+      await this.#check([...this.#watchers]).catch((error) => this.#options.onError?.(error));
     }
     this.#watching = undefined;
     if (!signal.aborted && this.#watchers.size > 0) this.#watching = this.#watch();
   }
 
-  async #check(): Promise<void> {
-    const watchers = [...this.#watchers];
-    const carrierIds = [...new Set(watchers.map((watcher) => watcher.principal.carrierId))];
-    const identities = [...new Set(watchers.map((watcher) => watcher.principal.identity))];
-    const [carriers, credentials] = await systemTransaction(this.#options.db, async (tx) => [
-      new Map((await readCarrierAccess(tx, carrierIds)).map((row) => [row.carrierId, row])),
-      new Map((await findCredentials(tx, identities)).map((row) => [row.identity, row])),
-    ]);
-    const now = microsFromMs(Date.now());
-    for (const watcher of watchers) {
-      const { principal } = watcher;
-      const credential = credentials.get(principal.identity);
-      const isAccepted = credential?.carrierId === principal.carrierId && credential.expireTime > now;
-      const carrier = carriers.get(principal.carrierId);
-      if (carrier?.suspended !== false) this.#end(watcher, "SUSPENDED");
-      // The client calls again, and is told which region it has to go to.
-      else if (this.#isElsewhere(carrier)) this.#end(watcher, "DRAINING");
-      else if (watcher.isRegistered && !isAccepted) this.#end(watcher, "CREDENTIAL_EXPIRING");
+  // One look for all that have come since the last. If it fails, the next turn of the watch judges them as it judges all.
+  async #welcome(): Promise<void> {
+    while (this.#newcomers.size > 0 && !this.#stop.signal.aborted) {
+      const newcomers = [...this.#newcomers];
+      this.#newcomers.clear();
+      await this.#check(newcomers).catch((error) => this.#options.onError?.(error));
     }
+    this.#welcoming = undefined;
+  }
+
+  async #check(watchers: readonly Watcher[]): Promise<void> {
+    const carrierIds = new Set(watchers.flatMap(({ principal }) => carrierIdOf(principal) ?? []));
+    const identities = new Set(watchers.flatMap((watcher) => watcher.identities));
+    const [carriers, credentials] = await systemTransaction(this.#options.db, async (tx) => [
+      new Map((await readCarrierAccess(tx, [...carrierIds])).map((row) => [row.carrierId, row])),
+      new Map((await findCredentials(tx, [...identities])).map((row) => [row.identity, row])),
+    ]);
+    for (const watcher of watchers) {
+      const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
+      const accepted = shown.filter((row) => this.#withEnd(row) !== undefined);
+      const { principal } = watcher;
+      const why = principal.kind === "carrier" && this.#whyNotServed(carriers.get(principal.carrierId));
+      if (why) this.#end(watcher, why);
+      else if (!showsPrincipal(watcher, shown, accepted)) this.#end(watcher, "CREDENTIAL_EXPIRING");
+    }
+  }
+
+  #whyNotServed(carrier: CarrierAccessRow | undefined): StreamEnd | undefined {
+    if (carrier?.suspended !== false) return "SUSPENDED";
+    // The client calls again, and is told which region it has to go to.
+    return this.#isElsewhere(carrier) ? "DRAINING" : undefined;
+  }
+
+  /** With its end by the time of day as it is now; undefined: it is over. */
+  #withEnd(credential: CredentialRow): CredentialRow | undefined {
+    const { identity, expireTime } = credential;
+    const end = this.#expiries.endOf(`${expireTime} ${identity}`, expireTime);
+    return end === undefined ? undefined : { ...credential, expireTime: end };
   }
 
   #isElsewhere({ region }: CarrierAccessRow): boolean {
@@ -146,21 +177,48 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   #end(watcher: Watcher, why: StreamEnd): void {
-    if (this.#watchers.delete(watcher)) watcher.end(why);
+    if (this.#watchers.has(watcher)) watcher.end(why);
+    this.#forgetWatcher(watcher);
+  }
+
+  #forgetWatcher(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    this.#newcomers.delete(watcher);
   }
 }
 
+function carrierIdOf(principal: Principal): string | undefined {
+  return principal.kind === "carrier" ? principal.carrierId : undefined;
+}
+
+/**
+ * Whether a stream's credential still shows its principal: no name of it may be another carrier's, one that was registered has to be so still,
+ * and one of the platform is no carrier's, whether it has expired there or not.
+ */
+function showsPrincipal(
+  watcher: Watcher,
+  shown: readonly CredentialRow[],
+  accepted: readonly CredentialRow[],
+): boolean {
+  const { principal } = watcher;
+  if (principal.kind === "platform") return shown.length === 0;
+  if (accepted.some(({ carrierId }) => carrierId !== principal.carrierId)) return false;
+  const isOwn = ({ identity }: CredentialRow) => identity === principal.identity;
+  if (shown.some(isOwn)) watcher.isRegistered = true;
+  return !watcher.isRegistered || accepted.some(isOwn);
+}
+
 interface Watcher {
-  readonly principal: CarrierPrincipal;
+  readonly principal: Principal;
+  readonly identities: readonly string[];
   readonly end: (why: StreamEnd) => void;
-  /** Whether the identity was a registered one when the stream began: a token of the own key need not be. */
-  readonly isRegistered: boolean;
+  /** Whether the identity was registered with the carrier at any look: one that only claimed it may be by now. */
+  isRegistered: boolean;
 }
 
 interface Remembered<T> {
   readonly value: Promise<T>;
   readonly untilMs: number;
-  latest?: T;
 }
 
 /** Looks up once for all who ask within the time; a look-up that fails is not remembered. */
@@ -171,17 +229,12 @@ function remember<T>(
   find: () => Promise<T>,
 ): Promise<T> {
   const known = memory.get(key);
-  if (known && known.untilMs > Date.now()) return known.value;
+  if (known && known.untilMs > performance.now()) return known.value;
   if (memory.size >= MAX_REMEMBERED) memory.clear();
-  const entry: Remembered<T> = { value: find(), untilMs: Date.now() + cacheMs };
+  const entry: Remembered<T> = { value: find(), untilMs: performance.now() + cacheMs };
   memory.set(key, entry);
-  entry.value.then(
-    (value) => {
-      entry.latest = value;
-    },
-    () => {
-      if (memory.get(key) === entry) memory.delete(key);
-    },
-  );
+  entry.value.catch(() => {
+    if (memory.get(key) === entry) memory.delete(key);
+  });
   return entry.value;
 }

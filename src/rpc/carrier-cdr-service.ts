@@ -3,7 +3,7 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, timestampFromMicros } from "../domain/instant.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
 import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
-import { cursorFilter, decodeCursor, filterHash } from "../feed/cursor.ts";
+import { filterHash, isSamePosition, type OpenedCursor, openCursor } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
 import { type FeedSource, streamFeed } from "../feed/stream.ts";
 import type {
@@ -126,7 +126,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   };
   const size = pageSize(request.pageSize, limits);
   const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
@@ -137,7 +137,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return {
     records,
-    nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
   };
 }
 
@@ -216,19 +216,40 @@ async function commitCdrCursor(services: Services, request: CommitCdrCursorReque
   checkConsumerName(request.consumer);
   if (request.cursor === "") throw invalidArgument("cursor", "is required: the position that the consumer has applied");
   // A consumer may read with any filter: its cursor carries which.
-  const place = { ...cdrPlace(services, carrierId, undefined), filter: cursorFilter(request.cursor) };
-  const { previousCursor: previous } = request;
-  if (previous !== undefined) decodeCursor(place.secret, { ...place, filter: cursorFilter(previous) }, previous);
+  const place = cdrPlace(services, carrierId, undefined);
+  const opened = await openCursor(services.seals, place, request.cursor);
+  const previous =
+    request.previousCursor === undefined ? undefined : await openCursor(services.seals, place, request.previousCursor);
+  const stored = await openStored(services, place, request.consumer);
   const consumer = await carrierTransaction(services.db, carrierId, async (tx) => {
     const head = await readFeedHead(tx, carrierId, Feed.CDRS);
-    const { sequence } = await checkCursor(tx, place, head, request.cursor);
-    const { consumer: name, cursor, previousCursor } = request;
-    const stored = await commitConsumer(tx, carrierId, { consumer: name, cursor, sequence, previousCursor });
+    const { sequence } = await checkCursor(tx, place, head, opened);
+    const { consumer: name } = request;
+    const cursor = storedText(stored, opened) ?? request.cursor;
+    const previousCursor = (previous && storedText(stored, previous)) ?? request.previousCursor;
+    const isStored = await commitConsumer(tx, carrierId, { consumer: name, cursor, sequence, previousCursor });
     const found = await readConsumer(tx, carrierId, name);
-    if (stored && found) return consumerMessage(found, head.headSequence);
+    if (isStored && found) return consumerMessage(found, head.headSequence);
     throw commitRefused(name, found);
   });
   return { consumer };
+}
+
+interface StoredCursor {
+  readonly text: string;
+  readonly opened: OpenedCursor;
+}
+
+/** Where a consumer stands; undefined when it has committed nothing yet. */
+async function openStored(services: Services, place: FeedPlace, consumer: string): Promise<StoredCursor | undefined> {
+  const { carrierId } = place;
+  const found = await carrierTransaction(services.db, carrierId, (tx) => readConsumer(tx, carrierId, consumer));
+  return found && { text: found.cursor, opened: await openCursor(services.seals, place, found.cursor) };
+}
+
+/** The text that is stored, when it says the same position: cursors of one position have many texts, and are compared by text where they are stored. */
+function storedText(stored: StoredCursor | undefined, opened: OpenedCursor): string | undefined {
+  return stored && isSamePosition(stored.opened, opened) ? stored.text : undefined;
 }
 
 function commitRefused(consumer: string, found: Consumer | undefined): TandemError {
@@ -250,7 +271,7 @@ function commitRefused(consumer: string, found: Consumer | undefined): TandemErr
 async function listCdrConsumers(services: Services, request: ListCdrConsumersRequest, carrierId: string) {
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["ListCdrConsumers", carrierId];
-  const after = decodePageToken(services.installation.secret, scope, request.pageToken)?.["consumer"];
+  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["consumer"];
   const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     found: await listConsumers(tx, carrierId, after, size + 1),
     head: await readFeedHead(tx, carrierId, Feed.CDRS),
@@ -258,7 +279,7 @@ async function listCdrConsumers(services: Services, request: ListCdrConsumersReq
   const { page, last } = splitPage(found, size);
   return {
     consumers: page.map((consumer) => consumerMessage(consumer, head.headSequence)),
-    nextPageToken: last ? encodePageToken(services.installation.secret, scope, { consumer: last.consumer }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { consumer: last.consumer }) : "",
   };
 }
 
@@ -275,8 +296,8 @@ function consumerMessage(consumer: Consumer, headSequence: bigint) {
 }
 
 function cdrPlace(services: Services, carrierId: string, filter: CdrFilter | undefined): FeedPlace {
-  const { db, installation } = services;
-  return { db, secret: installation.secret, carrierId, feed: Feed.CDRS, filter: filterHash(filterBytes(filter)) };
+  const { db, seals } = services;
+  return { db, seals, carrierId, feed: Feed.CDRS, filter: filterHash(filterBytes(filter)) };
 }
 
 function checkConsumerName(consumer: string): void {

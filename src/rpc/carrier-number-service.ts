@@ -22,10 +22,10 @@ import { carrierTransaction, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { readEntryIngestTime } from "../store/feed-position.ts";
 import { readNumberSnapshotPage } from "../store/number-feed.ts";
-import { type NumberOffer, provisionNumbers, releaseNumbers } from "../store/number-inventory.ts";
+import { type NumberOffer, provisionNumbers, releaseNumbers, TooManyUnavailable } from "../store/number-inventory.ts";
 import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
-import { carrierOf } from "./auth.ts";
+import { carrierOf, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
@@ -40,7 +40,7 @@ import { watchNumbers } from "./watch-numbers.ts";
 
 /** The carrier's numbers. */
 export function carrierNumberService(services: Services): ServiceImpl<typeof NumberService> {
-  const probes = new ProbeLimit();
+  const probes = new ProbeLimit(services.config.limits.maxUnavailablePerHour);
   return {
     getNumber: (request, context) => getNumber(services, request, context),
     listNumbers: (request, context) => listNumbers(services, request, context),
@@ -88,11 +88,10 @@ interface ListPosition {
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
   const scope = ["carrier.ListNumbers", carrierId, String(hash)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const { position, found } = await carrierTransaction(services.db, carrierId, async (tx) => {
     const position = await readListPosition(tx, carrierId, token);
     const { afterNumber } = position;
@@ -100,19 +99,22 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   });
   const { page, last } = splitPage(found, size);
   const { epoch, sequence, ingestTime } = position;
-  const place: FeedPlace = { db: services.db, secret, carrierId, feed: Feed.NUMBERS, filter: hash };
+  const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
+  // As the first page gave it: the same position has another text each time.
+  const watchCursor = token?.["cursor"] ?? cursorText(place, { epoch, sequence, ingestTime });
   const next = last && {
     epoch: String(epoch),
     sequence: String(sequence),
     ingestTime: String(ingestTime),
     after: last.phoneNumber,
+    cursor: watchCursor,
   };
   const numbers = page.map((row) => decodePhoneNumber(row.payload));
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: next ? encodePageToken(secret, scope, next) : "",
-    watchCursor: cursorText(place, { epoch, sequence, ingestTime }),
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
+    watchCursor,
   };
 }
 
@@ -150,32 +152,41 @@ async function provision(
   const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ProvisionNumbers", ProvisionNumbersRequestSchema, request);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, readProvision, "fail");
-  probes.assertAllowed(carrierId);
-  const { requestId } = request;
   const changedFields = fieldsSet(NumberProvisionSchema, request.items);
-  const { response, unavailable, refusal } = await provisionNumbers(
-    numberWriter(services),
-    carrierId,
-    numberCall(call, ProvisionNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
-    items.items,
-  );
-  probes.spend(carrierId, unavailable);
-  if (refusal) await services.refusals.record(refusal);
-  return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+  const wanted = items.items.size;
+  const batch = { context, carrierId, requestId: call.auditedId, changedFields };
+  const { most, settle } = await probes.reserve(carrierId, wanted, context.signal);
+  let spent = 0;
+  try {
+    const { response, unavailable, refusal } = await provisionNumbers(
+      numberWriter(services),
+      carrierId,
+      numberCall(call, ProvisionNumbersResponseSchema, items, batch),
+      { items: items.items, mostUnavailable: most, mostHeld: services.config.limits.maxNumbers },
+    );
+    spent = unavailable;
+    if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
+    return decodeAnswer(ProvisionNumbersResponseSchema, response, true);
+  } catch (error) {
+    if (!(error instanceof TooManyUnavailable)) throw error;
+    spent = most;
+    throw probes.refusal(carrierId, wanted);
+  } finally {
+    settle(spent);
+  }
 }
 
 async function release(services: Services, request: ReleaseNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
   const call = repeatableCall(services, "ReleaseNumbers", ReleaseNumbersRequestSchema, request);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { requestId } = request;
   const { response, refusal } = await releaseNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId }),
+    numberCall(call, ReleaseNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId }),
     [...items.items.keys()],
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(ReleaseNumbersResponseSchema, response, true);
 }
 

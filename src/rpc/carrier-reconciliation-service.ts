@@ -4,7 +4,7 @@ import { carrierOf } from "./auth.ts";
 import type { Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDiscrepancies } from "./disclosed-records.ts";
-import { listedDiscrepancies, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { watchDiscrepancies } from "./discrepancy-watch.ts";
 import { summary } from "./reconciliation-summary.ts";
 
@@ -18,7 +18,7 @@ export function carrierReconciliationService(services: Services): ServiceImpl<ty
       return listedDiscrepancies(services, request, {
         method: "ListDiscrepancies",
         carrierId,
-        show: wholeDiscrepancy,
+        show: shownDiscrepancy,
         disclose: (found) => {
           const disclosed = disclosedDiscrepancies(found);
           return discloseRecords(services, context, { request, masked: false, disclosed });

@@ -1,4 +1,4 @@
-import { X509Certificate } from "node:crypto";
+import { createHash, X509Certificate } from "node:crypto";
 import { TLSSocket } from "node:tls";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { type CredentialIdentity, identityText } from "../domain/principal.ts";
@@ -13,7 +13,9 @@ export interface ClientCertificate {
   readonly isTrusted: boolean;
   /** The names in it that can be an identity, as texts: SPIFFE ids and DNS names of the subject alternative name. */
   readonly identities: readonly string[];
-  /** When it, or an authority between it and a root, expires. */
+  /** Its SHA-256, in DER. */
+  readonly sha256: Buffer;
+  /** When it, or an authority between it and a root, expires, by the time of day as it is now; in the past: it has. */
   readonly expiresAt: Micros;
 }
 
@@ -35,7 +37,9 @@ const certificates = new WeakMap<TLSSocket, ClientCertificate>();
 
 class ShownCertificate implements ClientCertificate {
   readonly identities: readonly string[];
-  readonly expiresAt: Micros;
+  readonly sha256: Buffer;
+  readonly #fingerprint: string;
+  readonly #writtenEnd: Micros;
   readonly #chain: readonly X509Certificate[];
   readonly #wasAuthorized: boolean;
   readonly #trust: Trust;
@@ -46,7 +50,13 @@ class ShownCertificate implements ClientCertificate {
     this.#wasAuthorized = wasAuthorized;
     this.#trust = trust;
     this.identities = parseSubjectAltName(own.subjectAltName ?? "").map(identityText);
-    this.expiresAt = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+    this.sha256 = createHash("sha256").update(own.raw).digest();
+    this.#fingerprint = own.fingerprint256;
+    this.#writtenEnd = microsFromMs(Math.min(...chain.map(({ validTo }) => Date.parse(validTo))));
+  }
+
+  get expiresAt(): Micros {
+    return this.#trust.expiries.endOf(`${this.#writtenEnd} ${this.#fingerprint}`, this.#writtenEnd) ?? 0n;
   }
 
   // Judged once for each change of what is believed.

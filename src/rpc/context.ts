@@ -4,6 +4,8 @@ import { type Carrier, isCarrierId } from "../domain/carrier.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { keptHorizons } from "../domain/retention.ts";
+import type { PlatformScope } from "../domain/scopes.ts";
+import type { Seals } from "../domain/seals.ts";
 import type { ErasureJournal } from "../erasure/journal.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { FeedHub } from "../feed/hub.ts";
@@ -30,7 +32,9 @@ export interface ServiceConfig {
   /** What an acknowledgement promises. */
   readonly synchronousCommit: "on" | "off" | "remote_apply";
   /** Whose tokens are believed: the issuer that a JwtIdentity may name. */
-  readonly tokens: { readonly issuer: string };
+  readonly tokens: { readonly issuer: string; readonly keys: { readonly kind: string } };
+  /** What no carrier may be given, by the text of an identity. */
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
 /** What every service is made of: `export function numberService(services: Services): ServiceImpl<typeof NumberService>`. */
@@ -46,6 +50,8 @@ export interface Services {
   readonly retention: RetentionDirectory;
   readonly config: ServiceConfig;
   readonly installation: Installation;
+  /** Seals cursors and page tokens, and opens them. */
+  readonly seals: Seals;
   readonly log: Logger;
   readonly metrics: Metrics;
   /** Who is served; `forget()` after a change to a carrier, so that this process sees it at once. */

@@ -69,6 +69,8 @@ const RULES: Readonly<Record<string, DisclosureRule>> = {
   "tandem.platform.v1.CarrierService/GetCarrier": CARRIER,
   "tandem.platform.v1.CarrierService/ListCarriers": CARRIER,
   "tandem.platform.v1.CarrierService/UpdateCarrier": CARRIER,
+  "tandem.platform.v1.CarrierService/SetNumberRanges": CARRIER,
+  "tandem.platform.v1.CarrierService/GetNumberRanges": CARRIER,
   "tandem.platform.v1.NumberService/GetNumber": service(GET),
   "tandem.platform.v1.NumberService/ListNumbers": service(LIST),
   "tandem.platform.v1.NumberService/ListNumberHistory": service(LIST),

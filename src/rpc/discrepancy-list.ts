@@ -1,13 +1,12 @@
-import { maskedValue, PartyKind } from "../domain/party.ts";
 import { discrepancyMessage } from "../feed/discrepancy-edge.ts";
 import type { Discrepancy, DiscrepancyFilter } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import { type Party, Presentation } from "../gen/tandem/type/v1/party_pb.js";
 import { carrierTransaction } from "../store/database.ts";
 import { type DiscrepancyConditions, type ListedDiscrepancy, listDiscrepancies } from "../store/discrepancies.ts";
 import type { Services } from "./context.ts";
 import { readDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { attributeForReader } from "./reader-mask.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
 import { optionalDates } from "./reconciliation-fields.ts";
 
@@ -48,13 +47,12 @@ export async function listedDiscrepancies(
   { method, carrierId, show, disclose }: DiscrepancyReader,
 ) {
   const { limits } = services.config;
-  const { secret } = services.installation;
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const search: Search = { ...optionalDates(request, limits.maxListWindowDays), conditions };
   const size = pageSize(request.pageSize, limits);
   // The days as they were asked for: a token outlives the midnight that moves the default ones.
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await findPage(services, carrierId, search, token, size + 1);
   const { page, last } = splitPage(found, size);
   const discrepancies = page.map(show);
@@ -62,7 +60,7 @@ export async function listedDiscrepancies(
   return {
     discrepancies,
     nextPageToken: last
-      ? encodePageToken(secret, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
+      ? encodePageToken(services.seals, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
       : "",
   };
 }
@@ -85,29 +83,7 @@ async function findPage(
   return found;
 }
 
-/** A discrepancy as it is; for the carrier, and for a credential that may see parties. */
-export function wholeDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
-  return discrepancyMessage(listed);
-}
-
-/** A discrepancy with the number of every party but the carrier's own masked, and that of one who asked not to be shown left out. */
-export function maskedDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
-  const message = discrepancyMessage(listed);
-  for (const party of [message.calling, message.called]) {
-    if (party && party.value !== listed.phoneNumber) maskParty(party);
-  }
-  return message;
-}
-
-/** Masks a party's number; that of one who asked not to be shown is left out. */
-export function maskParty(party: Party): void {
-  const { kind, countryCode } = party;
-  const shown =
-    party.presentation === Presentation.RESTRICTED ? undefined : maskedValue({ ...party, kind, countryCode });
-  if (shown !== undefined) {
-    party.value = shown;
-    return;
-  }
-  delete party.value;
-  if (party.presentation === Presentation.RESTRICTED) party.kind = PartyKind.RESTRICTED;
+/** A discrepancy as it is; with whose it is, for the credential that may not see parties. */
+export function shownDiscrepancy(listed: ListedDiscrepancy): Discrepancy {
+  return attributeForReader(discrepancyMessage(listed), listed.phoneNumber);
 }

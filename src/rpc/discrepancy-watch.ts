@@ -34,7 +34,7 @@ export async function* watchDiscrepancies(
   using life = openStreamLife(context, services, carrierId, "feed");
   const place: FeedPlace = {
     db: services.db,
-    secret: services.installation.secret,
+    seals: services.seals,
     carrierId,
     feed: Feed.DISCREPANCIES,
     filter: hash,

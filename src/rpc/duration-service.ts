@@ -72,7 +72,7 @@ export async function* uploadDurations(
   const { carrierId } = carrierOf(context);
   const { limits, synchronousCommit } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
-  const { open, rest } = await readOpen(requests, context, services);
+  const { open, rest } = await readOpen(requests, life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
@@ -102,7 +102,7 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
     throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["ListUploads", carrierId, String(request.state)];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listUploads(tx, carrierId, UploadKind.DURATIONS, {
       limit: size + 1,
@@ -114,7 +114,7 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
   const next = last && { createTime: String(last.createTime), uploadId: last.uploadId };
   return {
     uploads: page.map(uploadMessage),
-    nextPageToken: next ? encodePageToken(services.installation.secret, scope, next) : "",
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
   };
 }
 
@@ -123,7 +123,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
   checkUploadId(request.uploadId);
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["ListRejects", carrierId, request.uploadId];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const key = durationUpload(carrierId, request.uploadId);
   const { upload, found } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     upload: await readUpload(tx, key),
@@ -142,9 +142,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
       reason: reject.verdict === Verdict.REJECTED ? ErrorReason.RECORD_REFUSED : ErrorReason.RECORD_QUARANTINED,
     })),
     totalCount: BigInt(upload.counts.rejected + upload.counts.quarantined),
-    nextPageToken: last
-      ? encodePageToken(services.installation.secret, scope, { offset: String(last.recordOffset + 1n) })
-      : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { offset: String(last.recordOffset + 1n) }) : "",
   };
 }
 
@@ -161,7 +159,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
     carrierId,
     JSON.stringify([String(period.start), String(period.end), recordId, request.state]),
   ];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
   const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
@@ -174,7 +172,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
     durations,
-    nextPageToken: next ? encodePageToken(services.installation.secret, scope, next) : "",
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
   };
 }
 

@@ -8,6 +8,7 @@ import {
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { decodeDuration } from "../upload/duration-decoder.ts";
 import { type EncodedBatch, malformed, splitBatch } from "../upload/encoded-records.ts";
+import { KEEP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
 /** A method as it is registered to take its requests undecoded: as messages whose every field is unknown. */
 export type EncodedMethod<O extends DescMessage> = DescMethodBiDiStreaming<typeof EmptySchema, O>;
@@ -22,7 +23,7 @@ export function registerEncoded<I extends DescMessage, O extends DescMessage>(
   implementation: MethodImpl<EncodedMethod<O>>,
 ): void {
   const ordinary = router.handlers.find((handler) => handler.method === method);
-  router.rpc<EncodedMethod<O>>({ ...method, input: EmptySchema }, implementation);
+  router.rpc<EncodedMethod<O>>({ ...method, input: EmptySchema }, implementation, KEEP_UNKNOWN_FIELDS);
   const encoded = router.handlers.pop();
   if (!ordinary || !encoded) throw new Error(`${method.name} is not registered`);
   const { service, requestPath, supportedContentType, protocolNames, allowedMethods } = ordinary;

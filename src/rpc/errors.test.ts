@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { expect, expectTypeOf, test } from "vitest";
 import { type ErrorReason, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
+import { digitsOf } from "../domain/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { ErrorReason as ProtoErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
 import { completeError, serviceUnknown, toConnectError } from "./errors.ts";
@@ -196,3 +197,39 @@ test.each(["decompression failed", "received compressed envelope, but do not kno
     expect(error.findDetails(ErrorInfoSchema)).toMatchObject([{ reason: "INVALID_ARGUMENT" }]);
   },
 );
+
+test("a number comes back in no part of an error, however it was written, and what Tandem counts does", () => {
+  const spellings = [
+    "+4533123456",
+    "004533123456",
+    "4533123456",
+    "33 12 34 56",
+    "33\u00a012\u00a034\u00a056",
+    "\uff13\uff13\uff11\uff12\uff13\uff14\uff15\uff16",
+  ];
+  for (const number of spellings) {
+    for (const name of ["request_id", "record_id", "call_id", "upload_id", "phone_number", "carrier_id", "hold_id"]) {
+      const violations = [{ field: `items.${number}`, description: `${number} is wrong` }];
+      const thrown = new TandemError(
+        "INVALID_ARGUMENT",
+        `no ${number}`,
+        { [name]: number },
+        { fieldViolations: violations },
+      );
+      const error = toConnectError(thrown, undefined, fail);
+      const said = [
+        error.message,
+        error.findDetails(ErrorInfoSchema)[0]?.metadata,
+        error.findDetails(BadRequestSchema),
+      ];
+      expect(digitsOf(JSON.stringify(said)), JSON.stringify(said)).not.toContain("33123456");
+    }
+  }
+  const counted = new TandemError("CURSOR_EXPIRED", "gone: from 12345678 on", { earliest_sequence: "12345678" });
+  const error = toConnectError(counted, undefined, fail);
+  expect(error.rawMessage).toBe("gone: from 12345678 on");
+  expect(error.findDetails(ErrorInfoSchema)[0]?.metadata).toEqual({ earliest_sequence: "12345678" });
+  const id = "c98068fa-2bfc-412a-836a-764421714129";
+  const missing = toConnectError(new TandemError("HOLD_NOT_FOUND", `no ${id}`, { hold_id: id }), undefined, fail);
+  expect([missing.rawMessage, missing.findDetails(ErrorInfoSchema)[0]?.metadata["hold_id"]]).toEqual([`no ${id}`, id]);
+});

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { Code, ConnectError, type Interceptor } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
-import { maskInternational, maskNumbers } from "../domain/masking.ts";
+import { maskNumbers, maskReport } from "../domain/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { isTransient, isUnstorableText } from "../store/database.ts";
 
@@ -55,7 +55,7 @@ export function completeError(error: ConnectError, report: FaultReporter): void 
 
 /** The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's contract, hence of another domain. */
 export function serviceUnknown(service: string): ConnectError {
-  const metadata = { service: clip(service, MAX_VALUE_LENGTH) };
+  const metadata = { service: told(service, MAX_VALUE_LENGTH) };
   const value = { reason: "SERVICE_UNKNOWN", domain: "grpc.health.v1", metadata };
   return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
 }
@@ -63,27 +63,25 @@ export function serviceUnknown(service: string): ConnectError {
 // Numbers are masked here, where every error passes: what a client has sent comes back in messages and metadata, and is kept in its logs.
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
+  const known = Object.entries(error.metadata).flatMap(([name, value]) => (OF_OURS.has(name) ? [value] : []));
   const metadata = Object.fromEntries(
-    Object.entries(error.metadata).map(([name, value]) => [name, clip(maskInternational(value), MAX_VALUE_LENGTH)]),
+    Object.entries(error.metadata).map(([name, value]) => [
+      name,
+      OF_OURS.has(name) ? clip(value, MAX_VALUE_LENGTH) : told(value, MAX_VALUE_LENGTH),
+    ]),
   );
   const details: ConnectError["details"] = [
     { desc: ErrorInfoSchema, value: { reason: error.reason, domain: "tandem", metadata } },
   ];
   if (error.fieldViolations.length > 0) {
-    details.push({ desc: BadRequestSchema, value: { fieldViolations: takeViolations(error.fieldViolations) } });
+    details.push({ desc: BadRequestSchema, value: { fieldViolations: takeViolations(error.fieldViolations, known) } });
   }
   const delayMs = error.retryAfterMs ?? retryAfterMs;
   if (delayMs !== undefined) {
     const retryDelay = { seconds: BigInt(Math.floor(delayMs / 1000)), nanos: (delayMs % 1000) * 1_000_000 };
     details.push({ desc: RetryInfoSchema, value: { retryDelay } });
   }
-  const mapped = new ConnectError(
-    clip(maskInternational(error.message), MAX_MESSAGE_LENGTH),
-    code,
-    undefined,
-    undefined,
-    error,
-  );
+  const mapped = new ConnectError(told(error.message, MAX_MESSAGE_LENGTH, known), code, undefined, undefined, error);
   mapped.details = details;
   return mapped;
 }
@@ -93,13 +91,48 @@ const MAX_MESSAGE_LENGTH = 500;
 const MAX_VALUE_LENGTH = 200;
 const MAX_VIOLATIONS_LENGTH = 4_000;
 
+/** Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract. All else may be what the caller has sent. */
+const OF_OURS: ReadonlySet<string> = new Set([
+  ...[
+    "actual",
+    "expected",
+    "limit",
+    "limit_days",
+    "minimum_days",
+    "maximum_days",
+    "records",
+    "pending_ratio",
+    "end_date",
+  ],
+  ...["earliest_sequence", "head_sequence", "committed_sequence", "feed_epoch", "writer_epoch", "server_time"],
+  ...[
+    "offset",
+    "committed_offset",
+    "final_offset",
+    "send_limit_offset",
+    "fault_id",
+    "method",
+    "scope",
+    "state",
+    "frame",
+  ],
+]);
+
+// Cut before it is masked, for a request may have sent megabytes; but with more than will be shown, so that no number is cut in two.
+function told(text: string, maxLength: number, known?: readonly string[]): string {
+  return clip(maskReport(text.slice(0, 4 * maxLength), known), maxLength);
+}
+
 // As many of the fields at fault as there is room for.
-function takeViolations(violations: TandemError["fieldViolations"]): { field: string; description: string }[] {
+function takeViolations(
+  violations: TandemError["fieldViolations"],
+  known: readonly string[],
+): { field: string; description: string }[] {
   const taken: { field: string; description: string }[] = [];
   let length = 0;
   for (const violation of violations) {
-    const field = clip(violation.field, MAX_VALUE_LENGTH);
-    const description = clip(maskInternational(violation.description), MAX_VALUE_LENGTH);
+    const field = told(violation.field, MAX_VALUE_LENGTH);
+    const description = told(violation.description, MAX_VALUE_LENGTH, known);
     length += field.length + description.length;
     if (length > MAX_VIOLATIONS_LENGTH) break;
     taken.push({ field, description });
@@ -118,7 +151,9 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
     case Code.ResourceExhausted: {
       const limit = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1];
       if (!limit) return fault(error, report);
-      return fromTandemError(new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit }));
+      return fromTandemError(
+        new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" }),
+      );
     }
     case Code.Internal:
       return UNREADABLE.has(error.rawMessage) || error.rawMessage.startsWith("parse binary: ")
@@ -128,7 +163,11 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
         : fault(error, report);
     case Code.InvalidArgument:
       // It quotes what was sent.
-      return fromTandemError(new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage), { field: "" }));
+      return fromTandemError(
+        new TandemError("INVALID_ARGUMENT", maskNumbers(error.rawMessage.slice(0, 4 * MAX_MESSAGE_LENGTH)), {
+          field: "",
+        }),
+      );
     case Code.Unimplemented:
       return fromTandemError(new TandemError("UNIMPLEMENTED", error.rawMessage));
     case Code.DeadlineExceeded:
@@ -261,4 +300,7 @@ const STATUS: Record<ErrorReason, Status> = {
   STREAM_MAX_AGE: { code: Code.Unavailable, retryAfterMs: 0 },
   SLOW_CONSUMER: { code: Code.Unavailable, retryAfterMs: 0 },
   STREAM_IDLE: { code: Code.Unavailable, retryAfterMs: 0 },
+  NUMBER_OUT_OF_RANGE: { code: Code.FailedPrecondition },
+  LIMIT_REACHED: { code: Code.ResourceExhausted },
+  RANGE_TAKEN: { code: Code.AlreadyExists },
 };

@@ -16,7 +16,6 @@ import {
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordReferenceSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import type { Party } from "../gen/tandem/type/v1/party_pb.js";
 import { reconciled } from "../reconcile/carrier.ts";
 import { discrepancyMessage, findingMessage } from "../reconcile/discrepancy-edge.ts";
 import { type ExplainedCall, explainRecord } from "../reconcile/explain-record.ts";
@@ -29,12 +28,12 @@ import {
   findExplainedRecords,
   type RecordName,
 } from "../store/explain-targets.ts";
-import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedExplanations } from "./disclosed-records.ts";
-import { maskParty } from "./discrepancy-list.ts";
 import { durationMessage } from "./duration-service.ts";
+import { seesMaskedParties } from "./mask-interceptor.ts";
+import { attributeForReader } from "./reader-mask.ts";
 
 /** Most calls that one request explains. */
 const MAX_EXPLANATIONS = 100;
@@ -47,7 +46,6 @@ const STATEMENT_TIMEOUT_MS = 30_000;
 export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
   const name = recordName(request);
   const explanations: CallExplanation[] = [];
-  const isMasked = !hasScope(context, "parties.read");
   let found = 0;
   for (const carrierId of await carriersOf(services, request, name)) {
     const settings = await requireCarrier(services, carrierId);
@@ -57,7 +55,7 @@ export async function explainCalls(services: Services, request: ExplainCallReque
         const records = await findExplainedRecords(tx, carrierId, name, MAX_EXPLANATIONS + 1 - explanations.length);
         found += records.length;
         const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
-        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length), isMasked);
+        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length));
       },
       { statementTimeoutMs: STATEMENT_TIMEOUT_MS, snapshot: true, byIndexOnly: true },
     );
@@ -66,7 +64,7 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   }
   if (explanations.length === 0) throw notFound(request);
   const disclosed = disclosedExplanations(explanations);
-  await discloseRecords(services, context, { request, masked: isMasked, disclosed });
+  await discloseRecords(services, context, { request, masked: seesMaskedParties(context), disclosed });
   return { explanations, truncated: found > MAX_EXPLANATIONS };
 }
 
@@ -114,7 +112,6 @@ async function explainEach(
   tx: Tx,
   carrier: ReturnType<typeof reconciled>,
   records: readonly ExplainedRecord[],
-  isMasked: boolean,
 ): Promise<CallExplanation[]> {
   const now = await readClock(tx);
   const explanations: CallExplanation[] = [];
@@ -122,8 +119,7 @@ async function explainEach(
     const explained = await explainRecord(tx, carrier, record, now);
     if (!explained) continue;
     const message = await explanation(tx, carrier, explained);
-    if (isMasked) maskExplanation(message, explained.stored?.phoneNumber);
-    explanations.push(message);
+    explanations.push(attributeForReader(message, explained.stored?.phoneNumber));
   }
   return explanations;
 }
@@ -203,17 +199,4 @@ function refusedMessage(candidate: RefusedCandidate) {
 
 function reference({ recordId, recordDate, revision }: RecordRef) {
   return create(RecordReferenceSchema, { recordId, recordDate, revision });
-}
-
-// Numbers of parties that are not the customer's own, as the lists have it; what steps say is masked already.
-function maskExplanation(
-  { result, platformRecord, carrierRecords }: CallExplanation,
-  phoneNumber?: string | null,
-): void {
-  const own = new Set([platformRecord?.attribution?.phoneNumber, phoneNumber]);
-  const parties: (Party | undefined)[] = [result?.calling, result?.called];
-  for (const record of [platformRecord?.parties, ...carrierRecords]) {
-    parties.push(record?.calling, record?.asserted, record?.called, record?.dialed, record?.redirecting);
-  }
-  for (const party of parties) if (party && !own.has(party.value)) maskParty(party);
 }

@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Limits } from "../domain/limits.ts";
-import { streamEndError } from "../domain/stream-life.ts";
+import { type StreamLife, streamEndError } from "../domain/stream-life.ts";
 
 /** How many heartbeats a peer may be silent before it is held to be dead. */
 const DEAD_AFTER_HEARTBEATS = 3;
@@ -11,20 +11,24 @@ export interface FirstFrameLimits {
   readonly drain: AbortSignal;
 }
 
+/** The call, or its life if that has begun: then what ends the life ends the wait. */
+export type FirstFrameCall = Pick<HandlerContext, "signal"> & Partial<Pick<StreamLife, "end">>;
+
 /**
  * Reads the first frame of a client's stream. Until it has come there is no session that would heed a drain, or a client that never says anything.
- * @throws TandemError DRAINING, STREAM_IDLE; what aborted the call.
+ * @throws TandemError DRAINING, STREAM_IDLE; why the life has ended; what aborted the call.
  */
 export async function readFirst<Frame>(
   frames: AsyncIterator<Frame>,
-  context: Pick<HandlerContext, "signal">,
+  call: FirstFrameCall,
   { config, drain }: FirstFrameLimits,
 ): Promise<IteratorResult<Frame>> {
   const idle = AbortSignal.timeout(DEAD_AFTER_HEARTBEATS * config.limits.heartbeatIntervalMs);
-  const signal = AbortSignal.any([context.signal, drain, idle]);
+  const signal = AbortSignal.any([call.signal, drain, idle]);
   const ended = Promise.withResolvers<never>();
   const end = () => {
     if (drain.aborted) ended.reject(streamEndError("DRAINING"));
+    else if (call.end) ended.reject(streamEndError(call.end));
     else ended.reject(idle.aborted ? streamEndError("IDLE") : signal.reason);
   };
   if (signal.aborted) end();

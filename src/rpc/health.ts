@@ -1,10 +1,8 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc/health/v1/health_pb.js";
+import { callerAddressKey } from "./auth.ts";
 import { serviceUnknown } from "./errors.ts";
-
-/** Most Watch streams at once: it is open to anyone. */
-const MAX_WATCHERS = 1_000;
 
 /** Whether this process serves, as grpc.health.v1 tells it. */
 export interface HealthState {
@@ -13,11 +11,13 @@ export interface HealthState {
   readonly service: ServiceImpl<typeof Health>;
 }
 
-/** Begins in SERVING, for the server ("") and each of its services. */
-export function createHealth(serviceNames: Iterable<string>): HealthState {
+/**
+ * Begins in SERVING, for the server ("") and each of its services.
+ * @param openStream takes the place of a Watch, which anyone may open, for an address; throws TOO_MANY_STREAMS.
+ */
+export function createHealth(serviceNames: Iterable<string>, openStream: (address: string) => Disposable): HealthState {
   const names = new Set(["", ...serviceNames]);
   const stop = new AbortController();
-  let watchers = 0;
   const statusOf = (name: string) => {
     if (!names.has(name)) return Status.SERVICE_UNKNOWN;
     return stop.signal.aborted ? Status.NOT_SERVING : Status.SERVING;
@@ -31,19 +31,13 @@ export function createHealth(serviceNames: Iterable<string>): HealthState {
       },
       list: () => ({ statuses: Object.fromEntries([...names].map((name) => [name, { status: statusOf(name) }])) }),
       async *watch({ service }, context: HandlerContext) {
-        if (watchers >= MAX_WATCHERS)
-          throw new TandemError("TOO_MANY_STREAMS", "too many watch the health", { limit: String(MAX_WATCHERS) });
-        watchers += 1;
-        try {
-          const before = statusOf(service);
-          yield { status: before };
-          await aborted(stop.signal, context.signal);
-          if (!stop.signal.aborted) return;
-          if (statusOf(service) !== before) yield { status: statusOf(service) };
-          throw new TandemError("DRAINING", "the server is shutting down");
-        } finally {
-          watchers -= 1;
-        }
+        using _place = openStream(context.values.get(callerAddressKey));
+        const before = statusOf(service);
+        yield { status: before };
+        await aborted(stop.signal, context.signal);
+        if (!stop.signal.aborted) return;
+        if (statusOf(service) !== before) yield { status: statusOf(service) };
+        throw new TandemError("DRAINING", "the server is shutting down");
       },
     },
   };

@@ -2,6 +2,7 @@ import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { reflect } from "@bufbuild/protobuf/reflect";
 import type { HandlerContext } from "@connectrpc/connect";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
+import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import type { ErrorReason } from "../domain/errors.ts";
 import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberBatchOutcome } from "../store/number-batch.ts";
@@ -19,7 +20,7 @@ export interface AuditedBatch {
   readonly context: HandlerContext;
   /** Whose numbers. */
   readonly carrierId: string;
-  readonly requestId: string;
+  readonly requestId: AuditedRequestId;
   readonly changedFields?: readonly string[];
   readonly details?: Readonly<Record<string, unknown>>;
 }

@@ -7,6 +7,7 @@ import {
   type MessageShape,
   toBinary,
 } from "@bufbuild/protobuf";
+import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberOutcome, NumberOutcomeSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
@@ -58,7 +59,8 @@ export function repeatableCall<Desc extends DescMessage>(
     .update("tandem request\0")
     .update(`${method}\0`)
     .update(content);
-  return { method, requestId, contentHash: mac.digest().readBigInt64BE(0) };
+  const auditedId = auditedRequestId(services.installation.secret, requestId);
+  return { method, requestId, auditedId, contentHash: mac.digest().readBigInt64BE(0) };
 }
 
 /** The items of a call, by number: those that can be tried, and why the others cannot. */

@@ -3,8 +3,8 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../domain/carrier.ts";
 import { isCountry } from "../domain/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
 import { keptHorizons } from "../domain/retention.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import { type Carrier as CarrierMessage, CarrierSchema } from "../gen/tandem/platform/v1/carrier_pb.js";
 import {
   type CarrierService,
@@ -36,7 +36,9 @@ import { carrierMessage, inCarrier, readCarrierMessage } from "./carrier-message
 import type { Services } from "./context.ts";
 import { pageSize, splitPage } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
+import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import { findPlatformViolations } from "./platform-identities.ts";
 
 /** How often an update that lost to another is tried again on what that left. */
 const MAX_ATTEMPTS = 5;
@@ -53,6 +55,8 @@ export function platformCarrierService(services: Services): ServiceImpl<typeof C
     },
     listCarriers: (request) => listCarriers(services, request),
     updateCarrier: (request, context) => updateCarrier(services, request, context),
+    setNumberRanges: (request, context) => setNumberRanges(services, request, context),
+    getNumberRanges: (request, context) => getNumberRanges(services, request, context),
   };
 }
 
@@ -76,7 +80,7 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
     });
     const fresh = toBinary(CreateCarrierResponseSchema, message);
     await insertResponse(tx, carrierId, call, fresh);
-    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.requestId }));
+    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.auditedId }));
     return fresh;
   });
   forgetCarrier(services, carrierId);
@@ -84,18 +88,17 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
 }
 
 async function listCarriers(services: Services, request: ListCarriersRequest) {
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const conditions = readConditions(request);
   const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await systemTransaction(services.db, (tx) =>
     listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
   );
   const { page, last } = splitPage(found, size);
   return {
     carriers: page.map((carrier) => carrierMessage(carrier, services.config.sipDomain)),
-    nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrierId }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",
   };
 }
 
@@ -121,7 +124,7 @@ async function updateCarrier(services: Services, request: UpdateCarrierRequest, 
       const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
       const fresh = toBinary(UpdateCarrierResponseSchema, message);
       await insertResponse(tx, carrierId, call, fresh);
-      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.requestId }));
+      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.auditedId }));
       return fresh;
     });
     if (!response) continue;
@@ -140,7 +143,7 @@ function readNewCarrier(services: Services, { carrierId, carrier: message }: Cre
   if (message.carrierId !== "" && message.carrierId !== carrierId) {
     throw invalidArgument("carrier.carrier_id", "expected none, or the same as carrier_id");
   }
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const filled = create(CarrierSchema, {
     ...message,
     carrierId,
@@ -159,7 +162,7 @@ function changeCarrier(
   paths: readonly string[],
 ): Carrier {
   const message = applyCarrierMask(carrierMessage(current, undefined), changes, paths);
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const isBehind = now < current.updateTime;
   const next = readCarrierMessage(message, {
     createTime: current.createTime,
@@ -180,7 +183,10 @@ async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
 // An issuer that is no longer trusted does not keep other fields from being changed.
 function assertValid(services: Services, carrier: Carrier, withIssuers: boolean): void {
   const found = findCarrierViolations(carrier);
-  if (withIssuers) found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+  if (withIssuers) {
+    found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+    found.push(...findPlatformViolations(carrier, services.config));
+  }
   if (found.length > 0) throw fieldViolations(inCarrier(found));
 }
 

@@ -16,6 +16,7 @@ import { horizonsOf, requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedCdrs } from "./disclosed-records.ts";
 import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { seesMaskedParties } from "./mask-interceptor.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
@@ -67,7 +68,11 @@ async function getCdr(services: Services, request: GetCdrRequest, context: Handl
   }
   if (stored.length === 0) throw recordNotFound(search);
   const records = stored.slice(0, MAX_LEGS).map(cdrMessage);
-  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
+  await discloseRecords(services, context, {
+    request,
+    masked: seesMaskedParties(context),
+    disclosed: disclosedCdrs(records),
+  });
   return { records };
 }
 
@@ -87,17 +92,21 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   };
   const size = pageSize(request.pageSize, limits);
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
-  const token = decodePageToken(services.installation.secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
   );
   const { page, last } = splitPage(found, size);
   const records = page.map(cdrMessage);
-  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
+  await discloseRecords(services, context, {
+    request,
+    masked: seesMaskedParties(context),
+    disclosed: disclosedCdrs(records),
+  });
   return {
     records,
-    nextPageToken: last ? encodePageToken(services.installation.secret, scope, pageKey(last)) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
   };
 }
 

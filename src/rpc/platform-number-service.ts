@@ -1,11 +1,12 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { isoFromMicros, type Micros, microsFromMs } from "../domain/instant.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, isEffectiveTime } from "../domain/number-changes.ts";
 import { type AssignmentItem, EFFECTIVE_RANGE, findAssignmentItemProblem } from "../domain/number-item.ts";
 import { rowOfPeriod } from "../domain/number-state.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import {
   type AssignNumbersRequest,
   AssignNumbersRequestSchema,
@@ -29,7 +30,7 @@ import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../store/number-inventory.ts";
 import { actorOf } from "./audit.ts";
-import { hasScope } from "./auth.ts";
+import { hasScope, principalOf } from "./auth.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier-number-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
@@ -76,13 +77,12 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
 }
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { carrierId } = request;
   const limit = pageSize(request.pageSize, services.config.limits);
   const { filter, hash } = readNumberFilter(request.filter);
   if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
   const found = await systemTransaction(services.db, (tx): Promise<NumberSnapshotRow[]> => {
     if (carrierId === undefined)
@@ -95,12 +95,13 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: last ? encodePageToken(secret, scope, { after: last.phoneNumber, carrier: last.carrierId }) : "",
+    nextPageToken: last
+      ? encodePageToken(services.seals, scope, { after: last.phoneNumber, carrier: last.carrierId })
+      : "",
   };
 }
 
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
   const size = pageSize(request.pageSize, services.config.limits);
@@ -109,7 +110,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   if (from !== undefined && to !== undefined && to <= from)
     throw invalidArgument("end_time", "expected a time after start_time");
   const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && BigInt(token["after"] ?? 0);
   const history = await systemTransaction(services.db, (tx) =>
     readNumberHistory(tx, phoneNumber, services.config.sipDomain),
@@ -120,7 +121,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   );
   const { page, last } = splitPage(wanted, size);
   for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const mayRead = hasScope(context, "locations.read");
   const periods = page.map((held) => ({
     number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
@@ -130,7 +131,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
     periods,
-    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.period.start) }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.period.start) }) : "",
   };
 }
 
@@ -146,20 +147,24 @@ async function assign(services: Services, request: AssignNumbersRequest, context
     const metadata = { method: "tandem.platform.v1.NumberService/AssignNumbers", scope: "locations.write" };
     throw new TandemError("PERMISSION_DENIED", "setting location_id takes the scope locations.write", metadata);
   }
-  const now = microsFromMs(Date.now());
+  const now = wallMicros();
   const read = (item: NumberAssignment) =>
     readAssignment(item, carrier, services.config.sipDomain, !maySetLocation, now);
   const items = readNumberItems(request.items, (item) => item.phoneNumber, read, "fail");
-  const { requestId } = request;
   const changedFields = fieldsSet(NumberAssignmentSchema, request.items);
   const { carrierId } = carrier;
   const { response, refusal } = await assignNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, AssignNumbersResponseSchema, items, { context, carrierId, requestId, changedFields }),
+    numberCall(call, AssignNumbersResponseSchema, items, {
+      context,
+      carrierId,
+      requestId: call.auditedId,
+      changedFields,
+    }),
     items.items,
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(AssignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -169,16 +174,15 @@ async function unassign(services: Services, request: UnassignNumbersRequest, con
   const effectiveTime = optionalInstant("effective_time", request.effectiveTime);
   assertEffective(effectiveTime);
   const items = readPlainNumbers(request.phoneNumbers);
-  const { requestId } = request;
   const details = effectiveTime === undefined ? {} : { effective_time: isoFromMicros(effectiveTime) };
   const { response, refusal } = await unassignNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId, details }),
+    numberCall(call, UnassignNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
     [...items.items.keys()],
     effectiveTime,
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(UnassignNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -192,17 +196,16 @@ async function port(services: Services, request: PortNumbersRequest, context: Ha
   const { carrierId } = await requireCarrier(services, request.carrierId);
   const gaining = await requireCarrier(services, request.toCarrierId);
   if (gaining.suspended) throw new TandemError("CARRIER_SUSPENDED", "the gaining carrier is suspended");
-  const { requestId } = request;
   const toCarrierId = gaining.carrierId;
   const details = { to_carrier_id: toCarrierId, effective_time: isoFromMicros(effectiveTime) };
   const { response, refusal } = await portNumbers(
     numberWriter(services),
     carrierId,
-    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId, details }),
+    numberCall(call, PortNumbersResponseSchema, items, { context, carrierId, requestId: call.auditedId, details }),
     [...items.items.keys()],
     { toCarrierId, effectiveTime, orderedBy: actorOf(context) },
   );
-  if (refusal) await services.refusals.record(refusal);
+  if (refusal) await services.refusals.record({ act: refusal, principal: principalOf(context) });
   return decodeAnswer(PortNumbersResponseSchema, response, hasScope(context, "locations.read"));
 }
 
@@ -243,6 +246,6 @@ function pickFailure({ reason, actingParty, message }: NonNullable<NumberAssignm
 }
 
 function assertEffective(time: Micros | undefined): void {
-  if (time === undefined || isEffectiveTime(time, microsFromMs(Date.now()))) return;
+  if (time === undefined || isEffectiveTime(time, wallMicros())) return;
   throw invalidArgument("effective_time", EFFECTIVE_RANGE);
 }

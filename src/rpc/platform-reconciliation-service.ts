@@ -4,6 +4,7 @@ import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument } from "../domain/errors.ts";
 import { addDays, timestampFromMicros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type {
   CarrierReconciliationStatusSchema,
   GetReconciliationStatusRequest,
@@ -14,13 +15,13 @@ import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.
 import { systemTransaction } from "../store/database.ts";
 import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
-import { hasScope } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDiscrepancies } from "./disclosed-records.ts";
-import { listedDiscrepancies, maskedDiscrepancy, wholeDiscrepancy } from "./discrepancy-list.ts";
+import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { pageSize, splitPage } from "./lists.ts";
+import { seesMaskedParties } from "./mask-interceptor.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
 import { sortedUnique } from "./reconciliation-fields.ts";
@@ -43,24 +44,23 @@ export function platformReconciliationService(services: Services): ServiceImpl<t
 }
 
 function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
-  const masked = !hasScope(context, "parties.read");
+  const masked = seesMaskedParties(context);
   return listedDiscrepancies(services, request, {
     method: "platform.ListDiscrepancies",
     carrierId: request.carrierId,
-    show: masked ? maskedDiscrepancy : wholeDiscrepancy,
+    show: shownDiscrepancy,
     disclose: (found) =>
       discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
   });
 }
 
 async function getStatus(services: Services, request: GetReconciliationStatusRequest) {
-  const { secret } = services.installation;
   const asked = sortedUnique(request.carrierIds);
   if (request.carrierIds.length > MAX_CARRIERS)
     throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.GetReconciliationStatus", ...asked];
-  const after = decodePageToken(secret, scope, request.pageToken)?.["after"] ?? "";
+  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
   const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
   for await (const carrier of statusCarriers(services, asked, after)) {
     const status = await systemTransaction(services.db, (tx) => readReconciliationStatus(tx, carrier), {
@@ -72,7 +72,10 @@ async function getStatus(services: Services, request: GetReconciliationStatusReq
   const { page, last } = splitPage(found, size);
   const statuses: MessageInitShape<typeof CarrierReconciliationStatusSchema>[] = [];
   for (const { carrier, status } of page) statuses.push(await statusMessage(services, carrier, status));
-  return { statuses, nextPageToken: last ? encodePageToken(secret, scope, { after: last.carrier.carrierId }) : "" };
+  return {
+    statuses,
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",
+  };
 }
 
 async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {
@@ -112,7 +115,7 @@ async function statusMessage(services: Services, carrier: Carrier, status: Recon
 
 // The last seven days that were over, in the carrier's time zone, a grace ago.
 async function recentReporting(services: Services, carrier: Carrier) {
-  const endDate = dayIn(carrier.timeZone, Date.now() - Number(carrier.graceMs));
+  const endDate = dayIn(carrier.timeZone, wallMs() - Number(carrier.graceMs));
   const request = {
     ...carrier,
     startDate: addDays(endDate, -REPORTING_DAYS),

@@ -37,7 +37,7 @@ export class PrincipalLimits {
    * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
-    const key = keyOf(principal);
+    const key = callerKeyOf(principal);
     const live = this.#live.get(key) ?? 0;
     if (live >= this.#maxLiveCalls) {
       const message = `the credential has ${this.#maxLiveCalls} calls at once already`;
@@ -61,31 +61,56 @@ export class PrincipalLimits {
   }
 }
 
+/** Most subjects that are known to have been let in from an address. */
+const MAX_KNOWN_SUBJECTS = 10_000;
+
 /**
- * Limits how often an address may show a credential that is not genuine. What is known to be good is not asked about, so that one misguided client
- * behind a proxy does not shut out the others.
+ * Limits how often an address may show a credential that is not genuine. What is known to be good
+ * is not asked about, and a subject that was let in from the address has a limit of its own, so
+ * that one misguided client behind a proxy does not shut out the others.
  */
 export class FailureLimit {
   readonly #buckets: Buckets | undefined;
+  readonly #subjects = new Set<string>();
 
   /** @param perSecond 0: no limit. */
   constructor(perSecond: number) {
     if (perSecond > 0) this.#buckets = new Buckets({ perSecond, burst: perSecond * FAILURE_BURST_S });
   }
 
-  /** @throws TandemError RATE_LIMITED */
-  assertAllowed(address: string): void {
+  /**
+   * @param subject whose the credential says to be, unverified; asked for only when it matters.
+   * @returns what to spend if it fails.
+   * @throws TandemError RATE_LIMITED
+   */
+  assertAllowed(address: string, subject: () => string | undefined): string {
     const retryAfterMs = this.#buckets?.waitMs(address) ?? 0;
-    if (retryAfterMs > 0)
-      throw rateLimited("too many credentials of this address were refused: call again later", retryAfterMs);
+    if (retryAfterMs === 0) return address;
+    const own = `${address} ${subject() ?? ""}`;
+    if (this.#subjects.has(own) && this.#buckets?.waitMs(own) === 0) return own;
+    throw rateLimited("too many credentials of this address were refused: call again later", retryAfterMs);
   }
 
-  spend(address: string): void {
-    this.#buckets?.spend(address, 1);
+  spend(key: string): void {
+    this.#buckets?.spend(key, 1);
+  }
+
+  /** Says that a subject was let in from an address. */
+  letIn(address: string, subject: string): void {
+    if (!this.#buckets) return;
+    const own = `${address} ${subject}`;
+    this.#subjects.delete(own);
+    const [oldest] = this.#subjects;
+    if (this.#subjects.size >= MAX_KNOWN_SUBJECTS && oldest !== undefined) this.#subjects.delete(oldest);
+    this.#subjects.add(own);
   }
 }
 
-function keyOf(principal: Principal): string {
+/**
+ * The principal as the key of what is counted for it: a carrier is one, whichever credentials it
+ * shows.
+ */
+export function callerKeyOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
 }
 

@@ -1,5 +1,6 @@
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { addDays, isDay, microsFromMs, utcDay } from "../domain/instant.ts";
+import { addDays, isDay, utcDay } from "../domain/instant.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 
 /** Notes a field that is wrong when a condition does not hold. */
 export type FieldCheck = (holds: boolean, field: string, description: string) => void;
@@ -53,7 +54,7 @@ export function optionalDates(
   const startDate = request.startDate === undefined ? undefined : day("start_date", request.startDate);
   const endDate =
     request.endDate === undefined
-      ? addDays(startDate ?? utcDay(microsFromMs(Date.now())), startDate === undefined ? 2 : maxDays)
+      ? addDays(startDate ?? utcDay(wallMicros()), startDate === undefined ? 2 : maxDays)
       : day("end_date", request.endDate);
   return requiredDates({ startDate: startDate ?? addDays(endDate, -maxDays), endDate }, maxDays);
 }
@@ -64,8 +65,7 @@ export function sortedUnique<T extends string | number>(values: readonly T[]): T
 }
 
 function day(field: string, text: string): string {
-  // PostgreSQL's calendar has no year 0.
-  if (isDay(text) && text >= "0001") return text;
+  if (isDay(text)) return text;
   throw invalidArgument(field, text === "" ? "is required: a day, YYYY-MM-DD" : "expected a day, YYYY-MM-DD");
 }
 

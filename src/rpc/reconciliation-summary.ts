@@ -47,11 +47,10 @@ export async function summary(
   { method, carrierId }: { method: string; carrierId: string },
 ) {
   const { limits, region } = services.config;
-  const { secret } = services.installation;
   const asked = readRequest(request, limits.maxListWindowDays);
   const size = pageSize(request.pageSize, limits);
   const scope = [method, carrierId, JSON.stringify(asked)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   if (carrierId !== "") await requireCarrier(services, carrierId);
   // Before the rows: they may know more.
   const named = carrierId === "" ? { region } : { carrierId };
@@ -60,7 +59,9 @@ export async function summary(
   const { page, last } = splitPage(found, size);
   return {
     rows: page.map(rowMessage),
-    nextPageToken: last ? encodePageToken(secret, scope, { ...last.figures.key, carrier: last.carrier.carrierId }) : "",
+    nextPageToken: last
+      ? encodePageToken(services.seals, scope, { ...last.figures.key, carrier: last.carrier.carrierId })
+      : "",
     ...(through === undefined ? {} : { reconciledThroughTime: timestampFromMicros(through) }),
   };
 }

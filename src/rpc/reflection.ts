@@ -9,12 +9,15 @@ import {
 } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { TandemError } from "../domain/errors.ts";
 import type {
   ServerReflectionRequestSchema,
   ServerReflectionResponseSchema,
   ServerReflection as V1,
 } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import type { ServerReflection as V1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import type { AnonymousLimits } from "./anonymous-limits.ts";
+import { callerAddressKey } from "./auth.ts";
 import { untilAborted } from "./until-aborted.ts";
 
 type Request = MessageShape<typeof ServerReflectionRequestSchema>;
@@ -23,6 +26,8 @@ type Answer = NonNullable<Response["messageResponse"]>;
 
 /** How long a stream may live: it is open to anyone. */
 const MAX_STREAM_MS = 600_000;
+/** How many questions one stream may ask; a tool that reads the whole contract asks some dozens. */
+const MAX_QUESTIONS = 1_000;
 /** google.rpc.Code.NOT_FOUND and INVALID_ARGUMENT, which the protocol answers inside of a message. */
 const NOT_FOUND = 5;
 const INVALID_ARGUMENT = 3;
@@ -33,20 +38,30 @@ export interface Reflection {
   readonly v1alpha: ServiceImpl<typeof V1Alpha>;
 }
 
-/** Lets clients read the contract of these services from the server. */
-export function createReflection(services: readonly DescService[], drain: AbortSignal): Reflection {
+/**
+ * Lets clients read the contract of these services from the server. An answer is up to a thousand times as long as its question: its files are
+ * encoded once, it is paid for by the caller's address, and the next question waits until it was taken.
+ */
+export function createReflection(
+  services: readonly DescService[],
+  drain: AbortSignal,
+  anonymous: AnonymousLimits,
+): Reflection {
   const index = new DescriptorIndex(services);
   async function* serverReflectionInfo(
     requests: AsyncIterable<Request>,
     context: HandlerContext,
   ): AsyncGenerator<Response> {
+    const address = context.values.get(callerAddressKey);
+    using _place = anonymous.openStream(address);
     const signal = AbortSignal.any([context.signal, drain, AbortSignal.timeout(MAX_STREAM_MS)]);
+    let questions = 0;
     for await (const request of untilAborted(requests, signal)) {
-      yield {
-        validHost: request.host,
-        originalRequest: request,
-        messageResponse: index.answer(request.messageRequest),
-      };
+      questions += 1;
+      if (questions > MAX_QUESTIONS) throw tooManyQuestions();
+      const messageResponse = index.answer(request.messageRequest);
+      anonymous.spendAnswer(address, sizeOf(messageResponse));
+      yield { validHost: request.host, originalRequest: request, messageResponse };
     }
   }
   const v1 = { serverReflectionInfo };
@@ -58,6 +73,7 @@ class DescriptorIndex {
   readonly #files = new Map<string, DescFile>();
   readonly #symbols = new Map<string, DescFile>();
   readonly #messages = new Set<string>();
+  readonly #encoded = new Map<DescFile, Uint8Array<ArrayBuffer>>();
 
   constructor(services: readonly DescService[]) {
     this.#services = services;
@@ -97,8 +113,14 @@ class DescriptorIndex {
     if (!file) return failure(NOT_FOUND, `no ${what}`);
     const files = new Set<DescFile>();
     collectFiles(file, files);
-    const fileDescriptorProto = [...files].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+    const fileDescriptorProto = [...files].map((each) => this.#encode(each));
     return { case: "fileDescriptorResponse", value: { fileDescriptorProto } };
+  }
+
+  #encode(file: DescFile): Uint8Array<ArrayBuffer> {
+    const encoded = this.#encoded.get(file) ?? toBinary(FileDescriptorProtoSchema, file.proto);
+    this.#encoded.set(file, encoded);
+    return encoded;
   }
 
   #extensionsOf(typeName: string) {
@@ -143,6 +165,17 @@ function collectFiles(file: DescFile, files: Set<DescFile>): void {
   if (files.has(file)) return;
   files.add(file);
   for (const dependency of file.dependencies) collectFiles(dependency, files);
+}
+
+/** Of an answer with files, all of them; every other one is short. */
+function sizeOf(answer: Answer): number {
+  if (answer.case !== "fileDescriptorResponse") return 0;
+  return (answer.value.fileDescriptorProto ?? []).reduce((sum, file) => sum + file.length, 0);
+}
+
+function tooManyQuestions(): TandemError {
+  const metadata = { limit: String(MAX_QUESTIONS) };
+  return new TandemError("RATE_LIMITED", "the stream has asked its most: ask on another", metadata);
 }
 
 function failure(errorCode: number, errorMessage: string): Answer {

@@ -1,54 +1,102 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "pino";
 import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
+import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { TandemError } from "../domain/errors.ts";
+import type { Principal } from "../domain/principal.ts";
 import { appendAuditEvent } from "../store/audit-log.ts";
 import { outlivingCall } from "../store/callers.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
+import { callerKeyOf } from "./principal-limits.ts";
 import { RefusalBudget } from "./refusal-budget.ts";
 
 /** How long an answer is held back until its refusal is written, milliseconds. */
 const MAX_WAIT_MS = 1_000;
+/** How often what was not written is summed up, milliseconds. */
+const SUM_INTERVAL_MS = 3_600_000;
+/** Most callers whose sums get an event of their own. */
+const MAX_SUMS = 1_000;
+/** What stands for the method in an event that sums up. */
+const SUM_METHOD = "tandem/refusals-not-written";
 
 export interface RefusalLogOptions {
   readonly db: Database;
   readonly log: Logger;
+  /** The installation's. */
+  readonly secret: Buffer;
   readonly budget?: RefusalBudget;
+  readonly sumIntervalMs?: number;
+}
+
+/** An act that was not done, with its request_id as it was sent, and by whom. */
+export interface RefusedAct {
+  readonly act: Omit<AuditAct, "outcome" | "requestId"> & { readonly requestId?: string | undefined };
+  readonly principal: Principal;
 }
 
 /**
  * Writes administrative acts that were refused or that failed: what an act does is rolled back with it, so its event has a transaction of its own. Bounded,
- * and never the reason for another answer: what cannot be written is logged. Dispose it to wait for what is being written.
+ * and never the reason for another answer: what cannot be written is logged. Each caller has a
+ * share; what goes over it is summed up in one event for each caller and hour, in the caller's own
+ * chain, and in the log. Dispose it to sum up the rest, and to wait for what is being written.
  */
 export class RefusalLog implements AsyncDisposable {
   readonly #options: RefusalLogOptions;
   readonly #budget: RefusalBudget;
   readonly #writing = new Set<Promise<void>>();
+  /** Of callers with something to sum up. */
+  readonly #callers = new Map<string, Principal>();
+  readonly #timer: NodeJS.Timeout;
 
   constructor(options: RefusalLogOptions) {
     this.#options = options;
     this.#budget = options.budget ?? new RefusalBudget();
+    const sumUp = () => void this.#track(this.#sumUp());
+    this.#timer = setInterval(sumUp, options.sumIntervalMs ?? SUM_INTERVAL_MS).unref();
   }
 
   /** Writes an act that was not done. Waits for the commit, but not long, and never throws. */
-  async record(act: Omit<AuditAct, "outcome">): Promise<void> {
-    const allowed = this.#budget.take(JSON.stringify([act.carrierId, act.actor, act.method, act.errorReason]));
-    if (!allowed) return;
+  async record({ act, principal }: RefusedAct): Promise<void> {
+    const caller = callerKeyOf(principal);
+    const kind = JSON.stringify([caller, act.carrierId, act.actor, act.method, act.errorReason]);
+    const allowed = this.#budget.take(caller, kind);
+    if (!allowed) {
+      this.#callers.set(caller, principal);
+      return;
+    }
     const { unwritten } = allowed;
     const details = { ...act.details, ...(unwritten === 0 ? {} : { unwritten_before: unwritten }) };
-    // Whoever hangs up is written down all the same.
-    const writing = outlivingCall(() => this.#write({ ...act, outcome: outcomeOf(act), details }));
-    this.#writing.add(writing);
+    const { requestId: sent } = act;
+    const requestId = sent === undefined ? undefined : auditedRequestId(this.#options.secret, sent);
+    const refused = { ...act, requestId, outcome: outcomeOf(act), details };
     const done = new AbortController();
-    const finished = writing.finally(() => {
-      this.#writing.delete(writing);
-      done.abort();
-    });
+    // Whoever hangs up is written down all the same.
+    const writing = outlivingCall(() => this.#write(refused));
+    const finished = this.#track(writing).finally(() => done.abort());
     await Promise.race([finished, wait(MAX_WAIT_MS, undefined, { signal: done.signal }).catch(() => {})]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#sumUp();
     await Promise.all(this.#writing);
+  }
+
+  #track(writing: Promise<void>): Promise<void> {
+    this.#writing.add(writing);
+    return writing.finally(() => this.#writing.delete(writing));
+  }
+
+  async #sumUp(): Promise<void> {
+    const sums = this.#budget.takeSums();
+    const callers = new Map(this.#callers);
+    this.#callers.clear();
+    if (sums.length === 0) return;
+    const sum = sums.reduce((total, { unwritten }) => total + unwritten, 0);
+    this.#options.log.warn({ refusals: sum, callers: sums.length }, "acts that were refused were only counted");
+    for (const { caller, unwritten } of sums.toSorted((a, b) => b.unwritten - a.unwritten).slice(0, MAX_SUMS)) {
+      await this.#write(sumOf(caller === undefined ? undefined : callers.get(caller), unwritten));
+    }
   }
 
   async #write(act: AuditAct): Promise<void> {
@@ -64,6 +112,18 @@ export class RefusalLog implements AsyncDisposable {
       log.error({ err: error, method, actor, errorReason }, "an act that was refused is not in the audit log");
     }
   }
+}
+
+// In the chain of whoever called; of callers that were forgotten, in the platform's.
+function sumOf(principal: Principal | undefined, unwritten: number): AuditAct {
+  return {
+    carrierId: principal?.kind === "carrier" ? principal.carrierId : undefined,
+    actor: principal?.identity ?? "",
+    method: SUM_METHOD,
+    resource: `refusals/${unwritten}`,
+    outcome: AuditOutcome.REFUSED,
+    details: { not_written: unwritten },
+  };
 }
 
 // A carrier that does not exist has no chain.

@@ -1,5 +1,5 @@
 import type { DescService } from "@bufbuild/protobuf";
-import type { ConnectRouter, ServiceImpl } from "@connectrpc/connect";
+import type { ConnectRouter, ConnectRouterOptions, ServiceImpl } from "@connectrpc/connect";
 import { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
@@ -23,6 +23,7 @@ import { platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
 import { platformReconciliationService } from "./platform-reconciliation-service.ts";
 import { privacyService } from "./privacy-service.ts";
+import { keepUnknownFields } from "./unknown-fields.ts";
 import { usageService } from "./usage-service.ts";
 
 /** A service of the contract and how it is registered. */
@@ -32,8 +33,12 @@ export interface Route {
 }
 
 /** Binds a service to its implementation. A method that the implementation lacks answers UNIMPLEMENTED. */
-export function route<S extends DescService>(service: S, implementation: Partial<ServiceImpl<S>>): Route {
-  return { service, register: (router) => void router.service(service, implementation) };
+export function route<S extends DescService>(
+  service: S,
+  implementation: Partial<ServiceImpl<S>>,
+  options?: ConnectRouterOptions,
+): Route {
+  return { service, register: (router) => void router.service(service, implementation, options) };
 }
 
 /** Every service of the contract. */
@@ -46,11 +51,22 @@ export function listRoutes(services: Services): Route[] {
     route(ReconciliationService, carrierReconciliationService(services)),
     route(CarrierService, platformCarrierService(services)),
     route(PlatformNumberService, platformNumberService(services)),
-    route(PlatformCdrService, platformCdrService(services)),
+    platformCdrRoute(services),
     route(PlatformReconciliationService, platformReconciliationService(services)),
     route(UsageService, usageService(services)),
     route(PrivacyService, privacyService(services)),
   ];
+}
+
+function platformCdrRoute(services: Services): Route {
+  return {
+    service: PlatformCdrService,
+    register(router) {
+      const implementation = platformCdrService(services);
+      router.service(PlatformCdrService, implementation);
+      keepUnknownFields(router, PlatformCdrService.method.ingestCdrs, implementation.ingestCdrs);
+    },
+  };
 }
 
 // Most of the work of an upload was to decode it.
@@ -58,7 +74,10 @@ function durationRoute(services: Services): Route {
   return {
     service: DurationService,
     register(router) {
-      router.service(DurationService, durationService(services));
+      const implementation = durationService(services);
+      router.service(DurationService, implementation);
+      keepUnknownFields(router, DurationService.method.uploadDurations, implementation.uploadDurations);
+      keepUnknownFields(router, DurationService.method.appendDurations, implementation.appendDurations);
       registerEncoded(router, DurationService.method.uploadDurations, (requests, context) =>
         uploadDurations(services, decodeDurationFrames(requests), context),
       );

@@ -13,8 +13,16 @@ import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflectio
 import { inCall, nameCaller } from "../store/callers.ts";
 import { accessRuleOf } from "./access.ts";
 import { addressGroup } from "./address-group.ts";
+import { AnonymousLimits } from "./anonymous-limits.ts";
 import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
-import { type AuthOptions, authorize, callerAddressKey, clientCertificateKey, findPrincipal } from "./auth.ts";
+import {
+  type AuthOptions,
+  authorizationCountKey,
+  authorize,
+  callerAddressKey,
+  clientCertificateKey,
+  findPrincipal,
+} from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
@@ -24,6 +32,9 @@ import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
+import { maskInterceptor } from "./mask-interceptor.ts";
+import { MemoryBudget, strangerAt } from "./memory-budget.ts";
+import { guardMessages } from "./message-guard.ts";
 import type { Metrics } from "./metrics.ts";
 import {
   type ConnectionLimits,
@@ -36,10 +47,12 @@ import {
   type PortTls,
 } from "./port.ts";
 import { callerOf } from "./principal-caller.ts";
-import { PrincipalLimits } from "./principal-limits.ts";
+import { callerKeyOf, PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { type Route, route } from "./routes.ts";
+import { judgeAgainInterceptor } from "./second-judgement.ts";
+import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
 /** A page that is bounded in bytes of protobuf is larger as JSON. */
 const JSON_GROWTH = 4;
@@ -73,6 +86,8 @@ export interface TandemServer extends AsyncDisposable {
   readonly url: string;
   /** How many calls are in flight. */
   readonly callCount: number;
+  /** What calls hold now of what they have sent, bytes: what a leak test looks at. */
+  readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** From the next connection on, another certificate and other authorities. */
   setTls(tls: PortTls): void;
   /**
@@ -84,16 +99,23 @@ export interface TandemServer extends AsyncDisposable {
 
 /** Starts to serve. */
 export async function openServer(options: ServerOptions): Promise<TandemServer> {
-  const health = createHealth(options.routes.map(({ service }) => service.typeName));
+  const anonymous = new AnonymousLimits(options.limits);
+  const health = createHealth(
+    options.routes.map(({ service }) => service.typeName),
+    (address) => anonymous.openStream(address),
+  );
+  const received = new MemoryBudget({ totalBytes: options.limits.receivedBudgetBytes });
+  const decoded = new MemoryBudget({ totalBytes: options.limits.decodedBudgetBytes });
   const shutdown = new AbortController();
   const meters = new WeakMap<object, CallMeter>();
-  const adapter = createAdapter(options, health, shutdown.signal, meters);
+  const adapter = createAdapter(options, health, { shutdownSignal: shutdown.signal, meters, anonymous });
   const calls = new Set<PortResponse>();
   const handle = (request: PortRequest, response: PortResponse) => {
     calls.add(response);
     response.once("close", () => calls.delete(response));
     if ("stream" in request) endWithResponse(request);
-    meters.set(request, new CallMeter(request, response, options.limits));
+    const spender = strangerAt(addressGroup(request.socket.remoteAddress));
+    meters.set(request, new CallMeter(request, response, options.limits, { received, decoded, spender }));
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     forgetFarDeadline(request.headers);
     try {
@@ -128,6 +150,9 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     get callCount() {
       return calls.size;
     },
+    get heldBytes() {
+      return { received: received.usedBytes(), decoded: decoded.usedBytes() };
+    },
     setTls: (tls) => port.setTls(tls),
     drain,
     [Symbol.asyncDispose]: drain,
@@ -159,20 +184,34 @@ function connectionLimits({ maxConnections, maxConnectionsPerAddress, requestMs 
 
 const meterKey = createContextKey<CallMeter | undefined>(undefined, { description: "meter" });
 
-function createAdapter(
-  options: ServerOptions,
-  health: HealthState,
-  shutdownSignal: AbortSignal,
-  meters: WeakMap<object, CallMeter>,
-) {
+interface AdapterParts {
+  readonly shutdownSignal: AbortSignal;
+  readonly meters: WeakMap<object, CallMeter>;
+  readonly anonymous: AnonymousLimits;
+}
+
+function createAdapter(options: ServerOptions, health: HealthState, parts: AdapterParts) {
+  const { shutdownSignal, meters, anonymous } = parts;
   const principals = new PrincipalLimits(options.limits);
   const { log, metrics, limits, refusals } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
   return connectNodeAdapter({
     routes: (router) => {
-      for (const { register } of [...options.routes, ...createOwnRoutes(options, health)]) register(router);
+      for (const { register } of [...options.routes, ...createOwnRoutes(options, health, anonymous)]) register(router);
+      guardMessages(router.handlers, {
+        limits,
+        callOf: (values) => values.get(meterKey),
+        takeAnonymous: (values) => anonymous.takeMessage(values.get(callerAddressKey)),
+        report,
+      });
     },
-    interceptors: [...(refusals ? [auditInterceptor(refusals)] : []), errorInterceptor(report), disclosureInterceptor],
+    interceptors: [
+      ...(refusals ? [auditInterceptor(refusals)] : []),
+      errorInterceptor(report),
+      maskInterceptor,
+      disclosureInterceptor,
+      judgeAgainInterceptor,
+    ],
     requestGate: async (context) => {
       nameCaller(() => callerOf(findPrincipal(context), context.signal));
       observeCall(context, log, metrics, report);
@@ -181,9 +220,12 @@ function createAdapter(
         assertOpen(context, options.draining.signal);
         const meter = context.values.get(meterKey);
         if (isOneMessage(context.method)) meter?.limitRequest(() => toConnectError(tooSlow(), undefined, report));
+        if (accessRuleOf(context.method)?.principal === "anyone")
+          anonymous.takeMessage(context.values.get(callerAddressKey));
         await authorize(context, options.auth);
         const principal = findPrincipal(context);
         if (principal) principals.admit(context, principal, meter);
+        if (principal) meter?.become({ key: callerKeyOf(principal), isStranger: false });
       } catch (error) {
         const refused = toConnectError(error, context.signal, report);
         if (refusals) await recordRefusal(refusals, context, refused);
@@ -195,16 +237,23 @@ function createAdapter(
       return createContextValues()
         .set(meterKey, meters.get(request))
         .set(callerAddressKey, addressGroup(socket?.remoteAddress))
+        .set(authorizationCountKey, countHeaders(request, "authorization"))
         .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
     fallback: (request, response) => answerUnknown(request, response as PortResponse),
+    ...DROP_UNKNOWN_FIELDS,
     acceptCompression: [fastGzip],
     compressMinBytes: COMPRESS_MIN_BYTES,
     readMaxBytes: limits.maxMessageBytes,
     writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
     shutdownSignal,
   });
+}
+
+// Of what was sent: of two such headers, Node's own `headers` show the first.
+function countHeaders({ rawHeaders }: PortRequest, name: string): number {
+  return rawHeaders.filter((text, index) => index % 2 === 0 && text.toLowerCase() === name).length;
 }
 
 function isOneMessage({ methodKind }: DescMethod): boolean {
@@ -225,9 +274,10 @@ function holdDelivery(context: HandlerContext, deliveries: DeliveryWatch): void 
   context.signal.addEventListener("abort", () => held[Symbol.dispose](), { once: true });
 }
 
-/** What anyone may call. */
-function createOwnRoutes(options: ServerOptions, health: HealthState): Route[] {
-  const routes = [route(Health, health.service)];
+/** What anyone may call: nothing is inflated for strangers, and nothing compressed. */
+function createOwnRoutes(options: ServerOptions, health: HealthState, anonymous: AnonymousLimits): Route[] {
+  const plain = { acceptCompression: [] };
+  const routes = [route(Health, health.service, plain)];
   if (options.reflection) {
     const described = [
       ...options.routes.map(({ service }) => service),
@@ -235,8 +285,8 @@ function createOwnRoutes(options: ServerOptions, health: HealthState): Route[] {
       ServerReflection,
       ServerReflectionAlpha,
     ];
-    const reflection = createReflection(described, options.draining.signal);
-    routes.push(route(ServerReflection, reflection.v1), route(ServerReflectionAlpha, reflection.v1alpha));
+    const reflection = createReflection(described, options.draining.signal, anonymous);
+    routes.push(route(ServerReflection, reflection.v1, plain), route(ServerReflectionAlpha, reflection.v1alpha, plain));
   }
   return routes;
 }

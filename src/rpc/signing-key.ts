@@ -10,7 +10,10 @@ import {
   type JWK,
   SignJWT,
 } from "jose";
+import { Expiries } from "../domain/expiries.ts";
+import { microsFromMs } from "../domain/instant.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import { withFolderLock } from "../store/folder-lock.ts";
 
 const ALGORITHM = "ES256";
@@ -46,7 +49,8 @@ export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   const folder = await openFolder(dataDir);
   const keyFile = join(folder, "signing.jwk");
   let current = (await readKey(keyFile)) ?? (await makeFirstKey(keyFile));
-  let keySet = await publishKeySet(folder, current);
+  const overlaps = new Expiries();
+  let keySet = await publishKeySet(folder, current, overlaps);
   return {
     get keySet() {
       return keySet;
@@ -54,7 +58,7 @@ export async function openSigningKey(dataDir: string): Promise<SigningKey> {
     issueToken: (request) => sign(current, request),
     reload: async () => {
       current = (await readKey(keyFile)) ?? current;
-      keySet = await publishKeySet(folder, current);
+      keySet = await publishKeySet(folder, current, overlaps);
       return keySet;
     },
   };
@@ -69,15 +73,16 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
   const keyFile = join(folder, "signing.jwk");
   return await withFolderLock(folder, AbortSignal.timeout(LOCK_WAIT_MS), async () => {
     const before = await readKey(keyFile);
+    const overlaps = new Expiries();
     const fresh = await generateKey();
-    const until = new Date(Date.now() + overlapSeconds * 1000).toISOString();
-    const retired = (await readRetired(folder)).slice(-MAX_RETIRED + 1);
+    const until = new Date(wallMs() + overlapSeconds * 1000).toISOString();
+    const retired = (await readRetired(folder, overlaps)).slice(-MAX_RETIRED + 1);
     // In this order a crash in between loses no key: the old one is then both in use and about to retire.
     if (before && overlapSeconds > 0)
       await replaceFile(retiredFile(folder), [...retired, { key: publicPart(before), until }]);
     else if (overlapSeconds === 0) await replaceFile(retiredFile(folder), []);
     await replaceFile(keyFile, fresh);
-    await publishKeySet(folder, fresh);
+    await publishKeySet(folder, fresh, overlaps);
     return fresh.kid ?? "";
   });
 }
@@ -99,7 +104,7 @@ async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
     request.carrierId === undefined
       ? { scope: request.scopes?.join(" ") ?? "" }
       : { tandem_carrier: request.carrierId };
-  const nowS = Math.floor(Date.now() / 1000);
+  const nowS = Math.floor(wallMs() / 1000);
   return await new SignJWT(claims)
     .setProtectedHeader({ alg: ALGORITHM, kid: jwk.kid ?? "" })
     .setIssuer(request.issuer)
@@ -112,8 +117,8 @@ async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
     .sign(await importJWK(jwk, ALGORITHM));
 }
 
-async function publishKeySet(folder: string, current: JWK): Promise<JSONWebKeySet> {
-  const retired = (await readRetired(folder)).map(({ key }) => key).filter(({ kid }) => kid !== current.kid);
+async function publishKeySet(folder: string, current: JWK, overlaps: Expiries): Promise<JSONWebKeySet> {
+  const retired = (await readRetired(folder, overlaps)).map(({ key }) => key).filter(({ kid }) => kid !== current.kid);
   const keySet = { keys: [publicPart(current), ...retired] };
   const text = `${JSON.stringify(keySet, null, 2)}\n`;
   const file = join(folder, "jwks.json");
@@ -122,12 +127,14 @@ async function publishKeySet(folder: string, current: JWK): Promise<JSONWebKeySe
 }
 
 /** Those whose overlap lasts. */
-async function readRetired(folder: string): Promise<RetiredKey[]> {
+async function readRetired(folder: string, overlaps: Expiries): Promise<RetiredKey[]> {
   const text = await readFile(retiredFile(folder), "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return "[]";
     throw error;
   });
-  return (JSON.parse(text) as RetiredKey[]).filter(({ until }) => Date.parse(until) > Date.now());
+  return (JSON.parse(text) as RetiredKey[]).filter(
+    ({ key, until }) => overlaps.endOf(`${until} ${key.kid}`, microsFromMs(Date.parse(until))) !== undefined,
+  );
 }
 
 function retiredFile(folder: string): string {

@@ -2,7 +2,8 @@ import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd, StreamLife } from "../domain/stream-life.ts";
-import { principalOf, watchCredential } from "./auth.ts";
+import { wallMs } from "../domain/wall-clock.ts";
+import { principalOf, shownIdentities, watchCredential } from "./auth.ts";
 import { resetKey } from "./calls.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 
@@ -85,13 +86,11 @@ class Life implements OpenStreamLife {
     const ageMs = services.config.limits.maxStreamAgeMs * (0.8 + 0.4 * Math.random());
     this.#closers.use(after(ageMs, () => this.#finish("MAX_AGE")));
     if (principal.expiresAt !== undefined) {
-      const leftMs = Number(principal.expiresAt / 1000n) - Date.now() - EXPIRY_MARGIN_MS;
+      const leftMs = Number(principal.expiresAt / 1000n) - wallMs() - EXPIRY_MARGIN_MS;
       this.#closers.use(after(leftMs, () => this.#finish("CREDENTIAL_EXPIRING")));
     }
     this.#closers.use(watchCredential(context, () => this.#finish("CREDENTIAL_EXPIRING")));
-    if (principal.kind === "carrier") {
-      this.#closers.use(services.access.watch(principal, (why) => this.#finish(why)));
-    }
+    this.#closers.use(services.access.watch(principal, (why) => this.#finish(why), shownIdentities(context)));
   }
 
   get signal(): AbortSignal {

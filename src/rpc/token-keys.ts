@@ -1,6 +1,7 @@
 import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { z } from "zod";
 import { TandemError } from "../domain/errors.ts";
+import { OneAtATime } from "../domain/one-at-a-time.ts";
 
 /** How long to wait for an issuer's keys, milliseconds. */
 const FETCH_TIMEOUT_MS = 5_000;
@@ -54,12 +55,12 @@ export class TokenKeys {
   #loadedMs = Number.NEGATIVE_INFINITY;
   #askedMs = Number.NEGATIVE_INFINITY;
   #missedMs = Number.NEGATIVE_INFINITY;
-  #loading: Promise<void> | undefined;
+  readonly #readings = new OneAtATime(() => this.#load());
 
   constructor(options: TokenKeysOptions) {
     this.#options = options;
-    this.#now = options.now ?? Date.now;
-    if (options.initial) this.#take(options.initial);
+    this.#now = options.now ?? (() => performance.now());
+    if (options.initial) this.#take(options.initial, this.#now());
   }
 
   /** For jose: the key that a token's header names. */
@@ -70,6 +71,9 @@ export class TokenKeys {
     if (this.#now() - this.#missedMs >= this.#options.cooldownMs) {
       this.#missedMs = this.#now();
       await this.refresh();
+    } else {
+      // Another token has asked for it just now.
+      await this.#readings.pending;
     }
     if (!this.#find) throw unreadable();
     return await this.#find(header, token);
@@ -88,28 +92,30 @@ export class TokenKeys {
     const mayUseOld = this.#find !== undefined && age < maxAgeMs + MAX_STALE_MS;
     if (mayUseOld && this.#now() - this.#askedMs < cooldownMs) return;
     try {
-      await this.refresh();
+      // Keys that are only to be fresh are fresh by a reading that is under way.
+      await (this.#readings.pending ?? this.refresh());
     } catch (error) {
       if (!mayUseOld) throw unreadable(error);
     }
   }
 
-  /** Reads the keys now; several who ask at once share one reading. Rejects when the source does not answer or makes no sense. */
+  /**
+   * Reads the keys now. Who asks during a reading gets one that begins after it, since that one may have read what was there before; all who ask meanwhile
+   * share it. Rejects when the source does not answer or makes no sense.
+   */
   refresh(): Promise<void> {
-    this.#loading ??= this.#load().finally(() => {
-      this.#loading = undefined;
-    });
-    return this.#loading;
+    return this.#readings.run();
   }
 
   async #load(): Promise<void> {
-    this.#askedMs = this.#now();
-    this.#take(await this.#options.load());
+    const askedMs = this.#now();
+    this.#askedMs = askedMs;
+    this.#take(await this.#options.load(), askedMs);
   }
 
-  #take(keySet: JSONWebKeySet): void {
+  #take(keySet: JSONWebKeySet, askedMs: number): void {
     const text = JSON.stringify(keySet);
-    this.#loadedMs = this.#now();
+    this.#loadedMs = askedMs;
     if (text === this.#text) return;
     const isChange = this.#text !== undefined;
     this.#text = text;

@@ -59,6 +59,50 @@ test("tells what is wrong with a token, and nothing of what is in it", async () 
   }
 });
 
+test("an ID token, a logout token and a token of another type are no access tokens, whatever their audience", async () => {
+  const key = await makeKey("ES256");
+  const verify = createTokenVerifier({ findKey: createLocalJWKSet({ keys: [key.jwk] }), issuer, audience });
+  for (const claims of [{ at_hash: "x" }, { c_hash: "x" }, { s_hash: "x" }, { events: {} }, { events: null }]) {
+    const error = await refusalOf(verify, await key.sign({ sub: "alice", ...claims }));
+    expect(error.reason, JSON.stringify(claims)).toBe("UNAUTHENTICATED");
+  }
+  // Access tokens have these too.
+  const common = { sub: "alice", azp: "app", client_id: "app", nonce: "n", auth_time: 1, aud: ["other", audience] };
+  expect((await verify(await key.sign(common))).subject).toBe("alice");
+});
+
+test("reads scopes from scope, or else from scp, as a text or a list; without either it has none to be held to", async () => {
+  const key = await makeKey("ES256");
+  const verify = createTokenVerifier({ findKey: createLocalJWKSet({ keys: [key.jwk] }), issuer, audience });
+  for (const [claims, scopes] of [
+    [{ scope: "cdrs.read openid" }, ["cdrs.read"]],
+    [{ scope: ["cdrs.read", 7, null, "openid"] }, ["cdrs.read"]],
+    [{ scp: "cdrs.read usage.read" }, ["cdrs.read", "usage.read"]],
+    [{ scp: ["usage.read"] }, ["usage.read"]],
+    [{ scope: "cdrs.read", scp: "usage.read" }, ["cdrs.read"]],
+    [{ scope: "" }, []],
+    [{ scope: { "cdrs.read": true } }, []],
+    [{}, undefined],
+  ] as const) {
+    const { scopes: found } = await verify(await key.sign({ sub: "alice", ...claims }));
+    expect(found && [...found], JSON.stringify(claims)).toEqual(scopes);
+  }
+});
+
+test("tells the platform's audience from the carriers', and takes a token for either", async () => {
+  const key = await makeKey("ES256");
+  const findKey = createLocalJWKSet({ keys: [key.jwk] });
+  const verify = createTokenVerifier({ findKey, issuer, audience, platformAudience: "platform" });
+  const audiences = async (aud: string | string[]) => {
+    const { isForCarriers, isForPlatform } = await verify(await key.sign({ sub: "alice", aud }));
+    return { isForCarriers, isForPlatform };
+  };
+  expect(await audiences(audience)).toEqual({ isForCarriers: true, isForPlatform: false });
+  expect(await audiences(["x", "platform"])).toEqual({ isForCarriers: false, isForPlatform: true });
+  expect(await audiences([audience, "platform"])).toEqual({ isForCarriers: true, isForPlatform: true });
+  expect((await refusalOf(verify, await key.sign({ sub: "alice", aud: "x" }))).reason).toBe("UNAUTHENTICATED");
+});
+
 test("its edges of time: ten seconds for an issuer whose clock is ahead, none for a token that has ended", async () => {
   const key = await makeKey("ES256");
   const nowS = 1_800_000_000;

@@ -1,8 +1,11 @@
-import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from "jose";
+import { decodeJwt, errors, type JWTPayload, type JWTVerifyGetKey, type JWTVerifyResult, jwtVerify } from "jose";
 import { TandemError } from "../domain/errors.ts";
 import { type Micros, microsFromMs } from "../domain/instant.ts";
 import { isPlatformScope, type PlatformScope } from "../domain/scopes.ts";
+import { wallMs } from "../domain/wall-clock.ts";
 import type { Revocations } from "./revocations.ts";
+import { readTokenBinding, type TokenBinding } from "./token-binding.ts";
+import { assertAccessToken } from "./token-kind.ts";
 
 /** Asymmetric algorithms only: nobody who can verify a token can make one. */
 const ALGORITHMS = ["ES256", "RS256", "EdDSA", "Ed25519"];
@@ -15,8 +18,14 @@ export interface VerifiedToken {
   readonly subject: string;
   /** The claim `tandem_carrier`. */
   readonly carrierId: string | undefined;
-  /** Those scopes of the claim `scope` that Tandem knows. */
-  readonly scopes: ReadonlySet<PlatformScope>;
+  /** Those scopes of the claim `scope`, or else `scp`, that Tandem knows. Undefined: it has neither. */
+  readonly scopes: ReadonlySet<PlatformScope> | undefined;
+  /** Whether it is for the audience that carriers' tokens have. */
+  readonly isForCarriers: boolean;
+  /** Whether it is for the platform's own audience. */
+  readonly isForPlatform: boolean;
+  /** What it has to come with; to be judged with every call. */
+  readonly binding: TokenBinding | undefined;
   readonly expiresAt: Micros;
 }
 
@@ -28,6 +37,8 @@ export interface TokenVerifierOptions {
   readonly findKey: JWTVerifyGetKey;
   readonly issuer: string;
   readonly audience: string;
+  /** The platform's own audience. */
+  readonly platformAudience?: string | undefined;
   /** What was revoked, as of now. */
   readonly revocations?: () => Revocations;
   readonly now?: () => number;
@@ -35,12 +46,13 @@ export interface TokenVerifierOptions {
 
 /** Makes the verifier. */
 export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifier {
-  const { now = Date.now } = options;
+  const { now = wallMs } = options;
   return async (token) => {
-    const payload = await verify(token, options, now());
-    const { tandem_carrier: carrierId, scope, exp = 0, sub = "", iat, nbf, jti } = payload;
+    const { payload, protectedHeader } = await verify(token, options, now());
+    assertAccessToken(protectedHeader, payload);
+    const { tandem_carrier: carrierId, exp = 0, sub = "", iat, nbf, jti } = payload;
     const expiresAt = microsFromMs(exp * 1000);
-    if (expiresAt <= microsFromMs(now())) throw credentialExpired();
+    if (expiresAt <= microsFromMs(now())) throw tokenExpired(payload);
     assertStarted(iat, nbf, now());
     if (carrierId !== undefined && typeof carrierId !== "string")
       throw unauthenticated("the claim tandem_carrier is not a text");
@@ -49,10 +61,24 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       issuer: payload.iss ?? "",
       subject: sub,
       carrierId,
-      scopes: new Set(typeof scope === "string" ? scope.split(" ").filter(isPlatformScope) : []),
+      scopes: readScopes(payload["scope"] ?? payload["scp"]),
+      isForCarriers: isFor(payload, options.audience),
+      isForPlatform: isFor(payload, options.platformAudience),
+      binding: readTokenBinding(payload["cnf"]),
       expiresAt,
     };
   };
+}
+
+// A text (RFC 8693, 4.2), or a list, as some issuers write it.
+function readScopes(claim: unknown): ReadonlySet<PlatformScope> | undefined {
+  if (claim === undefined) return undefined;
+  const words: unknown[] = typeof claim === "string" ? claim.split(" ") : [claim].flat();
+  return new Set(words.filter((word) => typeof word === "string").filter(isPlatformScope));
+}
+
+function isFor({ aud }: JWTPayload, audience: string | undefined): boolean {
+  return audience !== undefined && [aud].flat().includes(audience);
 }
 
 // jose has judged nbf, if there is one. Not every issuer sets it; all that follow RFC 9068 set iat.
@@ -72,17 +98,44 @@ export function credentialExpired(cause?: unknown): TandemError {
   return new TandemError("CREDENTIAL_EXPIRED", "the credential has expired: get a new one", {}, { cause });
 }
 
-async function verify(token: string, options: TokenVerifierOptions, nowMs: number): Promise<JWTPayload> {
+/** A token that was genuine, and whose time is over. */
+export class TokenExpired extends TandemError {
+  readonly issuer: string;
+  readonly subject: string;
+
+  constructor(issuer: string, subject: string, cause?: unknown) {
+    const { reason, message, metadata } = credentialExpired();
+    super(reason, message, metadata, { cause });
+    this.issuer = issuer;
+    this.subject = subject;
+  }
+}
+
+/** Whose a token says to be, unverified; undefined for what is no token. */
+export function claimedIdentity(token: string): { issuer: string; subject: string } | undefined {
   try {
-    const { payload } = await jwtVerify(token, options.findKey, {
+    const { iss, sub } = decodeJwt(token);
+    return iss === undefined || sub === undefined ? undefined : { issuer: iss, subject: sub };
+  } catch {
+    return undefined;
+  }
+}
+
+function tokenExpired({ iss = "", sub = "" }: JWTPayload, cause?: unknown): TokenExpired {
+  return new TokenExpired(iss, sub, cause);
+}
+
+async function verify(token: string, options: TokenVerifierOptions, nowMs: number): Promise<JWTVerifyResult> {
+  const audiences = [options.audience, options.platformAudience].filter((audience) => audience !== undefined);
+  try {
+    return await jwtVerify(token, options.findKey, {
       issuer: options.issuer,
-      audience: options.audience,
+      audience: audiences,
       algorithms: ALGORITHMS,
       requiredClaims: ["sub", "exp"],
       clockTolerance: CLOCK_TOLERANCE_S,
       currentDate: new Date(nowMs),
     });
-    return payload;
   } catch (error) {
     throw explain(error);
   }
@@ -90,7 +143,8 @@ async function verify(token: string, options: TokenVerifierOptions, nowMs: numbe
 
 function explain(error: unknown): TandemError {
   if (error instanceof TandemError) return error;
-  if (error instanceof errors.JWTExpired) return credentialExpired(error);
+  // jose judges the times last, so that the signature is genuine.
+  if (error instanceof errors.JWTExpired) return tokenExpired(error.payload, error);
   if (error instanceof errors.JWTClaimValidationFailed) {
     return unauthenticated(`the token's claim ${error.claim} is missing or not what this server expects`, error);
   }

@@ -1,4 +1,4 @@
-import { setTimeout as wait } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { Trust } from "./trust.ts";
 
@@ -35,4 +35,32 @@ test("nobody is judged again whose stream has ended", async () => {
   const before = asked;
   await wait(50);
   expect(asked).toBe(before);
+});
+
+test("of two judgements of one stream, the answer to the newer question counts", async () => {
+  const trust = new Trust([], undefined, 50);
+  const { generation } = trust;
+  trust.changed();
+  await turn();
+  const older = Promise.withResolvers<boolean>();
+  let asked = 0;
+  // The older question is answered last, and finds it good; then it cannot be judged, until it can.
+  using _watched = trust.watch(async () => {
+    asked += 1;
+    return asked === 1 ? older.promise : asked >= 4;
+  }, generation);
+  trust.changed();
+  await turn();
+  older.resolve(true);
+  await expect.poll(() => asked).toBe(4);
+});
+
+test("a change that comes as the judging of another ends is judged, too", async () => {
+  const trust = new Trust();
+  // Nobody is there to be judged yet: it ends at once.
+  trust.changed();
+  let asked = 0;
+  using _watched = trust.watch(async () => ++asked > 0, trust.generation);
+  trust.changed();
+  await expect.poll(() => asked).toBe(1);
 });

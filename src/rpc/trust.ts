@@ -1,4 +1,7 @@
 import type { X509Certificate } from "node:crypto";
+import { Expiries } from "../domain/expiries.ts";
+import { microsFromMs } from "../domain/instant.ts";
+import { OneAtATime } from "../domain/one-at-a-time.ts";
 import { Revocations } from "./revocations.ts";
 
 /** Judges whether a live stream's credential is still good, and ends the stream when it is not. False: it cannot be judged at the moment. Never rejects. */
@@ -15,12 +18,14 @@ export class Trust {
   #authorities: readonly X509Certificate[];
   #revocations: Revocations;
   #generation = 0;
-  readonly #watchers = new Set<Recheck>();
+  /** When certificates are over, those of clients too. */
+  readonly expiries = new Expiries();
+  readonly #watchers = new Map<Recheck, OneAtATime<void>>();
   /** Those whose credentials could not be judged. */
   readonly #unjudged = new Set<Recheck>();
   readonly #againMs: number;
   #again: NodeJS.Timeout | undefined;
-  #judging: Promise<void> | undefined;
+  readonly #judgements = new OneAtATime(() => this.#judgeAll());
 
   constructor(
     authorities: readonly X509Certificate[] = [],
@@ -56,16 +61,17 @@ export class Trust {
    * certificate, or at one that signs in its place, such as the same authority renewed.
    */
   trustsChain(chain: readonly X509Certificate[]): boolean {
-    const now = Date.now();
     return this.#authorities.some((authority) => {
-      if (!authority.checkIssued(authority) || Date.parse(authority.validTo) <= now) return false;
-      return chain.some((each) => each.fingerprint256 === authority.fingerprint256 || isIssuedBy(each, authority));
+      const { fingerprint256, validTo } = authority;
+      if (!authority.checkIssued(authority)) return false;
+      if (this.expiries.endOf(fingerprint256, microsFromMs(Date.parse(validTo))) === undefined) return false;
+      return chain.some((each) => each.fingerprint256 === fingerprint256 || isIssuedBy(each, authority));
     });
   }
 
   /** Has a live stream judged again after every change, and at once if there was one since `generation`. Dispose it when the stream ends. */
   watch(recheck: Recheck, generation: number): Disposable {
-    this.#watchers.add(recheck);
+    this.#watchers.set(recheck, new OneAtATime(() => this.#judgeNow(recheck)));
     if (generation !== this.#generation) void this.#judge(recheck);
     return {
       [Symbol.dispose]: () => {
@@ -78,20 +84,20 @@ export class Trust {
   /** Something that credentials depend on has changed. */
   changed(): void {
     this.#generation += 1;
-    this.#judging ??= this.#judgeAll().finally(() => {
-      this.#judging = undefined;
-    });
+    void this.#judgements.run();
   }
 
-  // One after the other, so that thousands of streams do not hold up the calls; again if there was another change meanwhile.
+  // One after the other, so that thousands of streams do not hold up the calls.
   async #judgeAll(): Promise<void> {
-    for (let judged = -1; judged !== this.#generation; ) {
-      judged = this.#generation;
-      for (const recheck of [...this.#watchers]) await this.#judge(recheck);
-    }
+    for (const recheck of [...this.#watchers.keys()]) await this.#judge(recheck);
   }
 
+  // Never two at a time for one stream: the older one might answer last.
   async #judge(recheck: Recheck): Promise<void> {
+    await this.#watchers.get(recheck)?.run();
+  }
+
+  async #judgeNow(recheck: Recheck): Promise<void> {
     if (!this.#watchers.has(recheck)) return;
     const isJudged = await recheck();
     if (isJudged) this.#unjudged.delete(recheck);

@@ -1,6 +1,5 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { HandlerContext } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -18,12 +17,14 @@ import {
   UploadState,
   type VerdictCountsSchema,
 } from "../gen/tandem/type/v1/upload_pb.js";
+import { MAX_CONSUMERS } from "../store/consumers.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame } from "../upload/session.ts";
-import { type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
+import { shareOf } from "./memory-budget.ts";
 
 /** A request frame of either upload, as far as they are alike. */
 interface RequestFrame<Message> {
@@ -38,11 +39,11 @@ interface RequestFrame<Message> {
 /** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
 export async function readOpen<Message, Frame extends RequestFrame<Message>>(
   requests: AsyncIterable<Frame>,
-  context: Pick<HandlerContext, "signal">,
+  call: FirstFrameCall,
   services: FirstFrameLimits,
 ): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
   const rest = requests[Symbol.asyncIterator]();
-  const first = await readFirst(rest, context, services);
+  const first = await readFirst(rest, call, services);
   if (first.done) throw outOfTurn("the end of the stream", "open");
   const { frame } = first.value;
   if (frame.case !== "open") throw outOfTurn(frame.case ?? "an empty frame", "open");
@@ -157,6 +158,18 @@ export function limitsMessage(limits: Limits) {
     uploadWindowRecords: limits.uploadWindowRecords,
     maxStoredRejects: limits.maxStoredRejects,
     maxStall: durationFromMs(limits.maxStallMs),
+    maxCallsPerSecond: limits.maxCallsPerSecond,
+    maxBytesPerSecond: BigInt(limits.maxBytesPerSecond),
+    maxLiveCalls: limits.maxLiveCalls,
+    maxRequestTime: durationFromMs(limits.requestMs),
+    maxAnswerTime: durationFromMs(limits.answerMs),
+    maxRefusalsPerSecond: limits.maxRefusalsPerSecond,
+    maxOpenUploads: limits.maxOpenUploads,
+    maxNumbers: BigInt(limits.maxNumbers),
+    maxUnavailablePerHour: limits.maxUnavailablePerHour,
+    maxConsumers: MAX_CONSUMERS,
+    maxRequestElements: limits.maxRequestElements,
+    maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
   });
 }
 

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import type { AuditAct } from "../domain/audit.ts";
+import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isCustomerId } from "../domain/number-item.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
@@ -93,7 +94,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const isWhole = hasScope(context, "parties.read");
   const size = pageSize(request.pageSize, limits);
   const scope = tokenScope(asked, isWhole);
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
   const { answer, carrierIds } = await systemTransaction(
@@ -116,7 +117,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
       const { page, last } = splitPage(groups, size);
       const answer = {
         rows: page.map((group) => rowMessage(group, columns)),
-        nextPageToken: last ? encodePageToken(secret, scope, tokenOfKey(last.key)) : "",
+        nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",
         totals: totalsMessage(totalOf(sumOfCarriers(usage))),
         completeness: completenessMessage(
           usage,
@@ -163,7 +164,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
         const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
         const answer = toBinary(ClosePeriodResponseSchema, message);
         await insertResponse(tx, ACROSS_CARRIERS, call, answer);
-        await appendAuditEvent(tx, closingAct(context, closed, call.requestId));
+        await appendAuditEvent(tx, closingAct(context, closed, call.auditedId));
         return answer;
       }),
     { statementTimeoutMs: CLOSING_TIMEOUT_MS },
@@ -171,7 +172,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
   return fromBinary(ClosePeriodResponseSchema, response);
 }
 
-function closingAct(context: HandlerContext, period: StoredPeriod, requestId: string): AuditAct {
+function closingAct(context: HandlerContext, period: StoredPeriod, requestId: AuditedRequestId): AuditAct {
   const { periodId, customerId, startDate, endDate, timeZone } = period;
   const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
   return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });
@@ -245,7 +246,6 @@ function assertComplete(period: UsagePeriod, sums: PartTotals, isOver: boolean, 
 }
 
 async function listRestatements(services: Services, request: ListRestatementsRequest, context: HandlerContext) {
-  const { secret } = services.installation;
   const { customerId } = request;
   if (!isCustomerId(customerId))
     throw invalidArgument("customer_id", "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -");
@@ -257,7 +257,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
     throw invalidArgument("end_time", "expected a time after start_time");
   const limit = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && {
     startDate: token["start"] ?? "",
     periodId: token["period"] ?? "",
@@ -276,7 +276,7 @@ async function listRestatements(services: Services, request: ListRestatementsReq
       return {
         restatements: restatements.map(({ payload }) => fromBinary(RestatementSchema, payload)),
         nextPageToken: last
-          ? encodePageToken(secret, scope, {
+          ? encodePageToken(services.seals, scope, {
               start: last.startDate,
               period: last.periodId,
               number: String(last.restatementNumber),

@@ -5,8 +5,7 @@ import { invalidArgument } from "../domain/errors.ts";
 import { timestampFromMicros, utcDay } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
-import { isSnapshotCursor } from "../feed/cursor.ts";
-import type { FeedPlace, FeedStart } from "../feed/position.ts";
+import { type FeedPlace, type FeedStart, openOwnCursor } from "../feed/position.ts";
 import { type FeedFrame, type FeedSource, type SnapshotFrame, streamFeed } from "../feed/stream.ts";
 import {
   NumberChangeSchema,
@@ -35,16 +34,16 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
   const { carrierId } = carrierOf(context);
   const { limits } = services.config;
   const { filter, hash } = readNumberFilter(request.filter);
-  const start = watchStart(request);
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
   const place: FeedPlace = {
     db: services.db,
-    secret: services.installation.secret,
+    seals: services.seals,
     carrierId,
     feed: Feed.NUMBERS,
     filter: hash,
   };
+  const start = await watchStart(place, request);
   const source: FeedSource<NumberEntry[], PhoneNumber[]> = {
     async readPage(tx, afterSequence, untilSequence) {
       const page = await readNumberPage(tx, { carrierId, afterSequence, untilSequence, limit: PAGE_ROWS, filter });
@@ -94,11 +93,14 @@ function watchFrame(
 }
 
 // The current rows first, unless a cursor says that they have been sent, in part or in whole.
-function watchStart(request: WatchNumbersRequest): FeedStart {
+async function watchStart(place: FeedPlace, request: WatchNumbersRequest): Promise<FeedStart> {
   const { position } = request.start ?? {};
   if (request.initialState) {
     if (!position?.case) return { at: "snapshot" };
-    if (position.case === "cursor" && isSnapshotCursor(position.value)) return { at: "cursor", cursor: position.value };
+    const opened = position.case === "cursor" ? await openOwnCursor(place, position.value) : undefined;
+    // One whose key is gone is refused as such, with where to begin.
+    if (position.case === "cursor" && opened && (opened === "key gone" || opened.cursor.snapshot))
+      return { at: "cursor", cursor: position.value };
     throw invalidArgument("start", "expected none with initial_state, or the cursor of a snapshot message");
   }
   const start = feedStart(request.start);

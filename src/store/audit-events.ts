@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import type { AuditEvent, AuditOutcome } from "../domain/audit.ts";
+import { type AuditEvent, type AuditOutcome, NO_HASH } from "../domain/audit.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 import type { Tx } from "./database.ts";
@@ -34,7 +34,7 @@ export async function listAuditEvents(
   return rows.map(eventOfRow);
 }
 
-/** Where a chain begins and ends, by its head; and the newest event that is there, which may be another. */
+/** Where a chain begins, and where it ends by its highest head; and the newest event that is there, which may be another. */
 export interface ChainEnds {
   /** The oldest event that is kept. */
   readonly first: bigint;
@@ -46,23 +46,16 @@ export interface ChainEnds {
 
 /** Reads the ends of a chain in one statement; undefined when there is no such chain. In a system transaction. */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
-  const row = await tx
-    .selectFrom("audit_chain")
-    .where("carrier_id", "=", carrierId ?? PLATFORM_CHAIN)
-    .select((eb) => [
-      "first_sequence",
-      "last_sequence",
-      "last_hash",
-      eb
-        .selectFrom("audit_event")
-        .where("audit_event.carrier_id", "=", carrierId ?? PLATFORM_CHAIN)
-        .select((inner) => inner.fn.max("sequence").as("newest"))
-        .as("newest"),
-    ])
-    .executeTakeFirst();
+  const chain = carrierId ?? PLATFORM_CHAIN;
+  const { rows } = await sql<{ first: bigint; last: bigint | null; last_hash: Buffer | null; newest: bigint | null }>`
+    SELECT c.first_sequence AS first, h.sequence AS last, h.entry_hash AS last_hash,
+      (SELECT max(e.sequence) FROM audit_event e WHERE e.carrier_id = ${chain}) AS newest
+    FROM audit_chain c LEFT JOIN LATERAL (
+      SELECT sequence, entry_hash FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true
+    WHERE c.carrier_id = ${chain}`.execute(tx);
+  const [row] = rows;
   if (!row) return undefined;
-  const { first_sequence: first, last_sequence: last, last_hash: lastHash, newest } = row;
-  return { first, last, lastHash, newest: newest ?? 0n };
+  return { first: row.first, last: row.last ?? 0n, lastHash: row.last_hash ?? NO_HASH, newest: row.newest ?? 0n };
 }
 
 /** Lists the chains by carrier, after one; the platform's, '', is first. In a system transaction. */
@@ -75,7 +68,7 @@ export async function listChains(tx: Tx, after: string | undefined, limit: numbe
 
 /**
  * Deletes the oldest events of a chain that lie before an instant, some at a time, and has the chain begin after them. With the owner's rights: no role of
- * the application may. It takes the chain's head, as an append does.
+ * the application may. Of the heads it leaves the highest. It takes the chain, as an append does.
  * @returns how many; fewer than the limit: none is left.
  */
 export async function deleteAuditEvents(
@@ -85,10 +78,10 @@ export async function deleteAuditEvents(
   limit: number,
 ): Promise<number> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  // The head first: an event that is appended meanwhile must not be counted among those that are gone.
+  // The chain first: an event that is appended meanwhile must not be counted among those that are gone.
   const head = await tx
     .updateTable("audit_chain")
-    .set({ first_sequence: sql<bigint>`first_sequence` })
+    .set({ turns: sql<bigint>`turns + 1` })
     .where("carrier_id", "=", chain)
     .returning("first_sequence")
     .executeTakeFirst();
@@ -104,6 +97,9 @@ export async function deleteAuditEvents(
     .set({ first_sequence: last + 1n })
     .where("carrier_id", "=", chain)
     .execute();
+  await sql`
+    DELETE FROM audit_head WHERE carrier_id = ${chain}
+      AND sequence < (SELECT max(h.sequence) FROM audit_head h WHERE h.carrier_id = ${chain})`.execute(tx);
   return rows.length;
 }
 

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { type AuditAct, type AuditEvent, chainAct } from "../domain/audit.ts";
+import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../domain/audit.ts";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { send, type Tx, together } from "./database.ts";
@@ -10,45 +10,48 @@ export const PLATFORM_CHAIN = "";
 /** Makes the chain of a new carrier, without an event. In a system transaction. */
 export async function createAuditChain(tx: Tx, carrierId: string): Promise<void> {
   await sql`
-    INSERT INTO audit_chain (carrier_id, first_sequence, last_sequence, last_hash, last_event_time)
-    VALUES (${carrierId}, 1, 0, decode(repeat('00', 32), 'hex'), '1970-01-01T00:00:00Z')`.execute(tx);
+    INSERT INTO audit_chain (carrier_id, first_sequence) VALUES (${carrierId}, 1)`.execute(tx);
 }
 
 /**
- * Appends an act to its chain, in the transaction of the act: either both are there or neither. It takes the chain's head until the transaction ends,
+ * Appends an act to its chain, in the transaction of the act: either both are there or neither. It takes the chain until the transaction ends,
  * and must be the last lock that the transaction takes; call it last. The event's time is by the database's clock and never goes back.
  */
 export async function appendAuditEvent(tx: Tx, act: AuditAct): Promise<AuditEvent> {
   const chain = act.carrierId ?? PLATFORM_CHAIN;
-  const head = await lockChain(tx, chain);
-  const event = chainAct(act, {
-    sequence: head.last_sequence + 1n,
-    eventTime: head.last_event_time,
-    previousHash: head.last_hash,
+  const event = chainAct(act, await takePlace(tx, chain));
+  const head = tx.insertInto("audit_head").values({
+    carrier_id: chain,
+    sequence: event.sequence,
+    entry_hash: Buffer.from(event.entryHash),
+    event_time: isoFromMicros(event.eventTime),
   });
-  const advance = tx
-    .updateTable("audit_chain")
-    .set({ last_sequence: event.sequence, last_hash: Buffer.from(event.entryHash) })
-    .where("carrier_id", "=", chain);
-  await together([send(tx, insertEvent(tx, chain, event).compile()), send(tx, advance.compile())]);
+  await together([send(tx, insertEvent(tx, chain, event).compile()), send(tx, head.compile())]);
   return event;
 }
 
 interface ChainHead {
-  last_sequence: bigint;
-  last_hash: Buffer;
-  last_event_time: Micros;
+  sequence: bigint | null;
+  entry_hash: Buffer | null;
+  event_time: Micros;
 }
 
-async function lockChain(tx: Tx, chain: string): Promise<ChainHead> {
-  const query = tx
-    .updateTable("audit_chain")
-    .set({ last_event_time: sql<string>`GREATEST(clock_timestamp(), last_event_time)` })
-    .where("carrier_id", "=", chain)
-    .returning(["last_sequence", "last_hash", "last_event_time"]);
-  const { rows } = await send<ChainHead>(tx, query.compile());
-  if (!rows[0]) throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${chain}`, { carrier_id: chain });
-  return rows[0];
+/** Takes the chain, and then, in a statement of its own that sees what those before it have committed, reads where it ends. */
+async function takePlace(tx: Tx, chain: string) {
+  const take = tx.updateTable("audit_chain").set({ turns: sql<bigint>`turns + 1` }).where("carrier_id", "=", chain);
+  const read = sql`
+    SELECT h.sequence, h.entry_hash, GREATEST(clock_timestamp(), h.event_time) AS event_time
+    FROM (SELECT 1) one LEFT JOIN LATERAL (
+      SELECT sequence, entry_hash, event_time FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true`;
+  const [taken, { rows }] = await together([send(tx, take.compile()), send<ChainHead>(tx, read.compile(tx))]);
+  const [head] = rows;
+  if (taken.rowCount !== 1 || !head)
+    throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${chain}`, { carrier_id: chain });
+  return {
+    sequence: (head.sequence ?? 0n) + 1n,
+    eventTime: head.event_time,
+    previousHash: head.entry_hash ?? NO_HASH,
+  };
 }
 
 function insertEvent(tx: Tx, chain: string, event: AuditEvent) {

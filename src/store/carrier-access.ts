@@ -13,7 +13,7 @@ export interface CarrierAccessRow {
 export interface CredentialRow {
   readonly identity: string;
   readonly carrierId: string;
-  /** Not accepted from then on; the far future when it has no end. */
+  /** Not accepted from then on; the far future when it has no end; 1970 when it was removed. */
   readonly expireTime: Micros;
 }
 
@@ -27,12 +27,16 @@ export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): 
   return rows.map((row) => ({ carrierId: row.carrier_id, suspended: row.suspended, region: row.region }));
 }
 
-/** Finds whose these identities are; one that is nobody's is left out. In a system transaction. */
+/**
+ * Finds whose these identities are, or whose they were before they were removed; one that never was a
+ * carrier's is left out. In a system transaction.
+ */
 export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
-  const rows = await tx
-    .selectFrom("carrier_credential")
-    .select(["identity", "carrier_id", "expire_time"])
-    .where("identity", "=", sql<string>`ANY(${identities}::text[])`)
-    .execute();
+  const { rows } = await sql<{ identity: string; carrier_id: string; expire_time: Micros }>`
+    SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])
+    UNION ALL
+    SELECT identity, carrier_id, '1970-01-01T00:00:00Z' FROM carrier_identity AS former
+    WHERE identity = ANY(${identities}::text[])
+      AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`.execute(tx);
   return rows.map((row) => ({ identity: row.identity, carrierId: row.carrier_id, expireTime: row.expire_time }));
 }

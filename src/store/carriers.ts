@@ -4,6 +4,7 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { identityText, parseIdentityText } from "../domain/principal.ts";
 import { createAuditChain } from "./audit-log.ts";
 import { Believed } from "./believed.ts";
+import { keepIdentities } from "./carrier-identities.ts";
 import { carrierTransaction, type Database, type Tx } from "./database.ts";
 import { createFeeds } from "./feed-head.ts";
 
@@ -87,7 +88,15 @@ export async function writeCredentials(
   tx: Tx,
   carrier: Carrier,
 ): Promise<{ identity: string; carrierId: string } | undefined> {
-  await tx.deleteFrom("carrier_credential").where("carrier_id", "=", carrier.carrierId).execute();
+  const removed = await tx
+    .deleteFrom("carrier_credential")
+    .where("carrier_id", "=", carrier.carrierId)
+    .returning("identity")
+    .execute();
+  const written = carrier.credentials.map(({ identity }) => identityText(identity));
+  // Those removed too: a process of an older version may have registered them.
+  const kept = new Set([...removed.map((row) => row.identity), ...written]);
+  await keepIdentities(tx, carrier.carrierId, [...kept]);
   if (carrier.credentials.length === 0) return undefined;
   const rows = carrier.credentials.map(({ identity, expireTime }) => ({
     identity: identityText(identity),

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
+import { Tally, takePlace } from "./carrier-tally.ts";
 import type { Tx } from "./database.ts";
 
 /** How many named consumers a carrier may have. */
@@ -27,14 +28,7 @@ export async function commitConsumer(
   commit: { consumer: string; cursor: string; sequence: bigint; previousCursor: string | undefined },
 ): Promise<boolean> {
   const now = sql<string>`clock_timestamp()`;
-  if (commit.previousCursor === undefined) {
-    const inserted = await sql`
-      INSERT INTO cdr_consumer (carrier_id, consumer, committed_sequence, cursor, commit_time)
-      SELECT ${carrierId}, ${commit.consumer}, ${commit.sequence}, ${commit.cursor}, clock_timestamp()
-      WHERE (SELECT count(*) FROM cdr_consumer WHERE carrier_id = ${carrierId}) < ${MAX_CONSUMERS}
-      ON CONFLICT DO NOTHING`.execute(tx);
-    if (inserted.numAffectedRows === 1n) return true;
-  }
+  if (commit.previousCursor === undefined && (await addConsumer(tx, carrierId, commit))) return true;
   const updated = await tx
     .updateTable("cdr_consumer")
     .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: now })
@@ -45,6 +39,26 @@ export async function commitConsumer(
     )
     .executeTakeFirst();
   return updated.numUpdatedRows === 1n;
+}
+
+async function addConsumer(
+  tx: Tx,
+  carrierId: string,
+  { consumer, sequence, cursor }: { consumer: string; sequence: bigint; cursor: string },
+): Promise<boolean> {
+  const count = async () => {
+    const { rows } = await sql<{ known: bigint }>`
+      SELECT count(*) AS known FROM cdr_consumer WHERE carrier_id = ${carrierId}`.execute(tx);
+    return Number(rows[0]?.known ?? 0n);
+  };
+  const { rows: known } = await sql`
+    SELECT FROM cdr_consumer WHERE carrier_id = ${carrierId} AND consumer = ${consumer}`.execute(tx);
+  if (known.length > 0) return false;
+  if (!(await takePlace(tx, carrierId, { what: Tally.CONSUMERS, most: MAX_CONSUMERS, count }))) return false;
+  const inserted = await sql`
+    INSERT INTO cdr_consumer (carrier_id, consumer, committed_sequence, cursor, commit_time)
+    VALUES (${carrierId}, ${consumer}, ${sequence}, ${cursor}, clock_timestamp()) ON CONFLICT DO NOTHING`.execute(tx);
+  return inserted.numAffectedRows === 1n;
 }
 
 /** Reads a consumer; undefined if it never committed. */

@@ -118,7 +118,7 @@ export function disclosuresOfPeriod(
 // A block that is open may cover days that it does not say yet: all such are looked at.
 function periodByDates(carrierId: string, { startDate, endDate }: { startDate: string; endDate: string }) {
   const classes = [...CLASS_DAYS, undefined].map((days, index) => {
-    const from = days === undefined ? sql`` : sql`AND d.first_record_date > ${addDays(startDate, -days)}::date`;
+    const from = days === undefined ? sql`` : sql`AND d.first_record_date >= ${addDays(startDate, 1 - days)}::date`;
     return sql`SELECT d.* FROM disclosure d WHERE d.carrier_id = ${carrierId} AND d.span_class = ${sql.lit(index + 1)} ${from}
       AND d.first_record_date < ${endDate}::date AND d.last_record_date >= ${startDate}::date AND NOT ${isOpen}`;
   });

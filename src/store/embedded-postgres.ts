@@ -4,7 +4,7 @@ import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import pg from "pg";
+import { ensureRoles, SERVICE_USER } from "./embedded-roles.ts";
 import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
 import { CLUSTER_USER, type Cluster, openCluster, spawnOptions } from "./postgres-cluster.ts";
 import { findPostmaster, type Postmaster, stopPostmaster } from "./postmaster.ts";
@@ -16,7 +16,7 @@ const POLL_MS = 10;
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
 
 export interface EmbeddedPostgresOptions {
-  /** The folder that holds the cluster, its password and its log; made if absent, private to PostgreSQL's account. */
+  /** The folder that holds the cluster, its passwords and its log; made if absent, private to PostgreSQL's account. */
   readonly dataDir: string;
   /** The TCP port on 127.0.0.1; default: a free one, another at each start. An adopted server keeps the one it has. */
   readonly port?: number;
@@ -29,8 +29,10 @@ export interface EmbeddedPostgresOptions {
 }
 
 export interface EmbeddedServer extends AsyncDisposable {
-  /** With user, password and database; never log it. */
+  /** As the service, with password and database; never log it. */
   readonly url: string;
+  /** As the cluster's superuser, which row security does not bind: for repairs and tests, not to serve. Never log it. */
+  readonly adminUrl: string;
   readonly port: number;
   readonly pid: number;
   /** True when the server was running already: its owner died, or another process shares the folder. */
@@ -60,7 +62,7 @@ async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<Embe
     const running = await awaitRunning(cluster, signal);
     if (!running) return undefined;
     try {
-      await ensureDatabase(cluster, running.port);
+      await ensureRoles(accessTo(cluster, running.port), signal);
       return await holdServer(cluster, running, true);
     } catch (error) {
       if (attempt === START_ATTEMPTS) throw error;
@@ -72,7 +74,7 @@ async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<Embe
 async function startAndHold(cluster: Cluster, port: number | undefined, signal: AbortSignal): Promise<EmbeddedServer> {
   const postmaster = await startPostmaster(cluster, port, signal);
   try {
-    await ensureDatabase(cluster, postmaster.port);
+    await ensureRoles(accessTo(cluster, postmaster.port), signal);
     return await holdServer(cluster, postmaster, false);
   } catch (error) {
     await stopPostmaster(cluster.clusterDir, postmaster.pid);
@@ -86,7 +88,8 @@ async function holdServer(cluster: Cluster, postmaster: Postmaster, isAdopted: b
   const watcher = cluster.isEphemeral ? watchOwner(cluster, postmaster.pid) : undefined;
   let disposal: Promise<void> | undefined;
   return {
-    url: makeUrl(cluster, postmaster.port, DATABASE),
+    url: accessTo(cluster, postmaster.port).serviceUrl,
+    adminUrl: accessTo(cluster, postmaster.port).adminUrl,
     port: postmaster.port,
     pid: postmaster.pid,
     isAdopted,
@@ -199,23 +202,9 @@ async function openLog(cluster: Cluster) {
   return await open(cluster.logPath, size > MAX_LOG_BYTES ? "w" : "a", 0o600);
 }
 
-/** Also proves that the server is ours: it knows the folder's password. */
-async function ensureDatabase(cluster: Cluster, port: number): Promise<void> {
-  const client = new pg.Client({
-    connectionString: makeUrl(cluster, port, "postgres"),
-    connectionTimeoutMillis: 5_000,
-  });
-  await client.connect();
-  try {
-    const { rowCount } = await client.query("SELECT 1 FROM pg_database WHERE datname = $1", [DATABASE]);
-    if (rowCount === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
-  } finally {
-    await client.end();
-  }
-}
-
-function makeUrl(cluster: Cluster, port: number, database: string): string {
-  return `postgresql://${CLUSTER_USER}:${cluster.password}@127.0.0.1:${port}/${database}`;
+function accessTo({ password, servicePassword }: Cluster, port: number) {
+  const url = (user: string, secret: string) => `postgresql://${user}:${secret}@127.0.0.1:${port}/${DATABASE}`;
+  return { adminUrl: url(CLUSTER_USER, password), serviceUrl: url(SERVICE_USER, servicePassword), servicePassword };
 }
 
 async function findFreePort(): Promise<number> {

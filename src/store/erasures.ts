@@ -140,7 +140,8 @@ export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId
     VALUES (${carrierId}, ${erasure.erasureId}, ${erasure.journal},
       NOT EXISTS (SELECT FROM feed_head WHERE carrier_id = ${carrierId} AND next_sequence > 1)
         AND NOT EXISTS (SELECT FROM upload WHERE carrier_id = ${carrierId})
-        AND NOT EXISTS (SELECT FROM number_holding WHERE carrier_id = ${carrierId}),
+        AND NOT EXISTS (SELECT FROM number_holding WHERE carrier_id = ${carrierId})
+        AND NOT EXISTS (SELECT FROM number_approval WHERE carrier_id = ${carrierId}),
       '{}', '[]', '{}', 0, 0)
     ON CONFLICT DO NOTHING`.execute(tx);
 }

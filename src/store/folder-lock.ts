@@ -69,7 +69,7 @@ function isTokenAlive(token: string): boolean {
 }
 
 async function acquire(lockPath: string, tokenPath: string, signal: AbortSignal): Promise<void> {
-  const deadline = Date.now() + LOCK_WAIT_MS;
+  const deadline = performance.now() + LOCK_WAIT_MS;
   // A link, unlike an exclusive create, makes the file appear with its content.
   while (!(await tryLink(tokenPath, lockPath))) {
     const holder = await readFile(lockPath, "utf8").catch(() => undefined);
@@ -77,7 +77,8 @@ async function acquire(lockPath: string, tokenPath: string, signal: AbortSignal)
       await breakLock(lockPath);
       continue;
     }
-    if (Date.now() > deadline) throw new Error(`${lockPath} has been held by process ${holder} for ${LOCK_WAIT_MS} ms`);
+    if (performance.now() > deadline)
+      throw new Error(`${lockPath} has been held by process ${holder} for ${LOCK_WAIT_MS} ms`);
     await sleep(LOCK_POLL_MS, undefined, { signal });
   }
 }

@@ -11,7 +11,11 @@ import * as disclosure from "./migrations/0005-disclosure.ts";
 import * as retention from "./migrations/0006-retention.ts";
 import * as erasure from "./migrations/0007-erasure.ts";
 import * as reconcileKeys from "./migrations/0008-reconcile-keys.ts";
+import * as carrierIdentities from "./migrations/0009-carrier-identities.ts";
+import * as limits from "./migrations/0010-limits.ts";
+import * as seals from "./migrations/0011-seals.ts";
 import { ensurePartitions } from "./partitions.ts";
+import { ensureSealKey } from "./seal-keys.ts";
 
 const MIGRATIONS: Record<string, Migration> = {
   "0001-exchange": exchange,
@@ -22,6 +26,9 @@ const MIGRATIONS: Record<string, Migration> = {
   "0006-retention": retention,
   "0007-erasure": erasure,
   "0008-reconcile-keys": reconcileKeys,
+  "0009-carrier-identities": carrierIdentities,
+  "0010-limits": limits,
+  "0011-seals": seals,
 };
 
 /**
@@ -37,6 +44,7 @@ export async function migrate(db: Database): Promise<string[]> {
   const { error, results } = await migrator.migrateToLatest();
   if (error) throw error;
   await ensureInstallation(db);
+  await ensureSealKey(db);
   await ensurePartitions(db);
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }

@@ -5,12 +5,14 @@ import {
   isSameTimeline,
   type NumberKey,
   type NumberRow,
+  NumberState,
   type NumberTimeline,
   rowAt,
   stampTimeline,
   timelineUnderPort,
   timeOfChange,
 } from "../domain/number-state.ts";
+import { addToTally, readTally, Tally } from "./carrier-tally.ts";
 import type { Tx } from "./database.ts";
 import { advanceFeed, type FeedLock } from "./feed-head.ts";
 import { PortStage, readUnfinishedPorts, type StoredPort, writePorts } from "./number-port-rows.ts";
@@ -52,8 +54,11 @@ export interface NumberBatch {
   readonly carrierId: string;
   /** Distinct, at most 1,000. */
   readonly numbers: readonly string[];
-  readonly decide: (number: StoredNumber, now: Micros) => NumberDecision | NumberRefusal;
+  /** @param hasRoom whether the carrier may hold one number more. */
+  readonly decide: (number: StoredNumber, now: Micros, hasRoom: boolean) => NumberDecision | NumberRefusal;
   readonly encode: (row: NumberRow) => Uint8Array;
+  /** How many numbers the carrier may hold; absent: as many as there are. */
+  readonly mostHeld?: number;
   /** Whether this is what carries out the ports that are due. */
   readonly portsMayBeDue?: boolean;
 }
@@ -93,7 +98,8 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
   if (due.length > 0 && !batch.portsMayBeDue) throw new PortDue(due);
 
   const log = new EntryLog(lock);
-  const changes = stored.map((number) => changeNumber(number, batch, log));
+  const room = new Room(batch.mostHeld === undefined ? undefined : await readTally(tx, carrierId, Tally.NUMBERS));
+  const changes = stored.map((number) => room.watch(changeNumber(number, batch, log, room)));
   await writeTimelines(
     tx,
     carrierId,
@@ -115,6 +121,7 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
     ),
   );
   await writeEntries(tx, carrierId, lock.ingestTime, log.entries);
+  if (room.added !== 0n) await addToTally(tx, carrierId, Tally.NUMBERS, room.added);
   if (log.entries.length > 0) await advanceFeed(tx, carrierId, Feed.NUMBERS, log.nextSequence);
   return {
     results: new Map(changes.map(({ number, result }) => [number.key.phoneNumber, result])),
@@ -203,15 +210,39 @@ class ChangingNumber {
   }
 }
 
-function changeNumber(
-  number: StoredNumber,
-  batch: NumberBatch,
-  log: EntryLog,
-): { number: StoredNumber; after: ChangingNumber; result: NumberResult } {
+interface ChangedNumber {
+  readonly number: StoredNumber;
+  readonly after: ChangingNumber;
+  readonly result: NumberResult;
+}
+
+/** Counts what a batch makes of how many numbers the carrier holds. */
+class Room {
+  readonly #heldBefore: bigint | undefined;
+  added = 0n;
+
+  /** @param heldBefore undefined: there is always room. */
+  constructor(heldBefore: bigint | undefined) {
+    this.#heldBefore = heldBefore;
+  }
+
+  isLeft(most = 0): boolean {
+    return this.#heldBefore === undefined || this.#heldBefore + this.added < BigInt(most);
+  }
+
+  watch(changed: ChangedNumber): ChangedNumber {
+    const { number, after } = changed;
+    this.added += BigInt(Number(isHeldRow(after.row)) - Number(isHeldRow(number.row)));
+    return changed;
+  }
+}
+
+function changeNumber(number: StoredNumber, batch: NumberBatch, log: EntryLog, room: Room): ChangedNumber {
   const after = new ChangingNumber(number, batch.encode, log);
   const now = timeOfChange(number.timeline, log.lock.ingestTime);
   after.settle(now);
-  const decision = batch.decide({ ...number, timeline: after.timeline, row: after.row }, now);
+  const current = { ...number, timeline: after.timeline, row: after.row };
+  const decision = batch.decide(current, now, room.isLeft(batch.mostHeld));
   if ("problem" in decision) {
     after.renewClaim(decision.claimTime);
     return { number, after, result: { problem: decision.problem } };
@@ -220,6 +251,11 @@ function changeNumber(
   // Its row was erased with a part of its past; what is left of the past says nothing of now.
   if (!after.row) return { number, after, result: notHeld() };
   return { number, after, result: { payload: after.row.payload } };
+}
+
+/** Whether a row says that the carrier holds the number. */
+export function isHeldRow(row: StoredRow | undefined): boolean {
+  return row?.state === NumberState.PROVISIONED || row?.state === NumberState.ASSIGNED;
 }
 
 function scheduledTime(port: StoredPort | undefined): Micros | undefined {

@@ -2,13 +2,15 @@ import type { AuditAct } from "../domain/audit.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
-import { type NumberAttributes, NumberState, periodAt } from "../domain/number-state.ts";
+import { type NumberAttributes, periodAt } from "../domain/number-state.ts";
 import { appendAuditEvent } from "./audit-log.ts";
 import { outlivingCall } from "./callers.ts";
+import { readTally, Tally } from "./carrier-tally.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
 import {
   changeNumbers,
+  isHeldRow,
   type NumberBatch,
   type NumberBatchOutcome,
   type NumberDecision,
@@ -17,9 +19,16 @@ import {
   readStoredNumbers,
   type StoredNumber,
 } from "./number-batch.ts";
-import { claimNumbers, freeNumbers, type NumberClaim, type WantedNumber } from "./number-owners.ts";
+import {
+  type ClaimedNumbers,
+  claimNumbers,
+  freeNumbers,
+  type NumberClaim,
+  type WantedNumber,
+} from "./number-owners.ts";
 import { PortStage, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
+import { findOutOfRange } from "./number-ranges.ts";
 import { raiseClaimTimes } from "./number-rows.ts";
 import type { NumberWriter } from "./number-writer.ts";
 import { findResponse, insertResponse, type RepeatableCall } from "./request-log.ts";
@@ -47,6 +56,23 @@ export interface NumberOffer {
   readonly effectiveTime?: Micros;
 }
 
+/** What a carrier offers in one call. */
+export interface NumberOffers {
+  readonly items: ReadonlyMap<string, NumberOffer>;
+  /** How many of them may turn out to be another carrier's. */
+  readonly mostUnavailable: number;
+  /** How many numbers the carrier may hold. */
+  readonly mostHeld: number;
+}
+
+/**
+ * More numbers of a call are another carrier's than it may learn. Nothing was claimed, and nothing
+ * changed.
+ */
+export class TooManyUnavailable extends Error {
+  override readonly name = "TooManyUnavailable";
+}
+
 /** A batch method's answer. */
 export interface NumberAnswer {
   readonly response: Uint8Array;
@@ -59,23 +85,26 @@ export interface NumberAnswer {
 /**
  * Provisions numbers for a carrier. Claim first: the claims are committed, then the carrier's rows. A retry after a crash in between finds itself the
  * owner and goes on; if none comes, the sweeper frees the claims.
+ * @throws TooManyUnavailable
  */
 export async function provisionNumbers(
   writer: NumberWriter,
   carrierId: string,
   call: NumberCall,
-  items: ReadonlyMap<string, NumberOffer>,
+  offers: NumberOffers,
 ): Promise<NumberAnswer> {
+  const { items, mostHeld } = offers;
   const numbers = [...items.keys()];
   const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, items));
+    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
     if (survey.response) return { response: survey.response, unavailable: 0 };
-    const { claims, overlaps } = await systemTransaction(writer.db, (tx) => claimNumbers(tx, carrierId, survey.free));
-    for (const [phoneNumber, claimTime] of claims) everClaimed.set(phoneNumber, claimTime);
-    const claimed: Claimed = { survey, claims, overlaps, everClaimed, atMs: performance.now() };
-    const decide: NumberBatch["decide"] = (number, now) => decideProvision(number, items, claimed, now);
-    const run = () => runOnce(writer, carrierId, call, { numbers, decide }, everClaimed);
+    const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey.free, offers));
+    for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
+    const claimed: Claimed = { ...found, survey, everClaimed, atMs: performance.now() };
+    const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
+      decideProvision(number, { offer: items.get(number.key.phoneNumber), claimed, hasRoom, mostHeld }, now);
+    const run = () => runOnce(writer, carrierId, call, { numbers, decide, mostHeld }, everClaimed);
     // Claims without rows would be left behind by whoever hangs up in between.
     const answer = await outlivingCall(() => afterDuePorts(writer, run)).catch(passClaimMissing);
     if (answer) return answer;
@@ -164,6 +193,8 @@ interface Survey {
   readonly response: Uint8Array | undefined;
   /** What the carrier does not hold, and is to be claimed. */
   readonly free: readonly WantedNumber[];
+  /** What is not, for the carrier holds as many as it may. */
+  readonly tooMany: ReadonlySet<string>;
   /** The rows of what the carrier does not hold, by revision; 0 for what it never held. */
   readonly unheld: ReadonlyMap<string, bigint>;
 }
@@ -174,47 +205,78 @@ async function surveyNumbers(
   tx: Tx,
   carrierId: string,
   call: RepeatableCall,
-  items: ReadonlyMap<string, NumberOffer>,
+  { items, mostHeld }: NumberOffers,
 ): Promise<Survey> {
   const response = await findResponse(tx, carrierId, call);
   const now = await readClock(tx);
   const stored = await readStoredNumbers(tx, carrierId, [...items.keys()]);
-  const unheld = stored.filter(
-    ({ row }) => row?.state !== NumberState.PROVISIONED && row?.state !== NumberState.ASSIGNED,
-  );
-  const free = unheld.flatMap(({ key: { phoneNumber }, row, port, timeline }): WantedNumber[] => {
+  const unheld = stored.filter(({ row }) => !isHeldRow(row));
+  const room = BigInt(mostHeld) - (await readTally(tx, carrierId, Tally.NUMBERS));
+  const wanted = unheld.flatMap(({ key: { phoneNumber }, row, port, timeline }): WantedNumber[] => {
     const offer = items.get(phoneNumber);
     if (!offer || port?.stage === PortStage.LEFT) return [];
     if ("problem" in provision(timeline, offer.attributes, now, offer.effectiveTime)) return [];
     return [{ phoneNumber, earlierClaimTime: row?.claimTime, since: offer.effectiveTime }];
   });
-  return { response, free, unheld: new Map(unheld.map(({ key, row }) => [key.phoneNumber, row?.revision ?? 0n])) };
+  const free = wanted.slice(0, Math.max(0, Number(room)));
+  return {
+    response,
+    free,
+    tooMany: new Set(wanted.slice(free.length).map((number) => number.phoneNumber)),
+    unheld: new Map(unheld.map(({ key, row }) => [key.phoneNumber, row?.revision ?? 0n])),
+  };
+}
+
+// What lies out of range is not looked for, so nothing is learned of it.
+async function claimFree(
+  tx: Tx,
+  carrierId: string,
+  free: readonly WantedNumber[],
+  { mostUnavailable }: NumberOffers,
+): Promise<ClaimedNumbers & { readonly outOfRange: ReadonlySet<string> }> {
+  const outOfRange = await findOutOfRange(
+    tx,
+    carrierId,
+    free.map((number) => number.phoneNumber),
+  );
+  const wanted = free.filter((number) => !outOfRange.has(number.phoneNumber));
+  const claimed = await claimNumbers(tx, carrierId, wanted);
+  // Thrown here, it takes back what was claimed.
+  if (wanted.length - claimed.claims.size > mostUnavailable) throw new TooManyUnavailable();
+  return { ...claimed, outOfRange };
 }
 
 /** What a call has claimed before it writes rows. */
-interface Claimed {
+interface Claimed extends ClaimedNumbers {
   readonly survey: Survey;
-  readonly claims: ReadonlyMap<string, Micros>;
-  /** What another carrier held at a time since which the carrier says to hold it. */
-  readonly overlaps: ReadonlySet<string>;
+  /** What the carrier may not claim, and did not. */
+  readonly outOfRange: ReadonlySet<string>;
   /** By all attempts of the call. */
   readonly everClaimed: ReadonlyMap<string, Micros>;
   readonly atMs: number;
 }
 
+interface ProvisionCase {
+  readonly offer: NumberOffer | undefined;
+  readonly claimed: Claimed;
+  readonly hasRoom: boolean;
+  readonly mostHeld: number;
+}
+
 function decideProvision(
   { key: { phoneNumber }, timeline, row }: StoredNumber,
-  items: ReadonlyMap<string, NumberOffer>,
-  claimed: Claimed,
+  { offer, claimed, hasRoom, mostHeld }: ProvisionCase,
   now: Micros,
 ): NumberDecision | NumberRefusal {
-  const offer = items.get(phoneNumber);
   if (!offer) throw new Error("a number that nobody named");
   const change = provision(timeline, offer.attributes, now, offer.effectiveTime);
-  const isHeld = periodAt(timeline, now) !== undefined;
-  if (!isHeld && !("problem" in change) && !isClaimed(phoneNumber, row?.revision ?? 0n, claimed)) {
-    return unavailable(claimed.overlaps.has(phoneNumber));
+  if ("problem" in change || periodAt(timeline, now)) {
+    return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
   }
+  if (claimed.outOfRange.has(phoneNumber)) return outOfRange();
+  // A claim that is left over is freed by the sweeper: another call of the carrier may go by it.
+  if (!hasRoom || claimed.survey.tooMany.has(phoneNumber)) return tooManyHeld(mostHeld);
+  if (!isClaimed(phoneNumber, row?.revision ?? 0n, claimed)) return unavailable(claimed.overlaps.has(phoneNumber));
   return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }
 
@@ -231,6 +293,16 @@ function unavailable(isOverlap: boolean): NumberRefusal {
   const field = isOverlap ? "effective_time" : "phone_number";
   const message = isOverlap ? "another carrier held the number at that time" : "another carrier holds the number";
   return { problem: { reason: "NUMBER_UNAVAILABLE", field, message, retryable: false } };
+}
+
+function outOfRange(): NumberRefusal {
+  const message = "the number lies outside the carrier's ranges, and no port and no approval names it";
+  return { problem: { reason: "NUMBER_OUT_OF_RANGE", field: "phone_number", message, retryable: false } };
+}
+
+function tooManyHeld(most: number): NumberRefusal {
+  const message = `the carrier holds ${most} numbers, as many as it may: release some`;
+  return { problem: { reason: "LIMIT_REACHED", field: "", message, retryable: false } };
 }
 
 function passClaimMissing(error: unknown): undefined {
@@ -263,7 +335,7 @@ async function runOnce(
   writer: NumberWriter,
   carrierId: string,
   call: NumberCall,
-  { numbers, decide }: Pick<NumberBatch, "numbers" | "decide">,
+  batch: Pick<NumberBatch, "numbers" | "decide" | "mostHeld">,
   claims: ReadonlyMap<string, Micros> = NO_CLAIMS,
 ): Promise<NumberAnswer> {
   const { response, outcome, refusal } = await carrierTransaction(writer.db, carrierId, async (tx) => {
@@ -274,7 +346,7 @@ async function runOnce(
       await raiseClaimTimes(tx, carrierId, claims);
       return { response: given };
     }
-    const done = await changeNumbers(tx, lock, { carrierId, numbers, decide, encode: writer.encode });
+    const done = await changeNumbers(tx, lock, { ...batch, carrierId, encode: writer.encode });
     const fresh = call.respond(done.results);
     await insertResponse(tx, carrierId, call, fresh);
     const { act, refusal } = call.audit(done);

@@ -97,6 +97,15 @@ export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly 
   return new Set(rows.map((row) => row.port_id));
 }
 
+/** Which of these numbers the last port that this carrier had a part in gave it. */
+export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ phone_number: string; role: number }>`
+    SELECT DISTINCT ON (phone_number) phone_number, role FROM number_port
+    WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])
+    ORDER BY phone_number, effective_time DESC, stage DESC`.execute(tx);
+  return rows.flatMap((row) => (row.role === ROLE.GAINS ? [row.phone_number] : []));
+}
+
 /** Notes at the gaining carrier that ports have arrived, in the transaction of their arrival. */
 export async function insertArrivals(tx: Tx, ports: readonly StoredPort[]): Promise<void> {
   if (ports.length === 0) return;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
 
+/** The cluster's superuser, who owns it and makes its roles; nobody serves as it (embedded-roles.ts). */
 export const CLUSTER_USER = "tandem";
 
 const MAJOR_VERSION = "18";
@@ -18,7 +19,10 @@ export interface Cluster {
   readonly clusterDir: string;
   readonly binDir: string;
   readonly logPath: string;
+  /** Of the superuser. */
   readonly password: string;
+  /** Of the login that serves. */
+  readonly servicePassword: string;
   readonly account: PostgresAccount | undefined;
   readonly isEphemeral: boolean;
   readonly isDurable: boolean;
@@ -49,7 +53,8 @@ export async function openCluster(
     clusterDir,
     binDir: await locateBinaries(dataDir, account),
     logPath: join(dataDir, "postgres.log"),
-    password: await ensurePassword(dataDir, account),
+    password: await ensurePassword(join(dataDir, "password"), account),
+    servicePassword: await ensurePassword(join(dataDir, "password-service"), account),
     account,
     ...life,
   };
@@ -89,8 +94,7 @@ async function locateBinaries(dataDir: string, account: PostgresAccount | undefi
   return join(copy, "bin");
 }
 
-async function ensurePassword(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
-  const path = join(dataDir, "password");
+async function ensurePassword(path: string, account: PostgresAccount | undefined): Promise<string> {
   if (!(await exists(path))) {
     const unfinished = `${path}.new`;
     await writeFile(unfinished, randomBytes(24).toString("base64url"), { mode: 0o600 });

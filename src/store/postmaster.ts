@@ -39,10 +39,10 @@ export async function stopPostmaster(clusterDir: string, pid: number): Promise<v
 }
 
 async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: number, waitMs: number) {
-  const deadline = Date.now() + waitMs;
+  const deadline = performance.now() + waitMs;
   if (await isPostmasterOf(pid, clusterDir)) process.kill(pid, name);
   while (await isPostmasterOf(pid, clusterDir)) {
-    if (Date.now() > deadline) return false;
+    if (performance.now() > deadline) return false;
     await sleep(POLL_MS);
   }
   return true;

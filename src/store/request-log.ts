@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Tx } from "./database.ts";
 
@@ -6,6 +7,8 @@ import type { Tx } from "./database.ts";
 export interface RepeatableCall {
   readonly method: string;
   readonly requestId: string;
+  /** The same as the audit log may keep it. */
+  readonly auditedId: AuditedRequestId;
   /** Keyed hash of the request. */
   readonly contentHash: bigint;
 }

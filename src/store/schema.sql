@@ -8,11 +8,8 @@ CREATE ROLE tandem_system NOLOGIN NOINHERIT;
 CREATE TABLE audit_chain (
   carrier_id text NOT NULL,
   first_sequence bigint NOT NULL,
-  last_sequence bigint NOT NULL,
-  last_hash bytea NOT NULL,
-  last_event_time timestamp with time zone NOT NULL
+  turns bigint DEFAULT 0 NOT NULL
 ) WITH (fillfactor=50);
-ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_last_hash_check CHECK ((octet_length(last_hash) = 32));
 ALTER TABLE audit_chain ADD CONSTRAINT audit_chain_pkey PRIMARY KEY (carrier_id);
 ALTER TABLE audit_chain ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON audit_chain TO tandem_carrier
@@ -23,12 +20,8 @@ CREATE POLICY system_sees_all ON audit_chain TO tandem_system
   WITH CHECK (true);
 GRANT SELECT ON audit_chain TO tandem_carrier;
 GRANT INSERT, SELECT ON audit_chain TO tandem_system;
-GRANT UPDATE (last_event_time) ON audit_chain TO tandem_carrier;
-GRANT UPDATE (last_event_time) ON audit_chain TO tandem_system;
-GRANT UPDATE (last_hash) ON audit_chain TO tandem_carrier;
-GRANT UPDATE (last_hash) ON audit_chain TO tandem_system;
-GRANT UPDATE (last_sequence) ON audit_chain TO tandem_carrier;
-GRANT UPDATE (last_sequence) ON audit_chain TO tandem_system;
+GRANT UPDATE (turns) ON audit_chain TO tandem_carrier;
+GRANT UPDATE (turns) ON audit_chain TO tandem_system;
 
 CREATE TABLE audit_event (
   carrier_id text NOT NULL,
@@ -56,6 +49,25 @@ CREATE POLICY system_sees_all ON audit_event TO tandem_system
   WITH CHECK (true);
 GRANT INSERT ON audit_event TO tandem_carrier;
 GRANT INSERT, SELECT ON audit_event TO tandem_system;
+
+CREATE TABLE audit_head (
+  carrier_id text NOT NULL,
+  sequence bigint NOT NULL,
+  entry_hash bytea NOT NULL,
+  event_time timestamp with time zone NOT NULL
+);
+ALTER TABLE audit_head ADD CONSTRAINT audit_head_entry_hash_check CHECK ((octet_length(entry_hash) = 32));
+ALTER TABLE audit_head ADD CONSTRAINT audit_head_pkey PRIMARY KEY (carrier_id, sequence);
+ALTER TABLE audit_head ADD CONSTRAINT audit_head_sequence_check CHECK ((sequence > 0));
+ALTER TABLE audit_head ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON audit_head TO tandem_carrier
+  USING (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (carrier_id <> ''::text)))
+  WITH CHECK (((carrier_id = current_setting('tandem.carrier_id'::text, true)) AND (carrier_id <> ''::text)));
+CREATE POLICY system_sees_all ON audit_head TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT ON audit_head TO tandem_carrier;
+GRANT INSERT, SELECT ON audit_head TO tandem_system;
 
 CREATE TABLE call_result (
   carrier_id text NOT NULL,
@@ -168,6 +180,34 @@ CREATE POLICY system_sees_all ON carrier_credential TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON carrier_credential TO tandem_system;
+
+CREATE TABLE carrier_identity (
+  identity text NOT NULL,
+  carrier_id text NOT NULL
+);
+ALTER TABLE carrier_identity ADD CONSTRAINT carrier_identity_pkey PRIMARY KEY (identity);
+ALTER TABLE carrier_identity ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON carrier_identity TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT ON carrier_identity TO tandem_system;
+
+CREATE TABLE carrier_tally (
+  carrier_id text NOT NULL,
+  what smallint NOT NULL,
+  held bigint NOT NULL
+) WITH (fillfactor=50);
+ALTER TABLE carrier_tally ADD CONSTRAINT carrier_tally_pkey PRIMARY KEY (carrier_id, what);
+ALTER TABLE carrier_tally ADD CONSTRAINT carrier_tally_what_check CHECK (((what >= 1) AND (what <= 4)));
+ALTER TABLE carrier_tally ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON carrier_tally TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON carrier_tally TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT, UPDATE ON carrier_tally TO tandem_carrier;
+GRANT INSERT, SELECT, UPDATE ON carrier_tally TO tandem_system;
 
 CREATE TABLE cdr_consumer (
   carrier_id text NOT NULL,
@@ -689,6 +729,21 @@ CREATE POLICY system_sees_all ON job_lease TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON job_lease TO tandem_system;
 
+CREATE TABLE number_approval (
+  carrier_id text NOT NULL,
+  phone_number text COLLATE "C" NOT NULL
+);
+ALTER TABLE number_approval ADD CONSTRAINT number_approval_pkey PRIMARY KEY (carrier_id, phone_number);
+ALTER TABLE number_approval ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON number_approval TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
+  WITH CHECK ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
+CREATE POLICY system_sees_all ON number_approval TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT SELECT ON number_approval TO tandem_carrier;
+GRANT DELETE, INSERT, SELECT ON number_approval TO tandem_system;
+
 CREATE TABLE number_entry (
   carrier_id text NOT NULL,
   sequence bigint NOT NULL,
@@ -782,6 +837,18 @@ CREATE POLICY system_sees_all ON number_port TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON number_port TO tandem_system;
+
+CREATE TABLE number_range (
+  prefix text COLLATE "C" NOT NULL,
+  carrier_id text NOT NULL
+);
+ALTER TABLE number_range ADD CONSTRAINT number_range_pkey PRIMARY KEY (prefix);
+CREATE INDEX number_range_carrier ON number_range USING btree (carrier_id, prefix);
+ALTER TABLE number_range ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON number_range TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT ON number_range TO tandem_system;
 
 CREATE TABLE phone_number (
   carrier_id text NOT NULL,
@@ -945,6 +1012,21 @@ CREATE POLICY system_sees_all ON rounding_vote TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON rounding_vote TO tandem_system;
 
+CREATE TABLE seal_key (
+  key_id bigint NOT NULL,
+  secret bytea NOT NULL,
+  create_time timestamp with time zone NOT NULL,
+  retire_time timestamp with time zone
+);
+ALTER TABLE seal_key ADD CONSTRAINT seal_key_key_id_check CHECK (((key_id >= 1) AND (key_id <= '4294967295'::bigint)));
+ALTER TABLE seal_key ADD CONSTRAINT seal_key_pkey PRIMARY KEY (key_id);
+ALTER TABLE seal_key ADD CONSTRAINT seal_key_secret_check CHECK ((octet_length(secret) = 32));
+CREATE UNIQUE INDEX seal_key_current ON seal_key USING btree ((true)) WHERE (retire_time IS NULL);
+ALTER TABLE seal_key ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON seal_key FOR SELECT TO tandem_system
+  USING (true);
+GRANT SELECT ON seal_key TO tandem_system;
+
 CREATE TABLE serving_process (
   process_id text NOT NULL,
   beat_time timestamp with time zone NOT NULL,
@@ -979,6 +1061,7 @@ CREATE TABLE upload (
 ) WITH (fillfactor=70);
 ALTER TABLE upload ADD CONSTRAINT upload_kind_check CHECK ((kind = ANY (ARRAY[1, 2])));
 ALTER TABLE upload ADD CONSTRAINT upload_pkey PRIMARY KEY (carrier_id, kind, upload_id);
+CREATE INDEX upload_open ON upload USING btree (carrier_id, kind) WHERE (NOT sealed);
 ALTER TABLE upload ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))

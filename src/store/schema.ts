@@ -15,6 +15,14 @@ export interface Schema {
     timeline: bigint;
     create_time: Time;
   };
+  seal_key: {
+    /** 1 to 2^32 - 1. */
+    key_id: bigint;
+    secret: Buffer;
+    create_time: Time;
+    /** Null: the key that seals. */
+    retire_time: OptionalTime;
+  };
   carrier: {
     carrier_id: string;
     revision: bigint;
@@ -30,6 +38,8 @@ export interface Schema {
     update_time: Time;
   };
   carrier_credential: { identity: string; carrier_id: string; expire_time: Time };
+  /** Every identity that is or ever was a carrier's. */
+  carrier_identity: { identity: string; carrier_id: string };
   request_log: {
     carrier_id: string;
     method: string;
@@ -47,6 +57,12 @@ export interface Schema {
     last_ingest_time: Time;
     payload_generation: bigint;
   };
+  /** What a carrier has a most of: carrier-tally.ts. */
+  carrier_tally: { carrier_id: string; what: number; held: bigint };
+  /** Whose range a number lies in, by E.164 prefix; the longest decides. */
+  number_range: { prefix: string; carrier_id: string };
+  /** Single numbers that a carrier may provision wherever they lie. */
+  number_approval: { carrier_id: string; phone_number: string };
   number_owner: { phone_number: string; carrier_id: string; claim_time: Time; in_transit: boolean };
   phone_number: {
     carrier_id: string;
@@ -456,11 +472,11 @@ export interface Schema {
     carrier_id: string;
     /** The oldest event that is kept; raised by retention. */
     first_sequence: bigint;
-    /** 0: none yet. */
-    last_sequence: bigint;
-    last_hash: Buffer;
-    last_event_time: Time;
+    /** Says nothing: it is written so that one transaction appends at a time. */
+    turns: Generated<bigint>;
   };
+  /** Where each chain ends: its highest. Appended with the events. */
+  audit_head: { carrier_id: string; sequence: bigint; entry_hash: Buffer; event_time: Time };
   audit_event: {
     carrier_id: string;
     sequence: bigint;

@@ -1,9 +1,11 @@
 import { sql } from "kysely";
+import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
+import { Tally, takePlace } from "./carrier-tally.ts";
 import { send, type Tx } from "./database.ts";
-import type { UploadKind } from "./schema.ts";
+import { UploadKind } from "./schema.ts";
 
 /** Names an upload. */
 export interface UploadKey {
@@ -54,9 +56,20 @@ export const MAX_STORED_REJECTS = 10_000;
  * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the connection that had it (its row lock is waited for).
  * It also counts as use: an upload that was just opened is not sealed out as idle. One that is sealed, or that has fewer records than the client was
  * told, is returned as it stands and not touched; one that the client was told of and that does not exist is not made.
+ * @throws TandemError LIMIT_REACHED when the carrier has as many open as it may.
  */
-export async function openUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
-  if (acknowledgedOffset === 0n) await createUpload(tx, key);
+export async function openUpload(
+  tx: Tx,
+  key: UploadKey,
+  { acknowledgedOffset, mostOpen }: { acknowledgedOffset: bigint; mostOpen: number },
+): Promise<UploadRow | undefined> {
+  const opened = await takeUpload(tx, key, acknowledgedOffset);
+  if (opened || acknowledgedOffset > 0n) return opened;
+  await createUpload(tx, key, mostOpen);
+  return takeUpload(tx, key, acknowledgedOffset);
+}
+
+async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
   const row = await tx
     .updateTable("upload")
     .set({ writer_epoch: sql`writer_epoch + 1`, update_time: sql<string>`clock_timestamp()` })
@@ -70,7 +83,10 @@ export async function openUpload(tx: Tx, key: UploadKey, acknowledgedOffset: big
   return row ? uploadRow(row) : readUpload(tx, key);
 }
 
-async function createUpload(tx: Tx, key: UploadKey): Promise<void> {
+async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<void> {
+  const what = key.kind === UploadKind.CDRS ? Tally.OPEN_CDR_UPLOADS : Tally.OPEN_DURATION_UPLOADS;
+  const place = { what, most: mostOpen, count: () => countOpenUploads(tx, key) };
+  if (!(await takePlace(tx, key.carrierId, place))) throw tooManyOpen(mostOpen);
   const now = sql<string>`clock_timestamp()`;
   await tx
     .insertInto("upload")
@@ -95,6 +111,17 @@ async function createUpload(tx: Tx, key: UploadKey): Promise<void> {
     })
     .onConflict((conflict) => conflict.doNothing())
     .execute();
+}
+
+async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
+  const { rows } = await sql<{ open: bigint }>`
+    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind} AND NOT sealed`.execute(tx);
+  return Number(rows[0]?.open ?? 0n);
+}
+
+function tooManyOpen(most: number): TandemError {
+  const message = `${most} uploads are open, as many as may be: finish some; what is idle for 30 days is sealed`;
+  return new TandemError("LIMIT_REACHED", message, { what: "open_uploads", limit: String(most) });
 }
 
 /** Reads an upload. */

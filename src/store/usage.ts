@@ -207,13 +207,18 @@ function keyOf(column: KeyColumn, customerId: string, otherParty: OtherPartyView
 }
 
 /**
- * As domain/party.ts does it: the last three digits, whatever stands between them, and all of what has none. Codes of up to six digits are whole; seven digits and more may be
- * somebody's number in national form, and what kind of party it was is not kept here.
+ * As domain/party.ts does it: of the number the last three digits, whatever stands between them, and of what follows it every digit; all of what has no
+ * number, and of what is written beyond ASCII. Codes of up to six digits are whole; seven digits and more may be somebody's number in national form,
+ * and what kind of party it was is not kept here.
  */
+const NUMBER_PART = sql`substring(g.other_number FROM '^[^@;]*')`;
+
 const MASKED = sql`
   CASE WHEN g.other_number ~ '^[0-9]{2,6}$' THEN g.other_number
-       WHEN g.other_number !~ '[0-9]' THEN '***'
-       ELSE regexp_replace(g.other_number, '[0-9](?=([^0-9]*[0-9]){0,2}[^0-9]*$)', '*', 'g') END`;
+       WHEN octet_length(g.other_number) > char_length(g.other_number) OR ${NUMBER_PART} !~ '[0-9]' THEN '***'
+       WHEN length(regexp_replace(${NUMBER_PART}, '[^0-9]', '', 'g')) > 15 THEN regexp_replace(g.other_number, '[0-9]', '*', 'g')
+       ELSE regexp_replace(${NUMBER_PART}, '[0-9](?=([^0-9]*[0-9]){0,2}[^0-9]*$)', '*', 'g')
+         || regexp_replace(COALESCE(substring(g.other_number FROM '[@;].*$'), ''), '[0-9]', '*', 'g') END`;
 
 /**
  * HMAC-SHA-256 (RFC 2104) of customer and number, 16 bytes of it in base64url: PostgreSQL has the hash in its core, and the keyed one only in an

@@ -87,7 +87,9 @@ async function verifyBetween(
 ): Promise<AuditVerdict> {
   const first = max(asked.firstSequence ?? ends.first, ends.first);
   const last = asked.lastSequence ?? ends.last;
-  const previousHash = await readHash(db, asked.carrierId, first - 1n);
+  // Of a chain whose events retention has deleted, the head still tells the last.
+  const headHash = ends.last === first - 1n ? ends.lastHash : undefined;
+  const previousHash = (await readHash(db, asked.carrierId, first - 1n)) ?? headHash;
   const check = new ChainCheck({ first, last, previousHash });
   const found = (await walk(db, asked.carrierId, { first, last }, check, signal)) ?? findEndBreak(check, asked, ends);
   return {

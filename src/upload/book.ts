@@ -38,7 +38,7 @@ export interface UploadFinish {
 export interface UploadBook<Message> {
   /**
    * Opens the upload and fences its older connection. A finished upload is returned as it stands. Throws UPLOAD_HISTORY_LOST, and UPLOAD_SEALED for one
-   * that was sealed for idleness.
+   * that was sealed for idleness, and LIMIT_REACHED for a new one when too many are open.
    */
   open(open: UploadOpen): Promise<UploadRow>;
   /** Registers this connection as the upload's writer in this process, and ends the one before. */
@@ -65,6 +65,7 @@ export interface StoredBookOptions<Message> {
   edge: RecordKindEdge<Message>;
   prepareContext: () => PrepareContext;
   maxBatchRecords: number;
+  maxOpenUploads: number;
 }
 
 /** An upload that is stored. */
@@ -80,7 +81,12 @@ export class StoredBook<Message> implements UploadBook<Message> {
     checkUploadId(open.uploadId);
     if (open.acknowledgedOffset < 0n) throw negativeOffset("acknowledged_offset");
     this.#uploadId = open.uploadId;
-    const upload = await this.#transaction((tx) => openUpload(tx, this.#key, open.acknowledgedOffset));
+    const upload = await this.#transaction((tx) =>
+      openUpload(tx, this.#key, {
+        acknowledgedOffset: open.acknowledgedOffset,
+        mostOpen: this.#options.maxOpenUploads,
+      }),
+    );
     if (!upload || upload.nextOffset < open.acknowledgedOffset) throw historyLost(upload?.nextOffset ?? 0n);
     // Sealed for idleness: a receipt would say that both sides agreed on an end.
     if (upload.sealed && !upload.finished) throw sealed(upload);

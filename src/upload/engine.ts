@@ -1,8 +1,8 @@
 import { TandemError } from "../domain/errors.ts";
-import { microsFromMs } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
 import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { Database } from "../store/database.ts";
 import { HoldingsCache } from "../store/holdings-cache.ts";
@@ -183,9 +183,10 @@ export class UploadEngine {
   #book<Message>(target: UploadTarget<Message>): UploadBook<Message> {
     const { db, limits, hashSecret } = this.#options;
     const { carrierId, edge, horizons } = target;
-    const prepareContext = (): PrepareContext => ({ now: microsFromMs(Date.now()), hashSecret, horizons });
+    const prepareContext = (): PrepareContext => ({ now: wallMicros(), hashSecret, horizons });
     const shared = { db, carrierId, edge, prepareContext, maxBatchRecords: limits.maxBatchRecords };
     if (target.validateOnly) return new ValidationBook({ ...shared, holdings: this.holdings });
-    return new StoredBook({ ...shared, committer: this.committer, writers: this.#writers });
+    const { maxOpenUploads } = limits;
+    return new StoredBook({ ...shared, maxOpenUploads, committer: this.committer, writers: this.#writers });
   }
 }

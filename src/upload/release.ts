@@ -1,6 +1,6 @@
-import { microsFromMs } from "../domain/instant.ts";
 import { Judge } from "../domain/judge.ts";
 import { Verdict } from "../domain/verdict.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
 import { countErased, insertAccepted } from "../store/append.ts";
 import type { Database, Tx } from "../store/database.ts";
@@ -65,7 +65,7 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
     limit: PAGE,
   });
   if (waiting.length === 0) return { judged: 0, released: 0 };
-  const context: PrepareContext = { now: microsFromMs(Date.now()), hashSecret: options.hashSecret, horizons: ANY_AGE };
+  const context: PrepareContext = { now: wallMicros(), hashSecret: options.hashSecret, horizons: ANY_AGE };
   const prepared = waiting.map((row) => prepareKept(edge, row.payload, context));
   const batch = {
     uploadId: "",

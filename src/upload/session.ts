@@ -93,7 +93,7 @@ export class UploadSession<Message> {
   #failure: { error: unknown } | undefined;
   #inputEnded = false;
   #isListening = false;
-  #heardAt = Date.now();
+  #heardAt = performance.now();
   #isOver = false;
   #wake: (() => void) | undefined;
   readonly #readerWaits = new Set<() => void>();
@@ -137,12 +137,12 @@ export class UploadSession<Message> {
 
   // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was read is committed and acknowledged.
   async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {
-    let sentAt = Date.now();
+    let sentAt = performance.now();
     while (true) {
       stall.resumed();
       const { frame, failure, isLast, restMs } = this.#step(stall, sentAt);
       if (frame) {
-        sentAt = Date.now();
+        sentAt = performance.now();
         yield stall.watch(frame);
       }
       if (failure) throw failure.error;
@@ -158,7 +158,7 @@ export class UploadSession<Message> {
     const last = this.#lastStep(end);
     if (last) return { ...last, isLast: true };
     if (end) return {};
-    const restMs = sentAt + this.#options.heartbeatMs - Date.now();
+    const restMs = sentAt + this.#options.heartbeatMs - performance.now();
     return restMs > 0 ? { restMs } : { frame: { frame: "heartbeat", committedOffset: this.#committed } };
   }
 
@@ -176,7 +176,7 @@ export class UploadSession<Message> {
   #plannedEnd(stall: StallWatch): StreamEnd | undefined {
     const { life, heartbeatMs } = this.#options;
     if (life.end) return life.end;
-    const idle = stall.stalled || (this.#isListening && Date.now() - this.#heardAt > 3 * heartbeatMs);
+    const idle = stall.stalled || (this.#isListening && performance.now() - this.#heardAt > 3 * heartbeatMs);
     return idle ? "IDLE" : undefined;
   }
 
@@ -221,7 +221,7 @@ export class UploadSession<Message> {
     try {
       while (!this.#failure && !this.#finished && !this.#isOver && !this.#options.life.signal.aborted) {
         this.#isListening = true;
-        this.#heardAt = Date.now();
+        this.#heardAt = performance.now();
         const next = await input.next();
         this.#isListening = false;
         if (next.done) break;

@@ -1,9 +1,6 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
-import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { identityText } from "../../src/domain/principal.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -12,6 +9,7 @@ import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/
 import { systemTransaction } from "../../src/store/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { createIssuer } from "../support/issuer.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
 
 let app: TestApp;
@@ -121,7 +119,9 @@ test("a stream ends before its credential does, and says so", async () => {
 
 test("another issuer's subject acts as a carrier once it is registered, and no longer once it is not; its claim alone does not help", async () => {
   await using issuer = await createIssuer();
-  await using outside = await startTestApp({ ...issuer.settings, issueTokens: undefined, accessCacheMs: 20 });
+  const ops = identityText({ kind: "jwt", issuer: issuer.name, subject: "ops" });
+  const platformIdentities = `${ops}=cdrs.read`;
+  await using outside = await startTestApp({ ...issuer.settings, platformIdentities, accessCacheMs: 20 });
   const identity = { kind: "jwt", issuer: issuer.name, subject: "switch" } as const;
   await addCarrier(outside.services.db, "acme", { credentials: [{ identity }] });
   await addCarrier(outside.services.db, "other");
@@ -145,7 +145,7 @@ test("another issuer's subject acts as a carrier once it is registered, and no l
   await frames.next();
   await systemTransaction(outside.services.db, (tx) => tx.deleteFrom("carrier_credential").execute());
   expect(await reasonOf(drainFrames(frames))).toBe("CREDENTIAL_EXPIRED");
-  await expect.poll(() => call({ sub: "switch" })).toBe("PERMISSION_DENIED");
+  await expect.poll(() => call({ sub: "switch" })).toBe("UNAUTHENTICATED");
 });
 
 async function setSuspended(carrierId: string, suspended: boolean): Promise<void> {
@@ -159,24 +159,3 @@ async function drainFrames(frames: AsyncIterator<unknown>): Promise<void> {
 }
 
 async function* nothing(): AsyncGenerator<never> {}
-
-async function createIssuer() {
-  const name = "https://issuer.example";
-  const folder = await mkdtemp(join(tmpdir(), "tandem-issuer-"));
-  const { privateKey, publicKey } = await generateKeyPair("ES256", { extractable: true });
-  const jwksFile = join(folder, "jwks.json");
-  await writeFile(jwksFile, JSON.stringify({ keys: [{ ...(await exportJWK(publicKey)), kid: "1", alg: "ES256" }] }));
-  return {
-    name,
-    settings: { jwksFile, jwtIssuer: name, jwtAudience: "tandem" },
-    sign: (claims: Record<string, unknown>) =>
-      new SignJWT(claims)
-        .setProtectedHeader({ alg: "ES256", kid: "1" })
-        .setIssuer(name)
-        .setAudience("tandem")
-        .setIssuedAt()
-        .setExpirationTime("10m")
-        .sign(privateKey),
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
-  };
-}

@@ -40,7 +40,7 @@ async function newCarrier(carrierId: string, entries: number) {
     const at = times[sequence - 1]?.ingestTime;
     const ingestTime = (at?.seconds ?? 0n) * 1_000_000n + BigInt((at?.nanos ?? 0) / 1_000);
     const scope = { carrierId, feed: 2, filter: 0n };
-    return encodeCursor(exchange.app.services.installation.secret, scope, {
+    return encodeCursor(exchange.app.services.seals, scope, {
       epoch: 1n,
       sequence: BigInt(sequence),
       ingestTime,
@@ -67,6 +67,21 @@ describe("named consumers", () => {
     // Its answer was lost: the same commit again.
     expect((await commit(five, three)).consumer).toMatchObject({ committedSequence: 5n });
     expect(await refusal(commit(nine, three))).toMatchObject({ ...conflict, committed_sequence: "5" });
+  });
+
+  test("a position counts, and not its text: the same position has another each time", async () => {
+    const { client, cursorAt } = await newCarrier("texts", 5);
+    expect(await cursorAt(3)).not.toBe(await cursorAt(3));
+    const commit = async (sequence: number, previous?: number) => {
+      const previousCursor = previous === undefined ? undefined : await cursorAt(previous);
+      const request = { consumer: "dw", cursor: await cursorAt(sequence) };
+      return client.commitCdrCursor(previousCursor === undefined ? request : { ...request, previousCursor });
+    };
+    await commit(3);
+    expect((await commit(3)).consumer).toMatchObject({ committedSequence: 3n });
+    expect((await commit(5, 3)).consumer).toMatchObject({ committedSequence: 5n });
+    expect((await commit(5, 3)).consumer).toMatchObject({ committedSequence: 5n });
+    expect(await refusal(commit(4, 3))).toMatchObject({ reason: "CONSUMER_CURSOR_CONFLICT" });
   });
 
   test("of two instances that commit from the same cursor exactly one wins", async () => {

@@ -112,7 +112,11 @@ test("a command acts as whom its token says, and without one signs its own", asy
   const tokenFile = join(folder, "token");
   await writeFile(tokenFile, `${carrierToken}\n`);
   const other = ["cdrs", "feed", "--token-file", tokenFile, "--carrier", "other"];
-  expect((await run(other)).stderr).toContain(CARRIER);
+  const toldOf = await run(other);
+  expect(toldOf.stderr).toContain(CARRIER);
+  expect(toldOf.stderr).toContain("others can read this token (mode 0644): chmod 600 it");
+  await chmod(tokenFile, 0o600);
+  expect((await run(other)).stderr).not.toContain("chmod");
   expect((await run(["cdrs", "feed"])).stderr).toContain("say which carrier to act as");
 });
 
@@ -126,6 +130,19 @@ test("carriers are created, listed, changed, suspended and activated", async () 
   expect((await ok(["carriers", "list"])).stdout).toMatch(/prairie-bell +Prairie Bell +US +UTC +main +suspended/);
   expect((await run(["cdrs", "feed", "--carrier", "prairie-bell"])).stderr).toContain("CARRIER_SUSPENDED");
   expect((await ok(["carriers", "activate", "prairie-bell"])).stdout).toMatch(/state +active/);
+});
+
+test("a carrier's number ranges are set and shown, and one that is another's is refused by name", async () => {
+  await ok(["carriers", "create", "ranged-tel", "--country", "SE"]);
+  const set = ["carriers", "ranges", "set", "ranged-tel", "--prefixes", "+468,+4631", "--approved", "+46701234567"];
+  expect((await ok(set)).stdout).toMatch(/prefixes +\+4631, \+468\napproved +1/);
+  expect((await ok(["carriers", "ranges", "show", "ranged-tel"])).stdout).toMatch(/approved +\+46701234567/);
+  const other = await run(["carriers", "ranges", "set", CARRIER, "--prefixes", "+46"]);
+  expect(other).toMatchObject({ code: 1, stderr: expect.stringContaining("RANGE_TAKEN") });
+  const shown = JSON.parse((await ok(["carriers", "ranges", "show", CARRIER, "--json"])).stdout);
+  expect(shown).toEqual({ ranges: { carrierId: CARRIER } });
+  await ok(["carriers", "ranges", "set", "ranged-tel"]);
+  expect((await ok(["carriers", "ranges", "show", "ranged-tel"])).stdout).toContain("none: it may claim");
 });
 
 test("numbers are listed, shown and watched, and one that fails is named and ends with code 1", async () => {

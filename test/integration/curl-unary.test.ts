@@ -64,6 +64,14 @@ const CASES: Readonly<Record<string, Case>> = {
     { requestId: "c-2", carrier: { carrierId: "made", displayName: "Renamed" }, updateMask: "displayName" },
     ok({ carrier: { displayName: "Renamed", revision: "2" } }),
   ],
+  "tandem.platform.v1.CarrierService/SetNumberRanges": [
+    { requestId: "c-3", carrierId: "made", prefixes: ["+4533"], approvedNumbers: ["+4570101112"] },
+    ok({ ranges: { carrierId: "made", prefixes: ["+4533"], approvedNumberCount: 1 } }),
+  ],
+  "tandem.platform.v1.CarrierService/GetNumberRanges": [
+    { carrierId: "made" },
+    ok({ ranges: { prefixes: ["+4533"], approvedNumbers: ["+4570101112"] } }),
+  ],
 
   "tandem.carrier.v1.AgreementService/GetAgreement": [{}, ok({ agreement: { carrierId: "alpha" } })],
 

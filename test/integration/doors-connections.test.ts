@@ -126,7 +126,9 @@ test("headers over 16 KiB, or over 128 of them, are refused in both protocols", 
 test("a message is refused at its limit: by its length before it comes, and while it is inflated, whatever it would grow to", async () => {
   const bomb = gzipSync(Buffer.alloc(64 * 1024 * 1024), { level: 1 });
   const before = process.memoryUsage().arrayBuffers;
-  const answer = await post(bomb, { "content-type": "application/proto", "content-encoding": "gzip" });
+  const authorization = `Bearer ${await app.platformToken()}`;
+  const headers = { "content-type": "application/proto", "content-encoding": "gzip", authorization };
+  const answer = await post(bomb, headers, "/tandem.platform.v1.CarrierService/ListCarriers");
   expect(answer).toMatchObject({ status: 429, code: "resource_exhausted" });
   expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(32 * 1024 * 1024);
   // A gRPC message that says it has 2 GiB; nothing of it has to come.
@@ -276,8 +278,8 @@ function answerOf(socket: Socket): Promise<string> {
   return new Promise((resolve) => socket.once("close", () => resolve(Buffer.concat(chunks).toString("latin1"))));
 }
 
-async function post(body: Buffer, headers: Record<string, string>) {
-  const request = httpRequest(`${app.url}/grpc.health.v1.Health/Check`, { method: "POST", headers, agent: false });
+async function post(body: Buffer, headers: Record<string, string>, path = "/grpc.health.v1.Health/Check") {
+  const request = httpRequest(app.url + path, { method: "POST", headers, agent: false });
   request.end(body);
   const [response] = (await once(request, "response")) as [IncomingMessage];
   const text = Buffer.concat(await Array.fromAsync(response)).toString();

@@ -1,10 +1,12 @@
+import { execFile } from "node:child_process";
 import { X509Certificate } from "node:crypto";
 import { once } from "node:events";
-import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, open, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import { connect as connectTls } from "node:tls";
+import { promisify } from "node:util";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { decodeJwt } from "jose";
@@ -122,6 +124,28 @@ test("an authority that is taken away takes its certificates' live streams, call
   expect(await reasonOf(list(staying))).toBe("OK");
   expect(kept.end).toBeUndefined();
   kept.stop();
+});
+
+test("of two looks at the files side by side, what the later one found stands", async () => {
+  const file = join(folder, "revoked-by-two");
+  await writeFile(file, "");
+  await using own = await startTestApp({ revokedFile: file, reloadIntervalMs: 60_000 });
+  await addCarrier(own.services.db, "acme");
+  const token = await own.carrierToken("acme");
+  const call = () => createClient(DurationService, own.connect(token)).listUploads({});
+  expect(await reasonOf(call())).toBe("OK");
+  // A pipe: the first look reads it until it is closed, and finds nothing in it.
+  await promisify(execFile)("mkfifo", [`${file}.new`]);
+  await rename(`${file}.new`, file);
+  const first = own.reload();
+  const pipe = await open(file, "w");
+  await replace(file, `${JSON.stringify({ token: decodeJwt(token).jti })}\n`);
+  const second = own.reload();
+  // Looks that did not wait for each other would end in the wrong order now.
+  await Promise.race([second, wait(300)]);
+  await pipe.close();
+  await Promise.all([first, second]);
+  expect(await reasonOf(call())).toBe("UNAUTHENTICATED");
 });
 
 test("a revoked certificate, token or subject ends its streams within seconds, the platform's too; others go on", async () => {
@@ -316,6 +340,7 @@ async function replacePair({ cert, key }: CertificateFiles): Promise<void> {
 }
 
 async function replace(file: string, content: string): Promise<void> {
-  await writeFile(`${file}.new`, content);
+  // Others could read it, and the log would say so.
+  await writeFile(`${file}.new`, content, { mode: 0o600 });
   await rename(`${file}.new`, file);
 }

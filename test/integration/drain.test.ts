@@ -179,6 +179,7 @@ async function openBareServer(serverReflectionInfo: NonNullable<Reflect>, drainM
     auth: {
       tokens: undefined,
       failures: new FailureLimit(0),
+      denials: undefined,
       signsTokens: false,
       platformIdentities: new Map(),
       access: new CarrierAccess({ db, region: undefined, cacheMs: 0 }),

@@ -5,8 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
+import { listCarriers } from "../../src/store/carriers.ts";
+import { openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { readInstallation } from "../../src/store/installation.ts";
+import { findExcessRights, proveIsolation } from "../../src/store/isolation.ts";
+import { migrate } from "../../src/store/migrate.ts";
+import { addCarrier } from "../support/carriers.ts";
 
+const OWNERS = `
+  SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relnamespace = 'public'::regnamespace`;
 const modulePath = join(import.meta.dirname, "../../src/store/embedded-postgres.ts");
 
 test("keeps its data over a restart, and is gone after dispose", async () => {
@@ -27,7 +35,7 @@ test("listens on loopback only, durably, and lets nobody in without the folder's
   await using folder = await makeFolder();
   await using server = await startEmbeddedPostgres({ dataDir: folder.path });
   expect(await query(server.url, "SHOW listen_addresses")).toEqual([{ listen_addresses: "127.0.0.1" }]);
-  expect(await query(server.url, "SHOW unix_socket_directories")).toEqual([{ unix_socket_directories: "" }]);
+  expect(await query(server.adminUrl, "SHOW unix_socket_directories")).toEqual([{ unix_socket_directories: "" }]);
   expect(await query(server.url, "SHOW fsync")).toEqual([{ fsync: "on" }]);
   expect(await query(server.url, "SHOW server_version_num")).toEqual([
     { server_version_num: expect.stringMatching(/^18/) },
@@ -35,7 +43,67 @@ test("listens on loopback only, durably, and lets nobody in without the folder's
   const wrong = new URL(server.url);
   wrong.password = "guessed";
   await expect(query(wrong.href, "SELECT 1")).rejects.toThrow("password authentication failed");
-  expect((await stat(join(folder.path, "password"))).mode & 0o777).toBe(0o600);
+  for (const name of ["password", "password-service"])
+    expect((await stat(join(folder.path, name))).mode & 0o777, name).toBe(0o600);
+});
+
+test("serves as a login that is no superuser, that row security binds, and that has the rights of the documentation only", async () => {
+  await using folder = await makeFolder();
+  await using server = await startEmbeddedPostgres({ dataDir: folder.path });
+  expect(
+    await query(
+      server.url,
+      `SELECT rolsuper, rolbypassrls, rolcreaterole, rolcreatedb, rolreplication, rolinherit,
+         ARRAY(SELECT roleid::regrole::text FROM pg_auth_members WHERE member = r.oid ORDER BY 1) AS member_of
+       FROM pg_roles r WHERE rolname = session_user`,
+    ),
+  ).toEqual([
+    {
+      rolsuper: false,
+      rolbypassrls: false,
+      rolcreaterole: false,
+      rolcreatedb: false,
+      rolreplication: false,
+      rolinherit: false,
+      member_of: ["tandem_carrier", "tandem_system"],
+    },
+  ]);
+});
+
+test("takes over a data folder that was served by its superuser: the service owns what is there, and the superuser's password is not its own", async () => {
+  await using folder = await makeFolder();
+  {
+    await using server = await startEmbeddedPostgres({ dataDir: folder.path });
+    await using db = openDatabase({ url: server.adminUrl });
+    // As 00d3f3f left it: everything is the superuser's, and there is no other login.
+    await query(server.adminUrl, `DROP OWNED BY tandem_service; DROP ROLE tandem_service`);
+    await migrate(db);
+    await addCarrier(db, "acme");
+    expect(await query(server.adminUrl, OWNERS)).toEqual([{ owner: "tandem" }]);
+  }
+  await rm(join(folder.path, "password-service"));
+  const installationOf = async (url: string) => {
+    await using db = openDatabase({ url });
+    await migrate(db);
+    await proveIsolation(db);
+    expect(await findExcessRights(db)).toEqual([]);
+    const { serverChanged } = await readInstallation(db);
+    const carriers = await systemTransaction(db, (tx) => listCarriers(tx, {}, { afterCarrierId: "", limit: 10 }));
+    return { serverChanged, carriers: carriers.map(({ carrierId }) => carrierId) };
+  };
+  const known = { serverChanged: false, carriers: ["acme"] };
+  {
+    await using server = await startEmbeddedPostgres({ dataDir: folder.path });
+    expect(await query(server.url, OWNERS)).toEqual([{ owner: "tandem_service" }]);
+    expect(await installationOf(server.url)).toEqual(known);
+    expect(new URL(server.url).password).not.toBe(new URL(server.adminUrl).password);
+    // A process of before, on the same folder, makes partitions of its own; the next that comes, to the server that runs, takes them over too.
+    await query(server.adminUrl, "CREATE TABLE cdr_record_old (LIKE cdr_record)");
+    await using adopted = await startEmbeddedPostgres({ dataDir: folder.path });
+    expect(adopted).toMatchObject({ isAdopted: true, url: server.url });
+    expect(await query(server.url, OWNERS)).toEqual([{ owner: "tandem_service" }]);
+    expect(await installationOf(adopted.url)).toEqual(known);
+  }
 });
 
 test("adopts the server of an owner that was killed, and then stops it", async () => {

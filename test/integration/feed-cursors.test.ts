@@ -1,9 +1,12 @@
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor } from "../../src/feed/cursor.ts";
 import { CdrService, type StreamCdrsResponse } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { systemTransaction } from "../../src/store/database.ts";
 import { rotateEpochs } from "../../src/store/installation.ts";
+import { readSealSecrets } from "../../src/store/seal-keys.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,
@@ -144,13 +147,20 @@ describe("cursors", () => {
     expect(messages.at(-1)?.throughSequence).toBeLessThan(4_000n);
   });
 
-  test("a cursor that was tampered with, or is another carrier's or another feed's, is CURSOR_MALFORMED", async () => {
+  test("a cursor that was tampered with, or is another carrier's, another feed's or another installation's, is CURSOR_MALFORMED", async () => {
     const [own, other] = [await newCarrier(3), await newCarrier(3)];
     const cursor = await headCursor(own.client);
-    const { secret } = exchange.app.services.installation;
+    const { seals, db } = exchange.app.services;
+    const secrets = await systemTransaction(db, readSealSecrets);
+    const others = new Seals(
+      secrets.map(({ keyId }) => ({ keyId, secret: Buffer.alloc(32) })),
+      Buffer.alloc(32),
+    );
     const position = { epoch: 1n, sequence: 1n, ingestTime: 0n };
     const bytes = Buffer.from(cursor, "base64url");
-    const flipped = Array.from(bytes.keys(), (index) => {
+    // Another key id is that of a key that is gone: see sealed-tokens.
+    const outsideKeyId = [...bytes.keys()].filter((index) => index < 1 || index > 4);
+    const flipped = outsideKeyId.map((index) => {
       const copy = Buffer.from(bytes);
       copy.writeUInt8(copy.readUInt8(index) ^ 1, index);
       return copy.toString("base64url");
@@ -158,8 +168,8 @@ describe("cursors", () => {
     const hostile = [
       ...flipped,
       await headCursor(other.client),
-      encodeCursor(secret, { carrierId: own.carrierId, feed: 1, filter: 0n }, position),
-      encodeCursor(Buffer.alloc(32), { carrierId: own.carrierId, feed: 2, filter: 0n }, position),
+      encodeCursor(seals, { carrierId: own.carrierId, feed: 1, filter: 0n }, position),
+      encodeCursor(others, { carrierId: own.carrierId, feed: 2, filter: 0n }, position),
       "",
       "A",
       " ",

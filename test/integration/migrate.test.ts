@@ -3,17 +3,23 @@ import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import type { Kysely } from "kysely";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
+import { AuditOutcome } from "../../src/domain/audit.ts";
 import { addDays, microsFromMs, utcDay } from "../../src/domain/instant.ts";
 import { runMakePartitions } from "../../src/jobs/make-partitions.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
+import { appendAuditEvent } from "../../src/store/audit-log.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { readInstallation } from "../../src/store/installation.ts";
 import { proveIsolation } from "../../src/store/isolation.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import * as seals from "../../src/store/migrations/0011-seals.ts";
 import { countPartitionWeeksAhead, ensurePartitions, PARTITION_WEEKS_AHEAD } from "../../src/store/partitions.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify-audit.ts";
+import { addCarrier } from "../support/carriers.ts";
+import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
 
 const PARTITIONED = ["cdr_key", "cdr_network", "cdr_quality", "cdr_record", "duration_key", "duration_record"];
 const MIGRATIONS = (await readdir(join(import.meta.dirname, "../../src/store/migrations")))
@@ -186,3 +192,28 @@ function partitionDay(weeksAhead: number): string {
   const weekday = (new Date(`${today}T00:00:00Z`).getUTCDay() + 6) % 7;
   return addDays(today, 7 * weeksAhead - weekday).replaceAll("-", "");
 }
+
+test("the heads of audit chains of before are taken along: the chains are whole, and go on", async () => {
+  await using database = await createMigratedDatabase();
+  await using db = openDatabase({ url: database.url });
+  await addCarrier(db, "acme");
+  await addCarrier(db, "idle");
+  const act = { carrierId: "acme", actor: "t", method: "t", resource: "r", outcome: AuditOutcome.DONE };
+  const append = () => systemTransaction(db, (tx) => appendAuditEvent(tx, act));
+  for (let count = 0; count < 3; count++) await append();
+  // As 0008 had it.
+  await db.pool.query(`
+    ALTER TABLE audit_chain ADD COLUMN last_sequence bigint NOT NULL DEFAULT 0, ADD COLUMN last_hash bytea NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+      ADD COLUMN last_event_time timestamptz NOT NULL DEFAULT '1970-01-01T00:00:00Z', DROP COLUMN turns;
+    UPDATE audit_chain c SET last_sequence = h.sequence, last_hash = h.entry_hash, last_event_time = h.event_time
+      FROM audit_head h WHERE h.carrier_id = c.carrier_id AND h.sequence = 3;
+    DROP TABLE audit_head, seal_key`);
+  await db.kysely.transaction().execute((tx) => seals.up(tx as unknown as Kysely<unknown>));
+  const signal = AbortSignal.timeout(60_000);
+  expect(await verifyAuditChain(db, { carrierId: "acme" }, signal)).toMatchObject({
+    verifiedCount: 3n,
+    firstBreak: undefined,
+  });
+  expect(await append()).toMatchObject({ sequence: 4n });
+  expect(await verifyAuditChains(db, signal)).toEqual([]);
+});

@@ -46,14 +46,21 @@ test.each(dialects)(
 );
 
 test.each(dialects)(
-  "a message over 4 MiB is refused with its reason: $protocol over HTTP/$httpVersion",
+  "a message over 4 MiB, where anyone may call over 4 KiB, is refused with its reason: $protocol over HTTP/$httpVersion",
   async (dialect) => {
     const health = createClient(Health, app.connect(undefined, dialect));
-    const error = await refusalOf(health.check({ service: "x".repeat(5 * 1024 * 1024) }));
-    expect(error?.code).toBe(Code.ResourceExhausted);
-    expect(error?.findDetails(ErrorInfoSchema)).toMatchObject([
-      { reason: "MESSAGE_TOO_LARGE", metadata: { limit: "4194304" } },
-    ]);
+    const usage = createClient(UsageService, app.connect(await app.platformToken(), dialect));
+    const large = "x".repeat(5 * 1024 * 1024);
+    for (const [call, limit] of [
+      [health.check({ service: large }), "4096"],
+      [usage.closePeriod({ customerId: large }), "4194304"],
+    ] as const) {
+      const error = await refusalOf(call);
+      expect(error?.code).toBe(Code.ResourceExhausted);
+      expect(error?.findDetails(ErrorInfoSchema)).toMatchObject([
+        { reason: "MESSAGE_TOO_LARGE", metadata: { limit, unit: "bytes" } },
+      ]);
+    }
   },
 );
 

@@ -1,43 +1,29 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { DescMethod, DescMethodStreaming, DescMethodUnary } from "@bufbuild/protobuf";
-import { ConnectError, type Interceptor, type Transport } from "@connectrpc/connect";
+import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
-import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
-import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
-import { ServerReflection } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
-import { ServerReflection as ServerReflectionAlpha } from "../../src/gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { isAdministrativeAct } from "../../src/rpc/administrative-acts.ts";
 import { openSigningKey } from "../../src/rpc/signing-key.ts";
+import {
+  asCarrier,
+  asPlatform,
+  everywhere,
+  expected,
+  judgeAll,
+  METHODS,
+  nameOf,
+  nobody,
+  type Verdict,
+} from "../support/access-matrix.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
-import { listMethods } from "../support/contract.ts";
 
-// Every method of the contract by every kind of principal. What is declared is taken from the names of the contract, and not from the server's own table, so that
-// a new method, and a mistake in the table, show here.
-
-const METHODS: readonly DescMethod[] = [
-  ...(await listMethods("carrier")),
-  ...(await listMethods("platform")),
-  ...[Health, ServerReflection, ServerReflectionAlpha].flatMap(({ methods }) => methods),
-];
-
-/** Who may call a method. */
-type Declared = "anyone" | "carrier" | PlatformScope;
-
-/** By the contract: the package is the wall, each service of the platform has two scopes, and the verb says which. */
-function declared(method: DescMethod): Declared {
-  const { typeName, name } = method.parent;
-  if (typeName.startsWith("grpc.")) return "anyone";
-  if (typeName.startsWith("tandem.carrier.v1.")) return "carrier";
-  const isRead = /^(Get|List|Query|Export|Explain|Verify)/.test(method.name);
-  return (`${name.replace(/Service$/, "").toLowerCase()}s`.replace(/^(reconciliation|usage|privacy)s$/, "$1") +
-    (isRead ? ".read" : ".write")) as PlatformScope;
-}
+// Every method of the contract by every kind of principal; access-matrix-identities has the states that
+// an identity can be in.
 
 let app: TestApp;
 let folder: string;
@@ -92,23 +78,9 @@ test("every method that changes what is administered is an act of the audit log,
 interface Caller {
   readonly who: string;
   readonly credentials: () => Promise<{ token?: string; files?: CertificateFiles }>;
-  readonly verdict: (rule: Declared, method: DescMethod) => string;
+  readonly verdict: Verdict;
 }
 
-const everywhere = (reason: string) => (rule: Declared) => (rule === "anyone" ? "allowed" : reason);
-const asCarrier = (reason: string) => (rule: Declared, method: DescMethod) => {
-  if (rule === "anyone") return "allowed";
-  if (rule !== "carrier") return `PERMISSION_DENIED ${rule}`;
-  return reason === "CARRIER_SUSPENDED" && method.name === "GetAgreement" ? "allowed" : reason;
-};
-const asPlatform =
-  (...scopes: readonly PlatformScope[]) =>
-  (rule: Declared) => {
-    if (rule === "anyone") return "allowed";
-    if (rule === "carrier") return "PERMISSION_DENIED";
-    return scopes.includes(rule) ? "allowed" : `PERMISSION_DENIED ${rule}`;
-  };
-const nobody = everywhere("UNAUTHENTICATED");
 const certificate =
   (type: "dns" | "url", value: string, authority: () => TestAuthority = () => clients) =>
   async () => ({
@@ -175,46 +147,9 @@ test.each(CALLERS)(
   "Confidentiality: $who reaches what the contract declares, and is told why not",
   async ({ credentials, verdict }) => {
     const transport = connect(await credentials());
-    const found = await Promise.all(METHODS.map(async (method) => [nameOf(method), await judge(transport, method)]));
-    expect(Object.fromEntries(found)).toEqual(
-      Object.fromEntries(METHODS.map((method) => [nameOf(method), verdict(declared(method), method)])),
-    );
+    expect(await judgeAll(transport)).toEqual(expected(verdict));
   },
 );
-
-/** The reasons that are given before a request is read. */
-const DENIALS = new Set([
-  "UNAUTHENTICATED",
-  "CREDENTIAL_EXPIRED",
-  "PERMISSION_DENIED",
-  "CARRIER_SUSPENDED",
-  "REGION_MISMATCH",
-  "RATE_LIMITED",
-]);
-
-/** Calls with an empty request: why it was denied, with the scope that it lacks; or that it was let in, whatever became of it. */
-async function judge(transport: Transport, method: DescMethod): Promise<string> {
-  const stop = new AbortController();
-  try {
-    if (method.methodKind === "unary")
-      await transport.unary(method as DescMethodUnary, stop.signal, undefined, undefined, {});
-    else {
-      const requests = method.methodKind === "server_streaming" ? [{}] : [];
-      const stream = transport.stream(method as DescMethodStreaming, stop.signal, undefined, undefined, each(requests));
-      // The first message is enough: some streams have no end.
-      await (await stream).message[Symbol.asyncIterator]().next();
-    }
-    return "allowed";
-  } catch (thrown) {
-    const [info, ...more] = ConnectError.from(thrown).findDetails(ErrorInfoSchema);
-    if (!info || more.length > 0) return `without one reason: ${thrown}`;
-    if (info.reason === "INTERNAL") return `a fault: ${thrown}`;
-    if (!DENIALS.has(info.reason)) return "allowed";
-    return [info.reason, info.metadata["scope"]].filter(Boolean).join(" ");
-  } finally {
-    stop.abort();
-  }
-}
 
 function connect({ token, files }: { token?: string; files?: CertificateFiles }): Transport {
   const bearer: Interceptor = (next) => (request) => {
@@ -244,12 +179,4 @@ async function changedToken(): Promise<string> {
   const [header, , signature] = (await app.carrierToken("acme")).split(".");
   const [, claims] = (await app.platformToken()).split(".");
   return [header, claims, signature].join(".");
-}
-
-async function* each<T>(values: readonly T[]): AsyncGenerator<T> {
-  yield* values;
-}
-
-function nameOf(method: DescMethod): string {
-  return `${method.parent.typeName}/${method.name}`;
 }

@@ -1,4 +1,7 @@
 import { createHash } from "node:crypto";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { type MessageInitShape, toJson } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { sql } from "kysely";
@@ -167,6 +170,8 @@ test("Accountability: no administrative act of the contract is left out", async 
   const subject = { phoneNumber: takeNumber(), ...period, caseReference: "case 2", verifiedBy: "desk" };
   await privacy.erasePhoneNumber({ requestId: newRequestId(), ...subject });
   await Array.fromAsync(privacy.exportPhoneNumber(subject));
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId, prefixes: ["+4588"] });
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId });
   const methods = [...(await listMethods("carrier")), ...(await listMethods("platform"))];
   const acts = methods.filter(isAdministrativeAct).map((method) => `${method.parent.typeName}/${method.name}`);
   const { rows } = await app.services.db.pool.query<{ method: string }>(
@@ -249,7 +254,6 @@ test("Accountability: an act and its event are there together, or neither is", a
   expect(await eventsOf(carrierId)).toEqual([]);
   // The chain cannot be told of: nor is the act done.
   const number = takeNumber();
-  await db.pool.query(`UPDATE audit_chain SET last_sequence = 0 WHERE carrier_id = '${carrierId}'`);
   await db.pool.query(
     `INSERT INTO audit_event SELECT '${carrierId}', 1, event_time, actor, method, resource, outcome, error_reason, request_id, changed_fields,
        details_json, previous_hash, entry_hash FROM audit_event LIMIT 1`,
@@ -411,16 +415,29 @@ describe("Accountability: VerifyAuditLog finds a chain that is", () => {
     const asked = { carrierId, lastSequence: kept.lastSequence, expectedHash: kept.lastHash };
     expect(await verify(asked)).toMatchObject({ intact: true });
     await tamper(`DELETE FROM audit_event WHERE carrier_id = '${carrierId}' AND sequence = 4`);
-    await tamper(
-      `UPDATE audit_chain SET last_sequence = 3, last_hash = (SELECT entry_hash FROM audit_event WHERE carrier_id = '${carrierId}' AND sequence = 3)
-       WHERE carrier_id = '${carrierId}'`,
-    );
+    await tamper(`DELETE FROM audit_head WHERE carrier_id = '${carrierId}' AND sequence = 4`);
     expect(await verify({ carrierId })).toMatchObject({ intact: true, verifiedCount: 3n });
     const isCut = { kind: AuditBreakKind.EXPECTED_HASH, sequence: 4n };
     expect((await verify(asked)).firstBreak).toMatchObject(isCut);
     await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(carrierId)));
     expect(await verify({ carrierId })).toMatchObject({ intact: true, verifiedCount: 4n });
     expect((await verify(asked)).firstBreak).toMatchObject(isCut);
+  });
+
+  test("with a head that was set back, or ahead, or to another hash", async () => {
+    for (const [statement, found] of [
+      ["DELETE FROM audit_head WHERE sequence > 2 AND", { kind: AuditBreakKind.LINK, sequence: 3n }],
+      ["DELETE FROM audit_head WHERE", { kind: AuditBreakKind.LINK, sequence: 1n }],
+      ["UPDATE audit_head SET sequence = 9 WHERE sequence = 4 AND", { kind: AuditBreakKind.GAP, sequence: 5n }],
+      [
+        "UPDATE audit_head SET entry_hash = decode(repeat('ab', 32), 'hex') WHERE sequence = 4 AND",
+        { kind: AuditBreakKind.LINK, sequence: 4n },
+      ],
+    ] as const) {
+      const carrierId = await newChain(4);
+      await tamper(`${statement} carrier_id = '${carrierId}'`);
+      expect((await verify({ carrierId })).firstBreak, statement).toMatchObject(found);
+    }
   });
 
   test("continued behind its head", async () => {
@@ -465,6 +482,51 @@ test("Accountability: a long chain is verified page by page, and a call that is 
   gone.abort();
   await expect(call).rejects.toThrow();
   await expect.poll(() => app.callCount).toBe(0);
+});
+
+test("Accountability: `tandem privacy audit verify --kept` keeps where the chains end, and tells of one that was cut or written anew since", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "tandem-kept-"));
+  try {
+    const env = { TANDEM_URL: app.url, TANDEM_TOKEN: await app.platformToken() };
+    const file = join(folder, "ends.json");
+    const run = (carrierId: string) =>
+      runCli(["privacy", "audit", "verify", "--carrier", carrierId, "--kept", file], env);
+    const [cut, rewritten, idle] = [await newChain(4), await newChain(4), await newChain(2)];
+    for (const carrierId of [cut, rewritten, idle]) expect(await run(carrierId)).toMatchObject({ code: 0, stderr: "" });
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    // What goes on is whole, and moves the end that is kept.
+    await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(cut)));
+    expect(await run(cut)).toMatchObject({ code: 0 });
+    expect(JSON.parse(await readFile(file, "utf8")).chains).toMatchObject([
+      { carrierId: cut, sequence: "5" },
+      { carrierId: rewritten, sequence: "4" },
+      { carrierId: idle, sequence: "2" },
+    ]);
+    // By somebody who owns the database, with the head, and then gone on with: nothing in the database shows it.
+    for (const table of ["audit_event", "audit_head"])
+      await tamper(`DELETE FROM ${table} WHERE carrier_id = '${cut}' AND sequence > 3`);
+    await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(cut)));
+    for (const table of ["audit_event", "audit_head"])
+      await tamper(`DELETE FROM ${table} WHERE carrier_id = '${rewritten}'`);
+    for (let count = 0; count < 4; count++)
+      await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(rewritten)));
+    for (const [carrierId, sequence] of [
+      [cut, 5],
+      [rewritten, 4],
+    ] as const) {
+      expect(await verify({ carrierId })).toMatchObject({ intact: true });
+      const told = await run(carrierId);
+      expect(told).toMatchObject({ code: 1 });
+      expect(told.stdout).toContain(`BROKEN at ${sequence}: its hash is not the one expected`);
+    }
+    expect(JSON.parse(await readFile(file, "utf8")).chains[0]).toMatchObject({ carrierId: cut, sequence: "5" });
+    // Retention has deleted every event of a chain at rest: its head still tells where it ended.
+    const now = microsFromMs(Date.now() + 60_000);
+    await ownerTransaction(app.services.db, (tx) => deleteAuditEvents(tx, idle, now, 100));
+    expect(await run(idle)).toMatchObject({ code: 0, stderr: "" });
+  } finally {
+    await rm(folder, { recursive: true });
+  }
 });
 
 test("Accountability: `tandem verify` and `tandem privacy audit verify` say that a chain is broken, and where", async () => {

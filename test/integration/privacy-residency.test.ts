@@ -110,6 +110,10 @@ const RULES: Readonly<Record<string, Rule>> = {
   "CarrierService/GetCarrier": DIRECTORY,
   "CarrierService/ListCarriers": DIRECTORY,
   "CarrierService/UpdateCarrier": DIRECTORY,
+  "CarrierService/SetNumberRanges": {
+    refuses: [({ carrierId, number }) => request({ requestId: "r", carrierId, approvedNumbers: [number] })],
+  },
+  "CarrierService/GetNumberRanges": { refuses: [ofCarrier()] },
   "NumberService/GetNumber": { refuses: [({ number }) => request({ phoneNumber: number, atTime: TIMES.endTime })] },
   "NumberService/ListNumbers": { refuses: [ofCarrier()], leavesOut: {} },
   "NumberService/ListNumberHistory": { refuses: [({ number }) => request({ phoneNumber: number })] },

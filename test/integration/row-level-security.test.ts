@@ -12,9 +12,9 @@ import {
   systemTransaction,
   type Tx,
 } from "../../src/store/database.ts";
-import { proveIsolation } from "../../src/store/isolation.ts";
+import { assertRolesBound, findExcessRights, proveIsolation } from "../../src/store/isolation.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { createTestDatabase } from "../support/database.ts";
+import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
 import { type CarrierTable, dropChecks, insertRow, listCarrierTables, selectRows } from "../support/generic-rows.ts";
 
 /** PostgreSQL's insufficient_privilege: a missing grant, and a row that a policy refuses. */
@@ -284,6 +284,26 @@ test("a database on which row security does not hold is not served", async () =>
   await expect(proveIsolation(opened)).rejects.toThrow(/row-level security does not hold.*2 of the 2 probe rows/);
   const config = loadConfig({}, { databaseUrl: database.url, issueTokens: true, dataDir: "/nonexistent", port: 0 });
   await expect(openApp(config, openLog("silent"))).rejects.toThrow(/refuses to serve/);
+});
+
+test("a database whose roles bypass row security is not served, and a login that does is named at the start", async () => {
+  await using database = await createTestDatabase();
+  await using opened = openDatabase({ url: database.url });
+  await migrate(opened);
+  // The run's administrator is a superuser; nobody should serve as one.
+  expect(await findExcessRights(opened)).toEqual(["SUPERUSER"]);
+  await using served = await createMigratedDatabase();
+  await using asLogin = openDatabase({ url: served.url });
+  expect(await findExcessRights(asLogin)).toEqual([]);
+  const undo = new Error("undo");
+  // Roles are the whole server's, and others are at work on it: what is changed here is seen by this transaction alone.
+  const tried = ownerTransaction(opened, async (tx) => {
+    await run(tx, "ALTER ROLE tandem_system BYPASSRLS");
+    await assertRolesBound(tx);
+    throw undo;
+  });
+  await expect(tried).rejects.toThrow(/role tandem_system bypasses it.*refuses to serve/);
+  await proveIsolation(opened);
 });
 
 function asBolt<T>(work: (tx: Tx) => Promise<T>): Promise<T> {

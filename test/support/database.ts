@@ -11,18 +11,26 @@ export function createTestDatabase(): Promise<TestDatabase> {
   return createDatabase("");
 }
 
-/** One with the newest schema and its partitions, copied from the run's template: sooner there than by migrating. */
+/**
+ * One with the newest schema and its partitions, copied from the run's template: sooner there than
+ * by migrating. Its URL is that of a login as a server has it: no superuser, and bound by row
+ * security.
+ */
 export async function createMigratedDatabase(): Promise<TestDatabase> {
   const database = await createDatabase(`TEMPLATE ${inject("postgresTemplate")}`);
-  const client = new pg.Client({ connectionString: database.url });
+  const url = new URL(database.url);
+  const login = inject("postgresLogin");
+  [url.username, url.password] = [login.user, login.password];
+  const client = new pg.Client({ connectionString: url.href });
   await client.connect();
   try {
     // An installation of its own, as if it had been migrated here.
     await client.query("UPDATE installation SET installation_id = $1, secret = $2", [randomUUID(), randomBytes(32)]);
+    await client.query("UPDATE seal_key SET secret = $1", [randomBytes(32)]);
   } finally {
     await client.end();
   }
-  return database;
+  return { url: url.href, [Symbol.asyncDispose]: () => database[Symbol.asyncDispose]() };
 }
 
 async function createDatabase(options: string): Promise<TestDatabase> {

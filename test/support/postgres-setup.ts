@@ -11,38 +11,67 @@ import { migrate } from "../../src/store/migrate.ts";
 
 declare module "vitest" {
   interface ProvidedContext {
+    /** As an administrator, who may make databases. */
     postgresUrl: string;
     /** A database of the newest schema, to copy. */
     postgresTemplate: string;
+    /** Who owns what is in it, and serves: a login as docs/operations.md has it, which is no superuser. */
+    postgresLogin: { user: string; password: string };
   }
 }
 
 export default async function setUp(project: TestProject): Promise<() => Promise<void>> {
   await using opening = new AsyncDisposableStack();
   const url = process.env["TANDEM_TEST_DATABASE_URL"] ?? (await startServer(opening));
+  const login = { user: `tandem_test_${randomBytes(6).toString("hex")}`, password: randomBytes(12).toString("hex") };
   project.provide("postgresUrl", url);
-  project.provide("postgresTemplate", await makeTemplate(url, opening));
+  project.provide("postgresLogin", login);
+  project.provide("postgresTemplate", await makeTemplate(url, login, opening));
   const opened = opening.move();
   return () => opened.disposeAsync();
 }
 
 async function startServer(closers: AsyncDisposableStack): Promise<string> {
   const dataDir = await mkdtemp(join(tmpdir(), "tandem-test-"));
-  return closers.use(await startEmbeddedPostgres({ dataDir, ephemeral: true })).url;
+  return closers.use(await startEmbeddedPostgres({ dataDir, ephemeral: true })).adminUrl;
 }
 
-async function makeTemplate(serverUrl: string, closers: AsyncDisposableStack): Promise<string> {
+async function makeTemplate(
+  serverUrl: string,
+  { user, password }: { user: string; password: string },
+  closers: AsyncDisposableStack,
+): Promise<string> {
   const name = `template_${randomBytes(6).toString("hex")}`;
-  const runOnServer = async (statement: string) => {
-    const client = new pg.Client({ connectionString: serverUrl });
-    await client.connect();
-    await client.query(statement).finally(() => client.end());
-  };
-  await runOnServer(`CREATE DATABASE ${name}`);
-  closers.defer(() => runOnServer(`DROP DATABASE ${name} WITH (FORCE)`));
   const url = new URL(serverUrl);
+  await runOn(serverUrl, [
+    ...["tandem_carrier", "tandem_system"].map(createRole),
+    `CREATE ROLE ${user} LOGIN NOINHERIT NOSUPERUSER NOBYPASSRLS PASSWORD '${password}'`,
+    `GRANT tandem_carrier, tandem_system TO ${user}`,
+    `CREATE DATABASE ${name}`,
+  ]);
+  closers.defer(() => runOn(serverUrl, [`DROP DATABASE ${name} WITH (FORCE)`, `DROP ROLE ${user}`]));
   url.pathname = `/${name}`;
+  await runOn(url.href, [
+    `GRANT USAGE, CREATE ON SCHEMA public TO ${user}`,
+    "GRANT USAGE ON SCHEMA public TO tandem_carrier, tandem_system",
+  ]);
+  [url.username, url.password] = [user, password];
   await using db = openDatabase({ url: url.href });
   await migrate(db);
   return name;
+}
+
+// Where another run, or Tandem itself, has made it, it is as it should be.
+function createRole(role: string): string {
+  return `DO $$ BEGIN CREATE ROLE ${role} NOLOGIN NOINHERIT; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$`;
+}
+
+async function runOn(url: string, statements: readonly string[]): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  try {
+    for (const statement of statements) await client.query(statement);
+  } finally {
+    await client.end();
+  }
 }

@@ -1,6 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
+import { wallMs } from "../../domain/wall-clock.ts";
 import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
@@ -91,7 +92,7 @@ export class DemoCarrier implements AsyncDisposable {
   /** Its durations as the platform has them, from `sinceMs` on. */
   async listDurations(state: DurationState, sinceMs: number, signal: AbortSignal): Promise<CallDuration[]> {
     const durations: CallDuration[] = [];
-    const endMs = Date.now() + DAY_MS;
+    const endMs = wallMs() + DAY_MS;
     for (let startMs = sinceMs; startMs < endMs; startMs += LIST_WINDOW_MS) {
       const window = {
         startTime: timestampFromMs(startMs),

@@ -1,4 +1,6 @@
+import { wallMs } from "../../domain/wall-clock.ts";
 import { untilInterrupted } from "../following.ts";
+import { formatJson } from "../output.ts";
 import { openProgress } from "../progress.ts";
 import { openDemoExchange } from "./exchange.ts";
 import { judge } from "./judge.ts";
@@ -16,14 +18,14 @@ export async function playDemo(options: DemoOptions): Promise<void> {
   const started = performance.now();
   const signal = untilInterrupted();
   try {
-    const plan = await makePlan(options, Date.now());
+    const plan = await makePlan(options, wallMs());
     using progress = openProgress();
     progress.say("starting PostgreSQL and Tandem in a temporary folder");
     await using exchange = await openDemoExchange(signal);
     const verdict = judge(await runDemo(exchange, plan, progress, signal));
     progress[Symbol.dispose]();
     const seconds = (performance.now() - started) / 1000;
-    if (options.json) console.log(JSON.stringify(summarize(verdict)));
+    if (options.json) console.log(formatJson(summarize(verdict)));
     else console.log(tellStory(plan, verdict, seconds).join("\n"));
     if (!verdict.ok) process.exitCode = 1;
     if (options.json) for (const failure of failuresOf(verdict)) console.error(failure);

@@ -1,4 +1,5 @@
 import type { Client } from "@connectrpc/connect";
+import { wallMs } from "../../domain/wall-clock.ts";
 import { DurationSource, UsageDimension, type UsageRow } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import type { Line } from "./line.ts";
@@ -35,7 +36,7 @@ async function queryRows(
   signal: AbortSignal,
 ): Promise<UsageRow[]> {
   const rows: UsageRow[] = [];
-  const endMs = Date.now() + 2 * DAY_MS;
+  const endMs = wallMs() + 2 * DAY_MS;
   for (let startMs = sinceMs; startMs < endMs; startMs += WINDOW_DAYS * DAY_MS) {
     const period = { startDate: dayOf(startMs), endDate: dayOf(Math.min(startMs + WINDOW_DAYS * DAY_MS, endMs)) };
     if (period.startDate === period.endDate) continue;

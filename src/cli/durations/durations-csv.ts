@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { parse } from "csv-parse";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { readCsvCell } from "../csv-cells.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 
 /** A file is read whole, so that a mistake in its last line is told before the first is sent. */
@@ -86,8 +87,8 @@ function readRow(header: readonly string[], fields: readonly string[], blame: (m
   const record = create(CallDurationSchema);
   if (fields.length !== header.length) blame(`${fields.length} fields instead of ${header.length}`);
   for (const [index, name] of header.entries()) {
-    const text = fields[index];
-    if (text === undefined || text === "") continue;
+    const text = readCsvCell(fields[index] ?? "");
+    if (text === "") continue;
     try {
       DURATION_COLUMNS[name]?.read(text, record);
     } catch (error) {

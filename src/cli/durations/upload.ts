@@ -12,7 +12,7 @@ import {
 } from "../../gen/tandem/type/v1/upload_pb.js";
 import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { untilInterrupted } from "../following.ts";
-import { formatCount, styled } from "../output.ts";
+import { formatCount, formatJson, styled } from "../output.ts";
 import { openProgress } from "../progress.ts";
 import { formatTime } from "../values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
@@ -66,7 +66,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   const outcomes = await allOutcomes(connection, result);
   if (options.json) {
     const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
-    console.log(JSON.stringify(json));
+    console.log(formatJson(json));
   } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n) process.exitCode = EXIT_REFUSED;

@@ -11,7 +11,7 @@ import {
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { asCarrier, connect, remoteCommand } from "../connection.ts";
 import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../following.ts";
-import { styled } from "../output.ts";
+import { formatJson, styled } from "../output.ts";
 import { enumName } from "../values.ts";
 import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
 
@@ -76,7 +76,7 @@ function printChange({ change, leftFilter }: NumberChange, isJson: boolean): voi
 
 function printRow(number: PhoneNumber, isJson: boolean, note = ""): void {
   if (isJson) {
-    console.log(JSON.stringify(toJson(PhoneNumberSchema, number)));
+    console.log(formatJson(toJson(PhoneNumberSchema, number)));
     return;
   }
   const state = enumName(NumberStateSchema, number.state) ?? "";

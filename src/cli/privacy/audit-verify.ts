@@ -1,4 +1,4 @@
-import { toJson } from "@bufbuild/protobuf";
+import { create, toJson } from "@bufbuild/protobuf";
 import { type Command, InvalidArgumentError } from "commander";
 import { tandemReason } from "../../client/errors.ts";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
@@ -6,20 +6,23 @@ import {
   type AuditBreak,
   AuditBreakKind,
   AuditBreakKindSchema,
+  AuditBreakSchema,
   PrivacyService,
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, countOf, formatCount, printTable, styled } from "../output.ts";
+import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../output.ts";
 import { enumName, parseWhole } from "../values.ts";
+import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
 interface VerifyOptions extends ConnectionOptions {
   readonly platform?: true;
   readonly first?: number;
   readonly last?: number;
   readonly expect?: Uint8Array<ArrayBuffer>;
+  readonly kept?: string;
   readonly csv?: true;
 }
 
@@ -41,28 +44,41 @@ export function auditVerifyCommand(): Command {
     .option("--first <sequence>", "begin at this event", parseWhole(1, MAX_SEQUENCE))
     .option("--last <sequence>", "end at this event", parseWhole(1, MAX_SEQUENCE))
     .option("--expect <hash>", "the hash of the event at --last, as it was printed and kept elsewhere", parseHash)
+    .option(
+      "--kept <file>",
+      "hold each chain against its end in this file, and keep the new ends there if all are whole",
+    )
     .addOption(csvOption())
     .addHelpText(
       "after",
       `
-Keep the last hashes where nobody who can write to the database can write. With --last and --expect they show a chain that
-was written anew from the beginning, or cut, which nothing in the database can. Exit code 0: whole; 1: broken.
+Whoever owns the database can cut a chain at its end, or write it anew from the beginning, so that nothing in the database
+shows it. Keep the last hashes where nobody who can write to the database can write: --kept does so, in a file on another
+machine, and shows it from the next time on; --last and --expect do it for one chain. Exit code 0: whole; 1: broken.
 
 Examples:
-  tandem privacy audit verify
+  tandem privacy audit verify --kept audit-ends.json
   tandem privacy audit verify --carrier nordlys-tele --last 1204 --expect 5f1c...`,
     )
     .action(async (options: VerifyOptions, command: Command) => {
-      const isOne = options.carrier !== undefined || options.platform;
-      if (!isOne && (options.first ?? options.last ?? options.expect) !== undefined)
-        command.error("error: --first, --last and --expect are of one chain: add --carrier <id>, or --platform");
-      if (options.carrier !== undefined && options.platform)
-        command.error("error: either --carrier <id> or --platform");
+      assertTogether(options, command);
+      const kept = options.kept === undefined ? undefined : await readKeptEnds(options.kept);
       using connection = await connect(options, "platform");
-      const verified = await verifyChains(connection, options);
+      const found = await verifyChains(connection, options);
+      const verified = kept ? await compareWithKept(connection, found, kept, options) : found;
       print(verified, options);
       if (verified.some(({ response }) => !response.intact)) process.exitCode = 1;
+      else if (kept && options.kept !== undefined) await writeKeptEnds(options.kept, newestEnds(verified, kept));
     });
+}
+
+function assertTogether({ carrier, platform, first, last, expect, kept }: VerifyOptions, command: Command): void {
+  const isPart = (first ?? last ?? expect) !== undefined;
+  if (isPart && carrier === undefined && !platform)
+    command.error("error: --first, --last and --expect are of one chain: add --carrier <id>, or --platform");
+  if (carrier !== undefined && platform) command.error("error: either --carrier <id> or --platform");
+  if (isPart && kept !== undefined)
+    command.error("error: --kept says by itself what is expected: leave out --first, --last and --expect");
 }
 
 async function verifyChains(connection: Connection, options: VerifyOptions): Promise<Verified[]> {
@@ -89,6 +105,58 @@ async function verifyChains(connection: Connection, options: VerifyOptions): Pro
   return verified;
 }
 
+/** Asks of each chain whether it still has the end that was kept. One that was kept and is not there any more is broken: no chain ever ends. */
+async function compareWithKept(
+  connection: Connection,
+  found: readonly Verified[],
+  kept: ReadonlyMap<string, KeptEnd>,
+  { carrier, platform }: VerifyOptions,
+): Promise<Verified[]> {
+  const compared: Verified[] = [];
+  for (const each of found) {
+    const end = kept.get(each.carrierId);
+    if (!each.response.intact || !end || (await hasEnd(connection, end))) compared.push(each);
+    else {
+      compared.push(withoutEnd(each, end));
+      sayIfGone(each, end);
+    }
+  }
+  const isAll = carrier === undefined && !platform;
+  const missing = isAll
+    ? [...kept.values()].filter((end) => !found.some((each) => each.carrierId === end.carrierId))
+    : [];
+  const none = create(VerifyAuditLogResponseSchema);
+  return [...compared, ...missing.map((end) => withoutEnd({ carrierId: end.carrierId, response: none }, end))];
+}
+
+function sayIfGone({ carrierId, response: { firstSequence } }: Verified, { sequence }: KeptEnd): void {
+  if (firstSequence > 0n && firstSequence <= sequence) return;
+  const chain = carrierId || "the platform";
+  console.error(
+    `${chain}: event ${sequence}, which was kept, is no longer there. If retention has deleted it, take the chain out of the file and verify again.`,
+  );
+}
+
+async function hasEnd(connection: Connection, { carrierId, sequence, hash }: KeptEnd): Promise<boolean> {
+  const asked = { carrierId, firstSequence: sequence, lastSequence: sequence, expectedHash: hash };
+  return (await connection.client(PrivacyService).verifyAuditLog(asked)).intact;
+}
+
+function withoutEnd({ carrierId, response }: Verified, { sequence }: KeptEnd): Verified {
+  const firstBreak = create(AuditBreakSchema, { kind: AuditBreakKind.EXPECTED_HASH, sequence });
+  return { carrierId, response: create(VerifyAuditLogResponseSchema, { ...response, intact: false, firstBreak }) };
+}
+
+/** Of a chain without an event, and of one that was not looked at, what was kept before. */
+function newestEnds(verified: readonly Verified[], kept: ReadonlyMap<string, KeptEnd>): Iterable<KeptEnd> {
+  const ends = new Map(kept);
+  for (const { carrierId, response } of verified) {
+    const { lastSequence: sequence, lastHash } = response;
+    if (sequence > 0n) ends.set(carrierId, { carrierId, sequence, hash: new Uint8Array(lastHash) });
+  }
+  return ends.values();
+}
+
 async function listCarriers(connection: Connection): Promise<string[]> {
   const carrierIds: string[] = [];
   let pageToken = "";
@@ -106,7 +174,7 @@ function print(verified: readonly Verified[], { json, csv }: VerifyOptions): voi
       carrierId,
       ...(toJson(VerifyAuditLogResponseSchema, response, { alwaysEmitImplicit: true }) as object),
     }));
-    console.log(JSON.stringify({ chains }));
+    console.log(formatJson({ chains }));
   } else if (csv) printCsv(CHAIN_CSV, verified);
   else {
     printTable(COLUMNS, verified.map(cellsOf), "No chains.");

@@ -11,6 +11,7 @@ import {
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { csvOption } from "../csv-output.ts";
+import { formatJson } from "../output.ts";
 import { enumOption, parseTime } from "../values.ts";
 import { TIME_HELP } from "../window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
@@ -50,7 +51,8 @@ Example:
     )
     .action(async (number: string, options: ExportOptions) => {
       const phoneNumber = await readNumber(number);
-      using connection = await connect(options, "platform");
+      const format = formatOf(options);
+      using connection = await connect({ ...options, ...(format === "text" ? {} : { json: true }) }, "platform");
       const frames = connection.client(PrivacyService).exportPhoneNumber({
         phoneNumber,
         startTime: options.from,
@@ -59,7 +61,7 @@ Example:
         caseReference: options.case,
         verifiedBy: options.verifiedBy,
       });
-      await printExport(frames, formatOf(options));
+      await printExport(frames, format);
     });
 }
 
@@ -83,15 +85,15 @@ async function printExport(frames: AsyncIterable<ExportPhoneNumberResponse>, for
 function linesOf(frame: ExportPhoneNumberResponse["frame"], format: Format): string[] {
   switch (frame.case) {
     case "header":
-      if (format === "json") return [JSON.stringify({ header: toJson(PhoneNumberExportHeaderSchema, frame.value) })];
+      if (format === "json") return [formatJson({ header: toJson(PhoneNumberExportHeaderSchema, frame.value) })];
       return [format === "csv" ? exportCsv([], true).trimEnd() : formatExportHeader(frame.value)];
     case "batch":
       if (format === "csv") return [exportCsv(frame.value.items, false).trimEnd()];
       return frame.value.items.map((item) =>
-        format === "json" ? JSON.stringify(toJson(PhoneNumberExportItemSchema, item)) : formatExportLine(item),
+        format === "json" ? formatJson(toJson(PhoneNumberExportItemSchema, item)) : formatExportLine(item),
       );
     case "trailer":
-      if (format === "json") return [JSON.stringify({ trailer: toJson(PhoneNumberExportTrailerSchema, frame.value) })];
+      if (format === "json") return [formatJson({ trailer: toJson(PhoneNumberExportTrailerSchema, frame.value) })];
       return format === "text" ? [formatExportTrailer(frame.value)] : [];
     case undefined:
       return [];

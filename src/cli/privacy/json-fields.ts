@@ -1,4 +1,5 @@
 import type { DescEnum } from "@bufbuild/protobuf";
+import { visibleText } from "../../domain/visible-text.ts";
 import { HoldReasonSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { SubjectRoleSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { enumName } from "../values.ts";
@@ -9,7 +10,9 @@ const ENUMS: Readonly<Record<string, DescEnum>> = { role: SubjectRoleSchema, rea
 /** The fields of a JSON object as people read them: `case reference DSR-17; role any`. A hash, which says nothing to them, is only named. */
 export function formatJsonFields(json: string): string {
   const fields = Object.entries(JSON.parse(json) as Record<string, unknown>);
-  return fields.map(([name, value]) => `${name.replaceAll("_", " ")} ${formatValue(name, value)}`).join("; ");
+  const told = fields.map(([name, value]) => `${name.replaceAll("_", " ")} ${formatValue(name, value)}`).join("; ");
+  // JSON in a text had its own escapes, which reading it has undone.
+  return visibleText(told);
 }
 
 function formatValue(name: string, value: unknown): string {

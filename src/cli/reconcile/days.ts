@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import { addDays, isDay } from "../../domain/instant.ts";
+import { wallMs } from "../../domain/wall-clock.ts";
 
 /** Between which days. */
 export interface DayOptions {
@@ -35,5 +36,5 @@ export function parseDay(text: string): string {
 }
 
 function today(): string {
-  return new Date().toISOString().slice(0, 10);
+  return new Date(wallMs()).toISOString().slice(0, 10);
 }

@@ -268,6 +268,7 @@ const CORRELATIONS = [
   { kind: MatchedBy.ICID, title: "ICID", name: "correlation.icid" },
   { kind: MatchedBy.SESSION_ID, title: "Session-ID", name: "correlation.session_id" },
 ] as const;
+const PRESENTATION_RESTRICTED = 2;
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
 
 function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): EvidenceValue[] {
@@ -310,9 +311,9 @@ function partyValue(
 /** A party for a person who is not concerned: its last digits hidden, or why it is not shown. */
 function tellParty(party: Party | undefined): string | undefined {
   if (party === undefined) return undefined;
-  const shown = maskedValue(party);
+  const shown = party.presentation === PRESENTATION_RESTRICTED ? undefined : maskedValue(party);
   if (shown !== undefined) return shown;
-  if (party.kind === PartyKind.RESTRICTED) return "restricted";
+  if (party.kind === PartyKind.RESTRICTED || party.presentation === PRESENTATION_RESTRICTED) return "restricted";
   return party.kind === PartyKind.ERASED ? "erased" : "unavailable";
 }
 

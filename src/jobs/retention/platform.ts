@@ -5,14 +5,19 @@ import type { Tx } from "../../store/database.ts";
 import { readRetentionDays } from "../../store/retention-policies.ts";
 import { deleteOldPeriod } from "../../store/usage-retention.ts";
 import { deleteLogs } from "./logs.ts";
+import { forgetSealKeys } from "./seal-keys.ts";
 import type { RetentionWork } from "./work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 const CARRIER_PAGE = 100;
 
-/** Retention of what belongs to no single carrier: closed periods, which are a customer's, and the platform's own chain of audit events. */
+/**
+ * Retention of what belongs to no single carrier: closed periods, which are a customer's, the keys of seals, and the platform's own chain of audit
+ * events.
+ */
 export async function expirePlatform(work: RetentionWork): Promise<void> {
   while (!work.signal.aborted && (await work.step((tx) => deleteOldPeriod(tx, work.now))));
+  await forgetSealKeys(work);
   const before = await work.step((tx) => findLogsCutoff(tx, work.now));
   if (before !== undefined) await deleteLogs(work, undefined, before);
 }

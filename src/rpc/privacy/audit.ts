@@ -4,6 +4,7 @@ import type { AuditEvent } from "../../domain/audit.ts";
 import { isCarrierId } from "../../domain/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { timestampFromMicros } from "../../domain/instant.ts";
+import { maskInternational } from "../../domain/masking.ts";
 import type { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListAuditEventsRequest,
@@ -31,14 +32,13 @@ export function auditMethods(services: Services): Partial<ServiceImpl<typeof Pri
 }
 
 async function listEvents(services: Services, request: ListAuditEventsRequest) {
-  const { secret } = services.installation;
   const size = pageSize(request.pageSize, services.config.limits);
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
     JSON.stringify(conditions, (_, v) => (typeof v === "bigint" ? `${v}` : v)),
   ];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   await requireChain(services, conditions.carrierId);
   const found = await systemTransaction(services.db, (tx) =>
     listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
@@ -46,7 +46,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest) {
   const { page, last } = splitPage(found, size);
   return {
     events: page.map(auditEventMessage),
-    nextPageToken: last ? encodePageToken(secret, scope, { after: String(last.sequence) }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.sequence) }) : "",
   };
 }
 
@@ -85,9 +85,13 @@ function readConditions(request: ListAuditEventsRequest): AuditConditions {
     carrierId: readChain(request.carrierId),
     start,
     end,
-    actor: readFilter("actor", request.actor),
+    actor: actorAsKept(readFilter("actor", request.actor)),
     method: readFilter("method", request.method),
   };
+}
+
+function actorAsKept(actor: string | undefined): string | undefined {
+  return actor === undefined ? undefined : maskInternational(actor);
 }
 
 function readFilter(field: string, text: string): string | undefined {

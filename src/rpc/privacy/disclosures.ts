@@ -33,11 +33,10 @@ export function disclosureMethods(services: Services): Partial<ServiceImpl<typeo
 }
 
 async function listDisclosures(services: Services, request: ListDisclosuresRequest) {
-  const { secret } = services.installation;
   const asked = readDisclosuresRequest(request);
   const size = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.ListDisclosures", asked.scope];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const selection = { ...asked, after: token && placeOf(token), limit: size + 1 };
   const found: Placed[] = [];
   const budget = scanBudget();
@@ -50,7 +49,7 @@ async function listDisclosures(services: Services, request: ListDisclosuresReque
   const stored = await readAll(services, page);
   return {
     disclosures: stored.map(disclosureMessage),
-    nextPageToken: last ? encodePageToken(secret, scope, tokenOf(last)) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, tokenOf(last)) : "",
   };
 }
 

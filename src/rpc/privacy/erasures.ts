@@ -1,11 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AuditOutcome } from "../../domain/audit.ts";
+import { auditedRequestId } from "../../domain/audited-request-id.ts";
 import { ErasedNumber } from "../../domain/erased-number.ts";
 import { ErasureState, SubjectRole } from "../../domain/erasure.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { type Micros, microsFromMs, microsFromTimestamp } from "../../domain/instant.ts";
+import { type Micros, microsFromTimestamp } from "../../domain/instant.ts";
 import { isE164 } from "../../domain/party.ts";
+import { holdsNumber } from "../../domain/subject.ts";
+import { wallMicros } from "../../domain/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
 import type {
@@ -40,7 +43,7 @@ async function erasePhoneNumber(services: Services, request: ErasePhoneNumberReq
     ...asked,
     erasureId: randomUUID(),
     requestedBy: actorOf(context),
-    createTime: String(microsFromMs(Date.now())),
+    createTime: String(wallMicros()),
   };
   const erasure = await accept(services, entry, methodOf(context));
   services.erasures.wake();
@@ -58,7 +61,11 @@ type Asked = Omit<JournalEntry, "erasureId" | "requestedBy" | "createTime">;
 
 // Journalled outside the database and in it, or not at all: the file's line is on the disk before the row is committed, and a line whose row is not is
 // taken up at the next start.
-async function accept({ db, erasures }: Services, entry: JournalEntry, method: string): Promise<ErasureRow> {
+async function accept(
+  { db, erasures, installation }: Services,
+  entry: JournalEntry,
+  method: string,
+): Promise<ErasureRow> {
   const { journal } = erasures;
   const sealed = journal.seal(entry);
   return systemTransaction(db, async (tx) => {
@@ -76,7 +83,7 @@ async function accept({ db, erasures }: Services, entry: JournalEntry, method: s
       method,
       resource: `erasure/${entry.erasureId}`,
       outcome: AuditOutcome.DONE,
-      requestId: entry.requestId,
+      requestId: auditedRequestId(installation.secret, entry.requestId),
       details: { case_reference: entry.caseReference, verified_by: entry.verifiedBy, role: entry.role },
     });
     return {
@@ -127,7 +134,11 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
   const texts = { request_id: requestId, case_reference: caseReference, verified_by: verifiedBy };
   for (const [field, text] of Object.entries(texts)) {
     if (field !== "request_id") check(field, isText(text, 128), "is required: 1 to 128 characters");
-    check(field, !number?.isIn(text), "holds the number that is to be erased");
+    check(
+      field,
+      !number?.isIn(text) && !(isNumber && holdsNumber(text, phoneNumber)),
+      "holds the number that is to be erased",
+    );
   }
   if (found.length > 0) throw fieldViolations(found);
   return { requestId, phoneNumber, start: String(start), end: String(end), role, caseReference, verifiedBy };

@@ -1,5 +1,5 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { maskInternational, maskLastDigits, maskNumbers } from "../../domain/masking.ts";
+import { maskLastDigits } from "../../domain/masking.ts";
 import { PartyKind } from "../../domain/party.ts";
 import {
   type CallOfParties,
@@ -12,12 +12,11 @@ import {
 import { cdrMessage } from "../../feed/cdr-edge.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Correlation, Direction } from "../../gen/tandem/type/v1/call_pb.js";
-import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { type Discrepancy, DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FoundCdr, FoundDuration } from "../../store/export-phone-number.ts";
-import { maskParty } from "../discrepancy-list.ts";
 import { durationMessage } from "../duration-service.ts";
+import { maskForReader } from "../reader-mask.ts";
 
 /** The person whose records are exported. */
 export interface Subject {
@@ -78,19 +77,19 @@ export function givenDiscrepancy(
   if (all.includes("withheld")) return "withheld";
   const participations = all.filter((each) => typeof each === "object");
   if (participations.length === 0) return undefined;
-  maskParties([item.calling, item.called], subject);
+  maskForReader(DiscrepancySchema, item, subject.isParty);
   if (!participations.every((each) => isOwnCustomer(subject, each))) delete item.customerId;
   return { item };
 }
 
 /** A call detail record without what is about somebody else. */
 export function maskCdr(item: CallDetailRecord, subject: Subject, participation: Participation): void {
-  const { parties, attribution, outcome } = item;
-  maskCorrelation(item.correlation);
-  maskParties([parties?.calling, parties?.asserted, parties?.called, parties?.dialed, parties?.redirecting], subject);
-  if (outcome?.reasonPhrase !== undefined) outcome.reasonPhrase = maskNumbers(outcome.reasonPhrase);
-  if (outcome?.closeReason !== undefined) outcome.closeReason = maskNumbers(outcome.closeReason);
+  const { attribution } = item;
+  // To the person, the number to which a call is attributed may be an other party's.
+  if (attribution) delete item.attribution;
+  maskForReader(CallDetailRecordSchema, item, subject.isParty);
   if (!attribution) return;
+  item.attribution = attribution;
   if (attribution.phoneNumber !== subject.phoneNumber)
     attribution.phoneNumber = maskLastDigits(attribution.phoneNumber);
   if (!isOwnCustomer(subject, participation)) attribution.customerId = "";
@@ -98,9 +97,7 @@ export function maskCdr(item: CallDetailRecord, subject: Subject, participation:
 
 /** A duration without what is about somebody else. */
 export function maskDuration(item: CallDuration, subject: Subject, participation: Participation): void {
-  maskParties([item.calling, item.asserted, item.called, item.dialed, item.redirecting], subject);
-  maskCorrelation(item.correlation);
-  if (item.customerReference !== undefined) item.customerReference = maskNumbers(item.customerReference);
+  maskForReader(CallDurationSchema, item, subject.isParty);
   if (isOwnCustomer(subject, participation)) return;
   delete item.customerId;
   delete item.customerReference;
@@ -126,17 +123,4 @@ export function mayBeGiven(
   if (!participation || !isInRole(participation, role)) return undefined;
   const isWithheld = participation.isCalled && [call, ...others].some(isCallerRestricted);
   return isWithheld ? "withheld" : participation;
-}
-
-// Some switches build ids of the signalling from numbers.
-function maskCorrelation(correlation: Correlation | undefined): void {
-  const dialog = correlation?.interconnectDialog;
-  if (dialog) dialog.callId = maskInternational(dialog.callId);
-  if (correlation?.correlationId !== undefined)
-    correlation.correlationId = maskInternational(correlation.correlationId);
-  if (correlation?.icid !== undefined) correlation.icid = maskInternational(correlation.icid);
-}
-
-function maskParties(parties: readonly (Party | undefined)[], { isParty }: Subject): void {
-  for (const party of parties) if (party && !isParty(party)) maskParty(party);
 }

@@ -2,12 +2,14 @@ import type { Carrier } from "../../domain/carrier.ts";
 import type { Micros } from "../../domain/instant.ts";
 import { rowOfPeriod } from "../../domain/number-state.ts";
 import { SubjectRole, searchTexts } from "../../domain/subject.ts";
+import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { listCarriers } from "../../store/carriers.ts";
 import { type Database, systemTransaction } from "../../store/database.ts";
 import type { PhoneNumberSearch } from "../../store/export-phone-number.ts";
 import { type HistoryPeriod, readNumberHistory } from "../../store/number-history.ts";
 import type { Services } from "../context.ts";
 import { phoneNumberMessage, redactLocation } from "../number-message.ts";
+import { maskForReader } from "../reader-mask.ts";
 import { regionMismatch } from "../residency.ts";
 import { exportedDisclosures } from "./export-disclosures.ts";
 import { type CarrierPage, type ExportedItem, exportedRecords, mayHaveRecords } from "./export-records.ts";
@@ -111,6 +113,7 @@ async function readStates(
 function statesOf(phoneNumber: string, held: readonly HistoryPeriod[], mayReadLocation: boolean): ExportedItem[] {
   return held.map(({ carrierId, period }) => {
     const state = phoneNumberMessage(rowOfPeriod({ carrierId, phoneNumber }, period));
+    maskForReader(PhoneNumberSchema, state);
     return { case: "phoneNumber", value: redactLocation(state, mayReadLocation) };
   });
 }

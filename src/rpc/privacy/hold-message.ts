@@ -1,8 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { isCarrierId } from "../../domain/carrier.ts";
 import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
-import { addDays, isDay, type Micros, microsFromMs, timestampFromMicros } from "../../domain/instant.ts";
+import { addDays, isDay, type Micros, timestampFromMicros } from "../../domain/instant.ts";
 import { isCustomerId } from "../../domain/number-item.ts";
+import { wallMicros } from "../../domain/wall-clock.ts";
 import {
   type HeldPeriod as HeldPeriodMessage,
   type Hold,
@@ -39,7 +40,7 @@ export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdI
   expect(HoldReason[message.reason] !== undefined && message.reason !== 0, "reason", "is required: a reason");
   expect(isText(message.caseReference, 256), "case_reference", "is required: 1 to 256 characters");
   expect(isText(message.owner, 128), "owner", "is required: 1 to 128 characters");
-  const now: Micros = microsFromMs(Date.now());
+  const now: Micros = wallMicros();
   expect(
     endTime > now && endTime <= now + MAX_HOLD_MICROS,
     "end_time",

@@ -77,7 +77,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
         method: methodOf(context),
         resource: `hold/${holdId}`,
         outcome: AuditOutcome.DONE,
-        requestId: request.requestId,
+        requestId: call.auditedId,
         details: { reason: asked.reason, record_count: "records" in asked.target ? asked.target.records.length : 0 },
       });
       return fresh;
@@ -111,7 +111,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
       method: methodOf(context),
       resource: `hold/${holdId}`,
       outcome: AuditOutcome.DONE,
-      requestId: request.requestId,
+      requestId: call.auditedId,
       changedFields: found.state === HoldState.ACTIVE ? ["state"] : [],
     });
     return fresh;
@@ -125,9 +125,8 @@ async function listHolds(services: Services, request: ListHoldsRequest) {
   if (HoldStateEnum[state] === undefined)
     throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
   const size = pageSize(request.pageSize, services.config.limits);
-  const { secret } = services.installation;
   const scope = ["ListHolds", carrierId, String(state)];
-  const token = decodePageToken(secret, scope, request.pageToken);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
   const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
   const { region } = services.config;
   const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined, region };
@@ -139,7 +138,7 @@ async function listHolds(services: Services, request: ListHoldsRequest) {
       const holds: ReturnType<typeof holdMessage>[] = [];
       for (const hold of page) holds.push(await describe(tx, hold));
       const next = last && { createTime: String(last.createTime), holdId: last.holdId };
-      return { holds, nextPageToken: next ? encodePageToken(secret, scope, next) : "" };
+      return { holds, nextPageToken: next ? encodePageToken(services.seals, scope, next) : "" };
     },
     { statementTimeoutMs: COUNT_TIMEOUT_MS },
   );

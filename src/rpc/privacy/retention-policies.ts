@@ -54,9 +54,8 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
   if (recordPart !== 0 && !isPart(recordPart)) throw invalidArgument("record_part", "expected a part, or none");
-  const { secret } = services.installation;
   const scope = ["ListRetentionPolicies", countryCode, carrierId, String(recordPart)];
-  const after = decodePageToken(secret, scope, request.pageToken)?.["after"] ?? "";
+  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
   const policies = await systemTransaction(services.db, (tx) => readPolicies(tx, countryCode, carrierId));
   const found = policies
     .filter(({ part }) => recordPart === 0 || part === recordPart)
@@ -66,7 +65,7 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   const { page, last } = splitPage(found, size);
   return {
     policies: page.map(({ policy }) => policyMessage(policy)),
-    nextPageToken: last ? encodePageToken(secret, scope, { after: last.key }) : "",
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.key }) : "",
   };
 }
 
@@ -121,7 +120,7 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
       method: methodOf(context),
       resource: `retention-policy/${countryCode}/${carrierId ?? "-"}/${policy.part}/${policy.purpose}`,
       outcome: AuditOutcome.DONE,
-      requestId: request.requestId,
+      requestId: call.auditedId,
       changedFields: ["retention_days", "legal_basis", "source", "privacy_statement_version"],
       details: { retention_days: policy.retentionDays, source: policy.source, revision: Number(stored.revision) },
     });

@@ -1,0 +1,67 @@
+import { open, readFile, rename } from "node:fs/promises";
+import { z } from "zod";
+
+/** Where an audit chain ended when it was last found whole. */
+export interface KeptEnd {
+  /** Empty: the platform's. */
+  readonly carrierId: string;
+  readonly sequence: bigint;
+  readonly hash: Uint8Array<ArrayBuffer>;
+}
+
+const OWNER_ONLY = 0o600;
+
+const KeptFile = z.object({
+  chains: z.array(
+    z.object({
+      carrierId: z.string(),
+      sequence: z.string().regex(/^\d{1,18}$/),
+      hash: z.string().regex(/^[0-9a-f]{64}$/),
+    }),
+  ),
+});
+
+/**
+ * Reads the ends that were kept, by chain; none when there is no file yet. Throws when it holds
+ * something else.
+ */
+export async function readKeptEnds(file: string): Promise<Map<string, KeptEnd>> {
+  const text = await readFile(file, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return '{"chains":[]}';
+    throw error;
+  });
+  const parsed = KeptFile.safeParse(parseJson(text));
+  if (!parsed.success) throw new Error(`${file} does not hold ends of audit chains that this command has kept`);
+  return new Map(
+    parsed.data.chains.map(({ carrierId, sequence, hash }) => [
+      carrierId,
+      { carrierId, sequence: BigInt(sequence), hash: new Uint8Array(Buffer.from(hash, "hex")) },
+    ]),
+  );
+}
+
+/** Keeps the ends, whole or not at all, for their owner alone. */
+export async function writeKeptEnds(file: string, ends: Iterable<KeptEnd>): Promise<void> {
+  const chains = Array.from(ends, ({ carrierId, sequence, hash }) => ({
+    carrierId,
+    sequence: String(sequence),
+    hash: Buffer.from(hash).toString("hex"),
+  }));
+  const unfinished = await open(`${file}.new`, "w", OWNER_ONLY);
+  try {
+    await unfinished.chmod(OWNER_ONLY);
+    await unfinished.writeFile(`${JSON.stringify({ chains }, null, 2)}\n`);
+    await unfinished.sync();
+  } finally {
+    await unfinished.close();
+  }
+  await rename(`${file}.new`, file);
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,43 @@
+import { isPossibleNumber } from "./phone-number.ts";
+
+/** Most prefixes of a carrier, and most numbers that are approved for it one by one. */
+export const MAX_RANGES = 1_000;
+
+/** Whether a text is the beginning of E.164 numbers: `+` and 1 to 15 digits, the first not 0. */
+export function isNumberPrefix(text: string): boolean {
+  return /^\+[1-9][0-9]{0,14}$/.test(text);
+}
+
+/** All that a number, or a prefix, may begin with, itself included; shortest first. */
+export function prefixesOf(text: string): string[] {
+  return Array.from({ length: text.length - 1 }, (_, index) => text.slice(0, index + 2));
+}
+
+/**
+ * The carrier in whose range a number lies: that of its longest prefix. Undefined: in nobody's.
+ * @param ranges carriers by prefix.
+ */
+export function whoseRange(phoneNumber: string, ranges: ReadonlyMap<string, string>): string | undefined {
+  for (const prefix of prefixesOf(phoneNumber).reverse()) {
+    const carrierId = ranges.get(prefix);
+    if (carrierId !== undefined) return carrierId;
+  }
+  return undefined;
+}
+
+/** What is wrong with a carrier's ranges: the field and why; undefined when nothing is. */
+export function findRangeProblem(
+  prefixes: readonly string[],
+  approvedNumbers: readonly string[],
+): { field: string; description: string } | undefined {
+  const tooMany = `expected at most ${MAX_RANGES}`;
+  if (prefixes.length > MAX_RANGES) return { field: "prefixes", description: tooMany };
+  if (approvedNumbers.length > MAX_RANGES) return { field: "approved_numbers", description: tooMany };
+  const prefix = prefixes.findIndex((text) => !isNumberPrefix(text));
+  if (prefix >= 0)
+    return { field: `prefixes[${prefix}]`, description: "expected + and 1 to 15 digits, the first not 0" };
+  const number = approvedNumbers.findIndex((text) => !isPossibleNumber(text));
+  if (number < 0) return undefined;
+  const description = "expected E.164: + and 2 to 15 digits, possible in its country";
+  return { field: `approved_numbers[${number}]`, description };
+}

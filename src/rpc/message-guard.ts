@@ -1,0 +1,250 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
+import { compressedFlag, type UniversalHandler, type UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { TandemError } from "../domain/errors.ts";
+import type { Limits } from "../domain/limits.ts";
+import { fastGzip } from "./compression.ts";
+import { countBinary, countJson, type ElementCount } from "./count-elements.ts";
+import { type FaultReporter, toConnectError } from "./errors.ts";
+import type { MemoryHold } from "./memory-budget.ts";
+import { boundsOf, type MessageBounds } from "./message-bounds.ts";
+import { MessageBytes } from "./message-bytes.ts";
+import { type MessageShape, shapeOf } from "./wire-shape.ts";
+
+/** What stands between an exchange and its messages. */
+export interface GuardedCall {
+  /** What was received of messages that are not whole. */
+  readonly received: MemoryHold;
+  /** What whole messages cost while they are decoded and worked on. */
+  readonly decoded: MemoryHold;
+  /** What is held for decoded messages is held until this has settled, too. */
+  holdDecoded(until: Promise<unknown>): void;
+}
+
+export interface GuardOptions {
+  readonly limits: Limits;
+  /** The call of an exchange; undefined: it is not guarded. */
+  readonly callOf: (values: ContextValues) => GuardedCall | undefined;
+  /** Told of each message of a stream that anyone may send, but the first, which was paid for with the call. Throws for one too many. */
+  readonly takeAnonymous: (values: ContextValues) => void;
+  readonly report: FaultReporter;
+}
+
+/**
+ * Puts a guard before each handler, which reads requests in its stead, and gives it only whole messages that were counted and paid for: how many
+ * elements a message has is known before Connect decodes it. Compressed messages are inflated here, because only then they can be counted.
+ */
+export function guardMessages(handlers: UniversalHandler[], options: GuardOptions): void {
+  for (const [index, handler] of handlers.entries()) handlers[index] = guarded(handler, options);
+}
+
+function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHandler {
+  const { method } = handler;
+  const bounds = boundsOf(method, options.limits);
+  const shape = shapeOf(method.input);
+  const handle = (request: UniversalServerRequest) => {
+    const values = request.contextValues;
+    const call = values && options.callOf(values);
+    if (!values || !call || !isByteStream(request.body)) return handler(request);
+    const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
+    request.body = new GuardedBody({
+      chunks: request.body,
+      request,
+      method,
+      bounds,
+      shape,
+      call,
+      takeAnonymous,
+      report: options.report,
+    }).read();
+    const answer = handler(request);
+    call.holdDecoded(answer);
+    return answer;
+  };
+  return Object.assign(handle, handler);
+}
+
+function isByteStream(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
+  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+}
+
+interface BodyOptions {
+  /** The body as it comes. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly request: UniversalServerRequest;
+  readonly method: DescMethod;
+  readonly bounds: MessageBounds;
+  readonly shape: MessageShape;
+  readonly call: GuardedCall;
+  readonly takeAnonymous: () => void;
+  readonly report: FaultReporter;
+}
+
+/** What a decoded message costs at the most, estimated: a field or an item, an object with its own fields, and a byte of JSON with its parsed form. */
+const ELEMENT_BYTES = 32;
+const OBJECT_BYTES = 256;
+const JSON_BYTES = 3;
+/** The most that gzip can shrink something, times. */
+const MAX_INFLATION = 1_032;
+const ENVELOPE_BYTES = 5;
+
+interface Framing {
+  /** Whether messages stand in frames of five bytes and a length. */
+  readonly isEnveloped: boolean;
+  /** The flag of a frame that is the end of a stream, and no message. */
+  readonly endFlag: number;
+  /** Where it says how messages are compressed. */
+  readonly encodingHeader: string;
+}
+
+function framingOf(contentType: string): Framing {
+  if (/^application\/connect\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0b10, encodingHeader: "connect-content-encoding" };
+  if (/^application\/grpc-web\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0x80, encodingHeader: "grpc-encoding" };
+  const isEnveloped = /^application\/grpc\b/i.test(contentType);
+  return { isEnveloped, endFlag: 0, encodingHeader: isEnveloped ? "grpc-encoding" : "content-encoding" };
+}
+
+/** The body of one request. */
+class GuardedBody {
+  readonly #options: BodyOptions;
+  readonly #isJson: boolean;
+  readonly #isEnveloped: boolean;
+  readonly #endFlag: number;
+  readonly #isGzip: boolean;
+  readonly #isOneMessage: boolean;
+  readonly #promisedBytes: number = 0;
+  #messageCount = 0;
+
+  constructor(options: BodyOptions) {
+    this.#options = options;
+    const { header } = options.request;
+    const { methodKind } = options.method;
+    const contentType = header.get("content-type") ?? "";
+    this.#isJson = /\bjson\b/i.test(contentType);
+    const { isEnveloped, endFlag, encodingHeader } = framingOf(contentType);
+    this.#isEnveloped = isEnveloped;
+    this.#endFlag = endFlag;
+    this.#isOneMessage = methodKind === "unary" || methodKind === "server_streaming";
+    this.#isGzip = header.get(encodingHeader) === fastGzip.name && !options.bounds.isAnonymous;
+    if (this.#isEnveloped) return;
+    this.#promisedBytes = Number(header.get("content-length") ?? 0);
+    // Connect would make room for all that is promised before anything has come.
+    header.delete("content-length");
+    // What is not compressed any more must not be said to be.
+    if (this.#isGzip) header.delete("content-encoding");
+  }
+
+  /** Whole messages, checked, in the protocol's frames. */
+  async *read(): AsyncGenerator<Uint8Array> {
+    const { chunks, report } = this.#options;
+    try {
+      yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
+    } catch (error) {
+      throw error instanceof TandemError ? toConnectError(error, undefined, report) : error;
+    }
+  }
+
+  async *#readBare(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const { call, bounds } = this.#options;
+    this.#assertSize(this.#promisedBytes);
+    using body = new MessageBytes(call.received);
+    for await (const chunk of chunks) {
+      this.#assertSize(body.length + chunk.length);
+      body.append(chunk, Math.min(bounds.maxBytes, this.#promisedBytes || bounds.maxBytes));
+    }
+    yield* this.#check(body, this.#isGzip, false);
+  }
+
+  async *#readEnvelopes(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const head = Buffer.alloc(ENVELOPE_BYTES);
+    let headLength = 0;
+    using message = new MessageBytes(this.#options.call.received);
+    for await (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; ) {
+        if (headLength < ENVELOPE_BYTES) {
+          head[headLength++] = chunk[at++] as number;
+          if (headLength < ENVELOPE_BYTES) continue;
+          this.#assertSize(head.readUInt32BE(1));
+        }
+        const length = head.readUInt32BE(1);
+        const part = chunk.subarray(at, at + length - message.length);
+        message.append(part, length);
+        at += part.length;
+        if (message.length < length) continue;
+        headLength = 0;
+        yield* this.#takeEnvelope(head.readUInt8(0), message);
+      }
+    }
+    if (headLength > 0) throw new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument);
+  }
+
+  async *#takeEnvelope(flags: number, message: MessageBytes): AsyncGenerator<Uint8Array> {
+    this.#messageCount += 1;
+    if (this.#messageCount > 1) this.#options.takeAnonymous();
+    const isCompressed = (flags & compressedFlag) !== 0;
+    const isMessage = (flags & this.#endFlag) === 0;
+    // Connect refuses what is compressed without a name for it, and skips ends.
+    if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
+    else yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
+    message[Symbol.dispose]();
+  }
+
+  /** Gives a whole message on once it was counted and what it costs was paid for. */
+  async *#check(
+    message: MessageBytes,
+    isCompressed: boolean,
+    isEnveloped: boolean,
+    flags = 0,
+  ): AsyncGenerator<Uint8Array> {
+    const { call, request } = this.#options;
+    using inflated = new MessageBytes(call.received);
+    const whole = isCompressed ? inflated : message;
+    if (isCompressed) {
+      await this.#inflate(message.bytes, inflated);
+      message[Symbol.dispose]();
+    }
+    const held = await call.decoded.addWhenRoom(this.#costOf(whole.bytes, this.#count(whole.bytes)), request.signal);
+    if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, whole.length);
+    if (whole.length > 0) yield whole.bytes;
+    // Asked for the next one: of a stream the method has taken this one. Of one message it is only asked whether it was the last.
+    if (!this.#isOneMessage) call.decoded.remove(held);
+  }
+
+  /** What it may become is paid for before it is inflated. */
+  async #inflate(compressed: Uint8Array<ArrayBuffer>, inflated: MessageBytes): Promise<void> {
+    const { call, bounds, request } = this.#options;
+    const most = Math.min(bounds.maxBytes, compressed.length * MAX_INFLATION);
+    const held = await call.decoded.addWhenRoom(most, request.signal);
+    try {
+      const bytes = await fastGzip.decompress(compressed, bounds.maxBytes);
+      inflated.append(bytes, bytes.length);
+    } finally {
+      call.decoded.remove(held);
+    }
+  }
+
+  #count(bytes: Uint8Array): ElementCount {
+    const { bounds, shape } = this.#options;
+    return this.#isJson ? countJson(bytes, bounds, bounds.hasFieldMask) : countBinary(shape, bytes, bounds);
+  }
+
+  #costOf(bytes: Uint8Array, { elements, objects }: ElementCount): number {
+    return bytes.length * (this.#isJson ? JSON_BYTES : 1) + elements * ELEMENT_BYTES + objects * OBJECT_BYTES;
+  }
+
+  #assertSize(bytes: number): void {
+    const { maxBytes } = this.#options.bounds;
+    if (bytes <= maxBytes) return;
+    const limit = String(maxBytes);
+    throw new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" });
+  }
+}
+
+function envelopeHead(flags: number, length: number): Uint8Array {
+  const head = Buffer.alloc(ENVELOPE_BYTES);
+  head.writeUInt8(flags);
+  head.writeUInt32BE(length, 1);
+  return head;
+}

@@ -1,0 +1,126 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
+import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { describeOutcome, fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
+import { reasonOf, refusalOf } from "../support/refusal.ts";
+
+const SETTINGS = {
+  maxOpenUploads: 3,
+  maxNumbers: 5,
+  maxCallsPerSecond: 1_500,
+  maxBytesPerSecond: 1_000_000,
+  maxLiveCalls: 900,
+  maxRefusalsPerSecond: 7,
+  maxUnavailablePerHour: 50,
+  requestMs: 90_000,
+  answerMs: 80_000,
+};
+
+let exchange: Exchange;
+beforeAll(async () => {
+  exchange = await startExchange(SETTINGS);
+});
+afterAll(() => exchange?.[Symbol.asyncDispose]());
+
+async function newCarrier<S extends typeof DurationService | typeof NumberService>(service: S, carrierId: string) {
+  await exchange.addCarrier(carrierId);
+  return exchange.carrierClient(service, carrierId);
+}
+
+const open = (client: Client<typeof DurationService>, uploadId: string) =>
+  client.appendDurations({ uploadId, firstOffset: 0n });
+const seal = (client: Client<typeof DurationService>, uploadId: string) =>
+  client.appendDurations({ uploadId, firstOffset: 0n, finish: { finalOffset: 0n, totals: {} } });
+
+test("a carrier has so many uploads open and no more, however many calls come at once; one that is finished makes room", async () => {
+  const client = await newCarrier(DurationService, "uploader");
+  const neighbour = await newCarrier(DurationService, "neighbour");
+  const reasons = await Promise.all(Array.from({ length: 12 }, (_, at) => reasonOf(open(client, `u${at}`))));
+  expect(reasons.filter((reason) => reason === "OK")).toHaveLength(SETTINGS.maxOpenUploads);
+  expect(new Set(reasons)).toEqual(new Set(["OK", "LIMIT_REACHED"]));
+  expect(await reasonOf(open(neighbour, "u"))).toBe("OK");
+
+  const opened = `u${reasons.indexOf("OK")}`;
+  expect(await reasonOf(open(client, opened))).toBe("OK");
+  const refusal = await refusalOf(open(client, "one-more"));
+  expect(refusal?.findDetails(ErrorInfoSchema)[0]).toMatchObject({
+    reason: "LIMIT_REACHED",
+    metadata: { what: "open_uploads", limit: "3" },
+  });
+  expect(refusal?.rawMessage).toContain("idle for 30 days");
+  await seal(client, opened);
+  expect(await reasonOf(open(client, "one-more"))).toBe("OK");
+  expect(await reasonOf(open(client, "another"))).toBe("LIMIT_REACHED");
+});
+
+test("a carrier holds so many numbers and no more, however many calls come at once; what it releases makes room", async () => {
+  const client = await newCarrier(NumberService, "collector");
+  const numbers = takeNumbers(12);
+  const claim = async (...wanted: string[]) => {
+    const items = wanted.map((number) => provisionItem(number));
+    return (await client.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
+  };
+  const outcomes = (await Promise.all(numbers.map((number) => claim(number)))).flat();
+  expect(outcomes.filter((outcome) => outcome === "PROVISIONED")).toHaveLength(SETTINGS.maxNumbers);
+  expect(new Set(outcomes)).toEqual(new Set(["PROVISIONED", "LIMIT_REACHED"]));
+
+  const [held = ""] = numbers.filter((_, at) => outcomes[at] === "PROVISIONED");
+  const [refused = "", other = ""] = numbers.filter((_, at) => outcomes[at] !== "PROVISIONED");
+  expect(await claim(held, refused)).toEqual(["PROVISIONED", "LIMIT_REACHED"]);
+  await client.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [held] });
+  expect(await claim(refused, other)).toEqual(["PROVISIONED", "LIMIT_REACHED"]);
+});
+
+test("what is ported to a carrier that is full comes all the same, and counts", async () => {
+  const full = await newCarrier(NumberService, "full");
+  const giver = await newCarrier(NumberService, "giver");
+  const numbers = takeNumbers(SETTINGS.maxNumbers);
+  const [ported = ""] = takeNumbers(1);
+  const claim = (client: Client<typeof NumberService>, wanted: string[]) =>
+    client.provisionNumbers({ requestId: newRequestId(), items: wanted.map((number) => provisionItem(number)) });
+  await claim(full, numbers);
+  await claim(giver, [ported]);
+  const platform = await exchange.platformClient(PlatformNumberService);
+  await expect
+    .poll(async () => {
+      const request = { carrierId: "giver", toCarrierId: "full", phoneNumbers: [ported], effectiveTime: fromNow(-1) };
+      return (await platform.portNumbers({ requestId: newRequestId(), ...request })).outcomes.map(describeOutcome);
+    })
+    .toEqual(["PORTED_OUT"]);
+  expect((await full.getNumber({ phoneNumber: ported })).number?.carrierId).toBe("full");
+  await full.releaseNumbers({ requestId: newRequestId(), phoneNumbers: numbers.slice(0, 1) });
+  expect((await claim(full, takeNumbers(1))).outcomes.map(describeOutcome)).toEqual(["LIMIT_REACHED"]);
+  await full.releaseNumbers({ requestId: newRequestId(), phoneNumbers: numbers.slice(1, 2) });
+  expect((await claim(full, takeNumbers(1))).outcomes.map(describeOutcome)).toEqual(["PROVISIONED"]);
+});
+
+test("every limit is advertised as it is enforced, in the agreement and in a stream's Opened", async () => {
+  await exchange.addCarrier("reader");
+  const transport = await exchange.carrierTransport("reader");
+  const { agreement } = await createClient(AgreementService, transport).getAgreement({});
+  const expected = {
+    maxCallsPerSecond: 1_500,
+    maxBytesPerSecond: 1_000_000n,
+    maxLiveCalls: 900,
+    maxRequestTime: { seconds: 90n },
+    maxAnswerTime: { seconds: 80n },
+    maxRefusalsPerSecond: 7,
+    maxOpenUploads: 3,
+    maxNumbers: 5n,
+    maxUnavailablePerHour: 50,
+    maxConsumers: 100,
+  };
+  expect(agreement?.limits).toMatchObject(expected);
+  const stop = new AbortController();
+  const start = { position: { case: "latest", value: {} } } as const;
+  const frames = createClient(CdrService, transport).streamCdrs({ start }, { signal: stop.signal });
+  const { value } = await frames[Symbol.asyncIterator]().next();
+  stop.abort();
+  expect(value?.frame).toMatchObject({ case: "opened", value: { limits: expected } });
+});

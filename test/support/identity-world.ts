@@ -1,0 +1,210 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import type { SecureClientSessionOptions } from "node:http2";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Interceptor, Transport } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import type { Credential } from "../../src/domain/carrier.ts";
+import { type CredentialIdentity, identityText } from "../../src/domain/principal.ts";
+import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
+import { writeCredentials } from "../../src/store/carriers.ts";
+import { systemTransaction } from "../../src/store/database.ts";
+import { startTestApp, type TestApp } from "./app.ts";
+import { addCarrier } from "./carriers.ts";
+import { type CertificateFiles, createAuthority, type TestAuthority } from "./certificates.ts";
+import { createIssuer, type TestIssuer } from "./issuer.ts";
+
+/** How callers show who they are. */
+export type Mode = "own key" | "JWKS" | "certificate";
+export const MODES: readonly Mode[] = ["own key", "JWKS", "certificate"];
+
+/** What has become of an identity. */
+export type State = "never known" | "active" | Change;
+/** What can happen to an identity while a call of it lives. */
+export type Change = "suspended" | "removed" | "expired" | "moved";
+export const CHANGES: readonly Change[] = ["suspended", "removed", "expired", "moved"];
+export const STATES: readonly State[] = ["never known", "active", ...CHANGES];
+
+/** What a caller shows: a token, or a certificate. */
+export interface Shown {
+  readonly token?: string;
+  readonly files?: CertificateFiles;
+}
+
+const ISSUER = "https://issuer.example";
+export const PLATFORM_AUDIENCE = "tandem-platform";
+export const ALL_SCOPES = PLATFORM_SCOPES.join(" ");
+/** The platform's subject and name, by the settings. */
+export const OPS = [jwt("JWKS", "ops"), { kind: "spiffe", uri: "spiffe://platform.example/ops" }] as const;
+/** Subject and name that the settings call the platform's, and that were a carrier's since. */
+export const TAINTED = [jwt("JWKS", "tainted"), { kind: "spiffe", uri: "spiffe://platform.example/tainted" }] as const;
+
+/** The subject of an identity that is called by a name, such as its state. */
+export function subjectOf(name: string): string {
+  return `switch of ${name}`;
+}
+
+export function jwt(mode: Mode, subject: string): CredentialIdentity {
+  return { kind: "jwt", issuer: mode === "JWKS" ? ISSUER : "tandem", subject };
+}
+
+export function identityOf(mode: Mode, name: string): CredentialIdentity {
+  if (mode !== "certificate") return jwt(mode, subjectOf(name));
+  return { kind: "dns", name: `${name.replaceAll(" ", "-")}.example` };
+}
+
+/** The carrier that has, or had, the identity of a name. */
+export function carrierIdOf(mode: Mode, name: string): string {
+  return `${mode.toLowerCase().replaceAll(" ", "-")}-${name.replaceAll(" ", "-")}`;
+}
+
+/** Two servers, one that believes its own key and client certificates and one that believes an issuer; with an identity in each state for each mode. */
+export class IdentityWorld implements AsyncDisposable {
+  readonly #resources: AsyncDisposableStack;
+  readonly #servers: TestAuthority;
+  readonly #clients: TestAuthority;
+  readonly issuer: TestIssuer;
+  readonly #own: TestApp;
+  readonly #outside: TestApp;
+
+  private constructor(parts: WorldParts) {
+    this.#resources = parts.resources;
+    this.#servers = parts.servers;
+    this.#clients = parts.clients;
+    this.issuer = parts.issuer;
+    this.#own = parts.own;
+    this.#outside = parts.outside;
+  }
+
+  static async open(): Promise<IdentityWorld> {
+    await using opening = new AsyncDisposableStack();
+    const [servers, clients] = await Promise.all([createAuthority("servers"), createAuthority("clients")]);
+    const issuer = opening.use(await createIssuer(ISSUER));
+    const folder = await mkdtemp(join(tmpdir(), "tandem-identities-"));
+    opening.defer(() => rm(folder, { recursive: true }));
+    const { cert, key } = await servers.issue([{ type: "ip", value: "127.0.0.1" }]);
+    const file = async (name: string, text: string) => {
+      await writeFile(join(folder, name), text);
+      return join(folder, name);
+    };
+    const common = { accessCacheMs: 20, reconcileIntervalMs: 0, retentionIntervalMs: 0, maxFeedStreams: 50 };
+    const named = (identities: readonly CredentialIdentity[]) =>
+      identities.map((identity) => `${identityText(identity)}=${ALL_SCOPES}`).join(";");
+    const own = opening.use(
+      await startTestApp({
+        ...common,
+        tlsCert: await file("server.pem", cert),
+        tlsKey: await file("server.key", key),
+        tlsClientCa: await file("clients.pem", clients.cert),
+        platformIdentities: named([OPS[1], TAINTED[1]]),
+      }),
+    );
+    const platformIdentities = named([OPS[0], TAINTED[0]]);
+    const outside = opening.use(
+      await startTestApp({ ...common, ...issuer.settings, jwtPlatformAudience: PLATFORM_AUDIENCE, platformIdentities }),
+    );
+    const world = new IdentityWorld({ resources: opening.move(), servers, clients, issuer, own, outside });
+    for (const mode of MODES) for (const state of STATES) await world.#make(mode, state);
+    // By a process with other settings.
+    await world.takeBack("JWKS", TAINTED[0]);
+    await world.takeBack("certificate", TAINTED[1]);
+    return world;
+  }
+
+  appOf(mode: Mode): TestApp {
+    return mode === "JWKS" ? this.#outside : this.#own;
+  }
+
+  connect(mode: Mode, { token, files }: Shown): Transport {
+    const bearer: Interceptor = (next) => (request) => {
+      if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+      return next(request);
+    };
+    const options = { baseUrl: this.appOf(mode).url, interceptors: [bearer], idleConnectionTimeoutMs: 1_000 };
+    return createGrpcTransport(mode === "JWKS" ? options : { ...options, nodeOptions: this.tls(files) });
+  }
+
+  tls(files: CertificateFiles | undefined): SecureClientSessionOptions {
+    return { ca: this.#servers.cert, ...files };
+  }
+
+  /** What the identity of a name shows; its token has every scope, as far as the kind of token can. */
+  async show(mode: Mode, name: string, claims: { readonly tandem_carrier?: string } = {}): Promise<Shown> {
+    if (mode === "certificate") return this.certificate(identityOf(mode, name));
+    if (mode === "JWKS")
+      return { token: await this.issuer.sign({ sub: subjectOf(name), scope: ALL_SCOPES, ...claims }) };
+    if (!this.#own.signingKey) throw new Error("the app has no key");
+    const { tandem_carrier: carrierId } = claims;
+    const who = carrierId === undefined ? { scopes: PLATFORM_SCOPES } : { carrierId };
+    const common = { issuer: "tandem", audience: "tandem", identity: subjectOf(name), ttlSeconds: 600 };
+    return { token: await this.#own.signingKey.issueToken({ ...common, ...who }) };
+  }
+
+  /** A certificate with these names. */
+  async certificate(...identities: readonly CredentialIdentity[]): Promise<Shown> {
+    return { files: await this.#clients.issue(identities.map(nameIn)) };
+  }
+
+  /** A carrier with one identity that calls are let in with. */
+  async makeActive(mode: Mode, name: string): Promise<Shown> {
+    const credentials = [{ identity: identityOf(mode, name) }];
+    await addCarrier(this.appOf(mode).services.db, carrierIdOf(mode, name), { credentials });
+    return this.show(mode, name);
+  }
+
+  /** Changes what is known of an identity, as another process would. */
+  async apply(mode: Mode, name: string, change: Change): Promise<void> {
+    const { db, access } = this.appOf(mode).services;
+    const carrierId = carrierIdOf(mode, name);
+    const identity = identityOf(mode, name);
+    if (change === "suspended") {
+      await systemTransaction(db, async (tx) => {
+        await tx.updateTable("carrier").set({ suspended: true }).where("carrier_id", "=", carrierId).execute();
+      });
+    } else await this.#write(mode, carrierId, change === "expired" ? [{ identity, expireTime: 1n }] : []);
+    if (change === "moved") await addCarrier(db, `${carrierId}-new`, { credentials: [{ identity }] });
+    access.forget();
+  }
+
+  /** Gives an identity to a carrier and takes it back. */
+  async takeBack(mode: Mode, identity: CredentialIdentity): Promise<void> {
+    const { db, access } = this.appOf(mode).services;
+    const carrierId = identityText(identity)
+      .replaceAll(/[^a-z]+/g, "-")
+      .slice(0, 32);
+    await addCarrier(db, carrierId, { credentials: [{ identity }] });
+    await this.#write(mode, carrierId, []);
+    access.forget();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+
+  async #make(mode: Mode, state: State): Promise<void> {
+    const credentials = state === "never known" ? [] : [{ identity: identityOf(mode, state) }];
+    await addCarrier(this.appOf(mode).services.db, carrierIdOf(mode, state), { credentials });
+    if (state !== "never known" && state !== "active") await this.apply(mode, state, state);
+  }
+
+  async #write(mode: Mode, carrierId: string, credentials: readonly Credential[]): Promise<void> {
+    const { db, carriers } = this.appOf(mode).services;
+    const carrier = await carriers.get(carrierId);
+    if (!carrier) throw new Error(`no carrier ${carrierId}`);
+    await systemTransaction(db, (tx) => writeCredentials(tx, { ...carrier, credentials }));
+  }
+}
+
+interface WorldParts {
+  readonly resources: AsyncDisposableStack;
+  readonly servers: TestAuthority;
+  readonly clients: TestAuthority;
+  readonly issuer: TestIssuer;
+  readonly own: TestApp;
+  readonly outside: TestApp;
+}
+
+function nameIn(identity: CredentialIdentity): { type: "dns" | "url"; value: string } {
+  if (identity.kind === "jwt") throw new Error("a certificate has no subject of a token");
+  return identity.kind === "spiffe" ? { type: "url", value: identity.uri } : { type: "dns", value: identity.name };
+}
