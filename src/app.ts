@@ -23,6 +23,7 @@ import { checkPlatform } from "./platform-start.ts";
 import { openRotation, type Rotation } from "./rotation.ts";
 import type { AuthOptions } from "./rpc/auth.ts";
 import { CarrierAccess } from "./rpc/carrier-access.ts";
+import { measureConnections } from "./rpc/connection-metrics.ts";
 import type { Services } from "./rpc/context.ts";
 import { DenialLimit } from "./rpc/denial-limit.ts";
 import { createMetrics } from "./rpc/metrics.ts";
@@ -36,6 +37,7 @@ import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
 import { encodeRestatement } from "./rpc/usage-message.ts";
 import { VerifiedTokens } from "./rpc/verified-tokens.ts";
+import { asCaller } from "./store/callers.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
@@ -71,12 +73,18 @@ export interface App extends AsyncDisposable {
  * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
  * If one fails, those before it are closed again.
  */
-export async function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+export function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+  // What the process does by itself counts to the jobs' share of the connections; calls are told apart as they come in.
+  return asCaller({ kind: "jobs" }, () => openParts(config, log));
+}
+
+async function openParts(config: Config, log: Logger): Promise<App> {
   if (config.unknownSettings.length > 0)
     log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
   const { db } = await openStore(config, log, opening);
+  opening.use(measureConnections(metrics.meter, db.lanes));
   await checkPlatform(config, db, log);
   const excess = await findExcessRights(db);
   if (excess.length > 0) {

@@ -1,5 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { DeliveryWatch } from "../domain/delivery-watch.ts";
+import { asOwn } from "../store/callers.ts";
 import type { FeedHead, PolledHead } from "../store/feed-head.ts";
 import type { Feed } from "../store/schema.ts";
 
@@ -51,7 +52,8 @@ export class FeedHub implements AsyncDisposable {
       this.#feeds.set(key, live);
     }
     live.subscribers++;
-    this.#polling ??= this.#poll();
+    // A stream starts the poll, and the poll serves them all.
+    this.#polling ??= asOwn("hub", () => this.#poll());
     return new FeedSubscription(live, () => {
       if (--live.subscribers === 0) this.#feeds.delete(key);
     });

@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
+import { outlivingCall } from "../store/callers.ts";
 import { carrierTransaction, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
 import type { FeedPoint } from "../store/feed-page.ts";
@@ -235,7 +236,9 @@ async function readPage<Batch, Rows>(
   const read = () => carrierTransaction(place.db, place.carrierId, (tx) => source.readPage(tx, after, until));
   if (!shared || !polled || until !== undefined || polled.headSequence - after.sequence > SHARED_ENTRIES) return read();
   const { carrierId, feed } = place;
-  return shared.pages.read({ carrierId, feed, variant: shared.variant(), after }, polled, read);
+  // Other streams may wait for the same page.
+  const readForAll = () => outlivingCall(read);
+  return shared.pages.read({ carrierId, feed, variant: shared.variant(), after }, polled, readForAll);
 }
 
 // The head was read before any row, so every change that a row does not show yet comes after it.

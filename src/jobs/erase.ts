@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
+import { asOwn } from "../store/callers.ts";
 import { systemTransaction } from "../store/database.ts";
 import { areAnyUnwritten, findErasuresToRun } from "../store/erasures.ts";
 import { LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
@@ -135,7 +136,10 @@ export class EraseJob implements AsyncDisposable {
   async #beat(isAwaited: boolean): Promise<void> {
     const { db, deliveries, sharedAgeMs } = this.#options;
     if (!isAwaited && performance.now() < this.#beatAtMs) return;
-    await systemTransaction(db, (tx) => beat(tx, this.#holder, () => deliveries.oldestMs + sharedAgeMs));
+    // However busy the other jobs are: a process that is silent is taken for dead, and what it may still deliver is forgotten.
+    await asOwn("sign of life", () =>
+      systemTransaction(db, (tx) => beat(tx, this.#holder, () => deliveries.oldestMs + sharedAgeMs)),
+    );
     this.#beatAtMs = performance.now() + IDLE_BEAT_MS;
   }
 }

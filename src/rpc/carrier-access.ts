@@ -3,6 +3,7 @@ import { TandemError } from "../domain/errors.ts";
 import { Expiries } from "../domain/expiries.ts";
 import type { Principal } from "../domain/principal.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
+import { asOwn } from "../store/callers.ts";
 import {
   type CarrierAccessRow,
   type CredentialRow,
@@ -10,6 +11,7 @@ import {
   readCarrierAccess,
 } from "../store/carrier-access.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
+import { GatheredLookups } from "./gathered-lookups.ts";
 import { regionMismatch } from "./residency.ts";
 
 /** Most carriers, and most identities, that are remembered; beyond it all are forgotten. */
@@ -32,6 +34,8 @@ export class CarrierAccess implements AsyncDisposable {
   readonly #options: CarrierAccessOptions;
   readonly #carriers = new Map<string, Remembered<CarrierAccessRow | undefined>>();
   readonly #credentials = new Map<string, Remembered<CredentialRow | undefined>>();
+  readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
+  readonly #credentialLookups: GatheredLookups<CredentialRow>;
   readonly #watchers = new Set<Watcher>();
   /** Those that have not been judged yet. */
   readonly #newcomers = new Set<Watcher>();
@@ -42,6 +46,19 @@ export class CarrierAccess implements AsyncDisposable {
 
   constructor(options: CarrierAccessOptions) {
     this.#options = options;
+    // On a connection of its own, since nobody has a share before it is known who calls.
+    this.#carrierLookups = new GatheredLookups((carrierIds) =>
+      asOwn("access", async () => {
+        const rows = await systemTransaction(options.db, (tx) => readCarrierAccess(tx, carrierIds));
+        return rows.map((row) => [row.carrierId, row] as const);
+      }),
+    );
+    this.#credentialLookups = new GatheredLookups((identities) =>
+      asOwn("access", async () => {
+        const rows = await systemTransaction(options.db, (tx) => findCredentials(tx, identities));
+        return rows.map((row) => [row.identity, row] as const);
+      }),
+    );
   }
 
   /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
@@ -79,8 +96,8 @@ export class CarrierAccess implements AsyncDisposable {
     const watcher: Watcher = { principal, identities, end, isRegistered };
     this.#watchers.add(watcher);
     this.#newcomers.add(watcher);
-    this.#welcoming ??= this.#welcome();
-    this.#watching ??= this.#watch();
+    this.#welcoming ??= asOwn("access", () => this.#welcome());
+    this.#watching ??= asOwn("access", () => this.#watch());
     return { [Symbol.dispose]: () => this.#forgetWatcher(watcher) };
   }
 
@@ -96,17 +113,11 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   #findCarrier(carrierId: string): Promise<CarrierAccessRow | undefined> {
-    return remember(this.#carriers, carrierId, this.#options.cacheMs, async () => {
-      const [row] = await systemTransaction(this.#options.db, (tx) => readCarrierAccess(tx, [carrierId]));
-      return row;
-    });
+    return remember(this.#carriers, carrierId, this.#options.cacheMs, () => this.#carrierLookups.find(carrierId));
   }
 
   #findCredential(identity: string): Promise<CredentialRow | undefined> {
-    return remember(this.#credentials, identity, this.#options.cacheMs, async () => {
-      const [row] = await systemTransaction(this.#options.db, (tx) => findCredentials(tx, [identity]));
-      return row;
-    });
+    return remember(this.#credentials, identity, this.#options.cacheMs, () => this.#credentialLookups.find(identity));
   }
 
   // Rests while nobody watches. A database that is away ends no stream: it is asked again at the next turn.

@@ -85,10 +85,17 @@ export function disclosureTerms(
 /** Waits for the commit of a disclosure; whatever keeps it from that is logged, and the caller hears that it may call again. */
 export async function committed<T>({ log }: Pick<Services, "log">, commit: Promise<T>): Promise<T> {
   return commit.catch((cause: unknown) => {
+    // A call that ended, or a caller that asks for more than its share: nothing is wrong with the log.
+    if (isAbort(cause)) throw cause;
+    if (cause instanceof TandemError) throw cause;
     log.error({ err: cause }, "a disclosure could not be written down");
     const message = "what would be disclosed could not be written down, so nothing is sent: call again";
     throw new TandemError("STORE_UNAVAILABLE", message, {}, { cause });
   });
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && error.name === "AbortError";
 }
 
 /**

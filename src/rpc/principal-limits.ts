@@ -37,7 +37,7 @@ export class PrincipalLimits {
    * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
-    const key = callerOf(principal);
+    const key = callerKeyOf(principal);
     const live = this.#live.get(key) ?? 0;
     if (live >= this.#maxLiveCalls) {
       const message = `the credential has ${this.#maxLiveCalls} calls at once already`;
@@ -110,7 +110,7 @@ export class FailureLimit {
  * The principal as the key of what is counted for it: a carrier is one, whichever credentials it
  * shows.
  */
-export function callerOf(principal: Principal): string {
+export function callerKeyOf(principal: Principal): string {
   return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
 }
 

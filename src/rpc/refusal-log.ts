@@ -5,8 +5,9 @@ import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { TandemError } from "../domain/errors.ts";
 import type { Principal } from "../domain/principal.ts";
 import { appendAuditEvent } from "../store/audit-log.ts";
+import { outlivingCall } from "../store/callers.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
-import { callerOf } from "./principal-limits.ts";
+import { callerKeyOf } from "./principal-limits.ts";
 import { RefusalBudget } from "./refusal-budget.ts";
 
 /** How long an answer is held back until its refusal is written, milliseconds. */
@@ -56,7 +57,7 @@ export class RefusalLog implements AsyncDisposable {
 
   /** Writes an act that was not done. Waits for the commit, but not long, and never throws. */
   async record({ act, principal }: RefusedAct): Promise<void> {
-    const caller = callerOf(principal);
+    const caller = callerKeyOf(principal);
     const kind = JSON.stringify([caller, act.carrierId, act.actor, act.method, act.errorReason]);
     const allowed = this.#budget.take(caller, kind);
     if (!allowed) {
@@ -69,7 +70,9 @@ export class RefusalLog implements AsyncDisposable {
     const requestId = sent === undefined ? undefined : auditedRequestId(this.#options.secret, sent);
     const refused = { ...act, requestId, outcome: outcomeOf(act), details };
     const done = new AbortController();
-    const finished = this.#track(this.#write(refused)).finally(() => done.abort());
+    // Whoever hangs up is written down all the same.
+    const writing = outlivingCall(() => this.#write(refused));
+    const finished = this.#track(writing).finally(() => done.abort());
     await Promise.race([finished, wait(MAX_WAIT_MS, undefined, { signal: done.signal }).catch(() => {})]);
   }
 

@@ -11,6 +11,7 @@ import type { Limits } from "../domain/limits.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
+import { inCall, nameCaller } from "../store/callers.ts";
 import { accessRuleOf } from "./access.ts";
 import { addressGroup } from "./address-group.ts";
 import { AnonymousLimits } from "./anonymous-limits.ts";
@@ -46,7 +47,8 @@ import {
   type PortResponse,
   type PortTls,
 } from "./port.ts";
-import { callerOf, PrincipalLimits } from "./principal-limits.ts";
+import { callerOf } from "./principal-caller.ts";
+import { callerKeyOf, PrincipalLimits } from "./principal-limits.ts";
 import { createReflection } from "./reflection.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 import { dropRestOnceAnswered } from "./rest-of-request.ts";
@@ -120,7 +122,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     forgetFarDeadline(request.headers);
     try {
-      adapter(request, response);
+      inCall(() => adapter(request, response));
     } catch (error) {
       // A request without a host, or with one that makes no URL: thrown here it would end the process.
       options.log.debug({ err: error }, "request refused");
@@ -216,6 +218,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       judgeAgainInterceptor,
     ],
     requestGate: async (context) => {
+      nameCaller(() => callerOf(findPrincipal(context), context.signal));
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
       try {
@@ -227,7 +230,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
         await authorize(context, options.auth);
         const principal = findPrincipal(context);
         if (principal) principals.admit(context, principal, meter);
-        if (principal) meter?.become({ key: callerOf(principal), isStranger: false });
+        if (principal) meter?.become({ key: callerKeyOf(principal), isStranger: false });
       } catch (error) {
         const refused = toConnectError(error, context.signal, report);
         if (refusals) await recordRefusal(refusals, context, refused);

@@ -3,6 +3,7 @@ import type { Carrier } from "../domain/carrier.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { identityText, parseIdentityText } from "../domain/principal.ts";
 import { createAuditChain } from "./audit-log.ts";
+import { Believed } from "./believed.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 import { carrierTransaction, type Database, type Tx } from "./database.ts";
 import { createFeeds } from "./feed-head.ts";
@@ -122,36 +123,25 @@ export async function writeCredentials(
   return taken && { identity: taken.identity, carrierId: taken.carrier_id };
 }
 
-/** How long a carrier's settings are believed without asking the database, milliseconds. */
-const BELIEVED_MS = 2_000;
-const MAX_REMEMBERED = 10_000;
-
 /** The carriers' settings as ingest and streams ask for them all the time: at most two seconds old, read once for all who ask. */
 export class CarrierDirectory {
   readonly #db: Database;
-  readonly #known = new Map<string, { until: number; carrier: Promise<Carrier | undefined> }>();
+  readonly #known = new Believed<Carrier | undefined>();
 
   constructor(db: Database) {
     this.#db = db;
   }
 
   /** A carrier's settings; undefined when there is no such carrier. */
-  async get(carrierId: string): Promise<Carrier | undefined> {
-    const known = this.#known.get(carrierId);
-    if (known && known.until > performance.now()) return known.carrier;
-    const carrier = carrierTransaction(this.#db, carrierId, (tx) => readCarrier(tx, carrierId));
-    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
-    const entry = { until: performance.now() + BELIEVED_MS, carrier };
-    this.#known.set(carrierId, entry);
-    // A failure is not believed: the next who asks tries again.
-    carrier.catch(() => this.#known.get(carrierId) === entry && this.#known.delete(carrierId));
-    return carrier;
+  get(carrierId: string): Promise<Carrier | undefined> {
+    return this.#known.get(carrierId, () =>
+      carrierTransaction(this.#db, carrierId, (tx) => readCarrier(tx, carrierId)),
+    );
   }
 
   /** Forgets a carrier that this process has just changed, or all. */
   forget(carrierId?: string): void {
-    if (carrierId === undefined) this.#known.clear();
-    else this.#known.delete(carrierId);
+    this.#known.forget(carrierId);
   }
 }
 

@@ -1,13 +1,18 @@
 import type { Socket } from "node:net";
 import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
 import pg from "pg";
+import { TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
+import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
+import { Lanes } from "./lanes.ts";
 import type { Schema } from "./schema.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
   readonly kysely: Kysely<Schema>;
   readonly pool: pg.Pool;
+  /** Who may take how many of the pool's connections. */
+  readonly lanes: Lanes;
   /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
   waitWithoutLimit(): Disposable;
 }
@@ -48,9 +53,10 @@ export interface DatabaseOptions {
 
 /** Opens a pool. Nothing is connected until the first transaction. */
 export function openDatabase(options: DatabaseOptions): Database {
+  const connections = options.maxConnections ?? 10;
   const pool = new pg.Pool({
     connectionString: options.url,
-    max: options.maxConnections ?? 10,
+    max: connections,
     connectionTimeoutMillis: 5_000,
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
@@ -69,6 +75,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     kysely,
     pool,
+    lanes: new Lanes({ connections }),
     waitWithoutLimit,
     async [Symbol.asyncDispose]() {
       await kysely.destroy();
@@ -123,6 +130,22 @@ export function ownerTransaction<T>(
   return transaction(db, "none", "", run, options);
 }
 
+/** Lends a connection outside any transaction, for the few statements that allow none. */
+export async function withConnection<T>(db: Database, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  using _place = await db.lanes.take(currentCaller() ?? NOBODY);
+  const client = await connect(db);
+  let broken: Error | undefined;
+  try {
+    return await run(client);
+  } catch (error) {
+    // What it set for the session may still be set.
+    broken = error as Error;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
 /**
  * Sends a statement at once, in the very call: those of one transaction that are sent before the first is answered run in the order of their calls, each
  * sees what the ones before it did, and the database need not wait for us between them. Wait for them with `together`.
@@ -157,9 +180,11 @@ export function isSqlState(error: unknown, ...states: string[]): boolean {
 
 /**
  * Whether a failure says nothing about the data: the connection, the server or a lock, so that the same work may succeed later. Class 08
- * connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby.
+ * connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own
+ * errors those of a wait for a connection.
  */
 export function isTransient(error: unknown): boolean {
+  if (error instanceof TandemError) return error.reason === "STORE_UNAVAILABLE" || error.reason === "RATE_LIMITED";
   if (isSqlState(error, "08", "53", "57", "58", "40", "55P03", "25P03", "25006")) return true;
   if (isSqlState(error, "ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOENT")) return true;
   const message = error instanceof Error ? error.message : "";
@@ -183,17 +208,21 @@ async function transaction<T>(
   options: TransactionOptions,
 ): Promise<T> {
   const begin = beginStatement(db, role, carrierId, options);
+  const caller = currentCaller() ?? (role === "tandem_carrier" ? { kind: "carrier" as const, carrierId } : NOBODY);
   for (let attempt = 0; ; attempt++) {
     try {
-      return await runOnce(db.pool, begin, run);
+      return await runOnce(db, caller, begin, run);
     } catch (error) {
       if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
     }
   }
 }
 
-async function runOnce<T>(pool: pg.Pool, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
-  const client = await pool.connect();
+const NOBODY: Caller = { kind: "jobs" };
+
+async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+  using _place = await db.lanes.take(caller);
+  const client = await connect(db);
   let broken: Error | undefined;
   try {
     await client.query(begin);
@@ -211,6 +240,11 @@ async function runOnce<T>(pool: pg.Pool, begin: string, run: (tx: Tx) => Promise
   } finally {
     client.release(broken);
   }
+}
+
+// A connection lives for longer than the call that happened to open it.
+function connect({ pool }: Database): Promise<pg.PoolClient> {
+  return outsideCalls(() => pool.connect());
 }
 
 const transactions = new WeakMap<pg.PoolClient, Tx>();

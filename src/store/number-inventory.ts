@@ -4,6 +4,7 @@ import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
 import { type NumberAttributes, periodAt } from "../domain/number-state.ts";
 import { appendAuditEvent } from "./audit-log.ts";
+import { outlivingCall } from "./callers.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
@@ -104,7 +105,8 @@ export async function provisionNumbers(
     const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
       decideProvision(number, { offer: items.get(number.key.phoneNumber), claimed, hasRoom, mostHeld }, now);
     const run = () => runOnce(writer, carrierId, call, { numbers, decide, mostHeld }, everClaimed);
-    const answer = await afterDuePorts(writer, run).catch(passClaimMissing);
+    // Claims without rows would be left behind by whoever hangs up in between.
+    const answer = await outlivingCall(() => afterDuePorts(writer, run)).catch(passClaimMissing);
     if (answer) return answer;
   }
   throw new TandemError(
@@ -131,7 +133,9 @@ export async function releaseNumbers(
     };
     return runOnce(writer, carrierId, call, { numbers, decide });
   });
-  await systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed)).catch(writer.onError);
+  await outlivingCall(() => systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed))).catch(
+    writer.onError,
+  );
   return answer;
 }
 

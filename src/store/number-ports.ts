@@ -5,6 +5,7 @@ import { arrive, findPortProblem, type NumberProblem, periodsMoved } from "../do
 import { endTimeline, NumberState } from "../domain/number-state.ts";
 import { sipUriOfNumber } from "../domain/sip-uri.ts";
 import { appendAuditEvent } from "./audit-log.ts";
+import { outlivingCall } from "./callers.ts";
 import { readCarrier } from "./carriers.ts";
 import { carrierTransaction, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
@@ -73,7 +74,7 @@ export async function carryOutPorts(
   fence?: (tx: Tx) => Promise<void>,
 ): Promise<void> {
   const groups = Map.groupBy(ports, (port) => `${port.carrierId}/${port.toCarrierId}`);
-  for (const group of groups.values()) await carryOutGroup(writer, group, fence);
+  for (const group of groups.values()) await outlivingCall(() => carryOutGroup(writer, group, fence));
 }
 
 const MAX_ATTEMPTS = 5;

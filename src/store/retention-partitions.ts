@@ -1,7 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { sql } from "kysely";
 import { addDays, utcDay } from "../domain/instant.ts";
-import { type Database, isSqlState, ownerTransaction, readClock, systemTransaction } from "./database.ts";
+import {
+  type Database,
+  isSqlState,
+  ownerTransaction,
+  readClock,
+  systemTransaction,
+  withConnection,
+} from "./database.ts";
 import { AGING_TABLES, isWantedPartition } from "./partitions.ts";
 
 /** Longest that detaching waits for any one transaction that still reads, milliseconds. */
@@ -134,15 +141,9 @@ async function detach(db: Database, partition: AgingPartition, signal: AbortSign
 
 // DETACH CONCURRENTLY is two transactions of its own, so its time limit cannot be LOCAL: it is set for the session, and taken back.
 async function runOutsideTransaction(db: Database, statement: string): Promise<void> {
-  const client = await db.pool.connect();
-  let broken: Error | undefined;
-  try {
+  await withConnection(db, async (client) => {
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
     await client.query(statement);
-  } finally {
-    await client.query("RESET lock_timeout").catch((error: Error) => {
-      broken = error;
-    });
-    client.release(broken);
-  }
+    await client.query("RESET lock_timeout");
+  });
 }

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../domain/retention.ts";
 import type { LegalBasis, Purpose, RecordPart } from "../domain/retention-parts.ts";
+import { Believed } from "./believed.ts";
 import { type Database, systemTransaction, type Tx } from "./database.ts";
 
 /** A policy that somebody has set, as it is stored. All of this file is for system transactions. */
@@ -74,33 +75,23 @@ export async function writePolicy(
   return row && { ...policy, revision: revision + 1n, updateTime: row.update_time, updatedBy };
 }
 
-/** How long retention is believed without asking the database, milliseconds. */
-const BELIEVED_MS = 2_000;
-const MAX_REMEMBERED = 10_000;
-
 /** How long each carrier's parts are kept, as ingest and streams ask for it all the time: at most two seconds old. */
 export class RetentionDirectory {
   readonly #db: Database;
-  readonly #known = new Map<string, { until: number; days: Promise<RetentionDays> }>();
+  readonly #known = new Believed<RetentionDays>();
 
   constructor(db: Database) {
     this.#db = db;
   }
 
   get(carrier: { carrierId: string; legalCountry: string }): Promise<RetentionDays> {
-    const known = this.#known.get(carrier.carrierId);
-    if (known && known.until > performance.now()) return known.days;
-    const days = systemTransaction(this.#db, (tx) => readRetentionDays(tx, carrier));
-    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
-    const entry = { until: performance.now() + BELIEVED_MS, days };
-    this.#known.set(carrier.carrierId, entry);
-    // A failure is not believed: the next who asks tries again.
-    days.catch(() => this.#known.get(carrier.carrierId) === entry && this.#known.delete(carrier.carrierId));
-    return days;
+    return this.#known.get(carrier.carrierId, () =>
+      systemTransaction(this.#db, (tx) => readRetentionDays(tx, carrier)),
+    );
   }
 
   /** Forgets everything, after a change in this process. */
   forget(): void {
-    this.#known.clear();
+    this.#known.forget();
   }
 }

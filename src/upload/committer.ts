@@ -1,5 +1,6 @@
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { type AppendResult, appendBatches } from "../store/append.ts";
+import { currentCaller, outlivingCall } from "../store/callers.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
@@ -35,7 +36,7 @@ export class Committer {
     return new Promise((resolve, reject) => {
       const key = `${kind}:${carrierId}`;
       const line = this.#lines.get(key);
-      const pending = { batch, resolve, reject };
+      const pending = { batch, caller: currentCaller(), resolve, reject };
       if (line) line.push(pending);
       else {
         const fresh = [pending];
@@ -54,7 +55,8 @@ export class Committer {
 
   async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
     try {
-      const results = await this.#append(carrierId, kind, group);
+      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller.
+      const results = await outlivingCall(() => this.#append(carrierId, kind, group), group[0]?.caller);
       for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
     } catch (error) {
       if (group.length > 1 && !isTransient(error)) {

@@ -1,4 +1,5 @@
 import type { AppendResult } from "../store/append.ts";
+import type { Caller } from "../store/callers.ts";
 import type { RejectRow } from "../store/uploads.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import type { PreparedRecord } from "./prepared.ts";
@@ -16,6 +17,8 @@ export interface PreparedBatch {
 /** A prepared batch in a committer's line. */
 export interface PendingBatch {
   batch: PreparedBatch;
+  /** Who sent it: its commit counts to their share of the connections. */
+  caller: Caller | undefined;
   resolve: (result: AppendResult) => void;
   reject: (error: unknown) => void;
 }

@@ -4,6 +4,7 @@ import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { carrierTransaction } from "../../src/store/database.ts";
 import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { reasonOf } from "../support/refusal.ts";
@@ -42,6 +43,28 @@ test("records are counted once they are acknowledged, by verdict; those that wer
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const method = "tandem.carrier.v1.DurationService/AppendDurations";
   expect(sampleOf(text, "tandem_records_acknowledged_total", method, 'verdict="rejected"')).toBe(2);
+});
+
+test("connections to the database and the waits for them are told by kind of caller", async () => {
+  const port = await findFreePort();
+  await using app = await startTestApp({ metricsPort: port });
+  await addCarrier(app.services.db, "acme");
+  await createClient(DurationService, app.connect(await app.carrierToken("acme"))).listUploads({});
+  const gate = Promise.withResolvers<void>();
+  const patient = { idleTimeoutMs: 600_000 };
+  const open = Array.from({ length: 5 }, () =>
+    carrierTransaction(app.services.db, "acme", () => gate.promise, patient),
+  );
+  await expect.poll(() => app.services.db.lanes.state.carrier).toMatchObject({ held: 3, waiting: 2 });
+  const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+  gate.resolve();
+  await Promise.all(open);
+  const sampleAt = (name: string) => Number(new RegExp(`^${name}{lane="carrier"} (.*)$`, "m").exec(text)?.[1]);
+  expect(sampleAt("tandem_database_connections_held")).toBe(3);
+  expect(sampleAt("tandem_database_connections_waited_for")).toBe(2);
+  expect(sampleAt("tandem_database_longest_wait_seconds")).toBeGreaterThan(0);
+  expect(sampleAt("tandem_database_wait_seconds_count")).toBeGreaterThanOrEqual(4);
+  expect(text).not.toContain("acme");
 });
 
 test("metrics are off unless asked for", async () => {

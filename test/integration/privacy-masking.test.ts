@@ -226,6 +226,10 @@ const REQUESTS: Readonly<Record<string, () => object[]>> = {
       updateMask: { paths: ["sip_domain"] },
     },
   ],
+  "CarrierService/SetNumberRanges": () => [
+    { requestId: spell(OTHER, 2), carrierId: CARRIER, prefixes: ["+4533"], approvedNumbers: ["+4532999001"] },
+  ],
+  "CarrierService/GetNumberRanges": one({ carrierId: CARRIER }),
   "NumberService/GetNumber": one({ phoneNumber: "+4533123700" }),
   "NumberService/ListNumbers": one({ carrierId: CARRIER }),
   "NumberService/ListNumberHistory": one({ phoneNumber: "+4533123700" }),

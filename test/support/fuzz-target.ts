@@ -63,19 +63,14 @@ export class FuzzTarget implements AsyncDisposable {
     await ended;
   }
 
-  async #next<T extends ServerNews>(key: string): Promise<T> {
-    const ended = new AbortController();
-    const crash = once(this.#child, "exit", { signal: ended.signal }).then(() => {
-      throw new Error(`the server ended:\n${this.#output}`);
-    });
-    try {
-      for (;;) {
-        const [news] = (await Promise.race([once(this.#child, "message", { signal: ended.signal }), crash])) as [T];
-        if (key in news) return news;
-      }
-    } finally {
-      ended.abort();
-      crash.catch(() => {});
-    }
+  // Two messages may come in one turn, so the listener stays until the right one has come.
+  #next<T extends ServerNews>(key: string): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    const onMessage = (news: ServerNews) => {
+      if (key in news) resolve(news as T);
+    };
+    const onExit = () => reject(new Error(`the server ended:\n${this.#output}`));
+    this.#child.on("message", onMessage).once("exit", onExit);
+    return promise.finally(() => this.#child.off("message", onMessage).off("exit", onExit));
   }
 }

@@ -1,0 +1,43 @@
+import { callerKey, currentCaller, outlivingCall } from "./callers.ts";
+
+/** How long what was read is believed without asking the database, milliseconds. */
+const BELIEVED_MS = 2_000;
+const MAX_REMEMBERED = 10_000;
+
+interface Entry<T> {
+  readonly until: number;
+  readonly value: Promise<T>;
+  /** Who reads it, until it has been read: nobody waits in another's line for it. */
+  reader: string | undefined;
+}
+
+/** What is read from the database once for all who ask for it, and believed for two seconds. */
+export class Believed<T> {
+  readonly #known = new Map<string, Entry<T>>();
+
+  /** What is known by a key, or what `read` finds. */
+  get(key: string, read: () => Promise<T>): Promise<T> {
+    const caller = currentCaller();
+    const reader = caller ? callerKey(caller) : "";
+    const known = this.#known.get(key);
+    const isMine = known?.reader === undefined || known.reader === reader;
+    if (known && isMine && known.until > performance.now()) return known.value;
+    const entry: Entry<T> = { until: performance.now() + BELIEVED_MS, value: outlivingCall(read), reader };
+    if (this.#known.size >= MAX_REMEMBERED) this.#known.clear();
+    this.#known.set(key, entry);
+    entry.value.then(
+      () => {
+        entry.reader = undefined;
+      },
+      // A failure is not believed: the next who asks tries again.
+      () => void (this.#known.get(key) === entry && this.#known.delete(key)),
+    );
+    return entry.value;
+  }
+
+  /** Forgets what this process has just changed, or all. */
+  forget(key?: string): void {
+    if (key === undefined) this.#known.clear();
+    else this.#known.delete(key);
+  }
+}

@@ -1,0 +1,80 @@
+import { AsyncLocalStorage } from "node:async_hooks";
+
+/** For whom the database is asked: a connection counts to the share of the one who asks. */
+export type Caller = (
+  | { readonly kind: "carrier"; readonly carrierId: string }
+  | { readonly kind: "platform"; readonly identity: string }
+  /** Every job of this process, and whatever has no caller, such as the start. */
+  | { readonly kind: "jobs" }
+  /** What everybody depends on, and what has a connection of its own. */
+  | { readonly kind: "own"; readonly work: OwnWork }
+) & {
+  /** Of a call: once it aborts, nothing of the call waits for a connection any more. */
+  readonly signal?: AbortSignal | undefined;
+};
+
+export type CallerKind = Caller["kind"];
+
+/** The hub's poll; who is served, and the watch of it; whether the database answers; that this process lives. */
+export type OwnWork = "hub" | "access" | "health" | "sign of life";
+
+/** Callers that share one line and one share have the same key. */
+export function callerKey(caller: Caller): string {
+  switch (caller.kind) {
+    case "carrier":
+      return `carrier:${caller.carrierId}`;
+    case "platform":
+      return `platform:${caller.identity}`;
+    case "jobs":
+      return "jobs";
+    case "own":
+      return `own:${caller.work}`;
+    default:
+      return caller satisfies never;
+  }
+}
+
+/** Who calls becomes known only after a call has begun. */
+interface Slot {
+  find: () => Caller | undefined;
+}
+
+const slots = new AsyncLocalStorage<Slot | undefined>();
+
+/** Whoever asks the database in what `run` starts; undefined when nobody has been named. */
+export function currentCaller(): Caller | undefined {
+  return slots.getStore()?.find();
+}
+
+/** Names the caller of everything that `run` starts. */
+export function asCaller<T>(caller: Caller | undefined, run: () => T): T {
+  return slots.run({ find: () => caller }, run);
+}
+
+/** Names work of this process itself that has a connection of its own. */
+export function asOwn<T>(work: OwnWork, run: () => T): T {
+  return asCaller({ kind: "own", work }, run);
+}
+
+/** Runs a call whose caller `nameCaller` tells later. */
+export function inCall<T>(run: () => T): T {
+  return slots.run({ find: () => undefined }, run);
+}
+
+/** Tells how the caller of the call that we are in is found. Asked each time: who calls is known only once the credential was judged. */
+export function nameCaller(find: () => Caller | undefined): void {
+  const slot = slots.getStore();
+  if (slot) slot.find = find;
+}
+
+/**
+ * Runs what counts to the caller and does not end with its call: what others wait for too, and what must be finished once it has begun.
+ */
+export function outlivingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
+  return asCaller(caller && { ...caller, signal: undefined }, run);
+}
+
+/** Runs what has no caller and lives for longer than any call: it must not keep the call that happened to start it. */
+export function outsideCalls<T>(run: () => T): T {
+  return slots.run(undefined, run);
+}
