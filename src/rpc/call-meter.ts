@@ -93,7 +93,10 @@ export class CallMeter {
   }
 
   #meterRequest(request: PortRequest): void {
-    const iterate = request[Symbol.asyncIterator].bind(request);
+    // Over HTTP/1.1 a request whose reader leaves early is not destroyed: its connection could then
+    // read nothing more, and would be offered to the next call all the same.
+    const whole = request[Symbol.asyncIterator].bind(request);
+    const iterate = "stream" in request ? whole : () => request.iterator({ destroyOnReturn: false });
     const metered = (): AsyncIterator<Buffer> => {
       const inner = iterate();
       return {

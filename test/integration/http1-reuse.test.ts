@@ -82,8 +82,11 @@ describe.each(REFUSED)("%s that is answered before its request has ended", (_, {
     // Or the answer said that there will be no next call.
     if (answer.headers.connection !== "close") expect(next.port).toBe(localPort);
   });
+});
 
-  test("gives its connection up when the rest does not end", async () => {
+test.each(REFUSED.slice(-1))(
+  "%s loses its connection when the rest of it does not end",
+  async (_, { path, type, first }) => {
     using agent = new DisposableAgent();
     const request = begin(agent, path, type);
     request.on("error", () => {});
@@ -97,8 +100,8 @@ describe.each(REFUSED)("%s that is answered before its request has ended", (_, {
     } finally {
       clearInterval(more);
     }
-  });
-});
+  },
+);
 
 /** One connection, that is used again. */
 class DisposableAgent extends Agent implements Disposable {
