@@ -7,7 +7,8 @@ export default defineConfig({
     include: ["test/soak/*.soak.ts"],
     pool: "forks",
     globalSetup: ["test/support/postgres-setup.ts"],
-    testTimeout: 600_000,
+    // `--long` runs for long.
+    testTimeout: 3_600_000,
     hookTimeout: 120_000,
     reporters: ["verbose"],
   },

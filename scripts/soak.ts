@@ -1,0 +1,21 @@
+// `npm run soak [-- --long] [files]`: what takes its time. `--long` is for by hand, and takes about half an hour:
+// ten minutes beside a hostile carrier, a hundred thousand hostile inputs, and uploads held against their
+// model two hundred times. Each seed is printed; variables of the environment go before these.
+import { spawn } from "node:child_process";
+
+const LONG = {
+  TANDEM_TEST_SOAK_SECONDS: "600",
+  TANDEM_TEST_FUZZ_INPUTS: "100000",
+  TANDEM_TEST_RUNS: "200",
+};
+
+const given = process.argv.slice(2);
+const isLong = given.includes("--long");
+const vitest = spawn(
+  "vitest",
+  ["run", "--config", "test/soak/vitest.config.ts", ...given.filter((word) => word !== "--long")],
+  { stdio: "inherit", env: { ...(isLong ? LONG : {}), ...process.env } },
+);
+vitest.on("exit", (code) => {
+  process.exitCode = code ?? 1;
+});
