@@ -1,5 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
+import { OneAtATime } from "../domain/one-at-a-time.ts";
 import { type SealSecret, Seals } from "../domain/seals.ts";
+import { asOwn } from "./callers.ts";
 import { type Database, systemTransaction } from "./database.ts";
 import { readSealSecrets } from "./seal-keys.ts";
 
@@ -27,10 +29,9 @@ export class SealDirectory implements AsyncDisposable {
   readonly #db: Database;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  #next: Promise<void> | undefined;
+  // Whoever asks, the reading is this process's own: others wait for it too, and it must not end with the asker's call.
+  readonly #reading = new OneAtATime(() => asOwn("seal keys", () => this.#read()));
   #earliest = 0;
-  #begun = 0;
-  #taken = 0;
 
   /** Reads them for the first time. */
   static async open(options: SealDirectoryOptions): Promise<SealDirectory> {
@@ -45,8 +46,7 @@ export class SealDirectory implements AsyncDisposable {
 
   /** Reads them once more; resolves when what was there at the call is in use. */
   refresh(): Promise<void> {
-    this.#next ??= this.#readNext();
-    return this.#next;
+    return this.#reading.run();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -54,21 +54,11 @@ export class SealDirectory implements AsyncDisposable {
     await this.#running;
   }
 
-  // A reading that has begun may miss what was written just now: who asks then waits for the next
-  // one.
-  async #readNext(): Promise<void> {
+  async #read(): Promise<void> {
     const delayMs = this.#earliest - performance.now();
-    try {
-      if (delayMs > 0) await wait(delayMs, undefined, { signal: this.#stop.signal });
-    } finally {
-      this.#next = undefined;
-    }
+    if (delayMs > 0) await wait(delayMs, undefined, { signal: this.#stop.signal });
     this.#earliest = performance.now() + MIN_INTERVAL_MS;
-    const number = ++this.#begun;
-    const secrets = await systemTransaction(this.#db, readSealSecrets);
-    if (number < this.#taken) return;
-    this.#taken = number;
-    this.seals.replace(secrets);
+    this.seals.replace(await systemTransaction(this.#db, readSealSecrets));
   }
 
   async #follow({ intervalMs = 2_000, onError }: SealDirectoryOptions): Promise<void> {
