@@ -232,7 +232,7 @@ const SETTINGS = {
     .describe("Fields, items and values of a request; batches have as many more as their records need"),
   receivedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.receivedBudgetBytes)
-    .describe("Received of messages that are not whole, bytes; a half of it for one caller"),
+    .describe("Received of callers' messages that are not whole, bytes; a half of it for one, and parts besides for those not judged"),
   decodedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.decodedBudgetBytes)
     .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
@@ -241,6 +241,12 @@ const SETTINGS = {
     .describe(
       "Messages of an address to health and reflection, a second on average; 10 times as many at once; 0: no limit",
     ),
+  anonymousRequestMs: integer(50, 3_600_000)
+    .default(DEFAULT_LIMITS.anonymousRequestMs)
+    .describe("How long a message to health or reflection may take to arrive, ms"),
+  maxAnonymousCallsPerAddress: integer(1, 1_000_000)
+    .default(DEFAULT_LIMITS.maxAnonymousCallsPerAddress)
+    .describe("Calls of health at once from one address; raise it behind a proxy"),
   maxAnonymousStreams: integer(1, 1_000_000)
     .default(DEFAULT_LIMITS.maxAnonymousStreams)
     .describe("Streams of health and reflection at once"),
@@ -410,6 +416,8 @@ function readLimits(values: Values): Limits {
     receivedBudgetBytes: values.receivedBudgetBytes,
     decodedBudgetBytes: values.decodedBudgetBytes,
     maxAnonymousPerSecond: values.maxAnonymousPerSecond,
+    anonymousRequestMs: values.anonymousRequestMs,
+    maxAnonymousCallsPerAddress: values.maxAnonymousCallsPerAddress,
     maxAnonymousStreams: values.maxAnonymousStreams,
     maxAnonymousStreamsPerAddress: values.maxAnonymousStreamsPerAddress,
     drainMs: values.drainMs,

@@ -58,12 +58,16 @@ export interface Limits {
   readonly maxConnectionsPerAddress: number;
   /** Most fields, items, entries and messages of a request; of JSON, values. A batch may have as many more as its records can need. Default 4,096. */
   readonly maxRequestElements: number;
-  /** Received of messages that are not whole, over every call of the process, bytes; a half of it for one caller. Default 128 MiB. */
+  /** Received of messages that are not whole, over every judged call of the process, bytes; a half of it for one caller. Others have parts besides. Default 128 MiB. */
   readonly receivedBudgetBytes: number;
   /** What messages cost while they are decoded and worked on, over every call of the process, bytes; a half of it for one caller. Default 192 MiB. */
   readonly decodedBudgetBytes: number;
   /** Messages a second of one address to what anyone may call, on average; ten times as many at once. 0: no limit. Default 200. */
   readonly maxAnonymousPerSecond: number;
+  /** How long a message to what anyone may call may take to arrive, milliseconds. Default 5,000. */
+  readonly anonymousRequestMs: number;
+  /** Most calls at once of one address to what anyone may call, streams that are open not among them. Default 100. */
+  readonly maxAnonymousCallsPerAddress: number;
   /** Most streams at once that anyone may open: Watch and reflection. Default 5,000. */
   readonly maxAnonymousStreams: number;
   /** Most of them at once from one address. Default 200. */
@@ -103,6 +107,8 @@ export const DEFAULT_LIMITS: Limits = {
   receivedBudgetBytes: 134_217_728,
   decodedBudgetBytes: 201_326_592,
   maxAnonymousPerSecond: 200,
+  anonymousRequestMs: 5_000,
+  maxAnonymousCallsPerAddress: 100,
   maxAnonymousStreams: 5_000,
   maxAnonymousStreamsPerAddress: 200,
   drainMs: 20_000,

@@ -1,25 +1,29 @@
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { Buckets } from "./buckets.ts";
+import { Places } from "./places.ts";
 
 /** What an address may send at once after a rest, in seconds of its rate. */
 const BURST_S = 10;
 /** So many bytes of an answer are paid for as one message is. */
 const BYTES_FOR_ONE = 16_384;
 
-/** Limits how much of this process an address may take without a credential: messages a second, and streams at once. */
+type AnonymousBounds = Pick<
+  Limits,
+  "maxAnonymousPerSecond" | "maxAnonymousStreams" | "maxAnonymousStreamsPerAddress" | "maxAnonymousCallsPerAddress"
+>;
+
+/** Limits how much of this process an address may take without a credential: messages a second, and calls and streams at once. */
 export class AnonymousLimits {
   readonly #buckets: Buckets | undefined;
-  readonly #maxStreams: number;
-  readonly #maxStreamsPerAddress: number;
-  readonly #streams = new Map<string, number>();
-  #streamCount = 0;
+  readonly #calls: Places;
+  readonly #streams: Places;
 
-  constructor(limits: Pick<Limits, "maxAnonymousPerSecond" | "maxAnonymousStreams" | "maxAnonymousStreamsPerAddress">) {
-    const { maxAnonymousPerSecond: perSecond } = limits;
+  constructor(limits: AnonymousBounds) {
+    const { maxAnonymousPerSecond: perSecond, maxAnonymousStreams: most } = limits;
     if (perSecond > 0) this.#buckets = new Buckets({ perSecond, burst: perSecond * BURST_S });
-    this.#maxStreams = limits.maxAnonymousStreams;
-    this.#maxStreamsPerAddress = limits.maxAnonymousStreamsPerAddress;
+    this.#calls = new Places("calls without a credential", most, limits.maxAnonymousCallsPerAddress);
+    this.#streams = new Places("streams without a credential", most, limits.maxAnonymousStreamsPerAddress);
   }
 
   /** @throws TandemError RATE_LIMITED */
@@ -35,26 +39,13 @@ export class AnonymousLimits {
     this.#buckets?.spend(address, Math.floor(bytes / BYTES_FOR_ONE));
   }
 
+  /** Takes the place of a call until it is disposed. @throws TandemError TOO_MANY_STREAMS */
+  openCall(address: string): Disposable {
+    return this.#calls.take(address);
+  }
+
   /** Takes the place of a stream until it is disposed. @throws TandemError TOO_MANY_STREAMS */
   openStream(address: string): Disposable {
-    const open = this.#streams.get(address) ?? 0;
-    const limit = open >= this.#maxStreamsPerAddress ? this.#maxStreamsPerAddress : this.#maxStreams;
-    if (open >= this.#maxStreamsPerAddress || this.#streamCount >= this.#maxStreams) {
-      const message = "too many streams without a credential are open";
-      throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(limit) });
-    }
-    this.#streams.set(address, open + 1);
-    this.#streamCount += 1;
-    let isOpen = true;
-    return {
-      [Symbol.dispose]: () => {
-        if (!isOpen) return;
-        isOpen = false;
-        this.#streamCount -= 1;
-        const left = (this.#streams.get(address) ?? 1) - 1;
-        if (left > 0) this.#streams.set(address, left);
-        else this.#streams.delete(address);
-      },
-    };
+    return this.#streams.take(address);
   }
 }

@@ -33,6 +33,11 @@ export class CallMeter {
   readonly decoded: MemoryHold;
   readonly #receivedBytes: ReceivedBytes;
   #decodedUntil: Promise<unknown> = Promise.resolve();
+  readonly #kept = new DisposableStack();
+  readonly #keptForRequest = new DisposableStack();
+  #answerMs: number;
+  #isInMessage = false;
+  #messageLimit: { readonly late: () => Error; readonly ms: number } | undefined;
   #charge: Charge = () => 0;
   #uncharged = 0;
   #failure: { readonly error: unknown } | undefined;
@@ -42,6 +47,7 @@ export class CallMeter {
 
   constructor(request: PortRequest, response: PortResponse, limits: MeterLimits, memory: MeterMemory) {
     this.#limits = limits;
+    this.#answerMs = limits.answerMs;
     this.received = new MemoryHold(memory.received, memory.spender);
     this.decoded = new MemoryHold(memory.decoded, memory.spender);
     this.#receivedBytes = new ReceivedBytes(request, this.received, (error) => this.#fail(error));
@@ -55,6 +61,8 @@ export class CallMeter {
       // A client that leaves does not end what its message is used for.
       const release = () => this.decoded[Symbol.dispose]();
       this.#decodedUntil.then(release, release);
+      this.#kept.dispose();
+      this.#keptForRequest.dispose();
       clearTimeout(this.#requestTimer);
       clearTimeout(this.#answerTimer);
     });
@@ -67,11 +75,42 @@ export class CallMeter {
   }
 
   /** Has the request fail with an error unless it ends in time: for methods whose request is one message. */
-  limitRequest(late: () => Error): void {
-    this.#requestTimer = setTimeout(() => this.#fail(late()), this.#limits.requestMs);
+  limitRequest(late: () => Error, ms = this.#limits.requestMs): void {
+    clearTimeout(this.#requestTimer);
+    if (this.#over.signal.aborted) return;
+    this.#requestTimer = setTimeout(() => this.#fail(late()), ms);
   }
 
-  /** What the exchange has of the process's memory is another's from now on: its caller is known. */
+  /** Has the request fail with an error unless each message that has begun is whole in time. */
+  limitMessages(late: () => Error, ms: number): void {
+    this.#messageLimit = { late, ms };
+  }
+
+  messageBegan(): void {
+    if (!this.#messageLimit || this.#isInMessage) return;
+    this.#isInMessage = true;
+    this.limitRequest(this.#messageLimit.late, this.#messageLimit.ms);
+  }
+
+  messageCame(): void {
+    this.#isInMessage = false;
+    if (this.#messageLimit) clearTimeout(this.#requestTimer);
+  }
+
+  keepUntilClosed(resource: Disposable): void {
+    keep(this.#kept, resource);
+  }
+
+  keepUntilRequestCame(resource: Disposable): void {
+    keep(this.#keptForRequest, resource);
+  }
+
+  /** The call is refused without having been read: from now on the client has a short time only. */
+  refuse(): void {
+    this.#answerMs = Math.min(this.#answerMs, REFUSAL_MS);
+  }
+
+  /** What the exchange has of the process's memory is another's from now on: its caller is known. @throws TandemError RATE_LIMITED */
   become(spender: Spender): void {
     this.received.become(spender);
     this.decoded.become(spender);
@@ -116,6 +155,7 @@ export class CallMeter {
     });
     if (result.done) {
       clearTimeout(this.#requestTimer);
+      this.#keptForRequest.dispose();
       return result;
     }
     this.#receivedBytes.read(result.value.length);
@@ -149,8 +189,13 @@ export class CallMeter {
     clearTimeout(this.#answerTimer);
     // What is written after the end goes nowhere, and nobody would clear its timer.
     if (this.#over.signal.aborted) return;
-    this.#answerTimer = setTimeout(this.#reset, this.#limits.answerMs);
+    this.#answerTimer = setTimeout(this.#reset, this.#answerMs);
   }
+}
+
+function keep(stack: DisposableStack, resource: Disposable): void {
+  if (stack.disposed) resource[Symbol.dispose]();
+  else stack.use(resource);
 }
 
 // A stream that is closed with bytes still to be sent fails the write so; Connect would write it to standard error as a fault of ours.
@@ -161,6 +206,9 @@ function namingHangUps(argument: unknown): unknown {
     argument(error);
   };
 }
+
+/** How long a client has to take a refusal, milliseconds. What it has sent by then is kept, and nobody will read it. */
+const REFUSAL_MS = 5_000;
 
 interface Taker {
   write(chunk: Uint8Array | string, ...rest: unknown[]): boolean;

@@ -1,26 +1,59 @@
 import { expect, test } from "vitest";
 import { TandemError } from "../domain/errors.ts";
-import { MemoryBudget, MemoryHold, type Spender, strangerAt } from "./memory-budget.ts";
+import { addressSpender, callerOfKey, MemoryBudget, MemoryHold } from "./memory-budget.ts";
 
 const never = new AbortController().signal;
-const one: Spender = { key: "carrier:one", isStranger: false };
-const other: Spender = { key: "carrier:other", isStranger: false };
+const one = callerOfKey("carrier:one");
+const other = callerOfKey("carrier:other");
+const third = callerOfKey("carrier:third");
 
 test("one has at most a half, so that there is as much for others; all together have no more than there is", () => {
   const budget = new MemoryBudget({ totalBytes: 100 });
   expect(budget.tryTake(one, 50)).toBe(true);
   expect(budget.tryTake(one, 1)).toBe(false);
   expect(budget.tryTake(other, 50)).toBe(true);
-  expect(budget.tryTake({ key: "carrier:third", isStranger: false }, 1)).toBe(false);
+  expect(budget.tryTake(third, 1)).toBe(false);
   budget.give(one, 50);
-  expect(budget.tryTake({ key: "carrier:third", isStranger: false }, 1)).toBe(true);
+  expect(budget.tryTake(third, 1)).toBe(true);
 });
 
-test("strangers have a half together, however many addresses they have", () => {
-  const budget = new MemoryBudget({ totalBytes: 100 });
-  expect(budget.tryTake(strangerAt("192.0.2.1"), 30)).toBe(true);
-  expect(budget.tryTake(strangerAt("192.0.2.2"), 30)).toBe(false);
-  expect(budget.tryTake(one, 50)).toBe(true);
+test("addresses that nobody has judged have an eighth of their part each, and take nothing from callers or one another's part", () => {
+  const budget = new MemoryBudget({ totalBytes: 12_800 });
+  const unjudged = (n: number) => addressSpender("unjudged", `192.0.2.${n}`);
+  const stranger = (n: number) => addressSpender("stranger", `192.0.2.${n}`);
+  for (let n = 0; n < 8; n++) {
+    expect([budget.tryTake(unjudged(n), 800), budget.tryTake(unjudged(n), 1)]).toEqual([true, false]);
+    expect([budget.tryTake(stranger(n), 100), budget.tryTake(stranger(n), 1)]).toEqual([true, false]);
+  }
+  expect([budget.tryTake(unjudged(8), 1), budget.tryTake(stranger(8), 1)]).toEqual([false, false]);
+  expect([budget.tryTake(one, 6_400), budget.tryTake(other, 6_400)]).toEqual([true, true]);
+  budget.give(unjudged(0), 800);
+  expect([budget.tryTake(unjudged(8), 1), budget.tryTake(stranger(8), 1)]).toEqual([true, false]);
+});
+
+test("one who waits with all its calls leaves places to wait for others", async () => {
+  const budget = new MemoryBudget({ totalBytes: 100, waitMs: 60_000 });
+  const ends = new AbortController();
+  await Promise.all([budget.take(one, 50, never), budget.take(other, 50, never)]);
+  const full = Array.from({ length: 1_000 }, () => budget.take(one, 1, ends.signal).catch(() => {}));
+  await expect(budget.take(one, 1, never)).rejects.toThrow("too much is being received");
+  const waiting = budget.take(other, 1, never);
+  budget.give(other, 50);
+  expect(await waiting).toBe(1);
+  ends.abort();
+  await Promise.all(full);
+});
+
+test("what a call holds stays where it is when its caller has no room for it", () => {
+  const budget = new MemoryBudget({ totalBytes: 1_600 });
+  const address = addressSpender("unjudged", "192.0.2.1");
+  const hold = new MemoryHold(budget, address);
+  hold.add(100);
+  budget.tryTake(one, 750);
+  expect(() => hold.become(one)).toThrow("too much is being received");
+  expect([budget.usedBytes(address.key), budget.usedBytes(one.key)]).toEqual([100, 750]);
+  hold[Symbol.dispose]();
+  expect(budget.usedBytes()).toBe(750);
 });
 
 test("what waits is served as soon as there is room, in turn, and nobody waits for another's share", async () => {
@@ -57,11 +90,12 @@ test("without room in time a call is refused with RATE_LIMITED, and a call that 
 });
 
 test("what a call holds becomes its caller's when that is known, and is given back once", async () => {
-  const budget = new MemoryBudget({ totalBytes: 100 });
-  const hold = new MemoryHold(budget, strangerAt("192.0.2.1"));
+  const budget = new MemoryBudget({ totalBytes: 1_000 });
+  const address = addressSpender("unjudged", "192.0.2.1");
+  const hold = new MemoryHold(budget, address);
   hold.add(30);
   hold.become(one);
-  expect([budget.usedBytes("address:192.0.2.1"), budget.usedBytes(one.key)]).toEqual([0, 30]);
+  expect([budget.usedBytes(address.key), budget.usedBytes(one.key)]).toEqual([0, 30]);
   await hold.addWhenRoom(10, never);
   hold.remove(5);
   hold[Symbol.dispose]();

@@ -1,24 +1,53 @@
 import { TandemError } from "../domain/errors.ts";
 
+/**
+ * What is known of whoever memory is spent for: a caller whose credential was judged, an address that shows a credential which nobody has judged yet,
+ * or an address that shows none.
+ */
+export type Standing = "caller" | "unjudged" | "stranger";
+
 /** Who memory is spent for. */
 export interface Spender {
   readonly key: string;
-  /** Whether it is an address whose credential nobody has looked at yet, or that has none. */
-  readonly isStranger: boolean;
+  readonly standing: Standing;
 }
 
-export function strangerAt(address: string): Spender {
-  return { key: `address:${address}`, isStranger: true };
+export function callerOfKey(key: string): Spender {
+  return { key, standing: "caller" };
 }
 
-/** How much of a budget one spender may have; and all strangers together, who are many for one who wants to. */
+export function addressSpender(standing: "unjudged" | "stranger", address: string): Spender {
+  return { key: `${standing} ${address}`, standing };
+}
+
+/** How much one caller may have of a budget. */
 export function shareOf(totalBytes: number): number {
   return Math.floor(totalBytes / 2);
 }
 
-/** How long a call waits for room before it is refused, and how many wait at most. */
+/** How long a call waits for room before it is refused; how many calls of one wait at most, as many as it may have at once; and of all. */
 const WAIT_MS = 5_000;
-const MAX_WAITING = 1_000;
+const MAX_WAITING_OF_ONE = 1_000;
+const MAX_WAITING = 10_000;
+
+/** What those of one standing may have together, and each of them. */
+interface Part {
+  readonly totalBytes: number;
+  readonly shareBytes: number;
+}
+
+// By default an address that is not judged has 8 MiB of what is received: as much as one connection can send unasked.
+function partsOf(totalBytes: number): Readonly<Record<Standing, Part>> {
+  const part = (of: number, share: number) => ({
+    totalBytes: Math.floor(totalBytes / of),
+    shareBytes: Math.floor(totalBytes / share),
+  });
+  return {
+    caller: { totalBytes, shareBytes: shareOf(totalBytes) },
+    unjudged: part(2, 16),
+    stranger: part(16, 128),
+  };
+}
 
 export interface MemoryBudgetOptions {
   readonly totalBytes: number;
@@ -33,28 +62,29 @@ interface Waiting {
 }
 
 /**
- * Memory of one kind, for the process and for each of those for whom it is spent, accounted before it is spent. A half is the most for one, and for
- * all strangers together. So one who fills a share leaves as much for all others.
+ * Memory of one kind, for the process and for each of those for whom it is spent, accounted before it is spent. Callers, calls that are not judged
+ * and strangers each have a part of their own, and take nothing of another's. Within a part one has a share at most: of callers a half, so that one
+ * who fills it leaves as much for the others; of addresses an eighth.
  */
 export class MemoryBudget {
-  readonly #totalBytes: number;
-  readonly #shareBytes: number;
+  readonly #parts: Readonly<Record<Standing, Part>>;
   readonly #waitMs: number;
   readonly #used = new Map<string, number>();
-  #usedBytes = 0;
-  #strangerBytes = 0;
+  readonly #usedOf: Record<Standing, number> = { caller: 0, unjudged: 0, stranger: 0 };
   /** Those who wait, longest first. */
-  #waiting: Waiting[] = [];
+  readonly #waiting = new Set<Waiting>();
+  readonly #waitingOf = new Map<string, number>();
 
+  /** @param options what callers have together; others have their parts besides. */
   constructor({ totalBytes, waitMs = WAIT_MS }: MemoryBudgetOptions) {
-    this.#totalBytes = totalBytes;
-    this.#shareBytes = shareOf(totalBytes);
+    this.#parts = partsOf(totalBytes);
     this.#waitMs = waitMs;
   }
 
   /** What is in use, by all or by one. */
   usedBytes(key?: string): number {
-    return key === undefined ? this.#usedBytes : (this.#used.get(key) ?? 0);
+    const { caller, unjudged, stranger } = this.#usedOf;
+    return key === undefined ? caller + unjudged + stranger : (this.#used.get(key) ?? 0);
   }
 
   /** Takes the bytes if there is room. */
@@ -70,12 +100,12 @@ export class MemoryBudget {
    * @throws TandemError RATE_LIMITED when there is no room in time; what aborted the signal.
    */
   async take(spender: Spender, bytes: number, signal: AbortSignal): Promise<number> {
-    const asked = Math.min(bytes, this.#shareBytes);
+    const asked = Math.min(bytes, this.#parts[spender.standing].shareBytes);
     signal.throwIfAborted();
     // Nobody overtakes others who wait for the same share.
-    const isFirst = !this.#waiting.some((other) => other.spender.key === spender.key);
-    if (isFirst && this.tryTake(spender, asked)) return asked;
-    if (this.#waiting.length >= MAX_WAITING) throw noRoom();
+    const waiting = this.#waitingOf.get(spender.key) ?? 0;
+    if (waiting === 0 && this.tryTake(spender, asked)) return asked;
+    if (waiting >= MAX_WAITING_OF_ONE || this.#waiting.size >= MAX_WAITING) throw noRoom();
     await this.#wait(spender, asked, signal);
     return asked;
   }
@@ -85,9 +115,10 @@ export class MemoryBudget {
     this.#serve();
   }
 
-  /** What one has taken is another's from now on: of a call whose caller has become known. */
+  /** What one has taken is another's from now on: of a call whose caller has become known. @throws TandemError RATE_LIMITED when that one has no room. */
   move(from: Spender, to: Spender, bytes: number): void {
-    this.#take(to, bytes);
+    if (from.key === to.key) return;
+    if (!this.tryTake(to, bytes)) throw noRoom();
     this.give(from, bytes);
   }
 
@@ -96,7 +127,8 @@ export class MemoryBudget {
       const settle = () => {
         clearTimeout(timer);
         signal.removeEventListener("abort", leave);
-        this.#waiting = this.#waiting.filter((other) => other !== waiting);
+        this.#waiting.delete(waiting);
+        add(this.#waitingOf, spender.key, -1);
       };
       const leave = () => {
         settle();
@@ -112,7 +144,8 @@ export class MemoryBudget {
       };
       const waiting: Waiting = { spender, bytes, grant };
       signal.addEventListener("abort", leave, { once: true });
-      this.#waiting.push(waiting);
+      this.#waiting.add(waiting);
+      add(this.#waitingOf, spender.key, 1);
     });
   }
 
@@ -125,19 +158,21 @@ export class MemoryBudget {
     }
   }
 
-  #hasRoom({ key, isStranger }: Spender, bytes: number): boolean {
-    if (this.#usedBytes + bytes > this.#totalBytes) return false;
-    if (isStranger && this.#strangerBytes + bytes > this.#shareBytes) return false;
-    return (this.#used.get(key) ?? 0) + bytes <= this.#shareBytes;
+  #hasRoom({ key, standing }: Spender, bytes: number): boolean {
+    const { totalBytes, shareBytes } = this.#parts[standing];
+    return this.#usedOf[standing] + bytes <= totalBytes && (this.#used.get(key) ?? 0) + bytes <= shareBytes;
   }
 
-  #take({ key, isStranger }: Spender, bytes: number): void {
-    this.#usedBytes += bytes;
-    if (isStranger) this.#strangerBytes += bytes;
-    const used = (this.#used.get(key) ?? 0) + bytes;
-    if (used === 0) this.#used.delete(key);
-    else this.#used.set(key, used);
+  #take({ key, standing }: Spender, bytes: number): void {
+    this.#usedOf[standing] += bytes;
+    add(this.#used, key, bytes);
   }
+}
+
+function add(counts: Map<string, number>, key: string, count: number): void {
+  const sum = (counts.get(key) ?? 0) + count;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
 }
 
 /** What one call has of a budget. Disposing gives all of it back. */
@@ -167,8 +202,13 @@ export class MemoryHold implements Disposable {
       this.#budget.give(spender, taken);
       return taken;
     }
-    // It may have become another's meanwhile.
-    this.#budget.move(spender, this.#spender, taken);
+    try {
+      // It may have become another's meanwhile.
+      this.#budget.move(spender, this.#spender, taken);
+    } catch (error) {
+      this.#budget.give(spender, taken);
+      throw error;
+    }
     this.#bytes += taken;
     return taken;
   }
@@ -179,7 +219,7 @@ export class MemoryHold implements Disposable {
     this.#budget.give(this.#spender, bytes);
   }
 
-  /** From now on, and for what it has, it is another's. */
+  /** From now on, and for what it has, it is another's. @throws TandemError RATE_LIMITED when that one has no room for it. */
   become(spender: Spender): void {
     if (!this.#isOver) this.#budget.move(this.#spender, spender, this.#bytes);
     this.#spender = spender;

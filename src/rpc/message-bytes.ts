@@ -1,7 +1,5 @@
 import type { MemoryHold } from "./memory-budget.ts";
 
-const FIRST_BYTES = 16_384;
-
 /**
  * The bytes of one message as they come. The buffer grows with them and is accounted for before it does: what a client promises to send costs nothing,
  * and a body that comes byte by byte is one buffer and not a million.
@@ -40,7 +38,7 @@ export class MessageBytes implements Disposable {
   }
 
   #grow(length: number, mostBytes: number): void {
-    const size = Math.min(Math.max(length, 2 * this.#buffer.length, FIRST_BYTES), Math.max(length, mostBytes));
+    const size = Math.min(Math.max(length, 2 * this.#buffer.length), Math.max(length, mostBytes));
     this.#hold.add(size - this.#buffer.length);
     const grown = new Uint8Array(size);
     grown.set(this.#buffer.subarray(0, this.#length));

@@ -19,6 +19,10 @@ export interface GuardedCall {
   readonly decoded: MemoryHold;
   /** What is held for decoded messages is held until this has settled, too. */
   holdDecoded(until: Promise<unknown>): void;
+  /** Some of a framed message has come. */
+  messageBegan(): void;
+  /** A framed message is whole. */
+  messageCame(): void;
 }
 
 export interface GuardOptions {
@@ -47,7 +51,7 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
     const call = values && options.callOf(values);
     if (!values || !call || !isByteStream(request.body)) return handler(request);
     const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
-    request.body = new GuardedBody({
+    const body = new GuardedBody({
       chunks: request.body,
       request,
       method,
@@ -56,9 +60,12 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
       call,
       takeAnonymous,
       report: options.report,
-    }).read();
+    });
+    request.body = body.read();
     const answer = handler(request);
     call.holdDecoded(answer);
+    const release = () => body.releaseMessage();
+    answer.then(release, release);
     return answer;
   };
   return Object.assign(handle, handler);
@@ -115,6 +122,8 @@ class GuardedBody {
   readonly #isGzip: boolean;
   readonly #isOneMessage: boolean;
   readonly #promisedBytes: number = 0;
+  /** What the one message of a request costs, as long as it is held. */
+  #heldBytes = 0;
   #messageCount = 0;
 
   constructor(options: BodyOptions) {
@@ -146,6 +155,15 @@ class GuardedBody {
     }
   }
 
+  /**
+   * Gives back what one message costs: its method has answered, of a stream the first frame. What a stream keeps of its request is small by its
+   * bounds. Of a stream of requests, each message is given back when the next is asked for.
+   */
+  releaseMessage(): void {
+    this.#options.call.decoded.remove(this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
   async *#readBare(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
     const { call, bounds } = this.#options;
     this.#assertSize(this.#promisedBytes);
@@ -163,6 +181,7 @@ class GuardedBody {
     using message = new MessageBytes(this.#options.call.received);
     for await (const chunk of chunks) {
       for (let at = 0; at < chunk.length; ) {
+        this.#options.call.messageBegan();
         if (headLength < ENVELOPE_BYTES) {
           head[headLength++] = chunk[at++] as number;
           if (headLength < ENVELOPE_BYTES) continue;
@@ -174,6 +193,7 @@ class GuardedBody {
         at += part.length;
         if (message.length < length) continue;
         headLength = 0;
+        this.#options.call.messageCame();
         yield* this.#takeEnvelope(head.readUInt8(0), message);
       }
     }
@@ -206,6 +226,7 @@ class GuardedBody {
       message[Symbol.dispose]();
     }
     const held = await call.decoded.addWhenRoom(this.#costOf(whole.bytes, this.#count(whole.bytes)), request.signal);
+    if (this.#isOneMessage) this.#heldBytes += held;
     if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, whole.length);
     if (whole.length > 0) yield whole.bytes;
     // Asked for the next one: of a stream the method has taken this one. Of one message it is only asked whether it was the last.

@@ -14,6 +14,8 @@ import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflectio
 import { inCall, nameCaller } from "../store/callers.ts";
 import { accessRuleOf } from "./access.ts";
 import { addressGroup } from "./address-group.ts";
+import { unknownSpender } from "./address-standing.ts";
+import { admitAnonymous } from "./admit-anonymous.ts";
 import { AnonymousLimits } from "./anonymous-limits.ts";
 import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
 import {
@@ -34,7 +36,7 @@ import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.t
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
 import { createHealth, type HealthState } from "./health.ts";
 import { maskInterceptor } from "./mask-interceptor.ts";
-import { MemoryBudget, strangerAt } from "./memory-budget.ts";
+import { callerOfKey, MemoryBudget } from "./memory-budget.ts";
 import { guardMessages } from "./message-guard.ts";
 import type { Metrics } from "./metrics.ts";
 import {
@@ -117,7 +119,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     response.once("close", () => calls.delete(response));
     if ("stream" in request) endWithResponse(request);
     else dropRestOnceAnswered(request, response as ServerResponse);
-    const spender = strangerAt(addressGroup(request.socket.remoteAddress));
+    const spender = unknownSpender(request, options.auth.trust);
     meters.set(request, new CallMeter(request, response, options.limits, { received, decoded, spender }));
     if (options.draining.signal.aborted && request.httpVersionMajor === 1) response.setHeader("connection", "close");
     forgetFarDeadline(request.headers);
@@ -221,17 +223,19 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       nameCaller(() => callerOf(findPrincipal(context), context.signal));
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
+      const meter = context.values.get(meterKey);
       try {
         assertOpen(context, options.draining.signal);
-        const meter = context.values.get(meterKey);
-        if (isOneMessage(context.method)) meter?.limitRequest(() => toConnectError(tooSlow(), undefined, report));
+        const late = () => toConnectError(tooSlow(), undefined, report);
+        if (isOneMessage(context.method)) meter?.limitRequest(late);
         if (accessRuleOf(context.method)?.principal === "anyone")
-          anonymous.takeMessage(context.values.get(callerAddressKey));
+          admitAnonymous(context, anonymous, meter, { limits, late });
         await authorize(context, options.auth);
         const principal = findPrincipal(context);
         if (principal) principals.admit(context, principal, meter);
-        if (principal) meter?.become({ key: callerKeyOf(principal), isStranger: false });
+        if (principal) meter?.become(callerOfKey(callerKeyOf(principal)));
       } catch (error) {
+        meter?.refuse();
         const refused = toConnectError(error, context.signal, report);
         if (refusals) await recordRefusal(refusals, context, refused);
         throw refused;
@@ -246,7 +250,10 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
         .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
-    fallback: (request, response) => answerUnknown(request, response as PortResponse),
+    fallback: (request, response) => {
+      meters.get(request)?.refuse();
+      answerUnknown(request, response as PortResponse);
+    },
     ...DROP_UNKNOWN_FIELDS,
     acceptCompression: [fastGzip],
     compressMinBytes: COMPRESS_MIN_BYTES,
