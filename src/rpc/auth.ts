@@ -1,13 +1,14 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
 import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
-import { type CarrierPrincipal, identityText, isSamePrincipal, type Principal } from "../domain/principal.ts";
+import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import { wallMicros } from "../domain/wall-clock.ts";
 import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { ClientCertificate } from "./client-certificate.ts";
+import { credentialKey, expiredCertificateKey, expiredTokenKey, tokenIdentity, unboundKey } from "./credential-key.ts";
 import type { DenialAttempt, DenialLimit } from "./denial-limit.ts";
 import { platformScopes } from "./platform-identities.ts";
 import type { FailureLimit } from "./principal-limits.ts";
@@ -188,13 +189,10 @@ async function authenticate(context: HandlerContext, options: Judgement): Promis
   if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
   const token = readBearerToken(context.requestHeader.get("authorization"));
   const certificate = context.values.get(clientCertificateKey);
+  if (certificate) assertCertificateLives(certificate, options);
+  if (token === undefined) return authenticateByCertificate(certificate, options);
+  const verified = await verifyBoundToken(token, certificate, context.values.get(callerAddressKey), options);
   const shown = certificate && (await findCertificatePrincipal(certificate, options));
-  if (token === undefined) {
-    if (shown) return shown;
-    throw unauthenticated(certificate ? "the client certificate is not accepted here" : "the call has no credential");
-  }
-  const verified = await verifyToken(token, context.values.get(callerAddressKey), options);
-  assertBound(verified.binding, certificate);
   const found = await findTokenPrincipal(verified, options);
   const principal = verified.binding ? withExpiry(found, certificate?.expiresAt) : found;
   if (!shown) return principal;
@@ -206,6 +204,17 @@ async function authenticate(context: HandlerContext, options: Judgement): Promis
   return withExpiry(principal, shown.expiresAt);
 }
 
+async function authenticateByCertificate(
+  certificate: ClientCertificate | undefined,
+  options: Judgement,
+): Promise<Principal> {
+  if (!certificate) throw unauthenticated("the call has no credential");
+  if (certificate.isTrusted) options.attempt?.identify(credentialKey(undefined, certificate));
+  const shown = await findCertificatePrincipal(certificate, options);
+  if (!shown) throw unauthenticated("the client certificate is not accepted here");
+  return shown;
+}
+
 function readBearerToken(header: string | null): string | undefined {
   if (header === null) return undefined;
   const token = /^bearer +([^ ]+) *$/i.exec(header)?.[1];
@@ -213,16 +222,31 @@ function readBearerToken(header: string | null): string | undefined {
   return token;
 }
 
+/** Verifies a token, and that it came with what it is bound to. */
+async function verifyBoundToken(
+  token: string,
+  certificate: ClientCertificate | undefined,
+  address: string,
+  options: Judgement,
+): Promise<VerifiedToken> {
+  const verified = await verifyToken(token, address, options);
+  try {
+    assertBound(verified.binding, certificate);
+  } catch (error) {
+    options.attempt?.identify(unboundKey(verified, address));
+    throw error;
+  }
+  options.attempt?.identify(credentialKey(verified, certificate));
+  return verified;
+}
+
 async function verifyToken(token: string, address: string, options: Judgement): Promise<VerifiedToken> {
   const { tokens, attempt } = options;
   if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
   try {
-    const verified = tokens.find(token) ?? (await verifyUnknown(tokens, token, address, options));
-    const { carrierId = "", scopes } = verified;
-    attempt?.identify([identityOfToken(verified), carrierId, ...(scopes ?? [])].join(" "));
-    return verified;
+    return tokens.find(token) ?? (await verifyUnknown(tokens, token, address, options));
   } catch (error) {
-    if (error instanceof TokenExpired) attempt?.identify(`expired ${identityOfToken(error)}`);
+    if (error instanceof TokenExpired) attempt?.identify(expiredTokenKey(error));
     throw error;
   }
 }
@@ -235,12 +259,12 @@ async function verifyUnknown(
 ): Promise<VerifiedToken> {
   const claimed = () => {
     const identity = claimedIdentity(token);
-    return identity && identityOfToken(identity);
+    return identity && tokenIdentity(identity);
   };
   const key = tokens.wasGenuine(token) ? undefined : failures?.assertAllowed(address, claimed);
   try {
     const verified = await tokens.verify(token);
-    failures?.letIn(address, identityOfToken(verified));
+    failures?.letIn(address, tokenIdentity(verified));
     return verified;
   } catch (error) {
     // One that has expired was verified too, the first time that it was shown.
@@ -250,12 +274,8 @@ async function verifyUnknown(
   }
 }
 
-function identityOfToken({ issuer, subject }: Pick<VerifiedToken, "issuer" | "subject">): string {
-  return identityText({ kind: "jwt", issuer, subject });
-}
-
 async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions): Promise<Principal> {
-  const identity = identityText({ kind: "jwt", issuer: verified.issuer, subject: verified.subject });
+  const identity = tokenIdentity(verified);
   const [owner] = await options.access.findOwners([identity]);
   const { carrierId, expiresAt } = verified;
   if (owner) {
@@ -288,14 +308,19 @@ function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, e
   return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
 }
 
+// Whatever token comes with it. One that is not believed is passed over.
+function assertCertificateLives(certificate: ClientCertificate, { attempt }: Judgement): void {
+  if (!certificate.isTrusted || certificate.expiresAt > wallMicros()) return;
+  attempt?.identify(expiredCertificateKey(certificate));
+  throw credentialExpired();
+}
+
 async function findCertificatePrincipal(
   certificate: ClientCertificate,
-  options: Judgement,
+  options: AuthOptions,
 ): Promise<Principal | undefined> {
   if (!certificate.isTrusted) return undefined;
   const { identities, expiresAt } = certificate;
-  options.attempt?.identify(identities.join(" "));
-  if (expiresAt <= wallMicros()) throw credentialExpired();
   const owners = await options.access.findOwners(identities);
   const platform = identities.filter((identity) => options.platformIdentities.has(identity));
   const [owner] = owners;

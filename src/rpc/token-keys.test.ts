@@ -72,6 +72,42 @@ test("keys are as old as the reading that brought them is since it began", async
   expect(await isKnown(keys, "young")).toBe(true);
 });
 
+test("while the last reading has failed, a token of an unknown key is told to come again when the keys are read again; the known keys stand", async () => {
+  const [old, young] = [await keySet("old"), await keySet("young")];
+  let published: JSONWebKeySet | undefined;
+  let readings = 0;
+  const load = async () => {
+    readings += 1;
+    if (!published) throw new Error("the source is away");
+    return published;
+  };
+  const keys = new TokenKeys({ load, initial: old, ...TIMING });
+  expect(await whyUnknown(keys, "young")).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+  vi.advanceTimersByTime(4_000);
+  const again = { reason: "STORE_UNAVAILABLE", retryAfterMs: TIMING.cooldownMs - 4_000 };
+  expect(await whyUnknown(keys, "young")).toMatchObject(again);
+  expect(await isKnown(keys, "old")).toBe(true);
+  expect(readings).toBe(1);
+  vi.advanceTimersByTime(again.retryAfterMs);
+  published = young;
+  expect(await isKnown(keys, "young")).toBe(true);
+  // Now it is known that there is no such key.
+  expect(await whyUnknown(keys, "invented")).toMatchObject({ code: "ERR_JWKS_NO_MATCHING_KEY" });
+});
+
+test("a reading that fails because keys are old says nothing of a key that is unknown since", async () => {
+  const source = await slowSource("old", "young");
+  const keys = new TokenKeys({ load: source.load, initial: await keySet("old"), ...TIMING });
+  vi.advanceTimersByTime(TIMING.maxAgeMs);
+  const found = whyUnknown(keys, "young");
+  await expect.poll(() => source.readings.length).toBe(1);
+  source.fail();
+  await expect.poll(() => source.readings.length).toBe(2);
+  source.fail();
+  expect(await found).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+  expect(await whyUnknown(keys, "young")).toMatchObject({ reason: "STORE_UNAVAILABLE" });
+});
+
 async function keySet(kid: string): Promise<JSONWebKeySet> {
   const { publicKey } = await generateKeyPair("ES256");
   const set = { keys: [{ ...(await exportJWK(publicKey)), kid, alg: "ES256" }] };
@@ -96,14 +132,22 @@ async function slowSource(...kids: readonly string[]) {
       if (set) readings[answered]?.resolve(set);
       answered += 1;
     },
+    fail: () => {
+      readings[answered]?.reject(new Error("the source is away"));
+      answered += 1;
+    },
   };
 }
 
 async function isKnown(keys: TokenKeys, kid: string): Promise<boolean> {
+  return (await whyUnknown(keys, kid)) === undefined;
+}
+
+async function whyUnknown(keys: TokenKeys, kid: string): Promise<unknown> {
   try {
     await keys.find({ alg: "ES256", kid }, { ...NO_TOKEN, protected: "" });
-    return true;
-  } catch {
-    return false;
+    return undefined;
+  } catch (error) {
+    return error;
   }
 }

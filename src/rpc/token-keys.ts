@@ -45,7 +45,7 @@ export interface TokenKeysOptions {
 
 /**
  * The keys that tokens are verified with, as the issuer changes them: read again when they are old, and when a token names a key that is not
- * among them. While the source does not answer, the last keys stand for an hour.
+ * among them. While the source does not answer, the last keys stand for an hour, and of a token of another key nobody can say whether it is genuine.
  */
 export class TokenKeys {
   readonly #options: TokenKeysOptions;
@@ -55,6 +55,8 @@ export class TokenKeys {
   #loadedMs = Number.NEGATIVE_INFINITY;
   #askedMs = Number.NEGATIVE_INFINITY;
   #missedMs = Number.NEGATIVE_INFINITY;
+  /** Why the last reading failed; undefined: it did not. */
+  #failure: { readonly cause: unknown } | undefined;
   readonly #readings = new OneAtATime(() => this.#load());
 
   constructor(options: TokenKeysOptions) {
@@ -68,14 +70,14 @@ export class TokenKeys {
     await this.keepFresh();
     const known = await this.#find?.(header, token).catch(onlyUnknownKey);
     if (known) return known;
-    if (this.#now() - this.#missedMs >= this.#options.cooldownMs) {
-      this.#missedMs = this.#now();
-      await this.refresh();
-    } else {
-      // Another token has asked for it just now.
-      await this.#readings.pending;
-    }
-    if (!this.#find) throw unreadable();
+    // Within the cooldown another token has asked for it just now.
+    const isDue = this.#now() - this.#missedMs >= this.#options.cooldownMs;
+    if (isDue) this.#missedMs = this.#now();
+    await (isDue ? this.refresh() : this.#readings.pending)?.catch(() => {});
+    const found = await this.#find?.(header, token).catch(onlyUnknownKey);
+    if (found) return found;
+    // What the keys are now is not known: the token may be genuine.
+    if (!this.#find || this.#failure) throw this.#unreadUntilDue();
     return await this.#find(header, token);
   };
 
@@ -110,7 +112,19 @@ export class TokenKeys {
   async #load(): Promise<void> {
     const askedMs = this.#now();
     this.#askedMs = askedMs;
-    this.#take(await this.#options.load(), askedMs);
+    try {
+      this.#take(await this.#options.load(), askedMs);
+      this.#failure = undefined;
+    } catch (cause) {
+      this.#failure = { cause };
+      throw cause;
+    }
+  }
+
+  // To call again before the keys are read again would be in vain.
+  #unreadUntilDue(): TandemError {
+    const dueMs = this.#missedMs + this.#options.cooldownMs - this.#now();
+    return unreadable(this.#failure?.cause, Math.max(1, Math.ceil(dueMs)));
   }
 
   #take(keySet: JSONWebKeySet, askedMs: number): void {
@@ -152,7 +166,7 @@ function onlyUnknownKey(error: unknown): undefined {
   throw error;
 }
 
-function unreadable(cause?: unknown): TandemError {
+function unreadable(cause: unknown, retryAfterMs = 2_000): TandemError {
   const message = "the token issuer's keys cannot be read at the moment: call again";
-  return new TandemError("STORE_UNAVAILABLE", message, {}, { cause, retryAfterMs: 2_000 });
+  return new TandemError("STORE_UNAVAILABLE", message, {}, { cause, retryAfterMs });
 }

@@ -1,3 +1,7 @@
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { type ConnectError, createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
@@ -8,6 +12,7 @@ import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
+import { createIssuer } from "../support/issuer.ts";
 import { reasonOf, reasonOfError, refusalOf } from "../support/refusal.ts";
 
 // Ten at once, and one more a second.
@@ -84,3 +89,42 @@ test("false credentials of an address do not shut out a token that it has not sh
   expect(await reasonOf(listUploads(stranger))).toBe("RATE_LIMITED");
   expect(app.logged).toEqual([]);
 });
+
+test("tokens of a key that cannot be read at the moment are told to come again, and are no false credentials of their address", async () => {
+  await using issuer = await createIssuer();
+  let answers = true;
+  await using source = await serveText(() => (answers ? readFile(issuer.settings.jwksFile) : undefined));
+  const keys = { ...issuer.settings, jwksFile: undefined, jwksUrl: source.url };
+  await using outside = await startTestApp({ ...keys, maxAuthFailuresPerSecond: 1 });
+  const identity = { kind: "jwt", issuer: issuer.name, subject: "switch" } as const;
+  await addCarrier(outside.services.db, "acme", { credentials: [{ identity }] });
+  const show = async (kid: string) => outside.connect(await issuer.sign({ sub: "switch" }, { kid }));
+  expect(await reasonOf(listUploads(await show("1")))).toBe("OK");
+  answers = false;
+  const young = await show("young");
+  expect(await reasonOf(listUploads(young))).toBe("STORE_UNAVAILABLE");
+  // More than an address may show of false ones, after the reading that has failed.
+  const errors = await Promise.all(Array.from({ length: 150 }, () => refusalOf(listUploads(young))));
+  expect(new Set(errors.map((error) => error && reasonOfError(error)))).toEqual(new Set(["STORE_UNAVAILABLE"]));
+  expect(errors.flatMap((error) => error?.findDetails(RetryInfoSchema) ?? [])).toHaveLength(errors.length);
+  const stranger = await issuer.sign({ sub: "stranger" });
+  expect(await reasonOf(listUploads(outside.connect(stranger)))).toBe("UNAUTHENTICATED");
+});
+
+/** A server that answers with a text, or with 503 when there is none. */
+async function serveText(text: () => Promise<Buffer> | undefined): Promise<AsyncDisposable & { readonly url: string }> {
+  const server = createServer(async (_, response) => {
+    const content = await text();
+    response.writeHead(content ? 200 : 503, { connection: "close" }).end(content);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}/`,
+    [Symbol.asyncDispose]: async () => {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}

@@ -14,7 +14,7 @@ export interface TestIssuer extends AsyncDisposable {
     readonly issueTokens: undefined;
   };
   /** A token with these claims, for ten minutes and for the app's audience if they say nothing else. */
-  sign(claims: JWTPayload, header?: { readonly typ?: string }): Promise<string>;
+  sign(claims: JWTPayload, header?: { readonly typ?: string; readonly kid?: string }): Promise<string>;
 }
 
 export async function createIssuer(name = "https://issuer.example"): Promise<TestIssuer> {
