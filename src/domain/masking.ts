@@ -13,7 +13,7 @@ export function maskInternational(text: string): string {
 
 /**
  * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
- * @param known counts of ours that the text repeats: they stay too.
+ * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they stay too.
  */
 export function maskReport(text: string, known: readonly string[] = []): string {
   return maskText(text, { shownAs: "REPORT", known });
@@ -185,7 +185,7 @@ function isNumber(
   const first = run[0] ?? 0;
   const before = characters.slice(Math.max(0, first - 8), first).join("");
   const spelled = run.map((at) => digits[at]).join("");
-  if (SAYS_SO.test(before)) return true;
+  if (SAYS_SO.test(before)) return !known.includes(`+${spelled}`);
   switch (shownAs) {
     case "TEXT":
       return true;
