@@ -84,3 +84,27 @@ test("bounds what an event holds", () => {
   expect(chainAct(act, place).detailsJson).toBe("{}");
   expect(() => chainAct({ ...act, details: { text: "x".repeat(4_096) } }, place)).toThrow("over 4096");
 });
+
+test("masks numbers in every text of an event's details that is not known to be ours", () => {
+  const words = "ticket of 33 12 34 56";
+  const details = {
+    source: words,
+    case_reference: words,
+    not_thought_of: [words, { deep: words }],
+    retention_days: 400,
+    customer_id: "cedar-20260314",
+    to_carrier_id: "nordlys-4533123",
+    credentials_added: ["jwt:https%3A%2F%2Fid.example:10769150350006150715"],
+    effective_time: "0001-01-01T00:00:00.000000Z",
+    start_date: "2026-03-14",
+  };
+  const masked = "ticket of 33 12 3* **";
+  expect(JSON.parse(chainAct({ ...act, details }, place).detailsJson)).toEqual({
+    ...details,
+    source: masked,
+    case_reference: masked,
+    not_thought_of: [masked, { deep: masked }],
+  });
+  const said = { credentials_added: ["jwt:issuer:+4533123456"], customer_id: "+4533123456" };
+  expect(chainAct({ ...act, details: said }, place).detailsJson).not.toContain("123456");
+});

@@ -85,11 +85,25 @@ export function chainAct(
   return { ...chained, entryHash: hashEvent(chained) };
 }
 
-/** Details that are words of a person. */
-const WORDS: ReadonlySet<string> = new Set(["case_reference", "verified_by"]);
+/**
+ * Details of our own: ids by which an act is found, days and times, names of the contract. In these
+ * only what says that it is a number is masked; all others may be words of a person.
+ */
+const OURS: ReadonlySet<string> = new Set([
+  ...[
+    "revision",
+    "state",
+    "customer_id",
+    "from_carrier_id",
+    "to_carrier_id",
+    "credentials_added",
+    "credentials_removed",
+  ],
+  ...["start_date", "end_date", "start_time", "end_time", "effective_time", "time_zone"],
+]);
 
 function maskDetails(value: unknown, name = ""): unknown {
-  if (typeof value === "string") return WORDS.has(name) ? maskNumbers(value) : maskInternational(value);
+  if (typeof value === "string") return OURS.has(name) ? maskInternational(value) : maskNumbers(value);
   if (typeof value !== "object" || value === null) return value;
   if (Array.isArray(value)) return value.map((item) => maskDetails(item, name));
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskDetails(item, key)]));

@@ -64,6 +64,21 @@ test.each([
   ["line breaks and tabs", "33\n12\t34\r\n56"],
   ["underscores, tildes, backslashes", "33_12~34\\56"],
   ["what looks like a day and is none", "3312-34-56"],
+  ["commas", "33,12,34,56"],
+  ["colons", "33:12:34:56"],
+  ["semicolons and spaces", "33; 12; 34; 56"],
+  ["commas and colons of other widths", "33\uff0c12\uff1a34\uff1b56"],
+  ["ideographic and Arabic commas, and stars of another width", "33\u300112\u060c34\uff0a56"],
+  ["digits with a full stop", inDigits("33123456", 0x2487)],
+  ["digits in brackets", inDigits("33123456", 0x2473)],
+  ["digits with a comma", inDigits("33123456", 0x1f101)],
+  ["digits in circles", inDigits("33123456", 0x245f)],
+  ["digits in double circles", inDigits("33123456", 0x24f4)],
+  ["digits in black circles", inDigits("33123456", 0x2775)],
+  ["sans-serif digits in circles", inDigits("33123456", 0x277f)],
+  ["sans-serif digits in black circles", inDigits("33123456", 0x2789)],
+  ["Ethiopic digits", inDigits("33123456", 0x1368)],
+  ["hours of the telegraph", inDigits("33123456", 0x3358)],
 ])("a number is masked when it is written with %s", (_, text) => {
   const masked = maskNumbers(text);
   expect(digitsOf(text).endsWith("33123456")).toBe(true);
@@ -136,3 +151,41 @@ test("no spelling of a number survives, whatever stands between its digits", () 
     ),
   );
 });
+
+test("a number is masked when it is written with stars", () => {
+  expect(maskNumbers("33*12*34*56")).toBe("33*12*3****");
+});
+
+test("zeros without a run of digits beside them are digits: in circles, with a full stop, dingbats", () => {
+  for (const zero of ["\u24ea", "\u24ff", "\u{1f100}", "\u{1f101}", "\u{1f10b}", "\u{1f10c}", "\u2070", "\u2080"])
+    expect(digitsOf(maskNumbers(`33${zero}${zero}12${zero}7`)), zero).toBe("33001");
+});
+
+test("every character that holds one decimal digit, by its compatible form or as a decimal, is that digit", () => {
+  const missed: string[] = [];
+  for (let code = 0; code <= 0x10ffff; code++) {
+    if (code >= 0xd800 && code <= 0xdfff) continue;
+    const character = String.fromCodePoint(code);
+    const [digit, ...more] = character.normalize("NFKC").match(/\p{Nd}/gu) ?? [];
+    if (digit === undefined || more.length > 0) continue;
+    const isRight = /^[0-9]$/.test(digit) ? digitsOf(character) === digit : digitsOf(character).length === 1;
+    if (!isRight) missed.push(code.toString(16));
+  }
+  expect(missed).toEqual([]);
+});
+
+test("numbers in a list are masked each where they can be told apart, and what no number is made of stays", () => {
+  expect(maskNumbers("33123456, 33123457; 33123458")).toBe("33123***, 33123***; 33123***");
+  expect(maskNumbers("at 12:30:45, three")).toBe("at 12:30:45, three");
+  expect(maskNumbers("1,000 of 2,000")).toBe("1,000 of 2,000");
+  expect(maskNumbers("at 2026-03-14T12:00:00.123Z: 404")).toBe("at 2026-03-14T12:00:00.123Z: 404");
+});
+
+test("an id loses its record's numbers also where commas and colons stand in them", () => {
+  const numbers = [{ nationalDigits: "33123456", isHidden: false }];
+  expect(maskText("x33,12:34*56y", { shownAs: "ID", numbers })).toBe("x33,12:3****y");
+});
+
+function inDigits(number: string, zero: number): string {
+  return [...number].map((digit) => String.fromCodePoint(zero + Number(digit))).join("");
+}

@@ -1,3 +1,5 @@
+import { DIGIT_SET, digitOf } from "./decimal-digits.ts";
+
 /** A text with the last three digits of everything in it that could be a telephone number as `***`. Days `YYYY-MM-DD` stay. */
 export function maskNumbers(text: string): string {
   return maskText(text, { shownAs: "TEXT" });
@@ -13,15 +15,20 @@ export function maskInternational(text: string): string {
 
 /**
  * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
- * @param known counts of ours that the text repeats: they stay too.
+ * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they stay too.
  */
 export function maskReport(text: string, known: readonly string[] = []): string {
   return maskText(text, { shownAs: "REPORT", known });
 }
 
-/** Whether a telephone number may be in an id that anybody chose. UUIDs, hashes, days and times are none. */
+/**
+ * Whether a telephone number may be in an id that anybody chose: seven digits in a row, whatever but
+ * letters stands between them. Of a random UUID each group counts for itself, since many have seven
+ * digits across their dashes. What looks like another UUID, a hash or a time may be made to hold one.
+ */
 export function mayHoldNumber(id: string): boolean {
-  return ROUND_ANYWHERE.test(id) || maskReport(id) !== id;
+  const told = RANDOM_UUID.test(id) ? id : plainDigits(id).replaceAll(/[^\p{L}\p{N}]/gu, "");
+  return /[0-9]{7}/.test(told);
 }
 
 /** How a text is masked. */
@@ -48,10 +55,14 @@ export function maskText(text: string, { shownAs, numbers = [], known = [] }: Te
   const characters = [...text];
   const digits = characters.map(digitOf);
   const stars = new Set<number>();
-  for (const run of runsOf(characters, digits)) starNumbers(run, digits, numbers, stars);
+  for (const run of runsOf(characters, digits, isGapOfWords)) starNumbers(run, digits, numbers, stars);
   const kept = keptSpans(text, characters, shownAs);
   const open = digits.map((digit, at) => (kept.has(at) ? undefined : digit));
-  for (const run of runsOf(characters, open)) {
+  const runs =
+    shownAs === "TEXT"
+      ? runsOf(characters, open, isGapOfWords).flatMap((run) => itemsOf(characters, run))
+      : runsOf(characters, open, isGap);
+  for (const run of runs) {
     if (isNumber(characters, open, run, shownAs, known)) starRun(run, stars);
   }
   return characters.map((character, at) => (stars.has(at) ? "*" : character)).join("");
@@ -92,35 +103,20 @@ const MAX_GAP = 3;
 /** Shorter national numbers are found in many others: they count at the end of a run only. */
 const MIN_FOUND_ANYWHERE = 7;
 
-const DIGIT_SET = "\\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u2460-\u2468\u24ea\u24f5-\u24fd";
-const DIGIT = new RegExp(`^[${DIGIT_SET}]$`, "u");
 const MAY_HOLD_NUMBER = new RegExp(`[${DIGIT_SET}](?:[^${DIGIT_SET}]*[${DIGIT_SET}]){4}`, "u");
-const ASCII_DIGIT = /^[0-9]$/;
 /** What people, switches and those who want to be overlooked write between digits. */
 const GAP =
   /^[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\u2024\u2027\u22c5\u2044\u2215\uff08\uff09\uff0e\uff0f\uff3b\uff3d]$/u;
+/** What stands between the items of a list, and in words between digits as well: commas, colons, semicolons, stars. */
+const LIST_MARK =
+  /^[,:;*\u060c\u061b\u066b\u066c\u2217\u3001\uff0a\uff0c\uff1a\uff1b\uff64\ufe50\ufe51\ufe54\ufe55\ufe61]$/u;
+const isGap = (character: string) => GAP.test(character);
+const isGapOfWords = (character: string) => GAP.test(character) || LIST_MARK.test(character);
 /** What takes no room: formats such as zero-width characters, and marks upon the character before. */
 const HIDDEN = /^[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]$/u;
 const ALL_HIDDEN = /[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]/gu;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII is plain
 const PLAIN = /^[\u0000-\u007f]*$/;
-
-function digitOf(character: string): number | undefined {
-  if (ASCII_DIGIT.test(character)) return Number(character);
-  if (!DIGIT.test(character)) return undefined;
-  const plain = character.normalize("NFKC");
-  if (ASCII_DIGIT.test(plain)) return Number(plain);
-  // Decimal digits of every script come in runs from zero to nine (Unicode, section 4.6); NFKC knows those of some scripts only.
-  let value = 0;
-  let code = character.codePointAt(0) ?? 0;
-  while (value < 9 && DECIMAL.test(String.fromCodePoint(code - 1))) {
-    value++;
-    code--;
-  }
-  return value;
-}
-
-const DECIMAL = /^\p{Nd}$/u;
 
 function plainCharacter(character: string): string {
   return digitOf(character)?.toString() ?? PLAIN_FORMS[character] ?? character;
@@ -131,7 +127,11 @@ const PLAIN_FORMS: Readonly<Record<string, string>> = { "\uff0b": "+", "\ufe62":
 /** Where the digits of one run stand. */
 type Run = readonly number[];
 
-function runsOf(characters: readonly string[], digits: readonly (number | undefined)[]): Run[] {
+function runsOf(
+  characters: readonly string[],
+  digits: readonly (number | undefined)[],
+  mayStandBetween: (character: string) => boolean,
+): Run[] {
   const runs: number[][] = [];
   let run: number[] = [];
   let gap = 0;
@@ -141,10 +141,34 @@ function runsOf(characters: readonly string[], digits: readonly (number | undefi
       if (run.length === 0) runs.push(run);
       run.push(at);
       gap = 0;
-    } else if (GAP.test(character)) gap++;
+    } else if (mayStandBetween(character)) gap++;
     else if (!HIDDEN.test(character)) gap = MAX_GAP + 1;
   }
   return runs;
+}
+
+// A list of numbers that stand together, at its marks: so that each is shown in part.
+function itemsOf(characters: readonly string[], run: Run): Run[] {
+  const items: number[][] = [];
+  let group: number[] = [];
+  for (const next of groupsOf(run)) {
+    const between = characters.slice((group.at(-1) ?? 0) + 1, next[0]);
+    const areNumbers = Math.max(group.length, next.length) >= MIN_DIGITS;
+    if (group.length === 0 || (areNumbers && between.some((character) => LIST_MARK.test(character)))) items.push([]);
+    items.at(-1)?.push(...next);
+    group = next;
+  }
+  return items;
+}
+
+// Digits without anything between them.
+function groupsOf(run: Run): number[][] {
+  const groups: number[][] = [];
+  for (const [index, at] of run.entries()) {
+    if (index === 0 || run[index - 1] !== at - 1) groups.push([]);
+    groups.at(-1)?.push(at);
+  }
+  return groups;
 }
 
 function starNumbers(
@@ -185,7 +209,7 @@ function isNumber(
   const first = run[0] ?? 0;
   const before = characters.slice(Math.max(0, first - 8), first).join("");
   const spelled = run.map((at) => digits[at]).join("");
-  if (SAYS_SO.test(before)) return true;
+  if (SAYS_SO.test(before)) return !known.includes(`+${spelled}`);
   switch (shownAs) {
     case "TEXT":
       return true;
@@ -202,7 +226,6 @@ function isNumber(
 const SAYS_SO = /(?:[+\uff0b\ufe62\u207a]|%2b|tel:|sips?:)[\p{Zs}\p{Cf}(]{0,3}$/iu;
 /** With a prefix for calls abroad. */
 const DIALLED = /^(?:00|011)[1-9]\d{6,}$/;
-const ROUND_ANYWHERE = /[1-9]0{6,}|[1-9]{2}0{5,}/;
 /** What a limit looks like. */
 const ROUND = /^[1-9]\d?0{5,}$/;
 
@@ -246,6 +269,7 @@ function startsOf(characters: readonly string[]): ReadonlyMap<number, number> {
 const DAY_AND_TIME =
   "(?<![\\d+])(?:19|20)\\d{2}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\\d|3[01])(?:[T ]\\d{2}:\\d{2}(?::\\d{2}(?:\\.\\d{1,9})?)?(?:Z|[+-]\\d{2}:\\d{2})?|(?![\\d-]))";
 const UUID = "(?<![0-9a-f-])[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![0-9a-f-])";
+const RANDOM_UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 const HASH = "(?<![0-9a-f])(?=[0-9]*[a-f])[0-9a-f]{32,}";
 const YEARS = "(?:0001-01-01|9999-12-31)T\\d{2}:\\d{2}:\\d{2}(?:\\.\\d{1,9})?Z";
 const TIME = new RegExp(DAY_AND_TIME, "g");

@@ -1,4 +1,4 @@
-import { isPossibleNumber } from "./phone-number.ts";
+import { isPossibleNumber, isWholeNumber } from "./phone-number.ts";
 
 /** Most prefixes of a carrier, and most numbers that are approved for it one by one. */
 export const MAX_RANGES = 1_000;
@@ -36,8 +36,12 @@ export function findRangeProblem(
   const prefix = prefixes.findIndex((text) => !isNumberPrefix(text));
   if (prefix >= 0)
     return { field: `prefixes[${prefix}]`, description: "expected + and 1 to 15 digits, the first not 0" };
+  const whole = prefixes.findIndex(isWholeNumber);
+  if (whole >= 0) return { field: `prefixes[${whole}]`, description: WHOLE };
   const number = approvedNumbers.findIndex((text) => !isPossibleNumber(text));
   if (number < 0) return undefined;
   const description = "expected E.164: + and 2 to 15 digits, possible in its country";
   return { field: `approved_numbers[${number}]`, description };
 }
+
+const WHOLE = "expected what longer numbers begin with: single numbers belong into approved_numbers";

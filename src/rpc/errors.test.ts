@@ -248,3 +248,15 @@ test("a number comes back in no part of an error, however it was written, and wh
   const missing = toConnectError(new TandemError("HOLD_NOT_FOUND", `no ${id}`, { hold_id: id }), undefined, fail);
   expect([missing.rawMessage, missing.findDetails(ErrorInfoSchema)[0]?.metadata["hold_id"]]).toEqual([`no ${id}`, id]);
 });
+
+test("the range that is in the way is shown whole by RANGE_TAKEN only, and no other number beside it is", () => {
+  const metadata = { carrier_id: "bravo", prefix: "+4563000" };
+  const message = "bravo's +4563000 is in the way, says +4533123456; so does 4533123456";
+  const told = (reason: ErrorReason) => toConnectError(new TandemError(reason, message, metadata), undefined, fail);
+  const taken = told("RANGE_TAKEN");
+  expect(taken.findDetails(ErrorInfoSchema)[0]?.metadata).toEqual(metadata);
+  expect(taken.rawMessage).toBe("bravo's +4563000 is in the way, says +4533123***; so does 4533123***");
+  const other = told("CARRIER_NOT_FOUND");
+  expect(other.findDetails(ErrorInfoSchema)[0]?.metadata).toEqual({ ...metadata, prefix: "+4563***" });
+  expect(other.rawMessage).toContain("+4563***");
+});

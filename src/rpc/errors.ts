@@ -63,11 +63,12 @@ export function serviceUnknown(service: string): ConnectError {
 // Numbers are masked here, where every error passes: what a client has sent comes back in messages and metadata, and is kept in its logs.
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
-  const known = Object.entries(error.metadata).flatMap(([name, value]) => (OF_OURS.has(name) ? [value] : []));
+  const isOurs = (name: string) => OF_OURS.has(name) || OPEN_OF[error.reason]?.has(name) === true;
+  const known = Object.entries(error.metadata).flatMap(([name, value]) => (isOurs(name) ? [value] : []));
   const metadata = Object.fromEntries(
     Object.entries(error.metadata).map(([name, value]) => [
       name,
-      OF_OURS.has(name) ? clip(value, MAX_VALUE_LENGTH) : told(value, MAX_VALUE_LENGTH),
+      isOurs(name) ? clip(value, MAX_VALUE_LENGTH) : told(value, MAX_VALUE_LENGTH),
     ]),
   );
   const details: ConnectError["details"] = [
@@ -117,6 +118,9 @@ const OF_OURS: ReadonlySet<string> = new Set([
     "frame",
   ],
 ]);
+
+/** Metadata of one reason that looks like a number and is none: ranges are public, and a whole number is refused as one. */
+const OPEN_OF: Readonly<Partial<Record<ErrorReason, ReadonlySet<string>>>> = { RANGE_TAKEN: new Set(["prefix"]) };
 
 // Cut before it is masked, for a request may have sent megabytes; but with more than will be shown, so that no number is cut in two.
 function told(text: string, maxLength: number, known?: readonly string[]): string {

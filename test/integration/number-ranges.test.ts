@@ -123,6 +123,40 @@ test("two carriers' ranges do not overlap unless the platform says so; then the 
   expect(await claim(network, "+4561980001", "+4561990002")).toEqual(["PROVISIONED", OUT]);
 });
 
+test("a refusal names the range that is in the way as it is, however long: ranges are public, and no number is one", async () => {
+  await newCarrier("bravo", ["+4563000", "+46812345"]);
+  await exchange.addCarrier("alpha");
+  for (const [asked, taken] of [
+    ["+4563000", "+4563000"],
+    ["+456300012", "+4563000"],
+    ["+468123", "+46812345"],
+  ] as const) {
+    const refusal = await refusalOf(
+      carriers.setNumberRanges({ requestId: newRequestId(), carrierId: "alpha", prefixes: [asked] }),
+    );
+    expect(refusal?.findDetails(ErrorInfoSchema)[0]).toMatchObject({
+      reason: "RANGE_TAKEN",
+      metadata: { carrier_id: "bravo", prefix: taken, field: "prefixes[0]" },
+    });
+    expect(refusal?.rawMessage).toBe(`prefixes[0]: a range of carrier bravo is in the way: ${taken}`);
+  }
+});
+
+test("a whole number is no range: it is refused by field, and told where it belongs", async () => {
+  await newCarrier("single");
+  for (const whole of ["+4533123456", "+4915112345678"]) {
+    const refusal = await refusalOf(
+      carriers.setNumberRanges({ requestId: newRequestId(), carrierId: "single", prefixes: ["+4564", whole] }),
+    );
+    expect(refusal?.findDetails(ErrorInfoSchema)[0]).toMatchObject({
+      reason: "INVALID_ARGUMENT",
+      metadata: { field: "prefixes[1]" },
+    });
+    expect(refusal?.rawMessage).toContain("approved_numbers");
+  }
+  expect((await carriers.getNumberRanges({ carrierId: "single" })).ranges?.prefixes).toEqual([]);
+});
+
 test("two carriers that are given ranges in each other's way at once: one of them is refused", async () => {
   for (const carrierId of ["left", "right"]) await exchange.addCarrier(carrierId);
   const set = (carrierId: string, prefix: string) =>

@@ -51,7 +51,7 @@ afterAll(() => app[Symbol.asyncDispose]());
 
 describe("Accountability: an administrative act is an audit event", () => {
   test("of a carrier that is created and changed, with the fields by path and without their values", async () => {
-    const requestId = newRequestId();
+    const requestId = "create-acme";
     const identity = { identity: { case: "dnsName" as const, value: "acme.example" } };
     const create = { requestId, carrierId: "acme", carrier: { ...CARRIER, credentialIdentities: [identity] } };
     await carriers.createCarrier(create);

@@ -191,7 +191,14 @@ async function makeTheRest(): Promise<void> {
   const why = { caseReference: textOf(spelled(1), 100), verifiedBy: textOf(spelled(7), 100) };
   const { erasure } = await privacy.erasePhoneNumber({ requestId: spell(OTHER, 5), ...subject, ...why });
   made.erasureId = erasure?.erasureId ?? "";
-  await privacy.setRetentionPolicy(policyOf("DK", CARRIER, 1, 400));
+  await privacy.setRetentionPolicy(plantedPolicy(400));
+}
+
+// Of somebody's own country code, 256 and 64 characters long at most.
+function plantedPolicy(days: number) {
+  const request = policyOf("DK", CARRIER, 1, days);
+  const texts = { source: textOf(spelled(3), 250), privacyStatementVersion: textOf(turned(spelled(2), 1), 60) };
+  return { ...request, policy: { ...request.policy, ...texts } };
 }
 
 const scopeOf = (method: DescMethod): PlatformScope => {
@@ -295,7 +302,7 @@ const REQUESTS: Readonly<Record<string, () => object[]>> = {
   ],
   "UsageService/ListRestatements": one({ customerId: CUSTOMER }),
   "PrivacyService/ListRetentionPolicies": one({}),
-  "PrivacyService/SetRetentionPolicy": () => [policyOf("DK", CARRIER, 1, 401)],
+  "PrivacyService/SetRetentionPolicy": () => [plantedPolicy(401)],
   "PrivacyService/CreateHold": () => [
     {
       requestId: newRequestId(),

@@ -8,6 +8,7 @@ import { StallWatch } from "../../domain/stream-life.ts";
 import {
   type ExportPhoneNumberRequest,
   ExportPhoneNumberResponseSchema,
+  PhoneNumberExportHeaderSchema,
   type PhoneNumberExportItem,
   PhoneNumberExportItemSchema,
   type PrivacyService,
@@ -19,6 +20,7 @@ import { hasScope } from "../auth.ts";
 import type { Services } from "../context.ts";
 import { discloseRecords } from "../disclose.ts";
 import { assertAlive } from "../export-usage.ts";
+import { maskForReader } from "../reader-mask.ts";
 import { openStreamLife } from "../stream-life.ts";
 import { disclosedItems } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
@@ -53,12 +55,14 @@ async function* exportPhoneNumber(services: Services, request: ExportPhoneNumber
   const { snapshotTime, policies } = await beginExport(services, context, exportId, asked);
   using stall = new StallWatch(services.config.limits.maxStallMs, life);
   const frame = (value: Frame) => stall.watch(create(ExportPhoneNumberResponseSchema, { frame: value }));
-  const header = {
+  const header = create(PhoneNumberExportHeaderSchema, {
     exportId,
     snapshotTime: timestampFromMicros(snapshotTime),
     privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
     policies: policies.map(policyMessage),
-  };
+  });
+  // What somebody wrote about a policy is not about the person.
+  maskForReader(PhoneNumberExportHeaderSchema, header);
   yield frame({ case: "header", value: header });
   stall.resumed();
   let itemCount = 0n;
