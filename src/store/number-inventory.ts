@@ -99,7 +99,7 @@ export async function provisionNumbers(
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
     const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
     if (survey.response) return { response: survey.response, unavailable: 0 };
-    const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey.free, offers));
+    const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey, offers));
     for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
     const claimed: Claimed = { ...found, survey, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
@@ -192,9 +192,9 @@ class ClaimMissing extends Error {
 interface Survey {
   readonly response: Uint8Array | undefined;
   /** What the carrier does not hold, and is to be claimed. */
-  readonly free: readonly WantedNumber[];
-  /** What is not, for the carrier holds as many as it may. */
-  readonly tooMany: ReadonlySet<string>;
+  readonly wanted: readonly WantedNumber[];
+  /** How many more the carrier may hold. */
+  readonly room: number;
   /** The rows of what the carrier does not hold, by revision; 0 for what it never held. */
   readonly unheld: ReadonlyMap<string, bigint>;
 }
@@ -211,18 +211,17 @@ async function surveyNumbers(
   const now = await readClock(tx);
   const stored = await readStoredNumbers(tx, carrierId, [...items.keys()]);
   const unheld = stored.filter(({ row }) => !isHeldRow(row));
-  const room = BigInt(mostHeld) - (await readTally(tx, carrierId, Tally.NUMBERS));
+  const held = await readTally(tx, carrierId, Tally.NUMBERS);
   const wanted = unheld.flatMap(({ key: { phoneNumber }, row, port, timeline }): WantedNumber[] => {
     const offer = items.get(phoneNumber);
     if (!offer || port?.stage === PortStage.LEFT) return [];
     if ("problem" in provision(timeline, offer.attributes, now, offer.effectiveTime)) return [];
     return [{ phoneNumber, earlierClaimTime: row?.claimTime, since: offer.effectiveTime }];
   });
-  const free = wanted.slice(0, Math.max(0, Number(room)));
   return {
     response,
-    free,
-    tooMany: new Set(wanted.slice(free.length).map((number) => number.phoneNumber)),
+    wanted,
+    room: Math.max(0, mostHeld - Number(held)),
     unheld: new Map(unheld.map(({ key, row }) => [key.phoneNumber, row?.revision ?? 0n])),
   };
 }
@@ -231,18 +230,18 @@ async function surveyNumbers(
 async function claimFree(
   tx: Tx,
   carrierId: string,
-  free: readonly WantedNumber[],
+  { wanted, room }: Pick<Survey, "wanted" | "room">,
   { mostUnavailable }: NumberOffers,
 ): Promise<ClaimedNumbers & { readonly outOfRange: ReadonlySet<string> }> {
   const outOfRange = await findOutOfRange(
     tx,
     carrierId,
-    free.map((number) => number.phoneNumber),
+    wanted.map((number) => number.phoneNumber),
   );
-  const wanted = free.filter((number) => !outOfRange.has(number.phoneNumber));
-  const claimed = await claimNumbers(tx, carrierId, wanted);
+  const inRange = wanted.filter((number) => !outOfRange.has(number.phoneNumber));
+  const claimed = await claimNumbers(tx, carrierId, inRange, room);
   // Thrown here, it takes back what was claimed.
-  if (wanted.length - claimed.claims.size > mostUnavailable) throw new TooManyUnavailable();
+  if (inRange.length - claimed.beyond.size - claimed.claims.size > mostUnavailable) throw new TooManyUnavailable();
   return { ...claimed, outOfRange };
 }
 
@@ -275,7 +274,7 @@ function decideProvision(
   }
   if (claimed.outOfRange.has(phoneNumber)) return outOfRange();
   // A claim that is left over is freed by the sweeper: another call of the carrier may go by it.
-  if (!hasRoom || claimed.survey.tooMany.has(phoneNumber)) return tooManyHeld(mostHeld);
+  if (!hasRoom || claimed.beyond.has(phoneNumber)) return tooManyHeld(mostHeld);
   if (!isClaimed(phoneNumber, row?.revision ?? 0n, claimed)) return unavailable(claimed.overlaps.has(phoneNumber));
   return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }
