@@ -33,6 +33,7 @@ import { raiseClaimTimes } from "./number-rows.ts";
 import type { NumberWriter } from "./number-writer.ts";
 import { findResponse, insertResponse, type RepeatableCall } from "./request-log.ts";
 import { Feed } from "./schema.ts";
+import { recountNumbers } from "./tally-recount.ts";
 
 /** A batch method's call: what makes it repeatable, and how its answer is encoded from what became of each number. */
 export interface NumberCall extends RepeatableCall {
@@ -97,7 +98,7 @@ export async function provisionNumbers(
   const numbers = [...items.keys()];
   const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
+    const survey = await surveyOnce(writer, carrierId, call, offers);
     if (survey.response) return { response: survey.response, unavailable: 0 };
     const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey, offers));
     for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
@@ -197,6 +198,15 @@ interface Survey {
   readonly room: number;
   /** The rows of what the carrier does not hold, by revision; 0 for what it never held. */
   readonly unheld: ReadonlyMap<string, bigint>;
+}
+
+// A tally that is wrong must refuse nothing.
+async function surveyOnce(writer: NumberWriter, carrierId: string, call: RepeatableCall, offers: NumberOffers) {
+  const run = () => carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
+  const readAtMs = performance.now();
+  const survey = await run();
+  const isFull = !survey.response && survey.wanted.length > survey.room;
+  return isFull && (await recountNumbers(writer.db, carrierId, readAtMs)) ? run() : survey;
 }
 
 // A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment. Nor is one whose offer will be refused

@@ -7,6 +7,9 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { addToTally, readTally, Tally } from "../../src/store/carrier-tally.ts";
+import { systemTransaction } from "../../src/store/database.ts";
+import { recountNumbers } from "../../src/store/tally-recount.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
@@ -105,6 +108,39 @@ test("numbers that the carrier cannot have take no place from those behind them,
   await client.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [last] });
   await carriers.setNumberRanges({ requestId: newRequestId(), carrierId: "other-holder" });
   expect(await claim(other, tooMuch)).toEqual(["PROVISIONED"]);
+});
+
+test("a tally of numbers that is too high refuses nothing that there is a place for, however many calls come at once, and is right afterwards", async () => {
+  const client = await newCarrier(NumberService, "miscounted");
+  const { db } = exchange.app.services;
+  const claim = async (number: string) => {
+    const items = [provisionItem(number)];
+    return (await client.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
+  };
+  expect(await claim(takeNumbers(1)[0] ?? "")).toEqual(["PROVISIONED"]);
+  await systemTransaction(db, (tx) => addToTally(tx, "miscounted", Tally.NUMBERS, 1_000n));
+  const outcomes = (await Promise.all(takeNumbers(SETTINGS.maxNumbers + 1).map(claim))).flat();
+  expect(outcomes.filter((outcome) => outcome === "PROVISIONED")).toHaveLength(SETTINGS.maxNumbers - 1);
+  expect(new Set(outcomes)).toEqual(new Set(["PROVISIONED", "LIMIT_REACHED"]));
+  expect(await systemTransaction(db, (tx) => readTally(tx, "miscounted", Tally.NUMBERS))).toBe(
+    BigInt(SETTINGS.maxNumbers),
+  );
+});
+
+test("the numbers of a carrier are not counted for each call: once a while is enough", async () => {
+  await exchange.addCarrier("counted-once");
+  const { db } = exchange.app.services;
+  const tally = () => systemTransaction(db, (tx) => readTally(tx, "counted-once", Tally.NUMBERS));
+  const spoil = () => systemTransaction(db, (tx) => addToTally(tx, "counted-once", Tally.NUMBERS, 7n));
+  await spoil();
+  const readAtMs = performance.now();
+  const count = () => recountNumbers(db, "counted-once", readAtMs);
+  expect(await Promise.all([count(), count(), count()])).toEqual([true, true, true]);
+  expect(await tally()).toBe(0n);
+  await spoil();
+  // Whoever read the tally before the count has to read it again; who read it after that has not.
+  expect([await count(), await recountNumbers(db, "counted-once", performance.now())]).toEqual([true, false]);
+  expect(await tally()).toBe(7n);
 });
 
 test("what is ported to a carrier that is full comes all the same, and counts", async () => {
