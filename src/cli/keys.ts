@@ -39,7 +39,8 @@ function rotateCommand(): Command {
       "after",
       `
 What old keys have sealed opens until no feed keeps anything of before the rotation; then retention forgets them. With
---forget-old every cursor of before gets CURSOR_EXPIRED with the earliest sequence, and clients begin again from there.
+--forget-old every cursor that they sealed gets CURSOR_EXPIRED with the earliest sequence, and clients begin again from
+there. Cursors of a version that did not seal them yet have no key, and open until 1.0.
 
 Example:
   tandem keys rotate`,

@@ -33,6 +33,7 @@ import { raiseClaimTimes } from "./number-rows.ts";
 import type { NumberWriter } from "./number-writer.ts";
 import { findResponse, insertResponse, type RepeatableCall } from "./request-log.ts";
 import { Feed } from "./schema.ts";
+import { recountNumbers } from "./tally-recount.ts";
 
 /** A batch method's call: what makes it repeatable, and how its answer is encoded from what became of each number. */
 export interface NumberCall extends RepeatableCall {
@@ -97,9 +98,9 @@ export async function provisionNumbers(
   const numbers = [...items.keys()];
   const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
-    const survey = await carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
+    const survey = await surveyOnce(writer, carrierId, call, offers);
     if (survey.response) return { response: survey.response, unavailable: 0 };
-    const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey.free, offers));
+    const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey, offers));
     for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
     const claimed: Claimed = { ...found, survey, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
@@ -192,11 +193,20 @@ class ClaimMissing extends Error {
 interface Survey {
   readonly response: Uint8Array | undefined;
   /** What the carrier does not hold, and is to be claimed. */
-  readonly free: readonly WantedNumber[];
-  /** What is not, for the carrier holds as many as it may. */
-  readonly tooMany: ReadonlySet<string>;
+  readonly wanted: readonly WantedNumber[];
+  /** How many more the carrier may hold. */
+  readonly room: number;
   /** The rows of what the carrier does not hold, by revision; 0 for what it never held. */
   readonly unheld: ReadonlyMap<string, bigint>;
+}
+
+// A tally that is wrong must refuse nothing.
+async function surveyOnce(writer: NumberWriter, carrierId: string, call: RepeatableCall, offers: NumberOffers) {
+  const run = () => carrierTransaction(writer.db, carrierId, (tx) => surveyNumbers(tx, carrierId, call, offers));
+  const readAtMs = performance.now();
+  const survey = await run();
+  const isFull = !survey.response && survey.wanted.length > survey.room;
+  return isFull && (await recountNumbers(writer.db, carrierId, readAtMs)) ? run() : survey;
 }
 
 // A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment. Nor is one whose offer will be refused
@@ -211,18 +221,17 @@ async function surveyNumbers(
   const now = await readClock(tx);
   const stored = await readStoredNumbers(tx, carrierId, [...items.keys()]);
   const unheld = stored.filter(({ row }) => !isHeldRow(row));
-  const room = BigInt(mostHeld) - (await readTally(tx, carrierId, Tally.NUMBERS));
+  const held = await readTally(tx, carrierId, Tally.NUMBERS);
   const wanted = unheld.flatMap(({ key: { phoneNumber }, row, port, timeline }): WantedNumber[] => {
     const offer = items.get(phoneNumber);
     if (!offer || port?.stage === PortStage.LEFT) return [];
     if ("problem" in provision(timeline, offer.attributes, now, offer.effectiveTime)) return [];
     return [{ phoneNumber, earlierClaimTime: row?.claimTime, since: offer.effectiveTime }];
   });
-  const free = wanted.slice(0, Math.max(0, Number(room)));
   return {
     response,
-    free,
-    tooMany: new Set(wanted.slice(free.length).map((number) => number.phoneNumber)),
+    wanted,
+    room: Math.max(0, mostHeld - Number(held)),
     unheld: new Map(unheld.map(({ key, row }) => [key.phoneNumber, row?.revision ?? 0n])),
   };
 }
@@ -231,18 +240,18 @@ async function surveyNumbers(
 async function claimFree(
   tx: Tx,
   carrierId: string,
-  free: readonly WantedNumber[],
+  { wanted, room }: Pick<Survey, "wanted" | "room">,
   { mostUnavailable }: NumberOffers,
 ): Promise<ClaimedNumbers & { readonly outOfRange: ReadonlySet<string> }> {
   const outOfRange = await findOutOfRange(
     tx,
     carrierId,
-    free.map((number) => number.phoneNumber),
+    wanted.map((number) => number.phoneNumber),
   );
-  const wanted = free.filter((number) => !outOfRange.has(number.phoneNumber));
-  const claimed = await claimNumbers(tx, carrierId, wanted);
+  const inRange = wanted.filter((number) => !outOfRange.has(number.phoneNumber));
+  const claimed = await claimNumbers(tx, carrierId, inRange, room);
   // Thrown here, it takes back what was claimed.
-  if (wanted.length - claimed.claims.size > mostUnavailable) throw new TooManyUnavailable();
+  if (inRange.length - claimed.beyond.size - claimed.claims.size > mostUnavailable) throw new TooManyUnavailable();
   return { ...claimed, outOfRange };
 }
 
@@ -275,7 +284,7 @@ function decideProvision(
   }
   if (claimed.outOfRange.has(phoneNumber)) return outOfRange();
   // A claim that is left over is freed by the sweeper: another call of the carrier may go by it.
-  if (!hasRoom || claimed.survey.tooMany.has(phoneNumber)) return tooManyHeld(mostHeld);
+  if (!hasRoom || claimed.beyond.has(phoneNumber)) return tooManyHeld(mostHeld);
   if (!isClaimed(phoneNumber, row?.revision ?? 0n, claimed)) return unavailable(claimed.overlaps.has(phoneNumber));
   return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }

@@ -36,15 +36,21 @@ export interface ClaimedNumbers {
   readonly claims: ReadonlyMap<string, Micros>;
   /** Free numbers that another carrier held since the time that the carrier names; they are not claimed. */
   readonly overlaps: ReadonlySet<string>;
+  /** What is behind the last place: it is not claimed, and nothing is said of it. */
+  readonly beyond: ReadonlySet<string>;
 }
 
-/** Claims numbers for a carrier. */
+/**
+ * Claims numbers for a carrier.
+ * @param most places: those that are claimed take them, in the order of `wanted`.
+ */
 export async function claimNumbers(
   tx: Tx,
   carrierId: string,
   wanted: readonly WantedNumber[],
+  most: number,
 ): Promise<ClaimedNumbers> {
-  if (wanted.length === 0) return { claims: new Map(), overlaps: new Set() };
+  if (wanted.length === 0 || most <= 0) return { claims: new Map(), overlaps: new Set(), beyond: numbersOf(wanted) };
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
   const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
   const numbers = textArray(sorted.map((number) => number.phoneNumber));
@@ -58,17 +64,32 @@ export async function claimNumbers(
     UPDATE number_owner SET claim_time = GREATEST(clock_timestamp(), claim_time + interval '1 microsecond')
     WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
     RETURNING phone_number, claim_time`.execute(tx);
-  const claims = claimTimes(rows);
+  const claimable = claimTimes(rows);
   const overlaps = await findOverlaps(
     tx,
     carrierId,
-    sorted.filter((number) => claims.has(number.phoneNumber)),
+    sorted.filter((number) => claimable.has(number.phoneNumber)),
   );
-  for (const phoneNumber of overlaps) claims.delete(phoneNumber);
+  for (const phoneNumber of overlaps) claimable.delete(phoneNumber);
+  const { claims, beyond } = takePlaces(wanted, claimable, most);
   // Nobody has seen these claims yet; one that was there before may be what another call of the carrier goes by.
-  const unmade = made.map((row) => row.phone_number).filter((phoneNumber) => overlaps.has(phoneNumber));
+  const unmade = made.map((row) => row.phone_number).filter((phoneNumber) => !claims.has(phoneNumber));
   if (unmade.length > 0) await tx.deleteFrom("number_owner").where("phone_number", "in", unmade).execute();
-  return { claims, overlaps };
+  return { claims, overlaps, beyond };
+}
+
+function takePlaces(wanted: readonly WantedNumber[], claimable: ReadonlyMap<string, Micros>, most: number) {
+  const claims = new Map<string, Micros>();
+  for (const [at, { phoneNumber }] of wanted.entries()) {
+    if (claims.size >= most) return { claims, beyond: numbersOf(wanted.slice(at)) };
+    const claimTime = claimable.get(phoneNumber);
+    if (claimTime !== undefined) claims.set(phoneNumber, claimTime);
+  }
+  return { claims, beyond: numbersOf([]) };
+}
+
+function numbersOf(wanted: readonly WantedNumber[]): Set<string> {
+  return new Set(wanted.map((number) => number.phoneNumber));
 }
 
 /** Frees claims, unless they have been renewed since. */

@@ -26,6 +26,8 @@ export type FindingCheck =
   | "NUMBER_WITHOUT_CLAIM"
   /** A number is claimed by a carrier that does not hold it. */
   | "CLAIM_WITHOUT_NUMBER"
+  /** The tally of a carrier's numbers is not how many it holds, or that of its open uploads or consumers is lower. */
+  | "TALLY_WRONG"
   /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
   | "AUDIT_CHAIN_BROKEN";
 

@@ -5,7 +5,11 @@ import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_serv
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { addToTally, readTally, Tally } from "../../src/store/carrier-tally.ts";
+import { systemTransaction } from "../../src/store/database.ts";
+import { recountNumbers } from "../../src/store/tally-recount.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";
@@ -75,6 +79,68 @@ test("a carrier holds so many numbers and no more, however many calls come at on
   expect(await claim(held, refused)).toEqual(["PROVISIONED", "LIMIT_REACHED"]);
   await client.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [held] });
   expect(await claim(refused, other)).toEqual(["PROVISIONED", "LIMIT_REACHED"]);
+});
+
+test("numbers that the carrier cannot have take no place from those behind them, and what comes once it is full tells nothing", async () => {
+  const client = await newCarrier(NumberService, "almost-full");
+  const other = await newCarrier(NumberService, "other-holder");
+  const claim = async (by: Client<typeof NumberService>, ...wanted: string[]) => {
+    const items = wanted.map((number) => provisionItem(number));
+    return (await by.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
+  };
+  const carriers = await exchange.platformClient(CarrierService);
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId: "other-holder", prefixes: ["+4598"] });
+  const [taken = "", alsoTaken = ""] = ["+4598000001", "+4598000002"];
+  const approved = { carrierId: "almost-full", approvedNumbers: [taken, alsoTaken] };
+  await carriers.setNumberRanges({ requestId: newRequestId(), ...approved });
+  expect(await claim(other, taken, alsoTaken)).toEqual(["PROVISIONED", "PROVISIONED"]);
+  await claim(client, ...takeNumbers(SETTINGS.maxNumbers - 1));
+
+  const [last = "", tooMuch = ""] = takeNumbers(2);
+  expect(await claim(client, "+4598000003", taken, last, tooMuch, alsoTaken)).toEqual([
+    "NUMBER_OUT_OF_RANGE phone_number",
+    "NUMBER_UNAVAILABLE phone_number",
+    "PROVISIONED",
+    "LIMIT_REACHED",
+    "LIMIT_REACHED",
+  ]);
+  // What was refused for want of a place was not claimed.
+  await client.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [last] });
+  await carriers.setNumberRanges({ requestId: newRequestId(), carrierId: "other-holder" });
+  expect(await claim(other, tooMuch)).toEqual(["PROVISIONED"]);
+});
+
+test("a tally of numbers that is too high refuses nothing that there is a place for, however many calls come at once, and is right afterwards", async () => {
+  const client = await newCarrier(NumberService, "miscounted");
+  const { db } = exchange.app.services;
+  const claim = async (number: string) => {
+    const items = [provisionItem(number)];
+    return (await client.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
+  };
+  expect(await claim(takeNumbers(1)[0] ?? "")).toEqual(["PROVISIONED"]);
+  await systemTransaction(db, (tx) => addToTally(tx, "miscounted", Tally.NUMBERS, 1_000n));
+  const outcomes = (await Promise.all(takeNumbers(SETTINGS.maxNumbers + 1).map(claim))).flat();
+  expect(outcomes.filter((outcome) => outcome === "PROVISIONED")).toHaveLength(SETTINGS.maxNumbers - 1);
+  expect(new Set(outcomes)).toEqual(new Set(["PROVISIONED", "LIMIT_REACHED"]));
+  expect(await systemTransaction(db, (tx) => readTally(tx, "miscounted", Tally.NUMBERS))).toBe(
+    BigInt(SETTINGS.maxNumbers),
+  );
+});
+
+test("the numbers of a carrier are not counted for each call: once a while is enough", async () => {
+  await exchange.addCarrier("counted-once");
+  const { db } = exchange.app.services;
+  const tally = () => systemTransaction(db, (tx) => readTally(tx, "counted-once", Tally.NUMBERS));
+  const spoil = () => systemTransaction(db, (tx) => addToTally(tx, "counted-once", Tally.NUMBERS, 7n));
+  await spoil();
+  const readAtMs = performance.now();
+  const count = () => recountNumbers(db, "counted-once", readAtMs);
+  expect(await Promise.all([count(), count(), count()])).toEqual([true, true, true]);
+  expect(await tally()).toBe(0n);
+  await spoil();
+  // Whoever read the tally before the count has to read it again; who read it after that has not.
+  expect([await count(), await recountNumbers(db, "counted-once", performance.now())]).toEqual([true, false]);
+  expect(await tally()).toBe(7n);
 });
 
 test("what is ported to a carrier that is full comes all the same, and counts", async () => {

@@ -9,17 +9,26 @@ import { describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
 import { AuditOutcome } from "../../src/domain/audit.ts";
 import { addDays, microsFromMs, utcDay } from "../../src/domain/instant.ts";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { runMakePartitions } from "../../src/jobs/make-partitions.ts";
 import { appendAuditEvent } from "../../src/store/audit-log.ts";
+import { Tally } from "../../src/store/carrier-tally.ts";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { readInstallation } from "../../src/store/installation.ts";
 import { proveIsolation } from "../../src/store/isolation.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import * as limits from "../../src/store/migrations/0010-limits.ts";
 import * as seals from "../../src/store/migrations/0011-seals.ts";
 import { countPartitionWeeksAhead, ensurePartitions, PARTITION_WEEKS_AHEAD } from "../../src/store/partitions.ts";
+import { verifyAll } from "../../src/store/verify.ts";
 import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
+import { startExchange } from "../support/exchange.ts";
+import { describeOutcome, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
+import { reasonOf } from "../support/refusal.ts";
 
 const PARTITIONED = ["cdr_key", "cdr_network", "cdr_quality", "cdr_record", "duration_key", "duration_record"];
 const MIGRATIONS = (await readdir(join(import.meta.dirname, "../../src/store/migrations")))
@@ -216,4 +225,39 @@ test("the heads of audit chains of before are taken along: the chains are whole,
   });
   expect(await append()).toMatchObject({ sequence: 4n });
   expect(await verifyAuditChains(db, signal)).toEqual([]);
+});
+
+test("what carriers have a most of is counted when the tallies come to a database in use", async () => {
+  await using exchange = await startExchange({ maxNumbers: 3, maxOpenUploads: 2 });
+  const { db } = exchange.app.services;
+  for (const carrierId of ["busy", "idle"]) await exchange.addCarrier(carrierId);
+  const numbers = await exchange.carrierClient(NumberService, "busy");
+  const provision = async (...wanted: string[]) => {
+    const items = wanted.map((number) => provisionItem(number));
+    return (await numbers.provisionNumbers({ requestId: newRequestId(), items })).outcomes.map(describeOutcome);
+  };
+  const [held = "", released = "", more = "", tooMany = ""] = takeNumbers(4);
+  await provision(held, released);
+  await numbers.releaseNumbers({ requestId: newRequestId(), phoneNumbers: [released] });
+  const uploads = await exchange.carrierClient(DurationService, "busy");
+  const open = (uploadId: string) => reasonOf(uploads.appendDurations({ uploadId, firstOffset: 0n }));
+  for (const uploadId of ["open", "finished"]) await open(uploadId);
+  const finish = { finalOffset: 0n, totals: {} };
+  await uploads.appendDurations({ uploadId: "finished", firstOffset: 0n, finish });
+  const cdrs = await exchange.carrierClient(CdrService, "busy");
+  const { cursor } = await cdrs.resolveCdrCursor({ ingestTime: { seconds: 1n } });
+  for (const consumer of ["one", "two"]) await cdrs.commitCdrCursor({ consumer, cursor });
+  // As 0009 had it.
+  await db.pool.query("DROP TABLE carrier_tally, number_range, number_approval; DROP INDEX upload_open");
+  await db.kysely.transaction().execute((tx) => limits.up(tx as unknown as Kysely<unknown>));
+
+  const { rows } = await db.pool.query("SELECT carrier_id, what, held FROM carrier_tally ORDER BY carrier_id, what");
+  expect(rows).toEqual([
+    { carrier_id: "busy", what: Tally.NUMBERS, held: 1n },
+    { carrier_id: "busy", what: Tally.OPEN_DURATION_UPLOADS, held: 1n },
+    { carrier_id: "busy", what: Tally.CONSUMERS, held: 2n },
+  ]);
+  expect(await verifyAll(db, AbortSignal.timeout(60_000))).toEqual([]);
+  expect(await provision(released, more, tooMany)).toEqual(["PROVISIONED", "PROVISIONED", "LIMIT_REACHED"]);
+  expect([await open("second"), await open("third")]).toEqual(["OK", "LIMIT_REACHED"]);
 });

@@ -6,6 +6,7 @@ import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database.ts";
 import { sweepClaims } from "../../src/store/number-owners.ts";
+import { verifyAll } from "../../src/store/verify.ts";
 import { startExchange } from "../support/exchange.ts";
 import { fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 
@@ -87,6 +88,7 @@ test("carriers and platform that fight for the same numbers in two processes lea
   // Everybody who gave up has freed: the sweeper finds nothing but the claims of those who hold.
   expect((await systemTransaction(db, (tx) => sweepClaims(tx, "", 0))).freed).toBe(0);
   expect(await findUnclaimed(db)).toEqual([]);
+  expect(await verifyAll(db, AbortSignal.timeout(60_000))).toEqual([]);
 });
 
 function query(db: Database, statement: string): Promise<unknown[]> {

@@ -256,7 +256,7 @@ describe("provisioning", () => {
   test("a claim whose rows a crash lost is gone on with by a retry", async () => {
     const number = takeNumber();
     await systemTransaction(exchange.app.services.db, (tx) =>
-      claimNumbers(tx, "alpha", [{ phoneNumber: number, earlierClaimTime: undefined, since: undefined }]),
+      claimNumbers(tx, "alpha", [{ phoneNumber: number, earlierClaimTime: undefined, since: undefined }], 1),
     );
     expect((await provision(beta, [number])).map(describeOutcome)).toEqual(["NUMBER_UNAVAILABLE phone_number"]);
     expect((await provision(alpha, [number])).map(describeOutcome)).toEqual(["PROVISIONED"]);
@@ -267,7 +267,7 @@ describe("provisioning", () => {
     await provision(alpha, [held, moving]);
     const { db } = exchange.app.services;
     await systemTransaction(db, (tx) =>
-      claimNumbers(tx, "alpha", [{ phoneNumber: lost, earlierClaimTime: undefined, since: undefined }]),
+      claimNumbers(tx, "alpha", [{ phoneNumber: lost, earlierClaimTime: undefined, since: undefined }], 1),
     );
     await systemTransaction(db, async (tx) =>
       moveClaims(tx, "beta", [...(await readClaims(tx, [moving])).values()], []),

@@ -104,6 +104,26 @@ test.each([
     "UPDATE upload SET next_offset = 20 WHERE carrier_id = $1 AND kind = 2",
     ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
   ],
+  [
+    "the tally of numbers is too high",
+    "INSERT INTO carrier_tally (carrier_id, what, held) VALUES ($1, 1, 1)",
+    ["TALLY_WRONG"],
+  ],
+  [
+    "the tally of numbers is too low",
+    "INSERT INTO carrier_tally (carrier_id, what, held) VALUES ($1, 1, -1)",
+    ["TALLY_WRONG"],
+  ],
+  [
+    "the tallies of open uploads are too low",
+    "UPDATE carrier_tally SET held = 0 WHERE carrier_id = $1 AND what IN (2, 3)",
+    ["TALLY_WRONG", "TALLY_WRONG"],
+  ],
+  [
+    "a consumer is in no tally",
+    "INSERT INTO cdr_consumer (carrier_id, consumer, committed_sequence, cursor, commit_time) VALUES ($1, 'c', 1, 'x', now())",
+    ["TALLY_WRONG"],
+  ],
 ])("finds that %s", async (_, damage, findings) => {
   const carrierId = await soundCarrier();
   await query(exchange, damage, [carrierId]);
@@ -130,6 +150,7 @@ test("finds a number that the feed does not know, one that nobody has claimed, a
   );
   await insertNumber(OWN_NUMBER, 1);
   await insertNumber("+441632960555", 1);
+  await query(exchange, "INSERT INTO carrier_tally (carrier_id, what, held) VALUES ($1, 1, 2)", [carrierId]);
   const claim = (number: string, age: string) =>
     query(
       exchange,
@@ -147,6 +168,12 @@ test("finds a number that the feed does not know, one that nobody has claimed, a
   ]);
   for (const table of ["phone_number", "number_owner", "number_entry", "carrier"])
     await query(exchange, `DELETE FROM ${table} WHERE carrier_id = $1`, [carrierId]);
+});
+
+test("takes a tally that is too high for right where things end without telling it", async () => {
+  const carrierId = await soundCarrier();
+  await query(exchange, "UPDATE carrier_tally SET held = 99 WHERE carrier_id = $1 AND what IN (2, 3, 4)", [carrierId]);
+  expect(await verifyCarrier(exchange.app.services.db, carrierId, never())).toEqual([]);
 });
 
 test("verifies more than a page, and beside writers finds nothing", async () => {
