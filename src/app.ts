@@ -47,7 +47,8 @@ import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
-import { migrate } from "./store/migrate.ts";
+import { assertMigrated, migrate } from "./store/migrate.ts";
+import { assertClusterThere } from "./store/postgres-cluster.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
 import { SealDirectory } from "./store/seal-directory.ts";
@@ -267,6 +268,8 @@ interface StoreLife {
    * started again, for a command that lost its database has failed anyway.
    */
   readonly onLost?: (error: Error) => void;
+  /** False: the database has to be there, with the newest schema. Default: what is missing is made. */
+  readonly mayMake?: boolean;
 }
 
 /** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
@@ -274,8 +277,9 @@ export async function openStore(
   config: Config,
   log: Logger,
   closers: AsyncDisposableStack,
-  { onLost }: StoreLife = {},
+  { onLost, mayMake = true }: StoreLife = {},
 ): Promise<{ db: Database; applied: string[] }> {
+  if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
   const postgres = config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers) : undefined;
   const url = config.databaseUrl ?? postgres?.url ?? "";
   let isClosing = false;
@@ -294,7 +298,8 @@ export async function openStore(
     isClosing = true;
   });
   if (postgres && onLost) closers.use(guardPostgres(postgres, { config, db, log, onLost }));
-  const applied = await migrate(db);
+  if (!mayMake) await assertMigrated(db);
+  const applied = mayMake ? await migrate(db) : [];
   if (applied.length > 0) log.info({ applied }, "the schema is up to date");
   await proveIsolation(db);
   return { db, applied };
