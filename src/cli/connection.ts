@@ -7,6 +7,7 @@ import { type ClientConfig, loadClientConfig, loadConfig } from "../config.ts";
 import { isLoopback } from "../config-security.ts";
 import { PLATFORM_SCOPES } from "../domain/scopes.ts";
 import { findSigningKey } from "../rpc/signing-key.ts";
+import { commandLineActor } from "./actor.ts";
 import { givenToken } from "./given-token.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
 import { keyUsed, sayUsed } from "./used.ts";
@@ -56,7 +57,7 @@ export function asCarrier(): Option {
 
 /**
  * Connects. With a token, its claims say who it is; without one, a token is signed with the data folder's own key: as the carrier that is
- * named, else as the platform, as far as the command allows.
+ * named, else as the platform, as far as the command allows. Either way the logs name the platform, and the person who runs the command.
  */
 export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
   endQuietlyWhenNobodyReads();
@@ -140,8 +141,8 @@ async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Prom
   const { issuer, audience } = config.tokens;
   const who =
     role === "carrier"
-      ? { carrierId: options.carrier ?? "", identity: `${options.carrier} (command line)` }
-      : { scopes: PLATFORM_SCOPES, identity: "command-line" };
+      ? { carrierId: options.carrier ?? "", byPlatform: true, identity: commandLineActor() }
+      : { scopes: PLATFORM_SCOPES, identity: commandLineActor() };
   return {
     key: keyUsed(key.keyId, config.dataDir),
     // Opened for each: the key may have been rotated since.

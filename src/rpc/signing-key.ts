@@ -40,6 +40,8 @@ export interface TokenRequest {
   readonly identity: string;
   /** For a carrier's token. Either this or scopes. */
   readonly carrierId?: string;
+  /** With a carrier: a person of the platform acts as it, and the logs say so. */
+  readonly byPlatform?: boolean;
   /** For a token of the platform. */
   readonly scopes?: readonly PlatformScope[];
   /** How long the token is good, seconds. */
@@ -132,7 +134,7 @@ async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
   const claims =
     request.carrierId === undefined
       ? { scope: request.scopes?.join(" ") ?? "" }
-      : { tandem_carrier: request.carrierId };
+      : { tandem_carrier: request.carrierId, ...(request.byPlatform ? { tandem_platform: true } : {}) };
   const nowS = Math.floor(wallMs() / 1000);
   return await new SignJWT(claims)
     .setProtectedHeader({ alg: ALGORITHM, kid: jwk.kid ?? "" })
