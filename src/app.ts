@@ -40,12 +40,15 @@ import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { asCaller } from "./store/callers.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
-import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
+import { DatabaseWatch } from "./store/database-watch.ts";
+import { guardEmbeddedPostgres } from "./store/embedded-guard.ts";
+import { type EmbeddedServer, startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
 import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
-import { migrate } from "./store/migrate.ts";
+import { assertMigrated, migrate } from "./store/migrate.ts";
+import { assertClusterThere } from "./store/postgres-cluster.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
 import { SealDirectory } from "./store/seal-directory.ts";
@@ -63,6 +66,8 @@ export interface App extends AsyncDisposable {
   readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
+  /** Resolves when the process should end, with why: its own PostgreSQL ended and does not start any more. */
+  readonly failure: Promise<Error>;
   /** Takes changed certificates, keys and revocations at once; without it they are taken within seconds. */
   reload(): Promise<void>;
   /** Stops serving in order; what is left is destroyed after `limits.drainMs`. */
@@ -83,7 +88,8 @@ async function openParts(config: Config, log: Logger): Promise<App> {
     log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
-  const { db } = await openStore(config, log, opening);
+  const failure = Promise.withResolvers<Error>();
+  const { db } = await openStore(config, log, opening, { onLost: failure.resolve });
   opening.use(measureConnections(metrics.meter, db.lanes));
   await checkPlatform(config, db, log);
   const excess = await findExcessRights(db);
@@ -117,6 +123,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
       log,
       metrics: services.metrics,
       deliveries: services.hub.deliveries,
+      footing: opening.use(watchDatabase(db, log)),
       refusals: services.refusals,
       draining,
     }),
@@ -135,6 +142,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
       return server.heldBytes;
     },
     signingKey,
+    failure: failure.promise,
     reload: () => rotation.reload(),
     drain: () => server.drain(),
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
@@ -254,13 +262,26 @@ function startJobs(
   };
 }
 
+interface StoreLife {
+  /**
+   * Told once when the embedded PostgreSQL ended and does not start any more. Undefined: it is not
+   * started again, for a command that lost its database has failed anyway.
+   */
+  readonly onLost?: (error: Error) => void;
+  /** False: the database has to be there, with the newest schema. Default: what is missing is made. */
+  readonly mayMake?: boolean;
+}
+
 /** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
 export async function openStore(
   config: Config,
   log: Logger,
   closers: AsyncDisposableStack,
+  { onLost, mayMake = true }: StoreLife = {},
 ): Promise<{ db: Database; applied: string[] }> {
-  const url = config.databaseUrl ?? (await openEmbeddedPostgres(config, log, closers));
+  if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
+  const postgres = config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers) : undefined;
+  const url = config.databaseUrl ?? postgres?.url ?? "";
   let isClosing = false;
   const db = closers.use(
     openDatabase({
@@ -276,7 +297,9 @@ export async function openStore(
   closers.defer(() => {
     isClosing = true;
   });
-  const applied = await migrate(db);
+  if (postgres && onLost) closers.use(guardPostgres(postgres, { config, db, log, onLost }));
+  if (!mayMake) await assertMigrated(db);
+  const applied = mayMake ? await migrate(db) : [];
   if (applied.length > 0) log.info({ applied }, "the schema is up to date");
   await proveIsolation(db);
   return { db, applied };
@@ -289,11 +312,43 @@ async function openJournal(config: Config, db: Database): Promise<ErasureJournal
   return ErasureJournal.open({ journal: config.erasureJournal, key: config.erasureKeyFile }, known.length > 0);
 }
 
-async function openEmbeddedPostgres(config: Config, log: Logger, closers: AsyncDisposableStack): Promise<string> {
+async function openEmbeddedPostgres(
+  config: Config,
+  log: Logger,
+  closers: AsyncDisposableStack,
+): Promise<EmbeddedServer> {
   await makeOpenFolder(config.dataDir);
   const postgres = closers.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, "postgres") }));
   log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
-  return postgres.url;
+  return postgres;
+}
+
+interface Guarded {
+  readonly config: Config;
+  readonly db: Database;
+  readonly log: Logger;
+  readonly onLost: (error: Error) => void;
+}
+
+function guardPostgres(postgres: EmbeddedServer, { config, db, log, onLost }: Guarded): AsyncDisposable {
+  return guardEmbeddedPostgres(postgres, {
+    maxStarts: config.embeddedRestarts,
+    onEnded: () => log.error("PostgreSQL in the data folder has ended"),
+    onStarted: () => {
+      db.connectTo(postgres.url);
+      log.warn("PostgreSQL in the data folder runs again");
+    },
+    onFailed: (error, pauseMs) => log.error({ err: error, pauseMs }, "PostgreSQL in the data folder did not start"),
+    onLost,
+  });
+}
+
+function watchDatabase(db: Database, log: Logger): DatabaseWatch {
+  const onChange = (answers: boolean, error: unknown) => {
+    if (answers) log.warn("the database answers again: health says SERVING");
+    else log.error({ err: error }, "the database does not answer: health says NOT_SERVING");
+  };
+  return new DatabaseWatch({ db, onChange });
 }
 
 /** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */

@@ -18,6 +18,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly databasePool: number;
   readonly synchronousCommit: "on" | "off" | "remote_apply";
+  /** Most starts in a row of an embedded PostgreSQL that has ended. */
+  readonly embeddedRestarts: number;
   /** Absolute path. */
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
@@ -103,6 +105,11 @@ const SETTINGS = {
     .default("on")
     .describe(
       "When a write counts as committed: on, remote_apply, or off (for tests only: acknowledged data can be lost)",
+    ),
+  embeddedRestarts: integer(0, 1_000)
+    .default(12)
+    .describe(
+      "How often in a row the own PostgreSQL is started again when it has ended; then the process ends with an error",
     ),
   dataDir: text()
     .optional()
@@ -289,6 +296,7 @@ export function loadConfig(
     databaseUrl: values.databaseUrl,
     databasePool: values.databasePool,
     synchronousCommit: values.synchronousCommit,
+    embeddedRestarts: values.embeddedRestarts,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),

@@ -1,12 +1,18 @@
 import { userInfo } from "node:os";
 
-/** Who does what a command does to the database itself, for the audit log: `cli:` and the operating system's user. */
+/**
+ * Who runs a command, for the logs: `cli:` and the operating system's user. Of sudo's root the one who
+ * called it: root is nobody's name.
+ */
 export function commandLineActor(): string {
   return `cli:${userName()}`;
 }
 
 // In a container there may be no name for the user's number.
 function userName(): string {
+  // biome-ignore lint/style/noProcessEnv: it is sudo's word, and no setting of Tandem
+  const called = process.env["SUDO_USER"];
+  if (process.getuid?.() === 0 && called) return called;
   try {
     return userInfo().username;
   } catch {

@@ -1,16 +1,16 @@
-import { access } from "node:fs/promises";
-import { join } from "node:path";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
 import { createTandemTransport, type TandemTransport } from "../client/transport.ts";
-import { loadClientConfig, loadConfig } from "../config.ts";
+import { type ClientConfig, loadClientConfig, loadConfig } from "../config.ts";
 import { isLoopback } from "../config-security.ts";
 import { PLATFORM_SCOPES } from "../domain/scopes.ts";
-import { openSigningKey } from "../rpc/signing-key.ts";
+import { findSigningKey } from "../rpc/signing-key.ts";
+import { commandLineActor } from "./actor.ts";
 import { givenToken } from "./given-token.ts";
 import { endQuietlyWhenNobodyReads } from "./run-command.ts";
+import { keyUsed, sayUsed } from "./used.ts";
 import { visibleAnswers } from "./visible-messages.ts";
 
 /** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
@@ -57,7 +57,7 @@ export function asCarrier(): Option {
 
 /**
  * Connects. With a token, its claims say who it is; without one, a token is signed with the data folder's own key: as the carrier that is
- * named, else as the platform, as far as the command allows.
+ * named, else as the platform, as far as the command allows. Either way the logs name the platform, and the person who runs the command.
  */
 export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
   endQuietlyWhenNobodyReads();
@@ -65,7 +65,11 @@ export async function connect(options: ConnectionOptions, allowed: Role | "eithe
   const { url } = config;
   const given = givenToken(config);
   const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
-  const tokenProvider = given ?? (await ownTokens(url, options, role));
+  const { issue: tokenProvider, key } = given
+    ? { issue: given, key: describeGiven(config) }
+    : await ownTokens(url, options, role);
+  const as = role === "platform" ? "as the platform" : `as carrier ${options.carrier ?? "that the token names"}`;
+  sayUsed({ server: `${url.origin}, ${as}`, key });
   const isForPeople = options.json === undefined && options.csv === undefined;
   const transport: TandemTransport = createTandemTransport({
     baseUrl: url.origin,
@@ -116,25 +120,39 @@ function readClaims(token: string): Record<string, unknown> {
   }
 }
 
-async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Promise<() => Promise<string>> {
+function describeGiven({ tokenFile }: Pick<ClientConfig, "tokenFile">): string {
+  if (tokenFile === undefined) return "the token of TANDEM_TOKEN";
+  return tokenFile === "-" ? "the token from standard input" : `the token in ${tokenFile}`;
+}
+
+/** Tokens that a command signs for itself, and what with. */
+interface OwnTokens {
+  readonly issue: () => Promise<string>;
+  readonly key: string;
+}
+
+async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Promise<OwnTokens> {
   const config = loadConfig(undefined, { dataDir: options.dataDir });
-  const hasKey = await access(join(config.dataDir, "keys", "signing.jwk")).then(
-    () => true,
-    () => false,
-  );
   // What this key signs is of no use elsewhere, and should not be shown there.
-  if (!hasKey || !isLoopback(url.hostname)) {
-    const why = hasKey ? `${url.host} is not this machine` : `there is no key in ${config.dataDir}`;
-    throw new Error(`no token: give --token-file or TANDEM_TOKEN (none can be signed: ${why})`);
-  }
+  if (!isLoopback(url.hostname)) throw noToken(`${url.host} is not this machine`);
+  const key = await findSigningKey(config.dataDir).catch((cause: Error) => {
+    throw noToken(cause.message, cause);
+  });
   const { issuer, audience } = config.tokens;
   const who =
     role === "carrier"
-      ? { carrierId: options.carrier ?? "", identity: `${options.carrier} (command line)` }
-      : { scopes: PLATFORM_SCOPES, identity: "command-line" };
-  // Opened for each: the key may have been rotated since.
-  return async () => {
-    const key = await openSigningKey(config.dataDir);
-    return await key.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+      ? { carrierId: options.carrier ?? "", byPlatform: true, identity: commandLineActor() }
+      : { scopes: PLATFORM_SCOPES, identity: commandLineActor() };
+  return {
+    key: keyUsed(key.keyId, config.dataDir),
+    // Opened for each: the key may have been rotated since.
+    issue: async () => {
+      const now = await findSigningKey(config.dataDir);
+      return await now.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+    },
   };
+}
+
+function noToken(why: string, cause?: Error): Error {
+  return new Error(`no token: give --token-file or TANDEM_TOKEN (none can be signed: ${why})`, { cause });
 }

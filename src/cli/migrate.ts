@@ -8,7 +8,7 @@ export function migrateCommand(): Command {
       "Bring the database to the newest schema, and prove that carriers are isolated in it. `serve` does so by itself.",
     )
     .action(async (options: StoreOptions) => {
-      await using store = await openStoreOnly(options);
+      await using store = await openStoreOnly(options, { mayMake: true });
       const { applied } = store;
       console.log(applied.length === 0 ? "The database has the newest schema." : `Applied ${applied.join(", ")}.`);
     });

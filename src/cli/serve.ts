@@ -3,6 +3,9 @@ import type { App } from "../app.ts";
 import { type Config, describeSettings, loadConfig } from "../config.ts";
 import { parseDatabaseUrl } from "./store-options.ts";
 
+/** How long a process may take to close everything once it was drained, when its database is gone. */
+const CLOSE_MS = 15_000;
+
 /** `tandem serve`: serves until SIGTERM or SIGINT, then drains; a second signal ends it at once. */
 export function serveCommand(): Command {
   return new Command("serve")
@@ -30,9 +33,23 @@ async function serve(options: ServeOptions): Promise<void> {
   process.stdout.on("error", () => {});
   console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
   if (config.databaseUrl === undefined) console.log(dataHint(config));
-  const signal = await signalled;
-  console.log(`${signal}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
+  const end = await Promise.race([signalled, app.failure]);
+  if (end instanceof Error) return await endForFailure(app, end, config.limits.drainMs);
+  console.log(`${end}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
   await app.drain();
+}
+
+/** What is in flight is told; then the process ends with the error, so that whoever supervises it sees that. */
+async function endForFailure(app: App, failure: Error, drainMs: number): Promise<never> {
+  // Without its database nothing says how long the rest would take.
+  setTimeout(() => process.exit(1), drainMs + CLOSE_MS).unref();
+  console.error(`tandem: ${failure.message}`);
+  try {
+    await app[Symbol.asyncDispose]();
+  } catch {
+    // What cannot be closed without the database ends with the process.
+  }
+  process.exit(1);
 }
 
 /** Not at a terminal: there the signal says that it was closed, and the process should end as others do. */

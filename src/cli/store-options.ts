@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { loadConfig } from "../config.ts";
 import { openLog } from "../log.ts";
 import type { Database } from "../store/database.ts";
+import { databaseUsed, sayUsed } from "./used.ts";
 
 /** Which database a command opens. */
 export interface StoreOptions {
@@ -32,8 +33,14 @@ export function parseDatabaseUrl(text: string): string {
   return text;
 }
 
-/** Opens the database alone, with the newest schema. */
-export async function openStoreOnly({ dataDir, databaseUrl }: StoreOptions): Promise<OpenStore> {
+/**
+ * Opens the database alone, which has to be there and to have the newest schema.
+ * @param mayMake for `migrate` only: makes what is missing.
+ */
+export async function openStoreOnly(
+  { dataDir, databaseUrl }: StoreOptions,
+  { mayMake = false }: { mayMake?: boolean } = {},
+): Promise<OpenStore> {
   // Who may call does not matter here.
   const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
   // Loaded only here: the commands that talk to a server need not wait for all of one.
@@ -41,7 +48,8 @@ export async function openStoreOnly({ dataDir, databaseUrl }: StoreOptions): Pro
   await using opening = new AsyncDisposableStack();
   // The default level tells a server's story; a command tells its own.
   const log = openLog(config.logLevel === "info" ? "warn" : config.logLevel);
-  const { db, applied } = await openStore(config, log, opening);
+  sayUsed({ database: databaseUsed(config.databaseUrl, config.dataDir) });
+  const { db, applied } = await openStore(config, log, opening, { mayMake });
   const opened = opening.move();
   return { db, applied, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }

@@ -1,8 +1,8 @@
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { access, appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
-import { loadConfig } from "../config.ts";
+import { type Config, loadConfig } from "../config.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 import { type RevocationEntry, Revocations } from "../rpc/revocations.ts";
 import { givenToken } from "./given-token.ts";
@@ -53,14 +53,30 @@ async function revoke(_: object, command: Command): Promise<void> {
   const options = command.optsWithGlobals<RevokeOptions>();
   const entry = await chooseEntry(options, command);
   const config = loadConfig(undefined, { dataDir: options.dataDir });
-  const file = config.revokedFile ?? join(config.dataDir, "keys", "revoked");
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  const file = await findRevokedFile(config);
   const before = await readFile(file, "utf8").catch(() => "");
   const line = `${before === "" || before.endsWith("\n") ? "" : "\n"}${JSON.stringify(entry)}\n`;
   // A file that servers would refuse is not made.
   Revocations.parse(before + line);
   await appendFile(file, line, { mode: 0o600, flush: true });
   console.log(`Revoked, in ${file}.`);
+}
+
+/** Where the servers look. What is named has to be there: no server starts without it, so that a new file is one that none reads. */
+async function findRevokedFile({ revokedFile, dataDir }: Config): Promise<string> {
+  const file = revokedFile ?? join(dataDir, "keys", "revoked");
+  const place = revokedFile ?? dirname(file);
+  const isThere = await access(place).then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return file;
+  if (revokedFile !== undefined)
+    throw new Error(`${file} is not there, and no server reads it: TANDEM_REVOKED_FILE names the file of the servers`);
+  throw new Error(
+    `there is no data folder of a server in ${dataDir}, in which keys/revoked is read: \`tandem serve\` makes it; ` +
+      "name it with --data-dir or TANDEM_DATA_DIR, or the file with TANDEM_REVOKED_FILE",
+  );
 }
 
 async function chooseEntry(

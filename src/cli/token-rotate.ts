@@ -3,6 +3,7 @@ import { loadConfig } from "../config.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 import { rotateSigningKey } from "../rpc/signing-key.ts";
 import { parseSeconds } from "./seconds.ts";
+import { keyUsed, sayUsed } from "./used.ts";
 
 /** `tandem token rotate`: a new signing key, while the tokens of the old one run out. */
 export function tokenRotateCommand(): Command {
@@ -26,7 +27,9 @@ Example:
     .action(async (_: object, command: Command) => {
       // The parent has --data-dir too, and takes it.
       const { overlap, dataDir } = command.optsWithGlobals<{ overlap: number; dataDir?: string }>();
-      const kid = await rotateSigningKey(loadConfig(undefined, { dataDir }).dataDir, overlap);
+      const config = loadConfig(undefined, { dataDir });
+      const kid = await rotateSigningKey(config.dataDir, overlap);
+      sayUsed({ key: keyUsed(kid, config.dataDir) });
       const until = `${new Date(wallMs() + overlap * 1_000).toISOString().slice(0, 19)}Z`;
       const old = overlap === 0 ? "are believed no more" : `are believed until ${until}`;
       console.log(`Tokens are now signed with key ${kid}. Those of the old one ${old}.`);

@@ -1,10 +1,11 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { loadConfig } from "../config.ts";
 import { isPlatformScope, PLATFORM_SCOPES, type PlatformScope } from "../domain/scopes.ts";
-import { openSigningKey } from "../rpc/signing-key.ts";
+import { findSigningKey } from "../rpc/signing-key.ts";
 import { parseSeconds } from "./seconds.ts";
 import { tokenRevokeCommand } from "./token-revoke.ts";
 import { tokenRotateCommand } from "./token-rotate.ts";
+import { keyUsed, sayUsed } from "./used.ts";
 
 /** `tandem token`: prints a bearer token signed with the data folder's own key, and nothing else; and what ends such tokens. */
 export function tokenCommand(): Command {
@@ -57,7 +58,7 @@ async function printToken(options: TokenOptions, command: Command): Promise<void
       "this server believes another issuer's tokens (TANDEM_JWKS_URL, TANDEM_JWKS_FILE): get one from there",
     );
   }
-  const key = await openSigningKey(config.dataDir);
+  const key = await findSigningKey(config.dataDir);
   const whose =
     options.carrier === undefined ? { scopes: options.scopes ?? PLATFORM_SCOPES } : { carrierId: options.carrier };
   const token = await key.issueToken({
@@ -67,6 +68,7 @@ async function printToken(options: TokenOptions, command: Command): Promise<void
     identity: options.identity ?? options.carrier ?? "platform",
     ttlSeconds: options.ttl,
   });
+  sayUsed({ key: keyUsed(key.keyId, config.dataDir) });
   console.log(token);
 }
 

@@ -16,6 +16,11 @@ export interface CarrierPrincipal {
    * carrier in its claim, and the identity was never registered.
    */
   readonly standing: "registered" | "claimed";
+  /**
+   * A person of the platform acts as the carrier, with a token that the platform's own key signed for
+   * that. It reaches what the carrier reaches, and the logs say that the platform did.
+   */
+  readonly byPlatform?: true;
   /** When the credential expires; undefined: it does not. */
   readonly expiresAt?: Micros;
 }
@@ -37,6 +42,7 @@ export function isSamePrincipal(before: Principal, now: Principal): boolean {
   if (before.identity !== now.identity) return false;
   if (before.kind === "platform") return now.kind === "platform" && before.scopes.isSubsetOf(now.scopes);
   if (now.kind !== "carrier" || before.carrierId !== now.carrierId) return false;
+  if (before.byPlatform !== now.byPlatform) return false;
   return before.standing === "claimed" || now.standing === "registered";
 }
 

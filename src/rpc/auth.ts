@@ -301,7 +301,8 @@ function claimedCarrier(
 ): CarrierPrincipal {
   if (!options.signsTokens)
     throw unauthenticated("the token's subject is not among its carrier's credential identities");
-  return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt: verified.expiresAt };
+  const { byPlatform, expiresAt } = verified;
+  return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt, ...(byPlatform && { byPlatform }) };
 }
 
 function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, expiresAt: Micros): CarrierPrincipal {

@@ -4,6 +4,7 @@ import { disclosedFilter } from "../domain/disclosed-filter.ts";
 import { type DisclosedSide, type DisclosureTerms, RecipientKind, type RecordName } from "../domain/disclosure.ts";
 import { TandemError } from "../domain/errors.ts";
 import { numberHash } from "../domain/number-hash.ts";
+import type { Principal } from "../domain/principal.ts";
 import { PRIVACY_STATEMENT_VERSION } from "../domain/retention.ts";
 import type { RecordPart } from "../domain/retention-parts.ts";
 import { carrierTransaction } from "../store/database.ts";
@@ -69,7 +70,7 @@ export function disclosureTerms(
   const json = toJson(context.method.input, reading.request as never, { useProtoFieldName: true });
   const filter = disclosedFilter(json, (number) => numberHash(installation.secret, number));
   return {
-    recipientKind: principal.kind === "carrier" ? RecipientKind.CARRIER : RecipientKind.PLATFORM,
+    recipientKind: recipientOf(principal),
     credentialId: principal.identity,
     method,
     kind: rule.kind,
@@ -80,6 +81,10 @@ export function disclosureTerms(
     legalBasis: rule.legalBasis,
     privacyStatementVersion: PRIVACY_STATEMENT_VERSION,
   };
+}
+
+function recipientOf(principal: Principal): RecipientKind {
+  return principal.kind === "carrier" && !principal.byPlatform ? RecipientKind.CARRIER : RecipientKind.PLATFORM;
 }
 
 /** Waits for the commit of a disclosure; whatever keeps it from that is logged, and the caller hears that it may call again. */

@@ -4,6 +4,14 @@ import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen
 import { callerAddressKey } from "./auth.ts";
 import { serviceUnknown } from "./errors.ts";
 
+/** Whether what every service needs is there. */
+export interface Footing {
+  /** Whether the database answers. */
+  readonly answers: boolean;
+  /** Has a listener told of each change, until it is disposed. */
+  watch(listener: () => void): Disposable;
+}
+
 /** Whether this process serves, as grpc.health.v1 tells it. */
 export interface HealthState {
   /** From now on NOT_SERVING, for good; told to everyone who watches. */
@@ -12,15 +20,21 @@ export interface HealthState {
 }
 
 /**
- * Begins in SERVING, for the server ("") and each of its services.
+ * SERVING for the server ("") and each of its services, for as long as the database answers: none of
+ * them works without it.
  * @param openStream takes the place of a Watch, which anyone may open, for an address; throws TOO_MANY_STREAMS.
+ * @param footing undefined: nobody asks the database, and it is held to answer.
  */
-export function createHealth(serviceNames: Iterable<string>, openStream: (address: string) => Disposable): HealthState {
+export function createHealth(
+  serviceNames: Iterable<string>,
+  openStream: (address: string) => Disposable,
+  footing: Footing = { answers: true, watch: () => ({ [Symbol.dispose]: () => {} }) },
+): HealthState {
   const names = new Set(["", ...serviceNames]);
   const stop = new AbortController();
   const statusOf = (name: string) => {
     if (!names.has(name)) return Status.SERVICE_UNKNOWN;
-    return stop.signal.aborted ? Status.NOT_SERVING : Status.SERVING;
+    return stop.signal.aborted || !footing.answers ? Status.NOT_SERVING : Status.SERVING;
   };
   return {
     stopServing: () => stop.abort(),
@@ -32,27 +46,28 @@ export function createHealth(serviceNames: Iterable<string>, openStream: (addres
       list: () => ({ statuses: Object.fromEntries([...names].map((name) => [name, { status: statusOf(name) }])) }),
       async *watch({ service }, context: HandlerContext) {
         using _place = openStream(context.values.get(callerAddressKey));
-        const before = statusOf(service);
-        yield { status: before };
-        await aborted(stop.signal, context.signal);
-        if (!stop.signal.aborted) return;
-        if (statusOf(service) !== before) yield { status: statusOf(service) };
-        throw new TandemError("DRAINING", "the server is shutting down");
+        let told: Status | undefined;
+        for (;;) {
+          const status = statusOf(service);
+          if (status !== told) yield { status };
+          told = status;
+          if (stop.signal.aborted) throw new TandemError("DRAINING", "the server is shutting down");
+          // It may have changed while the status was sent.
+          if (statusOf(service) === told) await changedOrAborted(footing, stop.signal, context.signal);
+          if (context.signal.aborted) return;
+        }
       },
     },
   };
 }
 
-/** Resolves when either signal has aborted. */
-function aborted(one: AbortSignal, other: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      one.removeEventListener("abort", done);
-      other.removeEventListener("abort", done);
-      resolve();
-    };
-    one.addEventListener("abort", done);
-    other.addEventListener("abort", done);
-    if (one.aborted || other.aborted) done();
-  });
+/** Resolves when something has changed, or a signal has aborted. */
+async function changedOrAborted(footing: Footing, ...signals: AbortSignal[]): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  using _watch = footing.watch(resolve);
+  const done = () => resolve();
+  for (const signal of signals) signal.addEventListener("abort", done);
+  if (signals.some((signal) => signal.aborted)) resolve();
+  await promise;
+  for (const signal of signals) signal.removeEventListener("abort", done);
 }

@@ -12,8 +12,10 @@ export interface PlatformRules {
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
-/** The subjects of the tokens that the command line signs for the platform. */
-const COMMAND_LINE_SUBJECTS: readonly string[] = ["platform", "command-line"];
+/** Of the tokens that the command line signs for the platform; "command-line" in those of older versions. */
+function isCommandLineSubject(subject: string): boolean {
+  return subject === "platform" || subject === "command-line" || subject.startsWith("cli:");
+}
 
 /**
  * What the token of a subject that never was a carrier's may do as the platform.
@@ -48,7 +50,7 @@ export function findPlatformViolations(
       tokens.keys.kind === "own" &&
       identity.kind === "jwt" &&
       identity.issuer === tokens.issuer &&
-      COMMAND_LINE_SUBJECTS.includes(identity.subject);
+      isCommandLineSubject(identity.subject);
     if (!isCommandLine && !platformIdentities.has(identityText(identity))) return [];
     return [{ field: `credential_identities[${index}]`, description: "is an identity of the platform" }];
   });

@@ -34,7 +34,7 @@ import { forgetFarDeadline } from "./deadlines.ts";
 import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
 import { answerBadRequest, answerUnknown } from "./fallback.ts";
-import { createHealth, type HealthState } from "./health.ts";
+import { createHealth, type Footing, type HealthState } from "./health.ts";
 import { maskInterceptor } from "./mask-interceptor.ts";
 import { callerOfKey, MemoryBudget } from "./memory-budget.ts";
 import { guardMessages } from "./message-guard.ts";
@@ -75,6 +75,8 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
   readonly metrics: Metrics;
   /** What the process has read and not yet sent. */
   readonly deliveries: DeliveryWatch;
+  /** Undefined: health does not ask whether the database answers. */
+  readonly footing?: Footing | undefined;
   /** Undefined: acts that are refused are not written down. */
   readonly refusals?: RefusalLog | undefined;
   /** Aborted when a drain begins; its signal is the services' `drain`. */
@@ -107,6 +109,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
   const health = createHealth(
     options.routes.map(({ service }) => service.typeName),
     (address) => anonymous.openStream(address),
+    options.footing,
   );
   const received = new MemoryBudget({ totalBytes: options.limits.receivedBudgetBytes });
   const decoded = new MemoryBudget({ totalBytes: options.limits.decodedBudgetBytes });

@@ -23,6 +23,8 @@ const MAX_RETIRED = 20;
 
 /** The data folder's own key: for a server without an identity provider. */
 export interface SigningKey {
+  /** Of the key in use. */
+  readonly keyId: string;
   /** For verification: the key in use, and those before it whose overlap lasts. Also in keys/jwks.json, for who else wants to verify. */
   readonly keySet: JSONWebKeySet;
   issueToken(request: TokenRequest): Promise<string>;
@@ -38,20 +40,41 @@ export interface TokenRequest {
   readonly identity: string;
   /** For a carrier's token. Either this or scopes. */
   readonly carrierId?: string;
+  /** With a carrier: a person of the platform acts as it, and the logs say so. */
+  readonly byPlatform?: boolean;
   /** For a token of the platform. */
   readonly scopes?: readonly PlatformScope[];
   /** How long the token is good, seconds. */
   readonly ttlSeconds: number;
 }
 
-/** Reads the data folder's key, or makes it. Processes that do so at once end up with the same key. */
+/** Reads the data folder's key, or makes it: a server's alone. Processes that do so at once end up with the same key. */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   const folder = await openFolder(dataDir);
   const keyFile = join(folder, "signing.jwk");
-  let current = (await readKey(keyFile)) ?? (await makeFirstKey(keyFile));
+  return await keyOf(folder, (await readKey(keyFile)) ?? (await makeFirstKey(keyFile)));
+}
+
+/**
+ * Reads the data folder's key: for commands, since what another key signs no server believes.
+ * @throws Error when there is none.
+ */
+export async function findSigningKey(dataDir: string): Promise<SigningKey> {
+  const folder = join(dataDir, "keys");
+  const current = await readKey(join(folder, "signing.jwk"));
+  if (!current) throw noKey(dataDir);
+  return await keyOf(folder, current);
+}
+
+async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
+  const keyFile = join(folder, "signing.jwk");
+  let current = first;
   const overlaps = new Expiries();
   let keySet = await publishKeySet(folder, current, overlaps);
   return {
+    get keyId() {
+      return current.kid ?? "";
+    },
     get keySet() {
       return keySet;
     },
@@ -69,8 +92,9 @@ export async function openSigningKey(dataDir: string): Promise<SigningKey> {
  * themselves. Resolves with the new key's id.
  */
 export async function rotateSigningKey(dataDir: string, overlapSeconds: number): Promise<string> {
-  const folder = await openFolder(dataDir);
+  const folder = join(dataDir, "keys");
   const keyFile = join(folder, "signing.jwk");
+  if (!(await readKey(keyFile))) throw noKey(dataDir);
   return await withFolderLock(folder, AbortSignal.timeout(LOCK_WAIT_MS), async () => {
     const before = await readKey(keyFile);
     const overlaps = new Expiries();
@@ -85,6 +109,13 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
     await publishKeySet(folder, fresh, overlaps);
     return fresh.kid ?? "";
   });
+}
+
+function noKey(dataDir: string): Error {
+  return new Error(
+    `there is no signing key in ${join(dataDir, "keys")}: \`tandem serve\` makes it; ` +
+      "name its folder with --data-dir or TANDEM_DATA_DIR",
+  );
 }
 
 interface RetiredKey {
@@ -103,7 +134,7 @@ async function sign(jwk: JWK, request: TokenRequest): Promise<string> {
   const claims =
     request.carrierId === undefined
       ? { scope: request.scopes?.join(" ") ?? "" }
-      : { tandem_carrier: request.carrierId };
+      : { tandem_carrier: request.carrierId, ...(request.byPlatform ? { tandem_platform: true } : {}) };
   const nowS = Math.floor(wallMs() / 1000);
   return await new SignJWT(claims)
     .setProtectedHeader({ alg: ALGORITHM, kid: jwk.kid ?? "" })

@@ -18,6 +18,8 @@ export interface VerifiedToken {
   readonly subject: string;
   /** The claim `tandem_carrier`. */
   readonly carrierId: string | undefined;
+  /** The claim `tandem_platform`: a person of the platform acts as that carrier. */
+  readonly byPlatform?: true;
   /** Those scopes of the claim `scope`, or else `scp`, that Tandem knows. Undefined: it has neither. */
   readonly scopes: ReadonlySet<PlatformScope> | undefined;
   /** Whether it is for the audience that carriers' tokens have. */
@@ -61,6 +63,7 @@ export function createTokenVerifier(options: TokenVerifierOptions): TokenVerifie
       issuer: payload.iss ?? "",
       subject: sub,
       carrierId,
+      ...(payload["tandem_platform"] === true ? { byPlatform: true } : {}),
       scopes: readScopes(payload["scope"] ?? payload["scp"]),
       isForCarriers: isFor(payload, options.audience),
       isForPlatform: isFor(payload, options.platformAudience),

@@ -15,6 +15,8 @@ export interface Database extends AsyncDisposable {
   readonly lanes: Lanes;
   /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
   waitWithoutLimit(): Disposable;
+  /** From the next connection on, another URL: the server moved to another port. */
+  connectTo(url: string): void;
 }
 
 /** Store functions that must run inside a transaction take one of these, and nothing else that could reach the database. */
@@ -77,6 +79,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     pool,
     lanes: new Lanes({ connections }),
     waitWithoutLimit,
+    connectTo: (url) => {
+      pool.options.connectionString = url;
+    },
     async [Symbol.asyncDispose]() {
       await kysely.destroy();
     },

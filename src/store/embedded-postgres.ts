@@ -7,7 +7,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { ensureRoles, SERVICE_USER } from "./embedded-roles.ts";
 import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
 import { CLUSTER_USER, type Cluster, openCluster, spawnOptions } from "./postgres-cluster.ts";
-import { findPostmaster, type Postmaster, stopPostmaster } from "./postmaster.ts";
+import { findPostmaster, isPostmasterOf, type Postmaster, stopPostmaster } from "./postmaster.ts";
 
 const DATABASE = "tandem";
 const START_WAIT_MS = 60_000;
@@ -37,6 +37,13 @@ export interface EmbeddedServer extends AsyncDisposable {
   readonly pid: number;
   /** True when the server was running already: its owner died, or another process shares the folder. */
   readonly isAdopted: boolean;
+  /** Whether the server's process lives. Whether it answers is not asked. */
+  isRunning(): Promise<boolean>;
+  /**
+   * Starts the server again after its process ended, or adopts the one that another process has
+   * started since. The port stays the same unless it was taken meanwhile, and then the URLs change.
+   */
+  revive(signal: AbortSignal): Promise<void>;
 }
 
 /**
@@ -72,7 +79,7 @@ async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<Embe
 }
 
 async function startAndHold(cluster: Cluster, port: number | undefined, signal: AbortSignal): Promise<EmbeddedServer> {
-  const postmaster = await startPostmaster(cluster, port, signal);
+  const postmaster = await startPostmaster(cluster, () => port, signal);
   try {
     await ensureRoles(accessTo(cluster, postmaster.port), signal);
     return await holdServer(cluster, postmaster, false);
@@ -83,21 +90,50 @@ async function startAndHold(cluster: Cluster, port: number | undefined, signal: 
 }
 
 /** Called under the folder's lock. */
-async function holdServer(cluster: Cluster, postmaster: Postmaster, isAdopted: boolean): Promise<EmbeddedServer> {
+async function holdServer(cluster: Cluster, first: Postmaster, isAdopted: boolean): Promise<EmbeddedServer> {
   const hold = await addHold(cluster.dataDir);
-  const watcher = cluster.isEphemeral ? watchOwner(cluster, postmaster.pid) : undefined;
+  const watch = ({ pid }: Postmaster) => (cluster.isEphemeral ? watchOwner(cluster, pid) : undefined);
+  let postmaster = first;
+  let watcher = watch(postmaster);
   let disposal: Promise<void> | undefined;
   return {
-    url: accessTo(cluster, postmaster.port).serviceUrl,
-    adminUrl: accessTo(cluster, postmaster.port).adminUrl,
-    port: postmaster.port,
-    pid: postmaster.pid,
+    get url() {
+      return accessTo(cluster, postmaster.port).serviceUrl;
+    },
+    get adminUrl() {
+      return accessTo(cluster, postmaster.port).adminUrl;
+    },
+    get port() {
+      return postmaster.port;
+    },
+    get pid() {
+      return postmaster.pid;
+    },
     isAdopted,
+    isRunning: () => isPostmasterOf(postmaster.pid, cluster.clusterDir),
+    revive: async (signal) => {
+      postmaster = await revive(cluster, postmaster.port, signal);
+      watcher?.kill("SIGKILL");
+      watcher = watch(postmaster);
+    },
     [Symbol.asyncDispose]: () => {
       disposal ??= release(cluster, hold, watcher);
       return disposal;
     },
   };
+}
+
+/**
+ * A server on a cluster that had one. Nothing is made anew: a cluster that is gone stays gone, for an
+ * empty one in its place would look like the loss of everything.
+ */
+function revive(cluster: Cluster, port: number, signal: AbortSignal): Promise<Postmaster> {
+  return withFolderLock(cluster.dataDir, signal, async () => {
+    const running = await awaitRunning(cluster, signal);
+    // Whoever knows the port should find the server there again.
+    const portOf = (attempt: number) => (attempt < START_ATTEMPTS ? port : undefined);
+    return running ?? (await startPostmaster(cluster, portOf, signal));
+  });
 }
 
 async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): Promise<void> {
@@ -138,9 +174,13 @@ async function awaitRunning(cluster: Cluster, signal: AbortSignal): Promise<Post
 }
 
 /** Several attempts: a chosen port may be taken in between; processes of a killed server may take a moment to leave. */
-async function startPostmaster(cluster: Cluster, port: number | undefined, signal: AbortSignal): Promise<Postmaster> {
+async function startPostmaster(
+  cluster: Cluster,
+  portOf: (attempt: number) => number | undefined,
+  signal: AbortSignal,
+): Promise<Postmaster> {
   for (let attempt = 1; ; attempt += 1) {
-    const postmaster = await spawnPostmaster(cluster, port ?? (await findFreePort()), signal);
+    const postmaster = await spawnPostmaster(cluster, portOf(attempt) ?? (await findFreePort()), signal);
     if (postmaster) return postmaster;
     if (attempt === START_ATTEMPTS) {
       const log = await readFile(cluster.logPath, "utf8");

@@ -49,6 +49,22 @@ export async function migrate(db: Database): Promise<string[]> {
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }
 
+/**
+ * For what reads a database that should be there.
+ * @throws Error when it has not the newest schema; nothing is made.
+ */
+export async function assertMigrated(db: Database): Promise<void> {
+  const migrator = new Migrator({ db: db.kysely, provider: { getMigrations: async () => MIGRATIONS } });
+  const migrations = await migrator.getMigrations();
+  const missing = migrations.filter(({ executedAt }) => executedAt === undefined).map(({ name }) => name);
+  if (missing.length === 0) return;
+  const what =
+    missing.length === migrations.length
+      ? "has nothing of Tandem"
+      : `has an older schema, without ${missing.join(", ")}`;
+  throw new Error(`the database ${what}: \`tandem migrate\` or \`tandem serve\` brings it to the newest schema`);
+}
+
 // Roles belong to the whole server, not to one database: another database, or another process, may be making them just now.
 async function createRoles(db: Database): Promise<void> {
   for (const role of ["tandem_carrier", "tandem_system"]) {

@@ -28,6 +28,15 @@ export interface Cluster {
   readonly isDurable: boolean;
 }
 
+/** @throws Error when the folder has no cluster; nothing is made. */
+export async function assertClusterThere(dataDir: string): Promise<void> {
+  if (await exists(join(dataDir, "cluster", "PG_VERSION"))) return;
+  throw new Error(
+    `there is no PostgreSQL of Tandem in ${dataDir}: \`tandem serve\` or \`tandem migrate\` makes it; ` +
+      "name the data folder with --data-dir or TANDEM_DATA_DIR, or a database of yours with TANDEM_DATABASE_URL",
+  );
+}
+
 /** Makes what is missing: the folder's rights, a password, binaries within reach, an initialised cluster. */
 export async function openCluster(
   dataDir: string,

@@ -48,8 +48,11 @@ async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: nu
   return true;
 }
 
-/** Looks at the command line where the system shows it (Linux), so that a reused id and a zombie do not count. */
-async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
+/**
+ * Whether a process is this cluster's server. Looks at the command line where the system shows it
+ * (Linux), so that a reused id and a zombie do not count.
+ */
+export async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
   if (!isProcessAlive(pid)) return false;
   if (process.platform !== "linux") return true;
   const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");

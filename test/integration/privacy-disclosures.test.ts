@@ -558,7 +558,7 @@ describe("Accountability: who may have received what", () => {
       call("any").recordDate,
     ];
     const [table, csv] = await Promise.all([runCli(args, settings), runCli([...args, "--csv"], settings)]);
-    expect(table.stderr).toBe("");
+    expect(table.messages).toBe("");
     expect(table.stdout).toMatch(/carrier +jwt:tandem:test +CdrService\/GetCdr +get +1 /);
     expect(csv.stdout.split("\n")[1]).toContain(",printed-0");
   });
@@ -583,8 +583,8 @@ describe("Accountability: `tandem privacy disclosures` says what is wrong with a
     const carrierId = await newCarrier(["piped-0"]);
     const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
     const args = ["privacy", "disclosures", "--carrier", carrierId, "--number", "-", "--from", "7d"];
-    const { code, stderr } = await runCli(args, settings, (child) => child.stdin?.end(NUMBER));
-    expect([code, stderr]).toEqual([0, ""]);
+    const { code, messages } = await runCli(args, settings, (child) => child.stdin?.end(NUMBER));
+    expect([code, messages]).toEqual([0, ""]);
   });
 });
 

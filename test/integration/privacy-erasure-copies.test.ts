@@ -97,7 +97,7 @@ test("Erasure: the command erases, waits and prints the receipt, and never the n
   const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
   const asked = ["privacy", "erase", "+4587653333", "--from", "6h", "--to", "now", "--role", "any", "--case", "c-1"];
   const erased = await runCli([...asked, "--verified-by", "desk", "--wait"], settings);
-  expect(erased.stderr).toBe("");
+  expect(erased.messages).toBe("");
   expect(erased.stdout).toMatch(/state +completed\n/);
   expect(erased.stdout).toContain("Nothing was found to erase.");
   expect(erased.stdout).not.toContain("8765");

@@ -23,6 +23,19 @@ export class ServerProcess implements AsyncDisposable {
     return this.#isServing;
   }
 
+  /** The last lines that it wrote, on standard output or standard error. */
+  get lines(): readonly string[] {
+    return this.#log;
+  }
+
+  /** How it ended, once it has. */
+  async ended(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
+    const child = this.#child;
+    if (!child) throw new Error("the server was not started");
+    if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+    return { code: child.exitCode, signal: child.signalCode };
+  }
+
   /** Starts it; resolves once it serves. One that ends before it serves, other than by `kill`, is an error. */
   async start(): Promise<void> {
     const child = spawn(process.execPath, [CLI, "serve", "--port", String(this.port)], {

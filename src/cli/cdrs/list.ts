@@ -5,8 +5,9 @@ import {
   GetCdrResponseSchema,
   ListCdrsResponseSchema,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/cdr_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { printMessage } from "../output.ts";
 import { parseWhole } from "../values.ts";
 import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../window.ts";
@@ -31,19 +32,12 @@ export function listCommand(): Command {
       `\n${TIME_HELP} At most 92 days.\n\nExample:\n  tandem cdrs list --carrier nordlys-tele --from 2026-03-01 --to 2026-03-02 --quality poor`,
     )
     .action(async (options: CdrListOptions) => {
-      using connection = await connect(options, "carrier");
-      const filter = cdrFilterOf(options);
-      const window = windowOf(options);
+      using connection = await connect(options, isForPlatform(options) ? "either" : "carrier");
+      const readPage = pageReader(connection, options);
       const records: CallDetailRecord[] = [];
       let pageToken = "";
       do {
-        const page = await connection.client(CdrService).listCdrs({
-          ...window,
-          ...(options.dialog === undefined ? {} : { dialogCallId: options.dialog }),
-          ...(filter === undefined ? {} : { filter }),
-          pageSize: Math.min(1_000, options.limit - records.length),
-          pageToken,
-        });
+        const page = await readPage(Math.min(1_000, options.limit - records.length), pageToken);
         records.push(...page.records);
         pageToken = page.nextPageToken;
       } while (pageToken !== "" && records.length < options.limit);
@@ -51,6 +45,35 @@ export function listCommand(): Command {
       else printCdrs(records);
       if (pageToken !== "") console.error(`There are more than ${options.limit}: see --limit`);
     });
+}
+
+/** Whether the platform's method has a field for all that is asked. */
+function isForPlatform({ customer = [], number = [], trunk, quality }: CdrFilterOptions): boolean {
+  return customer.length <= 1 && number.length <= 1 && trunk === undefined && quality === undefined;
+}
+
+type ReadPage = (
+  pageSize: number,
+  pageToken: string,
+) => Promise<{ readonly records: CallDetailRecord[]; readonly nextPageToken: string }>;
+
+function pageReader(connection: Connection, options: CdrListOptions): ReadPage {
+  const asked = { ...windowOf(options), ...(options.dialog === undefined ? {} : { dialogCallId: options.dialog }) };
+  if (connection.role === "carrier") {
+    const filter = cdrFilterOf(options);
+    const request = { ...asked, ...(filter === undefined ? {} : { filter }) };
+    return (pageSize, pageToken) => connection.client(CdrService).listCdrs({ ...request, pageSize, pageToken });
+  }
+  const { carrier: carrierId, customer: [customerId] = [], number: [phoneNumber] = [], direction = 0 } = options;
+  if (carrierId === undefined) throw new Error("say whose records: --carrier <id>, or a carrier's token");
+  const request = {
+    ...asked,
+    carrierId,
+    direction,
+    ...(customerId === undefined ? {} : { customerId }),
+    ...(phoneNumber === undefined ? {} : { phoneNumber }),
+  };
+  return (pageSize, pageToken) => connection.client(PlatformCdrService).listCdrs({ ...request, pageSize, pageToken });
 }
 
 /** `tandem cdrs get` */
@@ -62,11 +85,10 @@ export function getCommand(): Command {
     .option("--call", "the id is a call's")
     .option("--date <day>", "the record's day, for ids are used again")
     .action(async (id: string, options: ConnectionOptions & { call?: true; date?: string }) => {
-      using connection = await connect(options, "carrier");
-      const response = await connection.client(CdrService).getCdr({
-        name: { case: options.call ? "callId" : "recordId", value: id },
-        ...(options.date === undefined ? {} : { recordDate: options.date }),
-      });
+      using connection = await connect(options, "either");
+      const name = { case: options.call ? ("callId" as const) : ("recordId" as const), value: id };
+      const records = await getRecords(connection, name, options);
+      const response = create(GetCdrResponseSchema, { records });
       if (options.json) {
         printMessage(GetCdrResponseSchema, response);
         return;
@@ -76,4 +98,21 @@ export function getCommand(): Command {
         printCdr(record);
       }
     });
+}
+
+async function getRecords(
+  connection: Connection,
+  name: { case: "callId" | "recordId"; value: string },
+  { carrier: carrierId, date: recordDate }: { readonly carrier?: string; readonly date?: string },
+): Promise<CallDetailRecord[]> {
+  if (connection.role === "carrier") {
+    const request = { name, ...(recordDate === undefined ? {} : { recordDate }) };
+    return (await connection.client(CdrService).getCdr(request)).records;
+  }
+  const request = { name, ...(carrierId === undefined ? {} : { carrierId }) };
+  const { records } = await connection.client(PlatformCdrService).getCdr(request);
+  // The platform's method has no field for it.
+  const found = records.filter((record) => recordDate === undefined || record.recordDate === recordDate);
+  if (found.length === 0) throw new Error(`there is no record ${name.value} of ${recordDate}`);
+  return found;
 }

@@ -67,6 +67,7 @@ Examples:
       const found = await verifyChains(connection, options);
       const verified = kept ? await compareWithKept(connection, found, kept, options) : found;
       print(verified, options);
+      if (kept && options.kept !== undefined) sayIfNew(verified, kept, options.kept);
       if (verified.some(({ response }) => !response.intact)) process.exitCode = 1;
       else if (kept && options.kept !== undefined) await writeKeptEnds(options.kept, newestEnds(verified, kept));
     });
@@ -127,6 +128,15 @@ async function compareWithKept(
     : [];
   const none = create(VerifyAuditLogResponseSchema);
   return [...compared, ...missing.map((end) => withoutEnd({ carrierId: end.carrierId, response: none }, end))];
+}
+
+/** A file with another name would have none either, and to hold a chain against nothing proves nothing. */
+function sayIfNew(verified: readonly Verified[], kept: ReadonlyMap<string, KeptEnd>, file: string): void {
+  const fresh = verified.filter(({ carrierId }) => !kept.has(carrierId)).length;
+  if (fresh > 0)
+    console.error(
+      `${countOf(fresh, "chain")} had no end in ${file} to be held against: the first time, or another file.`,
+    );
 }
 
 function sayIfGone({ carrierId, response: { firstSequence } }: Verified, { sequence }: KeptEnd): void {
