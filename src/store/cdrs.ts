@@ -89,8 +89,8 @@ function partsOf(withNetwork: boolean): RawBuilder<unknown> {
   return sql`q.payload AS quality, ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network`;
 }
 
-// Behind the LIMIT of the records `r`, and one by one: what the planner believes of a carrier's rows may be of a day on which it had none, and then it
-// would read all of them for each record.
+// Behind the LIMIT of the records `r`, and one by one: what the planner believes of a carrier's
+// rows may be of a day on which it had none, and then it would read all of them for each record.
 function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
   const join = (table: "cdr_quality" | "cdr_network", name: "q" | "n") => sql`LEFT JOIN LATERAL (
       SELECT p.payload FROM ${sql.table(table)} p
@@ -242,8 +242,9 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
 }
 
 /**
- * The condition that no higher revision of a record `r` is stored. OFFSET 0: it is looked up record by record, and never by reading all of the carrier's
- * keys, which the planner takes for few when it has not heard of the carrier.
+ * The condition that no higher revision of a record `r` is stored. OFFSET 0: it is looked up record
+ * by record, and never by reading all of the carrier's keys, which the planner takes for few when
+ * it has not heard of the carrier.
  */
 export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): RawBuilder<boolean> {
   return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id

@@ -29,8 +29,8 @@ export interface TransactionOptions {
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
   /**
-   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty must not scan it once it is full. Default true, but for
-   * the owner's transactions.
+   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty
+   * must not scan it once it is full. Default true, but for the owner's transactions.
    */
   byIndexOnly?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */

@@ -191,7 +191,8 @@ export function holdsOneOf(payload: RawBuilder<unknown>, texts: readonly string[
 // With it the highest of all, which may be a VOID.
 function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
   const [record, key] = [sql.table(`${kind}_record`), sql.table(`${kind}_key`)];
-  // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes of the carrier's rows.
+  // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes
+  // of the carrier's rows.
   const revisions = sql`(SELECT * FROM ${key} k
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.sequence <= ${head}::int8 OFFSET 0) k
       CROSS JOIN LATERAL (${recordAt(record, carrierId, "k")}) v`;

@@ -14,7 +14,8 @@ export const ENTRY_TABLES = {
 /** The feeds whose entries can be looked up. */
 export type StoredFeed = keyof typeof ENTRY_TABLES;
 
-// A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever the planner believes of the others.
+// A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever
+// the planner believes of the others.
 
 /** The ingest time of one entry; undefined when it is not kept, or never was. */
 export async function readEntryIngestTime(

@@ -48,7 +48,10 @@ export interface Verification {
   readonly turn: () => void;
 }
 
-/** Told before each page where a verification is. The carrier is empty for what is the platform's own or everybody's. */
+/**
+ * Told before each page where a verification is. The carrier is empty for what is the platform's
+ * own or everybody's.
+ */
 export type VerificationWatch = (place: VerificationPlace) => void;
 
 /** Where a verification is. */
@@ -72,7 +75,10 @@ function describeFailure({ carrierId, check, pages }: VerificationPlace, error: 
   return `the check of ${check}${carrierId ? ` of carrier ${carrierId}` : ""} ${why} (page ${pages})`;
 }
 
-/** Runs one check, and names it when it fails. What ends with the signal fails with the signal's reason. */
+/**
+ * Runs one check, and names it when it fails. What ends with the signal fails with the signal's
+ * reason.
+ */
 export async function runCheck(
   of: { carrierId: string; check: string; signal: AbortSignal; watch: VerificationWatch | undefined },
   run: (turn: () => void) => Promise<void>,
@@ -82,7 +88,8 @@ export async function runCheck(
   try {
     await run(() => {
       signal.throwIfAborted();
-      watch?.({ carrierId, check, pages: ++pages });
+      pages++;
+      watch?.({ carrierId, check, pages });
     });
   } catch (error) {
     if (signal.aborted) throw error;
@@ -92,7 +99,10 @@ export async function runCheck(
 
 /** How many findings of one check on one carrier are told; damage that goes further needs no longer list. */
 const MAX_FINDINGS = 100;
-/** Longest that one page may take, milliseconds: pages are small, and a machine that is restoring is busy. */
+/**
+ * Longest that one page may take, milliseconds: pages are small, and a machine that is restoring
+ * is busy.
+ */
 const PAGE_TIMEOUT_MS = 300_000;
 
 /** Runs one page of a verification. */

@@ -118,9 +118,9 @@ async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[
     report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${record_id}: in ${results}`);
 }
 
-// Keys and names are counted together, and not joined: a join of what the planner takes for few rows
-// compares each with each. A day at a time: a part of a split call is found among the results of the
-// days around, which no index has by the carrier's records.
+// Keys and names are counted together, and not joined: a join of what the planner takes for few
+// rows compares each with each. A day at a time: a part of a split call is found among the results
+// of the days around, which no index has by the carrier's records.
 async function readMisplaced(
   tx: Tx,
   carrierId: string,

@@ -89,7 +89,8 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
     );
 }
 
-// From where the page before ended, by key: a look-up of what overlaps an offset would begin with the upload each time.
+// From where the page before ended, by key: a look-up of what overlaps an offset would begin with
+// the upload each time.
 async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
   const rows = await tx
     .selectFrom("upload_batch")

@@ -39,7 +39,8 @@ const CARRIER_CHECKS: readonly (readonly [check: string, verify: (verification: 
 ];
 
 /**
- * Verifies every carrier, one after the other, the chains of the audit log, and the claims on numbers, which no carrier has to itself.
+ * Verifies every carrier, one after the other, the chains of the audit log, and the claims on
+ * numbers, which no carrier has to itself.
  * @throws CheckFailed when a check could not be carried out.
  */
 export async function verifyAll(db: Database, signal: AbortSignal, watch?: VerificationWatch): Promise<Finding[]> {

@@ -261,16 +261,12 @@ function uploadFrames(uploadId: string, records: readonly object[], carrierId: s
   ];
 }
 
-/** What one method answered to one request. */
-export interface AnsweredRequest {
-  readonly method: string;
-  readonly outcome: CallOutcome;
-}
-
-/** Calls every method of the contract about a carrier, with every page of what is listed. A new method needs a request here. */
-export async function callEverything(exchange: Exchange, carrier: WorldCarrier): Promise<AnsweredRequest[]> {
+/**
+ * Calls every method of the contract about a carrier, with every page of what is listed. A new
+ * method needs a request here.
+ */
+export async function callEverything(exchange: Exchange, carrier: WorldCarrier): Promise<void> {
   const names = namesOf(carrier);
-  const answered: AnsweredRequest[] = [];
   for (const who of ["carrier", "platform"] as const) {
     const transport = await (who === "carrier"
       ? exchange.carrierTransport(carrier.carrierId)
@@ -278,14 +274,15 @@ export async function callEverything(exchange: Exchange, carrier: WorldCarrier):
     for (const method of await listMethods(who)) {
       const requests = (who === "carrier" ? OF_CARRIERS : OF_THE_PLATFORM)[methodName(method)];
       if (!requests) throw new Error(`no request of ${methodName(method)}`);
-      for (const request of requests(names))
-        answered.push(...(await callPages(transport, method, request as AnyRequest)));
-      if (method.name === "ListDiscrepancies") names.discrepancyId ||= idIn(answered, "discrepancies", "discrepancyId");
-      if (method.name === "CreateHold")
-        names.holdId = answered.at(-1)?.outcome.answers[0]?.match(/"holdId":"([^"]+)"/)?.[1] ?? "";
+      for (const request of requests(names)) keepIds(names, await callPages(transport, method, request as AnyRequest));
     }
   }
-  return answered;
+}
+
+/** What later requests name, from the answers of those before. */
+function keepIds(names: { discrepancyId: string; holdId: string }, answers: readonly string[]): void {
+  for (const id of ["discrepancyId", "holdId"] as const)
+    names[id] ||= answers.map((answer) => answer.match(`"${id}":"([^"]+)"`)?.[1] ?? "").find(Boolean) ?? "";
 }
 
 function namesOf(carrier: WorldCarrier) {
@@ -294,23 +291,18 @@ function namesOf(carrier: WorldCarrier) {
   return { ...carrier, number: at(0), spare: at(-15), customerId: carrier.customers[0] ?? "", ...made };
 }
 
-async function callPages(transport: Transport, method: DescMethod, request: AnyRequest): Promise<AnsweredRequest[]> {
-  const answered: AnsweredRequest[] = [];
+async function callPages(transport: Transport, method: DescMethod, request: AnyRequest): Promise<string[]> {
+  const answers: string[] = [];
   for (let asked: AnyRequest | undefined = request; asked; ) {
     const outcome = await callAny(transport, method, asked, 60_000);
-    answered.push({ method: methodName(method), outcome });
+    answers.push(...outcome.answers);
     asked = nextPage(asked, outcome);
   }
-  return answered;
+  return answers;
 }
 
 function nextPage(request: AnyRequest, { answers }: CallOutcome): AnyRequest | undefined {
   if (Array.isArray(request) || answers.length !== 1) return undefined;
   const { nextPageToken } = JSON.parse(answers[0] ?? "{}") as { nextPageToken?: string };
   return nextPageToken ? ({ ...request, pageToken: nextPageToken } as AnyRequest) : undefined;
-}
-
-function idIn(answered: readonly AnsweredRequest[], list: string, id: string): string {
-  const found = JSON.parse(answered.at(-1)?.outcome.answers[0] ?? "{}") as Record<string, Record<string, string>[]>;
-  return found[list]?.[0]?.[id] ?? "";
 }

@@ -32,8 +32,9 @@ export interface PlanNode {
 }
 
 /**
- * Explains every statement of the store that runs while it listens, with its own parameters, role and settings, and lets it run. Make it before the first
- * connection: what a connection was asked before is not heard.
+ * Explains every statement of the store that runs while it listens, with its own parameters, role
+ * and settings, and lets it run. Make it before the first connection: what a connection was asked
+ * before is not heard.
  */
 export class PlanRecorder implements Disposable {
   #costs: StatementCost[] = [];
@@ -79,7 +80,8 @@ export class PlanRecorder implements Disposable {
     if (!this.#isDue(text)) return run();
     const by = callersInStore();
     if (by.length === 0) return run();
-    // All go out at once, as the statement itself does, so that those of one transaction stay in their order.
+    // All go out at once, as the statement itself does, so that those of one transaction stay in
+    // their order.
     const ask = (statement: string, parameters?: unknown) =>
       original.apply(
         client,
@@ -99,8 +101,8 @@ export class PlanRecorder implements Disposable {
     return run();
   }
 
-  // The first run of a statement, the second, the fourth and so on: of a thousand pages the last ones
-  // count as the first do.
+  // The first run of a statement, the second, the fourth and so on: of a thousand pages the last
+  // ones count as the first do.
   #isDue(text: string): boolean {
     const runs = (this.#runs.get(text) ?? 0) + 1;
     this.#runs.set(text, runs);

@@ -128,7 +128,9 @@ export async function addNumbers(exchange: Exchange, { carrierId, numbers, custo
   });
 }
 
-/** Fills the database with carriers that were there before: one for real, the others as its copies. */
+/**
+ * Fills the database with carriers that were there before: one for real, the others as its copies.
+ */
 export async function addNeighbours(
   exchange: Exchange,
   upload: (carrier: WorldCarrier) => Promise<void>,
@@ -170,7 +172,10 @@ async function copyCarrier(client: pg.Client, from: string, to: string, digit: n
   }
 }
 
-/** Gathers statistics of everything as it is now, as autoanalyze does: of partitions, not of what they are partitions of. */
+/**
+ * Gathers statistics of everything as it is now, as autoanalyze does: of partitions, not of what
+ * they are partitions of.
+ */
 export async function analyzeAll(exchange: Exchange): Promise<void> {
   await asOwner(exchange, async (client) => {
     const { rows } = await client.query<{ name: string }>(
