@@ -151,7 +151,8 @@ async function listKept(
   withNetwork: boolean,
 ): Promise<StoredCdr[]> {
   const wheres = searchConditions(carrierId, search, page);
-  const from = search.recordId === undefined ? sql`cdr_record r` : recordsOfId(carrierId, search.recordId, search);
+  const from =
+    search.recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(carrierId, search.recordId, search);
   // Of held records, parts that are past their retention are with the copy.
   const { rows } = await sql<CdrRowColumns>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
@@ -165,6 +166,20 @@ async function listKept(
       SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
     ORDER BY ${orderOf(page)}`.execute(tx);
   return rows.map(storedCdr);
+}
+
+// An id first, and then the period: by the index of the order all records of the period would be
+// looked through for the few that have the id.
+function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
+  const { callId, dialogCallId, correlationId } = search;
+  const named = [
+    [sql`i.call_id`, callId],
+    [sql`i.dialog_call_id`, dialogCallId],
+    [sql`i.correlation_id`, correlationId],
+  ] as const;
+  const [column, value] = named.find(([, id]) => id !== undefined) ?? [];
+  if (!column) return sql`cdr_record r`;
+  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${column} = ${value} OFFSET 0) r`;
 }
 
 function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSearch): RawBuilder<unknown> {
