@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { visibleText } from "../domain/visible-text.ts";
+import type { VerificationWatch } from "../store/verification.ts";
 import { untilInterrupted } from "./following.ts";
 import { formatJson, styled } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
@@ -18,7 +19,7 @@ export function verifyCommand(): Command {
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);
       const { verifyAll } = await import("../store/verify.ts");
-      const findings = await verifyAll(store.db, untilInterrupted());
+      const findings = await verifyAll(store.db, untilInterrupted(), tellProgress());
       const ok = findings.length === 0;
       if (options.json) console.log(formatJson({ ok, findings }));
       else {
@@ -28,4 +29,17 @@ export function verifyCommand(): Command {
       }
       if (!ok) process.exitCode = 1;
     });
+}
+
+/** Between two lines about how far it is, milliseconds. */
+const TELL_MS = 2_000;
+
+// On standard error. What is quickly done says nothing.
+function tellProgress(): VerificationWatch {
+  let toldAt = performance.now();
+  return ({ carrierId, check, pages }) => {
+    if (performance.now() - toldAt < TELL_MS) return;
+    toldAt = performance.now();
+    console.error(`${visibleText(carrierId) || "the platform"}: ${check}, page ${pages}`);
+  };
 }

@@ -86,8 +86,8 @@ export async function readResultsNamed(
 ): Promise<CallResultRow[]> {
   if (names.length === 0) return [];
   const query = sql`
-    SELECT ${selected()} FROM ${unnestNames(names)} JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date
-      AND r.record_id = n.record_id AND r.side = n.side`;
+    SELECT ${selected()} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side OFFSET 0) r`;
   const { rows } = await send<StoredRow>(tx, query.compile(tx));
   return rows.map(callResultRow);
 }

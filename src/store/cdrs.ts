@@ -69,13 +69,11 @@ export async function readCdrPage(
   const { rows } = await sql<PageRow>`
     SELECT ${headColumns(carrierId, Feed.CDRS, request.after)}, e.*
     FROM feed_head h LEFT JOIN LATERAL (
-      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, q.payload AS quality,
-        ${request.withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network
-      FROM cdr_record r
-      LEFT JOIN cdr_quality q ON q.carrier_id = ${carrierId} AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
-      ${request.withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
-      WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
-      ORDER BY r.sequence LIMIT ${limit}) e ON true
+      SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(request.withNetwork)}
+      FROM (
+        SELECT * FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${end}${matches}
+        ORDER BY r.sequence LIMIT ${limit}) r
+      ${joinParts(carrierId, request.withNetwork)}) e ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
     ORDER BY e.sequence`.execute(tx);
   const first = rows[0];
@@ -85,6 +83,19 @@ export async function readCdrPage(
     { carrierId, feed: Feed.CDRS, after, end, limit },
     { entries: rows.filter((row) => row.sequence !== null).map(feedCdr), first, bytesOf },
   );
+}
+
+function partsOf(withNetwork: boolean): RawBuilder<unknown> {
+  return sql`q.payload AS quality, ${withNetwork ? sql`n.payload` : sql`NULL::bytea`} AS network`;
+}
+
+// Behind the LIMIT of the records `r`, and one by one: what the planner believes of a carrier's
+// rows may be of a day on which it had none, and then it would read all of them for each record.
+function joinParts(carrierId: string, withNetwork: boolean): RawBuilder<unknown> {
+  const join = (table: "cdr_quality" | "cdr_network", name: "q" | "n") => sql`LEFT JOIN LATERAL (
+      SELECT p.payload FROM ${sql.table(table)} p
+      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) ${sql.ref(name)} ON true`;
+  return withNetwork ? sql`${join("cdr_quality", "q")} ${join("cdr_network", "n")}` : join("cdr_quality", "q");
 }
 
 function bytesOf({ payload, quality, network }: StoredCdr): number {
@@ -140,22 +151,43 @@ async function listKept(
   withNetwork: boolean,
 ): Promise<StoredCdr[]> {
   const wheres = searchConditions(carrierId, search, page);
-  if (search.recordId !== undefined) {
-    const day = search.recordDate === undefined ? sql`` : sql` AND s.record_date = ${search.recordDate}::date`;
-    wheres.push(sql`(r.sequence, r.ingest_time) IN (
-      SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${search.recordId}${day})`);
-  }
+  const from =
+    search.recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(carrierId, search.recordId, search);
   // Of held records, parts that are past their retention are with the copy.
   const { rows } = await sql<CdrRowColumns>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
-    FROM cdr_record r
-    LEFT JOIN cdr_quality q ON q.carrier_id = r.carrier_id AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
-    ${withNetwork ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time` : sql``}
-    LEFT JOIN held_record x ON x.carrier_id = r.carrier_id AND x.side = 1 AND x.sequence = r.sequence
-    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key")}
-    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
+    FROM (
+      SELECT r.* FROM ${from}
+      WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence >= ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)}
+      ORDER BY ${orderOf(page)} LIMIT ${page.limit}) r
+    ${joinParts(carrierId, withNetwork)}
+    LEFT JOIN LATERAL (
+      SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
+    ORDER BY ${orderOf(page)}`.execute(tx);
   return rows.map(storedCdr);
+}
+
+// An id first, and then the period: by the index of the order all records of the period would be
+// looked through for the few that have the id.
+function recordsOfCall(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
+  const { callId, dialogCallId, correlationId } = search;
+  const named = [
+    [sql`i.call_id`, callId],
+    [sql`i.dialog_call_id`, dialogCallId],
+    [sql`i.correlation_id`, correlationId],
+  ] as const;
+  const [column, value] = named.find(([, id]) => id !== undefined) ?? [];
+  if (!column) return sql`cdr_record r`;
+  return sql`(SELECT * FROM cdr_record i WHERE i.carrier_id = ${carrierId} AND ${column} = ${value} OFFSET 0) r`;
+}
+
+function recordsOfId(carrierId: string, recordId: string, { recordDate }: CdrSearch): RawBuilder<unknown> {
+  const day = recordDate === undefined ? sql`` : sql` AND s.record_date = ${recordDate}::date`;
+  return sql`
+    (SELECT s.sequence, s.ingest_time FROM cdr_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId}${day} OFFSET 0) s
+    CROSS JOIN LATERAL (
+      SELECT * FROM cdr_record f WHERE f.carrier_id = ${carrierId} AND f.sequence = s.sequence AND f.ingest_time = s.ingest_time OFFSET 0) r`;
 }
 
 async function listHeldCdrs(
@@ -172,7 +204,7 @@ async function listHeldCdrs(
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
     FROM (SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r
-    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key")} AND ${isHeldTip}
+    WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
     ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
   return rows.map(storedCdr);
 }
@@ -201,8 +233,10 @@ function cdrFloor(carrierId: string): RawBuilder<bigint> {
 }
 
 /** The condition that no higher revision of a held record `r` is held. */
-export const isHeldTip: RawBuilder<boolean> = sql<boolean>`NOT EXISTS (SELECT FROM held_record k WHERE k.carrier_id = r.carrier_id AND k.side = r.side
-  AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision > r.revision)`;
+export function isHeldTip(carrierId: string): RawBuilder<boolean> {
+  return sql<boolean>`NOT EXISTS (SELECT FROM held_record k WHERE k.carrier_id = ${carrierId} AND k.side = r.side
+    AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
+}
 
 // As PostgreSQL orders them: without an invite time behind all others, and before them when descending.
 function mergeCdrs(kept: StoredCdr[], held: readonly StoredCdr[], page: CdrPageRequest): StoredCdr[] {
@@ -222,10 +256,14 @@ function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): Ra
   return allHaveTimes ? later : sql<boolean>`(${later} OR r.invite_time IS NULL)`;
 }
 
-/** The condition that no higher revision of a record `r` is stored. */
-export function isTip(keyTable: "cdr_key" | "duration_key"): RawBuilder<boolean> {
-  return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = r.carrier_id AND k.record_id = r.record_id
-    AND k.record_date = r.record_date AND k.revision > r.revision)`;
+/**
+ * The condition that no higher revision of a record `r` is stored. OFFSET 0: it is looked up record
+ * by record, and never by reading all of the carrier's keys, which the planner takes for few when
+ * it has not heard of the carrier.
+ */
+export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): RawBuilder<boolean> {
+  return sql<boolean>`NOT EXISTS (SELECT FROM ${sql.table(keyTable)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id
+    AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
 }
 
 /** The carriers that hold a record id or a call id: for the platform, in a system transaction. At most `limit`. */

@@ -31,7 +31,8 @@ export interface TransactionOptions {
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
   /**
-   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty must not scan it once it is full. Default false.
+   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty
+   * must not scan it once it is full. Default true, but for the owner's transactions.
    */
   byIndexOnly?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
@@ -282,7 +283,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
     ["datestyle", "ISO, YMD"],
     ["bytea_output", "hex"],
   ];
-  if (options.byIndexOnly) settings.push(["enable_seqscan", "off"]);
+  if (options.byIndexOnly ?? role !== "none") settings.push(["enable_seqscan", "off"], ["jit", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
   return `${mode}; SELECT ${calls}`;

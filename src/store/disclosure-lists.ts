@@ -151,8 +151,10 @@ function daysOfBlock(carrierId: string): RawBuilder<{ day: string }> {
     UNION ALL
     SELECT (n.ingest_time AT TIME ZONE 'UTC')::date FROM number_entry n WHERE d.feed = ${sql.lit(Feed.NUMBERS)} AND ${within("n")}
     UNION ALL
-    SELECT c.call_date FROM discrepancy_entry e JOIN call_result c ON c.carrier_id = ${carrierId} AND c.discrepancy_id = e.discrepancy_id
-    WHERE d.feed = ${sql.lit(Feed.DISCREPANCIES)} AND ${within("e")}`;
+    SELECT c.call_date FROM (
+      SELECT e.discrepancy_id FROM discrepancy_entry e WHERE d.feed = ${sql.lit(Feed.DISCREPANCIES)} AND ${within("e")} OFFSET 0) e
+    CROSS JOIN LATERAL (
+      SELECT c.call_date FROM call_result c WHERE c.carrier_id = ${carrierId} AND c.discrepancy_id = e.discrepancy_id OFFSET 0) c`;
 }
 
 // A block under which nothing was sent in the end disclosed nothing.

@@ -4,6 +4,7 @@ import { addDays, type Micros } from "../domain/instant.ts";
 import { dateArray, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
+import { recordAt } from "./record-at.ts";
 import { Feed, UploadKind } from "./schema.ts";
 
 // What must be looked for in the disclosure log when somebody asks for records: where their revisions lie in the feeds, which entries of the
@@ -77,12 +78,13 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
   }>`
     SELECT k.sequence, k.ingest_time, k.record_date, k.record_id, k.revision, r.customer_id
     FROM ${askedRecords(records)}
-    JOIN cdr_key k ON k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date
-    LEFT JOIN cdr_record r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
+    CROSS JOIN LATERAL (SELECT * FROM cdr_key k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date OFFSET 0) k
+    LEFT JOIN LATERAL (${recordAt(sql`cdr_record`, carrierId, "k")}) r ON true
     UNION
     SELECT h.sequence, h.ingest_time, h.record_date, h.record_id, h.revision, h.customer_id FROM ${askedRecords(records)}
-    JOIN held_record h ON h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
-      AND h.record_id = a.record_id AND h.record_date = a.record_date`.execute(tx);
+    CROSS JOIN LATERAL (SELECT * FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
+      AND h.record_id = a.record_id AND h.record_date = a.record_date OFFSET 0) h`.execute(tx);
   const only = new Map(records.map((record) => [`${record.recordId} ${record.recordDate}`, record.revision]));
   return rows
     .filter((row) => (only.get(`${row.record_id} ${row.record_date}`) ?? row.revision) === row.revision)
@@ -103,17 +105,19 @@ async function readDiscrepancyEntries(
   records: readonly AskedRecord[],
 ): Promise<FeedEntry[]> {
   const named = sql`SELECT c.discrepancy_id FROM ${askedRecords(records)}
-    JOIN call_result c ON c.carrier_id = ${carrierId} AND c.record_date = a.record_date AND c.record_id = a.record_id AND c.side = ${side}`;
+    CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.record_date = a.record_date AND c.record_id = a.record_id AND c.side = ${side} OFFSET 0) c`;
   const paired = sql`SELECT c.discrepancy_id FROM ${askedRecords(records)}
-    JOIN duration_key k ON k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date
-    JOIN duration_record d ON d.carrier_id = ${carrierId} AND d.sequence = k.sequence AND d.ingest_time = k.ingest_time
-    JOIN call_result c ON c.phone_number = d.phone_number AND c.carrier_id = ${carrierId}
+    CROSS JOIN LATERAL (SELECT * FROM duration_key k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "k")}) d
+    CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c WHERE c.phone_number = d.phone_number AND c.carrier_id = ${carrierId}
       AND c.start_time >= d.start_time - interval '15 hours' AND c.start_time <= d.start_time + interval '15 hours'
-      AND a.record_id = ANY (c.carrier_record_ids)`;
+      AND a.record_id = ANY (c.carrier_record_ids) OFFSET 0) c`;
   const { rows } = await sql<{ sequence: bigint; ingest_time: Micros }>`
     SELECT e.sequence, e.ingest_time
     FROM (${side === DisclosedSide.CARRIER ? sql`${named} UNION ${paired}` : named}) f
-    JOIN discrepancy_entry e ON e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id
+    CROSS JOIN LATERAL (SELECT * FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id OFFSET 0) e
     WHERE f.discrepancy_id IS NOT NULL`.execute(tx);
   return rows.map((row) => ({ feed: Feed.DISCREPANCIES, sequence: row.sequence, ingestTime: row.ingest_time }));
 }
@@ -143,8 +147,6 @@ export async function readHits(
   const times = timestamptzArray(hits.map(({ ingestTime }) => ingestTime));
   const { rows } = await sql<{ record_id: string; record_date: string; payload: Buffer }>`
     SELECT r.record_id, r.record_date, r.payload FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS h(sequence, ingest_time)
-    JOIN ${sql.table(`${kind}_record`)} r ON r.carrier_id = ${carrierId} AND r.sequence = h.sequence AND r.ingest_time = h.ingest_time`.execute(
-    tx,
-  );
+    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "h")}) r`.execute(tx);
   return rows.map((row) => ({ recordId: row.record_id, recordDate: row.record_date, payload: row.payload }));
 }

@@ -44,14 +44,14 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
     const { rows } = await sql<Row>`
       SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from} r
-      WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key")} AND ${which}
+      WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
         ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
       ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
     return rows.map((row) => storedDuration(row, false));
   };
   // In this order: a record that retention takes between the two is in both, and never in neither.
   const kept = await read(sql`duration_record`, sql`r.sequence >= ${floor}`);
-  const held = await read(sql`held_record`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip}`);
+  const held = await read(sql`held_record`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`);
   return mergeDurations(kept, held, search.limit);
 }
 

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
+import { recordAt } from "./record-at.ts";
 
 /** A record to be explained, and when it begins. */
 export interface ExplainedRecord {
@@ -40,7 +41,7 @@ function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> 
           COALESCE(r.invite_time, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
         FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.call_id = ${name.callId}
           AND NOT EXISTS (SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
-            AND k.revision > r.revision)`;
+            AND k.revision > r.revision OFFSET 0)`;
     case "platformRecordId":
       return sql`SELECT 1 AS side, ${highestRevision(carrierId, "cdr", sql`r.invite_time`, name)}`;
     case "carrierRecordId":
@@ -62,9 +63,8 @@ function highestRevision(
   const onDay = recordDate === undefined ? sql`` : sql`AND k.record_date = ${recordDate}::date`;
   return sql`t.record_id, t.record_date, t.start_time FROM (
       SELECT DISTINCT ON (k.record_date) k.record_id, k.record_date, COALESCE(${start}, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
-      FROM ${sql.table(`${kind}_key`)} k
-      JOIN ${sql.table(`${kind}_record`)} r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = ${recordId} ${onDay}
+      FROM (SELECT * FROM ${sql.table(`${kind}_key`)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = ${recordId} ${onDay} OFFSET 0) k
+      CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "k")}) r
       ORDER BY k.record_date, k.revision DESC) t`;
 }
 

@@ -54,7 +54,8 @@ export async function findDiscrepanciesOfNumber(
       FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.payload IS NOT NULL AND ${isIn(search, after)}
         ${after ? sql`AND (r.start_time, r.record_date, r.record_id, r.side) > (${instant(after.time)}, ${after.recordDate}::date, ${after.recordId}::text, ${after.side}::int2)` : sql``}
       ORDER BY r.start_time, r.record_date, r.record_id, r.side LIMIT ${SCANNED}) s
-    JOIN call_result c ON c.carrier_id = ${carrierId} AND c.record_date = s.record_date AND c.record_id = s.record_id AND c.side = s.side
+    CROSS JOIN LATERAL (SELECT * FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.record_date = s.record_date AND c.record_id = s.record_id AND c.side = s.side OFFSET 0) c
     WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
   const found = rows
     .filter((row) => row.is_hit && row.payload !== null)

@@ -4,6 +4,7 @@ import { int8Array, timestamptzArray } from "./binary-array.ts";
 import type { StoredCdr } from "./cdrs.ts";
 import type { Tx } from "./database.ts";
 import type { StoredDuration } from "./durations.ts";
+import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -141,8 +142,10 @@ export async function readFoundCdrs(
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfCdr(carrierId)} AS counterparts
     FROM ${found("cdr", carrierId, hits, head)}
-    LEFT JOIN cdr_quality q ON q.carrier_id = ${carrierId} AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
-    LEFT JOIN cdr_network n ON n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
+    LEFT JOIN LATERAL (SELECT p.payload FROM cdr_quality p
+      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) q ON true
+    LEFT JOIN LATERAL (SELECT p.payload FROM cdr_network p
+      WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) n ON true
     ORDER BY r.invite_time, r.sequence`.execute(tx);
   return rows.map((row) => {
     const reported = cdrOfRow(carrierId, row);
@@ -188,13 +191,15 @@ export function holdsOneOf(payload: RawBuilder<unknown>, texts: readonly string[
 // With it the highest of all, which may be a VOID.
 function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
   const [record, key] = [sql.table(`${kind}_record`), sql.table(`${kind}_key`)];
-  const revisions = sql`${key} k JOIN ${record} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
-      WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.sequence <= ${head}::int8`;
+  // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes
+  // of the carrier's rows.
+  const revisions = sql`(SELECT * FROM ${key} k
+        WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.sequence <= ${head}::int8 OFFSET 0) k
+      CROSS JOIN LATERAL (${recordAt(record, carrierId, "k")}) v`;
   return sql`unnest(${int8Array(hits.map((hit) => hit.sequence))}::int8[], ${timestamptzArray(hits.map((hit) => hit.ingestTime))}::timestamptz[])
       AS hit(sequence, ingest_time)
-    JOIN ${record} r ON r.carrier_id = ${carrierId} AND r.sequence = hit.sequence AND r.ingest_time = hit.ingest_time
-      AND NOT EXISTS (SELECT FROM ${revisions}
-        AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision > r.revision)))
+    JOIN LATERAL (${recordAt(record, carrierId, "hit")}) r ON NOT EXISTS (SELECT FROM ${revisions}
+        WHERE v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision > r.revision) OFFSET 0)
     LEFT JOIN LATERAL (SELECT v.sequence, v.ingest_time, v.payload FROM ${revisions} ORDER BY k.revision DESC LIMIT 1) newest ON true`;
 }
 
@@ -226,9 +231,10 @@ export function payloadsOf(
 ): RawBuilder<unknown> {
   const side = kind === "cdr" ? 1 : 2;
   return sql`
-    SELECT v.payload FROM ${sql.table(`${kind}_key`)} k
-    JOIN ${sql.table(`${kind}_record`)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
-    WHERE k.carrier_id = ${carrierId} AND k.record_id = ${name}.record_id AND k.record_date = ${name}.record_date AND k.revision = ${name}.revision
+    SELECT v.payload FROM (SELECT * FROM ${sql.table(`${kind}_key`)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = ${name}.record_id AND k.record_date = ${name}.record_date
+        AND k.revision = ${name}.revision OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "k")}) v
     UNION ALL
     SELECT h.payload FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(side)}
       AND h.record_id = ${name}.record_id AND h.record_date = ${name}.record_date AND h.revision = ${name}.revision`;

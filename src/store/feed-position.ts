@@ -14,6 +14,9 @@ export const ENTRY_TABLES = {
 /** The feeds whose entries can be looked up. */
 export type StoredFeed = keyof typeof ENTRY_TABLES;
 
+// A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever
+// the planner believes of the others.
+
 /** The ingest time of one entry; undefined when it is not kept, or never was. */
 export async function readEntryIngestTime(
   tx: Tx,
@@ -22,7 +25,8 @@ export async function readEntryIngestTime(
   sequence: bigint,
 ): Promise<Micros | undefined> {
   const { rows } = await sql<{ ingest_time: Micros }>`
-    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${sequence} LIMIT 1`.execute(
+    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])}
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} ORDER BY sequence LIMIT 1`.execute(
     tx,
   );
   return rows[0]?.ingest_time;

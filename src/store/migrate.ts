@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { type Migration, Migrator } from "kysely/migration";
+import { leaveCarriersOut } from "./carrier-statistics.ts";
 import type { Database } from "./database.ts";
 import { isSqlState, ownerTransaction } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
@@ -46,6 +47,7 @@ export async function migrate(db: Database): Promise<string[]> {
   await ensureInstallation(db);
   await ensureSealKey(db);
   await ensurePartitions(db);
+  await leaveCarriersOut(db);
   return (results ?? []).filter((result) => result.status === "Success").map((result) => result.migrationName);
 }
 

@@ -29,8 +29,9 @@ export const NumberEntryKind = { CHANGE: 1, ERASURE: 2 } as const;
 /** Reads the current rows of numbers; those that the carrier never held are left out. */
 export async function readRows(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Map<string, StoredRow>> {
   const { rows } = await sql<PhoneNumberRow>`
-    SELECT p.* FROM unnest(${textArray(numbers)}::text[]) AS n
-    JOIN phone_number p ON p.carrier_id = ${carrierId} AND p.phone_number = n`.execute(tx);
+    SELECT p.* FROM phone_number p WHERE p.carrier_id = ${carrierId} AND p.phone_number = ANY(${textArray(numbers)}::text[])`.execute(
+    tx,
+  );
   return new Map(rows.map((row) => [row.phone_number, storedRow(row)]));
 }
 

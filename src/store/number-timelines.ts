@@ -16,9 +16,8 @@ export async function readTimelines(
   numbers: readonly string[],
 ): Promise<Map<string, NumberPeriod[]>> {
   const { rows } = await sql<HoldingRow>`
-    SELECT h.* FROM unnest(${textArray(numbers)}::text[]) AS n
-    JOIN number_holding h ON h.carrier_id = ${carrierId} AND h.phone_number = n
-    WHERE h.end_time > clock_timestamp() - make_interval(days => ${PAST_DAYS}) OR h.ended_as IS NOT NULL
+    SELECT h.* FROM number_holding h
+    WHERE h.carrier_id = ${carrierId} AND h.phone_number = ANY(${textArray(numbers)}::text[]) AND (h.end_time > clock_timestamp() - make_interval(days => ${PAST_DAYS}) OR h.ended_as IS NOT NULL)
     ORDER BY h.phone_number, h.start_time`.execute(tx);
   const timelines = new Map<string, NumberPeriod[]>();
   for (const row of rows) {

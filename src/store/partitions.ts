@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import { addDays, utcDay } from "../domain/instant.ts";
+import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 
 // Records age by the time at which they were ingested, keys by the day that is part of their identity.
@@ -48,6 +49,7 @@ export async function ensurePartitions(
   const statement = existing.size === 0 ? createStatement : attachStatements;
   for (let start = 0; start < missing.length; start += 32)
     await createPartitions(db, missing.slice(start, start + 32).map(statement));
+  if (missing.length > 0) await leaveCarriersOut(db);
   return { created: missing.length };
 }
 

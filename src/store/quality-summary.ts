@@ -74,10 +74,11 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
       ${request.byCodec ? sql`r.codec` : sql`NULL::text`} AS codec, ${request.byDirection ? sql`r.direction` : sql`0::int2`} AS direction,
       r.answered, r.network_effective, r.connected_duration_ms, r.setup_duration_ms,
       q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams, q.reasons
-    FROM cdr_record r LEFT JOIN cdr_quality q ON q.carrier_id = r.carrier_id AND q.sequence = r.sequence AND q.ingest_time = r.ingest_time
+    FROM cdr_record r LEFT JOIN LATERAL (
+      SELECT * FROM cdr_quality p WHERE p.carrier_id = ${request.carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) q ON true
     WHERE r.carrier_id = ${request.carrierId} AND r.entry_kind = ${EntryKind.REPORT} AND r.answered IS NOT NULL
       AND r.invite_time >= ${isoFromMicros(request.start)}::timestamptz AND r.invite_time < ${isoFromMicros(request.end)}::timestamptz
-      AND ${request.conditions ? allOf(request.conditions) : sql`true`} AND ${isTip("cdr_key")}`;
+      AND ${request.conditions ? allOf(request.conditions) : sql`true`} AND ${isTip("cdr_key", request.carrierId)}`;
   const { rows } = await sql<GroupRow>`
     SELECT period_start, trunk_id, codec, direction, count(*) AS attempts, count(*) FILTER (WHERE answered) AS answered,
       count(*) FILTER (WHERE network_effective) AS network_effective, sum(connected_duration_ms) FILTER (WHERE answered) AS connected_duration_ms,

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, int4Array, textArray, timestamptzArray } from "./binary-array.ts";
 import { send, type Tx, together } from "./database.ts";
+import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 
 // What reconciliation reads of both sides' records.
@@ -132,8 +133,9 @@ function newestOf(key: string, carrierId: string, rows: readonly TipRow[]) {
     SELECT k.record_id, k.record_date, max(k.revision) AS revision
     FROM unnest(${textArray(rows.map((row) => row.record_id))}::text[], ${dateArray(rows.map((row) => row.record_date))}::date[])
       AS n(record_id, record_date)
-    JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
-    WHERE k.record_date IN (${daysOf(rows)})
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date AND k.record_date IN (${daysOf(rows)})
+      OFFSET 0) k
     GROUP BY k.record_id, k.record_date`;
 }
 
@@ -178,7 +180,8 @@ async function readFirstIngestTimes(
     SELECT l.record_date, l.record_id, min(k.ingest_time) AS ingest_time
     FROM unnest(${textArray(later.map((row) => row.record_id))}::text[], ${dateArray(later.map((row) => row.record_date))}::date[])
       AS l(record_id, record_date)
-    JOIN ${sql.table(TABLES[side].key)} k ON k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(TABLES[side].key)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
     GROUP BY l.record_date, l.record_id`;
   const { rows } = await send<{ record_date: string; record_id: string; ingest_time: Micros }>(tx, query.compile(tx));
   return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.ingest_time]));
@@ -195,8 +198,9 @@ async function readReported(
     SELECT DISTINCT ON (k.record_date, k.record_id) k.record_date, k.record_id, p.payload
     FROM unnest(${textArray(voids.map((row) => row.record_id))}::text[], ${dateArray(voids.map((row) => row.record_date))}::date[],
                 ${int4Array(voids.map((row) => row.revision))}::int4[]) AS v(record_id, record_date, revision)
-    JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = v.record_id AND k.record_date = v.record_date AND k.revision < v.revision
-    JOIN ${sql.table(record)} p ON p.carrier_id = ${carrierId} AND p.sequence = k.sequence AND p.ingest_time = k.ingest_time
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = v.record_id AND k.record_date = v.record_date AND k.revision < v.revision OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) p
     WHERE p.entry_kind = ${EntryKind.REPORT}
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
   const { rows } = await send<{ record_date: string; record_id: string; payload: Buffer }>(tx, query.compile(tx));
@@ -214,8 +218,9 @@ export async function readDurationStarts(
     SELECT DISTINCT ON (k.record_date, k.record_id) COALESCE(r.start_time, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
     FROM unnest(${textArray(records.map(({ recordId }) => recordId))}::text[], ${dateArray(records.map(({ recordDate }) => recordDate))}::date[])
       AS n(record_id, record_date)
-    JOIN duration_key k ON k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
-    JOIN duration_record r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
+    CROSS JOIN LATERAL (SELECT * FROM duration_key k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "k")}) r
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
   const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
   return rows.map((row) => row.start_time);
@@ -253,8 +258,9 @@ export async function readArrivals(
     SELECT r.sequence, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time, ${payload} AS payload
     FROM unnest(${textArray(later.map((row) => row.record_id))}::text[], ${dateArray(later.map((row) => row.record_date))}::date[])
       AS l(record_id, record_date)
-    JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date
-    JOIN ${sql.table(record)} r ON r.carrier_id = ${carrierId} AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time`;
+    CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) r`;
   const { rows: revisions } = await send<ArrivalRow>(tx, others.compile(tx));
   return [...rows, ...revisions].map(arrival);
 }

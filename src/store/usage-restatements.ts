@@ -57,17 +57,19 @@ export async function findChangedNumbers(
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
       SELECT r.phone_number, (r.start_time AT TIME ZONE 'UTC')::date AS day, max(r.update_time) AS changed
-      FROM carrier c CROSS JOIN ends JOIN call_result r ON r.carrier_id = c.carrier_id AND r.update_time > ${time}
+      FROM carrier c CROSS JOIN ends CROSS JOIN LATERAL (
+        SELECT * FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.update_time > ${time} OFFSET 0) r
       WHERE r.phone_number IS NOT NULL AND r.start_time < ends.last GROUP BY 1, 2),
     numbers AS (
       SELECT e.phone_number, e.customer_id, e.previous_customer_id, max(e.ingest_time) AS changed
-      FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id AND e.ingest_time > ${time}
+      FROM carrier c CROSS JOIN LATERAL (
+        SELECT * FROM number_entry e WHERE e.carrier_id = c.carrier_id AND e.ingest_time > ${time} OFFSET 0) e
       WHERE e.phone_number IS NOT NULL GROUP BY 1, 2, 3),
     customers AS (
       SELECT h.customer_id, calls.phone_number, calls.day - 2 AS first, calls.day + 2 AS last, calls.changed
-      FROM calls JOIN number_holding h ON h.phone_number = calls.phone_number WHERE h.customer_id IS NOT NULL
+      FROM calls CROSS JOIN LATERAL (${holdersOf(sql.ref("calls.phone_number"))}) h
       UNION SELECT h.customer_id, numbers.phone_number, '-infinity', 'infinity', numbers.changed
-      FROM numbers JOIN number_holding h ON h.phone_number = numbers.phone_number WHERE h.customer_id IS NOT NULL
+      FROM numbers CROSS JOIN LATERAL (${holdersOf(sql.ref("numbers.phone_number"))}) h
       UNION SELECT customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE customer_id IS NOT NULL
       UNION SELECT previous_customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
     SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
@@ -75,6 +77,11 @@ export async function findChangedNumbers(
     WHERE ${IS_OPEN} AND ${isServedIn(page.region)} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
     ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
+}
+
+// OFFSET 0: by the number, and not by reading who ever held any.
+function holdersOf(phoneNumber: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`SELECT h.customer_id FROM number_holding h WHERE h.phone_number = ${phoneNumber} AND h.customer_id IS NOT NULL OFFSET 0`;
 }
 
 /** Periods that were not compared for so long, the longest ago first. */

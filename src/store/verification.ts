@@ -1,4 +1,4 @@
-import { carrierTransaction, type Database, systemTransaction } from "./database.ts";
+import { carrierTransaction, type Database, isSqlState, systemTransaction } from "./database.ts";
 
 /** What was held against what. */
 export type FindingCheck =
@@ -46,23 +46,83 @@ export interface Verification {
   readonly carrierId: string;
   readonly signal: AbortSignal;
   readonly report: (check: FindingCheck, detail: string) => void;
+  /** Called before each page. */
+  readonly turn: () => void;
+}
+
+/**
+ * Told before each page where a verification is. The carrier is empty for what is the platform's
+ * own or everybody's.
+ */
+export type VerificationWatch = (place: VerificationPlace) => void;
+
+/** Where a verification is. */
+export interface VerificationPlace {
+  readonly carrierId: string;
+  /** What is being checked, in a few words. */
+  readonly check: string;
+  /** How many pages of the check have been begun. */
+  readonly pages: number;
+}
+
+/** A check could not be carried out; it says nothing of what is stored. */
+export class CheckFailed extends Error {
+  override readonly name = "CheckFailed";
+}
+
+function describeFailure({ carrierId, check, pages }: VerificationPlace, error: unknown): string {
+  const why = isSqlState(error, "57014")
+    ? `was cancelled, most likely by the limit of ${PAGE_TIMEOUT_MS / 1_000} s for one page`
+    : `failed: ${error instanceof Error ? error.message : String(error)}`;
+  return `the check of ${check}${carrierId ? ` of carrier ${carrierId}` : ""} ${why} (page ${pages})`;
+}
+
+/**
+ * Runs one check, and names it when it fails. What ends with the signal fails with the signal's
+ * reason.
+ */
+export async function runCheck(
+  of: { carrierId: string; check: string; signal: AbortSignal; watch: VerificationWatch | undefined },
+  run: (turn: () => void) => Promise<void>,
+): Promise<void> {
+  const { carrierId, check, signal, watch } = of;
+  let pages = 0;
+  try {
+    await run(() => {
+      signal.throwIfAborted();
+      pages++;
+      watch?.({ carrierId, check, pages });
+    });
+  } catch (error) {
+    if (signal.aborted) throw error;
+    throw new CheckFailed(describeFailure({ carrierId, check, pages }, error), { cause: error });
+  }
 }
 
 /** How many findings of one check on one carrier are told; damage that goes further needs no longer list. */
 const MAX_FINDINGS = 100;
+/**
+ * Longest that one page may take, milliseconds: pages are small, and a machine that is restoring
+ * is busy.
+ */
+const PAGE_TIMEOUT_MS = 300_000;
+
 /** Runs one page of a verification. */
 export function readPage<T>(
-  { db, carrierId, signal }: Verification,
+  { db, carrierId, turn }: Pick<Verification, "db" | "carrierId" | "turn">,
   read: Parameters<typeof carrierTransaction<T>>[2],
 ) {
-  signal.throwIfAborted();
-  return carrierTransaction(db, carrierId, read, { snapshot: true, statementTimeoutMs: 60_000 });
+  turn();
+  return carrierTransaction(db, carrierId, read, { snapshot: true, statementTimeoutMs: PAGE_TIMEOUT_MS });
 }
 
 /** As `readPage`, for what only the platform's work reaches: the carrier must be in every condition. */
-export function readSystemPage<T>({ db, signal }: Verification, read: Parameters<typeof systemTransaction<T>>[1]) {
-  signal.throwIfAborted();
-  return systemTransaction(db, read, { snapshot: true, statementTimeoutMs: 60_000 });
+export function readSystemPage<T>(
+  { db, turn }: Pick<Verification, "db" | "turn">,
+  read: Parameters<typeof systemTransaction<T>>[1],
+) {
+  turn();
+  return systemTransaction(db, read, { snapshot: true, statementTimeoutMs: PAGE_TIMEOUT_MS });
 }
 
 /** The findings on one carrier, as far as they are told. */

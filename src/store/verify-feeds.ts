@@ -89,11 +89,13 @@ async function readEntryPage(
       FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed}
     ), entry AS (
       SELECT e.sequence, e.ingest_time, lag(e.ingest_time) OVER (ORDER BY e.sequence) AS before
-      FROM span s JOIN ${entries} e ON e.carrier_id = ${carrierId} AND e.sequence >= s.first AND e.sequence < s.past
+      FROM span s CROSS JOIN LATERAL (
+        SELECT e.sequence, e.ingest_time FROM ${entries} e
+        WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.first AND e.sequence < s.past ORDER BY e.sequence OFFSET 0) e
     )
     SELECT s.first, s.past, s.next_sequence AS next, (SELECT count(*) FROM entry) AS rows, (SELECT count(DISTINCT sequence) FROM entry) AS sequences,
       (SELECT count(*) FROM entry WHERE ingest_time < before) AS backwards,
-      EXISTS (SELECT FROM ${entries} e WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.next_sequence) AS "beyondHead"
+      EXISTS (SELECT FROM ${entries} e WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.next_sequence ORDER BY e.sequence OFFSET 0) AS "beyondHead"
     FROM span s`.execute(tx);
   return rows[0];
 }
@@ -119,13 +121,14 @@ async function verifyPageKeys(
   if (oldestKeyDay === undefined) return;
   const strays = await readPage(verification, async (tx) => {
     const { rows } = await sql<{ sequence: bigint }>`
-      SELECT r.sequence FROM ${sql.table(table)} r
+      SELECT r.sequence FROM (
+        SELECT * FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND r.sequence >= ${page.first} AND r.sequence < ${page.past}
+        ORDER BY r.sequence OFFSET 0) r
       LEFT JOIN LATERAL (
         SELECT k.sequence FROM ${sql.table(keys)} k
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision = r.revision
           AND k.sequence = r.sequence AND k.ingest_time = r.ingest_time LIMIT 1) k ON true
-      WHERE r.carrier_id = ${carrierId} AND r.sequence >= ${page.first} AND r.sequence < ${page.past}
-        AND r.entry_kind <> ${EntryKind.ERASURE} AND r.record_date >= ${oldestKeyDay}::date AND k.sequence IS NULL
+      WHERE r.entry_kind <> ${EntryKind.ERASURE} AND r.record_date >= ${oldestKeyDay}::date AND k.sequence IS NULL
       ORDER BY r.sequence LIMIT ${EXAMPLES}`.execute(tx);
     return rows;
   });
@@ -188,8 +191,9 @@ async function readKeyPage(
         SELECT r.sequence FROM ${sql.table(table)} r
         WHERE r.carrier_id = ${carrierId} AND r.sequence = p.sequence AND r.ingest_time = p.ingest_time
           AND r.record_id = p.record_id AND r.record_date = p.record_date AND r.revision = p.revision LIMIT 1) r ON true
-      LEFT JOIN quarantine q ON q.carrier_id = ${carrierId} AND q.kind = ${kind}
-        AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision
+      LEFT JOIN LATERAL (
+        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+          AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision LIMIT 1) q ON true
     )
     SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked
     WHERE lost OR aside OR position = total ORDER BY position`.execute(tx);

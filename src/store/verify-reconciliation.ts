@@ -69,15 +69,15 @@ async function readResultPage(
       SELECT p.*, row_number() OVER (ORDER BY p.record_date, p.record_id, p.side) AS position, count(*) OVER () AS total,
         (p.discrepancy_id IS NULL) <> (p.sequence IS NULL) OR COALESCE(p.sequence >= h.earliest_sequence, false) AND NOT EXISTS (
           SELECT FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.sequence = p.sequence
-            AND e.discrepancy_id = p.discrepancy_id AND e.ingest_time = p.update_time) AS untold,
+            AND e.discrepancy_id = p.discrepancy_id AND e.ingest_time = p.update_time OFFSET 0) AS untold,
         p.side = 1 AND p.record_date >= ${oldest.cdr}::date AND NOT EXISTS (
           SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = p.record_id AND k.record_date = p.record_date
-            AND k.revision = p.revision)
+            AND k.revision = p.revision OFFSET 0)
         OR EXISTS (
           SELECT FROM unnest(p.carrier_record_ids, p.carrier_record_dates, p.carrier_revisions) AS n(record_id, record_date, revision)
           WHERE n.record_date >= ${oldest.duration}::date AND NOT EXISTS (
             SELECT FROM duration_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
-              AND k.revision = n.revision)) AS groundless
+              AND k.revision = n.revision OFFSET 0)) AS groundless
       FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
     )
     SELECT side, record_id, record_date, sequence, position, untold, groundless FROM checked
@@ -118,7 +118,9 @@ async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[
     report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${record_id}: in ${results}`);
 }
 
-// A day at a time: a part of a split call is found among the results of the days around, which no index has by the carrier's records.
+// Keys and names are counted together, and not joined: a join of what the planner takes for few
+// rows compares each with each. A day at a time: a part of a split call is found among the results
+// of the days around, which no index has by the carrier's records.
 async function readMisplaced(
   tx: Tx,
   carrierId: string,
@@ -127,30 +129,35 @@ async function readMisplaced(
 ): Promise<{ record_id: string; results: bigint }[]> {
   const named =
     of === "cdr"
-      ? sql`SELECT record_id, 1::int8 AS results FROM call_result
+      ? sql`SELECT record_id, NULL::int8 AS sequence, 1 AS results FROM call_result
           WHERE carrier_id = ${carrierId} AND record_date = ${day}::date AND side = 1 AND NOT is_merged`
-      : sql`SELECT n.record_id, count(*) AS results
+      : sql`SELECT n.record_id, NULL::int8 AS sequence, 1 AS results
           FROM call_result r CROSS JOIN LATERAL unnest(r.carrier_record_ids, r.carrier_record_dates) AS n(record_id, record_date)
           WHERE r.carrier_id = ${carrierId} AND NOT r.is_merged AND n.record_date = ${day}::date
-            AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date
-          GROUP BY n.record_id`;
+            AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date`;
   const position = sql.ref(`p.${of}_sequence`);
   const epoch = sql.ref(`p.${of}_epoch`);
   const { rows } = await sql<{ record_id: string; results: bigint }>`
     WITH tip AS MATERIALIZED (
       SELECT DISTINCT ON (record_id) record_id, sequence FROM ${sql.table(keys)}
       WHERE carrier_id = ${carrierId} AND record_date = ${sql.lit(day)}::date ORDER BY record_id, revision DESC
-    ), named AS MATERIALIZED (${named})
-    SELECT t.record_id, COALESCE(n.results, 0) AS results FROM tip t
-    JOIN reconcile_position p ON p.carrier_id = ${carrierId}
+    ), counted AS MATERIALIZED (
+      SELECT record_id, max(sequence) AS sequence, sum(results) AS results
+      FROM (SELECT record_id, sequence, 0 AS results FROM tip UNION ALL ${named}) each GROUP BY record_id
+      HAVING max(sequence) IS NOT NULL AND sum(results) <> 1
+    )
+    SELECT t.record_id, t.results FROM reconcile_position p
     JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed} AND h.epoch = ${epoch}
-    LEFT JOIN named n ON n.record_id = t.record_id
-    LEFT JOIN ${sql.table(records)} r ON r.carrier_id = ${carrierId} AND r.sequence = t.sequence
-    WHERE t.sequence <= ${position} AND t.sequence >= h.earliest_sequence AND COALESCE(n.results, 0) <> 1
+    CROSS JOIN LATERAL (
+      SELECT * FROM counted c WHERE c.sequence <= ${position} AND c.sequence >= h.earliest_sequence OFFSET 0) t
+    LEFT JOIN LATERAL (
+      SELECT * FROM ${sql.table(records)} f WHERE f.carrier_id = ${carrierId} AND f.sequence >= t.sequence AND f.sequence <= t.sequence
+      ORDER BY f.sequence LIMIT 1) r ON true
+    WHERE p.carrier_id = ${carrierId}
       AND NOT EXISTS (
         SELECT FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
           AND m.minute >= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') - make_interval(hours => ${MARK_HOURS}::int4)
-          AND m.minute <= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') + make_interval(hours => ${MARK_HOURS}::int4))
+          AND m.minute <= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') + make_interval(hours => ${MARK_HOURS}::int4) OFFSET 0)
     ORDER BY t.record_id LIMIT ${EXAMPLES}`.execute(tx);
   return rows;
 }

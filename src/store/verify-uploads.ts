@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import type { Tx } from "./database.ts";
 import type { UploadKind } from "./schema.ts";
-import { MAX_STORED_REJECTS, readUploadBatches } from "./uploads.ts";
+import { MAX_STORED_REJECTS, type UploadKey } from "./uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 const UPLOAD_PAGE = 50;
@@ -89,6 +89,23 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
     );
 }
 
+// From where the page before ended, by key: a look-up of what overlaps an offset would begin with
+// the upload each time.
+async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
+  const rows = await tx
+    .selectFrom("upload_batch")
+    .select(["first_offset", "verdicts", "hashes"])
+    .where("carrier_id", "=", carrierId)
+    .where("kind", "=", kind)
+    .where("upload_id", "=", uploadId)
+    .where("first_offset", ">=", from)
+    .where("first_offset", "<", end)
+    .orderBy("first_offset")
+    .limit(BATCH_PAGE)
+    .execute();
+  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+}
+
 // The batches below the committed offset never change, so what is read page by page belongs to the counts that were read before.
 async function countBatches(verification: Verification, upload: VerifiedUpload, name: string) {
   const { carrierId, report } = verification;
@@ -97,7 +114,7 @@ async function countBatches(verification: Verification, upload: VerifiedUpload, 
   while (end < upload.nextOffset) {
     const from = end;
     const batches = await readPage(verification, (tx) =>
-      readUploadBatches(tx, { carrierId, ...upload }, from, upload.nextOffset, BATCH_PAGE),
+      readBatchesFrom(tx, { carrierId, ...upload }, from, upload.nextOffset),
     );
     for (const { firstOffset, verdicts, hashes } of batches) {
       if (firstOffset !== end || hashes.length !== verdicts.length * 8)

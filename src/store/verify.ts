@@ -1,5 +1,5 @@
 import { type Database, systemTransaction } from "./database.ts";
-import { type Finding, Findings, type Verification } from "./verification.ts";
+import { type Finding, Findings, runCheck, type Verification, type VerificationWatch } from "./verification.ts";
 import { verifyAuditChains } from "./verify-audit.ts";
 import { listCarrierIds, verifyEntries, verifyKeys } from "./verify-feeds.ts";
 import { verifyClaims, verifyNumbers } from "./verify-numbers.ts";
@@ -17,36 +17,55 @@ const CARRIER_PAGE = 100;
  * page, each from a snapshot of its own, so that it may run beside writers. An empty list: all adds up.
  * @throws the signal's reason when it is aborted.
  */
-export async function verifyCarrier(db: Database, carrierId: string, signal: AbortSignal): Promise<Finding[]> {
-  const findings = new Findings(carrierId);
-  const verification: Verification = { db, carrierId, signal, report: findings.report };
-  await verifyEntries(verification);
-  await verifyKeys(verification);
-  await verifyResults(verification);
-  await verifyJudged(verification);
-  await verifyUploads(verification);
-  await verifyNumbers(verification);
-  await verifyTallies(verification);
-  return findings.list;
+export async function verifyCarrier(
+  db: Database,
+  carrierId: string,
+  signal: AbortSignal,
+  watch?: VerificationWatch,
+): Promise<Finding[]> {
+  const { report, list } = new Findings(carrierId);
+  for (const [check, verify] of CARRIER_CHECKS) {
+    await runCheck({ carrierId, check, signal, watch }, (turn) => verify({ db, carrierId, signal, report, turn }));
+  }
+  return list;
 }
 
-/** Verifies every carrier, one after the other, the chains of the audit log, and the claims on numbers, which no carrier has to itself. */
-export async function verifyAll(db: Database, signal: AbortSignal): Promise<Finding[]> {
+const CARRIER_CHECKS: readonly (readonly [check: string, verify: (verification: Verification) => Promise<void>])[] = [
+  ["entries and their keys", verifyEntries],
+  ["keys and their entries", verifyKeys],
+  ["results and their records", verifyResults],
+  ["judged records and their results", verifyJudged],
+  ["uploads and their verdicts", verifyUploads],
+  ["numbers and their claims", verifyNumbers],
+  ["tallies and what they count", verifyTallies],
+];
+
+/**
+ * Verifies every carrier, one after the other, the chains of the audit log, and the claims on
+ * numbers, which no carrier has to itself.
+ * @throws CheckFailed when a check could not be carried out.
+ */
+export async function verifyAll(db: Database, signal: AbortSignal, watch?: VerificationWatch): Promise<Finding[]> {
   const findings: Finding[] = [];
   let after = "";
   while (true) {
     signal.throwIfAborted();
     const carrierIds = await systemTransaction(db, (tx) => listCarrierIds(tx, after, CARRIER_PAGE));
-    for (const carrierId of carrierIds) findings.push(...(await verifyCarrier(db, carrierId, signal)));
+    for (const carrierId of carrierIds) findings.push(...(await verifyCarrier(db, carrierId, signal, watch)));
     after = carrierIds.at(-1) ?? after;
     if (carrierIds.length < CARRIER_PAGE) break;
   }
-  findings.push(...(await verifyAuditChains(db, signal)));
-  const claims = new Map<string, Findings>();
-  await verifyClaims(db, signal, (carrierId, check, detail) => {
-    const ofCarrier = claims.get(carrierId) ?? new Findings(carrierId);
-    claims.set(carrierId, ofCarrier);
-    ofCarrier.report(check, detail);
+  await runCheck({ carrierId: "", check: "the chains of the audit log", signal, watch }, async (turn) => {
+    turn();
+    findings.push(...(await verifyAuditChains(db, signal)));
   });
+  const claims = new Map<string, Findings>();
+  await runCheck({ carrierId: "", check: "claims on numbers", signal, watch }, (turn) =>
+    verifyClaims({ db, signal, turn }, (carrierId, check, detail) => {
+      const ofCarrier = claims.get(carrierId) ?? new Findings(carrierId);
+      claims.set(carrierId, ofCarrier);
+      ofCarrier.report(check, detail);
+    }),
+  );
   return [...findings, ...[...claims.values()].flatMap((ofCarrier) => ofCarrier.list)];
 }

@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyAll, verifyCarrier } from "../../src/store/verify.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -204,3 +205,77 @@ test("ends when its signal does", async () => {
   const reason = new Error("enough");
   await expect(verifyAll(exchange.app.services.db, AbortSignal.abort(reason))).rejects.toBe(reason);
 });
+
+test("says before each page which check of which carrier it is at", async () => {
+  const carrierId = await soundCarrier();
+  const checks = new Map<string, number>();
+  await verifyCarrier(exchange.app.services.db, carrierId, never(), (place) => {
+    expect(place.carrierId).toBe(carrierId);
+    checks.set(place.check, place.pages);
+  });
+  expect([...checks.keys()]).toEqual([
+    "entries and their keys",
+    "keys and their entries",
+    "results and their records",
+    "judged records and their results",
+    "uploads and their verdicts",
+    "numbers and their claims",
+  ]);
+  for (const pages of checks.values()) expect(pages).toBeGreaterThan(0);
+});
+
+test("names the check that the database cancelled, and its carrier", async () => {
+  const carrierId = await soundCarrier();
+  const { pool } = exchange.app.services.db;
+  // As the end of a statement's time would have it: whoever works on keys is cancelled.
+  await using blocker = await lockTable("quarantine");
+  const failed = verifyCarrier(exchange.app.services.db, carrierId, never()).catch((error: unknown) => error);
+  await expect
+    .poll(async () => {
+      const { rows } = await pool.query<{ cancelled: boolean }>(
+        `SELECT pg_cancel_backend(pid) AS cancelled FROM pg_stat_activity
+         WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%quarantine%' AND pid <> pg_backend_pid()`,
+      );
+      return rows.length;
+    })
+    .toBeGreaterThan(0);
+  const error = (await failed) as Error;
+  expect(error.name).toBe("CheckFailed");
+  // Or, on a slow machine, the wait for the lock was over before.
+  expect(error.message).toContain(`the check of keys and their entries of carrier ${carrierId} `);
+  expect(error.message).toMatch(/was cancelled|failed: canceling/);
+  await blocker[Symbol.asyncDispose]();
+});
+
+test("counts an upload's batches page by page, each from where the one before ended", async () => {
+  const carrierId = await newCarrier(exchange);
+  const { db } = exchange.app.services;
+  const { upload } = BOTH_UPLOADS[0] as (typeof BOTH_UPLOADS)[number];
+  await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u" });
+  await stream.next("opened");
+  stream.batch(0, someRecords(0, 5));
+  await stream.committed(5);
+  // More batches than a page has.
+  await query(
+    exchange,
+    `INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
+     SELECT $1, $2, 'u', g, 1, '\\x02', '\\x0000000000000000', now() FROM generate_series(5, 1204) g`,
+    [carrierId, upload.kind],
+  );
+  await query(exchange, "UPDATE upload SET next_offset = 1205, duplicate = 1200 WHERE carrier_id = $1", [carrierId]);
+  expect(await verifyCarrier(db, carrierId, never())).toEqual([]);
+});
+
+/** Another session, which nobody reads a table beside. */
+async function lockTable(table: string): Promise<AsyncDisposable> {
+  const client = new pg.Client({ connectionString: exchange.databaseUrl });
+  await client.connect();
+  await client.query(`BEGIN; LOCK TABLE ${table} IN ACCESS EXCLUSIVE MODE`);
+  let isOpen = true;
+  return {
+    async [Symbol.asyncDispose]() {
+      if (isOpen) await client.end();
+      isOpen = false;
+    },
+  };
+}
