@@ -28,6 +28,7 @@ import { CallMeter } from "./call-meter.ts";
 import { observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
+import { ANSWER_GROWTH } from "./cut-page.ts";
 import { forgetFarDeadline } from "./deadlines.ts";
 import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
@@ -56,8 +57,6 @@ import { type Route, route } from "./routes.ts";
 import { judgeAgainInterceptor } from "./second-judgement.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
-/** A page that is bounded in bytes of protobuf is larger as JSON. */
-const JSON_GROWTH = 4;
 /** How much of the drain's time a call has to end by itself before its signal is aborted. */
 const PATIENT_SHARE = 0.75;
 /** How long connections without calls have to close in order. */
@@ -251,7 +250,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
     acceptCompression: [fastGzip],
     compressMinBytes: COMPRESS_MIN_BYTES,
     readMaxBytes: limits.maxMessageBytes,
-    writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
+    writeMaxBytes: limits.maxMessageBytes * ANSWER_GROWTH,
     shutdownSignal,
   });
 }
