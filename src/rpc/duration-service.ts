@@ -3,6 +3,7 @@ import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { type Micros, timestampFromMicros } from "../domain/instant.ts";
+import type { VerdictCounts } from "../domain/verdict.ts";
 import type {
   AppendDurationsRequest,
   DurationService,
@@ -150,7 +151,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
   await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
     rejects,
-    totalCount: BigInt(upload.counts.rejected + upload.counts.quarantined),
+    totalCount: notAcceptedOf(upload.counts),
     nextPageToken: last ? encodePageToken(services.seals, scope, { offset: String(last.recordOffset + 1n) }) : "",
   };
 }
@@ -160,8 +161,29 @@ function rejectMessage(reject: RejectRow & { createTime: Micros }) {
     outcome: outcomeMessage(reject),
     recordJson: reject.recordJson,
     createTime: timestampFromMicros(reject.createTime),
-    reason: reject.verdict === Verdict.REJECTED ? ErrorReason.RECORD_REFUSED : ErrorReason.RECORD_QUARANTINED,
+    reason: reasonOf(reject.verdict as Verdict),
   };
+}
+
+function reasonOf(verdict: Verdict): ErrorReason {
+  switch (verdict) {
+    case Verdict.REJECTED:
+    case Verdict.CONFLICT:
+    case Verdict.SUPERSEDED:
+      return ErrorReason.RECORD_REFUSED;
+    case Verdict.QUARANTINED:
+      return ErrorReason.RECORD_QUARANTINED;
+    case Verdict.ACCEPTED:
+    case Verdict.DUPLICATE:
+    case Verdict.UNSPECIFIED:
+      return ErrorReason.UNSPECIFIED;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function notAcceptedOf({ duplicate, conflict, superseded, rejected, quarantined }: VerdictCounts): bigint {
+  return BigInt(duplicate + conflict + superseded + rejected + quarantined);
 }
 
 async function listStoredDurations(services: Services, request: ListDurationsRequest, context: HandlerContext) {
