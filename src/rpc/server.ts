@@ -3,7 +3,6 @@ import type { ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { TandemError } from "../domain/errors.ts";
@@ -25,7 +24,7 @@ import {
   findPrincipal,
 } from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
-import { observeCall, resetKey } from "./calls.ts";
+import { goneKey, observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
 import { ANSWER_GROWTH } from "./cut-page.ts";
@@ -38,6 +37,7 @@ import { maskInterceptor } from "./mask-interceptor.ts";
 import { MemoryBudget, strangerAt } from "./memory-budget.ts";
 import { guardMessages } from "./message-guard.ts";
 import type { Metrics } from "./metrics.ts";
+import { createNodeAdapter } from "./node-adapter.ts";
 import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
@@ -199,7 +199,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
   const principals = new PrincipalLimits(options.limits);
   const { log, metrics, limits, refusals } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
-  return connectNodeAdapter({
+  return createNodeAdapter({
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health, anonymous)]) register(router);
       guardMessages(router.handlers, {
@@ -243,9 +243,11 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
         .set(callerAddressKey, addressGroup(socket?.remoteAddress))
         .set(authorizationCountKey, countHeaders(request, "authorization"))
         .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
+        .set(goneKey, () => ("stream" in request ? request.stream.destroyed : request.socket.destroyed))
         .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
     },
-    fallback: (request, response) => answerUnknown(request, response as PortResponse),
+    fallback: answerUnknown,
+    onUnwritten: (error) => toConnectError(error, undefined, report),
     ...DROP_UNKNOWN_FIELDS,
     acceptCompression: [fastGzip],
     compressMinBytes: COMPRESS_MIN_BYTES,
