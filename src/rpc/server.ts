@@ -238,13 +238,18 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
     },
     contextValues: (request) => {
       const socket = "stream" in request ? request.stream.session?.socket : request.socket;
-      return createContextValues()
-        .set(meterKey, meters.get(request))
-        .set(callerAddressKey, addressGroup(socket?.remoteAddress))
-        .set(authorizationCountKey, countHeaders(request, "authorization"))
-        .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
-        .set(goneKey, () => ("stream" in request ? request.stream.destroyed : request.socket.destroyed))
-        .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
+      return (
+        createContextValues()
+          .set(meterKey, meters.get(request))
+          .set(callerAddressKey, addressGroup(socket?.remoteAddress))
+          .set(authorizationCountKey, countHeaders(request, "authorization"))
+          .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
+          .set(goneKey, () => ("stream" in request ? request.stream.destroyed : request.socket.destroyed))
+          // With a code: without one, Node would wait until all is taken that the client does not take, and gRPC would call it INTERNAL.
+          .set(resetKey, () =>
+            "stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy(),
+          )
+      );
     },
     fallback: answerUnknown,
     onUnwritten: (error) => toConnectError(error, undefined, report),

@@ -102,7 +102,7 @@ test.each([
   [
     "an upload has stepped back",
     "UPDATE upload SET next_offset = 20 WHERE carrier_id = $1 AND kind = 2",
-    ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
+    ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
   ],
 ])("finds that %s", async (_, damage, findings) => {
   const carrierId = await soundCarrier();
