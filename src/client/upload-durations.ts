@@ -2,6 +2,7 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import type { DurationService, UploadDurationsRequestSchema } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { withListedOutcomes } from "./listed-outcomes.ts";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
 import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
 
@@ -15,17 +16,20 @@ import { type ClientFrame, finishFields, openFields, serverFrames } from "./uplo
  * });
  * for (const { recordId, verdict, message } of outcomes) log.warn({ recordId, verdict, message });
  */
-export function uploadDurations(
+export async function uploadDurations(
   client: Client<typeof DurationService>,
   options: UploadOptions<CallDuration>,
 ): Promise<UploadResult> {
-  return uploadRecords(
+  const result = await uploadRecords(
     {
       open: (frames, signal) => serverFrames(client.uploadDurations(requests(frames), { signal })),
       connectedDurationMsOf: (record) => record.connectedDurationMs ?? 0n,
     },
     options,
   );
+  return options.validateOnly || options.replayLostOutcomes === false
+    ? result
+    : withListedOutcomes(client, result, options);
 }
 
 type Request = MessageInitShape<typeof UploadDurationsRequestSchema>;

@@ -39,7 +39,7 @@ export interface UploadOptions<Rec> {
   readonly validateOnly?: boolean;
   /**
    * Sends records again whose Ack was lost in a cut or came to an earlier process, so that no outcome is missed: the server answers them
-   * with the stored verdicts. Default true.
+   * with the stored verdicts. What is sealed by then, `uploadDurations` asks ListRejects for. Default true.
    */
   readonly replayLostOutcomes?: boolean;
   /** How many outcomes to keep for the result; all are told in `onEvent`. Default 100,000. */
@@ -53,7 +53,10 @@ export interface UploadOptions<Rec> {
 /** A finished upload. */
 export interface UploadResult {
   readonly receipt: UploadReceipt;
-  /** What was more than plainly accepted, by offset. Of an upload that was sealed before it was opened, none. */
+  /**
+   * What was more than plainly accepted, by offset. `uploadDurations` asks for what it was not told, such as of an upload that was sealed before;
+   * `ingestCdrs` has none of that.
+   */
   readonly outcomes: readonly RecordOutcome[];
   /** How many outcomes were not kept, over `maxOutcomes`. */
   readonly droppedOutcomeCount: number;

@@ -33,12 +33,12 @@ export function streamEndError(end: StreamEnd): TandemError {
   }
 }
 
-/** How long a stalled client that begins to read again has to take its Closing before the stream is reset, milliseconds. */
-const STALL_GRACE_MS = 5_000;
+/** A stalled client that begins to read again within the limit once more, and at least this, gets its Closing; then it is reset. Milliseconds. */
+const MIN_STALL_GRACE_MS = 5_000;
 
 /**
  * Watches whether a stream's client reads. A generator that is parked at a yield cannot act, so a clock runs beside it: it marks the stream as
- * stalled after the limit, and resets it a little later. Dispose it when the stream ends.
+ * stalled after the limit, and resets it after as long again: nothing reaches a client that does not read. Dispose it when the stream ends.
  */
 export class StallWatch implements Disposable {
   readonly #limitMs: number;
@@ -57,7 +57,7 @@ export class StallWatch implements Disposable {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.stalled = true;
-      this.#timer = setTimeout(() => this.#life.reset(), STALL_GRACE_MS);
+      this.#timer = setTimeout(() => this.#life.reset(), Math.max(this.#limitMs, MIN_STALL_GRACE_MS));
     }, this.#limitMs);
     return message;
   }

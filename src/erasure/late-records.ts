@@ -143,6 +143,7 @@ function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRec
     refused: record.refused,
     attributable: record.attributable,
     connectedDurationMs: record.connectedDurationMs,
+    warned: record.warned,
     startTime: record.startTime as Micros | undefined,
     attribution: record.attribution,
     numbers: record.numbers,

@@ -3,6 +3,9 @@ import type { Logger } from "pino";
 import { completeError, type FaultReporter } from "./errors.ts";
 import type { Metrics } from "./metrics.ts";
 
+/** Whether the connection or stream of the call is gone; set by the port. */
+export const goneKey = createContextKey<() => boolean>(() => false, { description: "gone" });
+
 /** Ends the call's HTTP exchange by force, for a client that does not read; set by the port. */
 export const resetKey = createContextKey<() => void>(() => {}, { description: "reset" });
 
@@ -17,8 +20,7 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   const startedMs = performance.now();
   if (isStream) metrics.liveStreams.add(1, { method });
   const finish = () => {
-    const { reason } = context.signal;
-    const code = reason instanceof ConnectError ? Code[reason.code] : "Ok";
+    const code = codeOf(context);
     const durationMs = performance.now() - startedMs;
     metrics.calls.add(1, { method, code });
     if (isStream) metrics.liveStreams.add(-1, { method });
@@ -28,6 +30,12 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   // Connect aborts the signal when a call ends, with the error that it is about to send, if any.
   if (context.signal.aborted) finish();
   else context.signal.addEventListener("abort", finish, { once: true });
+}
+
+// Nobody says why a client that closed its connection has left. A call that ended in order still has its stream.
+function codeOf({ signal, values }: HandlerContext): string {
+  if (signal.reason instanceof ConnectError) return Code[signal.reason.code];
+  return values.get(goneKey)() ? Code[Code.Canceled] : "Ok";
 }
 
 // Connect aborts a call with the error that it is about to send, also one whose signal its deadline has aborted before.

@@ -1,21 +1,24 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, timestampFromMicros } from "../domain/instant.ts";
+import type { Limits } from "../domain/limits.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
 import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
 import { filterHash, isSamePosition, type OpenedCursor, openCursor } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
 import { type FeedSource, streamFeed } from "../feed/stream.ts";
-import type {
-  CdrFilter,
-  CdrService,
-  CommitCdrCursorRequest,
-  GetCdrRequest,
-  ListCdrConsumersRequest,
-  ListCdrsRequest,
-  StreamCdrsRequest,
+import {
+  CdrConsumerSchema,
+  type CdrFilter,
+  type CdrService,
+  type CommitCdrCursorRequest,
+  type GetCdrRequest,
+  type ListCdrConsumersRequest,
+  type ListCdrsRequest,
+  type StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { type CdrPlace, type CdrSearch, type FeedCdr, listCdrs, readCdrPage } from "../store/cdrs.ts";
+import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CdrPlace, type CdrSearch, type FeedCdr, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
 import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
 import { carrierTransaction } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
@@ -23,11 +26,12 @@ import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import { cdrConditions, filterBytes } from "./cdr-filter.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { feedDisclosure } from "./disclose-feed.ts";
 import { disclosedCdrs } from "./disclosed-records.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
-import { pageSize, requiredInstant, requiredPeriod, splitPage } from "./lists.ts";
+import { pageSize, requiredInstant, requiredPeriod } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { summarizeQuality } from "./quality-summary.ts";
 import { openStreamLife } from "./stream-life.ts";
@@ -38,7 +42,7 @@ const STREAM_METHOD = "tandem.carrier.v1.CdrService/StreamCdrs";
 /** What entries include unless the agreement has network identifiers too. */
 const PLAIN_PARTS = [RecordPart.CALL, RecordPart.QUALITY];
 /** Most legs, or days, that GetCdr answers with. */
-const MAX_LEGS = 100;
+export const MAX_LEGS = 100;
 
 /** The carrier's call detail records. */
 export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
@@ -55,7 +59,7 @@ export function carrierCdrService(services: Services): ServiceImpl<typeof CdrSer
       return { cursor: cursorText(place, position), afterSequence: position.sequence };
     },
     commitCdrCursor: (request, context) => commitCdrCursor(services, request, carrierOf(context).carrierId),
-    listCdrConsumers: (request, context) => listCdrConsumers(services, request, carrierOf(context).carrierId),
+    listCdrConsumers: (request, context) => listCdrConsumers(services, request, context),
     summarizeQuality: (request, context) => summarizeQuality(services, request, carrierOf(context).carrierId),
   };
 }
@@ -132,8 +136,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
   );
-  const { page, last } = splitPage(found, size);
-  const records = page.map(cdrMessage);
+  const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
+  const { messages: records, last } = cutPage(found, page);
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return {
     records,
@@ -166,12 +170,19 @@ async function getCdr(services: Services, request: GetCdrRequest, context: Handl
   const search = cdrNameSearch(request.name, request.recordDate);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { limit: MAX_LEGS, newestFirst: search.recordId !== undefined }, withNetwork),
+    listCdrs(tx, carrierId, search, { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined }, withNetwork),
   );
   if (found.length === 0) throw recordNotFound(search);
-  const records = found.map(cdrMessage);
+  const { records, hasMore } = cutLegs(found, services.config.limits, context);
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
-  return { records };
+  return { records, hasMore };
+}
+
+/** What GetCdr gives of what was found: as many as an answer may hold, and whether there are more. */
+export function cutLegs(found: readonly StoredCdr[], limits: Limits, context: HandlerContext) {
+  const page = { size: MAX_LEGS, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
+  const { messages: records, last } = cutPage(found, page);
+  return { records, hasMore: last !== undefined };
 }
 
 /** What GetCdr looks for. Throws INVALID_ARGUMENT. */
@@ -268,17 +279,21 @@ function commitRefused(consumer: string, found: Consumer | undefined): TandemErr
   );
 }
 
-async function listCdrConsumers(services: Services, request: ListCdrConsumersRequest, carrierId: string) {
-  const size = pageSize(request.pageSize, services.config.limits);
+async function listCdrConsumers(services: Services, request: ListCdrConsumersRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const scope = ["ListCdrConsumers", carrierId];
   const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["consumer"];
   const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     found: await listConsumers(tx, carrierId, after, size + 1),
     head: await readFeedHead(tx, carrierId, Feed.CDRS),
   }));
-  const { page, last } = splitPage(found, size);
+  const show = (consumer: Consumer) => consumerMessage(consumer, head.headSequence);
+  const page = { size, schema: CdrConsumerSchema, show, context, limits };
+  const { messages: consumers, last } = cutPage(found, page);
   return {
-    consumers: page.map((consumer) => consumerMessage(consumer, head.headSequence)),
+    consumers,
     nextPageToken: last ? encodePageToken(services.seals, scope, { consumer: last.consumer }) : "",
   };
 }

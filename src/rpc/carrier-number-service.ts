@@ -18,18 +18,20 @@ import {
   ReleaseNumbersRequestSchema,
   ReleaseNumbersResponseSchema,
 } from "../gen/tandem/carrier/v1/number_service_pb.js";
+import { PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { readEntryIngestTime } from "../store/feed-position.ts";
-import { readNumberSnapshotPage } from "../store/number-feed.ts";
+import { type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
 import { type NumberOffer, provisionNumbers, releaseNumbers, TooManyUnavailable } from "../store/number-inventory.ts";
 import { readRows } from "../store/number-rows.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
-import { pageSize, splitPage } from "./lists.ts";
+import { pageSize } from "./lists.ts";
 import { fieldsSet } from "./number-audit.ts";
 import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
 import { readNumberFilter } from "./number-filter.ts";
@@ -88,7 +90,8 @@ interface ListPosition {
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const size = pageSize(request.pageSize, services.config.limits);
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const { filter, hash } = readNumberFilter(request.filter);
   const scope = ["carrier.ListNumbers", carrierId, String(hash)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
@@ -97,7 +100,8 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
     const { afterNumber } = position;
     return { position, found: await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter }) };
   });
-  const { page, last } = splitPage(found, size);
+  const show = (row: NumberSnapshotRow) => decodePhoneNumber(row.payload);
+  const { messages: numbers, last } = cutPage(found, { size, schema: PhoneNumberSchema, show, context, limits });
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
   // As the first page gave it: the same position has another text each time.
@@ -109,7 +113,6 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
     after: last.phoneNumber,
     cursor: watchCursor,
   };
-  const numbers = page.map((row) => decodePhoneNumber(row.payload));
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,

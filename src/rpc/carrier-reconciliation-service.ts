@@ -12,12 +12,13 @@ import { summary } from "./reconciliation-summary.ts";
 export function carrierReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
     getReconciliationSummary: (request, context) =>
-      summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context) }),
+      summary(services, request, { method: "GetReconciliationSummary", ...carrierOf(context), context }),
     listDiscrepancies: (request, context) => {
       const { carrierId } = carrierOf(context);
       return listedDiscrepancies(services, request, {
         method: "ListDiscrepancies",
         carrierId,
+        context,
         show: shownDiscrepancy,
         disclose: (found) => {
           const disclosed = disclosedDiscrepancies(found);

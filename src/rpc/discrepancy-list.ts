@@ -1,10 +1,12 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import { discrepancyMessage } from "../feed/discrepancy-edge.ts";
-import type { Discrepancy, DiscrepancyFilter } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Discrepancy, type DiscrepancyFilter, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { carrierTransaction } from "../store/database.ts";
 import { type DiscrepancyConditions, type ListedDiscrepancy, listDiscrepancies } from "../store/discrepancies.ts";
 import type { Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { readDiscrepancyFilter } from "./discrepancy-filter.ts";
-import { pageSize, splitPage } from "./lists.ts";
+import { pageSize } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { attributeForReader } from "./reader-mask.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
@@ -25,6 +27,8 @@ export interface DiscrepancyReader {
   readonly method: string;
   /** Empty: every carrier. */
   readonly carrierId: string;
+  /** Whose call it is. */
+  readonly context: HandlerContext;
   /** Makes the message of one. */
   readonly show: (listed: ListedDiscrepancy) => Discrepancy;
   /** Commits that these may be received. */
@@ -44,7 +48,7 @@ interface Search {
 export async function listedDiscrepancies(
   services: Services,
   request: ListRequest,
-  { method, carrierId, show, disclose }: DiscrepancyReader,
+  { method, carrierId, context, show, disclose }: DiscrepancyReader,
 ) {
   const { limits } = services.config;
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
@@ -54,8 +58,8 @@ export async function listedDiscrepancies(
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await findPage(services, carrierId, search, token, size + 1);
-  const { page, last } = splitPage(found, size);
-  const discrepancies = page.map(show);
+  const page = { size, schema: DiscrepancySchema, show, context, limits };
+  const { messages: discrepancies, last } = cutPage(found, page);
   await disclose(discrepancies);
   return {
     discrepancies,

@@ -2,7 +2,8 @@ import { create, fromBinary } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { timestampFromMicros } from "../domain/instant.ts";
+import { type Micros, timestampFromMicros } from "../domain/instant.ts";
+import type { VerdictCounts } from "../domain/verdict.ts";
 import type {
   AppendDurationsRequest,
   DurationService,
@@ -12,20 +13,21 @@ import type {
 } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 import { CallDurationSchema, DurationState } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { ErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
-import { UploadState, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
+import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import { carrierTransaction } from "../store/database.ts";
 import { listDurations, listQuarantinedDurations, type StoredDuration } from "../store/durations.ts";
 import { UploadKind } from "../store/schema.ts";
-import { listUploads, readRejects, readUpload, type UploadKey } from "../store/uploads.ts";
+import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../store/uploads.ts";
 import { checkUploadId } from "../upload/book.ts";
 import { durationEdge } from "../upload/record-edges.ts";
 import { carrierOf } from "./auth.ts";
 import { idText } from "./carrier-cdr-service.ts";
 import { horizonsOf, type Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDurations, disclosedRejects } from "./disclosed-records.ts";
 import type { EncodedDurationFrame } from "./encoded-frames.ts";
-import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { pageSize, requiredPeriod } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
@@ -57,7 +59,7 @@ export function durationService(services: Services): ServiceImpl<typeof Duration
       if (!upload) throw uploadNotFound(request.uploadId);
       return { upload: uploadMessage(upload) };
     },
-    listUploads: (request, context) => listDurationUploads(services, request, carrierOf(context).carrierId),
+    listUploads: (request, context) => listDurationUploads(services, request, context),
     listRejects: (request, context) => listRejects(services, request, context),
     listDurations: (request, context) => listStoredDurations(services, request, context),
   };
@@ -97,10 +99,12 @@ async function appendDurations(services: Services, request: AppendDurationsReque
   };
 }
 
-async function listDurationUploads(services: Services, request: ListUploadsRequest, carrierId: string) {
+async function listDurationUploads(services: Services, request: ListUploadsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
   if (UploadState[request.state] === undefined)
     throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
-  const size = pageSize(request.pageSize, services.config.limits);
+  const size = pageSize(request.pageSize, limits);
   const scope = ["ListUploads", carrierId, String(request.state)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
@@ -110,10 +114,16 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
       ...(token ? { after: { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" } } : {}),
     }),
   );
-  const { page, last } = splitPage(found, size);
+  const { messages: uploads, last } = cutPage(found, {
+    size,
+    schema: UploadSchema,
+    show: uploadMessage,
+    context,
+    limits,
+  });
   const next = last && { createTime: String(last.createTime), uploadId: last.uploadId };
   return {
-    uploads: page.map(uploadMessage),
+    uploads,
     nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
   };
 }
@@ -121,7 +131,8 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
 async function listRejects(services: Services, request: ListRejectsRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
   checkUploadId(request.uploadId);
-  const size = pageSize(request.pageSize, services.config.limits);
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const scope = ["ListRejects", carrierId, request.uploadId];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const key = durationUpload(carrierId, request.uploadId);
@@ -130,20 +141,49 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
     found: await readRejects(tx, key, { start: BigInt(token?.["offset"] ?? 0), limit: size + 1 }),
   }));
   if (!upload) throw uploadNotFound(request.uploadId);
-  const { page, last } = splitPage(found, size);
+  const {
+    page,
+    messages: rejects,
+    last,
+  } = cutPage(found, { size, schema: StoredRejectSchema, show: rejectMessage, context, limits });
   // Their excerpts are masked, but for the customer's own numbers.
   const disclosed = [disclosedRejects(carrierId, page)];
   await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
-    rejects: page.map((reject) => ({
-      outcome: outcomeMessage(reject),
-      recordJson: reject.recordJson,
-      createTime: timestampFromMicros(reject.createTime),
-      reason: reject.verdict === Verdict.REJECTED ? ErrorReason.RECORD_REFUSED : ErrorReason.RECORD_QUARANTINED,
-    })),
-    totalCount: BigInt(upload.counts.rejected + upload.counts.quarantined),
+    rejects,
+    totalCount: notAcceptedOf(upload.counts),
     nextPageToken: last ? encodePageToken(services.seals, scope, { offset: String(last.recordOffset + 1n) }) : "",
   };
+}
+
+function rejectMessage(reject: RejectRow & { createTime: Micros }) {
+  return {
+    outcome: outcomeMessage(reject),
+    recordJson: reject.recordJson,
+    createTime: timestampFromMicros(reject.createTime),
+    reason: reasonOf(reject.verdict as Verdict),
+  };
+}
+
+function reasonOf(verdict: Verdict): ErrorReason {
+  switch (verdict) {
+    case Verdict.REJECTED:
+    case Verdict.CONFLICT:
+    case Verdict.SUPERSEDED:
+      return ErrorReason.RECORD_REFUSED;
+    case Verdict.QUARANTINED:
+      return ErrorReason.RECORD_QUARANTINED;
+    case Verdict.ACCEPTED:
+    case Verdict.DUPLICATE:
+    case Verdict.UNSPECIFIED:
+      return ErrorReason.UNSPECIFIED;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function notAcceptedOf({ duplicate, conflict, superseded, rejected, quarantined }: VerdictCounts): bigint {
+  return BigInt(duplicate + conflict + superseded + rejected + quarantined);
 }
 
 async function listStoredDurations(services: Services, request: ListDurationsRequest, context: HandlerContext) {
@@ -165,9 +205,9 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }),
   );
-  const { page, last } = splitPage(found, size);
+  const page = { size, schema: CallDurationSchema, show: durationMessage, context, limits };
+  const { messages: durations, last } = cutPage(found, page);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
-  const durations = page.map(durationMessage);
   const disclosed = [disclosedDurations(carrierId, durations)];
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return {

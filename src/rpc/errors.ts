@@ -4,6 +4,7 @@ import { type ErrorReason, TandemError } from "../domain/errors.ts";
 import { maskNumbers, maskReport } from "../domain/masking.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.js";
 import { isTransient, isUnstorableText } from "../store/database.ts";
+import { isClientGone } from "./client-gone.ts";
 
 /** Told of every error that nobody foresaw; the id is all that the client gets. */
 export type FaultReporter = (faultId: string, error: unknown) => void;
@@ -32,7 +33,7 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
     return error;
   }
   if (signal?.aborted && isConsequence(error, signal)) return fromAbort(signal, report);
-  if (isClientGone(error)) return fromTandemError(new TandemError("CANCELLED", "the client left"));
+  if (isClientGone(error)) return clientLeft();
   if (isTransient(error)) {
     return fromTandemError(
       new TandemError("STORE_UNAVAILABLE", "the database did not answer: call again", {}, { cause: error }),
@@ -151,6 +152,7 @@ function clip(text: string, maxLength: number): string {
 
 // What Connect's own errors mean here. Their texts speak of the server's options, so only those that help a client are kept.
 function recast(error: ConnectError, report: FaultReporter): ConnectError {
+  if (isClientGone(error)) return clientLeft();
   switch (error.code) {
     case Code.ResourceExhausted: {
       const limit = /readMaxBytes (\d+)/.exec(error.rawMessage)?.[1];
@@ -178,7 +180,7 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
       return fromTandemError(new TandemError("DEADLINE_EXCEEDED", "the call took longer than its deadline"));
     case Code.Canceled:
     case Code.Aborted:
-      return fromTandemError(new TandemError("CANCELLED", "the client left"));
+      return clientLeft();
     default:
       return fault(error, report);
   }
@@ -196,14 +198,6 @@ function fault(error: unknown, report: FaultReporter): ConnectError {
   return fromTandemError(new TandemError("INTERNAL", `internal error; fault id ${faultId}`, { fault_id: faultId }));
 }
 
-/** What Node says to whoever writes to a client whose connection broke a moment ago, before the call's signal has heard of it. */
-function isClientGone(error: unknown): boolean {
-  const { code } = error instanceof Error ? (error as NodeJS.ErrnoException) : {};
-  return code !== undefined && CLIENT_GONE.has(code);
-}
-
-const CLIENT_GONE: ReadonlySet<string> = new Set(["ERR_HTTP2_INVALID_STREAM", "ERR_STREAM_DESTROYED", "ECANCELED"]);
-
 function isConsequence(error: unknown, signal: AbortSignal): boolean {
   if (error === signal.reason) return true;
   return error instanceof Error && (error.name === "AbortError" || error.cause === signal.reason);
@@ -216,6 +210,10 @@ function fromAbort(signal: AbortSignal, report: FaultReporter): ConnectError {
     completeError(reason, report);
     return reason;
   }
+  return clientLeft();
+}
+
+function clientLeft(): ConnectError {
   return fromTandemError(new TandemError("CANCELLED", "the client left"));
 }
 

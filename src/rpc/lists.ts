@@ -52,12 +52,3 @@ export function requiredPeriod(
   }
   return { start, end };
 }
-
-/** Splits what was read with one more than the page's size: the page, and its last item when there is more. */
-export function splitPage<Item>(
-  items: readonly Item[],
-  size: number,
-): { page: readonly Item[]; last: Item | undefined } {
-  const page = items.slice(0, size);
-  return { page, last: items.length > size ? page.at(-1) : undefined };
-}

@@ -3,6 +3,7 @@ import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
 import { compressedFlag, type UniversalHandler, type UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
+import { isTransportGone } from "./client-gone.ts";
 import { fastGzip } from "./compression.ts";
 import { countBinary, countJson, type ElementCount } from "./count-elements.ts";
 import { type FaultReporter, toConnectError } from "./errors.ts";
@@ -151,7 +152,9 @@ class GuardedBody {
     try {
       yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
     } catch (error) {
-      throw error instanceof TandemError ? toConnectError(error, undefined, report) : error;
+      // Here a broken connection is the client's; the methods could not tell it from the database's.
+      const told = isTransportGone(error) ? new TandemError("CANCELLED", "the client left") : error;
+      throw told instanceof TandemError ? toConnectError(told, undefined, report) : told;
     }
   }
 

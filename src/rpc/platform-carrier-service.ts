@@ -34,7 +34,8 @@ import { auditCarrier } from "./carrier-audit.ts";
 import { applyCarrierMask } from "./carrier-mask.ts";
 import { carrierMessage, inCarrier, readCarrierMessage } from "./carrier-message.ts";
 import type { Services } from "./context.ts";
-import { pageSize, splitPage } from "./lists.ts";
+import { cutPage } from "./cut-page.ts";
+import { pageSize } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
 import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -53,7 +54,7 @@ export function platformCarrierService(services: Services): ServiceImpl<typeof C
       if (!carrier) throw carrierNotFound(carrierId);
       return { carrier: carrierMessage(carrier, services.config.sipDomain) };
     },
-    listCarriers: (request) => listCarriers(services, request),
+    listCarriers: (request, context) => listCarriers(services, request, context),
     updateCarrier: (request, context) => updateCarrier(services, request, context),
     setNumberRanges: (request, context) => setNumberRanges(services, request, context),
     getNumberRanges: (request, context) => getNumberRanges(services, request, context),
@@ -87,17 +88,19 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
   return fromBinary(CreateCarrierResponseSchema, response);
 }
 
-async function listCarriers(services: Services, request: ListCarriersRequest) {
-  const size = pageSize(request.pageSize, services.config.limits);
+async function listCarriers(services: Services, request: ListCarriersRequest, context: HandlerContext) {
+  const { limits, sipDomain } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const conditions = readConditions(request);
   const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await systemTransaction(services.db, (tx) =>
     listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
   );
-  const { page, last } = splitPage(found, size);
+  const show = (carrier: Carrier) => carrierMessage(carrier, sipDomain);
+  const { messages: carriers, last } = cutPage(found, { size, schema: CarrierSchema, show, context, limits });
   return {
-    carriers: page.map((carrier) => carrierMessage(carrier, services.config.sipDomain)),
+    carriers,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",
   };
 }

@@ -7,23 +7,31 @@ import type {
   IngestCdrsRequest,
   ListCdrsRequest,
 } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../store/cdrs.ts";
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
-import { cdrNameSearch, idText, listScope, pageKey, pagePlace, recordNotFound } from "./carrier-cdr-service.ts";
+import {
+  cdrNameSearch,
+  cutLegs,
+  idText,
+  listScope,
+  MAX_LEGS,
+  pageKey,
+  pagePlace,
+  recordNotFound,
+} from "./carrier-cdr-service.ts";
 import { horizonsOf, requireCarrier, type Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedCdrs } from "./disclosed-records.ts";
-import { pageSize, requiredPeriod, splitPage } from "./lists.ts";
+import { pageSize, requiredPeriod } from "./lists.ts";
 import { seesMaskedParties } from "./mask-interceptor.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { openStreamLife } from "./stream-life.ts";
 import { clientFrames, durabilityOf, readOpen, responseFrame } from "./upload-frames.ts";
-
-/** Most records that GetCdr answers with. */
-const MAX_LEGS = 100;
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
@@ -60,20 +68,20 @@ async function getCdr(services: Services, request: GetCdrRequest, context: Handl
   const stored: StoredCdr[] = [];
   for (const id of carriers) {
     const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
-    const page = { limit: MAX_LEGS, newestFirst: search.recordId !== undefined };
+    const page = { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined };
     const found = await carrierTransaction(services.db, carrierId, (tx) =>
       listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
     );
     stored.push(...found);
   }
   if (stored.length === 0) throw recordNotFound(search);
-  const records = stored.slice(0, MAX_LEGS).map(cdrMessage);
+  const { records, hasMore } = cutLegs(stored, services.config.limits, context);
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),
     disclosed: disclosedCdrs(records),
   });
-  return { records };
+  return { records, hasMore };
 }
 
 async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
@@ -97,8 +105,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
   );
-  const { page, last } = splitPage(found, size);
-  const records = page.map(cdrMessage);
+  const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
+  const { messages: records, last } = cutPage(found, page);
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),

@@ -16,6 +16,7 @@ import {
   type ListNumbersRequest,
   type NumberAssignment,
   NumberAssignmentSchema,
+  NumberPeriodSchema,
   type NumberService,
   type PortNumbersRequest,
   PortNumbersRequestSchema,
@@ -24,7 +25,7 @@ import {
   UnassignNumbersRequestSchema,
   UnassignNumbersResponseSchema,
 } from "../gen/tandem/platform/v1/number_service_pb.js";
-import type { ActivationState } from "../gen/tandem/type/v1/phone_number_pb.js";
+import { type ActivationState, PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 import { systemTransaction } from "../store/database.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
@@ -33,9 +34,10 @@ import { actorOf } from "./audit.ts";
 import { hasScope, principalOf } from "./auth.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier-number-service.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
-import { optionalInstant, pageSize, requiredInstant, splitPage } from "./lists.ts";
+import { optionalInstant, pageSize, requiredInstant } from "./lists.ts";
 import { fieldsSet } from "./number-audit.ts";
 import { decodeAnswer, numberCall, numberWriter, readNumberItems, repeatableCall } from "./number-call.ts";
 import { readNumberFilter } from "./number-filter.ts";
@@ -78,7 +80,8 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = request;
-  const limit = pageSize(request.pageSize, services.config.limits);
+  const { limits } = services.config;
+  const limit = pageSize(request.pageSize, limits);
   const { filter, hash } = readNumberFilter(request.filter);
   if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
@@ -89,9 +92,10 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
       return listNumbersOfAll(tx, { after, limit: limit + 1, filter, region: services.config.region });
     return readNumberSnapshotPage(tx, { carrierId, afterNumber: after.phoneNumber, limit: limit + 1, filter });
   });
-  const { page, last } = splitPage(found, limit);
   const mayRead = hasScope(context, "locations.read");
-  const numbers = page.map((row) => redactLocation(decodePhoneNumber(row.payload), mayRead));
+  const show = (row: NumberSnapshotRow) => redactLocation(decodePhoneNumber(row.payload), mayRead);
+  const page = { size: limit, schema: PhoneNumberSchema, show, context, limits };
+  const { messages: numbers, last } = cutPage(found, page);
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
@@ -104,7 +108,8 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
-  const size = pageSize(request.pageSize, services.config.limits);
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const from = optionalInstant("start_time", request.startTime);
   const to = optionalInstant("end_time", request.endTime);
   if (from !== undefined && to !== undefined && to <= from)
@@ -119,15 +124,16 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
     ({ period: { start, end } }) =>
       (from === undefined || end > from) && (to === undefined || start < to) && (after === undefined || start > after),
   );
-  const { page, last } = splitPage(wanted, size);
-  for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
   const now = wallMicros();
   const mayRead = hasScope(context, "locations.read");
-  const periods = page.map((held) => ({
+  const show = (held: HistoryPeriod) => ({
     number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
     scheduled: held.period.start > now,
-  }));
-  const disclosed = disclosedNumbers(periods.map(({ number }) => number));
+  });
+  const rules = { size, schema: NumberPeriodSchema, show, context, limits };
+  const { page, messages: periods, last } = cutPage(wanted, rules);
+  for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
+  const disclosed = disclosedNumbers(periods.flatMap(({ number }) => number ?? []));
   await discloseRecords(services, context, { request, masked: false, disclosed });
   return {
     periods,

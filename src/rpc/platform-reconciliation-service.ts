@@ -5,22 +5,23 @@ import { invalidArgument } from "../domain/errors.ts";
 import { addDays, timestampFromMicros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { wallMs } from "../domain/wall-clock.ts";
-import type {
+import {
   CarrierReconciliationStatusSchema,
-  GetReconciliationStatusRequest,
-  ListDiscrepanciesRequest,
-  ReconciliationService,
+  type GetReconciliationStatusRequest,
+  type ListDiscrepanciesRequest,
+  type ReconciliationService,
 } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
 import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { systemTransaction } from "../store/database.ts";
 import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
 import { requireCarrier, type Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDiscrepancies } from "./disclosed-records.ts";
 import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
-import { pageSize, splitPage } from "./lists.ts";
+import { pageSize } from "./lists.ts";
 import { seesMaskedParties } from "./mask-interceptor.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
@@ -35,10 +36,14 @@ const REPORTING_DAYS = 7;
 /** The platform's view of reconciliation. */
 export function platformReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
   return {
-    getReconciliationSummary: (request) =>
-      summary(services, request, { method: "platform.GetReconciliationSummary", carrierId: request.carrierId }),
+    getReconciliationSummary: (request, context) =>
+      summary(services, request, {
+        method: "platform.GetReconciliationSummary",
+        carrierId: request.carrierId,
+        context,
+      }),
     listDiscrepancies: (request, context) => listOfAll(services, request, context),
-    getReconciliationStatus: (request) => getStatus(services, request),
+    getReconciliationStatus: (request, context) => getStatus(services, request, context),
     explainCall: (request, context) => explainCalls(services, request, context),
   };
 }
@@ -48,17 +53,19 @@ function listOfAll(services: Services, request: ListDiscrepanciesRequest, contex
   return listedDiscrepancies(services, request, {
     method: "platform.ListDiscrepancies",
     carrierId: request.carrierId,
+    context,
     show: shownDiscrepancy,
     disclose: (found) =>
       discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
   });
 }
 
-async function getStatus(services: Services, request: GetReconciliationStatusRequest) {
+async function getStatus(services: Services, request: GetReconciliationStatusRequest, context: HandlerContext) {
+  const { limits } = services.config;
   const asked = sortedUnique(request.carrierIds);
   if (request.carrierIds.length > MAX_CARRIERS)
     throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
-  const size = pageSize(request.pageSize, services.config.limits);
+  const size = pageSize(request.pageSize, limits);
   const scope = ["platform.GetReconciliationStatus", ...asked];
   const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
   const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
@@ -69,9 +76,11 @@ async function getStatus(services: Services, request: GetReconciliationStatusReq
     if (status) found.push({ carrier, status });
     if (found.length > size) break;
   }
-  const { page, last } = splitPage(found, size);
-  const statuses: MessageInitShape<typeof CarrierReconciliationStatusSchema>[] = [];
-  for (const { carrier, status } of page) statuses.push(await statusMessage(services, carrier, status));
+  const shown = new Map<unknown, MessageInitShape<typeof CarrierReconciliationStatusSchema>>();
+  for (const item of found.slice(0, size)) shown.set(item, await statusMessage(services, item.carrier, item.status));
+  const show = (item: unknown) => shown.get(item) ?? {};
+  const page = { size, schema: CarrierReconciliationStatusSchema, show, context, limits };
+  const { messages: statuses, last } = cutPage(found, page);
   return {
     statuses,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",

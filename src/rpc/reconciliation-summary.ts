@@ -1,9 +1,14 @@
+import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { type FieldViolation, fieldViolations } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
 import { MatchStatus } from "../domain/matching/result.ts";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
-import { SummaryDimension as Dimension, ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import {
+  SummaryDimension as Dimension,
+  ReconciliationSummaryRowSchema,
+  ReportingState,
+} from "../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { readReconciledThrough } from "../store/reconciliation-status.ts";
 import {
@@ -17,7 +22,8 @@ import {
   summarizeReconciliation,
 } from "../store/reconciliation-summary.ts";
 import { requireCarrier, type Services } from "./context.ts";
-import { pageSize, splitPage } from "./lists.ts";
+import { cutPage } from "./cut-page.ts";
+import { pageSize } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { carriersAsked } from "./reconciliation-carriers.ts";
 import { checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./reconciliation-fields.ts";
@@ -44,7 +50,7 @@ type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "dir
 export async function summary(
   services: Services,
   request: AskedSummary,
-  { method, carrierId }: { method: string; carrierId: string },
+  { method, carrierId, context }: { method: string; carrierId: string; context: HandlerContext },
 ) {
   const { limits, region } = services.config;
   const asked = readRequest(request, limits.maxListWindowDays);
@@ -56,9 +62,10 @@ export async function summary(
   const named = carrierId === "" ? { region } : { carrierId };
   const through = await systemTransaction(services.db, (tx) => readReconciledThrough(tx, named));
   const found = await findRows(services, carrierId, asked, token, size + 1);
-  const { page, last } = splitPage(found, size);
+  const page = { size, schema: ReconciliationSummaryRowSchema, show: rowMessage, context, limits };
+  const { messages: rows, last } = cutPage(found, page);
   return {
-    rows: page.map(rowMessage),
+    rows,
     nextPageToken: last
       ? encodePageToken(services.seals, scope, { ...last.figures.key, carrier: last.carrier.carrierId })
       : "",

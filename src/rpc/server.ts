@@ -3,7 +3,6 @@ import type { ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, type ServerHttp2Stream } from "node:http2";
 import type { DescMethod } from "@bufbuild/protobuf";
 import { createContextKey, createContextValues, type HandlerContext } from "@connectrpc/connect";
-import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "pino";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { TandemError } from "../domain/errors.ts";
@@ -27,9 +26,10 @@ import {
   findPrincipal,
 } from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
-import { observeCall, resetKey } from "./calls.ts";
+import { goneKey, observeCall, resetKey } from "./calls.ts";
 import { readClientCertificate } from "./client-certificate.ts";
 import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
+import { ANSWER_GROWTH } from "./cut-page.ts";
 import { forgetFarDeadline } from "./deadlines.ts";
 import { disclosureInterceptor } from "./disclose.ts";
 import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
@@ -39,6 +39,7 @@ import { maskInterceptor } from "./mask-interceptor.ts";
 import { callerOfKey, MemoryBudget } from "./memory-budget.ts";
 import { guardMessages } from "./message-guard.ts";
 import type { Metrics } from "./metrics.ts";
+import { createNodeAdapter } from "./node-adapter.ts";
 import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
@@ -58,8 +59,6 @@ import { type Route, route } from "./routes.ts";
 import { judgeAgainInterceptor } from "./second-judgement.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
-/** A page that is bounded in bytes of protobuf is larger as JSON. */
-const JSON_GROWTH = 4;
 /** How much of the drain's time a call has to end by itself before its signal is aborted. */
 const PATIENT_SHARE = 0.75;
 /** How long connections without calls have to close in order. */
@@ -205,7 +204,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
   const principals = new PrincipalLimits(options.limits);
   const { log, metrics, limits, refusals } = options;
   const report: FaultReporter = (faultId, error) => log.error({ faultId, err: error }, "unexpected fault");
-  return connectNodeAdapter({
+  return createNodeAdapter({
     routes: (router) => {
       for (const { register } of [...options.routes, ...createOwnRoutes(options, health, anonymous)]) register(router);
       guardMessages(router.handlers, {
@@ -246,22 +245,29 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
     },
     contextValues: (request) => {
       const socket = "stream" in request ? request.stream.session?.socket : request.socket;
-      return createContextValues()
-        .set(meterKey, meters.get(request))
-        .set(callerAddressKey, addressGroup(socket?.remoteAddress))
-        .set(authorizationCountKey, countHeaders(request, "authorization"))
-        .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
-        .set(resetKey, () => ("stream" in request ? request.stream.close() : request.destroy()));
+      return (
+        createContextValues()
+          .set(meterKey, meters.get(request))
+          .set(callerAddressKey, addressGroup(socket?.remoteAddress))
+          .set(authorizationCountKey, countHeaders(request, "authorization"))
+          .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
+          .set(goneKey, () => ("stream" in request ? request.stream.destroyed : request.socket.destroyed))
+          // With a code: without one, Node would wait until all is taken that the client does not take, and gRPC would call it INTERNAL.
+          .set(resetKey, () =>
+            "stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy(),
+          )
+      );
     },
     fallback: (request, response) => {
       meters.get(request)?.refuse();
-      answerUnknown(request, response as PortResponse);
+      answerUnknown(request, response);
     },
+    onUnwritten: (error) => toConnectError(error, undefined, report),
     ...DROP_UNKNOWN_FIELDS,
     acceptCompression: [fastGzip],
     compressMinBytes: COMPRESS_MIN_BYTES,
     readMaxBytes: limits.maxMessageBytes,
-    writeMaxBytes: limits.maxMessageBytes * JSON_GROWTH,
+    writeMaxBytes: limits.maxMessageBytes * ANSWER_GROWTH,
     shutdownSignal,
   });
 }

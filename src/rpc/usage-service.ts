@@ -7,7 +7,7 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isCustomerId } from "../domain/number-item.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
 import { type PartTotals, shareOf, totalOf, UsagePart } from "../domain/usage/totals.ts";
-import { RestatementSchema } from "../gen/tandem/platform/v1/usage_pb.js";
+import { RestatementSchema, UsageRowSchema } from "../gen/tandem/platform/v1/usage_pb.js";
 import {
   type ClosePeriodRequest,
   ClosePeriodRequestSchema,
@@ -43,10 +43,11 @@ import { NO_FILTER } from "../store/usage-source.ts";
 import { doneBy } from "./audit.ts";
 import { hasScope, principalOf } from "./auth.ts";
 import type { Services } from "./context.ts";
+import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedRestatements, disclosedUsage } from "./disclosed-usage.ts";
 import { exportUsage } from "./export-usage.ts";
-import { optionalInstant, pageSize, splitPage } from "./lists.ts";
+import { optionalInstant, pageSize } from "./lists.ts";
 import { repeatableCall } from "./number-call.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
 import { assertServedHere } from "./residency.ts";
@@ -114,9 +115,10 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
         asked.period,
         usage.map(({ carrierId }) => carrierId),
       );
-      const { page, last } = splitPage(groups, size);
+      const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
+      const { messages: rows, last } = cutPage(groups, { size, schema: UsageRowSchema, show, context, limits });
       const answer = {
-        rows: page.map((group) => rowMessage(group, columns)),
+        rows,
         nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",
         totals: totalsMessage(totalOf(sumOfCarriers(usage))),
         completeness: completenessMessage(
@@ -125,7 +127,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
           periods.map(({ completeness }) => decodeCompleteness(completeness)),
         ),
       };
-      return { answer, carrierIds: page.length === 0 ? [] : usage.map(({ carrierId }) => carrierId) };
+      return { answer, carrierIds: rows.length === 0 ? [] : usage.map(({ carrierId }) => carrierId) };
     },
     { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
   );

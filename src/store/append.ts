@@ -31,7 +31,7 @@ export interface FencedBatch {
 /** One batch of one upload, its records attributed. */
 export interface AppendBatch extends Omit<FencedBatch, "records"> {
   records: readonly AppendRecord[];
-  /** What is to be kept of a record that is refused or quarantined. */
+  /** What is to be kept of a record that is not plainly accepted. */
   describe: (index: number, verdict: Verdict, issue: number) => RejectRow;
 }
 
@@ -265,8 +265,7 @@ async function recordVerdicts(
     const counts = parts.map(({ verdicts }) => countVerdicts(verdicts)).reduce(addCounts);
     let connectedMs = 0n;
     for (const { batch } of parts) for (const record of batch.records) connectedMs += record.connectedDurationMs;
-    const room = Math.max(0, MAX_STORED_REJECTS - (storedRejects.get(uploadId) ?? 0));
-    const rejects = parts.flatMap(rejectsOf).slice(0, room);
+    const rejects = rejectsOf(parts, storedRejects.get(uploadId) ?? 0);
     answers.push(insertRejects(tx, upload, rejects, now));
     answers.push(countUpload(tx, upload, { counts, connectedMs, storedRejects: rejects.length }, now));
   }
@@ -280,11 +279,16 @@ function hashesOf(records: readonly AppendRecord[]): Buffer {
   return hashes;
 }
 
-function rejectsOf({ batch, verdicts, issues }: JudgedBatch): RejectRow[] {
+// What was not applied and is not stored elsewhere has half of the room for itself: a source that is sent again would fill it with duplicates.
+function rejectsOf(parts: readonly JudgedBatch[], alreadyStored: number): RejectRow[] {
   const rejects: RejectRow[] = [];
-  for (const [index, verdict] of verdicts.entries()) {
-    if (verdict === Verdict.REJECTED || verdict === Verdict.QUARANTINED)
-      rejects.push(batch.describe(index, verdict, issues[index] ?? 0));
+  for (const { batch, verdicts, issues } of parts) {
+    for (const [index, verdict] of verdicts.entries()) {
+      if (verdict === Verdict.ACCEPTED && !batch.records[index]?.warned) continue;
+      const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
+      const most = isStored ? MAX_STORED_REJECTS / 2 : MAX_STORED_REJECTS;
+      if (alreadyStored + rejects.length < most) rejects.push(batch.describe(index, verdict, issues[index] ?? 0));
+    }
   }
   return rejects;
 }

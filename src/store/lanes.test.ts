@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { TandemError } from "../domain/errors.ts";
 import { type Caller, callerKey } from "./callers.ts";
 import { Lanes, type Place } from "./lanes.ts";
@@ -114,6 +114,25 @@ describe("limits", () => {
     }
     held[Symbol.dispose]();
     expect([lanes.state.carrier, lanes.state.jobs]).toEqual(Array(2).fill({ held: 0, waiting: 0, longestWaitMs: 0 }));
+  });
+
+  test("a wait in a line that moves lasts longer than one in a line that stands", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+    try {
+      const lanes = new Lanes({ connections: 2, maxWaitMs: 10, maxMovingWaitMs: 1_000 });
+      let held = await lanes.take(carrier("a"));
+      const line = Array.from({ length: 20 }, () => lanes.take(carrier("a")));
+      for (const next of line) {
+        vi.advanceTimersByTime(9);
+        held[Symbol.dispose]();
+        held = await next;
+      }
+      const late = [carrier("a"), carrier("b")].map((caller) => lanes.take(caller).catch((error) => error.reason));
+      vi.advanceTimersByTime(10);
+      expect(await Promise.all(late)).toEqual(["STORE_UNAVAILABLE", "STORE_UNAVAILABLE"]);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   test("a wait is given up when its call ends; what begins after that waits as others do", async () => {

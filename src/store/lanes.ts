@@ -8,8 +8,10 @@ export interface LaneOptions {
   readonly maxWaiting?: number;
   /** Most that wait in all. Default 10,000. */
   readonly maxWaitingInAll?: number;
-  /** Longest wait of a call, milliseconds. Default 5,000. */
+  /** Longest wait of a call in a line that does not move, milliseconds. Default 5,000. */
   readonly maxWaitMs?: number;
+  /** Longest wait of a call in a line that moves, milliseconds. Default 60,000. */
+  readonly maxMovingWaitMs?: number;
   /** Longest wait of a job, milliseconds: it may wait for another job's longest statement. Default 90,000. */
   readonly maxJobWaitMs?: number;
 }
@@ -50,12 +52,14 @@ export class Lanes {
   readonly #lines = new Map<string, Line>();
   readonly #listeners = new Set<GrantListener>();
   #waiting = 0;
+  #grantedAt = Number.NEGATIVE_INFINITY;
 
   constructor({ connections, ...options }: LaneOptions) {
     this.#options = {
       maxWaiting: 1_000,
       maxWaitingInAll: 10_000,
       maxWaitMs: 5_000,
+      maxMovingWaitMs: 60_000,
       maxJobWaitMs: 90_000,
       ...options,
     };
@@ -125,6 +129,7 @@ export class Lanes {
     this.#held.set(key, (this.#held.get(key) ?? 0) + 1);
     this.#heldByKind[caller.kind]++;
     for (const listener of this.#listeners) listener(caller, waitedMs);
+    this.#grantedAt = performance.now();
     let isGivenBack = false;
     return {
       [Symbol.dispose]: () => {
@@ -140,7 +145,7 @@ export class Lanes {
   }
 
   #wait(caller: Caller, key: string): Promise<Place> {
-    const line = this.#lines.get(key) ?? { caller, key, waiting: new Set() };
+    const line = this.#lines.get(key) ?? { caller, key, waiting: new Set(), movedAt: Number.NEGATIVE_INFINITY };
     this.#assertRoom(line);
     const { promise, resolve, reject } = Promise.withResolvers<Place>();
     const { signal } = caller;
@@ -157,9 +162,15 @@ export class Lanes {
       reject(error);
     };
     const abandon = () => fail(new CallEnded(signal?.reason));
-    const timer = setTimeout(() => fail(waitedTooLong()), this.#maxWaitMs(caller));
+    const lookAgain = () => {
+      const leftMs = this.#leftMs(line, sinceMs);
+      if (leftMs <= 0) fail(waitedTooLong());
+      else timer = setTimeout(lookAgain, Math.ceil(leftMs));
+    };
+    let timer = setTimeout(lookAgain, this.#maxWaitMs(caller));
     const grant = () => {
       leave();
+      line.movedAt = performance.now();
       resolve(this.#grant(caller, key, performance.now() - sinceMs));
     };
     const waiting: Waiting = { sinceMs, grant };
@@ -173,6 +184,17 @@ export class Lanes {
 
   #maxWaitMs({ kind }: Caller): number {
     return kind === "jobs" ? this.#options.maxJobWaitMs : this.#options.maxWaitMs;
+  }
+
+  // Who waits in a line that moves is getting nearer: a burst within the limits is served late, and not refused. A line that is held back by its
+  // own share moves only by its own grants; any other gets nearer with whoever is served before it.
+  #leftMs(line: Line, sinceMs: number): number {
+    const { caller, key } = line;
+    const now = performance.now();
+    if (caller.kind === "jobs") return sinceMs + this.#options.maxJobWaitMs - now;
+    const isInTurn = caller.kind !== "own" && (this.#held.get(key) ?? 0) < this.#share;
+    const movedAt = Math.max(sinceMs, line.movedAt, isInTurn ? this.#grantedAt : 0);
+    return Math.min(movedAt + this.#options.maxWaitMs, sinceMs + this.#options.maxMovingWaitMs) - now;
   }
 
   #assertRoom(line: Line): void {
@@ -202,6 +224,8 @@ interface Line {
   readonly caller: Caller;
   readonly key: string;
   readonly waiting: Set<Waiting>;
+  /** When one of it was served last, of the monotonic clock. */
+  movedAt: number;
 }
 
 interface Waiting {

@@ -68,6 +68,8 @@ export type RecordRow = DurationRow | CdrRow;
 export interface AppendRecord extends Readonly<JudgedRecord> {
   /** As sent, for the control totals. */
   readonly connectedDurationMs: bigint;
+  /** Whether there is something to be told of it though it is accepted. */
+  readonly warned: boolean;
   readonly startTime: Micros | undefined;
   /** The number and customer that the call belongs to; absent when none fits. The number is empty when it was erased. */
   readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;

@@ -29,7 +29,7 @@ export interface UploadRow {
   updateTime: Micros;
 }
 
-/** What is kept of a record that was refused or quarantined. */
+/** What is kept of a record that was not plainly accepted. */
 export interface RejectRow {
   recordOffset: bigint;
   recordId: string;
@@ -49,7 +49,7 @@ export interface StoredBatch {
   hashes: Buffer;
 }
 
-/** How many rejects of one upload are kept in detail. */
+/** How many records of one upload that were not plainly accepted are kept in detail; those that are stored take half at most. */
 export const MAX_STORED_REJECTS = 10_000;
 
 /**
@@ -229,7 +229,7 @@ export async function readUploadBatches(
   return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
 }
 
-/** Stores what is kept of records that were refused or quarantined. */
+/** Stores what is kept of records that were not plainly accepted. */
 export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<void> {
   if (rejects.length === 0) return;
   const query = sql`

@@ -82,6 +82,9 @@ class AttributedRecord implements AppendRecord {
   get partyHash() {
     return this.#record.partyHash;
   }
+  get warned() {
+    return this.#record.warnings.length > 0;
+  }
   get connectedDurationMs() {
     return this.#record.connectedDurationMs;
   }

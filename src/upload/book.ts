@@ -195,10 +195,11 @@ export function prepareBatch<Message>(
     describe: (index, verdict, issue) => {
       const offset = firstOffset + BigInt(index);
       const record = prepared[index] as (typeof prepared)[number];
-      return rejectRow(
-        outcomeOf(offset, record, verdict as Verdict, issue),
-        edge.maskedJson(records.at(index) as Message),
-      );
+      // The others are stored: their day finds them.
+      const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
+      const { recordDate } = record;
+      const json = isStored ? JSON.stringify({ recordDate }) : edge.maskedJson(records.at(index) as Message);
+      return rejectRow(outcomeOf(offset, record, verdict as Verdict, issue), json);
     },
   };
 }

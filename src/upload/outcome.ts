@@ -22,7 +22,7 @@ export function outcomesOf(batch: PreparedBatch, verdicts: readonly Verdict[], i
   });
 }
 
-/** What is kept of a refused or quarantined record: its outcome, and how it was sent. */
+/** What is kept of a record that was not plainly accepted: its outcome, and how it was sent. */
 export function rejectRow(outcome: Outcome, recordJson: string): RejectRow {
   return { ...outcome, recordJson };
 }

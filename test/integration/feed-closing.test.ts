@@ -1,4 +1,4 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2 } from "node:http2";
+import { type ClientHttp2Session, type ClientHttp2Stream, connect as connectHttp2, constants } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { Code, createClient } from "@connectrpc/connect";
@@ -186,6 +186,7 @@ describe.concurrent("rule 3 and 8: planned ends", () => {
     client.read();
     // What it had in its window, and no status that could pass for an end.
     expect(await client.ended).not.toHaveProperty("grpc-status");
+    expect(client.stream.rstCode).toBe(constants.NGHTTP2_CANCEL);
     expect(closingReason(client.messages)).toBeUndefined();
   });
 });

@@ -103,7 +103,7 @@ test.each([
   [
     "an upload has stepped back",
     "UPDATE upload SET next_offset = 20 WHERE carrier_id = $1 AND kind = 2",
-    ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
+    ["UPLOAD_TOTALS", "UPLOAD_TOTALS", "UPLOAD_TOTALS"],
   ],
   [
     "the tally of numbers is too high",

@@ -10,7 +10,7 @@ import {
   UploadReceiptSchema,
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { untilInterrupted } from "../following.ts";
 import { formatCount, formatJson, styled } from "../output.ts";
 import { openProgress } from "../progress.ts";
@@ -66,26 +66,13 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   });
   bar.set(durations.records.length);
   progress[Symbol.dispose]();
-  const outcomes = await allOutcomes(connection, result);
+  const { outcomes } = result;
   if (options.json) {
     const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
     console.log(formatJson(json));
   } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n) process.exitCode = EXIT_REFUSED;
-}
-
-/** Of an upload that had been sealed before, what was kept: the rejected and the quarantined. */
-async function allOutcomes(
-  connection: Connection,
-  { receipt, outcomes }: UploadResult,
-): Promise<readonly RecordOutcome[]> {
-  const { rejected = 0n, quarantined = 0n } = receipt.counts ?? {};
-  if (outcomes.length > 0 || rejected + quarantined === 0n) return outcomes;
-  const { rejects } = await connection
-    .client(DurationService)
-    .listRejects({ uploadId: receipt.uploadId, pageSize: 1_000 });
-  return rejects.map(({ outcome }) => outcome).filter((outcome) => outcome !== undefined);
 }
 
 interface Told {

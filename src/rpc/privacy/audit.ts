@@ -5,7 +5,7 @@ import { isCarrierId } from "../../domain/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
 import { timestampFromMicros } from "../../domain/instant.ts";
 import { maskInternational } from "../../domain/masking.ts";
-import type { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListAuditEventsRequest,
   PrivacyService,
@@ -15,7 +15,8 @@ import { type AuditConditions, listAuditEvents } from "../../store/audit-events.
 import { systemTransaction } from "../../store/database.ts";
 import { verifyAuditChain } from "../../store/verify-audit.ts";
 import { requireCarrier, type Services } from "../context.ts";
-import { optionalInstant, pageSize, splitPage } from "../lists.ts";
+import { cutPage } from "../cut-page.ts";
+import { optionalInstant, pageSize } from "../lists.ts";
 import { decodePageToken, encodePageToken } from "../page-token.ts";
 import { assertServedRegion } from "../residency.ts";
 
@@ -26,13 +27,14 @@ const HASH_BYTES = 32;
 /** The audit log: listed, and its chains verified. */
 export function auditMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
-    listAuditEvents: (request) => listEvents(services, request),
+    listAuditEvents: (request, context) => listEvents(services, request, context),
     verifyAuditLog: (request, context) => verify(services, request, context),
   };
 }
 
-async function listEvents(services: Services, request: ListAuditEventsRequest) {
-  const size = pageSize(request.pageSize, services.config.limits);
+async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
@@ -43,9 +45,10 @@ async function listEvents(services: Services, request: ListAuditEventsRequest) {
   const found = await systemTransaction(services.db, (tx) =>
     listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
   );
-  const { page, last } = splitPage(found, size);
+  const page = { size, schema: AuditEventSchema, show: auditEventMessage, context, limits };
+  const { messages: events, last } = cutPage(found, page);
   return {
-    events: page.map(auditEventMessage),
+    events,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.sequence) }) : "",
   };
 }

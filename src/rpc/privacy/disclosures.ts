@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { recordKey } from "../../domain/disclosure.ts";
 import { TandemError } from "../../domain/errors.ts";
 import { timestampFromMicros } from "../../domain/instant.ts";
-import type { DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import { DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type { ListDisclosuresRequest, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { systemTransaction } from "../../store/database.ts";
 import {
@@ -16,7 +16,8 @@ import {
 import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
 import { type AskedRecord, isRecordKnown, readDisclosureTarget } from "../../store/disclosure-targets.ts";
 import { requireCarrier, type Services } from "../context.ts";
-import { pageSize, splitPage } from "../lists.ts";
+import { cutPage } from "../cut-page.ts";
+import { pageSize } from "../lists.ts";
 import { decodePageToken, encodePageToken, type PageTokenValue } from "../page-token.ts";
 import { carriersAsked } from "../reconciliation-carriers.ts";
 import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
@@ -29,12 +30,13 @@ const MAX_NAMED = 20_000;
 
 /** Who may have received which records. */
 export function disclosureMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
-  return { listDisclosures: (request) => listDisclosures(services, request) };
+  return { listDisclosures: (request, context) => listDisclosures(services, request, context) };
 }
 
-async function listDisclosures(services: Services, request: ListDisclosuresRequest) {
+async function listDisclosures(services: Services, request: ListDisclosuresRequest, context: HandlerContext) {
+  const { limits } = services.config;
   const asked = readDisclosuresRequest(request);
-  const size = pageSize(request.pageSize, services.config.limits);
+  const size = pageSize(request.pageSize, limits);
   const scope = ["platform.ListDisclosures", asked.scope];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const selection = { ...asked, after: token && placeOf(token), limit: size + 1 };
@@ -45,10 +47,13 @@ async function listDisclosures(services: Services, request: ListDisclosuresReque
     found.push(...(await findAt(services, carrierId, subject, selection)));
     found.sort(newestFirst).splice(size + 1);
   }
-  const { page, last } = splitPage(found, shortened(found, size));
-  const stored = await readAll(services, page);
+  const most = shortened(found, size);
+  const stored = await readAll(services, found.slice(0, most));
+  // One that retention took meanwhile shows as nothing, and still is a place to go on from.
+  const show = ({ disclosureId }: Placed) => stored.get(disclosureId) ?? {};
+  const { messages, last } = cutPage(found, { size: most, schema: DisclosureSchema, show, context, limits });
   return {
-    disclosures: stored.map(disclosureMessage),
+    disclosures: messages.filter(({ disclosureId }) => disclosureId !== ""),
     nextPageToken: last ? encodePageToken(services.seals, scope, tokenOf(last)) : "",
   };
 }
@@ -118,16 +123,19 @@ function shortened(found: readonly Placed[], size: number): number {
   return end < 0 ? size : Math.min(size, Math.max(1, end));
 }
 
-async function readAll(services: Services, page: readonly Placed[]): Promise<StoredDisclosure[]> {
-  const byId = new Map<string, StoredDisclosure>();
+async function readAll(
+  services: Services,
+  page: readonly Placed[],
+): Promise<Map<string, MessageInitShape<typeof DisclosureSchema>>> {
+  const byId = new Map<string, MessageInitShape<typeof DisclosureSchema>>();
   for (const [carrierId, its] of Map.groupBy(page, (each) => each.carrierId)) {
     const ids = its.map(({ disclosureId }) => disclosureId);
     const rows = await systemTransaction(services.db, (tx) => readDisclosures(tx, carrierId, ids), {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     });
-    for (const row of rows) byId.set(row.disclosureId, row);
+    for (const row of rows) byId.set(row.disclosureId, disclosureMessage(row));
   }
-  return page.flatMap(({ disclosureId }) => byId.get(disclosureId) ?? []);
+  return byId;
 }
 
 /** A disclosure as the contract has it. */

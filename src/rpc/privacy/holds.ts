@@ -4,7 +4,7 @@ import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { AuditOutcome } from "../../domain/audit.ts";
 import { isCarrierId } from "../../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
+import { HoldSchema, HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
 import {
   type CreateHoldRequest,
   CreateHoldRequestSchema,
@@ -31,7 +31,8 @@ import {
 import { findResponse, insertResponse } from "../../store/request-log.ts";
 import { actorOf, methodOf } from "../audit.ts";
 import { requireCarrier, type Services } from "../context.ts";
-import { pageSize, splitPage } from "../lists.ts";
+import { cutPage } from "../cut-page.ts";
+import { pageSize } from "../lists.ts";
 import { repeatableCall } from "../number-call.ts";
 import { decodePageToken, encodePageToken } from "../page-token.ts";
 import { assertServedHere } from "../residency.ts";
@@ -46,7 +47,7 @@ export function holdMethods(services: Services): Partial<ServiceImpl<typeof Priv
   return {
     createHold: (request, context) => createHold(services, request, context),
     releaseHold: (request, context) => releaseHold(services, request, context),
-    listHolds: (request) => listHolds(services, request),
+    listHolds: (request, context) => listHolds(services, request, context),
   };
 }
 
@@ -119,24 +120,26 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
   return fromBinary(ReleaseHoldResponseSchema, response);
 }
 
-async function listHolds(services: Services, request: ListHoldsRequest) {
+async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {
   const { carrierId, state } = request;
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
   if (HoldStateEnum[state] === undefined)
     throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
-  const size = pageSize(request.pageSize, services.config.limits);
+  const { limits, region } = services.config;
+  const size = pageSize(request.pageSize, limits);
   const scope = ["ListHolds", carrierId, String(state)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
-  const { region } = services.config;
   const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined, region };
   return systemTransaction(
     services.db,
     async (tx) => {
       await assertServedHere(tx, services, carrierId === "" ? [] : [carrierId]);
-      const { page, last } = splitPage(await listStoredHolds(tx, of, { before, limit: size + 1 }), size);
-      const holds: ReturnType<typeof holdMessage>[] = [];
-      for (const hold of page) holds.push(await describe(tx, hold));
+      const found = await listStoredHolds(tx, of, { before, limit: size + 1 });
+      const shown = new Map<StoredHold, ReturnType<typeof holdMessage>>();
+      for (const hold of found.slice(0, size)) shown.set(hold, await describe(tx, hold));
+      const show = (hold: StoredHold) => shown.get(hold) ?? {};
+      const { messages: holds, last } = cutPage(found, { size, schema: HoldSchema, show, context, limits });
       const next = last && { createTime: String(last.createTime), holdId: last.holdId };
       return { holds, nextPageToken: next ? encodePageToken(services.seals, scope, next) : "" };
     },

@@ -25,6 +25,7 @@ import {
 import {
   LegalBasis as LegalBasisEnum,
   type RetentionPolicy,
+  RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { appendAuditEvent } from "../../store/audit-log.ts";
 import { listLegalCountries } from "../../store/carriers.ts";
@@ -33,7 +34,8 @@ import { findResponse, insertResponse } from "../../store/request-log.ts";
 import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/retention-policies.ts";
 import { actorOf, methodOf } from "../audit.ts";
 import { requireCarrier, type Services } from "../context.ts";
-import { pageSize, splitPage } from "../lists.ts";
+import { cutPage } from "../cut-page.ts";
+import { pageSize } from "../lists.ts";
 import { repeatableCall } from "../number-call.ts";
 import { decodePageToken, encodePageToken } from "../page-token.ts";
 import { policyMessage } from "./policy-message.ts";
@@ -42,14 +44,15 @@ import { isText } from "./text.ts";
 /** How long each part is kept. */
 export function retentionMethods(services: Services): Partial<ServiceImpl<typeof PrivacyService>> {
   return {
-    listRetentionPolicies: (request) => listPolicies(services, request),
+    listRetentionPolicies: (request, context) => listPolicies(services, request, context),
     setRetentionPolicy: (request, context) => setPolicy(services, request, context),
   };
 }
 
-async function listPolicies(services: Services, request: ListRetentionPoliciesRequest) {
+async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
+  const { limits } = services.config;
   const { countryCode, carrierId, recordPart } = request;
-  const size = pageSize(request.pageSize, services.config.limits);
+  const size = pageSize(request.pageSize, limits);
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
@@ -62,9 +65,10 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
     .map((policy) => ({ policy, key: sortKey(policy) }))
     .filter(({ key }) => key > after)
     .sort((left, right) => (left.key < right.key ? -1 : 1));
-  const { page, last } = splitPage(found, size);
+  const show = ({ policy }: (typeof found)[number]) => policyMessage(policy);
+  const { messages, last } = cutPage(found, { size, schema: RetentionPolicySchema, show, context, limits });
   return {
-    policies: page.map(({ policy }) => policyMessage(policy)),
+    policies: messages,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.key }) : "",
   };
 }

@@ -1,0 +1,36 @@
+import {
+  Code,
+  ConnectError,
+  type ConnectRouter,
+  type ConnectRouterOptions,
+  type ContextValues,
+  createConnectRouter,
+} from "@connectrpc/connect";
+import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type { PortRequest, PortResponse } from "./port.ts";
+
+export interface NodeAdapterOptions extends ConnectRouterOptions {
+  readonly routes: (router: ConnectRouter) => void;
+  readonly contextValues: (request: PortRequest) => ContextValues;
+  /** Answers what no route takes. */
+  readonly fallback: (request: PortRequest, response: PortResponse) => void;
+  /** Told of what went wrong behind every handler, when an answer could not be written to its end. */
+  readonly onUnwritten: (error: unknown) => void;
+}
+
+/** Serves Connect's routes on Node. Connect's own adapter prints what goes wrong, past the log and its masks. */
+export function createNodeAdapter(options: NodeAdapterOptions): (request: PortRequest, response: PortResponse) => void {
+  const router = createConnectRouter(options);
+  options.routes(router);
+  const handlers = new Map(router.handlers.map((handler) => [handler.requestPath, handler]));
+  return (request, response) => {
+    const handler = handlers.get(request.url?.split("?", 1)[0] ?? "");
+    if (!handler) return options.fallback(request, response);
+    const asked = universalRequestFromNodeRequest(request, response, undefined, options.contextValues(request));
+    handler(asked)
+      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .catch((error: unknown) => {
+        if (ConnectError.from(error).code !== Code.Aborted) options.onUnwritten(error);
+      });
+  };
+}
