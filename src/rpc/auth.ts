@@ -192,10 +192,14 @@ async function authenticate(context: HandlerContext, options: Judgement): Promis
   if (certificate) assertCertificateLives(certificate, options);
   if (token === undefined) return authenticateByCertificate(certificate, options);
   const verified = await verifyBoundToken(token, certificate, context.values.get(callerAddressKey), options);
-  const shown = certificate && (await findCertificatePrincipal(certificate, options));
   const found = await findTokenPrincipal(verified, options);
-  const principal = verified.binding ? withExpiry(found, certificate?.expiresAt) : found;
-  if (!shown) return principal;
+  if (!certificate?.isTrusted) return found;
+  const shown = await findCertificatePrincipal(certificate, options);
+  const principal = withExpiry(found, certificate.expiresAt);
+  if (!shown) {
+    if (principal.kind === "platform") await assertNeverCarriers(certificate, options);
+    return principal;
+  }
   const isSame =
     principal.kind === "carrier"
       ? shown.kind === "carrier" && shown.carrierId === principal.carrierId
@@ -332,10 +336,14 @@ async function findCertificatePrincipal(
   }
   const [identity] = platform;
   if (identity === undefined) return undefined;
-  if (await options.access.isEverCarriers(identities))
-    throw unauthenticated("the client certificate has the name of one that was a carrier's");
+  await assertNeverCarriers(certificate, options);
   const scopes = new Set(platform.flatMap((name) => [...(options.platformIdentities.get(name) ?? [])]));
   return { kind: "platform", identity, scopes, expiresAt };
+}
+
+async function assertNeverCarriers({ identities }: ClientCertificate, { access }: AuthOptions): Promise<void> {
+  if (await access.isEverCarriers(identities))
+    throw unauthenticated("the client certificate has the name of one that was a carrier's");
 }
 
 function withExpiry<P extends Principal>(principal: P, other: Micros | undefined): P {

@@ -2,12 +2,14 @@ import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { CredentialIdentity } from "../../src/domain/principal.ts";
 import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
+import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
 import {
   asCarrier,
   asPlatform,
@@ -21,6 +23,7 @@ import {
   nobody,
   type Verdict,
 } from "../support/access-matrix.ts";
+import { stepClockBack } from "../support/clock.ts";
 import { holdCalls } from "../support/held-calls.ts";
 import {
   ALL_SCOPES,
@@ -28,11 +31,11 @@ import {
   carrierIdOf,
   IdentityWorld,
   identityOf,
-  jwt,
   MODES,
   type Mode,
   OPS,
   PLATFORM_AUDIENCE,
+  PLATFORM_CHANGES,
   type Shown,
   STATES,
   type State,
@@ -40,9 +43,10 @@ import {
   TAINTED,
 } from "../support/identity-world.ts";
 import { reasonOf } from "../support/refusal.ts";
+import { TOGETHER } from "../support/shown-together.ts";
 
 // Method x principal x state of the identity, where tokens are of the own key, where they are of another
-// issuer, and with client certificates.
+// issuer, and with client certificates; and of tokens beside certificates.
 
 let world: IdentityWorld;
 beforeAll(async () => {
@@ -166,11 +170,39 @@ test.each([...CARRIERS, ...CLAIMS, ...PLATFORMS])(
   },
 );
 
+test.each(TOGETHER)(
+  "Confidentiality: $token beside $certificate reaches what the contract declares",
+  async ({ show, verdict }) => {
+    expect(await judgeAll(world.connect("JWKS", await show(world)))).toEqual(expected(verdict));
+  },
+);
+
+test.each(["alone", "with the token of a carrier", "with a token of the platform"])(
+  "Confidentiality: a certificate whose time is over reaches nothing, %s",
+  async (how) => {
+    const name = how.replaceAll(" ", "-");
+    const { files } = await (how.endsWith("platform")
+      ? world.certificate(OPS[1])
+      : world.makeActive("certificate", name));
+    const exp = Math.floor(Date.now() / 1000) + 86_400;
+    const subject = how.endsWith("platform") ? "ops" : subjectOf("active");
+    const token = await world.issuer.sign({ sub: subject, scope: ALL_SCOPES, exp });
+    const transport = world.connect("JWKS", how === "alone" ? { files } : { files, token });
+    // The connection is there before the end.
+    await reasonOf(createClient(Health, transport).check({}));
+    using _later = stepClockBack(-2 * 3_600_000);
+    expect(await judgeAll(transport)).toEqual(expected(everywhere("CREDENTIAL_EXPIRED")));
+  },
+);
+
 test.each(MODES)("Confidentiality: by %s, a moved identity acts for its new carrier", async (mode) => {
   const agreements = createClient(AgreementService, world.connect(mode, await world.show(mode, "moved")));
   expect((await agreements.getAgreement({})).agreement?.carrierId).toBe(`${carrierIdOf(mode, "moved")}-new`);
 });
 
+const PLATFORM_CASES = (["JWKS", "certificate"] as const).flatMap((mode) =>
+  PLATFORM_CHANGES.map((change) => ({ mode, change })),
+);
 const CASES = MODES.flatMap((mode) => CHANGES.map((change) => ({ mode, change })));
 
 describe("a live stream", () => {
@@ -187,17 +219,35 @@ describe("a live stream", () => {
   );
 });
 
+describe("a live upload of the platform", () => {
+  test.each(PLATFORM_CASES)(
+    "Confidentiality: by $mode, it ends when what it shows is $change",
+    async ({ mode, change }) => {
+      const name = `${change}-stream`;
+      const shown = await world.showPlatform(mode, name);
+      const platform = createClient(PlatformCdrService, world.connect(mode, shown));
+      const stop = new AbortController();
+      const upload = follow(platform.ingestCdrs(ingestFrames(name), { signal: stop.signal }));
+      await upload.opened;
+      using _change = await world.applyToPlatform(mode, name, change, shown);
+      expect(await upload.ended).toBe("CREDENTIAL_EXPIRED");
+      expect(upload.isOpened).toBe(true);
+      stop.abort();
+    },
+  );
+});
+
 describe("a call whose body is held back", () => {
-  const oneMessage = METHODS.filter(({ methodKind }) => methodKind === "unary" || methodKind === "server_streaming");
-  const heldByCarriers = oneMessage.filter((method) => declared(method) === "carrier");
-  const heldByPlatform = oneMessage.filter((method) => !["carrier", "anyone"].includes(declared(method)));
+  // Of a stream of requests it is the first that is held back.
+  const heldByCarriers = METHODS.filter((method) => declared(method) === "carrier");
+  const heldByPlatform = METHODS.filter((method) => !["carrier", "anyone"].includes(declared(method)));
 
   test.each(CASES)(
     "Confidentiality: by $mode, every method is refused when its identity is $change meanwhile",
     async ({ mode, change }) => {
       const name = `${change}-held`;
       const { token, files } = await world.makeActive(mode, name);
-      const tls = mode === "JWKS" ? {} : world.tls(files);
+      const tls = world.tls(mode, files);
       const probe = AgreementService.method.getAgreement;
       await using held = await holdCalls(world.appOf(mode).url, heldByCarriers, probe, { token, tls });
       await world.apply(mode, name, change);
@@ -208,18 +258,25 @@ describe("a call whose body is held back", () => {
     },
   );
 
-  test("Confidentiality: every method of the platform is refused when its subject becomes a carrier's meanwhile", async () => {
-    const token = await world.issuer.sign({ sub: "turncoat", aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES });
-    const probe = CarrierService.method.listCarriers;
-    await using held = await holdCalls(world.appOf("JWKS").url, heldByPlatform, probe, { token });
-    await world.takeBack("JWKS", jwt("JWKS", "turncoat"));
-    const reasons = await held.release();
-    expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
-  });
+  test.each(PLATFORM_CASES)(
+    "Confidentiality: by $mode, every method of the platform is refused when what it shows is $change meanwhile",
+    async ({ mode, change }) => {
+      const name = `${change}-held`;
+      const shown = await world.showPlatform(mode, name);
+      const probe = CarrierService.method.listCarriers;
+      const tls = world.tls(mode, shown.files);
+      const reasons = await (async () => {
+        await using held = await holdCalls(world.appOf(mode).url, heldByPlatform, probe, { token: shown.token, tls });
+        using _change = await world.applyToPlatform(mode, name, change, shown);
+        return await held.release();
+      })();
+      expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
+    },
+  );
 });
 
 /** One stream of each method that carriers have streams of. */
-function openStreams(transport: Transport): { opened: Promise<void>; ended: Promise<string> }[] {
+function openStreams(transport: Transport): Followed[] {
   const start = { position: { case: "latest", value: {} } } as const;
   const stop = new AbortController();
   const frames = [
@@ -228,12 +285,32 @@ function openStreams(transport: Transport): { opened: Promise<void>; ended: Prom
     createClient(ReconciliationService, transport).watchDiscrepancies({ start }, { signal: stop.signal }),
     createClient(DurationService, transport).uploadDurations(uploadFrames(), { signal: stop.signal }),
   ];
-  return frames.map((stream: AsyncIterable<unknown>) => {
-    const opened = Promise.withResolvers<void>();
-    const ended = reasonOf(readAll(stream, opened.resolve));
-    void ended.then(() => opened.resolve());
-    return { opened: opened.promise, ended };
-  });
+  return frames.map(follow);
+}
+
+interface Followed {
+  /** Resolves with its first message, or when it ends without one. */
+  readonly opened: Promise<void>;
+  readonly ended: Promise<string>;
+  readonly isOpened: boolean;
+}
+
+function follow(stream: AsyncIterable<unknown>): Followed {
+  const opened = Promise.withResolvers<void>();
+  let isOpened = false;
+  const onFirst = () => {
+    isOpened = true;
+    opened.resolve();
+  };
+  const ended = reasonOf(readAll(stream, onFirst));
+  void ended.then(() => opened.resolve());
+  return {
+    opened: opened.promise,
+    ended,
+    get isOpened() {
+      return isOpened;
+    },
+  };
 }
 
 async function readAll(stream: AsyncIterable<unknown>, onFirst: () => void): Promise<void> {
@@ -243,5 +320,12 @@ async function readAll(stream: AsyncIterable<unknown>, onFirst: () => void): Pro
 async function* uploadFrames() {
   yield { frame: { case: "open", value: { uploadId: "held" } } } as const;
   // The client stays; the server ends it.
+  await new Promise(() => {});
+}
+
+async function* ingestFrames(name: string) {
+  const uploadId = name.replaceAll(/[^a-z]+/g, "-");
+  const open = { carrierId: carrierIdOf("JWKS", "active"), open: { uploadId } };
+  yield { frame: { case: "open", value: open } } as const;
   await new Promise(() => {});
 }

@@ -4,12 +4,20 @@ import { createLocalJWKSet } from "jose";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { microsFromMs } from "../../src/domain/instant.ts";
 import type { CarrierPrincipal, Principal } from "../../src/domain/principal.ts";
 import type { StreamEnd } from "../../src/domain/stream-life.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
-import { type AuthOptions, authorize, judgeAgain, principalOf, watchCredential } from "../../src/rpc/auth.ts";
+import {
+  type AuthOptions,
+  authorize,
+  clientCertificateKey,
+  judgeAgain,
+  principalOf,
+  watchCredential,
+} from "../../src/rpc/auth.ts";
 import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
 import { createTokenVerifier } from "../../src/rpc/tokens.ts";
 import { Trust } from "../../src/rpc/trust.ts";
@@ -173,6 +181,17 @@ test("a call that is judged again has the principal of now", async () => {
   await judgeAgain(context);
   expect(principalOf(context)).toMatchObject(principal);
   expect(principalOf(context).expiresAt).toBeLessThan(before.expiresAt ?? 0n);
+});
+
+test("a token's call ends no later than the certificate that came with it, also one whose names are nobody's", async () => {
+  await using access = openAccess();
+  const { carrierId } = await addOwner();
+  const context = await contextOf(CdrService.method.streamCdrs, carrierId);
+  const expiresAt = microsFromMs(Date.now() + 60_000);
+  const names = { identities: ["dns:nobody.example"], sha256: Buffer.alloc(32) };
+  context.values.set(clientCertificateKey, { ...names, isTrusted: true, expiresAt });
+  await authorize(context, authOptions(access, new Trust()));
+  expect(principalOf(context).expiresAt).toBe(expiresAt);
 });
 
 /** The keys of another issuer, as far as the server knows: only what is registered makes a carrier. */

@@ -1,4 +1,5 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createHash, X509Certificate } from "node:crypto";
+import { appendFile, mkdtemp, rm, writeFile } from "node:fs/promises";
 import type { SecureClientSessionOptions } from "node:http2";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +13,7 @@ import { systemTransaction } from "../../src/store/database.ts";
 import { startTestApp, type TestApp } from "./app.ts";
 import { addCarrier } from "./carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "./certificates.ts";
+import { stepClockBack } from "./clock.ts";
 import { createIssuer, type TestIssuer } from "./issuer.ts";
 
 /** How callers show who they are. */
@@ -25,7 +27,11 @@ export type Change = "suspended" | "removed" | "expired" | "moved";
 export const CHANGES: readonly Change[] = ["suspended", "removed", "expired", "moved"];
 export const STATES: readonly State[] = ["never known", "active", ...CHANGES];
 
-/** What a caller shows: a token, or a certificate. */
+/** What can happen to what the platform shows while a call of it lives. */
+export type PlatformChange = "a carrier's" | "revoked" | "expired";
+export const PLATFORM_CHANGES: readonly PlatformChange[] = ["a carrier's", "revoked", "expired"];
+
+/** What a caller shows: a token, a certificate, or both. */
 export interface Shown {
   readonly token?: string;
   readonly files?: CertificateFiles;
@@ -38,6 +44,15 @@ export const ALL_SCOPES = PLATFORM_SCOPES.join(" ");
 export const OPS = [jwt("JWKS", "ops"), { kind: "spiffe", uri: "spiffe://platform.example/ops" }] as const;
 /** Subject and name that the settings call the platform's, and that were a carrier's since. */
 export const TAINTED = [jwt("JWKS", "tainted"), { kind: "spiffe", uri: "spiffe://platform.example/tainted" }] as const;
+
+/** A name that the settings call the platform's, for a test that changes what becomes of it. */
+export function platformName(name: string): CredentialIdentity {
+  return { kind: "spiffe", uri: `spiffe://platform.example/${name.replaceAll(/[^a-z]+/g, "-")}` };
+}
+const PLATFORM_NAMES = PLATFORM_CHANGES.flatMap((change) => [`${change}-stream`, `${change}-held`]).map(platformName);
+
+/** Longer than any credential of a test is good. */
+const LATER_MS = 2 * 3_600_000;
 
 /** The subject of an identity that is called by a name, such as its state. */
 export function subjectOf(name: string): string {
@@ -58,7 +73,7 @@ export function carrierIdOf(mode: Mode, name: string): string {
   return `${mode.toLowerCase().replaceAll(" ", "-")}-${name.replaceAll(" ", "-")}`;
 }
 
-/** Two servers, one that believes its own key and client certificates and one that believes an issuer; with an identity in each state for each mode. */
+/** Two servers, one that believes its own key and one that believes an issuer and client certificates; with an identity in each state for each mode. */
 export class IdentityWorld implements AsyncDisposable {
   readonly #resources: AsyncDisposableStack;
   readonly #servers: TestAuthority;
@@ -66,6 +81,8 @@ export class IdentityWorld implements AsyncDisposable {
   readonly issuer: TestIssuer;
   readonly #own: TestApp;
   readonly #outside: TestApp;
+  readonly #revokedFile: string;
+  #takenBack = 0;
 
   private constructor(parts: WorldParts) {
     this.#resources = parts.resources;
@@ -74,6 +91,7 @@ export class IdentityWorld implements AsyncDisposable {
     this.issuer = parts.issuer;
     this.#own = parts.own;
     this.#outside = parts.outside;
+    this.#revokedFile = parts.revokedFile;
   }
 
   static async open(): Promise<IdentityWorld> {
@@ -90,20 +108,21 @@ export class IdentityWorld implements AsyncDisposable {
     const common = { accessCacheMs: 20, reconcileIntervalMs: 0, retentionIntervalMs: 0, maxFeedStreams: 50 };
     const named = (identities: readonly CredentialIdentity[]) =>
       identities.map((identity) => `${identityText(identity)}=${ALL_SCOPES}`).join(";");
-    const own = opening.use(
+    const revokedFile = await file("revoked", "");
+    const own = opening.use(await startTestApp(common));
+    const outside = opening.use(
       await startTestApp({
         ...common,
+        ...issuer.settings,
         tlsCert: await file("server.pem", cert),
         tlsKey: await file("server.key", key),
         tlsClientCa: await file("clients.pem", clients.cert),
-        platformIdentities: named([OPS[1], TAINTED[1]]),
+        revokedFile,
+        jwtPlatformAudience: PLATFORM_AUDIENCE,
+        platformIdentities: named([...OPS, ...TAINTED, ...PLATFORM_NAMES]),
       }),
     );
-    const platformIdentities = named([OPS[0], TAINTED[0]]);
-    const outside = opening.use(
-      await startTestApp({ ...common, ...issuer.settings, jwtPlatformAudience: PLATFORM_AUDIENCE, platformIdentities }),
-    );
-    const world = new IdentityWorld({ resources: opening.move(), servers, clients, issuer, own, outside });
+    const world = new IdentityWorld({ resources: opening.move(), servers, clients, issuer, own, outside, revokedFile });
     for (const mode of MODES) for (const state of STATES) await world.#make(mode, state);
     // By a process with other settings.
     await world.takeBack("JWKS", TAINTED[0]);
@@ -112,7 +131,7 @@ export class IdentityWorld implements AsyncDisposable {
   }
 
   appOf(mode: Mode): TestApp {
-    return mode === "JWKS" ? this.#outside : this.#own;
+    return mode === "own key" ? this.#own : this.#outside;
   }
 
   connect(mode: Mode, { token, files }: Shown): Transport {
@@ -121,11 +140,11 @@ export class IdentityWorld implements AsyncDisposable {
       return next(request);
     };
     const options = { baseUrl: this.appOf(mode).url, interceptors: [bearer], idleConnectionTimeoutMs: 1_000 };
-    return createGrpcTransport(mode === "JWKS" ? options : { ...options, nodeOptions: this.tls(files) });
+    return createGrpcTransport({ ...options, nodeOptions: this.tls(mode, files) });
   }
 
-  tls(files: CertificateFiles | undefined): SecureClientSessionOptions {
-    return { ca: this.#servers.cert, ...files };
+  tls(mode: Mode, files: CertificateFiles | undefined): SecureClientSessionOptions {
+    return mode === "own key" ? {} : { ca: this.#servers.cert, ...files };
   }
 
   /** What the identity of a name shows; its token has every scope, as far as the kind of token can. */
@@ -143,6 +162,12 @@ export class IdentityWorld implements AsyncDisposable {
   /** A certificate with these names. */
   async certificate(...identities: readonly CredentialIdentity[]): Promise<Shown> {
     return { files: await this.#clients.issue(identities.map(nameIn)) };
+  }
+
+  /** A token of the issuer, bound to a certificate. */
+  async bound(claims: Record<string, unknown>, { files }: Shown): Promise<string> {
+    const { raw } = new X509Certificate(files?.cert ?? "");
+    return this.issuer.sign({ ...claims, cnf: { "x5t#S256": createHash("sha256").update(raw).digest("base64url") } });
   }
 
   /** A carrier with one identity that calls are let in with. */
@@ -169,12 +194,36 @@ export class IdentityWorld implements AsyncDisposable {
   /** Gives an identity to a carrier and takes it back. */
   async takeBack(mode: Mode, identity: CredentialIdentity): Promise<void> {
     const { db, access } = this.appOf(mode).services;
-    const carrierId = identityText(identity)
-      .replaceAll(/[^a-z]+/g, "-")
-      .slice(0, 32);
+    this.#takenBack += 1;
+    const carrierId = `former-${this.#takenBack}`;
     await addCarrier(db, carrierId, { credentials: [{ identity }] });
     await this.#write(mode, carrierId, []);
     access.forget();
+  }
+
+  /** What the platform shows: a token of a subject for its audience, or a certificate with a name that the settings call its own. */
+  async showPlatform(mode: "JWKS" | "certificate", name: string): Promise<Shown> {
+    if (mode === "certificate") return this.certificate(platformName(name));
+    return { token: await this.issuer.sign({ sub: name, aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES }) };
+  }
+
+  /** Changes what becomes of what the platform shows, until what is returned is disposed. Live streams are judged again. */
+  async applyToPlatform(
+    mode: "JWKS" | "certificate",
+    name: string,
+    change: PlatformChange,
+    { files }: Shown,
+  ): Promise<Disposable> {
+    if (change === "a carrier's") {
+      await this.takeBack(mode, mode === "JWKS" ? jwt(mode, name) : platformName(name));
+      return { [Symbol.dispose]: () => {} };
+    }
+    const later = change === "expired" ? stepClockBack(-LATER_MS) : { [Symbol.dispose]: () => {} };
+    const shown = files ? { certificate: new X509Certificate(files.cert).fingerprint256 } : { subject: name };
+    const entry = change === "revoked" ? shown : { subject: `nobody ${name}` };
+    await appendFile(this.#revokedFile, `${JSON.stringify(entry)}\n`);
+    await this.#outside.reload();
+    return later;
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -202,6 +251,7 @@ interface WorldParts {
   readonly issuer: TestIssuer;
   readonly own: TestApp;
   readonly outside: TestApp;
+  readonly revokedFile: string;
 }
 
 function nameIn(identity: CredentialIdentity): { type: "dns" | "url"; value: string } {
