@@ -120,6 +120,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
   ],
   OWN_NUMBER: [
     ...platform("NumberRanges", "approved_numbers"),
+    ...platform("NumberApproval", "phone_number"),
     ...type("Attribution", "phone_number"),
     ...type("PhoneNumber", "phone_number sip_uri tel_uri"),
     ...type("NumberOutcome", "phone_number"),

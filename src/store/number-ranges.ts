@@ -5,7 +5,7 @@ import type { Tx } from "./database.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
 // number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in
-// is to look up its prefixes, fifteen at most. All in system transactions.
+// is to look up its prefixes, fifteen at most. Written in system transactions only.
 
 /** Which numbers a carrier may claim. */
 export interface StoredRanges {
@@ -113,7 +113,8 @@ export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonl
   return new Set(outside.filter((phoneNumber) => !named.has(phoneNumber)));
 }
 
-async function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
+/** Which of these numbers are approved for a carrier. */
+export async function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
   const { rows } = await sql<{ phone_number: string }>`
     SELECT phone_number FROM number_approval
     WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])`.execute(tx);

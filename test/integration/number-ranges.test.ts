@@ -6,7 +6,8 @@ import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_serv
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
-import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { runCli } from "../support/cli.ts";
 import { erase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, fromNow, newRequestId, provisionItem } from "../support/numbers.ts";
@@ -224,6 +225,64 @@ test("approved numbers are shown for the scope numbers.read only, and are in no 
   expect(
     events.map(({ method, changedFields, detailsJson }) => [method.split("/")[1], changedFields, detailsJson]),
   ).toEqual([["SetNumberRanges", ["approved_numbers", "prefixes"], '{"approved_numbers":1,"prefixes":1}']]);
+});
+
+test("Access: that a number is approved for a carrier is in the person's export, and in no other party's", async () => {
+  const number = "+4576000001";
+  await newCarrier("first-keeper", ["+4577"], [number, "+4576000002"]);
+  await newCarrier("second-keeper", [], [number]);
+  const approvals = async (role: SubjectRole) => {
+    const privacy = await exchange.platformClient(PrivacyService);
+    const items: string[] = [];
+    const times = { startTime: fromNow(-3_600_000), endTime: fromNow(-1_000) };
+    const why = { caseReference: "case 1", verifiedBy: "desk" };
+    for await (const { frame } of privacy.exportPhoneNumber({ phoneNumber: number, ...times, role, ...why })) {
+      if (frame.case === "trailer") expect(frame.value.itemCount).toBe(BigInt(items.length));
+      if (frame.case !== "batch") continue;
+      for (const { carrierId, item } of frame.value.items)
+        items.push(`${carrierId} ${item.case === "approval" ? item.value.phoneNumber : item.case}`);
+    }
+    return items;
+  };
+  expect(await approvals(SubjectRole.SUBSCRIBER)).toEqual([`first-keeper ${number}`, `second-keeper ${number}`]);
+  expect(await approvals(SubjectRole.ANY)).toHaveLength(2);
+  expect(await approvals(SubjectRole.OTHER_PARTY)).toEqual([]);
+  const asked = [
+    "--from",
+    "2026-01-01",
+    "--to",
+    "2026-02-01",
+    "--role",
+    "subscriber",
+    "--case",
+    "c",
+    "--verified-by",
+    "desk",
+  ];
+  const told = await runCli(["privacy", "export", number, ...asked, "--csv"], {
+    TANDEM_URL: exchange.app.url,
+    TANDEM_TOKEN: await exchange.platformToken(),
+  });
+  expect(told.stdout).toMatch(/^approval,first-keeper,/m);
+});
+
+test("Residency: an export that leaves out an approval of another region says so at its end", async () => {
+  const phoneNumber = "+4578000001";
+  await exchange.addCarrier("far-keeper", { region: "us" });
+  await carriers.setNumberRanges({
+    requestId: newRequestId(),
+    carrierId: "far-keeper",
+    approvedNumbers: [phoneNumber],
+  });
+  const european = await exchange.openSecondApp({ region: "eu" });
+  const client = createClient(PrivacyService, await exchange.platformTransport({ baseUrl: european.url }));
+  const reason = async (role: SubjectRole) => {
+    const times = { startTime: fromNow(-3_600_000), endTime: fromNow(-1_000) };
+    const frames = client.exportPhoneNumber({ phoneNumber, ...times, role, caseReference: "c", verifiedBy: "desk" });
+    return reasonOf(Array.fromAsync(frames));
+  };
+  expect(await reason(SubjectRole.SUBSCRIBER)).toBe("REGION_MISMATCH");
+  expect(await reason(SubjectRole.OTHER_PARTY)).toBe("OK");
 });
 
 test("an approved number goes with the person's erasure, at a carrier that has nothing else", async () => {

@@ -80,6 +80,8 @@ function rowOf({ carrierId, item }: PhoneNumberExportItem): ExportRow {
       return { ...EMPTY, ...durationRow(item.value), carrierId };
     case "discrepancy":
       return { ...EMPTY, ...discrepancyRow(item.value), carrierId };
+    case "approval":
+      return { ...EMPTY, kind: "approval", carrierId, id: item.value.phoneNumber, more: "the carrier may claim it" };
     case "disclosure":
       return { ...EMPTY, ...disclosureRow(item.value), carrierId };
     case undefined:

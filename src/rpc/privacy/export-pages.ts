@@ -1,12 +1,15 @@
+import { create } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carrier.ts";
 import type { Micros } from "../../domain/instant.ts";
 import { rowOfPeriod } from "../../domain/number-state.ts";
 import { SubjectRole, searchTexts } from "../../domain/subject.ts";
+import { NumberApprovalSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { listCarriers } from "../../store/carriers.ts";
-import { type Database, systemTransaction } from "../../store/database.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../../store/database.ts";
 import type { PhoneNumberSearch } from "../../store/export-phone-number.ts";
 import { type HistoryPeriod, readNumberHistory } from "../../store/number-history.ts";
+import { findApproved } from "../../store/number-ranges.ts";
 import type { Services } from "../context.ts";
 import { phoneNumberMessage, redactLocation } from "../number-message.ts";
 import { maskForReader } from "../reader-mask.ts";
@@ -28,7 +31,7 @@ export interface ExportSurroundings {
 }
 
 /**
- * Reads what every carrier has of the person: of each the states of the number and then records; and last who may have received any of them.
+ * Reads what every carrier has of the person: of each the states of the number, whether it is approved, and then records; and last who may have received any of them.
  * @throws TandemError REGION_MISMATCH at the end, if a carrier of another region may have something too: this is not everything.
  */
 export async function* exportedPages(
@@ -66,7 +69,8 @@ async function* pagesOfCarrier(
 ): AsyncGenerator<CarrierPage> {
   const { carrierId } = carrier;
   const { subject } = asked;
-  yield { carrierId, items: statesOf(subject.phoneNumber, held, mayReadLocation), withheld: 0 };
+  const states = statesOf(subject.phoneNumber, held, mayReadLocation);
+  yield { carrierId, items: [...states, ...(await readApproval(db, carrierId, asked))], withheld: 0 };
   const search = searchAt(carrierId, asked);
   for await (const page of exportedRecords({ db, carrier, search, subject })) {
     checkpoint();
@@ -81,7 +85,20 @@ async function mayHave(
   held: readonly HistoryPeriod[],
   asked: AskedExport,
 ): Promise<boolean> {
-  return held.length > 0 || mayHaveRecords(db, searchAt(carrierId, asked));
+  if (held.length > 0 || (await readApproval(db, carrierId, asked)).length > 0) return true;
+  return mayHaveRecords(db, searchAt(carrierId, asked));
+}
+
+// Nobody wrote down since when, so that no period leaves it out; and who may claim the number is no
+// other party's business.
+async function readApproval(
+  db: Database,
+  carrierId: string,
+  { subject: { phoneNumber, role } }: AskedExport,
+): Promise<ExportedItem[]> {
+  if (role === SubjectRole.OTHER_PARTY) return [];
+  const approved = await carrierTransaction(db, carrierId, (tx) => findApproved(tx, carrierId, [phoneNumber]));
+  return approved.map((each) => ({ case: "approval", value: create(NumberApprovalSchema, { phoneNumber: each }) }));
 }
 
 function searchAt(carrierId: string, { subject: { phoneNumber }, start, end }: AskedExport): PhoneNumberSearch {
