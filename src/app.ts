@@ -6,6 +6,7 @@ import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
 import { findExposures } from "./exposures.ts";
+import { BlockWrites } from "./feed/block-writes.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
@@ -190,6 +191,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     db,
     hub,
     cdrPages: new SharedPages(),
+    blockWrites: new BlockWrites(db),
     uploads,
     carriers: new CarrierDirectory(db),
     retention: new RetentionDirectory(db),

@@ -8,6 +8,7 @@ import type { PlatformScope } from "../domain/scopes.ts";
 import type { Seals } from "../domain/seals.ts";
 import type { ErasureJournal } from "../erasure/journal.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
+import type { BlockWrites } from "../feed/block-writes.ts";
 import type { FeedHub } from "../feed/hub.ts";
 import type { SharedPages } from "../feed/shared-pages.ts";
 import type { CarrierDirectory } from "../store/carriers.ts";
@@ -43,6 +44,8 @@ export interface Services {
   readonly hub: FeedHub;
   /** The newest pages of the feeds of call detail records, shared by their streams. */
   readonly cdrPages: SharedPages<FeedCdr[]>;
+  /** Commits what feed streams disclose, of many at once. */
+  readonly blockWrites: BlockWrites;
   readonly uploads: UploadEngine;
   /** Every carrier's settings, believed for a moment; `forget()` after a change. */
   readonly carriers: CarrierDirectory;

@@ -6,7 +6,7 @@ import { DisclosedBlocks, type DisclosedEntry, type FeedDisclosure } from "../fe
 import type { FeedPlace } from "../feed/position.ts";
 import type { PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
 import { carrierTransaction, type Tx } from "../store/database.ts";
-import { insertNamedRecords, writeBlocks } from "../store/disclosures.ts";
+import { insertNamedRecords } from "../store/disclosures.ts";
 import type { Services } from "./context.ts";
 import { committed, disclosureTerms } from "./disclose.ts";
 import { disclosedNumbers } from "./disclosed-records.ts";
@@ -26,19 +26,21 @@ export function feedDisclosure<Batch>(services: Services, context: HandlerContex
   return ({ sessionId, until }: { sessionId: string; until: bigint | undefined }) => {
     const { carrierId, feed } = flow.place;
     const terms = disclosureTerms(services, context, { request: flow.request, masked: false, sessionId });
-    const write = (run: (tx: Tx) => Promise<void>) =>
-      committed(services, carrierTransaction(services.db, carrierId, run));
     const blocks = new DisclosedBlocks({
       feed,
       until,
       recordParts: flow.recordParts,
-      write: (changes) => write((tx) => writeBlocks(tx, carrierId, terms, changes)),
+      write: (changes) => committed(services, services.blockWrites.write(carrierId, terms, changes)),
       // It was logged with its cause.
       onLeftOpen: () => {},
     });
     return {
       beforeBatch: (epoch, batch) => blocks.before(epoch, flow.entriesOf(batch)),
-      beforeRows: (rows) => write((tx) => insertRows(tx, carrierId, terms, rows)),
+      beforeRows: (rows) =>
+        committed(
+          services,
+          carrierTransaction(services.db, carrierId, (tx) => insertRows(tx, carrierId, terms, rows)),
+        ),
       [Symbol.asyncDispose]: () => blocks[Symbol.asyncDispose](),
     } satisfies FeedDisclosure<Batch, PhoneNumber[]>;
   };

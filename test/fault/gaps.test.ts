@@ -14,6 +14,8 @@ import {
 } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { type AppliedRun, checkLogs, type ProducedRecord } from "../../src/simulator/checker.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
+import { asCaller } from "../../src/store/callers.ts";
+import { type Database, openDatabase } from "../../src/store/database.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
@@ -49,14 +51,23 @@ async function startWithCarriers(settings: Parameters<typeof startExchange>[0], 
   return exchange;
 }
 
-/** Writers that upload through two processes and write transactions of their own, which dawdle and roll back. */
-class Writers {
+/**
+ * Writers that upload through two processes, and write transactions of their own, which dawdle and roll back. Those are a third process's: on connections
+ * of the carrier's share they would keep its streams waiting.
+ */
+class Writers implements AsyncDisposable {
   readonly produced: ProducedRecord[] = [];
   readonly #apps: readonly App[];
+  readonly #db: Database;
   rolledBack = 0;
 
-  constructor(apps: readonly App[]) {
-    this.#apps = apps;
+  constructor(exchange: Exchange, second: App) {
+    this.#apps = [exchange.app, second];
+    this.#db = openDatabase({ url: exchange.databaseUrl, maxConnections: 20 });
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#db[Symbol.asyncDispose]();
   }
 
   /** Runs them all to their end. */
@@ -73,10 +84,9 @@ class Writers {
       if (random.chance(0.5)) await ingest(app, "alpha", records);
       else {
         const delaysMs = [random.int(0, 6), random.int(0, 6)] as const;
-        const committed = await appendInTransaction(app.services.db, "alpha", records, {
-          delaysMs,
-          rollsBack: random.chance(0.3),
-        });
+        const habits = { delaysMs, rollsBack: random.chance(0.3) };
+        const append = () => appendInTransaction(this.#db, "alpha", records, habits);
+        const committed = await asCaller({ kind: "jobs" }, append);
         if (!committed) {
           this.rolledBack += 1;
           continue;
@@ -126,7 +136,7 @@ describe(`16 writers that dawdle and roll back, seed ${SEED}`, () => {
         },
       },
     );
-    const writers = new Writers([exchange.app, shortLived]);
+    await using writers = new Writers(exchange, shortLived);
     await writers.run(18);
     const total = BigInt(writers.produced.length);
     await throughout.until((messages) => messages.at(-1)?.throughSequence === total);
@@ -143,7 +153,7 @@ describe(`16 writers that dawdle and roll back, seed ${SEED}`, () => {
     await using exchange = await startWithCarriers({}, "alpha");
     const second = await exchange.openSecondApp();
     const client = await exchange.carrierClient(CdrService, "alpha");
-    const writers = new Writers([exchange.app, second]);
+    await using writers = new Writers(exchange, second);
     let writing = true;
     const written = writers.run(15).finally(() => {
       writing = false;
