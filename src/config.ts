@@ -232,7 +232,9 @@ const SETTINGS = {
     .describe("Fields, items and values of a request; batches have as many more as their records need"),
   receivedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.receivedBudgetBytes)
-    .describe("Received of callers' messages that are not whole, bytes; a half of it for one, and parts besides for those not judged"),
+    .describe(
+      "Received of callers' messages that are not whole, bytes; a half of it for one, and parts besides for those not judged",
+    ),
   decodedBudgetBytes: integer(1_048_576, 2 ** 40)
     .default(DEFAULT_LIMITS.decodedBudgetBytes)
     .describe("What messages cost while they are decoded and worked on, bytes; a half of it for one caller"),
