@@ -181,13 +181,11 @@ test.each(["alone", "with the token of a carrier", "with a token of the platform
   "Confidentiality: a certificate whose time is over reaches nothing, %s",
   async (how) => {
     const name = how.replaceAll(" ", "-");
-    const { files } = await (how.endsWith("platform")
-      ? world.certificate(OPS[1])
-      : world.makeActive("certificate", name));
+    const shown = await (how.endsWith("platform") ? world.certificate(OPS[1]) : world.makeActive("certificate", name));
     const exp = Math.floor(Date.now() / 1000) + 86_400;
     const subject = how.endsWith("platform") ? "ops" : subjectOf("active");
     const token = await world.issuer.sign({ sub: subject, scope: ALL_SCOPES, exp });
-    const transport = world.connect("JWKS", how === "alone" ? { files } : { files, token });
+    const transport = world.connect("JWKS", how === "alone" ? shown : { ...shown, token });
     // The connection is there before the end.
     await reasonOf(createClient(Health, transport).check({}));
     using _later = stepClockBack(-2 * 3_600_000);
