@@ -15,7 +15,8 @@ export function maskInternational(text: string): string {
 
 /**
  * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
- * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they stay too.
+ * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they
+ *   stay too.
  */
 export function maskReport(text: string, known: readonly string[] = []): string {
   return maskText(text, { shownAs: "REPORT", known });
@@ -107,7 +108,10 @@ const MAY_HOLD_NUMBER = new RegExp(`[${DIGIT_SET}](?:[^${DIGIT_SET}]*[${DIGIT_SE
 /** What people, switches and those who want to be overlooked write between digits. */
 const GAP =
   /^[\p{Zs}\p{Zl}\p{Zp}\p{Cc}\p{Pd}\u2212().[\]{}/\\_~\u00b7\u2022\u2024\u2027\u22c5\u2044\u2215\uff08\uff09\uff0e\uff0f\uff3b\uff3d]$/u;
-/** What stands between the items of a list, and in words between digits as well: commas, colons, semicolons, stars. */
+/**
+ * What stands between the items of a list, and in words between digits as well: commas, colons,
+ * semicolons, stars.
+ */
 const LIST_MARK =
   /^[,:;*\u060c\u061b\u066b\u066c\u2217\u3001\uff0a\uff0c\uff1a\uff1b\uff64\ufe50\ufe51\ufe54\ufe55\ufe61]$/u;
 const isGap = (character: string) => GAP.test(character);

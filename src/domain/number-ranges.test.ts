@@ -34,7 +34,7 @@ test("of every country a mobile number without its last digits is a range, and w
   expect(numbers.length).toBeGreaterThan(200);
   for (const number of numbers)
     for (const cut of [1, 2, 3, 4]) expect(problemOf(number.slice(0, -cut))).toBeUndefined();
-  // Plans in which the same beginning has numbers of several lengths, of which this is not the longest.
+  // In these plans the same beginning has numbers of several lengths, and this is not the longest.
   const open = numbers.filter((number) => problemOf(number) === undefined).map((number) => number.slice(0, 4));
   expect(new Set(open)).toEqual(new Set(["+436", "+358", "+628", "+642", "+252", "+690"]));
 });

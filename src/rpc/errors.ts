@@ -120,7 +120,10 @@ const OF_OURS: ReadonlySet<string> = new Set([
   ],
 ]);
 
-/** Metadata of one reason that looks like a number and is none: ranges are public, and a whole number is refused as one. */
+/**
+ * Metadata of one reason that looks like a number and is none: ranges are public, and a whole number
+ * is refused as one.
+ */
 const OPEN_OF: Readonly<Partial<Record<ErrorReason, ReadonlySet<string>>>> = { RANGE_TAKEN: new Set(["prefix"]) };
 
 // Cut before it is masked, for a request may have sent megabytes; but with more than will be shown, so that no number is cut in two.
