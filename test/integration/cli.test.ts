@@ -89,7 +89,7 @@ test("wrong usage ends with code 2, says what was expected, and shows no stack",
 test("a refusal by the server is one line with its reason, and ends with code 1", async () => {
   expect(await run(["numbers", "get", "+4510000099"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: NUMBER_NOT_FOUND: [^\n]*\+4510000\*\*\*[^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: NUMBER_NOT_FOUND: [^\n]*\+4510000\*\*\*[^\n]*\n$/),
   });
   expect(await run(["carriers", "create", CARRIER, "--country", "DK"])).toMatchObject({
     code: 1,
