@@ -93,11 +93,11 @@ test("a refusal by the server is one line with its reason, and ends with code 1"
   });
   expect(await run(["carriers", "create", CARRIER, "--country", "DK"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: CARRIER_ALREADY_EXISTS: [^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: CARRIER_ALREADY_EXISTS: [^\n]*\n$/),
   });
   expect(await run(["carriers", "list", "--url", "http://127.0.0.1:1"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: nothing listens on 127.0.0.1:1: [^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: nothing listens on 127.0.0.1:1: [^\n]*\n$/),
   });
 });
 
