@@ -89,15 +89,15 @@ test("wrong usage ends with code 2, says what was expected, and shows no stack",
 test("a refusal by the server is one line with its reason, and ends with code 1", async () => {
   expect(await run(["numbers", "get", "+4510000099"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: NUMBER_NOT_FOUND: [^\n]*\+4510000\*\*\*[^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: NUMBER_NOT_FOUND: [^\n]*\+4510000\*\*\*[^\n]*\n$/),
   });
   expect(await run(["carriers", "create", CARRIER, "--country", "DK"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: CARRIER_ALREADY_EXISTS: [^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: CARRIER_ALREADY_EXISTS: [^\n]*\n$/),
   });
   expect(await run(["carriers", "list", "--url", "http://127.0.0.1:1"])).toMatchObject({
     code: 1,
-    stderr: expect.stringMatching(/^tandem: nothing listens on 127.0.0.1:1: [^\n]*\n$/),
+    messages: expect.stringMatching(/^tandem: nothing listens on 127.0.0.1:1: [^\n]*\n$/),
   });
 });
 
