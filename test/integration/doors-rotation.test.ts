@@ -50,7 +50,7 @@ beforeAll(async () => {
     dataDir: paths.dataDir,
     reloadIntervalMs: 20,
     accessCacheMs: 20,
-    heartbeatIntervalMs: 200,
+    heartbeatIntervalMs: 2_000,
   });
   const identity = { kind: "spiffe", uri: SPIFFE.value } as const;
   await addCarrier(app.services.db, "acme", { credentials: [{ identity }] });
