@@ -220,6 +220,7 @@ test("says before each page which check of which carrier it is at", async () => 
     "judged records and their results",
     "uploads and their verdicts",
     "numbers and their claims",
+    "tallies and what they count",
   ]);
   for (const pages of checks.values()) expect(pages).toBeGreaterThan(0);
 });
