@@ -70,6 +70,8 @@ export const UNHEARD: readonly string[] = [
   "retention-deletes.ts/deleteKeys",
   "retention-deletes.ts/deleteRun",
   "retention-deletes.ts/deleteSome",
+  "tally-recount.ts/correctTally",
+  "tally-recount.ts/readBoth",
   "uploads.ts/ageUploads",
   "uploads.ts/countOpenUploads",
   "uploads.ts/finishUpload",
