@@ -66,8 +66,8 @@ class Writers implements AsyncDisposable {
     this.#db = openDatabase({ url: exchange.databaseUrl, maxConnections: 20 });
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#db[Symbol.asyncDispose]();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#db[Symbol.asyncDispose]();
   }
 
   /** Runs them all to their end. */
