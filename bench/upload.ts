@@ -65,7 +65,6 @@ async function runCopy(world: BenchWorld, expected: number) {
   await using client = await world.connectForCopy();
   const rows = await takeRows(client);
   await client.query("TRUNCATE duration_record");
-  await client.query("CHECKPOINT");
   const clientBefore = ownCpuMicros();
   const postgresBefore = treeCpuMicros(world.postgresPid);
   const started = performance.now();
@@ -97,5 +96,4 @@ const COPY_BYTES = 65_536;
 export async function emptyTables(world: BenchWorld): Promise<void> {
   const { pool } = world.app.services.db;
   await pool.query("TRUNCATE duration_record, duration_key, upload, upload_batch, upload_reject");
-  await pool.query("CHECKPOINT");
 }
