@@ -1,6 +1,7 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Limits } from "../domain/limits.ts";
 import { type StreamLife, streamEndError } from "../domain/stream-life.ts";
+import { limitTime } from "../domain/time-limit.ts";
 
 /** How many heartbeats a peer may be silent before it is held to be dead. */
 const DEAD_AFTER_HEARTBEATS = 3;
@@ -23,13 +24,13 @@ export async function readFirst<Frame>(
   call: FirstFrameCall,
   { config, drain }: FirstFrameLimits,
 ): Promise<IteratorResult<Frame>> {
-  const idle = AbortSignal.timeout(DEAD_AFTER_HEARTBEATS * config.limits.heartbeatIntervalMs);
-  const signal = AbortSignal.any([call.signal, drain, idle]);
+  using idle = limitTime(DEAD_AFTER_HEARTBEATS * config.limits.heartbeatIntervalMs);
+  const signal = AbortSignal.any([call.signal, drain, idle.signal]);
   const ended = Promise.withResolvers<never>();
   const end = () => {
     if (drain.aborted) ended.reject(streamEndError("DRAINING"));
     else if (call.end) ended.reject(streamEndError(call.end));
-    else ended.reject(idle.aborted ? streamEndError("IDLE") : signal.reason);
+    else ended.reject(idle.signal.aborted ? streamEndError("IDLE") : signal.reason);
   };
   if (signal.aborted) end();
   signal.addEventListener("abort", end);

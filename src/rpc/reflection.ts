@@ -10,6 +10,7 @@ import {
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
+import { limitTime } from "../domain/time-limit.ts";
 import type {
   ServerReflectionRequestSchema,
   ServerReflectionResponseSchema,
@@ -54,7 +55,8 @@ export function createReflection(
   ): AsyncGenerator<Response> {
     const address = context.values.get(callerAddressKey);
     using _place = anonymous.openStream(address);
-    const signal = AbortSignal.any([context.signal, drain, AbortSignal.timeout(MAX_STREAM_MS)]);
+    using limit = limitTime(MAX_STREAM_MS);
+    const signal = AbortSignal.any([context.signal, drain, limit.signal]);
     let questions = 0;
     for await (const request of untilAborted(requests, signal)) {
       questions += 1;

@@ -222,7 +222,7 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       judgeAgainInterceptor,
     ],
     requestGate: async (context) => {
-      nameCaller(() => callerOf(findPrincipal(context), context.signal));
+      nameCaller(() => callerOf(findPrincipal(context), context.signal), context.signal);
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
       const meter = context.values.get(meterKey);

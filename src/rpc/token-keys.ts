@@ -2,6 +2,7 @@ import { createLocalJWKSet, errors, type JSONWebKeySet, type JWTVerifyGetKey } f
 import { z } from "zod";
 import { TandemError } from "../domain/errors.ts";
 import { OneAtATime } from "../domain/one-at-a-time.ts";
+import { limitTime } from "../domain/time-limit.ts";
 
 /** How long to wait for an issuer's keys, milliseconds. */
 const FETCH_TIMEOUT_MS = 5_000;
@@ -145,8 +146,12 @@ export function remoteTokenKeys(url: URL, onChange?: () => void): TokenKeys {
 }
 
 async function fetchKeySet(url: URL): Promise<JSONWebKeySet> {
-  const signal = AbortSignal.timeout(FETCH_TIMEOUT_MS);
-  const response = await fetch(url, { signal, redirect: "error", headers: { accept: "application/json" } });
+  using limit = limitTime(FETCH_TIMEOUT_MS);
+  const response = await fetch(url, {
+    signal: limit.signal,
+    redirect: "error",
+    headers: { accept: "application/json" },
+  });
   if (response.status !== 200) {
     await response.body?.cancel();
     throw new Error(`the issuer's keys: HTTP ${response.status}`);

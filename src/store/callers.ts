@@ -61,10 +61,31 @@ export function inCall<T>(run: () => T): T {
   return slots.run({ find: () => undefined }, run);
 }
 
-/** Tells how the caller of the call that we are in is found. Asked each time: who calls is known only once the credential was judged. */
-export function nameCaller(find: () => Caller | undefined): void {
+const ENDED = AbortSignal.abort();
+
+function asEnded(caller: Caller | undefined): Caller | undefined {
+  return caller && { ...caller, signal: ENDED };
+}
+
+// A function of its own, so that it keeps nothing else of where it was made.
+function constant<T>(value: T): () => T {
+  return () => value;
+}
+
+/**
+ * Tells how the caller of the call that we are in is found. Asked each time: who calls is known only once the credential was judged.
+ * @param signal aborts when the call ends. From then on nothing of the call is kept but its caller: timers that the call began remember where they
+ * were begun, and may live far longer.
+ */
+export function nameCaller(find: () => Caller | undefined, signal: AbortSignal): void {
   const slot = slots.getStore();
-  if (slot) slot.find = find;
+  if (!slot) return;
+  slot.find = find;
+  const letGo = () => {
+    slot.find = constant(asEnded(find()));
+  };
+  if (signal.aborted) letGo();
+  else signal.addEventListener("abort", letGo, { once: true });
 }
 
 /**

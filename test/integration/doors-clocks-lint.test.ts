@@ -26,6 +26,12 @@ test.each([
   expect(await lint("src/feed/planted.ts", text)).toContain("Measure spans with performance.now()");
 });
 
+test("the linter finds a limit on time that outlives its call", async () => {
+  const text = "export const signal = AbortSignal.timeout(60_000);";
+  expect(await lint("src/feed/planted.ts", text)).toContain("keeps the call in which it was made");
+  expect(await lint("src/cli/planted.ts", text)).toBe("");
+});
+
 test.each([
   ["src/domain/wall-clock.ts", "export const now = Date.now();"],
   ["src/rpc/tokens.ts", 'import { wallMs } from "../domain/wall-clock.ts";\nexport const now = wallMs();'],
