@@ -16,15 +16,16 @@ export const cdrBatch = forwardBatches({
   batch: CdrBatchSchema,
   entries: CdrBatchSchema.field.entries.number,
   fieldOf: (stored: StoredCdr) => (stored.entryKind === EntryKind.ERASURE ? ERASURE : RECORD),
-  partsOf: recordParts,
+  partsOf: cdrParts,
 });
 
 /** One stored record as a message. */
 export function cdrMessage(stored: StoredCdr): CallDetailRecord {
-  return fromBinary(CallDetailRecordSchema, Buffer.concat(recordParts(stored)));
+  return fromBinary(CallDetailRecordSchema, Buffer.concat(cdrParts(stored)));
 }
 
-function recordParts(stored: StoredCdr): Uint8Array[] {
+/** The encoding of one stored record, in parts that are to be joined. */
+export function cdrParts(stored: StoredCdr): Uint8Array[] {
   const parts: Uint8Array[] = [stored.payload];
   if (stored.quality) parts.push(stored.quality);
   if (stored.network) parts.push(stored.network);

@@ -27,7 +27,7 @@ export function forwardBatches<Batch extends DescMessage, Stored>(
     const known = encodedBatches.get(entries);
     if (known) return known;
     const batch = create(forwarded.batch);
-    if (entries.length > 0) batch.$unknown = [unknownField(forwarded, entries)];
+    if (entries.length > 0) batch.$unknown = [unknownField(forwarded.entries, encodeEntries(forwarded, entries))];
     encodedBatches.set(entries, batch);
     return batch;
   };
@@ -53,13 +53,19 @@ export function encodePosition(
     .finish();
 }
 
+/** Encoded items of a repeated field, each in parts that are to be joined, as a field that is written as it is. */
+export function forwardedField(fieldNumber: number, items: readonly (readonly Uint8Array[])[]): UnknownField {
+  const chunks: Uint8Array[] = [];
+  for (const parts of items) {
+    const partBytes = parts.reduce((sum, part) => sum + part.length, 0);
+    chunks.push(tagAndLength(fieldNumber, partBytes), ...parts);
+  }
+  return unknownField(fieldNumber, Buffer.concat(chunks));
+}
+
 // Protobuf-ES writes an unknown field as its tag and then its data as it stands, so the first entry's tag is left to it.
-function unknownField<Batch extends DescMessage, Stored>(
-  forwarded: ForwardedBatch<Batch, Stored>,
-  entries: readonly Stored[],
-): UnknownField {
-  const data = encodeEntries(forwarded, entries).subarray(1);
-  return { no: forwarded.entries, wireType: WireType.LengthDelimited, data };
+function unknownField(fieldNumber: number, encoded: Uint8Array): UnknownField {
+  return { no: fieldNumber, wireType: WireType.LengthDelimited, data: encoded.subarray(1) };
 }
 
 function encodeEntries<Batch extends DescMessage, Stored>(

@@ -1,9 +1,10 @@
+import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
-import { cdrBatch, cdrMessage } from "../feed/cdr-edge.ts";
+import { cdrBatch, cdrMessage, cdrParts } from "../feed/cdr-edge.ts";
 import { filterHash, isSamePosition, type OpenedCursor, openCursor } from "../feed/cursor.ts";
 import { checkCursor, cursorText, type FeedPlace, type FeedStart, resolveStart } from "../feed/position.ts";
 import { type FeedSource, streamFeed } from "../feed/stream.ts";
@@ -15,6 +16,7 @@ import {
   type GetCdrRequest,
   type ListCdrConsumersRequest,
   type ListCdrsRequest,
+  ListCdrsResponseSchema,
   type StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -26,10 +28,10 @@ import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
 import { cdrConditions, filterBytes } from "./cdr-filter.ts";
 import { requireCarrier, type Services } from "./context.ts";
-import { cutPage } from "./cut-page.ts";
+import { cutForwardedPage, cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { feedDisclosure } from "./disclose-feed.ts";
-import { disclosedCdrs } from "./disclosed-records.ts";
+import { disclosedCdrs, disclosedStoredCdrs } from "./disclosed-records.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "./feed-frames.ts";
 import { pageSize, requiredInstant, requiredPeriod } from "./lists.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
@@ -136,13 +138,18 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const found = await carrierTransaction(services.db, carrierId, (tx) =>
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
   );
-  const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
-  const { messages: records, last } = cutPage(found, page);
-  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
-  return {
-    records,
-    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
-  };
+  const { page, last, fill } = await cutForwardedPage(found, {
+    size,
+    schema: CallDetailRecordSchema,
+    show: cdrMessage,
+    partsOf: cdrParts,
+    field: ListCdrsResponseSchema.field.records,
+    context,
+    limits,
+  });
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedStoredCdrs(carrierId, page) });
+  const nextPageToken = last ? encodePageToken(services.seals, scope, pageKey(last)) : "";
+  return fill(create(ListCdrsResponseSchema, { nextPageToken }));
 }
 
 /** Where a page of records ended, as page tokens keep it. */
@@ -173,15 +180,15 @@ async function getCdr(services: Services, request: GetCdrRequest, context: Handl
     listCdrs(tx, carrierId, search, { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined }, withNetwork),
   );
   if (found.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = cutLegs(found, services.config.limits, context);
+  const { records, hasMore } = await cutLegs(found, services.config.limits, context);
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return { records, hasMore };
 }
 
 /** What GetCdr gives of what was found: as many as an answer may hold, and whether there are more. */
-export function cutLegs(found: readonly StoredCdr[], limits: Limits, context: HandlerContext) {
+export async function cutLegs(found: readonly StoredCdr[], limits: Limits, context: HandlerContext) {
   const page = { size: MAX_LEGS, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
-  const { messages: records, last } = cutPage(found, page);
+  const { messages: records, last } = await cutPage(found, page);
   return { records, hasMore: last !== undefined };
 }
 
@@ -291,7 +298,7 @@ async function listCdrConsumers(services: Services, request: ListCdrConsumersReq
   }));
   const show = (consumer: Consumer) => consumerMessage(consumer, head.headSequence);
   const page = { size, schema: CdrConsumerSchema, show, context, limits };
-  const { messages: consumers, last } = cutPage(found, page);
+  const { messages: consumers, last } = await cutPage(found, page);
   return {
     consumers,
     nextPageToken: last ? encodePageToken(services.seals, scope, { consumer: last.consumer }) : "",

@@ -101,7 +101,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
     return { position, found: await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter }) };
   });
   const show = (row: NumberSnapshotRow) => decodePhoneNumber(row.payload);
-  const { messages: numbers, last } = cutPage(found, { size, schema: PhoneNumberSchema, show, context, limits });
+  const { messages: numbers, last } = await cutPage(found, { size, schema: PhoneNumberSchema, show, context, limits });
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
   // As the first page gave it: the same position has another text each time.

@@ -7,6 +7,7 @@ import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { type Discrepancy, type RecordReference, RecordSide } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { PhoneNumber } from "../gen/tandem/type/v1/phone_number_pb.js";
+import type { ListedCdr } from "../store/cdrs.ts";
 import type { DisclosedRecords } from "./disclose.ts";
 
 /** Call detail records of an answer, by carrier and by which parts are in them. */
@@ -18,6 +19,21 @@ export function disclosedCdrs(records: readonly CallDetailRecord[]): DisclosedRe
     const { carrierId } = first;
     return [{ carrierId, side: DisclosedSide.PLATFORM, recordParts: partsOfCdr(first), records: alike.map(nameOf) }];
   });
+}
+
+/** Call detail records that an answer forwards as they are stored, all of one carrier. */
+export function disclosedStoredCdrs(carrierId: string, records: readonly ListedCdr[]): DisclosedRecords[] {
+  const partsOf = ({ quality, network }: ListedCdr) => [
+    RecordPart.CALL,
+    ...(quality ? [RecordPart.QUALITY] : []),
+    ...(network ? [RecordPart.NETWORK] : []),
+  ];
+  return [...Map.groupBy(records, (record) => partsOf(record).join()).values()].map((alike) => ({
+    carrierId,
+    side: DisclosedSide.PLATFORM,
+    recordParts: alike[0] ? partsOf(alike[0]) : [],
+    records: alike,
+  }));
 }
 
 /** Durations of an answer. */

@@ -59,7 +59,7 @@ export async function listedDiscrepancies(
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const found = await findPage(services, carrierId, search, token, size + 1);
   const page = { size, schema: DiscrepancySchema, show, context, limits };
-  const { messages: discrepancies, last } = cutPage(found, page);
+  const { messages: discrepancies, last } = await cutPage(found, page);
   await disclose(discrepancies);
   return {
     discrepancies,

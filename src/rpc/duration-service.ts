@@ -114,7 +114,7 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
       ...(token ? { after: { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" } } : {}),
     }),
   );
-  const { messages: uploads, last } = cutPage(found, {
+  const { messages: uploads, last } = await cutPage(found, {
     size,
     schema: UploadSchema,
     show: uploadMessage,
@@ -145,7 +145,7 @@ async function listRejects(services: Services, request: ListRejectsRequest, cont
     page,
     messages: rejects,
     last,
-  } = cutPage(found, { size, schema: StoredRejectSchema, show: rejectMessage, context, limits });
+  } = await cutPage(found, { size, schema: StoredRejectSchema, show: rejectMessage, context, limits });
   // Their excerpts are masked, but for the customer's own numbers.
   const disclosed = [disclosedRejects(carrierId, page)];
   await discloseRecords(services, context, { request, masked: true, disclosed });
@@ -206,7 +206,7 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
     list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }),
   );
   const page = { size, schema: CallDurationSchema, show: durationMessage, context, limits };
-  const { messages: durations, last } = cutPage(found, page);
+  const { messages: durations, last } = await cutPage(found, page);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
   const disclosed = [disclosedDurations(carrierId, durations)];
   await discloseRecords(services, context, { request, masked: false, disclosed });

@@ -98,7 +98,7 @@ async function listCarriers(services: Services, request: ListCarriersRequest, co
     listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
   );
   const show = (carrier: Carrier) => carrierMessage(carrier, sipDomain);
-  const { messages: carriers, last } = cutPage(found, { size, schema: CarrierSchema, show, context, limits });
+  const { messages: carriers, last } = await cutPage(found, { size, schema: CarrierSchema, show, context, limits });
   return {
     carriers,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",

@@ -75,7 +75,7 @@ async function getCdr(services: Services, request: GetCdrRequest, context: Handl
     stored.push(...found);
   }
   if (stored.length === 0) throw recordNotFound(search);
-  const { records, hasMore } = cutLegs(stored, services.config.limits, context);
+  const { records, hasMore } = await cutLegs(stored, services.config.limits, context);
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),
@@ -106,7 +106,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
   );
   const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
-  const { messages: records, last } = cutPage(found, page);
+  const { messages: records, last } = await cutPage(found, page);
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),

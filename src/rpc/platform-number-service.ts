@@ -95,7 +95,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const mayRead = hasScope(context, "locations.read");
   const show = (row: NumberSnapshotRow) => redactLocation(decodePhoneNumber(row.payload), mayRead);
   const page = { size: limit, schema: PhoneNumberSchema, show, context, limits };
-  const { messages: numbers, last } = cutPage(found, page);
+  const { messages: numbers, last } = await cutPage(found, page);
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
@@ -131,7 +131,7 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
     scheduled: held.period.start > now,
   });
   const rules = { size, schema: NumberPeriodSchema, show, context, limits };
-  const { page, messages: periods, last } = cutPage(wanted, rules);
+  const { page, messages: periods, last } = await cutPage(wanted, rules);
   for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
   const disclosed = disclosedNumbers(periods.flatMap(({ number }) => number ?? []));
   await discloseRecords(services, context, { request, masked: false, disclosed });

@@ -80,7 +80,7 @@ async function getStatus(services: Services, request: GetReconciliationStatusReq
   for (const item of found.slice(0, size)) shown.set(item, await statusMessage(services, item.carrier, item.status));
   const show = (item: unknown) => shown.get(item) ?? {};
   const page = { size, schema: CarrierReconciliationStatusSchema, show, context, limits };
-  const { messages: statuses, last } = cutPage(found, page);
+  const { messages: statuses, last } = await cutPage(found, page);
   return {
     statuses,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",

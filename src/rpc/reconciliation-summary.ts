@@ -63,7 +63,7 @@ export async function summary(
   const through = await systemTransaction(services.db, (tx) => readReconciledThrough(tx, named));
   const found = await findRows(services, carrierId, asked, token, size + 1);
   const page = { size, schema: ReconciliationSummaryRowSchema, show: rowMessage, context, limits };
-  const { messages: rows, last } = cutPage(found, page);
+  const { messages: rows, last } = await cutPage(found, page);
   return {
     rows,
     nextPageToken: last

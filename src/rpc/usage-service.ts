@@ -116,7 +116,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
         usage.map(({ carrierId }) => carrierId),
       );
       const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
-      const { messages: rows, last } = cutPage(groups, { size, schema: UsageRowSchema, show, context, limits });
+      const { messages: rows, last } = await cutPage(groups, { size, schema: UsageRowSchema, show, context, limits });
       const answer = {
         rows,
         nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",

@@ -32,6 +32,15 @@ export interface FeedCdr extends StoredCdr {
   recordDate: string;
 }
 
+/** A record as a list has it: with its name. */
+export interface ListedCdr extends StoredCdr {
+  recordId: string;
+  recordDate: string;
+  revision: number;
+}
+
+type ListRow = CdrRowColumns & { record_id: string; record_date: string; revision: number };
+
 type PageRow = CdrRowColumns & HeadColumns & { record_date: string };
 
 interface CdrRowColumns {
@@ -129,7 +138,7 @@ export async function listCdrs(
   search: CdrSearch,
   page: CdrPageRequest,
   withNetwork: boolean,
-): Promise<StoredCdr[]> {
+): Promise<ListedCdr[]> {
   // In this order: a record that retention takes between the two is in both, and never in neither.
   const kept = await listKept(tx, carrierId, search, page, withNetwork);
   const held = await listHeldCdrs(tx, carrierId, search, page, withNetwork);
@@ -149,13 +158,13 @@ async function listKept(
   search: CdrSearch,
   page: CdrPageRequest,
   withNetwork: boolean,
-): Promise<StoredCdr[]> {
+): Promise<ListedCdr[]> {
   const wheres = searchConditions(carrierId, search, page);
   const from =
     search.recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(carrierId, search.recordId, search);
   // Of held records, parts that are past their retention are with the copy.
-  const { rows } = await sql<CdrRowColumns>`
-    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
+  const { rows } = await sql<ListRow>`
+    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
     FROM (
       SELECT r.* FROM ${from}
@@ -165,7 +174,7 @@ async function listKept(
     LEFT JOIN LATERAL (
       SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
     ORDER BY ${orderOf(page)}`.execute(tx);
-  return rows.map(storedCdr);
+  return rows.map(listedCdr);
 }
 
 // An id first, and then the period: by the index of the order all records of the period would be
@@ -196,17 +205,17 @@ async function listHeldCdrs(
   search: CdrSearch,
   page: CdrPageRequest,
   withNetwork: boolean,
-): Promise<StoredCdr[]> {
+): Promise<ListedCdr[]> {
   const wheres = searchConditions(carrierId, search, page);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
-  const { rows } = await sql<CdrRowColumns>`
-    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, r.quality,
+  const { rows } = await sql<ListRow>`
+    SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
     FROM (SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r
     WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
     ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
-  return rows.map(storedCdr);
+  return rows.map(listedCdr);
 }
 
 function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
@@ -239,7 +248,7 @@ export function isHeldTip(carrierId: string): RawBuilder<boolean> {
 }
 
 // As PostgreSQL orders them: without an invite time behind all others, and before them when descending.
-function mergeCdrs(kept: StoredCdr[], held: readonly StoredCdr[], page: CdrPageRequest): StoredCdr[] {
+function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageRequest): ListedCdr[] {
   if (held.length === 0) return kept;
   const known = new Set(kept.map(({ sequence }) => sequence));
   const direction = page.newestFirst ? -1 : 1;
@@ -295,6 +304,10 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   if (conditions.qualityVerdicts?.length)
     wheres.push(sql`r.quality_verdict = ANY(${conditions.qualityVerdicts}::int2[])`);
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
+}
+
+function listedCdr(row: ListRow): ListedCdr {
+  return { ...storedCdr(row), recordId: row.record_id, recordDate: row.record_date, revision: row.revision };
 }
 
 // Once for every entry of every stream: no object more than it takes.

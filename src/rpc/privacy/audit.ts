@@ -46,7 +46,7 @@ async function listEvents(services: Services, request: ListAuditEventsRequest, c
     listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
   );
   const page = { size, schema: AuditEventSchema, show: auditEventMessage, context, limits };
-  const { messages: events, last } = cutPage(found, page);
+  const { messages: events, last } = await cutPage(found, page);
   return {
     events,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.sequence) }) : "",

@@ -51,7 +51,7 @@ async function listDisclosures(services: Services, request: ListDisclosuresReque
   const stored = await readAll(services, found.slice(0, most));
   // One that retention took meanwhile shows as nothing, and still is a place to go on from.
   const show = ({ disclosureId }: Placed) => stored.get(disclosureId) ?? {};
-  const { messages, last } = cutPage(found, { size: most, schema: DisclosureSchema, show, context, limits });
+  const { messages, last } = await cutPage(found, { size: most, schema: DisclosureSchema, show, context, limits });
   return {
     disclosures: messages.filter(({ disclosureId }) => disclosureId !== ""),
     nextPageToken: last ? encodePageToken(services.seals, scope, tokenOf(last)) : "",

@@ -139,7 +139,7 @@ async function listHolds(services: Services, request: ListHoldsRequest, context:
       const shown = new Map<StoredHold, ReturnType<typeof holdMessage>>();
       for (const hold of found.slice(0, size)) shown.set(hold, await describe(tx, hold));
       const show = (hold: StoredHold) => shown.get(hold) ?? {};
-      const { messages: holds, last } = cutPage(found, { size, schema: HoldSchema, show, context, limits });
+      const { messages: holds, last } = await cutPage(found, { size, schema: HoldSchema, show, context, limits });
       const next = last && { createTime: String(last.createTime), holdId: last.holdId };
       return { holds, nextPageToken: next ? encodePageToken(services.seals, scope, next) : "" };
     },

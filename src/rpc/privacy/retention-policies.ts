@@ -66,7 +66,7 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
     .filter(({ key }) => key > after)
     .sort((left, right) => (left.key < right.key ? -1 : 1));
   const show = ({ policy }: (typeof found)[number]) => policyMessage(policy);
-  const { messages, last } = cutPage(found, { size, schema: RetentionPolicySchema, show, context, limits });
+  const { messages, last } = await cutPage(found, { size, schema: RetentionPolicySchema, show, context, limits });
   return {
     policies: messages,
     nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.key }) : "",
