@@ -26,6 +26,7 @@ import { CarrierAccess } from "./rpc/carrier-access.ts";
 import { measureConnections } from "./rpc/connection-metrics.ts";
 import type { Services } from "./rpc/context.ts";
 import { DenialLimit } from "./rpc/denial-limit.ts";
+import { TIMELINE_HEALTH } from "./rpc/health.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
 import { FailureLimit } from "./rpc/principal-limits.ts";
@@ -42,13 +43,14 @@ import { CarrierDirectory } from "./store/carriers.ts";
 import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
 import { startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
-import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { migrate } from "./store/migrate.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
 import { SealDirectory } from "./store/seal-directory.ts";
+import type { TimelineWatch } from "./store/timeline-watch.ts";
+import { watchTimeline } from "./timeline-start.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -96,13 +98,14 @@ async function openParts(config: Config, log: Logger): Promise<App> {
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
-      "the database is on another server or timeline than before: if it was restored, run `tandem epoch rotate`",
+      "the database is on another server or timeline than before: if it lost something, run `tandem epoch rotate`; if not, `tandem epoch confirm`",
     );
   }
+  const timeline = opening.use(await watchTimeline(config, db, log));
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
   const services = await openServices(
-    { config, log, db, installation, metrics, drain: draining.signal, onError },
+    { config, log, db, installation, timeline, metrics, drain: draining.signal, onError },
     opening,
   );
   opening.use(startJobs(services, config, onError));
@@ -118,6 +121,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
       metrics: services.metrics,
       deliveries: services.hub.deliveries,
       refusals: services.refusals,
+      conditions: new Map([[TIMELINE_HEALTH, () => timeline.isConfirmed]]),
       draining,
     }),
   );
@@ -146,6 +150,7 @@ interface Foundations {
   readonly log: Logger;
   readonly db: Database;
   readonly installation: Installation;
+  readonly timeline: TimelineWatch;
   readonly metrics: MetricsEndpoint;
   readonly drain: AbortSignal;
   readonly onError: (error: unknown) => void;
@@ -153,10 +158,8 @@ interface Foundations {
 
 /** The parts that serve, and what every service is made of. */
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
-  const { config, log, db, installation, metrics, drain, onError } = parts;
-  const hub = opening.use(
-    new FeedHub({ poll: (carrierIds) => systemTransaction(db, (tx) => pollFeedHeads(tx, carrierIds)), onError }),
-  );
+  const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
+  const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
@@ -187,6 +190,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
     retention: new RetentionDirectory(db),
     config,
     installation,
+    timeline,
     seals: sealKeys.seals,
     log,
     metrics: createMetrics(metrics.meter),

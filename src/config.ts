@@ -18,6 +18,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly databasePool: number;
   readonly synchronousCommit: "on" | "off" | "remote_apply";
+  /** How far behind a replica may be that takes over, milliseconds. */
+  readonly replicaLagMs: number;
   /** Absolute path. */
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
@@ -103,6 +105,11 @@ const SETTINGS = {
     .default("on")
     .describe(
       "When a write counts as committed: on, remote_apply, or off (for tests only: acknowledged data can be lost)",
+    ),
+  replicaLagMs: integer(0, 604_800_000)
+    .default(60_000)
+    .describe(
+      "How far behind a replica may be that takes over, ms: so much earlier is what clients are asked to send again",
     ),
   dataDir: text()
     .optional()
@@ -283,6 +290,7 @@ export function loadConfig(
     databaseUrl: values.databaseUrl,
     databasePool: values.databasePool,
     synchronousCommit: values.synchronousCommit,
+    replicaLagMs: values.replicaLagMs,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),

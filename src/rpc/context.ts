@@ -15,6 +15,7 @@ import type { FeedCdr } from "../store/cdrs.ts";
 import type { Database } from "../store/database.ts";
 import type { Installation } from "../store/installation.ts";
 import type { RetentionDirectory } from "../store/retention-policies.ts";
+import type { TimelineWatch } from "../store/timeline-watch.ts";
 import type { UploadEngine } from "../upload/engine.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
 import type { Metrics } from "./metrics.ts";
@@ -50,6 +51,8 @@ export interface Services {
   readonly retention: RetentionDirectory;
   readonly config: ServiceConfig;
   readonly installation: Installation;
+  /** Which server is beneath, and what it has lost. */
+  readonly timeline: TimelineWatch;
   /** Seals cursors and page tokens, and opens them. */
   readonly seals: Seals;
   readonly log: Logger;

@@ -6,6 +6,7 @@ import type { Micros } from "../domain/instant.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
 import type { Schema } from "./schema.ts";
+import { SeenHeads } from "./seen-heads.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
@@ -13,6 +14,8 @@ export interface Database extends AsyncDisposable {
   readonly pool: pg.Pool;
   /** Who may take how many of the pool's connections. */
   readonly lanes: Lanes;
+  /** What this process has seen committed of each feed. */
+  readonly heads: SeenHeads;
   /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
   waitWithoutLimit(): Disposable;
 }
@@ -76,6 +79,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     kysely,
     pool,
     lanes: new Lanes({ connections }),
+    heads: new SeenHeads(),
     waitWithoutLimit,
     async [Symbol.asyncDispose]() {
       await kysely.destroy();
@@ -224,13 +228,16 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx:
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
+  const tx = txOf(client);
+  contexts.set(tx, { heads: db.heads, onCommit: [] });
   try {
     await client.query(begin);
-    const result = await run(txOf(client));
+    const result = await run(tx);
     const { command } = await client.query("COMMIT");
     // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
     if (command === "ROLLBACK")
       throw new Error("a statement of the transaction failed, and what it did was rolled back");
+    for (const act of contexts.get(tx)?.onCommit ?? []) act();
     return result;
   } catch (error) {
     await client.query("ROLLBACK").catch((cause: Error) => {
@@ -245,6 +252,24 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx:
 // A connection lives for longer than the call that happened to open it.
 function connect({ pool }: Database): Promise<pg.PoolClient> {
   return outsideCalls(() => pool.connect());
+}
+
+/** What a running transaction has besides its connection. */
+interface TxContext {
+  readonly heads: SeenHeads;
+  readonly onCommit: (() => void)[];
+}
+
+const contexts = new WeakMap<Tx, TxContext>();
+
+/** What this process has seen committed of each feed, for a transaction of its. */
+export function seenHeadsOf(tx: Tx): SeenHeads | undefined {
+  return contexts.get(tx)?.heads;
+}
+
+/** Has something done once the transaction is known to have committed. */
+export function onCommit(tx: Tx, act: () => void): void {
+  contexts.get(tx)?.onCommit.push(act);
 }
 
 const transactions = new WeakMap<pg.PoolClient, Tx>();

@@ -1,8 +1,10 @@
 import { sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { send, type Tx } from "./database.ts";
+import { onCommit, seenHeadsOf, send, type Tx } from "./database.ts";
 import { ALL_FEEDS, type Feed } from "./schema.ts";
+import type { SeenHeads } from "./seen-heads.ts";
+import { readTimeline } from "./timeline.ts";
 
 /** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
 export interface FeedLock {
@@ -24,6 +26,8 @@ export interface FeedHead {
   headSequence: bigint;
   lastIngestTime: Micros;
   payloadGeneration: bigint;
+  /** What was acknowledged since then may be lost, by a restore or a failover; undefined: nothing is known to be. */
+  lostSince: Micros | undefined;
 }
 
 /** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
@@ -68,7 +72,29 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       ),
     ]);
   const { rows } = await send<LockRow>(tx, query.compile());
-  return feedLock(carrierId, rows[0]);
+  const lock = feedLock(carrierId, rows[0]);
+  const heads = seenHeadsOf(tx);
+  if (heads) await refuseSteppedBack(tx, heads, { carrierId, feed, lock });
+  return lock;
+}
+
+// The row is held, so what it shows is what is committed. If it is less than this process saw committed on an earlier timeline, a failover has lost
+// entries: nothing may take their sequences before a new epoch has begun, or whoever read the lost ones would take the new for them.
+async function refuseSteppedBack(
+  tx: Tx,
+  heads: SeenHeads,
+  { carrierId, feed, lock }: { carrierId: string; feed: Feed; lock: FeedLock },
+): Promise<void> {
+  const found = { epoch: lock.epoch, headSequence: lock.nextSequence - 1n };
+  const seen = heads.beyond(carrierId, feed, found);
+  if (!seen) return heads.note(carrierId, feed, found);
+  const timeline = await readTimeline(tx);
+  if (timeline === undefined || timeline <= seen.timeline) return heads.correct(carrierId, feed, found);
+  heads.onSteppedBack?.();
+  throw new TandemError(
+    "STORE_UNAVAILABLE",
+    "the database has failed over and lacks entries of this feed: writes wait until its new epoch has begun",
+  );
 }
 
 interface LockRow {
@@ -106,6 +132,7 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
     .set({ next_sequence: nextSequence })
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed);
+  onCommit(tx, () => seenHeadsOf(tx)?.advance(carrierId, feed, nextSequence - 1n));
   await send(tx, query.compile());
 }
 
@@ -113,7 +140,7 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
 export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
   const query = tx
     .selectFrom("feed_head")
-    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation"])
+    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed);
   const { rows } = await send<HeadRow>(tx, query.compile());
@@ -150,6 +177,26 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
     .execute();
 }
 
+/** Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its feeds. Undefined: nothing is known to be. */
+export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .select(["lost_since", "lost_timeline"])
+    .where("carrier_id", "=", carrierId)
+    .where("lost_since", "is not", null)
+    .execute();
+  const newest = rows.reduce((most, { lost_timeline: timeline }) => max(most, timeline ?? 0n), 0n);
+  const times = rows.flatMap((row) => (row.lost_timeline === newest ? [row.lost_since ?? 0n] : []));
+  return times.reduce<Micros | undefined>(
+    (least, time) => (least === undefined || time < least ? time : least),
+    undefined,
+  );
+}
+
+function max(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
+}
+
 /** One feed's ends, and whose it is. */
 export interface PolledHead extends FeedHead {
   carrierId: string;
@@ -172,6 +219,7 @@ interface HeadRow {
   next_sequence: bigint;
   last_ingest_time: Micros;
   payload_generation: bigint;
+  lost_since: Micros | null;
 }
 
 function feedHead(row: HeadRow): FeedHead {
@@ -181,5 +229,6 @@ function feedHead(row: HeadRow): FeedHead {
     headSequence: row.next_sequence - 1n,
     lastIngestTime: row.last_ingest_time,
     payloadGeneration: row.payload_generation,
+    lostSince: row.lost_since ?? undefined,
   };
 }
