@@ -1,7 +1,8 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
 import type { Config } from "./config.ts";
+import { makeFolder } from "./domain/make-folder.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
@@ -74,18 +75,22 @@ export interface App extends AsyncDisposable {
 /**
  * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
  * If one fails, those before it are closed again.
+ * @param signal ends the start; once the app is open it does nothing.
  */
-export function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+export function openApp(
+  config: Config,
+  log: Logger = openLog(config.logLevel),
+  signal: AbortSignal = new AbortController().signal,
+): Promise<App> {
   // What the process does by itself counts to the jobs' share of the connections; calls are told apart as they come in.
-  return asCaller({ kind: "jobs" }, () => openParts(config, log));
+  return asCaller({ kind: "jobs" }, () => openParts(config, log, signal));
 }
 
-async function openParts(config: Config, log: Logger): Promise<App> {
-  if (config.unknownSettings.length > 0)
-    log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
+async function openParts(config: Config, log: Logger, signal: AbortSignal): Promise<App> {
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
-  const { db } = await openStore(config, log, opening);
+  const { db } = await openStore(config, log, opening, signal);
+  signal.throwIfAborted();
   opening.use(measureConnections(metrics.meter, db.lanes));
   await checkPlatform(config, db, log);
   const excess = await findExcessRights(db);
@@ -108,6 +113,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
     { config, log, db, installation, timeline, metrics, drain: draining.signal, onError },
     opening,
   );
+  signal.throwIfAborted();
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
@@ -126,6 +132,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
     }),
   );
   rotation.onTls = (tls) => server.setTls(tls);
+  signal.throwIfAborted();
   log.info({ port: server.port, tls: config.tls !== undefined }, "serving");
   const opened = opening.move();
   return {
@@ -263,8 +270,9 @@ export async function openStore(
   config: Config,
   log: Logger,
   closers: AsyncDisposableStack,
+  signal?: AbortSignal,
 ): Promise<{ db: Database; applied: string[] }> {
-  const url = config.databaseUrl ?? (await openEmbeddedPostgres(config, log, closers));
+  const url = config.databaseUrl ?? (await openEmbeddedPostgres(config, log, closers, signal));
   let isClosing = false;
   const db = closers.use(
     openDatabase({
@@ -288,21 +296,27 @@ export async function openStore(
 
 async function openJournal(config: Config, db: Database): Promise<ErasureJournal> {
   const known = await systemTransaction(db, listErasures);
-  await mkdir(dirname(config.erasureJournal), { recursive: true });
-  await mkdir(dirname(config.erasureKeyFile), { recursive: true });
+  await makeFolder(dirname(config.erasureJournal));
+  await makeFolder(dirname(config.erasureKeyFile));
   return ErasureJournal.open({ journal: config.erasureJournal, key: config.erasureKeyFile }, known.length > 0);
 }
 
-async function openEmbeddedPostgres(config: Config, log: Logger, closers: AsyncDisposableStack): Promise<string> {
+async function openEmbeddedPostgres(
+  config: Config,
+  log: Logger,
+  closers: AsyncDisposableStack,
+  signal: AbortSignal | undefined,
+): Promise<string> {
   await makeOpenFolder(config.dataDir);
-  const postgres = closers.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, "postgres") }));
+  const dataDir = join(config.dataDir, "postgres");
+  const postgres = closers.use(await startEmbeddedPostgres({ dataDir, ...(signal && { signal }) }));
   log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
   return postgres.url;
 }
 
 /** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
 async function makeOpenFolder(path: string): Promise<void> {
-  const firstMade = await mkdir(path, { recursive: true });
+  const firstMade = await makeFolder(path);
   if (firstMade === undefined) return;
   for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }

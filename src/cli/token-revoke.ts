@@ -1,8 +1,9 @@
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command, Option } from "commander";
 import { decodeJwt } from "jose";
 import { loadConfig } from "../config.ts";
+import { makeFolder } from "../domain/make-folder.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 import { type RevocationEntry, Revocations } from "../rpc/revocations.ts";
 import { givenToken } from "./given-token.ts";
@@ -54,7 +55,7 @@ async function revoke(_: object, command: Command): Promise<void> {
   const entry = await chooseEntry(options, command);
   const config = loadConfig(undefined, { dataDir: options.dataDir });
   const file = config.revokedFile ?? join(config.dataDir, "keys", "revoked");
-  await mkdir(dirname(file), { recursive: true, mode: 0o700 });
+  await makeFolder(dirname(file), 0o700);
   const before = await readFile(file, "utf8").catch(() => "");
   const line = `${before === "" || before.endsWith("\n") ? "" : "\n"}${JSON.stringify(entry)}\n`;
   // A file that servers would refuse is not made.
