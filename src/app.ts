@@ -1,6 +1,7 @@
 import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
+import { warnOfClock } from "./clock-start.ts";
 import type { Config } from "./config.ts";
 import { makeFolder } from "./domain/make-folder.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
@@ -106,6 +107,7 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
       "the database is on another server or timeline than before: if it lost something, run `tandem epoch rotate`; if not, `tandem epoch confirm`",
     );
   }
+  await warnOfClock(db, log);
   const timeline = opening.use(await watchTimeline(config, db, log));
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");

@@ -1,7 +1,10 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
+import { microsFromTimestamp } from "../domain/instant.ts";
 import { commandLineActor } from "./actor.ts";
 import { formatJson } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+import { parseTime } from "./values.ts";
 
 /** `tandem epoch`: what a restore needs. */
 export function epochCommand(): Command {

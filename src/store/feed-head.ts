@@ -31,7 +31,7 @@ export interface FeedHead {
 }
 
 /** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
-const MAX_CLOCK_STEP_BACK_S = 60;
+export const MAX_CLOCK_STEP_BACK_S = 60;
 
 /** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
 export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
@@ -54,7 +54,7 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
 /**
  * Takes the feed's counter row until the transaction ends. Because the lock is held to commit, whoever sees entry n+1 sees n. The ingest
  * time is set under the lock and never goes back; when the database's clock has stepped back by more than a minute, writes are refused
- * rather than stamped with a time that has long passed.
+ * rather than stamped with a time that is far ahead, unless an operator has accepted that time.
  */
 export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
   const query = tx
@@ -67,9 +67,8 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       "next_sequence",
       "last_ingest_time",
       "payload_generation",
-      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as(
-        "clock_is_behind",
-      ),
+      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+        AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
   const { rows } = await send<LockRow>(tx, query.compile());
   const lock = feedLock(carrierId, rows[0]);
@@ -110,7 +109,7 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   if (row.clock_is_behind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
-      "the database's clock has stepped back by more than 60 s: writes wait until it has caught up",
+      "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
     );
   }
   return {
