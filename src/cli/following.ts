@@ -126,6 +126,7 @@ export function untilInterrupted(): AbortSignal {
 /** Tells on standard error what a user would otherwise wonder about: cuts, and that it goes on. */
 export function createTeller(): (event: FeedEvent) => void {
   let cut: unknown;
+  let lostSinceMs: number | undefined;
   return (event) => {
     switch (event.kind) {
       case "CAUGHT_UP":
@@ -144,12 +145,21 @@ export function createTeller(): (event: FeedEvent) => void {
         cut = undefined;
         break;
       case "OPENED":
+        if (event.lostSinceMs !== undefined && event.lostSinceMs !== lostSinceMs)
+          console.error(describeLoss(event.lostSinceMs));
+        lostSinceMs = event.lostSinceMs;
+        break;
       case "HEARTBEAT":
         break;
       default:
         throw new Error(`unknown event ${event satisfies never}`);
     }
   };
+}
+
+function describeLoss(sinceMs: number): string {
+  const since = new Date(sinceMs).toISOString();
+  return `a failover or a restore has lost the newest of this feed: send again what was acknowledged since ${since}`;
 }
 
 /** Says where following ended. */
