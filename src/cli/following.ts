@@ -13,6 +13,7 @@ import {
   FeedStartLatestSchema,
 } from "../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier } from "./connection.ts";
+import { describeLoss } from "./describe-loss.ts";
 import { formatJson } from "./output.ts";
 import { describeResume } from "./run-command.ts";
 import { readTime } from "./values.ts";
@@ -155,11 +156,6 @@ export function createTeller(): (event: FeedEvent) => void {
         throw new Error(`unknown event ${event satisfies never}`);
     }
   };
-}
-
-function describeLoss(sinceMs: number): string {
-  const since = new Date(sinceMs).toISOString();
-  return `a failover or a restore has lost the newest of this feed: send again what was acknowledged since ${since}`;
 }
 
 /** Says where following ended. */

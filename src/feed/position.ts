@@ -115,7 +115,7 @@ export function cursorExpired(head: FeedHead): TandemError {
 export function epochChanged(head: FeedHead): TandemError {
   return new TandemError(
     "FEED_EPOCH_CHANGED",
-    "the feed's history was rewritten by a restore: restart from an ingest time before it, and upsert by identity and revision",
+    "the feed's history was rewritten by a restore or a failover: restart from an ingest time before it, and upsert by identity and revision",
     {
       feed_epoch: String(head.epoch),
       ...(head.lostSince === undefined ? {} : { lost_since: isoFromMicros(head.lostSince) }),

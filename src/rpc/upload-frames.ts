@@ -112,9 +112,10 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
   switch (frame.frame) {
     case "opened": {
       const { committedOffset, writerEpoch, sendLimitOffset } = frame;
+      const lost = frame.lostSince === undefined ? {} : { lostSince: timestampFromMicros(frame.lostSince) };
       return {
         case: "opened",
-        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability },
+        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability, ...lost },
       } as const;
     }
     case "ack": {

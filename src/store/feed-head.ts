@@ -102,6 +102,12 @@ function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock
   heads.believe(carrierId, feed, found);
 }
 
+/** Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has lost it. */
+export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead): void {
+  const { heads, timeline } = seenHeadsOf(tx) ?? {};
+  if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
+}
+
 interface LockRow {
   epoch: bigint;
   next_sequence: bigint;

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
-import type { FeedHead } from "./feed-head.ts";
+import { type FeedHead, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
@@ -73,6 +73,7 @@ export async function makePage<Entry extends { readonly sequence: bigint; readon
   found: { entries: Entry[]; first: HeadColumns; bytesOf: (entry: Entry) => number },
 ): Promise<StoredPage<Entry>> {
   const head = headOfRow(found.first);
+  noteHead(tx, read.carrierId, read.feed, head);
   const entries = takeBytes(found.entries, found.bytesOf);
   const scanned = min(read.end, head.headSequence);
   const last = entries.at(-1);

@@ -37,7 +37,7 @@ export class TimelineWatch implements AsyncDisposable {
   readonly #loop: Promise<void>;
   readonly #mayAsk: boolean;
   #state: ServerState;
-  #settled: bigint | undefined;
+  #isSettled = true;
   #older: bigint | undefined;
   readonly #listeners = new Set<() => void>();
 
@@ -46,8 +46,7 @@ export class TimelineWatch implements AsyncDisposable {
     this.#state = state;
     this.#mayAsk = mayAsk;
     options.db.heads.timeline = state.timeline;
-    this.#settled = state.timeline;
-    options.db.heads.onRefused = () => this.#wake.abort();
+    options.db.heads.onRefused = () => this.#unsettle();
     this.#loop = asOwn("timeline", () => this.#run());
   }
 
@@ -82,8 +81,7 @@ export class TimelineWatch implements AsyncDisposable {
     if (timeline === undefined) return heads;
     this.#take(timeline);
     // A head that has stepped back is not noted, but looked at by whoever holds its row.
-    if (timeline === db.heads.timeline)
-      for (const head of heads) db.heads.note(head.carrierId, head.feed as Feed, { ...head, timeline });
+    for (const head of heads) db.heads.note(head.carrierId, head.feed as Feed, { ...head, timeline });
     return heads;
   }
 
@@ -126,16 +124,26 @@ export class TimelineWatch implements AsyncDisposable {
     if (now === newest) return;
     this.#options.onTimeline({ before: newest, now });
     this.#tell();
+    this.#unsettle();
+  }
+
+  #unsettle(): void {
+    this.#isSettled = false;
     this.#wake.abort();
   }
 
-  // Until it has worked, it is tried again at each look.
+  // Until it has worked, it is tried again at each look. Whoever is refused meanwhile has it looked at once more.
   async #settle(): Promise<void> {
     const { db, replicaLagMs } = this.#options;
     const { timeline } = db.heads;
-    if (timeline === undefined || this.#settled === timeline) return;
-    if (this.#settled !== undefined) await beginLostEpochs({ db, timeline, replicaLagMs, events: this.#options });
-    this.#settled = timeline;
+    if (timeline === undefined || this.#isSettled) return;
+    this.#isSettled = true;
+    try {
+      await beginLostEpochs({ db, timeline, replicaLagMs, events: this.#options });
+    } catch (error) {
+      this.#isSettled = false;
+      throw error;
+    }
   }
 
   #tell(): void {

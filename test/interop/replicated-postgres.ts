@@ -8,17 +8,38 @@ import { promisify } from "node:util";
 import pg from "pg";
 import { vi } from "vitest";
 import { choosePostgresAccount, type PostgresAccount } from "../../src/store/postgres-account.ts";
-import { findFreePort } from "./server-process.ts";
+import { findFreePort } from "../support/server-process.ts";
+import { findToolchain, run } from "./toolchain.ts";
 
 const BIN = "/usr/lib/postgresql/15/bin";
 const POOLERS = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
-/** Why the test cannot be run on this machine; undefined when it can. */
-export function whyNoReplicatedPostgres(): string | undefined {
-  if (!existsSync(join(BIN, "postgres")) || !existsSync(join(BIN, "pg_basebackup")))
-    return `no PostgreSQL 15 in ${BIN}`;
-  return POOLERS.some((path) => existsSync(path)) ? undefined : "no PgBouncer";
+/**
+ * PostgreSQL 15 and PgBouncer, as Debian has them. They are installed only where TANDEM_TEST_INSTALL allows it, as in CI: the machine
+ * may be somebody's own.
+ */
+export function findReplicatedPostgres() {
+  return findToolchain("a promoted replica behind PgBouncer", async () => {
+    if (missingPackages().length > 0) await install(missingPackages());
+    return { open: () => ReplicatedPostgres.open() };
+  });
 }
+
+function missingPackages(): string[] {
+  const isThere = { "postgresql-15": existsSync(join(BIN, "postgres")), pgbouncer: POOLERS.some(existsSync) };
+  return Object.entries(isThere).flatMap(([name, there]) => (there ? [] : [name]));
+}
+
+async function install(packages: readonly string[]): Promise<void> {
+  const what = packages.join(" and ");
+  if (process.env["TANDEM_TEST_INSTALL"] !== "on")
+    throw new Error(`${what} not installed; with TANDEM_TEST_INSTALL=on, as root, it is installed by apt-get`);
+  if (process.getuid?.() !== 0) throw new Error(`${what} not installed, and only root can install it`);
+  await run("apt-get", ["update"], APT);
+  await run("apt-get", ["install", "--yes", "--no-install-recommends", ...packages], APT);
+}
+
+const APT = { env: { DEBIAN_FRONTEND: "noninteractive" } };
 
 const WAIT = { timeout: 60_000, interval: 50 };
 const USER = "tandem_test";
@@ -163,6 +184,7 @@ export class ReplicatedPostgres implements AsyncDisposable {
       "admin_users = pooler",
       "pool_mode = transaction",
       "default_pool_size = 20",
+      "server_login_retry = 1",
       "ignore_startup_parameters = extra_float_digits",
     ];
     return writeFile(join(this.#folder, "pgbouncer.ini"), `${settings.join("\n")}\n`);
