@@ -4,9 +4,11 @@ import { microsFromTimestamp } from "../../src/domain/instant.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
 import { openLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { confirmServer, readInstallation } from "../../src/store/installation.ts";
+import { Feed } from "../../src/store/schema.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { FailoverServers } from "../support/failover.ts";
 import {
@@ -44,6 +46,18 @@ afterAll(async () => {
 
 const ingestUntilDone = (carrierId: string, word: string, count: number) =>
   vi.waitFor(() => ingest(exchange.app, carrierId, calls(word, count)), WAIT);
+
+/** What an uploader is told when it opens an upload. */
+async function openUpload(carrierId: string) {
+  const platform = await exchange.platformClient(PlatformCdrService);
+  const open = { carrierId, open: { uploadId: `told-${carrierId}` } };
+  async function* frames() {
+    yield { frame: { case: "open" as const, value: open } };
+    await new Promise(() => {});
+  }
+  for await (const { frame } of platform.ingestCdrs(frames())) if (frame.case === "opened") return frame.value;
+  throw new Error("the upload was not opened");
+}
 
 /** Comes back from where the stream before ended, as a client does, for as long as it is only cut. */
 async function followUntilRefused(client: Client<typeof CdrService>, first: ReadFeed) {
@@ -86,6 +100,10 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
   const { agreement } = await (await exchange.carrierClient(AgreementService, "loser")).getAgreement({});
   expect(agreement?.lostSince).toMatchObject(opened.lostSince ?? {});
 
+  // Whoever sends is told as well, though its finished uploads have no row any more.
+  expect(await openUpload("loser")).toMatchObject({ lostSince: opened.lostSince });
+  expect(await openUpload("bystander")).not.toHaveProperty("lostSince");
+
   const other = await exchange.carrierClient(CdrService, "bystander");
   const first = (await readAll(other, { start: EARLIEST, end: HEAD })).messages[0];
   expect(first?.frame.value).toMatchObject({ feedEpoch: 1n, headSequence: 3n });
@@ -93,6 +111,22 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
   expect(logged.join("\n")).toMatch(/failed over to another timeline/);
   expect(logged.join("\n")).toMatch(/"carrierId":"loser".*lost entries of a feed/);
 }, 180_000);
+
+test("a loss that a writer finds only later begins the new epoch of its feed too", async () => {
+  const { heads } = exchange.app.services.db;
+  const before = heads.find("bystander", Feed.CDRS);
+  if (!before) throw new Error("the feed was never seen");
+  // As if a reader had been shown more by the old server, and its answer had come late.
+  const shown = { ...before, timeline: before.timeline - 1n, headSequence: before.headSequence + 7n };
+  heads.believe("bystander", Feed.CDRS, shown);
+  await ingestUntilDone("bystander", "later", 1);
+  const { messages, ids } = await readAll(await exchange.carrierClient(CdrService, "bystander"), {
+    start: EARLIEST,
+    end: HEAD,
+  });
+  expect(messages[0]?.frame.value).toMatchObject({ feedEpoch: 2n, lostSince: expect.anything() });
+  expect(ids).toEqual(["kept-0", "kept-1", "kept-2", "later-0"]);
+}, 90_000);
 
 test("a process that starts after a failover finds it at once, without a checkpoint", async () => {
   await using db = openDatabase({ url: servers.url });
@@ -109,3 +143,16 @@ test("health tells that another timeline is beneath than was confirmed, until it
   await confirmServer(exchange.app.services.db, "test");
   await vi.waitFor(async () => expect(await timeline()).toBe(Status.SERVING), WAIT);
 }, 90_000);
+
+test("when the old server comes back in the place of the one that took over, nothing is written to it, and the log says so", async () => {
+  await servers.bringBackPrimary();
+  await vi.waitFor(
+    () =>
+      expect(ingest(exchange.app, "loser", calls("astray", 1))).rejects.toMatchObject({
+        reason: "STORE_UNAVAILABLE",
+        message: expect.stringContaining("whose history ended"),
+      }),
+    WAIT,
+  );
+  await vi.waitFor(() => expect(logged.join("\n")).toContain("a database of an older timeline answers"), WAIT);
+}, 120_000);

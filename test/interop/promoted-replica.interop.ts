@@ -73,11 +73,6 @@ test.skipIf("missing" in servers)(
     for (const { sender, follower } of loads) closing.use(sender) && closing.use(follower);
 
     for (const [index, losses] of LOSSES.entries()) {
-      console.log(
-        index,
-        Math.round(performance.now() / 100) / 10,
-        loads.map((l) => l.sender.receipts.length),
-      );
       await loseUploads(postgres, loads, losses);
       const round = index + 1;
       for (const { client, sender, follower } of loads) {

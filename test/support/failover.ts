@@ -68,14 +68,23 @@ export class FailoverServers implements AsyncDisposable {
     await this.#ask("SELECT pg_promote(true, 60)");
   }
 
+  /** The old server comes back in the place of the one that took over. */
+  async bringBackPrimary(): Promise<void> {
+    await this.#endStandby();
+    this.#primary = await startPrimary(this.#folder, this.#port);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#primary[Symbol.asyncDispose]();
-    if (this.#standby?.exitCode === null) {
-      const ended = once(this.#standby, "exit");
-      this.#standby.kill("SIGQUIT");
-      await ended;
-    }
+    await this.#endStandby();
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 5 });
+  }
+
+  async #endStandby(): Promise<void> {
+    if (this.#standby?.exitCode !== null) return;
+    const ended = once(this.#standby, "exit");
+    this.#standby.kill("SIGQUIT");
+    await ended;
   }
 
   async #ask(statement: string): Promise<void> {
