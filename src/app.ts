@@ -1,7 +1,9 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { chmod } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
+import { warnOfClock } from "./clock-start.ts";
 import type { Config } from "./config.ts";
+import { makeFolder } from "./domain/make-folder.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
@@ -27,6 +29,7 @@ import { CarrierAccess } from "./rpc/carrier-access.ts";
 import { measureConnections } from "./rpc/connection-metrics.ts";
 import type { Services } from "./rpc/context.ts";
 import { DenialLimit } from "./rpc/denial-limit.ts";
+import { TIMELINE_HEALTH } from "./rpc/health.ts";
 import { createMetrics } from "./rpc/metrics.ts";
 import { numberWriter } from "./rpc/number-call.ts";
 import { FailureLimit } from "./rpc/principal-limits.ts";
@@ -45,7 +48,6 @@ import { DatabaseWatch } from "./store/database-watch.ts";
 import { guardEmbeddedPostgres } from "./store/embedded-guard.ts";
 import { type EmbeddedServer, startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { listErasures } from "./store/erasures.ts";
-import { pollFeedHeads } from "./store/feed-head.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { assertMigrated, migrate } from "./store/migrate.ts";
@@ -53,6 +55,8 @@ import { assertClusterThere } from "./store/postgres-cluster.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
 import { SealDirectory } from "./store/seal-directory.ts";
+import type { TimelineWatch } from "./store/timeline-watch.ts";
+import { watchTimeline } from "./timeline-start.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
@@ -78,19 +82,23 @@ export interface App extends AsyncDisposable {
 /**
  * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
  * If one fails, those before it are closed again.
+ * @param signal ends the start; once the app is open it does nothing.
  */
-export function openApp(config: Config, log: Logger = openLog(config.logLevel)): Promise<App> {
+export function openApp(
+  config: Config,
+  log: Logger = openLog(config.logLevel),
+  signal: AbortSignal = new AbortController().signal,
+): Promise<App> {
   // What the process does by itself counts to the jobs' share of the connections; calls are told apart as they come in.
-  return asCaller({ kind: "jobs" }, () => openParts(config, log));
+  return asCaller({ kind: "jobs" }, () => openParts(config, log, signal));
 }
 
-async function openParts(config: Config, log: Logger): Promise<App> {
-  if (config.unknownSettings.length > 0)
-    log.warn({ settings: config.unknownSettings }, "these variables are no settings of Tandem");
+async function openParts(config: Config, log: Logger, signal: AbortSignal): Promise<App> {
   await using opening = new AsyncDisposableStack();
   const metrics = opening.use(await openMetrics(config.metrics));
   const failure = Promise.withResolvers<Error>();
-  const { db } = await openStore(config, log, opening, { onLost: failure.resolve });
+  const { db } = await openStore(config, log, opening, { onLost: failure.resolve, signal });
+  signal.throwIfAborted();
   opening.use(measureConnections(metrics.meter, db.lanes));
   await checkPlatform(config, db, log);
   const excess = await findExcessRights(db);
@@ -103,15 +111,18 @@ async function openParts(config: Config, log: Logger): Promise<App> {
   const installation = await readInstallation(db);
   if (installation.serverChanged) {
     log.warn(
-      "the database is on another server or timeline than before: if it was restored, run `tandem epoch rotate`",
+      "the database is on another server or timeline than before: if it lost something, run `tandem epoch rotate`; if not, `tandem epoch confirm`",
     );
   }
+  await warnOfClock(db, log);
+  const timeline = opening.use(await watchTimeline(config, db, log));
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
   const services = await openServices(
-    { config, log, db, installation, metrics, drain: draining.signal, onError },
+    { config, log, db, installation, timeline, metrics, drain: draining.signal, onError },
     opening,
   );
+  signal.throwIfAborted();
   opening.use(startJobs(services, config, onError));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
@@ -126,10 +137,12 @@ async function openParts(config: Config, log: Logger): Promise<App> {
       deliveries: services.hub.deliveries,
       footing: opening.use(watchDatabase(db, log)),
       refusals: services.refusals,
+      conditions: new Map([[TIMELINE_HEALTH, timeline]]),
       draining,
     }),
   );
   rotation.onTls = (tls) => server.setTls(tls);
+  signal.throwIfAborted();
   log.info({ port: server.port, tls: config.tls !== undefined }, "serving");
   const opened = opening.move();
   return {
@@ -155,6 +168,7 @@ interface Foundations {
   readonly log: Logger;
   readonly db: Database;
   readonly installation: Installation;
+  readonly timeline: TimelineWatch;
   readonly metrics: MetricsEndpoint;
   readonly drain: AbortSignal;
   readonly onError: (error: unknown) => void;
@@ -162,10 +176,8 @@ interface Foundations {
 
 /** The parts that serve, and what every service is made of. */
 async function openServices(parts: Foundations, opening: AsyncDisposableStack): Promise<Services> {
-  const { config, log, db, installation, metrics, drain, onError } = parts;
-  const hub = opening.use(
-    new FeedHub({ poll: (carrierIds) => systemTransaction(db, (tx) => pollFeedHeads(tx, carrierIds)), onError }),
-  );
+  const { config, log, db, installation, timeline, metrics, drain, onError } = parts;
+  const hub = opening.use(new FeedHub({ poll: (carrierIds) => timeline.pollHeads(carrierIds), onError }));
   const access = opening.use(
     new CarrierAccess({ db, region: config.region, cacheMs: config.limits.accessCacheMs, onError }),
   );
@@ -272,6 +284,8 @@ interface StoreLife {
   readonly onLost?: (error: Error) => void;
   /** False: the database has to be there, with the newest schema. Default: what is missing is made. */
   readonly mayMake?: boolean;
+  /** Ends the start. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
@@ -279,10 +293,11 @@ export async function openStore(
   config: Config,
   log: Logger,
   closers: AsyncDisposableStack,
-  { onLost, mayMake = true }: StoreLife = {},
+  { onLost, mayMake = true, signal }: StoreLife = {},
 ): Promise<{ db: Database; applied: string[] }> {
   if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
-  const postgres = config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers) : undefined;
+  const postgres =
+    config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers, signal) : undefined;
   const url = config.databaseUrl ?? postgres?.url ?? "";
   let isClosing = false;
   const db = closers.use(
@@ -309,8 +324,8 @@ export async function openStore(
 
 async function openJournal(config: Config, db: Database): Promise<ErasureJournal> {
   const known = await systemTransaction(db, listErasures);
-  await mkdir(dirname(config.erasureJournal), { recursive: true });
-  await mkdir(dirname(config.erasureKeyFile), { recursive: true });
+  await makeFolder(dirname(config.erasureJournal));
+  await makeFolder(dirname(config.erasureKeyFile));
   return ErasureJournal.open({ journal: config.erasureJournal, key: config.erasureKeyFile }, known.length > 0);
 }
 
@@ -318,9 +333,11 @@ async function openEmbeddedPostgres(
   config: Config,
   log: Logger,
   closers: AsyncDisposableStack,
+  signal: AbortSignal | undefined,
 ): Promise<EmbeddedServer> {
   await makeOpenFolder(config.dataDir);
-  const postgres = closers.use(await startEmbeddedPostgres({ dataDir: join(config.dataDir, "postgres") }));
+  const dataDir = join(config.dataDir, "postgres");
+  const postgres = closers.use(await startEmbeddedPostgres({ dataDir, ...(signal && { signal }) }));
   log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
   return postgres;
 }
@@ -355,7 +372,7 @@ function watchDatabase(db: Database, log: Logger): DatabaseWatch {
 
 /** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
 async function makeOpenFolder(path: string): Promise<void> {
-  const firstMade = await mkdir(path, { recursive: true });
+  const firstMade = await makeFolder(path);
   if (firstMade === undefined) return;
   for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }

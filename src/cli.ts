@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { Command } from "commander";
 import { carriersCommand } from "./cli/carriers.ts";
 import { cdrsCommand } from "./cli/cdrs.ts";
+import { clockCommand } from "./cli/clock.ts";
 import { demoCommand } from "./cli/demo.ts";
 import { durationsCommand } from "./cli/durations.ts";
 import { epochCommand } from "./cli/epoch.ts";
@@ -32,6 +33,7 @@ const program = new Command("tandem")
   .addCommand(migrateCommand())
   .addCommand(verifyCommand())
   .addCommand(epochCommand())
+  .addCommand(clockCommand())
   .addCommand(keysCommand())
   .commandsGroup("Talk to a running server:")
   .addCommand(carriersCommand())

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { ConfigError, describeSettings, loadConfig } from "./config.ts";
+import { ConfigError, describeSettings, loadClientConfig, loadConfig } from "./config.ts";
 import { chooseDataDir } from "./config-data-dir.ts";
 import { DEFAULT_LIMITS } from "./domain/limits.ts";
 
@@ -148,8 +148,14 @@ test("the platform's audience needs a JWKS, and is another than the carriers'", 
   expect(mistakesOf({ TANDEM_JWT_PLATFORM_AUDIENCE: "p" }).join()).toContain("TANDEM_JWKS_URL");
 });
 
-test("lists what looks like a setting and is none", () => {
-  expect(loadConfig({ TANDEM_PROT: "1", TANDEM_TEST_X: "1", PATH: "x" }).unknownSettings).toEqual(["TANDEM_PROT"]);
+test("a setting that is misspelt is a mistake, which names the nearest; for the commands that only call, too", () => {
+  expect(mistakesOf({ TANDEM_PROT: "1", TANDEM_TEST_X: "1", PATH: "x" })).toEqual([
+    "TANDEM_PROT: is no setting; TANDEM_PORT is one",
+  ]);
+  expect(mistakesOf({ TANDEM_SYNCRONOUS_COMMIT: "off" }).join()).toContain("TANDEM_SYNCHRONOUS_COMMIT is one");
+  expect(mistakesOf({ TANDEM_NO_SUCH_THING_AT_ALL: "x" }).join()).toContain("--help");
+  expect(mistakesOf({ TANDEM_SERVICE_HOST: "10.0.0.1" }).join()).toContain("enableServiceLinks");
+  expect(() => loadClientConfig({ TANDEM_TOKN: "x" })).toThrow("TANDEM_TOKEN is one");
 });
 
 test("explains the variable that Kubernetes makes for a service of our name", () => {

@@ -11,6 +11,7 @@ import {
   type TokenTrust,
 } from "./config-security.ts";
 import { DEFAULT_LIMITS, type Limits } from "./domain/limits.ts";
+import { nearestName } from "./domain/nearest-name.ts";
 
 /** Every setting of a process, validated. */
 export interface Config {
@@ -20,6 +21,8 @@ export interface Config {
   readonly synchronousCommit: "on" | "off" | "remote_apply";
   /** Most starts in a row of an embedded PostgreSQL that has ended. */
   readonly embeddedRestarts: number;
+  /** How far behind a replica may be that takes over, milliseconds. */
+  readonly replicaLagMs: number;
   /** Absolute path. */
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
@@ -54,8 +57,6 @@ export interface Config {
   readonly reconcileIntervalMs: number;
   /** Between two runs of retention, milliseconds; 0: this process deletes nothing. */
   readonly retentionIntervalMs: number;
-  /** Variables that look like settings and are none: worth a warning. */
-  readonly unknownSettings: readonly string[];
 }
 
 /** Every mistake in the settings, one a line. */
@@ -110,6 +111,11 @@ const SETTINGS = {
     .default(12)
     .describe(
       "How often in a row the own PostgreSQL is started again when it has ended; then the process ends with an error",
+    ),
+  replicaLagMs: integer(0, 604_800_000)
+    .default(60_000)
+    .describe(
+      "How far behind a replica may be that takes over, ms: so much earlier is what clients are asked to send again",
     ),
   dataDir: text()
     .optional()
@@ -293,12 +299,14 @@ export function loadConfig(
 ): Config {
   const mistakes: string[] = [];
   const values = readValues(SETTINGS, { env, overrides, mistakes });
+  mistakes.push(...unknownSettings(env));
   const dataDir = chooseDataDir(values.dataDir);
   const config: Config = {
     databaseUrl: values.databaseUrl,
     databasePool: values.databasePool,
     synchronousCommit: values.synchronousCommit,
     embeddedRestarts: values.embeddedRestarts,
+    replicaLagMs: values.replicaLagMs,
     ...dataDir,
     erasureJournal: resolve(values.erasureJournal ?? join(dataDir.dataDir, "erasures.journal")),
     erasureKeyFile: resolve(values.erasureKeyFile ?? join(dataDir.dataDir, "erasures.key")),
@@ -318,7 +326,6 @@ export function loadConfig(
     limits: readLimits(values),
     reconcileIntervalMs: values.reconcileIntervalMs,
     retentionIntervalMs: values.retentionIntervalMs,
-    unknownSettings: Object.keys(env).filter((name) => isUnknownSetting(name)),
   };
   checkPlatformTokens(values, config.platformIdentities, config.tokens, mistakes);
   if (!config.tls && !values.allowCleartext && !isLoopback(config.host)) {
@@ -350,6 +357,7 @@ export function loadClientConfig(
 ): ClientConfig {
   const mistakes: string[] = [];
   const values = readValues(CLIENT_SETTINGS, { env, overrides, mistakes });
+  mistakes.push(...unknownSettings(env));
   if (mistakes.length > 0) throw new ConfigError(mistakes);
   // What the command line says comes before the environment.
   const token = overrides.tokenFile === undefined ? values.token : undefined;
@@ -434,20 +442,27 @@ function readLimits(values: Values): Limits {
   };
 }
 
-function isUnknownSetting(variable: string): boolean {
-  if (!variable.startsWith("TANDEM_") || variable.startsWith("TANDEM_TEST_")) return false;
-  return !Object.keys({ ...SETTINGS, ...CLIENT_SETTINGS }).some((name) => variableOf(name) === variable);
+// A setting that is misspelt would leave another in force than the one that was meant.
+function unknownSettings(env: Readonly<Record<string, string | undefined>>): string[] {
+  const known = Object.keys({ ...SETTINGS, ...CLIENT_SETTINGS }).map(variableOf);
+  const unknown = Object.keys(env).filter(
+    (name) => name.startsWith("TANDEM_") && !name.startsWith("TANDEM_TEST_") && !known.includes(name),
+  );
+  return unknown.map((name) => {
+    if (/^TANDEM_(SERVICE_(HOST|PORT)|PORT_)/.test(name)) return `${name}: is no setting${KUBERNETES_HINT}`;
+    const nearest = nearestName(name, known);
+    return `${name}: is no setting${nearest === undefined ? "; `tandem serve --help` lists them all" : `; ${nearest} is one`}`;
+  });
 }
+
+const KUBERNETES_HINT = " (Kubernetes sets it for a Service called tandem: set enableServiceLinks: false)";
 
 function variableOf(name: string): string {
   return `TANDEM_${name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
 }
 
 function hint(name: string, given: unknown): string {
-  if (name === "port" && String(given).startsWith("tcp://")) {
-    return " (Kubernetes sets it for a Service called tandem: set enableServiceLinks: false)";
-  }
-  return "";
+  return name === "port" && String(given).startsWith("tcp://") ? KUBERNETES_HINT : "";
 }
 
 function lowerFirst(message: string): string {

@@ -13,6 +13,7 @@ import {
   FeedStartLatestSchema,
 } from "../gen/tandem/type/v1/feed_pb.js";
 import { asCarrier } from "./connection.ts";
+import { describeLoss } from "./describe-loss.ts";
 import { formatJson } from "./output.ts";
 import { describeResume } from "./run-command.ts";
 import { readTime } from "./values.ts";
@@ -126,6 +127,7 @@ export function untilInterrupted(): AbortSignal {
 /** Tells on standard error what a user would otherwise wonder about: cuts, and that it goes on. */
 export function createTeller(): (event: FeedEvent) => void {
   let cut: unknown;
+  let lostSinceMs: number | undefined;
   return (event) => {
     switch (event.kind) {
       case "CAUGHT_UP":
@@ -144,6 +146,10 @@ export function createTeller(): (event: FeedEvent) => void {
         cut = undefined;
         break;
       case "OPENED":
+        if (event.lostSinceMs !== undefined && event.lostSinceMs !== lostSinceMs)
+          console.error(describeLoss(event.lostSinceMs));
+        lostSinceMs = event.lostSinceMs;
+        break;
       case "HEARTBEAT":
         break;
       default:

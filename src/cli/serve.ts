@@ -24,16 +24,18 @@ type ServeOptions = { host?: string; port?: string; dataDir?: string; databaseUr
 
 async function serve(options: ServeOptions): Promise<void> {
   const config = loadConfig(undefined, options);
-  const signalled = untilSignal();
+  const stop = stopSignal();
   // Loaded only here: the commands that talk to a server need not wait for all of one.
   const { openApp } = await import("../app.ts");
-  await using app = await openApp(config);
+  await using app = await openApp(config, undefined, stop.signal).catch((error) => endedBeforeItServed(stop, error));
+  if (!app) return;
+  stop.started();
   reloadAtHangup(app);
   // Whoever started it may close its output and still want it to serve.
   process.stdout.on("error", () => {});
   console.log(`Tandem listens on ${app.url}. ${tokenHint(config)}`);
   if (config.databaseUrl === undefined) console.log(dataHint(config));
-  const end = await Promise.race([signalled, app.failure]);
+  const end = await Promise.race([stop.came, app.failure]);
   if (end instanceof Error) return await endForFailure(app, end, config.limits.drainMs);
   console.log(`${end}: draining, for ${config.limits.drainMs / 1000} s at most. Again to end at once.`);
   await app.drain();
@@ -70,14 +72,46 @@ function tokenHint(config: Config): string {
   return `For a token: ${tandem} token --platform, or ${tandem} token --carrier <id>`;
 }
 
-/** The first of SIGTERM and SIGINT; any further one ends the process. */
-async function untilSignal(): Promise<string> {
-  const signals = ["SIGTERM", "SIGINT"] as const;
-  const first = await new Promise<string>((resolve) => {
-    for (const signal of signals) process.once(signal, resolve);
-  });
-  for (const signal of signals) process.on(signal, () => process.exit(130));
-  return first;
+interface Stop {
+  /** Resolves with the first of SIGTERM and SIGINT. */
+  readonly came: Promise<StopName>;
+  /** Aborted by it. */
+  readonly signal: AbortSignal;
+  /** To be told that the start is over: until then a stop has a limit. */
+  started(): void;
+}
+
+type StopName = keyof typeof STOP_CODES;
+/** How shells tell that a signal ended a process. */
+const STOP_CODES = { SIGTERM: 143, SIGINT: 130 };
+/** How long a start may take to end when it is stopped, milliseconds. */
+const STOP_START_MS = 10_000;
+
+/** The first of SIGTERM and SIGINT stops, also a start that is under way; any further one ends the process. */
+function stopSignal(): Stop {
+  const controller = new AbortController();
+  const { promise: came, resolve } = Promise.withResolvers<StopName>();
+  let isStarted = false;
+  let limit: NodeJS.Timeout | undefined;
+  const stop = (name: StopName) => {
+    if (controller.signal.aborted) process.exit(130);
+    controller.abort(name);
+    resolve(name);
+    if (!isStarted) limit = setTimeout(() => process.exit(STOP_CODES[name]), STOP_START_MS).unref();
+  };
+  for (const name of Object.keys(STOP_CODES) as StopName[]) process.on(name, stop);
+  const started = () => {
+    isStarted = true;
+    clearTimeout(limit);
+  };
+  return { came, signal: controller.signal, started };
+}
+
+async function endedBeforeItServed(stop: Stop, error: unknown): Promise<undefined> {
+  if (!stop.signal.aborted) throw error;
+  const name = await stop.came;
+  console.log(`${name}: ended before it served.`);
+  process.exitCode = STOP_CODES[name];
 }
 
 function listSettings(): string {

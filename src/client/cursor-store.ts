@@ -1,5 +1,6 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "../domain/make-folder.ts";
 
 /** A position in a feed: what a client keeps in order to resume. */
 export interface FeedPosition {
@@ -53,7 +54,7 @@ export function fileCursorStore(path: string): CursorStore {
       return text === undefined ? undefined : parsePosition(text, path);
     },
     save: async (position) => {
-      await mkdir(dirname(path), { recursive: true, mode: 0o700 });
+      await makeFolder(dirname(path), 0o700);
       const file = await open(`${path}.new`, "w", OWNER_ONLY);
       try {
         // One that a crash left, of a version that let others read it, keeps its mode.

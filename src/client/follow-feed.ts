@@ -1,4 +1,5 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import {
   type FeedClosing,
   FeedClosingReason,
@@ -32,6 +33,11 @@ export type FeedEvent =
       readonly sessionId: string;
       readonly headSequence: bigint;
       readonly position: FeedPosition;
+      /**
+       * What was acknowledged since then may be lost, milliseconds since 1970: a failover or a restore has lost the newest of the feed. Whoever sends into it
+       * sends again what got its acknowledgement since then. Undefined: nothing is known to be lost.
+       */
+      readonly lostSinceMs: number | undefined;
     }
   | { readonly kind: "CAUGHT_UP"; readonly position: FeedPosition }
   | { readonly kind: "HEARTBEAT"; readonly position: FeedPosition }
@@ -297,8 +303,8 @@ class Follower<Message extends FeedMessage> {
     const tell = this.#options.onEvent;
     if (tell === undefined) return;
     if (message.frame.case === "opened") {
-      const { sessionId, headSequence } = message.frame.value as FeedOpened;
-      tell({ kind: "OPENED", sessionId, headSequence, position });
+      const { sessionId, headSequence, lostSince } = message.frame.value as FeedOpened;
+      tell({ kind: "OPENED", sessionId, headSequence, position, lostSinceMs: lostSince && timestampMs(lostSince) });
     }
     if (message.frame.case === "caughtUp") tell({ kind: "CAUGHT_UP", position });
     if (message.frame.case === "heartbeat") tell({ kind: "HEARTBEAT", position });

@@ -1,3 +1,4 @@
+import { timestampMs } from "@bufbuild/protobuf/wkt";
 import type {
   RecordOutcome,
   UploadAck,
@@ -18,7 +19,16 @@ import { RunningTotals, type UploadSource } from "./upload-source.ts";
 
 /** What happens to an upload, for progress bars, logs and metrics. */
 export type UploadEvent =
-  | { readonly kind: "OPENED"; readonly committedOffset: number; readonly writerEpoch: bigint }
+  | {
+      readonly kind: "OPENED";
+      readonly committedOffset: number;
+      readonly writerEpoch: bigint;
+      /**
+       * What got its acknowledgement or its receipt since then may be lost, milliseconds since 1970:
+       * send it again under a new upload, once for each value. Undefined: nothing is known to be lost.
+       */
+      readonly lostSinceMs: number | undefined;
+    }
   /** Store the offset, if the upload is to be resumed by another process, and give it back as `acknowledgedOffset`. */
   | { readonly kind: "COMMITTED"; readonly committedOffset: number; readonly outcomes: readonly RecordOutcome[] }
   | { readonly kind: "REWOUND"; readonly expectedOffset: number; readonly reason: UploadRewindReason }
@@ -188,7 +198,9 @@ class Uploader<Rec> {
     if (!replays) this.#heard = committedOffset;
     this.#told = committedOffset;
     attempt.opened(opened, Math.min(this.#heard, committedOffset));
-    this.#options.onEvent?.({ kind: "OPENED", committedOffset, writerEpoch: opened.writerEpoch });
+    const { writerEpoch, lostSince } = opened;
+    const lostSinceMs = lostSince && timestampMs(lostSince);
+    this.#options.onEvent?.({ kind: "OPENED", committedOffset, writerEpoch, lostSinceMs });
   }
 
   #acknowledged(attempt: UploadAttempt<Rec>, ack: UploadAck): void {

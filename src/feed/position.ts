@@ -1,5 +1,5 @@
 import { TandemError } from "../domain/errors.ts";
-import type { Micros } from "../domain/instant.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Seals } from "../domain/seals.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
 import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feed-head.ts";
@@ -115,8 +115,11 @@ export function cursorExpired(head: FeedHead): TandemError {
 export function epochChanged(head: FeedHead): TandemError {
   return new TandemError(
     "FEED_EPOCH_CHANGED",
-    "the feed's history was rewritten by a restore: restart from an ingest time before it, and upsert by identity and revision",
-    { feed_epoch: String(head.epoch) },
+    "the feed's history was rewritten by a restore or a failover: restart from an ingest time before it, and upsert by identity and revision",
+    {
+      feed_epoch: String(head.epoch),
+      ...(head.lostSince === undefined ? {} : { lost_since: isoFromMicros(head.lostSince) }),
+    },
   );
 }
 

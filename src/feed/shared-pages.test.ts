@@ -6,7 +6,14 @@ import { SharedPages } from "./shared-pages.ts";
 const key = { carrierId: "alpha", feed: 2, variant: "plain", after: { sequence: 10n, ingestTime: 5n } };
 
 function head(payloadGeneration = 0n, epoch = 1n): FeedHead {
-  return { epoch, earliestSequence: 1n, headSequence: 20n, lastIngestTime: 0n, payloadGeneration };
+  return {
+    epoch,
+    earliestSequence: 1n,
+    headSequence: 20n,
+    lastIngestTime: 0n,
+    payloadGeneration,
+    lostSince: undefined,
+  };
 }
 
 function page(at: FeedHead, through = 20n): FeedPage<string> {

@@ -3,6 +3,7 @@ import { timestampFromMicros } from "../domain/instant.ts";
 import { PRIVACY_STATEMENT_VERSION, wordsOf } from "../domain/retention.ts";
 import type { AgreementService } from "../gen/tandem/carrier/v1/agreement_service_pb.js";
 import { systemTransaction } from "../store/database.ts";
+import { readLostSince } from "../store/feed-head.ts";
 import { readPrefixes } from "../store/number-ranges.ts";
 import { readCarrierPolicies } from "../store/retention-policies.ts";
 import { carrierOf } from "./auth.ts";
@@ -16,7 +17,8 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
     async getAgreement(_, context) {
       const { carrierId, expiresAt } = carrierOf(context);
       const carrier = await requireCarrier(services, carrierId);
-      const { policies, numberRanges } = await systemTransaction(services.db, async (tx) => ({
+      const { policies, numberRanges, lostSince } = await systemTransaction(services.db, async (tx) => ({
+        lostSince: await readLostSince(tx, carrierId),
         policies: await readCarrierPolicies(tx, carrier),
         numberRanges: await readPrefixes(tx, carrierId),
       }));
@@ -41,6 +43,7 @@ export function agreementService(services: Services): ServiceImpl<typeof Agreeme
           updateTime: timestampFromMicros(carrier.updateTime),
           revision: carrier.revision,
           numberRanges,
+          ...(lostSince === undefined ? {} : { lostSince: timestampFromMicros(lostSince) }),
         },
       };
     },

@@ -72,14 +72,14 @@ export async function* uploadDurations(
   context: HandlerContext,
 ) {
   const { carrierId } = carrierOf(context);
-  const { limits, synchronousCommit } = services.config;
+  const { limits } = services.config;
   using life = openStreamLife(context, services, carrierId, "upload");
   const { open, rest } = await readOpen(requests, life, services);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
   for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
     if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
-    yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
+    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
   }
 }
 
@@ -94,7 +94,7 @@ async function appendDurations(services: Services, request: AppendDurationsReque
     committedOffset: appended.committedOffset,
     counts: countsMessage(appended.counts),
     outcomes: appended.outcomes.map(outcomeMessage),
-    durability: durabilityOf(services.config.synchronousCommit),
+    durability: durabilityOf(services),
     ...(appended.finished ? { receipt: receiptMessage(appended.finished) } : {}),
   };
 }

@@ -1,6 +1,7 @@
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument } from "../domain/errors.ts";
+import { timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamEnd } from "../domain/stream-life.ts";
 import type { FeedEnd, FeedStart } from "../feed/position.ts";
@@ -77,6 +78,7 @@ export function sharedFrame(frame: Exclude<FeedFrame<unknown>, { frame: "batch" 
         headSequence: head.headSequence,
         heartbeatInterval: durationFromMs(limits.heartbeatIntervalMs),
         limits: limitsMessage(limits),
+        ...(head.lostSince === undefined ? {} : { lostSince: timestampFromMicros(head.lostSince) }),
       };
       return { case: "opened", value } as const;
     }

@@ -4,13 +4,18 @@ import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen
 import { callerAddressKey } from "./auth.ts";
 import { serviceUnknown } from "./errors.ts";
 
-/** Whether what every service needs is there. */
+/** The name under which health tells whether the database is on the timeline that was confirmed. */
+export const TIMELINE_HEALTH = "tandem.database.timeline";
+
+/** Whether what a name of health stands on is there. */
 export interface Footing {
-  /** Whether the database answers. */
+  /** Of the database: whether it answers. */
   readonly answers: boolean;
   /** Has a listener told of each change, until it is disposed. */
   watch(listener: () => void): Disposable;
 }
+
+const FIRM: Footing = { answers: true, watch: () => ({ [Symbol.dispose]: () => {} }) };
 
 /** Whether this process serves, as grpc.health.v1 tells it. */
 export interface HealthState {
@@ -19,22 +24,30 @@ export interface HealthState {
   readonly service: ServiceImpl<typeof Health>;
 }
 
+/** What health rests on. */
+export interface HealthFootings {
+  /** Of the server and each of its services. Undefined: nobody asks the database, and it is held to answer. */
+  readonly footing?: Footing | undefined;
+  /** Further names, each with a footing of its own; none of them changes what the other names say. */
+  readonly conditions?: ReadonlyMap<string, Footing> | undefined;
+}
+
 /**
  * SERVING for the server ("") and each of its services, for as long as the database answers: none of
  * them works without it.
  * @param openStream takes the place of a Watch, which anyone may open, for an address; throws TOO_MANY_STREAMS.
- * @param footing undefined: nobody asks the database, and it is held to answer.
  */
 export function createHealth(
   serviceNames: Iterable<string>,
   openStream: (address: string) => Disposable,
-  footing: Footing = { answers: true, watch: () => ({ [Symbol.dispose]: () => {} }) },
+  { footing = FIRM, conditions = new Map() }: HealthFootings = {},
 ): HealthState {
-  const names = new Set(["", ...serviceNames]);
+  const names = new Set(["", ...serviceNames, ...conditions.keys()]);
   const stop = new AbortController();
+  const footingOf = (name: string) => conditions.get(name) ?? footing;
   const statusOf = (name: string) => {
     if (!names.has(name)) return Status.SERVICE_UNKNOWN;
-    return stop.signal.aborted || !footing.answers ? Status.NOT_SERVING : Status.SERVING;
+    return stop.signal.aborted || !footingOf(name).answers ? Status.NOT_SERVING : Status.SERVING;
   };
   return {
     stopServing: () => stop.abort(),
@@ -53,7 +66,7 @@ export function createHealth(
           told = status;
           if (stop.signal.aborted) throw new TandemError("DRAINING", "the server is shutting down");
           // It may have changed while the status was sent.
-          if (statusOf(service) === told) await changedOrAborted(footing, stop.signal, context.signal);
+          if (statusOf(service) === told) await changedOrAborted(footingOf(service), stop.signal, context.signal);
           if (context.signal.aborted) return;
         }
       },

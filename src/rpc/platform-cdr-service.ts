@@ -45,7 +45,7 @@ export function platformCdrService(services: Services): ServiceImpl<typeof CdrSe
 }
 
 async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdrsRequest>, context: HandlerContext) {
-  const { limits, synchronousCommit } = services.config;
+  const { limits } = services.config;
   const { open: ingest, rest } = await readOpen(requests, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
   const { carrierId } = await requireCarrier(services, ingest.carrierId);
@@ -55,7 +55,7 @@ async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdr
   for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
     if (frame.frame === "ack" && !ingest.open.validateOnly)
       countAcknowledged(services.metrics, INGEST_METHOD, frame.counts);
-    yield { frame: responseFrame(frame, limits, durabilityOf(synchronousCommit)) };
+    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
   }
 }
 

@@ -80,6 +80,8 @@ export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"
   readonly refusals?: RefusalLog | undefined;
   /** Aborted when a drain begins; its signal is the services' `drain`. */
   readonly draining: AbortController;
+  /** Further names of health: what each of them tells. */
+  readonly conditions?: ReadonlyMap<string, Footing> | undefined;
   /** Those that are not named have their defaults. */
   readonly connections?: Partial<ConnectionLimits>;
 }
@@ -108,7 +110,7 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
   const health = createHealth(
     options.routes.map(({ service }) => service.typeName),
     (address) => anonymous.openStream(address),
-    options.footing,
+    options,
   );
   const received = new MemoryBudget({ totalBytes: options.limits.receivedBudgetBytes });
   const decoded = new MemoryBudget({ totalBytes: options.limits.decodedBudgetBytes });

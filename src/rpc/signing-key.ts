@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import { link, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   calculateJwkThumbprint,
@@ -12,6 +12,7 @@ import {
 } from "jose";
 import { Expiries } from "../domain/expiries.ts";
 import { microsFromMs } from "../domain/instant.ts";
+import { makeFolder } from "../domain/make-folder.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 import { withFolderLock } from "../store/folder-lock.ts";
@@ -126,7 +127,7 @@ interface RetiredKey {
 
 async function openFolder(dataDir: string): Promise<string> {
   const folder = join(dataDir, "keys");
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder, 0o700);
   return folder;
 }
 

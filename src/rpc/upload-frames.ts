@@ -22,6 +22,7 @@ import type { UploadFinish } from "../upload/book.ts";
 import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
+import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
 import { shareOf } from "./memory-budget.ts";
 
@@ -99,10 +100,11 @@ export function finishOf(finish: UploadFinishMessage): UploadFinish {
   };
 }
 
-/** How safe an acknowledged record is, by the way the store commits. */
-export function durabilityOf(synchronousCommit: "on" | "off" | "remote_apply"): Durability {
-  if (synchronousCommit === "off") return Durability.MEMORY;
-  return synchronousCommit === "on" ? Durability.DISK : Durability.REPLICATED;
+/** How safe an acknowledged record is, by the way the store commits, and by whether the database has a replica that commits wait for. */
+export function durabilityOf({ config, db }: Pick<Services, "config" | "db">): Durability {
+  if (config.synchronousCommit === "off") return Durability.MEMORY;
+  const waits = config.synchronousCommit === "remote_apply" && db.server.isReplicated;
+  return waits ? Durability.REPLICATED : Durability.DISK;
 }
 
 /** A session's frame as the `frame` of either response. */
@@ -110,9 +112,10 @@ export function responseFrame(frame: ServerFrame, limits: Limits, durability: Du
   switch (frame.frame) {
     case "opened": {
       const { committedOffset, writerEpoch, sendLimitOffset } = frame;
+      const lost = frame.lostSince === undefined ? {} : { lostSince: timestampFromMicros(frame.lostSince) };
       return {
         case: "opened",
-        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability },
+        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability, ...lost },
       } as const;
     }
     case "ack": {

@@ -15,8 +15,11 @@ export type Caller = (
 
 export type CallerKind = Caller["kind"];
 
-/** The hub's poll; who is served, and the watch of it; whether the database answers; the keys of seals; that this process lives. */
-export type OwnWork = "hub" | "access" | "health" | "seal keys" | "sign of life";
+/**
+ * The hub's poll; a failover of the database; who is served, and the watch of it; whether the
+ * database answers; the keys of seals; that this process lives.
+ */
+export type OwnWork = "hub" | "timeline" | "access" | "health" | "seal keys" | "sign of life";
 
 /** Callers that share one line and one share have the same key. */
 export function callerKey(caller: Caller): string {

@@ -6,6 +6,8 @@ import type { Micros } from "../domain/instant.ts";
 import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
 import { Lanes } from "./lanes.ts";
 import type { Schema } from "./schema.ts";
+import { SeenHeads } from "./seen-heads.ts";
+import { TIMELINE_SQL } from "./timeline-sql.ts";
 
 /** A connection pool to Tandem's database. Dispose it to close every connection. */
 export interface Database extends AsyncDisposable {
@@ -13,6 +15,10 @@ export interface Database extends AsyncDisposable {
   readonly pool: pg.Pool;
   /** Who may take how many of the pool's connections. */
   readonly lanes: Lanes;
+  /** What this process has seen committed of each feed. */
+  readonly heads: SeenHeads;
+  /** What the newest transaction found of the server: whether a commit waits for a standby, if it is asked to. */
+  readonly server: { isReplicated: boolean };
   /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
   waitWithoutLimit(): Disposable;
   /** From the next connection on, another URL: the server moved to another port. */
@@ -79,6 +85,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     kysely,
     pool,
     lanes: new Lanes({ connections }),
+    heads: new SeenHeads(),
+    server: { isReplicated: false },
     waitWithoutLimit,
     connectTo: (url) => {
       pool.options.connectionString = url;
@@ -230,13 +238,13 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx:
   using _place = await db.lanes.take(caller);
   const client = await connect(db);
   let broken: Error | undefined;
+  const tx = txOf(client);
   try {
-    await client.query(begin);
-    const result = await run(txOf(client));
-    const { command } = await client.query("COMMIT");
-    // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
-    if (command === "ROLLBACK")
-      throw new Error("a statement of the transaction failed, and what it did was rolled back");
+    const context = contextOf(db, await client.query(begin));
+    contexts.set(tx, context);
+    const result = await run(tx);
+    await commit(db, client);
+    for (const act of context.onCommit) act();
     return result;
   } catch (error) {
     await client.query("ROLLBACK").catch((cause: Error) => {
@@ -248,9 +256,61 @@ async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx:
   }
 }
 
+// The last statement of what begins a transaction tells of the server.
+function contextOf(db: Database, answer: unknown): TxContext {
+  const { rows } = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult<BeginRow>;
+  db.server.isReplicated = rows[0]?.is_replicated ?? false;
+  return { heads: db.heads, timeline: rows[0]?.timeline ?? undefined, onCommit: [] };
+}
+
+interface BeginRow {
+  readonly is_replicated: boolean;
+  readonly timeline?: bigint | null;
+}
+
+async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void> {
+  let warning: string | undefined;
+  const hear = ({ code, message }: { code: string | undefined; message: string | undefined }) => {
+    if (code?.startsWith("01")) warning = message;
+  };
+  client.on("notice", hear);
+  try {
+    const { command } = await client.query("COMMIT");
+    // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
+    if (command === "ROLLBACK")
+      throw new Error("a statement of the transaction failed, and what it did was rolled back");
+  } finally {
+    client.off("notice", hear);
+  }
+  // A wait for a standby that takes too long ends with a warning, and not with an error: the transaction is committed here only.
+  if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
+  throw new TandemError("STORE_UNAVAILABLE", `what was committed did not reach a replica in time: ${warning}`);
+}
+
 // A connection lives for longer than the call that happened to open it.
 function connect({ pool }: Database): Promise<pg.PoolClient> {
   return outsideCalls(() => pool.connect());
+}
+
+/** What a running transaction has besides its connection. */
+interface TxContext {
+  readonly heads: SeenHeads;
+  /** Which timeline its server writes; undefined where that is not known. */
+  readonly timeline: bigint | undefined;
+  readonly onCommit: (() => void)[];
+}
+
+const contexts = new WeakMap<Tx, TxContext>();
+
+/** What this process has seen committed of each feed, and on which timeline the transaction itself is; undefined where that is not known. */
+export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | undefined {
+  const { heads, timeline } = contexts.get(tx) ?? {};
+  return heads && timeline !== undefined ? { heads, timeline } : undefined;
+}
+
+/** Has something done once the transaction is known to have committed. */
+export function onCommit(tx: Tx, act: () => void): void {
+  contexts.get(tx)?.onCommit.push(act);
 }
 
 const transactions = new WeakMap<pg.PoolClient, Tx>();
@@ -285,8 +345,11 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
   ];
   if (options.byIndexOnly ?? role !== "none") settings.push(["enable_seqscan", "off"], ["jit", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
+  // It is not asked for before it is known that we may ask.
+  const timeline = db.heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;
+  const told = `current_setting('synchronous_standby_names') <> '' AS is_replicated${timeline}`;
   const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
-  return `${mode}; SELECT ${calls}`;
+  return `${mode}; SELECT ${calls}, ${told}`;
 }
 
 const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;

@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdir, open, readFile, realpath, rm, stat } from "node:fs/promises";
+import { open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeFolder } from "../domain/make-folder.ts";
 import { ensureRoles, SERVICE_USER } from "./embedded-roles.ts";
 import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
 import { CLUSTER_USER, type Cluster, openCluster, spawnOptions } from "./postgres-cluster.ts";
@@ -54,7 +55,7 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   const timeout = AbortSignal.timeout(START_WAIT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   signal.throwIfAborted();
-  await mkdir(options.dataDir, { recursive: true, mode: 0o700 });
+  await makeFolder(options.dataDir, 0o700);
   const dataDir = await realpath(options.dataDir);
   return await withFolderLock(dataDir, signal, async () => {
     const { ephemeral: isEphemeral = false, durable: isDurable = !isEphemeral } = options;

@@ -1,8 +1,9 @@
 import { sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { send, type Tx } from "./database.ts";
+import { onCommit, seenHeadsOf, send, type Tx } from "./database.ts";
 import { ALL_FEEDS, type Feed } from "./schema.ts";
+import { judgeHead } from "./seen-heads.ts";
 
 /** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
 export interface FeedLock {
@@ -24,10 +25,12 @@ export interface FeedHead {
   headSequence: bigint;
   lastIngestTime: Micros;
   payloadGeneration: bigint;
+  /** What was acknowledged since then may be lost, by a restore or a failover; undefined: nothing is known to be. */
+  lostSince: Micros | undefined;
 }
 
 /** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
-const MAX_CLOCK_STEP_BACK_S = 60;
+export const MAX_CLOCK_STEP_BACK_S = 60;
 
 /** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
 export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
@@ -50,7 +53,7 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
 /**
  * Takes the feed's counter row until the transaction ends. Because the lock is held to commit, whoever sees entry n+1 sees n. The ingest
  * time is set under the lock and never goes back; when the database's clock has stepped back by more than a minute, writes are refused
- * rather than stamped with a time that has long passed.
+ * rather than stamped with a time that is far ahead, unless an operator has accepted that time.
  */
 export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
   const query = tx
@@ -63,12 +66,46 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       "next_sequence",
       "last_ingest_time",
       "payload_generation",
-      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})`.as(
-        "clock_is_behind",
-      ),
+      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+        AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
   const { rows } = await send<LockRow>(tx, query.compile());
-  return feedLock(carrierId, rows[0]);
+  const lock = feedLock(carrierId, rows[0]);
+  refuseSteppedBack(tx, carrierId, feed, lock);
+  return lock;
+}
+
+const REFUSALS = {
+  "stepped back":
+    "the database has failed over and lacks entries of this feed: writes wait until its new epoch has begun",
+  "of an older server":
+    "a database answers whose history ended when another took over: writes wait until it is gone (if it is the right one, restart Tandem)",
+};
+
+// The row is held, so what it shows is what is committed. If it is less than this process saw committed on an earlier timeline, a failover has lost
+// entries: nothing may take their sequences before a new epoch has begun, or whoever read the lost ones would take the new for them. What an older
+// server takes would be lost at once.
+function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock): void {
+  const { heads, timeline } = seenHeadsOf(tx) ?? {};
+  if (!heads?.timeline || timeline === undefined) return;
+  const found = {
+    epoch: lock.epoch,
+    headSequence: lock.nextSequence - 1n,
+    lastIngestTime: lock.ingestTime,
+    timeline,
+  };
+  const judgement = judgeHead(heads.find(carrierId, feed), found, heads.timeline);
+  if (judgement !== "goes on") {
+    heads.onRefused?.();
+    throw new TandemError("STORE_UNAVAILABLE", REFUSALS[judgement]);
+  }
+  heads.believe(carrierId, feed, found);
+}
+
+/** Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has lost it. */
+export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead): void {
+  const { heads, timeline } = seenHeadsOf(tx) ?? {};
+  if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
 }
 
 interface LockRow {
@@ -84,7 +121,7 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   if (row.clock_is_behind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
-      "the database's clock has stepped back by more than 60 s: writes wait until it has caught up",
+      "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
     );
   }
   return {
@@ -106,6 +143,8 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
     .set({ next_sequence: nextSequence })
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed);
+  const seen = seenHeadsOf(tx);
+  if (seen) onCommit(tx, () => seen.heads.advance(carrierId, feed, seen.timeline, nextSequence - 1n));
   await send(tx, query.compile());
 }
 
@@ -113,7 +152,7 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
 export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
   const query = tx
     .selectFrom("feed_head")
-    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation"])
+    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed);
   const { rows } = await send<HeadRow>(tx, query.compile());
@@ -150,6 +189,26 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
     .execute();
 }
 
+/** Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its feeds. Undefined: nothing is known to be. */
+export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .select(["lost_since", "lost_timeline"])
+    .where("carrier_id", "=", carrierId)
+    .where("lost_since", "is not", null)
+    .execute();
+  const newest = rows.reduce((most, { lost_timeline: timeline }) => max(most, timeline ?? 0n), 0n);
+  const times = rows.flatMap((row) => (row.lost_timeline === newest ? [row.lost_since ?? 0n] : []));
+  return times.reduce<Micros | undefined>(
+    (least, time) => (least === undefined || time < least ? time : least),
+    undefined,
+  );
+}
+
+function max(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
+}
+
 /** One feed's ends, and whose it is. */
 export interface PolledHead extends FeedHead {
   carrierId: string;
@@ -172,6 +231,7 @@ interface HeadRow {
   next_sequence: bigint;
   last_ingest_time: Micros;
   payload_generation: bigint;
+  lost_since: Micros | null;
 }
 
 function feedHead(row: HeadRow): FeedHead {
@@ -181,5 +241,6 @@ function feedHead(row: HeadRow): FeedHead {
     headSequence: row.next_sequence - 1n,
     lastIngestTime: row.last_ingest_time,
     payloadGeneration: row.payload_generation,
+    lostSince: row.lost_since ?? undefined,
   };
 }

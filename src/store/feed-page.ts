@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
-import type { FeedHead } from "./feed-head.ts";
+import { type FeedHead, noteHead } from "./feed-head.ts";
 import { ENTRY_TABLES, readEntryIngestTime, type StoredFeed } from "./feed-position.ts";
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
@@ -35,12 +35,13 @@ export interface HeadColumns {
   head_sequence: bigint;
   last_ingest_time: Micros;
   payload_generation: bigint;
+  lost_since: Micros | null;
   is_same_history: boolean;
 }
 
 /** What a page's statement selects of the feed `h` beside its entries. */
 export function headColumns(carrierId: string, feed: StoredFeed, after: FeedPoint): RawBuilder<unknown> {
-  return sql`h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation,
+  return sql`h.epoch, h.earliest_sequence, h.next_sequence - 1 AS head_sequence, h.last_ingest_time, h.payload_generation, h.lost_since,
     ${isSameHistory(carrierId, feed, after)} AS is_same_history`;
 }
 
@@ -61,6 +62,7 @@ function headOfRow(row: HeadColumns): FeedHead {
     headSequence: row.head_sequence,
     lastIngestTime: row.last_ingest_time,
     payloadGeneration: row.payload_generation,
+    lostSince: row.lost_since ?? undefined,
   };
 }
 
@@ -71,6 +73,7 @@ export async function makePage<Entry extends { readonly sequence: bigint; readon
   found: { entries: Entry[]; first: HeadColumns; bytesOf: (entry: Entry) => number },
 ): Promise<StoredPage<Entry>> {
   const head = headOfRow(found.first);
+  noteHead(tx, read.carrierId, read.feed, head);
   const entries = takeBytes(found.entries, found.bytesOf);
   const scanned = min(read.end, head.headSequence);
   const last = entries.at(-1);

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { link, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { link, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { makeFolder } from "../domain/make-folder.ts";
 
 const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 20;
@@ -33,7 +34,7 @@ export async function withFolderLock<T>(folder: string, signal: AbortSignal, wor
 export async function addHold(folder: string): Promise<string> {
   const token = newToken();
   ours.add(token);
-  await mkdir(join(folder, "holds"), { recursive: true });
+  await makeFolder(join(folder, "holds"));
   await writeFile(join(folder, "holds", token), "");
   return token;
 }

@@ -1,8 +1,12 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import { sql } from "kysely";
 import { AuditOutcome } from "../domain/audit.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { appendAuditEvent } from "./audit-log.ts";
-import { type Database, ownerTransaction } from "./database.ts";
+import { type Database, ownerTransaction, type Tx } from "./database.ts";
+import { mayReadTimeline, readTimeline } from "./timeline.ts";
+
+const UNKNOWN = "unknown";
 
 /** What is one and the same for every process on this database. */
 export interface Installation {
@@ -43,26 +47,24 @@ export async function readInstallation(db: Database): Promise<Installation> {
     return {
       installationId: row.installation_id,
       secret: row.secret,
-      serverChanged: row.system_identifier !== server.systemIdentifier || row.timeline !== server.timeline,
+      serverChanged: isOther(row, server),
     };
   });
 }
 
 /**
- * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore and of every lossy failover.
+ * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore, and of a failover that no process saw.
  * @param actor who does so, for the audit log.
+ * @param lostSince what was acknowledged since then may be lost. Default: of each feed that has entries, its newest ingest time.
  */
-export async function rotateEpochs(db: Database, actor: string): Promise<{ carriers: number }> {
+export async function rotateEpochs(db: Database, actor: string, lostSince?: Micros): Promise<{ carriers: number }> {
   return ownerTransaction(db, async (tx) => {
-    const server = await readServer(tx);
-    await tx
-      .updateTable("installation")
-      .set({ system_identifier: server.systemIdentifier, timeline: server.timeline })
-      .execute();
-    await tx
-      .updateTable("feed_head")
-      .set({ epoch: sql`epoch + 1`, payload_generation: sql`payload_generation + 1` })
-      .execute();
+    const { timeline } = await confirm(tx);
+    const given =
+      lostSince === undefined ? sql<null>`NULL::timestamptz` : sql`${isoFromMicros(lostSince)}::timestamptz`;
+    await sql`
+      UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
+        lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`.execute(tx);
     const { rows } = await sql<{
       carriers: bigint;
     }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
@@ -79,19 +81,49 @@ export async function rotateEpochs(db: Database, actor: string): Promise<{ carri
   });
 }
 
+/**
+ * Confirms the server beneath, and starts no epoch: after a failover that lost nothing, or whose losses were told.
+ * @param actor who does so, for the audit log.
+ */
+export async function confirmServer(db: Database, actor: string): Promise<{ timeline: bigint }> {
+  return ownerTransaction(db, async (tx) => {
+    const { timeline } = await confirm(tx);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/epoch confirm",
+      resource: "feeds",
+      outcome: AuditOutcome.DONE,
+      details: { timeline: String(timeline) },
+    });
+    return { timeline };
+  });
+}
+
+async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
+  const { systemIdentifier, timeline } = await readServer(tx);
+  await tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }).execute();
+  return { timeline };
+}
+
 // A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that differ or are missing).
-async function readServer(tx: Parameters<Parameters<typeof ownerTransaction>[1]>[0]) {
+async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline: bigint }> {
   const { rows: may } = await sql<{ may: boolean }>`
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AND has_function_privilege('pg_control_checkpoint()', 'EXECUTE') AS may`.execute(
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`.execute(tx);
+  const timeline = (await mayReadTimeline(tx)) ? await readTimeline(tx) : undefined;
+  if (!may[0]?.may) return { systemIdentifier: UNKNOWN, timeline: timeline ?? 0n };
+  const { rows } = await sql<{ system_identifier: bigint }>`SELECT system_identifier FROM pg_control_system()`.execute(
     tx,
   );
-  if (!may[0]?.may) return { systemIdentifier: "unknown", timeline: 0n };
-  const { rows } = await sql<{ system_identifier: bigint; timeline: number }>`
-    SELECT s.system_identifier, c.timeline_id AS timeline FROM pg_control_system() s, pg_control_checkpoint() c`.execute(
-    tx,
-  );
-  return {
-    systemIdentifier: String(rows[0]?.system_identifier ?? "unknown"),
-    timeline: BigInt(rows[0]?.timeline ?? 0),
-  };
+  return { systemIdentifier: String(rows[0]?.system_identifier ?? UNKNOWN), timeline: timeline ?? 0n };
+}
+
+// What is not known says nothing.
+function isOther(
+  row: { system_identifier: string; timeline: bigint },
+  now: { systemIdentifier: string; timeline: bigint },
+) {
+  const known = row.system_identifier !== UNKNOWN && now.systemIdentifier !== UNKNOWN;
+  if (known && row.system_identifier !== now.systemIdentifier) return true;
+  return row.timeline !== 0n && now.timeline !== 0n && row.timeline !== now.timeline;
 }

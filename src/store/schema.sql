@@ -591,7 +591,10 @@ CREATE TABLE feed_head (
   next_sequence bigint NOT NULL,
   earliest_sequence bigint NOT NULL,
   last_ingest_time timestamp with time zone NOT NULL,
-  payload_generation bigint NOT NULL
+  payload_generation bigint NOT NULL,
+  lost_since timestamp with time zone,
+  lost_timeline bigint,
+  accepted_ingest_time timestamp with time zone
 ) WITH (fillfactor=50);
 ALTER TABLE feed_head ADD CONSTRAINT feed_head_feed_check CHECK (((feed >= 1) AND (feed <= 4)));
 ALTER TABLE feed_head ADD CONSTRAINT feed_head_pkey PRIMARY KEY (carrier_id, feed);

@@ -56,6 +56,12 @@ export interface Schema {
     earliest_sequence: bigint;
     last_ingest_time: Time;
     payload_generation: bigint;
+    /** What was acknowledged since then may be lost: of the newest epoch that began for a loss. */
+    lost_since: OptionalTime;
+    /** The timeline on which that epoch began; 0 where it was not known. */
+    lost_timeline: bigint | null;
+    /** Up to here an ingest time ahead of the clock was accepted by an operator. */
+    accepted_ingest_time: OptionalTime;
   };
   /** What a carrier has a most of: carrier-tally.ts. */
   carrier_tally: { carrier_id: string; what: number; held: bigint };

@@ -1,8 +1,11 @@
 import { ERASED_HASH } from "../domain/erasure.ts";
 import { TandemError } from "../domain/errors.ts";
+import type { Micros } from "../domain/instant.ts";
 import { countVerdicts, Verdict, type VerdictCounts } from "../domain/verdict.ts";
 import type { AppendResult } from "../store/append.ts";
 import { carrierTransaction, type Database } from "../store/database.ts";
+import { readFeedHead } from "../store/feed-head.ts";
+import { Feed, UploadKind } from "../store/schema.ts";
 import {
   finishUpload,
   openUpload,
@@ -34,13 +37,19 @@ export interface UploadFinish {
   connectedDurationMs: bigint;
 }
 
+/** An upload that was opened. */
+export interface OpenedUpload extends UploadRow {
+  /** What was acknowledged since then may be lost, of every upload of this carrier and kind. */
+  readonly lostSince?: Micros | undefined;
+}
+
 /** What an upload session does with the store; kept apart so that a dry run (validate_only) follows the same session. */
 export interface UploadBook<Message> {
   /**
    * Opens the upload and fences its older connection. A finished upload is returned as it stands. Throws UPLOAD_HISTORY_LOST, and UPLOAD_SEALED for one
    * that was sealed for idleness, and LIMIT_REACHED for a new one when too many are open.
    */
-  open(open: UploadOpen): Promise<UploadRow>;
+  open(open: UploadOpen): Promise<OpenedUpload>;
   /** Registers this connection as the upload's writer in this process, and ends the one before. */
   claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable;
   /** Throws BATCH_TOO_LARGE, or that an offset is negative. */
@@ -77,20 +86,21 @@ export class StoredBook<Message> implements UploadBook<Message> {
     this.#options = options;
   }
 
-  async open(open: UploadOpen): Promise<UploadRow> {
+  async open(open: UploadOpen): Promise<OpenedUpload> {
     checkUploadId(open.uploadId);
     if (open.acknowledgedOffset < 0n) throw negativeOffset("acknowledged_offset");
     this.#uploadId = open.uploadId;
-    const upload = await this.#transaction((tx) =>
-      openUpload(tx, this.#key, {
-        acknowledgedOffset: open.acknowledgedOffset,
-        mostOpen: this.#options.maxOpenUploads,
-      }),
-    );
+    const { acknowledgedOffset } = open;
+    const { carrierId, edge, maxOpenUploads: mostOpen } = this.#options;
+    const feed = edge.kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+    const [upload, { lostSince }] = await this.#transaction(async (tx) => {
+      const opened = await openUpload(tx, this.#key, { acknowledgedOffset, mostOpen });
+      return [opened, await readFeedHead(tx, carrierId, feed)] as const;
+    });
     if (!upload || upload.nextOffset < open.acknowledgedOffset) throw historyLost(upload?.nextOffset ?? 0n);
     // Sealed for idleness: a receipt would say that both sides agreed on an end.
     if (upload.sealed && !upload.finished) throw sealed(upload);
-    return upload;
+    return { ...upload, lostSince };
   }
 
   claim(uploadId: string, writerEpoch: bigint, onFenced: (error: TandemError) => void): Disposable {

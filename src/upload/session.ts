@@ -1,4 +1,5 @@
 import { TandemError } from "../domain/errors.ts";
+import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
 import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
 import type { AppendResult } from "../store/append.ts";
@@ -21,7 +22,13 @@ export type UploadEnd = StreamEnd | "NOT_FINISHED";
 
 /** A frame to the client. */
 export type ServerFrame =
-  | { frame: "opened"; committedOffset: bigint; writerEpoch: bigint; sendLimitOffset: bigint }
+  | {
+      frame: "opened";
+      committedOffset: bigint;
+      writerEpoch: bigint;
+      sendLimitOffset: bigint;
+      lostSince: Micros | undefined;
+    }
   | { frame: "ack"; committedOffset: bigint; counts: VerdictCounts; outcomes: Outcome[]; sendLimitOffset: bigint }
   | { frame: "rewind"; expectedOffset: bigint; reason: "GAP" | "STORE_UNAVAILABLE"; retryAfterMs: number | undefined }
   | { frame: "heartbeat"; committedOffset: bigint }
@@ -124,6 +131,7 @@ export class UploadSession<Message> {
       committedOffset: this.#committed,
       writerEpoch: this.#writerEpoch,
       sendLimitOffset: this.#sendLimit,
+      lostSince: upload.lostSince,
     });
     const input = frames[Symbol.asyncIterator]();
     void this.#read(input);

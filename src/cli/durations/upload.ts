@@ -11,6 +11,7 @@ import {
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
+import { describeLoss } from "../describe-loss.ts";
 import { untilInterrupted } from "../following.ts";
 import { formatCount, formatJson, styled } from "../output.ts";
 import { openProgress } from "../progress.ts";
@@ -52,6 +53,7 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   const bar = progress.add("durations", durations.records.length);
   let wasSealed = true;
   let cut: unknown;
+  let lostSinceMs: number | undefined;
   const result = await uploadDurations(connection.client(DurationService), {
     uploadId: options.uploadId ?? `csv-${durations.contentId}`,
     source: arraySource(durations.records),
@@ -60,6 +62,10 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
     onEvent: (event) => {
       if (event.kind === "COMMITTED") wasSealed = false;
       if (event.kind === "OPENED" || event.kind === "COMMITTED") bar.set(event.committedOffset);
+      if (event.kind === "OPENED" && event.lostSinceMs !== lostSinceMs) {
+        lostSinceMs = event.lostSinceMs;
+        if (lostSinceMs !== undefined) progress.say(describeLoss(lostSinceMs));
+      }
       if (event.kind === "CUT") cut = event.error;
       if (event.kind === "RESUMING") progress.say(describeResume(cut, event));
     },

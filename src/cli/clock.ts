@@ -1,0 +1,74 @@
+import { Command } from "commander";
+import { visibleText } from "../domain/visible-text.ts";
+import { commandLineActor } from "./actor.ts";
+import { formatJson, printTable } from "./output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+
+/** `tandem clock`: the way out after the database's clock was ahead. */
+export function clockCommand(): Command {
+  return new Command("clock")
+    .description("Feeds that wait for the database's clock, after it was ahead and was mended.")
+    .addCommand(listCommand())
+    .addCommand(acceptCommand());
+}
+
+type ClockOptions = StoreOptions & { json?: true };
+
+function listCommand(): Command {
+  return withStoreOptions(new Command("list"))
+    .description("List the feeds whose newest ingest time lies more than 60 s ahead of the database's clock.")
+    .option("--json", "print JSON")
+    .action(async (options: ClockOptions) => {
+      await using store = await openStoreOnly(options);
+      const { systemTransaction } = await import("../store/database.ts");
+      const { listFeedsAhead } = await import("../store/feed-clock.ts");
+      print(await systemTransaction(store.db, listFeedsAhead), options, "No feed is ahead of the clock.");
+    });
+}
+
+function acceptCommand(): Command {
+  return withStoreOptions(new Command("accept"))
+    .description("Let those feeds be written to before the clock has caught up.")
+    .option("--carrier <id>", "only this carrier's feeds")
+    .option("--yes", "do it")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+What is written gets the ingest time that the feed has reached, until the clock has caught up. No ingest time goes back, so
+that every cursor and every window by ingest time stays right; a window has those entries once its end has come, and their
+retention counts from that time. Mend the clock first: a feed that gets further ahead is stopped again.
+
+Example:
+  tandem clock accept --carrier nordlys-tele --yes`,
+    )
+    .action(async (options: ClockOptions & { carrier?: string; yes?: true }, command: Command) => {
+      if (!options.yes) command.error("error: if the database's clock is right now, add --yes");
+      await using store = await openStoreOnly(options);
+      const { acceptClock } = await import("../store/feed-clock.ts");
+      const accepted = await acceptClock(store.db, commandLineActor(), options.carrier);
+      print(accepted, options, "No feed is ahead of the clock: there is nothing to let through.");
+    });
+}
+
+type Ahead = Awaited<ReturnType<typeof import("../store/feed-clock.ts").listFeedsAhead>>;
+
+const FEED_NAMES: Readonly<Record<number, string>> = { 1: "numbers", 2: "cdrs", 3: "discrepancies", 4: "durations" };
+
+function print(feeds: Ahead, { json }: ClockOptions, none: string): void {
+  const rows = feeds.map(({ carrierId, feed, aheadSeconds, isAccepted }) => ({
+    carrierId,
+    feed: FEED_NAMES[feed] ?? String(feed),
+    aheadSeconds,
+    isAccepted,
+  }));
+  if (json) {
+    for (const row of rows) console.log(formatJson(row));
+    return;
+  }
+  printTable(
+    [{ title: "carrier" }, { title: "feed" }, { title: "ahead", align: "right" }, { title: "accepted before" }],
+    rows.map((row) => [visibleText(row.carrierId), row.feed, `${row.aheadSeconds} s`, row.isAccepted ? "yes" : "no"]),
+    none,
+  );
+}

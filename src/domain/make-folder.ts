@@ -1,0 +1,30 @@
+import { mkdir, stat } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+
+/**
+ * Makes a folder, and those above it that are missing. Not by the recursive way of `mkdir`: that one tries again for ever where the system says that a
+ * folder it just looked at is not there, as in /proc.
+ * @returns the first folder that was made; undefined when it was there.
+ */
+export async function makeFolder(path: string, mode?: number): Promise<string | undefined> {
+  const missing: string[] = [];
+  for (let folder = resolve(path); !(await exists(folder)); folder = dirname(folder)) missing.unshift(folder);
+  for (const folder of missing) {
+    await mkdir(folder, { mode }).catch(async (error: NodeJS.ErrnoException) => {
+      // Made by another at the same moment.
+      if (error.code !== "EEXIST" || !(await exists(folder))) throw error;
+    });
+  }
+  if (missing.length === 0 && !(await stat(path)).isDirectory()) throw new Error(`${path} is a file, not a folder`);
+  return missing[0];
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+    throw error;
+  }
+}

@@ -1,0 +1,158 @@
+import { type Client, createClient } from "@connectrpc/connect";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { microsFromTimestamp } from "../../src/domain/instant.ts";
+import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
+import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { openLog } from "../../src/log.ts";
+import { openDatabase } from "../../src/store/database.ts";
+import { confirmServer, readInstallation } from "../../src/store/installation.ts";
+import { Feed } from "../../src/store/schema.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { FailoverServers } from "../support/failover.ts";
+import {
+  atCursor,
+  calls,
+  EARLIEST,
+  framesOf,
+  HEAD,
+  ingest,
+  NUMBER,
+  type ReadFeed,
+  readAll,
+  readFeed,
+  refusal,
+} from "../support/feed.ts";
+
+const LAG_MS = 1_000;
+const WAIT = { timeout: 60_000, interval: 50 };
+
+let servers: FailoverServers;
+let exchange: Exchange;
+const logged: string[] = [];
+
+beforeAll(async () => {
+  servers = await FailoverServers.open();
+  exchange = await startExchange(
+    { databaseUrl: servers.url, heartbeatIntervalMs: 100, replicaLagMs: LAG_MS, retentionIntervalMs: 0 },
+    openLog("warn", (line) => logged.push(line)),
+  );
+}, 120_000);
+afterAll(async () => {
+  await exchange?.[Symbol.asyncDispose]();
+  await servers?.[Symbol.asyncDispose]();
+}, 60_000);
+
+const ingestUntilDone = (carrierId: string, word: string, count: number) =>
+  vi.waitFor(() => ingest(exchange.app, carrierId, calls(word, count)), WAIT);
+
+/** What an uploader is told when it opens an upload. */
+async function openUpload(carrierId: string) {
+  const platform = await exchange.platformClient(PlatformCdrService);
+  const open = { carrierId, open: { uploadId: `told-${carrierId}` } };
+  async function* frames() {
+    yield { frame: { case: "open" as const, value: open } };
+    await new Promise(() => {});
+  }
+  for await (const { frame } of platform.ingestCdrs(frames())) if (frame.case === "opened") return frame.value;
+  throw new Error("the upload was not opened");
+}
+
+/** Comes back from where the stream before ended, as a client does, for as long as it is only cut. */
+async function followUntilRefused(client: Client<typeof CdrService>, first: ReadFeed) {
+  let cursor = "";
+  for (let feed = first; ; feed = readFeed(client, { start: atCursor(cursor) })) {
+    const ended = await refusal(feed.ended);
+    if (ended.reason === "FEED_EPOCH_CHANGED") return ended;
+    // What came after the cut would be of the new history.
+    cursor = feed.messages.at(-1)?.cursor ?? cursor;
+  }
+}
+
+test("a failover that lost entries begins a new epoch of that feed alone, before anything takes their sequences, and tells since when", async () => {
+  for (const carrierId of ["loser", "bystander"]) {
+    await exchange.addCarrier(carrierId);
+    await exchange.assignNumbers(carrierId, [NUMBER]);
+    await ingest(exchange.app, carrierId, calls("kept", 3));
+  }
+  await servers.holdStandbyBack();
+  await ingestUntilDone("loser", "lost", 2);
+  const client = await exchange.carrierClient(CdrService, "loser");
+  using live = readFeed(client, { start: EARLIEST });
+  await live.until((messages) => framesOf(messages).includes("caughtUp"), 60_000);
+
+  await servers.startStandby();
+  // Writers are there at once, with more than was lost.
+  const writing = ingestUntilDone("loser", "new", 10);
+  await servers.promote();
+  await writing;
+
+  const reason = await followUntilRefused(client, live);
+  expect(reason).toMatchObject({ reason: "FEED_EPOCH_CHANGED", feed_epoch: "2" });
+  const { messages, ids, records } = await readAll(client, { start: EARLIEST, end: HEAD });
+  expect(ids).toEqual([...[0, 1, 2].map((n) => `kept-${n}`), ...Array.from({ length: 10 }, (_, n) => `new-${n}`)]);
+  const lastKept = microsFromTimestamp(records[2]?.ingestTime ?? { seconds: 0n, nanos: 0 });
+  const opened = messages[0]?.frame.value as { feedEpoch: bigint; lostSince?: { seconds: bigint; nanos: number } };
+  expect(opened.feedEpoch).toBe(2n);
+  expect(opened.lostSince && microsFromTimestamp(opened.lostSince)).toBe(lastKept - BigInt(LAG_MS) * 1000n);
+  expect(Date.parse(String(reason["lost_since"]))).toBe(Number((lastKept - BigInt(LAG_MS) * 1000n) / 1000n));
+  const { agreement } = await (await exchange.carrierClient(AgreementService, "loser")).getAgreement({});
+  expect(agreement?.lostSince).toMatchObject(opened.lostSince ?? {});
+
+  // Whoever sends is told as well, though its finished uploads have no row any more.
+  expect(await openUpload("loser")).toMatchObject({ lostSince: opened.lostSince });
+  expect(await openUpload("bystander")).not.toHaveProperty("lostSince");
+
+  const other = await exchange.carrierClient(CdrService, "bystander");
+  const first = (await readAll(other, { start: EARLIEST, end: HEAD })).messages[0];
+  expect(first?.frame.value).toMatchObject({ feedEpoch: 1n, headSequence: 3n });
+  expect(first?.frame.value).not.toHaveProperty("lostSince");
+  expect(logged.join("\n")).toMatch(/failed over to another timeline/);
+  expect(logged.join("\n")).toMatch(/"carrierId":"loser".*lost entries of a feed/);
+}, 180_000);
+
+test("a loss that a writer finds only later begins the new epoch of its feed too", async () => {
+  const { heads } = exchange.app.services.db;
+  const before = heads.find("bystander", Feed.CDRS);
+  if (!before) throw new Error("the feed was never seen");
+  // As if a reader had been shown more by the old server, and its answer had come late.
+  const shown = { ...before, timeline: before.timeline - 1n, headSequence: before.headSequence + 7n };
+  heads.believe("bystander", Feed.CDRS, shown);
+  await ingestUntilDone("bystander", "later", 1);
+  const { messages, ids } = await readAll(await exchange.carrierClient(CdrService, "bystander"), {
+    start: EARLIEST,
+    end: HEAD,
+  });
+  expect(messages[0]?.frame.value).toMatchObject({ feedEpoch: 2n, lostSince: expect.anything() });
+  expect(ids).toEqual(["kept-0", "kept-1", "kept-2", "later-0"]);
+}, 90_000);
+
+test("a process that starts after a failover finds it at once, without a checkpoint", async () => {
+  await using db = openDatabase({ url: servers.url });
+  expect(await readInstallation(db)).toMatchObject({ serverChanged: true });
+}, 60_000);
+
+test("health tells that another timeline is beneath than was confirmed, until it is", async () => {
+  const transport = await exchange.platformTransport();
+  const health = createClient(Health, transport);
+  const timeline = async () => (await health.check({ service: "tandem.database.timeline" })).status;
+  expect(await timeline()).toBe(Status.NOT_SERVING);
+  // Whoever only wants to know whether it serves is not told of it.
+  expect((await health.check({ service: "" })).status).toBe(Status.SERVING);
+  await confirmServer(exchange.app.services.db, "test");
+  await vi.waitFor(async () => expect(await timeline()).toBe(Status.SERVING), WAIT);
+}, 90_000);
+
+test("when the old server comes back in the place of the one that took over, nothing is written to it, and the log says so", async () => {
+  await servers.bringBackPrimary();
+  await vi.waitFor(
+    () =>
+      expect(ingest(exchange.app, "loser", calls("astray", 1))).rejects.toMatchObject({
+        reason: "STORE_UNAVAILABLE",
+        message: expect.stringContaining("whose history ended"),
+      }),
+    WAIT,
+  );
+  await vi.waitFor(() => expect(logged.join("\n")).toContain("a database of an older timeline answers"), WAIT);
+}, 120_000);
