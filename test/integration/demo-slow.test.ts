@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, test } from "vitest";
@@ -69,5 +68,5 @@ async function untilRecordsAreOld({ app }: Exchange, carrierId: string, count: n
     );
     return rows[0]?.old === true;
   };
-  while (!(await isOld())) await wait(20);
+  await expect.poll(isOld).toBe(true);
 }
