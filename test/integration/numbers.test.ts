@@ -92,12 +92,11 @@ async function provisionLongAgo(carrierId: string, phoneNumber: string) {
   });
 }
 
-/** Has what is scheduled for a number come due at this moment, and not when a test that is slow has come there. */
+/** Has an assignment that is scheduled for a number come due at this moment, and not when a test that is slow has come there. */
 async function letComeDue(phoneNumber: string): Promise<number> {
   const dueMs = Date.now();
   const due = sql`${new Date(dueMs).toISOString()}::timestamptz`;
   await systemTransaction(exchange.app.services.db, async (tx) => {
-    await sql`UPDATE number_port SET effective_time = ${due} WHERE phone_number = ${phoneNumber}`.execute(tx);
     await sql`UPDATE number_holding SET start_time = ${due} WHERE phone_number = ${phoneNumber} AND revision = 0`.execute(
       tx,
     );
@@ -599,26 +598,37 @@ describe("porting", () => {
   });
 
   test("a scheduled port shows to the loser only, as an end, and happens by itself", async () => {
-    const number = takeNumber();
-    await provision(alpha, [number]);
-    await assign("alpha", number);
-    const planned = numberOf(await port(number, HOUR));
+    // What is seen before it happens is seen in time: a slow machine gets more of it.
+    const planPort = async (leadMs: number) => {
+      const number = takeNumber();
+      await provision(alpha, [number]);
+      await assign("alpha", number);
+      const begunMs = performance.now();
+      const planned = numberOf(await port(number, leadMs));
+      const atBeta = await errorOf(beta.getNumber({ phoneNumber: number })).catch(() => undefined);
+      const history = await historyOf(number);
+      return { number, planned, atBeta, history, isInTime: performance.now() - begunMs < leadMs };
+    };
+    let seen = await planPort(600);
+    for (let leadMs = 2_400; !seen.isInTime && leadMs < HOUR; leadMs *= 4) seen = await planPort(leadMs);
+    const { number, planned } = seen;
     expect(planned).toMatchObject({ state: NumberState.ASSIGNED, carrierId: "alpha" });
     expect(planned.effectiveEndTime).toBeDefined();
-    expect(await errorOf(beta.getNumber({ phoneNumber: number }))).toMatchObject({ reason: "NUMBER_NOT_FOUND" });
-    expect(await historyOf(number)).toEqual([
+    expect(seen.atBeta).toMatchObject({ reason: "NUMBER_NOT_FOUND" });
+    expect(seen.history).toEqual([
       "alpha PROVISIONED - ended",
       "alpha ASSIGNED customer-1 ended",
       "beta ASSIGNED customer-1 scheduled",
     ]);
-    const dueMs = await letComeDue(number);
     const stateAtBeta = () =>
       beta.getNumber({ phoneNumber: number }).then(
         ({ number: row }) => row?.state,
         () => undefined,
       );
     await expect.poll(stateAtBeta).toBe(NumberState.ASSIGNED);
-    expect((await beta.getNumber({ phoneNumber: number })).number?.effectiveStartTime).toEqual(timestampFromMs(dueMs));
+    expect((await beta.getNumber({ phoneNumber: number })).number?.effectiveStartTime).toEqual(
+      planned.effectiveEndTime,
+    );
     expect(await entriesOf("alpha", number)).toEqual([
       "->PROVISIONED",
       "PROVISIONED>ASSIGNED",

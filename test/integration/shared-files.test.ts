@@ -160,9 +160,10 @@ test("`keys adopt` makes what is there the files of all, when no process serves 
     ],
   ]);
   await exchange.openSecondApp();
+  // Three commands are started: on a busy machine that takes a while.
   const lines = (await readFile(join(exchange.dataDir, "erasures.journal"), "utf8")).trim().split("\n");
   expect(lines.map((line) => Object.keys(JSON.parse(line)))).toEqual([["journal"], ["erasureId", "sealed"]]);
-});
+}, 300_000);
 
 async function readOwner(statement: string): Promise<unknown[]> {
   await using client = Object.assign(new pg.Client({ connectionString: exchange.databaseUrl }), {
