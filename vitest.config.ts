@@ -17,7 +17,7 @@ export default defineConfig({
     // A test that starts processes waits for them; one that hangs still ends.
     testTimeout: 120_000,
     // A condition that is waited for holds at last, however busy the machine is.
-    expect: { poll: { timeout: 30_000 } },
+    expect: { poll: { timeout: 60_000 } },
     hookTimeout: 120_000,
     teardownTimeout: 30_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],

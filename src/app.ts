@@ -4,9 +4,10 @@ import type { Logger } from "pino";
 import { warnOfClock } from "./clock-start.ts";
 import type { Config } from "./config.ts";
 import { makeFolder } from "./domain/make-folder.ts";
-import { ErasureJournal } from "./erasure/journal.ts";
+import type { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
+import { openSharedJournal, type SharedJournal } from "./erasure/shared-journal.ts";
 import { findExposures } from "./exposures.ts";
 import { BlockWrites } from "./feed/block-writes.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
@@ -36,18 +37,18 @@ import { FailureLimit } from "./rpc/principal-limits.ts";
 import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
-import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
+import { openSharedSigningKey } from "./rpc/shared-signing-key.ts";
+import type { SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
 import { encodeRestatement } from "./rpc/usage-message.ts";
 import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { asCaller } from "./store/callers.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
-import { type Database, openDatabase, systemTransaction, type Tx } from "./store/database.ts";
+import { type Database, openDatabase, type Tx } from "./store/database.ts";
 import { DatabaseWatch } from "./store/database-watch.ts";
 import { guardEmbeddedPostgres } from "./store/embedded-guard.ts";
 import { type EmbeddedServer, startEmbeddedPostgres } from "./store/embedded-postgres.ts";
-import { listErasures } from "./store/erasures.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { assertMigrated, migrate } from "./store/migrate.ts";
@@ -116,17 +117,21 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
   }
   await warnOfClock(db, log);
   const timeline = opening.use(await watchTimeline(config, db, log));
+  // Before anything serves or works: a process with other keys must do neither.
+  const signingKey = config.tokens.keys.kind === "own" ? await openSharedSigningKey(db, config.dataDir) : undefined;
+  const erasureFiles = await openSharedJournal(db, config);
   const draining = new AbortController();
   const onError = (error: unknown) => log.warn({ err: error }, "the database did not answer; it is asked again");
   const services = await openServices(
-    { config, log, db, installation, timeline, metrics, drain: draining.signal, onError },
+    { config, log, db, installation, timeline, metrics, erasureFiles, drain: draining.signal, onError },
     opening,
   );
   signal.throwIfAborted();
   opening.use(startJobs(services, config, onError));
-  const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
-  const rotation = opening.use(await openRotation(config, signingKey, log));
+  const rotation = opening.use(
+    await openRotation(config, { signingKey, assertSameErasureKey: erasureFiles.assertSameKey }, log),
+  );
   const server = opening.use(
     await openServer({
       ...config,
@@ -170,6 +175,7 @@ interface Foundations {
   readonly installation: Installation;
   readonly timeline: TimelineWatch;
   readonly metrics: MetricsEndpoint;
+  readonly erasureFiles: SharedJournal;
   readonly drain: AbortSignal;
   readonly onError: (error: unknown) => void;
 }
@@ -223,11 +229,10 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
 
 /** The erasures' journal and the job, once a database that was restored has what was erased since: before anything is served. */
 async function openErasures(
-  { config, db, installation, onError }: Foundations,
+  { db, installation, erasureFiles: { journal }, onError }: Foundations,
   hub: FeedHub,
   opening: AsyncDisposableStack,
 ): Promise<{ journal: ErasureJournal; erase: EraseJob }> {
-  const journal = await openJournal(config, db);
   const erase = opening.use(
     new EraseJob({
       db,
@@ -320,13 +325,6 @@ export async function openStore(
   if (applied.length > 0) log.info({ applied }, "the schema is up to date");
   await proveIsolation(db);
   return { db, applied };
-}
-
-async function openJournal(config: Config, db: Database): Promise<ErasureJournal> {
-  const known = await systemTransaction(db, listErasures);
-  await makeFolder(dirname(config.erasureJournal));
-  await makeFolder(dirname(config.erasureKeyFile));
-  return ErasureJournal.open({ journal: config.erasureJournal, key: config.erasureKeyFile }, known.length > 0);
 }
 
 async function openEmbeddedPostgres(

@@ -26,12 +26,24 @@ export interface Rotation extends AsyncDisposable {
   reload(): Promise<void>;
 }
 
+/** Keys of this process that must stay those that all processes on the database share. */
+interface OwnKeys {
+  /** Undefined: others issue the tokens. */
+  readonly signingKey: SigningKey | undefined;
+  /** Throws when the contents of the key file, undefined where it is gone, are not the key in use. */
+  readonly assertSameErasureKey: (content: Buffer | undefined) => void;
+}
+
 /**
  * Reads what decides who is believed, and then looks again and again whether it has changed. Looks, and does not wait for events of the file system: those
  * miss files that are links, which is how orchestrators and ACME clients replace them, and network file systems.
  * @throws Error when the revocations cannot be read at the start.
  */
-export async function openRotation(config: Config, signingKey: SigningKey | undefined, log: Logger): Promise<Rotation> {
+export async function openRotation(
+  config: Config,
+  { signingKey, assertSameErasureKey }: OwnKeys,
+  log: Logger,
+): Promise<Rotation> {
   const trust = new Trust(config.tls?.clientCa ? parseCertificates(config.tls.clientCa) : []);
   const tokenKeys = openTokenKeys(config, signingKey, trust);
   const stop = new AbortController();
@@ -49,7 +61,12 @@ export async function openRotation(config: Config, signingKey: SigningKey | unde
       await looks.pending;
     },
   };
-  const parts = [revocationsPart(config, trust), tlsPart(config, trust, rotation), keysPart(config, tokenKeys)];
+  const parts = [
+    revocationsPart(config, trust),
+    tlsPart(config, trust, rotation),
+    keysPart(config, tokenKeys),
+    erasureKeyPart(config, assertSameErasureKey),
+  ];
   const watched = parts.filter((part) => part !== undefined).map((part) => new WatchedFiles(part, log));
   for (const files of watched) await files.begin();
   // Never two looks side by side: the older contents might be taken last.
@@ -120,6 +137,11 @@ function tlsPart({ tls: inUse, tlsPaths }: Config, trust: Trust, rotation: Rotat
       trust.setAuthorities(clientCa ? parseCertificates(clientCa) : []);
     },
   };
+}
+
+// It is never taken anew: only a process that starts reads it, and one that starts with another is refused. So whoever puts another there is told now.
+function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertSameErasureKey"]): Part {
+  return { what: "erasure key", files: [erasureKeyFile], take: ([content]) => assertSame(content) };
 }
 
 function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undefined {

@@ -2,15 +2,17 @@ import { Command } from "commander";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { SealKeyInfo } from "../store/seal-keys.ts";
 import { commandLineActor } from "./actor.ts";
+import { adoptCommand } from "./keys-adopt.ts";
 import { printTable } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
-/** `tandem keys`: what cursors and page tokens are sealed with. */
+/** `tandem keys`: what cursors and page tokens are sealed with, and the files that processes share. */
 export function keysCommand(): Command {
   return new Command("keys")
-    .description("The keys that cursors and page tokens are sealed with: list and rotate them.")
+    .description("The keys that cursors and page tokens are sealed with, and those that processes share in files.")
     .addCommand(listCommand(), { isDefault: true })
-    .addCommand(rotateCommand());
+    .addCommand(rotateCommand())
+    .addCommand(adoptCommand());
 }
 
 function listCommand(): Command {

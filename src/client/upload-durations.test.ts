@@ -1,3 +1,4 @@
+// biome-ignore lint/plugin: the pace of a server's heartbeats, from which nothing is concluded
 import { setTimeout as delay } from "node:timers/promises";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type HandlerContext } from "@connectrpc/connect";

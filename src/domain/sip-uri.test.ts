@@ -60,16 +60,15 @@ test("any text is parsed or refused in good time, and never throws", () => {
       for (const candidate of [text, `sip:${text}`, `sip:a@${text}`, `sip:a@b.example;${text}`]) parseSipUri(candidate);
     }),
   );
-  const started = performance.now();
+  // In time that grows with the length, and not with its square, let alone faster: this would not come to its end.
   for (const text of [
-    `sip:${"a;".repeat(1_000)}`,
-    `sip:a@b${";a=b".repeat(500)}`,
-    `sip:${".".repeat(2_000)}`,
-    `sip:a@${"a-".repeat(1_000)}`,
+    `sip:${"a;".repeat(100_000)}`,
+    `sip:a@b${";a=b".repeat(50_000)}`,
+    `sip:${".".repeat(200_000)}`,
+    `sip:a@${"a-".repeat(100_000)}`,
   ]) {
     parseSipUri(text);
   }
-  expect(performance.now() - started).toBeLessThan(1_000);
 });
 
 test("the forms of RFC 3261, section 19.1.3, are URIs", () => {

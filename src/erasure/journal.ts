@@ -1,9 +1,9 @@
-import { open, readFile } from "node:fs/promises";
+import { mkdir, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { ErasedNumber } from "../domain/erased-number.ts";
 import type { ErasureScope } from "../domain/erasure.ts";
-import { type ErasureKey, openErasureKey } from "./key-file.ts";
+import type { ErasureKey } from "./key-file.ts";
 
 /** Largest journal that is read, bytes: an entry has some 600. */
 const MAX_BYTES = 256 * 1_048_576;
@@ -39,18 +39,9 @@ export class ErasureJournal {
   readonly #path: string;
   readonly #key: ErasureKey;
 
-  private constructor(path: string, key: ErasureKey) {
+  constructor(path: string, key: ErasureKey) {
     this.#path = path;
     this.#key = key;
-  }
-
-  /**
-   * Opens the journal and its key.
-   * @param known whether the database has entries.
-   */
-  static async open(files: { journal: string; key: string }, known: boolean): Promise<ErasureJournal> {
-    const hasEntries = known || (await readLines(files.journal)).length > 0;
-    return new ErasureJournal(files.journal, await openErasureKey(files.key, hasEntries));
   }
 
   /** Encrypts an entry. */
@@ -79,13 +70,23 @@ export class ErasureJournal {
   }
 
   /** Appends an entry. When this resolves, it is on the disk. */
-  async append({ erasureId, sealed }: SealedEntry): Promise<void> {
+  append({ erasureId, sealed }: SealedEntry): Promise<void> {
+    return this.#append({ erasureId, sealed: sealed.toString("base64") });
+  }
+
+  /** Gives the file a name, by which it is known wherever it is moved or copied to. Entries stay as they are. */
+  setName(name: string): Promise<void> {
+    return this.#append({ journal: name });
+  }
+
+  async #append(entry: object): Promise<void> {
+    await mkdir(dirname(this.#path), { recursive: true });
     const file = await open(this.#path, "a+", 0o600);
     try {
       const { size } = await file.stat();
       // A line that a crash cut off must not take this one with it.
       const last = size === 0 ? "\n" : (await file.read(Buffer.alloc(1), 0, 1, size - 1)).buffer.toString();
-      const line = `${JSON.stringify({ erasureId, sealed: sealed.toString("base64") })}\n`;
+      const line = `${JSON.stringify(entry)}\n`;
       await file.appendFile(last === "\n" ? line : `\n${line}`);
       await file.sync();
     } finally {
@@ -95,8 +96,18 @@ export class ErasureJournal {
   }
 
   /** Every entry, in their order. A line that a crash cut off was never answered, and is left out. */
-  async read(): Promise<SealedEntry[]> {
-    return (await readLines(this.#path)).flatMap((line) => parseLine(line) ?? []);
+  read(): Promise<SealedEntry[]> {
+    return ErasureJournal.readEntries(this.#path);
+  }
+
+  /** Every entry of a file, whichever key they are under. */
+  static async readEntries(path: string): Promise<SealedEntry[]> {
+    return (await readLines(path)).flatMap((line) => parseLine(line) ?? []);
+  }
+
+  /** The file's names, the newest last. */
+  async readNames(): Promise<string[]> {
+    return (await readLines(this.#path)).flatMap((line) => parseName(line) ?? []);
   }
 }
 
@@ -106,6 +117,17 @@ function parseLine(line: string): SealedEntry | undefined {
   try {
     const { erasureId, sealed } = Line.parse(JSON.parse(line));
     return { erasureId, sealed: Buffer.from(sealed, "base64") };
+  } catch {
+    return undefined;
+  }
+}
+
+// Versions that know of no names leave such a line out as one that was cut off.
+const NameLine = z.object({ journal: z.string() });
+
+function parseName(line: string): string | undefined {
+  try {
+    return NameLine.parse(JSON.parse(line)).journal;
   } catch {
     return undefined;
   }

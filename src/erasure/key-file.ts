@@ -1,10 +1,13 @@
-import { createCipheriv, createDecipheriv, randomBytes } from "node:crypto";
-import { chmod, open, readFile } from "node:fs/promises";
+import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
+import { chmod, mkdir, open, readFile } from "node:fs/promises";
+import { dirname } from "node:path";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const ALGORITHM = "aes-256-gcm";
+/** Hexadecimal digits of a fingerprint: enough to tell keys apart, and it says nothing of the key. */
+const FINGERPRINT_DIGITS = 16;
 
 /** The key of the erasure journal. What it encrypts is bound to a name, so that no entry can stand for another. */
 export class ErasureKey {
@@ -12,6 +15,11 @@ export class ErasureKey {
 
   constructor(key: Buffer) {
     this.#key = key;
+  }
+
+  /** Tells keys apart, and may be shown and kept. */
+  get fingerprint(): string {
+    return createHmac("sha256", this.#key).update("tandem erasure key").digest("hex").slice(0, FINGERPRINT_DIGITS);
   }
 
   /** Encrypts a text: nonce, tag and cipher text. */
@@ -30,23 +38,28 @@ export class ErasureKey {
   }
 }
 
-/**
- * Opens the key file, and makes it when nothing was ever encrypted.
- * @param isNeeded whether entries exist, which no new key could read.
- * @throws Error that says what to do, when it is needed and missing, or is not a key.
- */
-export async function openErasureKey(path: string, isNeeded: boolean): Promise<ErasureKey> {
+/** Reads the key file; undefined: there is none. Throws when it holds no key. */
+export async function readErasureKey(path: string): Promise<ErasureKey | undefined> {
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ENOENT") return undefined;
     throw error;
   });
-  if (text !== undefined) return new ErasureKey(keyOf(path, text));
-  if (isNeeded) {
-    throw new Error(
-      `the key of the erasure journal, ${path}, is missing, and there are erasures that only it can read: put the file back, or say where it is with TANDEM_ERASURE_KEY_FILE`,
-    );
-  }
-  return (await makeKey(path)) ?? openErasureKey(path, true);
+  return text === undefined ? undefined : parseErasureKey(path, text);
+}
+
+/** Makes the key file, or reads it where another process made it just now. */
+export async function makeErasureKey(path: string): Promise<ErasureKey> {
+  await mkdir(dirname(path), { recursive: true });
+  const key = (await makeKey(path)) ?? (await readErasureKey(path));
+  if (!key) throw new Error(`${path}: it was made just now, and is gone`);
+  return key;
+}
+
+/** What a key file has in it. */
+export function parseErasureKey(path: string, text: string): ErasureKey {
+  const key = Buffer.from(text.trim(), "base64");
+  if (key.length !== KEY_BYTES) throw new Error(`${path}: expected a key of the erasure journal, 32 bytes in base64`);
+  return new ErasureKey(key);
 }
 
 // Undefined when another process made one just now.
@@ -65,10 +78,4 @@ async function makeKey(path: string): Promise<ErasureKey | undefined> {
   }
   await chmod(path, 0o600);
   return new ErasureKey(key);
-}
-
-function keyOf(path: string, text: string): Buffer {
-  const key = Buffer.from(text.trim(), "base64");
-  if (key.length !== KEY_BYTES) throw new Error(`${path}: expected a key of the erasure journal, 32 bytes in base64`);
-  return key;
 }

@@ -16,7 +16,7 @@ test("a carrier whose records cannot be judged keeps no other carrier's records 
   };
   await using job = new ReleaseQuarantinedJob({ db, release, onError: (error) => void errors.push(error) });
   for (const carrierId of ["a", "b", "c"]) job.wake(carrierId);
-  await expect.poll(() => judged, { timeout: 2_000 }).toEqual(["b", "c"]);
+  await expect.poll(() => judged).toEqual(["b", "c"]);
   expect(errors).toHaveLength(1);
 });
 
@@ -27,7 +27,7 @@ test("other processes' changes are looked for, however often this process is wok
   await using job = new ReleaseQuarantinedJob({ db, release: async () => 0, intervalMs: 50, onError });
   const waking = setInterval(() => job.wake("a"), 5);
   try {
-    await expect.poll(() => errors.length, { timeout: 2_000 }).toBeGreaterThan(0);
+    await expect.poll(() => errors.length).toBeGreaterThan(0);
   } finally {
     clearInterval(waking);
   }

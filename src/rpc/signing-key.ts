@@ -26,10 +26,15 @@ const MAX_RETIRED = 20;
 export interface SigningKey {
   /** Of the key in use. */
   readonly keyId: string;
+  /** The id of the folder's first key, which stays through rotations: another tells of another folder. */
+  readonly lineage: string;
   /** For verification: the key in use, and those before it whose overlap lasts. Also in keys/jwks.json, for who else wants to verify. */
   readonly keySet: JSONWebKeySet;
   issueToken(request: TokenRequest): Promise<string>;
-  /** Reads the folder again, where another process may have rotated the key. Resolves with the key set. */
+  /**
+   * Reads the folder again, where another process may have rotated the key. Resolves with the key set; rejects, and keeps what it has, when the key
+   * there is not one that came by rotation.
+   */
   reload(): Promise<JSONWebKeySet>;
 }
 
@@ -56,6 +61,11 @@ export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   return await keyOf(folder, (await readKey(keyFile)) ?? (await makeFirstKey(keyFile)));
 }
 
+/** Whether the data folder has a key. */
+export async function hasSigningKey(dataDir: string): Promise<boolean> {
+  return (await readKey(join(dataDir, "keys", "signing.jwk"))) !== undefined;
+}
+
 /**
  * Reads the data folder's key: for commands, since what another key signs no server believes.
  * @throws Error when there is none.
@@ -69,6 +79,7 @@ export async function findSigningKey(dataDir: string): Promise<SigningKey> {
 
 async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
   const keyFile = join(folder, "signing.jwk");
+  const lineage = lineageOf(first);
   let current = first;
   const overlaps = new Expiries();
   let keySet = await publishKeySet(folder, current, overlaps);
@@ -76,12 +87,19 @@ async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
     get keyId() {
       return current.kid ?? "";
     },
+    lineage,
     get keySet() {
       return keySet;
     },
     issueToken: (request) => sign(current, request),
     reload: async () => {
-      current = (await readKey(keyFile)) ?? current;
+      const found = (await readKey(keyFile)) ?? current;
+      if (lineageOf(found) !== lineage) {
+        throw new Error(
+          `${keyFile} is another key, and not one that came by \`tandem token rotate\`: put back the key that all processes share`,
+        );
+      }
+      current = found;
       keySet = await publishKeySet(folder, current, overlaps);
       return keySet;
     },
@@ -99,7 +117,7 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
   return await withFolderLock(folder, AbortSignal.timeout(LOCK_WAIT_MS), async () => {
     const before = await readKey(keyFile);
     const overlaps = new Expiries();
-    const fresh = await generateKey();
+    const fresh: OwnKey = { ...(await generateKey()), ...(before ? { lineage: lineageOf(before) } : {}) };
     const until = new Date(wallMs() + overlapSeconds * 1000).toISOString();
     const retired = (await readRetired(folder, overlaps)).slice(-MAX_RETIRED + 1);
     // In this order a crash in between loses no key: the old one is then both in use and about to retire.
@@ -117,6 +135,11 @@ function noKey(dataDir: string): Error {
     `there is no signing key in ${join(dataDir, "keys")}: \`tandem serve\` makes it; ` +
       "name its folder with --data-dir or TANDEM_DATA_DIR",
   );
+}
+
+/** A private key as it is kept. The first of a folder has no lineage: it is its own. */
+interface OwnKey extends JWK {
+  readonly lineage?: string;
 }
 
 interface RetiredKey {
@@ -173,8 +196,12 @@ function retiredFile(folder: string): string {
   return join(folder, "retired.json");
 }
 
-function publicPart({ d: _, ...jwk }: JWK): JWK {
+function publicPart({ d: _, lineage: __, ...jwk }: OwnKey): JWK {
   return jwk;
+}
+
+function lineageOf({ lineage, kid }: OwnKey): string {
+  return lineage ?? kid ?? "";
 }
 
 async function readKey(keyFile: string): Promise<JWK | undefined> {

@@ -1,14 +1,16 @@
-import { setImmediate as turn, setTimeout as wait } from "node:timers/promises";
-import { expect, test } from "vitest";
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, expect, test, vi } from "vitest";
 import { Trust } from "./trust.ts";
 
+afterEach(() => void vi.useRealTimers());
+
 test("a credential that cannot be judged after a change is judged again until it can be", async () => {
+  vi.useFakeTimers();
   const trust = new Trust([], undefined, 10);
   let asked = 0;
   using _watched = trust.watch(async () => ++asked >= 3, trust.generation);
   trust.changed();
-  await expect.poll(() => asked).toBe(3);
-  await wait(50);
+  await vi.advanceTimersByTimeAsync(1_000);
   expect(asked).toBe(3);
 });
 
@@ -22,6 +24,7 @@ test("one that changed before it was watched is judged at once, and again until 
 });
 
 test("nobody is judged again whose stream has ended", async () => {
+  vi.useFakeTimers();
   const trust = new Trust([], undefined, 10);
   let asked = 0;
   const watched = trust.watch(async () => {
@@ -29,11 +32,11 @@ test("nobody is judged again whose stream has ended", async () => {
     return false;
   }, trust.generation);
   trust.changed();
-  await expect.poll(() => asked).toBeGreaterThan(1);
+  await vi.advanceTimersByTimeAsync(50);
+  expect(asked).toBeGreaterThan(1);
   watched[Symbol.dispose]();
-  await wait(30);
   const before = asked;
-  await wait(50);
+  await vi.advanceTimersByTimeAsync(1_000);
   expect(asked).toBe(before);
 });
 

@@ -84,6 +84,17 @@ export async function listErasures(tx: Tx): Promise<{ erasureId: string; request
   return rows.map((row) => ({ erasureId: row.erasure_id, requestId: row.request_id, state: row.state }));
 }
 
+/** Entries of the journal as the database has them, by their ids, from one on; at most `limit`. */
+export async function readErasureEntries(
+  tx: Tx,
+  after: string,
+  limit: number,
+): Promise<{ erasureId: string; sealed: Buffer }[]> {
+  const { rows } = await sql<{ erasure_id: string; journal: Buffer }>`
+    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
+}
+
 /** Erasures with something to do: not finished, with an exception to be looked at again, or at a carrier that was not there yet; at most `limit`. */
 export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
   const { rows } = await sql<StoredErasure>`

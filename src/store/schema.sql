@@ -1042,6 +1042,18 @@ CREATE POLICY system_sees_all ON serving_process TO tandem_system
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON serving_process TO tandem_system;
 
+CREATE TABLE shared_file (
+  file text NOT NULL,
+  fingerprint text NOT NULL,
+  agree_time timestamp with time zone NOT NULL
+);
+ALTER TABLE shared_file ADD CONSTRAINT shared_file_file_check CHECK ((file = ANY (ARRAY['erasure-key'::text, 'erasure-journal'::text, 'signing-key'::text])));
+ALTER TABLE shared_file ADD CONSTRAINT shared_file_pkey PRIMARY KEY (file);
+ALTER TABLE shared_file ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON shared_file FOR SELECT TO tandem_system
+  USING (true);
+GRANT SELECT ON shared_file TO tandem_system;
+
 CREATE TABLE upload (
   carrier_id text NOT NULL,
   kind smallint NOT NULL,

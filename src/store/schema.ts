@@ -15,6 +15,8 @@ export interface Schema {
     timeline: bigint;
     create_time: Time;
   };
+  /** By what the files are known that processes share; see store/shared-files.ts. */
+  shared_file: { file: "erasure-key" | "erasure-journal" | "signing-key"; fingerprint: string; agree_time: Time };
   seal_key: {
     /** 1 to 2^32 - 1. */
     key_id: bigint;

@@ -25,6 +25,14 @@ export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
   await sql`DELETE FROM serving_process WHERE process_id = ${processId}`.execute(tx);
 }
 
+/** How many processes live. */
+export async function countServing(tx: Tx): Promise<number> {
+  const { rows } = await sql<{ count: bigint }>`
+    SELECT count(*) AS count FROM serving_process
+    WHERE beat_time >= clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(tx);
+  return Number(rows[0]?.count ?? 0n);
+}
+
 /** Whether no living process may still deliver what was read before an instant. Forgets those that are dead. */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
   await sql`

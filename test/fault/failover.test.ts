@@ -1,5 +1,5 @@
 import { type Client, createClient } from "@connectrpc/connect";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { microsFromTimestamp } from "../../src/domain/instant.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
@@ -24,9 +24,9 @@ import {
   readFeed,
   refusal,
 } from "../support/feed.ts";
+import { eventually } from "../support/upload-store.ts";
 
 const LAG_MS = 1_000;
-const WAIT = { timeout: 60_000, interval: 50 };
 
 let servers: FailoverServers;
 let exchange: Exchange;
@@ -45,7 +45,7 @@ afterAll(async () => {
 }, 60_000);
 
 const ingestUntilDone = (carrierId: string, word: string, count: number) =>
-  vi.waitFor(() => ingest(exchange.app, carrierId, calls(word, count)), WAIT);
+  eventually(() => ingest(exchange.app, carrierId, calls(word, count)));
 
 /** What an uploader is told when it opens an upload. */
 async function openUpload(carrierId: string) {
@@ -141,18 +141,16 @@ test("health tells that another timeline is beneath than was confirmed, until it
   // Whoever only wants to know whether it serves is not told of it.
   expect((await health.check({ service: "" })).status).toBe(Status.SERVING);
   await confirmServer(exchange.app.services.db, "test");
-  await vi.waitFor(async () => expect(await timeline()).toBe(Status.SERVING), WAIT);
+  await eventually(async () => expect(await timeline()).toBe(Status.SERVING));
 }, 90_000);
 
 test("when the old server comes back in the place of the one that took over, nothing is written to it, and the log says so", async () => {
   await servers.bringBackPrimary();
-  await vi.waitFor(
-    () =>
-      expect(ingest(exchange.app, "loser", calls("astray", 1))).rejects.toMatchObject({
-        reason: "STORE_UNAVAILABLE",
-        message: expect.stringContaining("whose history ended"),
-      }),
-    WAIT,
+  await eventually(() =>
+    expect(ingest(exchange.app, "loser", calls("astray", 1))).rejects.toMatchObject({
+      reason: "STORE_UNAVAILABLE",
+      message: expect.stringContaining("whose history ended"),
+    }),
   );
-  await vi.waitFor(() => expect(logged.join("\n")).toContain("a database of an older timeline answers"), WAIT);
+  await eventually(() => expect(logged.join("\n")).toContain("a database of an older timeline answers"));
 }, 120_000);

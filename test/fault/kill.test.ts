@@ -2,7 +2,6 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import {
@@ -29,6 +28,8 @@ import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { verifyAll } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
+import { pace } from "../support/pace.ts";
 import { findFreePort, ServerProcess } from "../support/server-process.ts";
 import { cdrOf, dayOf, durationOf, NOON_MS, OWN_NUMBER, type RecordSpec } from "../support/upload-kinds.ts";
 import { eventually } from "../support/upload-store.ts";
@@ -66,17 +67,17 @@ test(`what was acknowledged is there exactly once, and every follower saw it exa
     ]),
   );
   const followers = CARRIERS.map((carrierId) => follow(world, carrierId, stop.signal));
-  await Promise.race([killAgainAndAgain(folder.path, servers), uploads]);
+  await Promise.race([killAgainAndAgain(folder.path, servers, world), uploads]);
   done.abort();
   const produced = await uploads;
   // Otherwise it proves nothing.
   for (const { resumes, records } of produced) {
-    expect(resumes).toBeGreaterThan(KILLS / 4);
+    expect(resumes).toBeGreaterThan(2);
     expect(records.length).toBeGreaterThan(100);
   }
   for (const { carrierId, kind, records } of produced) {
     const follower = followers.find((candidate) => candidate.carrierId === carrierId);
-    if (kind === "cdrs") await eventually(() => expect(follower?.entryCount()).toBe(records.length), 30_000);
+    if (kind === "cdrs") await eventually(() => expect(follower?.entryCount()).toBe(records.length));
   }
   stop.abort();
   await Promise.all(followers.map(({ ended }) => ended));
@@ -95,15 +96,17 @@ test(`what was acknowledged is there exactly once, and every follower saw it exa
     });
   }
   await withStore(folder.path, async (db) => {
-    expect(await verifyAll(db, AbortSignal.timeout(60_000))).toEqual([]);
+    expect(await verifyAll(db, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
     for (const { carrierId, kind, records } of produced) {
       const stored = await readStored(db, carrierId, kind);
       expect(stored.toSorted()).toEqual(records.map(({ recordId }) => recordId).toSorted());
     }
   });
-}, 240_000);
+}, 600_000);
 
 interface World {
+  /** How many batches were acknowledged. */
+  commits: number;
   readonly transports: TandemTransport[];
   transport(carrierId?: string): Promise<TandemTransport>;
 }
@@ -118,6 +121,7 @@ async function openWorld(dataDir: string, servers: readonly ServerProcess[]): Pr
     return (serving[turn++ % Math.max(1, serving.length)] ?? servers[0])?.port ?? 0;
   };
   return {
+    commits: 0,
     transports,
     async transport(carrierId) {
       const token = await key.issueToken({
@@ -159,7 +163,8 @@ async function uploadAll(
   let resumes = 0;
   for (let number = 0; !done.aborted; number++) {
     const name = `${kind}-${number}`;
-    const { result, total } = await uploadOne(transport, { carrierId, kind, name, done });
+    const onCommitted = () => world.commits++;
+    const { result, total } = await uploadOne(transport, { carrierId, kind, name, done, onCommitted });
     resumes += result.resumes;
     const bad = Array.from({ length: Math.ceil(total / BAD_EVERY) }, (_, index) => BigInt(index * BAD_EVERY));
     expect(result.outcomes.map(({ recordOffset }) => recordOffset)).toEqual(bad);
@@ -182,9 +187,10 @@ interface OneUpload {
   kind: Produced["kind"];
   name: string;
   done: AbortSignal;
+  onCommitted: () => void;
 }
 
-async function uploadOne(transport: TandemTransport, { carrierId, kind, name, done }: OneUpload) {
+async function uploadOne(transport: TandemTransport, { carrierId, kind, name, done, onCommitted }: OneUpload) {
   let total = Number.POSITIVE_INFINITY;
   let read = 0;
   const specOf = (offset: number): RecordSpec => ({
@@ -195,7 +201,7 @@ async function uploadOne(transport: TandemTransport, { carrierId, kind, name, do
   const sourceOf = <Rec>(make: (spec: RecordSpec) => Rec): UploadSource<Rec> => ({
     read: async (offset, limit) => {
       // The pace of a busy switch: what is measured here is not speed.
-      await delay(15);
+      await pace(15);
       if (total === Number.POSITIVE_INFINITY && (done.aborted || offset > 1_500)) total = Math.max(read, offset);
       const end = Math.min(offset + limit, total);
       read = Math.max(read, end);
@@ -205,6 +211,9 @@ async function uploadOne(transport: TandemTransport, { carrierId, kind, name, do
   const shared: Omit<UploadOptions<never>, "source"> = {
     uploadId: name,
     batchRecords: 20,
+    onEvent: (event) => {
+      if (event.kind === "COMMITTED") onCommitted();
+    },
     retry: { initialDelayMs: 50, maxDelayMs: 400, maxAttempts: 1_000 },
   };
   const result: UploadResult =
@@ -242,7 +251,7 @@ function appliedRecord({ recordId, recordDate, revision = 1, sequence = 0n }: Ca
   return { recordId, recordDate, revision, sequence };
 }
 
-async function killAgainAndAgain(dataDir: string, servers: readonly ServerProcess[]): Promise<void> {
+async function killAgainAndAgain(dataDir: string, servers: readonly ServerProcess[], world: World): Promise<void> {
   const random = createRandom(SEED);
   const starts = new Map<ServerProcess, Promise<void>>();
   const restart = (server: ServerProcess) => {
@@ -252,8 +261,10 @@ async function killAgainAndAgain(dataDir: string, servers: readonly ServerProces
     starts.set(server, starting);
   };
   for (let kill = 1; kill <= KILLS; kill++) {
-    await eventually(() => expect(servers.some(({ isServing }) => isServing)).toBe(true), 30_000);
-    await delay(random.int(50, 600));
+    await eventually(() => expect(servers.some(({ isServing }) => isServing)).toBe(true));
+    // By what was done since, and not by time: on a slow machine nothing would be on the way yet.
+    const enough = world.commits + random.int(1, 60);
+    await eventually(() => expect(world.commits).toBeGreaterThanOrEqual(enough));
     const serving = servers.filter(({ isServing }) => isServing);
     const doomed = kill % CRASH_EVERY === 0 ? servers : [random.pick(serving.length > 0 ? serving : servers)];
     if (kill % CRASH_EVERY === 0) await killPostgres(dataDir);

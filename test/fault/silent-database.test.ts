@@ -64,4 +64,4 @@ test("a database that falls silent without a word is given up after a while, as 
   expect(isTransient(failure)).toBe(true);
   silencer.speak();
   expect(await systemTransaction(db, readClock)).toBeGreaterThan(0n);
-}, 20_000);
+});

@@ -1,7 +1,6 @@
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { createClient } from "@connectrpc/connect";
 import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -18,6 +17,7 @@ import { UploadRewindReason } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { pace } from "../support/pace.ts";
 import { type CommitFault, type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
 import { findFreePort } from "../support/server-process.ts";
 import {
@@ -223,7 +223,7 @@ async function terminateBackends(random: Random, signal: AbortSignal): Promise<n
     if (rows.length === 0) continue;
     await client.query("SELECT pg_terminate_backend($1)", [random.pick(rows).pid]);
     terminated++;
-    await delay(random.int(100, 350));
+    await pace(random.int(100, 350));
   }
   await client.end();
   return terminated;

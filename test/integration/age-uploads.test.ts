@@ -51,7 +51,7 @@ async function runUntil(condition: () => Promise<unknown>, expected: unknown, ba
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
   const running = runAgeUploads({ db: exchange.app.services.db, intervalMs: 10, batchSize, onError }, stop.signal);
-  await expect.poll(condition, { timeout: 10_000 }).toEqual(expected);
+  await expect.poll(condition).toEqual(expected);
   stop.abort();
   await running;
   expect(errors).toEqual([]);

@@ -82,9 +82,9 @@ async function callHttp2(path: string, first: Buffer): Promise<{ socket: Socket;
 /** Nothing that happened was held for a fault of ours, and whoever looks can still see it. */
 async function expectQuiet(count: number): Promise<void> {
   await untilNoStreams(exchange.app);
-  await vi.waitFor(() => expect(exchange.app.callCount).toBe(0), { timeout: 10_000 });
+  await expect.poll(() => exchange.app.callCount).toBe(0);
   const ended = () => logged.filter(({ msg }) => msg === "call ended");
-  await vi.waitFor(() => expect(ended().length).toBeGreaterThanOrEqual(count), { timeout: 10_000 });
+  await expect.poll(() => ended().length).toBeGreaterThanOrEqual(count);
   expect(logged.filter(({ level }) => level === "error" || level === "warn")).toEqual([]);
   expect(logged.filter(({ err }) => err !== undefined)).toEqual([]);
   expect(printed.mock.calls).toEqual([]);
@@ -138,7 +138,7 @@ describe("a client that is cut off is no fault of the server, and is logged as t
       if (index % 2 === 0) {
         call.write(body.subarray(0, 9));
         await new Promise<void>((resolve) => call.write("", () => resolve()));
-        await vi.waitFor(() => expect(exchange.app.callCount).toBeGreaterThan(0));
+        await expect.poll(() => exchange.app.callCount).toBeGreaterThan(0);
       } else {
         call.end(body);
         const [answer] = (await once(call, "response")) as [NodeJS.ReadableStream];

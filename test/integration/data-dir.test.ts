@@ -24,7 +24,7 @@ test("`tandem serve` needs no setting in a folder that only its owner may enter,
     await rm(cwd, { recursive: true, force: true });
     if (dataDir !== undefined) await rm(dataDir, { recursive: true, force: true });
   }
-}, 60_000);
+});
 
 /** Starts a server without a setting but its port, counts its carriers, adds one, and stops it. */
 async function startAndStop(cwd: string) {

@@ -17,6 +17,9 @@ import { type CertificateFiles, createAuthority, type TestAuthority } from "../s
 import { createIssuer, type TestIssuer } from "../support/issuer.ts";
 import { reasonOf } from "../support/refusal.ts";
 
+/** Long after a stream must have ended, however busy the machine is. */
+const MUST_END_MS = 25_000;
+
 let folder: string;
 let issuer: TestIssuer;
 let servers: TestAuthority;
@@ -103,7 +106,9 @@ describe("a token that is bound to a certificate", () => {
   test("loses its stream when the certificate is revoked", async () => {
     const transport = connect(await issuer.sign({ sub: "switch", cnf: { "x5t#S256": digestOf(own) } }), own);
     const start = { position: { case: "latest", value: {} } } as const;
-    const frames = createClient(CdrService, transport).streamCdrs({ start })[Symbol.asyncIterator]();
+    // A stream that is not ended fails the test by its deadline, and not by the test's own.
+    const options = { timeoutMs: MUST_END_MS };
+    const frames = createClient(CdrService, transport).streamCdrs({ start }, options)[Symbol.asyncIterator]();
     await frames.next();
     await writeFile(revoked, `${JSON.stringify({ certificate: new X509Certificate(own.cert).fingerprint256 })}\n`);
     expect(await reasonOf(drain(frames))).toBe("CREDENTIAL_EXPIRED");

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -13,6 +12,7 @@ import { systemTransaction } from "../../src/store/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { stepClockBack } from "../support/clock.ts";
+import { pace } from "../support/pace.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 const HOUR_MS = 3_600_000;
@@ -84,7 +84,7 @@ async function setSuspended(carrierId: string, suspended: boolean): Promise<void
 async function* frames(signal: AbortSignal): AsyncGenerator<MessageInitShape<typeof UploadDurationsRequestSchema>> {
   yield { frame: { case: "open", value: { uploadId: "clock" } } } as const;
   while (!signal.aborted) {
-    await wait(20, undefined, { signal }).catch(() => {});
+    await pace(20, signal);
     yield { frame: { case: "keepAlive", value: {} } } as const;
   }
 }

@@ -38,7 +38,7 @@ test("a serving process shows no password, key or token: not in its command line
   const server = spawn(process.execPath, [CLI, "serve", "--port", "0"], { env, stdio: ["ignore", "pipe", "pipe"] });
   let output = "";
   for (const stream of [server.stdout, server.stderr]) stream.on("data", (chunk) => (output += chunk));
-  await expect.poll(() => output, { timeout: 20_000 }).toContain("Tandem listens on");
+  await expect.poll(() => output).toContain("Tandem listens on");
   const baseUrl = /http:\/\/127\.0\.0\.1:\d+/.exec(output)?.[0] ?? "";
   const key = await openSigningKey(folder);
   const common = { issuer: "tandem", audience: "tandem", ttlSeconds: 600 };

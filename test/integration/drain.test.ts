@@ -23,8 +23,11 @@ import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { reasonOf } from "../support/refusal.ts";
 
+/** A drain that waited for this would not end within a test. */
+const FOR_EVER_MS = 600_000;
+
 test("a drain tells health's watchers, ends live streams with a Closing, and frees the port at once when nothing is left", async () => {
-  await using app = await startTestApp({ drainMs: 10_000 });
+  await using app = await startTestApp({ drainMs: FOR_EVER_MS });
   await addCarrier(app.services.db, "acme");
   const health = createClient(Health, app.connect()).watch({})[Symbol.asyncIterator]();
   expect((await health.next()).value).toMatchObject({ status: Status.SERVING });
@@ -32,7 +35,6 @@ test("a drain tells health's watchers, ends live streams with a Closing, and fre
   const frames = cdrs.streamCdrs({ start: { position: { case: "latest", value: {} } } })[Symbol.asyncIterator]();
   expect((await frames.next()).value?.frame.case).toBe("opened");
 
-  const startedMs = Date.now();
   const drained = app.drain();
   expect((await health.next()).value).toMatchObject({ status: Status.NOT_SERVING });
   expect(await reasonOf(health.next())).toBe("DRAINING");
@@ -43,7 +45,6 @@ test("a drain tells health's watchers, ends live streams with a Closing, and fre
   expect(await reasonOf(rest)).toBe("DRAINING");
   expect(last).toBe("closing");
   await drained;
-  expect(Date.now() - startedMs).toBeLessThan(2_000);
   expect(app.callCount).toBe(0);
   expect(app.services.slots.count).toBe(0);
   const [error] = await once(connectSocket({ port: app.port, host: "127.0.0.1" }), "error").catch((refused) => [
@@ -53,7 +54,7 @@ test("a drain tells health's watchers, ends live streams with a Closing, and fre
 });
 
 test("an upload whose client has said nothing yet does not hold up the drain", async () => {
-  await using app = await startTestApp({ drainMs: 10_000 });
+  await using app = await startTestApp({ drainMs: FOR_EVER_MS });
   await addCarrier(app.services.db, "acme");
   const durations = createClient(DurationService, app.connect(await app.carrierToken("acme")));
   const silent = Promise.withResolvers<never>();
@@ -64,9 +65,7 @@ test("an upload whose client has said nothing yet does not hold up the drain", a
   );
   const ended = reasonOf(answers);
   await expect.poll(() => app.callCount).toBe(1);
-  const startedMs = Date.now();
   await app.drain();
-  expect(Date.now() - startedMs).toBeLessThan(2_000);
   expect(await ended).toBe("DRAINING");
 });
 
@@ -155,10 +154,9 @@ test("a call that heeds nothing is destroyed when the time is over", async () =>
   const iterator = answers[Symbol.asyncIterator]();
   await iterator.next();
   const cut = expect(iterator.next()).rejects.toThrow();
-  const startedMs = Date.now();
+  const startedMs = performance.now();
   await server.drain();
-  expect(Date.now() - startedMs).toBeGreaterThanOrEqual(190);
-  expect(Date.now() - startedMs).toBeLessThan(2_000);
+  expect(performance.now() - startedMs).toBeGreaterThanOrEqual(190);
   await cut;
 });
 

@@ -3,15 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ConnectError } from "@connectrpc/connect";
 import pg from "pg";
-import { expect, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { Durability } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { openLog } from "../../src/log.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { startExchange } from "../support/exchange.ts";
-
-const WAIT = { timeout: 60_000, interval: 20 };
+import { eventually } from "../support/upload-store.ts";
 
 test("with remote_apply and no synchronous replica, records are acknowledged as DISK, and the log says why", async () => {
   const logged: string[] = [];
@@ -49,10 +48,10 @@ test("with remote_apply, a commit whose wait for the replica was given up is not
         (value) => (answer = value),
         (cause: unknown) => (answer = cause),
       );
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         await admin.cancelWaiting();
         expect(answer).toBeDefined();
-      }, WAIT);
+      });
       await answered;
       expect(answer).toBeInstanceOf(ConnectError);
       expect(tandemReason(answer)?.reason).toBe("STORE_UNAVAILABLE");
@@ -76,7 +75,7 @@ async function connectAsOwner({ adminUrl }: { adminUrl: string }) {
     async setStandbyNames(names: string): Promise<void> {
       await client.query(`ALTER SYSTEM SET synchronous_standby_names = '${names}'`);
       await client.query("SELECT pg_reload_conf()");
-      await vi.waitFor(async () => {
+      await eventually(async () => {
         const { rows } = await client.query("SHOW synchronous_standby_names");
         expect(rows[0].synchronous_standby_names).toBe(names);
       });

@@ -163,9 +163,9 @@ test("ends with its owner, and leaves nothing, when it is ephemeral", async () =
   const owner = await startOwner(folder.path, true);
   await kill(owner.process);
   await expect
-    .poll(() => query(owner.url, "SELECT 1").catch((error: NodeJS.ErrnoException) => error.code), { timeout: 5_000 })
+    .poll(() => query(owner.url, "SELECT 1").catch((error: NodeJS.ErrnoException) => error.code))
     .toBe("ECONNREFUSED");
-  await expect.poll(() => stat(folder.path).catch((error) => error.code), { timeout: 5_000 }).toBe("ENOENT");
+  await expect.poll(() => stat(folder.path).catch((error) => error.code)).toBe("ENOENT");
 });
 
 test("refuses a folder that holds something else, and leaves its rights alone", async () => {

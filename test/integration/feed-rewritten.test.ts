@@ -1,6 +1,6 @@
 import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
@@ -100,7 +100,7 @@ async function followed({ feed, append, open }: TestedFeed) {
     }
     return undefined;
   })();
-  await vi.waitFor(() => expect(messages.map(({ frame }) => frame.case)).toContain("caughtUp"), { timeout: 30_000 });
+  await expect.poll(() => messages.map(({ frame }) => frame.case)).toContain("caughtUp");
   const position = messages.at(-1)?.throughSequence ?? 0n;
   return { carrierId, position, messages, ended, [Symbol.dispose]: () => stop.abort() };
 }
@@ -145,5 +145,5 @@ test.each(FEEDS)("%s: a stream goes on when the floor has passed the entry where
     await sql`DELETE FROM ${sql.table(tested.table)} WHERE carrier_id = ${carrierId}`.execute(tx);
   });
   await tested.append(carrierId, "after", 2);
-  await vi.waitFor(() => expect(messages.at(-1)?.throughSequence).toBe(position + 2n), { timeout: 30_000 });
+  await expect.poll(() => messages.at(-1)?.throughSequence).toBe(position + 2n);
 });

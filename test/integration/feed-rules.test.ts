@@ -216,7 +216,7 @@ describe("rule 3: the frames of a stream", () => {
     const { carrierId, client } = await newCarrier(7);
     await raiseFloor(exchange.app, carrierId, 3n);
     using feed = readFeed(client, { start: LATEST });
-    await feed.until((messages) => messages.length >= 1, 1_000);
+    await feed.until((messages) => messages.length >= 1);
     const [opened] = feed.messages;
     expect(opened).toMatchObject({ afterSequence: 7n, throughSequence: 7n });
     expect(opened?.frame).toMatchObject({

@@ -26,6 +26,7 @@ import { verifyAll } from "../../src/store/verify.ts";
 import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
 import { describeOutcome, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
@@ -218,7 +219,7 @@ test("the heads of audit chains of before are taken along: the chains are whole,
       FROM audit_head h WHERE h.carrier_id = c.carrier_id AND h.sequence = 3;
     DROP TABLE audit_head, seal_key`);
   await db.kysely.transaction().execute((tx) => seals.up(tx as unknown as Kysely<unknown>));
-  const signal = AbortSignal.timeout(60_000);
+  const signal = AbortSignal.timeout(EVENTUALLY_MS);
   expect(await verifyAuditChain(db, { carrierId: "acme" }, signal)).toMatchObject({
     verifiedCount: 3n,
     firstBreak: undefined,
@@ -257,7 +258,7 @@ test("what carriers have a most of is counted when the tallies come to a databas
     { carrier_id: "busy", what: Tally.OPEN_DURATION_UPLOADS, held: 1n },
     { carrier_id: "busy", what: Tally.CONSUMERS, held: 2n },
   ]);
-  expect(await verifyAll(db, AbortSignal.timeout(60_000))).toEqual([]);
+  expect(await verifyAll(db, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
   expect(await provision(released, more, tooMany)).toEqual(["PROVISIONED", "PROVISIONED", "LIMIT_REACHED"]);
   expect([await open("second"), await open("third")]).toEqual(["OK", "LIMIT_REACHED"]);
 });

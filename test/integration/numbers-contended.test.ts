@@ -7,6 +7,7 @@ import { NumberService as PlatformNumberService } from "../../src/gen/tandem/pla
 import { type Database, systemTransaction } from "../../src/store/database.ts";
 import { sweepClaims } from "../../src/store/number-owners.ts";
 import { verifyAll } from "../../src/store/verify.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
 import { fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 
@@ -79,7 +80,7 @@ test("carriers and platform that fight for the same numbers in two processes lea
     for (let round = 0; round < ROUNDS; round++) await act();
   };
   await Promise.all(Array.from({ length: WORKERS }, worker));
-  await expect.poll(() => countScheduled(db), { timeout: 10_000 }).toBe(0);
+  await expect.poll(() => countScheduled(db)).toBe(0);
 
   expect(await findOverlaps(db)).toEqual([]);
   expect(await findSecondHolders(db)).toEqual([]);
@@ -88,7 +89,7 @@ test("carriers and platform that fight for the same numbers in two processes lea
   // Everybody who gave up has freed: the sweeper finds nothing but the claims of those who hold.
   expect((await systemTransaction(db, (tx) => sweepClaims(tx, "", 0))).freed).toBe(0);
   expect(await findUnclaimed(db)).toEqual([]);
-  expect(await verifyAll(db, AbortSignal.timeout(60_000))).toEqual([]);
+  expect(await verifyAll(db, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
 });
 
 function query(db: Database, statement: string): Promise<unknown[]> {

@@ -1,3 +1,4 @@
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Client, Code, ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -89,6 +90,21 @@ async function provisionLongAgo(carrierId: string, phoneNumber: string) {
     await sql`UPDATE number_holding SET start_time = start_time - interval '30 days', holding_start_time = holding_start_time - interval '30 days'
       WHERE phone_number = ${phoneNumber}`.execute(tx);
   });
+}
+
+/** Has an assignment that is scheduled for a number come due at this moment, and not when a test that is slow has come there. */
+async function letComeDue(phoneNumber: string): Promise<number> {
+  const dueMs = Date.now();
+  const due = sql`${new Date(dueMs).toISOString()}::timestamptz`;
+  await systemTransaction(exchange.app.services.db, async (tx) => {
+    await sql`UPDATE number_holding SET start_time = ${due} WHERE phone_number = ${phoneNumber} AND revision = 0`.execute(
+      tx,
+    );
+    await sql`UPDATE number_holding SET end_time = ${due} WHERE phone_number = ${phoneNumber} AND end_time > ${due}`.execute(
+      tx,
+    );
+  });
+  return dueMs;
 }
 
 async function historyOf(phoneNumber: string) {
@@ -481,18 +497,17 @@ describe("assigning", () => {
   test("a scheduled assignment shows as an end at once, and takes effect by itself with an entry in the feed", async () => {
     const number = takeNumber();
     await provision(alpha, [number]);
-    const planned = numberOf(await assign("alpha", number, { effectiveTime: fromNow(400) }));
+    const planned = numberOf(await assign("alpha", number, { effectiveTime: fromNow(HOUR) }));
     expect(planned).toMatchObject({ state: NumberState.PROVISIONED });
     expect(planned.effectiveEndTime).toBeDefined();
     expect(await historyOf(number)).toEqual(["alpha PROVISIONED - ended", "alpha ASSIGNED customer-1 scheduled"]);
-    const { number: future } = await platform.getNumber({ phoneNumber: number, atTime: fromNow(HOUR) });
+    const { number: future } = await platform.getNumber({ phoneNumber: number, atTime: fromNow(2 * HOUR) });
     expect(future).toMatchObject({ state: NumberState.ASSIGNED, revision: 0n });
+    const dueMs = await letComeDue(number);
     await expect
-      .poll(async () => (await alpha.getNumber({ phoneNumber: number })).number?.state, { timeout: 5_000 })
+      .poll(async () => (await alpha.getNumber({ phoneNumber: number })).number?.state)
       .toBe(NumberState.ASSIGNED);
-    expect((await alpha.getNumber({ phoneNumber: number })).number?.effectiveStartTime).toEqual(
-      planned.effectiveEndTime,
-    );
+    expect((await alpha.getNumber({ phoneNumber: number })).number?.effectiveStartTime).toEqual(timestampFromMs(dueMs));
     expect(await entriesOf("alpha", number)).toEqual([
       "->PROVISIONED",
       "PROVISIONED>PROVISIONED",
@@ -583,14 +598,24 @@ describe("porting", () => {
   });
 
   test("a scheduled port shows to the loser only, as an end, and happens by itself", async () => {
-    const number = takeNumber();
-    await provision(alpha, [number]);
-    await assign("alpha", number);
-    const planned = numberOf(await port(number, 600));
+    // What is seen before it happens is seen in time: a slow machine gets more of it.
+    const planPort = async (leadMs: number) => {
+      const number = takeNumber();
+      await provision(alpha, [number]);
+      await assign("alpha", number);
+      const begunMs = performance.now();
+      const planned = numberOf(await port(number, leadMs));
+      const atBeta = await errorOf(beta.getNumber({ phoneNumber: number })).catch(() => undefined);
+      const history = await historyOf(number);
+      return { number, planned, atBeta, history, isInTime: performance.now() - begunMs < leadMs };
+    };
+    let seen = await planPort(600);
+    for (let leadMs = 2_400; !seen.isInTime && leadMs < HOUR; leadMs *= 4) seen = await planPort(leadMs);
+    const { number, planned } = seen;
     expect(planned).toMatchObject({ state: NumberState.ASSIGNED, carrierId: "alpha" });
     expect(planned.effectiveEndTime).toBeDefined();
-    expect(await errorOf(beta.getNumber({ phoneNumber: number }))).toMatchObject({ reason: "NUMBER_NOT_FOUND" });
-    expect(await historyOf(number)).toEqual([
+    expect(seen.atBeta).toMatchObject({ reason: "NUMBER_NOT_FOUND" });
+    expect(seen.history).toEqual([
       "alpha PROVISIONED - ended",
       "alpha ASSIGNED customer-1 ended",
       "beta ASSIGNED customer-1 scheduled",
@@ -600,7 +625,7 @@ describe("porting", () => {
         ({ number: row }) => row?.state,
         () => undefined,
       );
-    await expect.poll(stateAtBeta, { timeout: 5_000 }).toBe(NumberState.ASSIGNED);
+    await expect.poll(stateAtBeta).toBe(NumberState.ASSIGNED);
     expect((await beta.getNumber({ phoneNumber: number })).number?.effectiveStartTime).toEqual(
       planned.effectiveEndTime,
     );
@@ -637,7 +662,7 @@ describe("porting", () => {
         ({ number: row }) => row?.state,
         () => undefined,
       );
-    await expect.poll(stateAtBeta, { timeout: 5_000 }).toBe(NumberState.PROVISIONED);
+    await expect.poll(stateAtBeta).toBe(NumberState.PROVISIONED);
     expect(await historyOf(number)).toEqual([
       "alpha PROVISIONED - ended",
       "beta PROVISIONED - ended",
@@ -671,11 +696,9 @@ describe("porting", () => {
       await settlePorts({ ...writer, db: { ...db, kysely: stopping } }, [number]).catch(() => {});
       expect((await provision(alpha, [number])).map(describeOutcome)).toEqual(["NUMBER_UNAVAILABLE phone_number"]);
       await expect
-        .poll(() => historyOf(number), { timeout: 5_000 })
+        .poll(() => historyOf(number))
         .toEqual(["alpha PROVISIONED - ended", "beta PROVISIONED - ended", "beta ASSIGNED customer-1"]);
-      await expect
-        .poll(() => systemTransaction(db, (tx) => readPortsOfNumber(tx, number)), { timeout: 5_000 })
-        .toEqual([]);
+      await expect.poll(() => systemTransaction(db, (tx) => readPortsOfNumber(tx, number))).toEqual([]);
       expect(await entriesOf("beta", number)).toEqual(["->ASSIGNED"]);
       expect(numberOf(await unassign("beta", number)).state).toBe(NumberState.PROVISIONED);
     },

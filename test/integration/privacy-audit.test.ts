@@ -31,6 +31,7 @@ import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
 import { listMethods } from "../support/contract.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { fromNow, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { policyOf } from "../support/retention.ts";
@@ -561,7 +562,7 @@ test("Accountability: `tandem verify` and `tandem privacy audit verify` say that
   expect(told.stdout).toMatch(
     new RegExp(`${carrierId} +BROKEN at 2: an event is missing .*\n\nBROKEN: 1 of 1 chain\\.\n$`),
   );
-  const findings = await verifyAuditChains(app.services.db, AbortSignal.timeout(30_000));
+  const findings = await verifyAuditChains(app.services.db, AbortSignal.timeout(EVENTUALLY_MS));
   expect(findings).toContainEqual({
     carrierId,
     check: "AUDIT_CHAIN_BROKEN",

@@ -42,7 +42,12 @@ test("Erasure: what a process may still deliver is told as no younger than it is
   });
   await locked.promise;
   const beating = systemTransaction(db, (tx) => beat(tx, "test", () => deliveries.oldestMs));
-  setTimeout(release.resolve, 1_000);
+  // The telling waits, while what may still be delivered grows old.
+  const blocked = `SELECT FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%INSERT INTO serving_process%'`;
+  await expect.poll(async () => (await db.pool.query(blocked)).rowCount).toBeGreaterThan(0);
+  await expect.poll(() => deliveries.oldestMs).toBeGreaterThan(300);
+  release.resolve();
   await Promise.all([locking, beating]);
   const [row] = await runSql<{ clear_time: bigint }>(
     exchange.app,
@@ -57,11 +62,9 @@ test("Erasure: one that was stopped after its last rewrite waits for what may st
     sql`INSERT INTO serving_process VALUES ('other', clock_timestamp() + interval '1 hour', clock_timestamp() - interval '1 hour')`,
   );
   const { erasureId } = await askErasure(exchange, "+4587650011");
-  await expect
-    .poll(() => stateOf(erasureId), { timeout: 20_000 })
-    .toEqual({ state: ErasureState.DRAINING, drains: true });
+  await expect.poll(() => stateOf(erasureId)).toEqual({ state: ErasureState.DRAINING, drains: true });
   await runSql(exchange.app, sql`UPDATE erasure SET state = 2, drain_time = NULL WHERE erasure_id = ${erasureId}`);
-  await expect.poll(() => stateOf(erasureId), { timeout: 20_000 }).not.toMatchObject({ state: ErasureState.RUNNING });
+  await expect.poll(() => stateOf(erasureId)).not.toMatchObject({ state: ErasureState.RUNNING });
   expect(await stateOf(erasureId)).toEqual({ state: ErasureState.DRAINING, drains: true });
   await runSql(exchange.app, sql`DELETE FROM serving_process WHERE process_id = 'other'`);
   expect((await untilErased(exchange, erasureId)).state).toBe(ErasureState.COMPLETED);
@@ -101,7 +104,7 @@ test("Erasure: whoever carries a long one out says meanwhile that it lives", asy
   };
   const row = { ...entry, start: 0n, end: BigInt(now), createTime: BigInt(now), journal: journal.seal(entry).sealed };
   await systemTransaction(db, (tx) => insertErasure(tx, row));
-  await expect.poll(async () => (await stateOf("long"))?.state, { timeout: 20_000 }).toBe(ErasureState.RUNNING);
+  await expect.poll(async () => (await stateOf("long"))?.state).toBe(ErasureState.RUNNING);
   const beatOf = async () => {
     const [process] = await runSql<{ beat_time: bigint }>(
       exchange.app,
@@ -110,7 +113,7 @@ test("Erasure: whoever carries a long one out says meanwhile that it lives", asy
     return process?.beat_time ?? 0n;
   };
   const first = await beatOf();
-  await expect.poll(async () => (await beatOf()) > first, { timeout: 20_000 }).toBe(true);
+  await expect.poll(async () => (await beatOf()) > first).toBe(true);
   await systemTransaction(db, (tx) => releaseLease(tx, lease));
   await untilErased(exchange, "long");
   expect(errors).toEqual([]);

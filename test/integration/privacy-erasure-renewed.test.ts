@@ -70,7 +70,7 @@ async function untilRenewed({ erasureId, receipt }: Pick<Erasure, "erasureId" | 
     const time = (await getErasure(erasureId)).receipt?.receiptTime;
     return time !== undefined && timestampDate(time).getTime() > givenMs;
   };
-  await expect.poll(renewed, { timeout: 20_000, interval: 50 }).toBe(true);
+  await expect.poll(renewed, { interval: 50 }).toBe(true);
   return getErasure(erasureId);
 }
 
@@ -146,7 +146,7 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   const statusOf = async () =>
     (await runSql<{ status: number }>(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
       ?.status;
-  await expect.poll(statusOf, { timeout: 10_000 }).toBe(MatchStatus.PENDING);
+  await expect.poll(statusOf).toBe(MatchStatus.PENDING);
   const pending = await erase(exchange, person);
   expect(reasonsOf(pending)).toEqual([[ErasureExceptionReason.PENDING, 1n]]);
 
@@ -178,7 +178,7 @@ test("Erasure: what a law kept goes when its minimum is over", async () => {
   const startMs = Math.floor(Date.now() / 1_000) * 1_000 - 4 * 3_600_000;
   await ingest(exchange.app, "bell", [call("b-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
   const statusOf = () => runSql(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'bell'`);
-  await expect.poll(async () => (await statusOf()).length, { timeout: 10_000 }).toBe(1);
+  await expect.poll(async () => (await statusOf()).length).toBe(1);
   const kept = await erase(exchange, person, { startMs: daysAgo(600) });
   expect(reasonsOf(kept)).toEqual([[ErasureExceptionReason.LEGAL_MINIMUM, 1n]]);
   const due = kept.receipt?.exceptions[0]?.dueTime;

@@ -174,9 +174,7 @@ test("Erasure: a number that was ported goes at both carriers: holdings, the por
       )[0]?.count,
     );
   await expect
-    .poll(() => runSql(exchange.app, sql`SELECT stage FROM number_port WHERE phone_number = ${number}`), {
-      timeout: 10_000,
-    })
+    .poll(() => runSql(exchange.app, sql`SELECT stage FROM number_port WHERE phone_number = ${number}`))
     .toEqual([{ stage: 3 }, { stage: 3 }]);
   await bell.provisionNumbers({ requestId: "p-3", items: [provisionItem(number, { countryCode: "DK" })] });
   const exported = {

@@ -69,7 +69,7 @@ test("Erasure: a client that was in the middle resumes over erased records: dens
     await beside.until((messages) => entriesOf(messages).length >= 100);
     return exchange.app.services.cdrPages.size;
   };
-  await expect.poll(countShared, { timeout: 10_000 }).toBeGreaterThan(0);
+  await expect.poll(countShared).toBeGreaterThan(0);
   const { erasureId } = await erase(exchange, person);
 
   await follow(() => erasuresIn(seen).length > 0);
@@ -105,7 +105,7 @@ test.each([
     stream.end();
     await once(stream, "response");
     // Never read: the server has read a page that it cannot send.
-    await expect.poll(() => exchange.app.services.hub.deliveries.oldestMs, { timeout: 5_000 }).toBeGreaterThan(100);
+    await expect.poll(() => exchange.app.services.hub.deliveries.oldestMs).toBeGreaterThan(100);
 
     const { erasureId } = await askErasure(exchange, person);
     const beatAfterDrain = () =>
@@ -115,7 +115,7 @@ test.each([
           FROM erasure e, serving_process s WHERE e.erasure_id = ${erasureId}`,
       );
     // Longer than an erasure drains by itself.
-    await expect.poll(beatAfterDrain, { timeout: 20_000, interval: 100 }).toEqual([{ later: true }]);
+    await expect.poll(beatAfterDrain, { interval: 100 }).toEqual([{ later: true }]);
     const privacy = await exchange.platformClient(PrivacyService);
     const { erasure } = await privacy.getErasure({ erasureId });
     expect([erasure?.state, erasure?.receipt]).toEqual([ErasureState.DRAINING, undefined]);

@@ -323,10 +323,10 @@ test("Access: an export holds no transaction while its client does not read, and
     );
     return row?.count;
   };
-  await expect.poll(countOpen, { timeout: 5_000 }).toBe(0n);
+  await expect.poll(countOpen).toBe(0n);
   abort.abort();
   await expect(stream.next().then(() => stream.next())).rejects.toThrow();
-  await expect.poll(() => exchange.app.services.slots.count, { timeout: 5_000 }).toBe(0);
+  await expect.poll(() => exchange.app.services.slots.count).toBe(0);
 });
 
 function requestOf(changes: Request): Request {

@@ -191,6 +191,13 @@ test("a call of which the carrier has a bill alone is judged again when its trun
 });
 
 describe("how far a carrier is reconciled", () => {
+  const countBlocked = async () => {
+    const { rows } = await db.pool.query<{ count: bigint }>(
+      `SELECT count(*) AS count FROM pg_stat_activity
+       WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+    );
+    return Number(rows[0]?.count);
+  };
   const through = async () =>
     (await systemTransaction(db, (tx) => readReconcilePosition(tx, carrierId)))?.reconciledThrough ?? 0n;
 
@@ -201,7 +208,8 @@ describe("how far a carrier is reconciled", () => {
     const reconciling = await carrierTransaction(db, carrierId, async (tx) => {
       const { ingestTime } = await lockFeed(tx, carrierId, Feed.DURATIONS);
       const run = reconcileCarrier({ db, carrierId, holder: "test", signal });
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      // It can go no further.
+      await expect.poll(countBlocked).toBe(1);
       expect(await through()).toBeLessThanOrEqual(ingestTime);
       await systemTransaction(db, (other) => settleIdleCarriers(other, 1, 0));
       expect(await through()).toBeLessThanOrEqual(ingestTime);

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
@@ -79,7 +79,7 @@ describe("reconciliation through the store", () => {
       const judged = Promise.all(workers).finally(() => {
         isOver = true;
       });
-      await vi.waitUntil(async () => isOver || (await countResults(carrierId)) >= least, { timeout: 60_000 });
+      await expect.poll(async () => isOver || (await countResults(carrierId)) >= least).toBe(true);
       stop.abort();
       expect((await judged).filter((count) => count === undefined).length).toBeLessThanOrEqual(1);
       stops++;

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
@@ -86,11 +86,10 @@ test("what differs reaches a live stream, lists and the summary; a correction re
     },
   ]);
   // The positions follow once nothing is left to judge.
-  await vi.waitFor(async () => {
-    const { statuses } = await platform.getReconciliationStatus({});
-    expect(statuses).toMatchObject([
+  await expect
+    .poll(async () => (await platform.getReconciliationStatus({})).statuses)
+    .toMatchObject([
       { cdrSequence: 3n, cdrHeadSequence: 3n, durationSequence: 4n, unresolvedDiscrepancyCount: 0n, pendingTotals: [] },
     ]);
-  }, 20_000);
   await expectSound(exchange, "acme");
 });

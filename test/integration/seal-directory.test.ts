@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Seals } from "../../src/domain/seals.ts";
 import { asCaller } from "../../src/store/callers.ts";
 import { type Database, openDatabase } from "../../src/store/database.ts";
@@ -31,7 +31,7 @@ test("a process takes every rotation, not only the first", async () => {
   await using directory = await open(10);
   for (let rotation = 0; rotation < 3; rotation++) {
     const { keyId } = await rotateSealKey(db, { forgetOld: rotation === 2, actor: "test" });
-    await vi.waitFor(() => expect(keyIdOf(directory.seals)).toBe(keyId), { timeout: 30_000 });
+    await expect.poll(() => keyIdOf(directory.seals)).toBe(keyId);
   }
 });
 
@@ -50,9 +50,7 @@ test("what was sealed with a key that was forgotten no longer opens, also where 
   await using directory = await open(10);
   const text = directory.seals.seal("cursor", [], Buffer.from("here"));
   await rotateSealKey(db, { forgetOld: true, actor: "test" });
-  await vi.waitFor(async () => expect(await directory.seals.open("cursor", [], text)).toBe("key gone"), {
-    timeout: 30_000,
-  });
+  await expect.poll(() => directory.seals.open("cursor", [], text)).toBe("key gone");
 });
 
 test("a reading that fails fails for those who wait for it, and the next one succeeds", async () => {

@@ -290,12 +290,16 @@ test("rule 8: a validation in many small batches takes one connection to the dat
   await client.connect();
   locking.defer(() => client.end());
   await client.query("BEGIN; LOCK TABLE duration_key IN ACCESS EXCLUSIVE MODE");
-  await using dry = await UploadStream.open(exchange, durationUpload, carrierId, { uploadId: "u", validateOnly: true });
+  const transport = await exchange.carrierTransport(carrierId);
+  const options = { uploadId: "u", validateOnly: true, transport };
+  await using dry = await UploadStream.open(exchange, durationUpload, carrierId, options);
   await dry.next("opened");
   const records = someRecords(0, 40);
   for (const [offset, record] of records.entries()) dry.batch(offset, [record]);
   await awaitBlocked(exchange, 1);
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  // Each of these is answered after what was sent before it over the same connection was read.
+  const beside = createClient(DurationService, transport);
+  for (let call = 0; call < 10; call++) await beside.getUpload({ uploadId: "none" }).catch(() => {});
   await awaitBlocked(exchange, 1);
   expect(exchange.app.services.db.pool.waitingCount).toBe(0);
   await client.query("ROLLBACK");

@@ -168,6 +168,6 @@ test("a client that does not read its export does not keep it for ever", async (
   await using app = await startTestApp({ maxStallMs: 100 });
   await beginExport(app);
   // Told in band after 100 ms, by force 5 s later.
-  await expect.poll(() => app.services.slots.count, { timeout: 20_000 }).toBe(0);
+  await expect.poll(() => app.services.slots.count).toBe(0);
   await expect.poll(() => app.callCount).toBe(0);
 });

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyCarrier } from "../../src/store/verify.ts";
 import { appendDiscrepancies, insertCallResults, type PartialResult, setReconciled } from "../support/call-results.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, someRecords } from "../support/upload-kinds.ts";
 import { newCarrier, query } from "../support/upload-store.ts";
@@ -13,7 +14,7 @@ beforeAll(async () => {
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 const verify = async (carrierId: string) =>
-  (await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(60_000))).map(
+  (await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).map(
     ({ check, detail }) => `${check} ${detail}`,
   );
 

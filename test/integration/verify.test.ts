@@ -1,6 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { verifyAll, verifyCarrier } from "../../src/store/verify.ts";
+import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, OWN_NUMBER, someRecords } from "../support/upload-kinds.ts";
 import { newCarrier, query } from "../support/upload-store.ts";
@@ -12,7 +13,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
-const never = () => AbortSignal.timeout(60_000);
+const never = () => AbortSignal.timeout(EVENTUALLY_MS);
 
 /** A carrier with an upload of each kind: accepted, rejected and quarantined records. */
 async function soundCarrier(): Promise<string> {

@@ -20,6 +20,7 @@ import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js
 import { ownerTransaction } from "../../src/store/database.ts";
 import { Feed } from "../../src/store/schema.ts";
 import { cdrEdge } from "../../src/upload/record-edges.ts";
+import { EVENTUALLY_MS } from "./eventually.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */
 export const NUMBER = "+441632960001";
@@ -150,7 +151,7 @@ function readStream<Message>(open: (signal: AbortSignal) => AsyncIterable<Messag
   return {
     messages,
     ended,
-    until: (condition, timeoutMs = 10_000) =>
+    until: (condition, timeoutMs = EVENTUALLY_MS) =>
       vi.waitFor(() => expect(condition(messages)).toBe(true), { timeout: timeoutMs, interval: 5 }),
     [Symbol.dispose]: () => controller.abort(),
   };
@@ -262,7 +263,7 @@ export async function refusedFeed(client: Client<typeof CdrService>, request: St
 }
 
 /** Waits until a reading is what is expected. Works in concurrent tests too. */
-export async function until<T>(read: () => T | Promise<T>, expected: T, timeoutMs = 10_000): Promise<void> {
+export async function until<T>(read: () => T | Promise<T>, expected: T, timeoutMs = EVENTUALLY_MS): Promise<void> {
   await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 5 });
 }
 

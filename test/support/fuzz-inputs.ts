@@ -99,6 +99,7 @@ function assemble(
   const isStream = method.methodKind !== "unary";
   // Whoever names no deadline that counts has to go by itself.
   const ends = manners.ends || timeout !== undefined;
+  const contentType = manners.contentType ?? contentTypeOf(protocol, encoding);
   return {
     caller,
     protocol,
@@ -106,8 +107,8 @@ function assemble(
     verb,
     path: `/${method.parent.typeName}/${method.name}${suffix}`,
     headers: {
-      ...contentTypeHeader(manners.contentType ?? contentTypeOf(protocol, encoding)),
-      ...timeoutHeader(protocol, timeout, isStream),
+      ...contentTypeHeader(contentType),
+      ...timeoutHeader(protocolOf(contentType) ?? protocol, timeout, isStream),
       ...(protocol === "grpc" ? { te: "trailers" } : {}),
       ...(body.compression === undefined ? {} : { [compressionHeader(protocol)]: body.compression }),
       ...(manners.header ? { [manners.header[0]]: manners.header[1] } : {}),
@@ -122,6 +123,13 @@ function assemble(
 
 function contentTypeHeader(contentType: string): Record<string, string> {
   return contentType === "" ? {} : { "content-type": contentType };
+}
+
+/** The protocol that a server takes a call for: the kind of content decides, whatever the body is framed as. Undefined: none that has streams. */
+export function protocolOf(contentType: string): "grpc" | "grpc-web" | "connect-stream" | undefined {
+  if (contentType.startsWith("application/grpc-web")) return "grpc-web";
+  if (contentType.startsWith("application/grpc")) return "grpc";
+  return contentType.startsWith("application/connect+") ? "connect-stream" : undefined;
 }
 
 /** A stream ends with its deadline at the latest. */

@@ -1,6 +1,7 @@
 import pg from "pg";
 import { expect, vi } from "vitest";
 import { verifyCarrier } from "../../src/store/verify.ts";
+import { EVENTUALLY_MS } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
 import { OWN_NUMBER, type TestedUpload } from "./upload-kinds.ts";
 
@@ -36,7 +37,7 @@ export async function storedIds(exchange: Exchange, upload: TestedUpload, carrie
 
 /** Proves that what is stored of a carrier adds up. */
 export async function expectSound(exchange: Exchange, carrierId: string): Promise<void> {
-  expect(await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(30_000))).toEqual([]);
+  expect(await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
 }
 
 /** Another session, which holds a feed's counter row: every writer of the feed waits until it is let go. */
@@ -71,6 +72,6 @@ export async function awaitBlocked(exchange: Exchange, count = 1): Promise<void>
 }
 
 /** Waits for a condition, which throws as long as it does not hold. */
-export function eventually(condition: () => void | Promise<void>, timeoutMs = 15_000): Promise<void> {
+export function eventually(condition: () => void | Promise<void>, timeoutMs = EVENTUALLY_MS): Promise<void> {
   return vi.waitFor(condition, { timeout: timeoutMs, interval: 20 });
 }

@@ -2,11 +2,12 @@ import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { tandemReason } from "../../src/client/errors.ts";
 import type { ServerFrame } from "../../src/client/upload-frames.ts";
 import type { UploadAck, UploadReceipt } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { EVENTUALLY_MS } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectedMsOf, type RecordSpec, type SentFrame, type TestedUpload } from "./upload-kinds.ts";
 
 /** How long a test waits for a frame before it fails, milliseconds. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = EVENTUALLY_MS;
 
 /** How a call ended: in order, without a reason, or with an error. */
 export interface StreamEnding {

@@ -9,12 +9,10 @@ const RIGHT = { align: "right" } as const;
 export function reconciliationLines(verdict: ReconciliationVerdict): string[] {
   const { callsByStatus, callsByCause, plantedByStatus, plantedByCause } = verdict;
   return [
-    ...tableBeside(
-      totalsTable("status", callsByStatus, plantedByStatus),
-      totalsTable("cause", callsByCause, plantedByCause),
-    ),
+    ...totalsTable("status", callsByStatus, plantedByStatus),
+    ...totalsTable("cause", callsByCause, plantedByCause),
     `  planted ${formatCount(verdict.planted)}, found ${formatCount(verdict.found)}, wrong ${formatCount(verdict.wrong.length)}`,
-    ...worstDayLine(verdict.days),
+    ...worstDayTable(verdict.days),
   ];
 }
 
@@ -49,24 +47,23 @@ function totalsTable(
   return formatTable(columns, rows, "  ");
 }
 
-function tableBeside(left: readonly string[], right: readonly string[]): string[] {
-  const width = Math.max(...left.map(({ length }) => length));
-  return Array.from({ length: Math.max(left.length, right.length) }, (_, index) =>
-    `${(left[index] ?? "").padEnd(width)}   ${right[index] ?? ""}`.trimEnd(),
-  );
-}
-
-function worstDayLine(days: readonly ReconciliationSummaryRow[]): string[] {
+function worstDayTable(days: readonly ReconciliationSummaryRow[]): string[] {
   const [worst] = days.toSorted((a, b) => (b.gross?.ratio ?? 0) - (a.gross?.ratio ?? 0));
   if (worst === undefined) return [];
   const { callDate, net, gross, unmatched } = worst;
-  return [`  most on ${callDate}: net ${told(net)}, gross ${told(gross)}, unmatched ${told(unmatched)}`];
+  const columns: Column[] = [
+    { title: `most on ${callDate}` },
+    { title: "share", ...RIGHT },
+    { title: "agreed", ...RIGHT },
+  ];
+  const rows = Object.entries({ net, gross, unmatched }).map(([name, result]) => [name, ...told(result)]);
+  return formatTable(columns, rows, "  ");
 }
 
-function told(result: ThresholdResult | undefined): string {
-  if (result?.ratio === undefined) return "unknown";
-  const agreed = result.thresholdRatio === undefined ? "" : ` (agreed ${formatRatio(result.thresholdRatio)})`;
-  return `${formatRatio(result.ratio)}${agreed}`;
+function told(result: ThresholdResult | undefined): [share: string, agreed: string] {
+  const { ratio, thresholdRatio } = result ?? {};
+  const share = ratio === undefined ? "unknown" : formatRatio(ratio);
+  return [share, thresholdRatio === undefined ? "" : formatRatio(thresholdRatio)];
 }
 
 function formatRatio(ratio: number): string {

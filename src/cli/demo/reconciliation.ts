@@ -18,13 +18,12 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { assignedNumbers } from "../../simulator/world.ts";
+import { STILL_MS } from "./level.ts";
 import { DEMO_RETRY, type Line } from "./line.ts";
 import type { ReconciliationPlan } from "./reconciliation-plan.ts";
 
-/** Long enough for all that is not late to arrive, short enough for a demo; it counts from the arrival of a call's first record. */
-const GRACE_MS = 10_000;
-/** How long judging may take, the grace included. */
-const PATIENCE_MS = 45_000;
+/** The grace is so much longer than the exchange of what is not late took, milliseconds. */
+export const GRACE_BEYOND_MS = 1_000;
 const POLL_MS = 200;
 /** Contracts go up to 0.05. */
 const THRESHOLDS = { netRatio: 0.01, grossRatio: 0.02, unmatchedRatio: 0.01 };
@@ -45,32 +44,49 @@ export interface ReconciledUploads {
 
 /**
  * Onboards one more carrier, exchanges both sides' records of its calls, the late ones when the grace is over, and waits until Tandem has judged
- * all of them.
+ * all of them. The grace is agreed on once it is known how long both sides took to send what is not late: on a slow machine that may be any time.
  */
 export async function reconcileOneMore(stage: ReconciliationStage): Promise<ReconciledUploads> {
   const { cdrs, durations, carrier } = stage.plan;
   await onboard(stage);
+  const begunMs = performance.now();
   const first = await exchange(stage, "at-once", cdrs.atOnce, durations.atOnce);
-  await untilReconciled(stage.platform, [carrier.carrierId], stage.signal);
+  const graceMs = Math.ceil(performance.now() - begunMs) + GRACE_BEYOND_MS;
+  await agreeOnGrace(stage, graceMs);
+  await untilReconciled(stage.platform, [carrier.carrierId], stage.signal, { graceMs });
   const late = await exchange(stage, "late", cdrs.late, durations.late);
-  await untilReconciled(stage.platform, [carrier.carrierId], stage.signal);
+  await untilReconciled(stage.platform, [carrier.carrierId], stage.signal, { graceMs });
   return { cdrs: [first.ingest, late.ingest], durations: [first.upload, late.upload] };
 }
 
+interface UntilReconciledOptions {
+  readonly isDone?: (status: CarrierReconciliationStatus) => boolean;
+  /** For so long calls may wait and nothing moves, milliseconds. */
+  readonly graceMs?: number;
+}
+
 /**
- * Waits until it is done for each of the carriers: by default, when all is judged and no call waits for anything. It gives up after a while, and
- * what is read then tells.
+ * Waits until it is done for each of the carriers: by default, when all is judged and no call waits for anything. It gives up when nothing has moved
+ * for long, and what is read then tells.
  */
 export async function untilReconciled(
   line: Line,
   carrierIds: readonly string[],
   signal: AbortSignal,
-  isDone: (status: CarrierReconciliationStatus) => boolean = isSettled,
+  { isDone = isSettled, graceMs = 0 }: UntilReconciledOptions = {},
 ): Promise<void> {
   const client = line.client(ReconciliationService);
-  const until = AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
-  const isUnderWay = async () => !(await readStatuses(client, carrierIds, signal)).every(isDone);
-  while ((await isUnderWay()) && !until.aborted) await wait(POLL_MS, undefined, { signal });
+  let seen = "";
+  let movedMs = performance.now();
+  while (true) {
+    const statuses = await readStatuses(client, carrierIds, signal);
+    if (statuses.every(isDone)) return;
+    const now = statuses.map(progressOf).join();
+    if (now !== seen) movedMs = performance.now();
+    seen = now;
+    if (performance.now() - movedMs > STILL_MS + graceMs) return;
+    await wait(POLL_MS, undefined, { signal });
+  }
 }
 
 /** Whether all records that there are were judged. */
@@ -83,6 +99,13 @@ export function isCaughtUp(status: CarrierReconciliationStatus): boolean {
 
 function isSettled(status: CarrierReconciliationStatus): boolean {
   return isCaughtUp(status) && status.pendingTotals.length === 0;
+}
+
+/** What changes as calls are judged; how far the clock has come says nothing. */
+function progressOf(status: CarrierReconciliationStatus): string {
+  const { cdrSequence, durationSequence, discrepancyHeadSequence, pendingTotals, rejudgedFromDate } = status;
+  const pending = pendingTotals.map(({ pendingReason, callCount }) => `${pendingReason}:${callCount}`);
+  return [cdrSequence, durationSequence, discrepancyHeadSequence, rejudgedFromDate, ...pending].join("/");
 }
 
 async function readStatuses(
@@ -100,7 +123,7 @@ async function onboard({ platform, carrier: line, plan, signal }: Reconciliation
     {
       requestId: `demo-create-${carrierId}`,
       carrierId,
-      carrier: { ...carrier, graceMs: BigInt(GRACE_MS), thresholds: THRESHOLDS },
+      carrier: { ...carrier, thresholds: THRESHOLDS },
     },
     { signal },
   );
@@ -123,6 +146,13 @@ async function onboard({ platform, carrier: line, plan, signal }: Reconciliation
   }));
   const assign = { requestId: `demo-assign-${carrierId}`, carrierId, items: assigned };
   await platform.client(NumberService).assignNumbers(assign, { signal });
+}
+
+/** Calls that were judged by the grace of before are judged again. */
+async function agreeOnGrace({ platform, plan, signal }: ReconciliationStage, graceMs: number): Promise<void> {
+  const { carrierId } = plan.carrier;
+  const request = { requestId: `demo-grace-${carrierId}`, carrier: { carrierId, graceMs: BigInt(graceMs) } };
+  await platform.client(CarrierService).updateCarrier({ ...request, updateMask: { paths: ["grace_ms"] } }, { signal });
 }
 
 /** Both sides at once: what the one has, the other has within the grace. */

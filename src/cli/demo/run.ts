@@ -9,6 +9,7 @@ import type { Progress } from "../progress.ts";
 import { DemoCarrier } from "./carrier.ts";
 import type { DemoExchange } from "./exchange.ts";
 import { readFindings } from "./findings.ts";
+import { STILL_MS } from "./level.ts";
 import { openLine } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
 import { DemoPlatform } from "./platform.ts";
@@ -16,8 +17,6 @@ import { isCaughtUp, reconcileOneMore, untilReconciled } from "./reconciliation.
 import type { ReconciliationTrace } from "./reconciliation-verdict.ts";
 import { type CustomerUsage, readUsage } from "./usage.ts";
 
-/** How long something that must come may take before it counts as lost. */
-const PATIENCE_MS = 20_000;
 const POLL_MS = 50;
 
 /** What happened to one carrier, as its own logs and its producers' logs say. */
@@ -97,14 +96,14 @@ export async function runDemo(
 async function exchangeNumbers({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
   const provisioned = await carrier.provision(plan.sinceMs, signal);
   const assigned = await platform.assign(carrier.plan, signal);
-  await carrier.mirror.position.reaches(highestRevision([...provisioned, ...assigned]), patience(signal));
+  await carrier.mirror.position.reaches(highestRevision([...provisioned, ...assigned]), signal);
   return { provisioned, assigned };
 }
 
 /** The platform ingests while the carrier follows; both are cut off. */
 async function exchangeCalls({ platform, signal }: Stage, carrier: DemoCarrier): Promise<UploadResult> {
   const result = await platform.ingest(carrier.plan, signal);
-  await carrier.consumer.position.reaches(BigInt(countOnTime(carrier.plan)), patience(signal));
+  await carrier.consumer.position.reaches(BigInt(countOnTime(carrier.plan)), signal);
   return result;
 }
 
@@ -116,23 +115,36 @@ async function exchangeDurations({ progress, signal }: Stage, carrier: DemoCarri
 /** What had waited for the late number is attributed, and reaches the carrier's feed and the platform. */
 async function assignLate({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
   const late = await platform.assignLate(carrier.plan, signal);
-  const until = patience(signal);
-  await carrier.mirror.position.reaches(highestRevision(late), until);
-  await carrier.consumer.position.reaches(BigInt(carrier.plan.cdrs.length), until);
+  await carrier.mirror.position.reaches(highestRevision(late), signal);
+  await carrier.consumer.position.reaches(BigInt(carrier.plan.cdrs.length), signal);
   const waiting = new Set(
     carrier.plan.durations.filter(({ isReleased }) => isReleased).map(({ record }) => record.recordId),
   );
-  const listQuarantined = () => carrier.listDurations(DurationState.QUARANTINED, plan.sinceMs, signal);
-  let quarantined = await listQuarantined();
-  while (quarantined.some(({ recordId }) => waiting.has(recordId)) && !until.aborted) {
-    await wait(POLL_MS, undefined, { signal });
-    quarantined = await listQuarantined();
-  }
+  const quarantined = await untilReleased(carrier, waiting, plan.sinceMs, signal);
   const listed = await carrier.listDurations(DurationState.APPLIED, plan.sinceMs, signal);
   const applied = listed.filter(({ kind }) => kind !== RecordKind.VOID);
   // Whatever the server has beyond what was expected would be doubled or made up: it must have been seen.
-  await carrier.consumer.position.reaches(await carrier.headSequence(signal), until);
+  await carrier.consumer.position.reaches(await carrier.headSequence(signal), signal);
   return { late, applied, quarantined };
+}
+
+/** What still waits for a number, once nothing of `waiting` does. It gives up when nothing was released for long, and what waits then tells. */
+async function untilReleased(
+  carrier: DemoCarrier,
+  waiting: ReadonlySet<string>,
+  sinceMs: number,
+  signal: AbortSignal,
+): Promise<CallDuration[]> {
+  let left = Number.POSITIVE_INFINITY;
+  let movedMs = performance.now();
+  while (true) {
+    const quarantined = await carrier.listDurations(DurationState.QUARANTINED, sinceMs, signal);
+    const count = quarantined.filter(({ recordId }) => waiting.has(recordId)).length;
+    if (count < left) movedMs = performance.now();
+    left = count;
+    if (count === 0 || performance.now() - movedMs > STILL_MS) return quarantined;
+    await wait(POLL_MS, undefined, { signal });
+  }
 }
 
 /** What comparing both sides' records comes to, and what customers see of all of it. */
@@ -141,13 +153,13 @@ async function compareRecords(exchange: DemoExchange, { plan, progress, signal }
   const { carrier } = plan.reconciliation;
   using platformLine = openLine(url, await exchange.platformToken());
   using carrierLine = openLine(url, await exchange.carrierToken(carrier.carrierId));
-  progress.say(`${carrier.carrierId}: both sides' records, and what is late after ten seconds of grace`);
+  progress.say(`${carrier.carrierId}: both sides' records, and what is late when the grace is over`);
   const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
   const uploads = await reconcileOneMore(players);
   const findings = await readFindings(platformLine, plan.reconciliation, signal);
   const carriers = [...plan.carriers.map((each) => each.carrier), carrier];
   const carrierIds = carriers.map(({ carrierId }) => carrierId);
-  await untilReconciled(platformLine, carrierIds, signal, isCaughtUp);
+  await untilReconciled(platformLine, carrierIds, signal, { isDone: isCaughtUp });
   const customerIds = carriers.flatMap(({ numbers }) =>
     numbers.flatMap(({ assignment }) => assignment?.customerId ?? []),
   );
@@ -167,10 +179,6 @@ function countOnTime({ cdrs, lateNumber }: CarrierPlan): number {
 function highestRevision(outcomes: readonly NumberOutcome[]): bigint {
   const revisions = outcomes.map(({ result }) => (result.case === "number" ? Number(result.value.revision) : 0));
   return BigInt(Math.max(0, ...revisions));
-}
-
-function patience(signal: AbortSignal): AbortSignal {
-  return AbortSignal.any([signal, AbortSignal.timeout(PATIENCE_MS)]);
 }
 
 function inParallel<Item, Result>(

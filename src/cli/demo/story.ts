@@ -6,8 +6,10 @@ import type { DemoPlan } from "./plan.ts";
 import { reconciliationLines, usageTable } from "./reconciliation-story.ts";
 import { countDelivered, countDone, countIngested } from "./summary.ts";
 
-const MIN_WIDTH = 100;
+/** Of a terminal that says nothing, or is narrower: what every line fits in, but for failures and what is to be pasted. */
+const MIN_WIDTH = 80;
 const MAX_FAILURES = 5;
+const CHECK_INDENT = " ".repeat(6);
 
 /** The story of a demo, line by line. */
 export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number): string[] {
@@ -15,14 +17,15 @@ export function tellStory(plan: DemoPlan, verdict: DemoVerdict, seconds: number)
   return [
     "",
     `${styled("bold", "Tandem demo")}: ${plan.title}`,
-    "A real server and PostgreSQL of its own, durable, in a folder that is thrown away. Every stream was cut off.",
+    "A real server and PostgreSQL of its own, durable, in a folder that is thrown",
+    "away. Every stream was cut off.",
     ...section("Numbers", "carriers provision, the platform assigns, carriers mirror", numbersTable(carriers)),
     ...section("Calls", "the platform ingests, carriers follow live", callsTable(carriers)),
     ...section("Durations", "carriers upload what their own switches recorded", durationsTable(carriers)),
     ...section("Refused", "planted, and what the carriers were told of it", refusedTable(carriers)),
     ...section(
       "Reconciliation",
-      `${verdict.reconciliation.carrierId}: both sides' records of one more carrier, compared call by call`,
+      `${verdict.reconciliation.carrierId}: both sides' records, compared call by call`,
       reconciliationLines(verdict.reconciliation),
     ),
     ...section("Usage", "what customers see, over all their carriers", usageTable(verdict.usage)),
@@ -53,7 +56,7 @@ function numbersTable(carriers: readonly CarrierVerdict[]): string[] {
 
 function callsTable(carriers: readonly CarrierVerdict[]): string[] {
   return carrierTable(
-    ["calls", "delivered", "feed entries", "released later", "lost", "doubled", "cut off"],
+    ["calls", "delivered", "entries", "released", "lost", "doubled", "cut off"],
     carriers,
     (carrier) => [
       countIngested(carrier),
@@ -67,13 +70,25 @@ function callsTable(carriers: readonly CarrierVerdict[]): string[] {
   );
 }
 
+// With a column for each carrier: there are more counts than fit beside each other.
 function durationsTable(carriers: readonly CarrierVerdict[]): string[] {
   const verdicts = ["accepted", "duplicate", "conflict", "rejected", "quarantined"] as const;
-  return carrierTable(["sent", ...verdicts, "released", "lost", "cut off"], carriers, (carrier) => {
-    const { receipt, resumes } = carrier.trace.upload;
-    const counts = verdicts.map((verdict) => Number(receipt.counts?.[verdict] ?? 0n));
-    return [Number(receipt.finalOffset), ...counts, carrier.releasedDurations, carrier.lostDurations.length, resumes];
-  });
+  const counts: [title: string, count: (carrier: CarrierVerdict) => number][] = [
+    ["sent", ({ trace }) => Number(trace.upload.receipt.finalOffset)],
+    ...verdicts.map((verdict): [string, (carrier: CarrierVerdict) => number] => [
+      verdict,
+      ({ trace }) => Number(trace.upload.receipt.counts?.[verdict] ?? 0n),
+    ]),
+    ["released", ({ releasedDurations }) => releasedDurations],
+    ["lost", ({ lostDurations }) => lostDurations.length],
+    ["cut off", ({ trace }) => trace.upload.resumes],
+  ];
+  const columns: Column[] = [
+    { title: "" },
+    ...carriers.map((carrier) => ({ title: nameOf(carrier), align: "right" }) as const),
+  ];
+  const rows = counts.map(([title, count]) => [title, ...carriers.map((carrier) => formatCount(count(carrier)))]);
+  return formatTable(columns, rows, "  ");
 }
 
 function carrierTable(
@@ -82,11 +97,13 @@ function carrierTable(
   countsOf: (carrier: CarrierVerdict) => readonly number[],
 ): string[] {
   const columns: Column[] = [{ title: "carrier" }, ...titles.map((title) => ({ title, align: "right" }) as const)];
-  const rows = carriers.map((verdict) => {
-    const { carrierId, legalCountry } = verdict.trace.carrier.plan.carrier;
-    return [`${carrierId} ${legalCountry}`, ...countsOf(verdict).map(formatCount)];
-  });
+  const rows = carriers.map((carrier) => [nameOf(carrier), ...countsOf(carrier).map(formatCount)]);
   return formatTable(columns, rows, "  ");
+}
+
+function nameOf({ trace }: CarrierVerdict): string {
+  const { carrierId, legalCountry } = trace.carrier.plan.carrier;
+  return `${carrierId} ${legalCountry}`;
 }
 
 /** One line for each reason, with how often each carrier met it and one of the messages. */
@@ -124,12 +141,30 @@ function isRefused({ verdict }: RecordOutcome): boolean {
 
 function checkLines({ checks }: DemoVerdict): string[] {
   return checks.flatMap(({ promise, failures }) => {
-    if (failures.length === 0) return [`  ${styled("green", "ok")}  ${promise}`];
+    const [first = "", ...rest] = wrapped(promise, MIN_WIDTH - CHECK_INDENT.length).map(
+      (line, index) => `${index === 0 ? "" : CHECK_INDENT}${line}`,
+    );
+    if (failures.length === 0) return [`  ${styled("green", "ok")}  ${first}`, ...rest];
     const more = failures.length > MAX_FAILURES ? [`      and ${failures.length - MAX_FAILURES} more`] : [];
     return [
-      `  ${styled("red", "NO")}  ${promise}`,
+      `  ${styled("red", "NO")}  ${first}`,
+      ...rest,
       ...failures.slice(0, MAX_FAILURES).map((failure) => `      ${failure}`),
       ...more,
     ];
   });
+}
+
+/** Text in lines, broken between words. */
+function wrapped(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = "";
+    }
+    line += line === "" ? word : ` ${word}`;
+  }
+  return [...lines, line];
 }
