@@ -20,6 +20,8 @@ import (
 	typev1 "tandem/gen/go/tandem/type/v1"
 )
 
+const windowBytes = 65_536
+
 type end struct {
 	Code    string `json:"code"`
 	Closing string `json:"closing"`
@@ -30,7 +32,12 @@ type end struct {
 
 func main() {
 	target, token := os.Args[1], os.Args[2]
-	connection, err := grpc.NewClient(target, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	connection, err := grpc.NewClient(
+		target,
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		// A window that does not grow, so that few records fill it.
+		grpc.WithInitialWindowSize(windowBytes),
+	)
 	check(err)
 	defer connection.Close()
 	ctx := metadata.AppendToOutgoingContext(context.Background(), "authorization", "Bearer "+token)

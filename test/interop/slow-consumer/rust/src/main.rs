@@ -3,7 +3,10 @@ use contract::tandem::carrier::v1::cdr_service_client::CdrServiceClient;
 use contract::tandem::carrier::v1::{stream_cdrs_response::Frame, StreamCdrsRequest, StreamCdrsResponse};
 use contract::tandem::r#type::v1::{feed_start::Position, FeedStart, FeedStartEarliest};
 use tokio::io::{AsyncBufReadExt, BufReader};
+use tonic::transport::Channel;
 use tonic_types::StatusExt;
+
+const WINDOW_BYTES: u32 = 65_536;
 
 #[allow(clippy::all)]
 mod contract {
@@ -14,7 +17,9 @@ mod contract {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
     let (target, token) = (arguments.next().ok_or("no target")?, arguments.next().ok_or("no token")?);
-    let mut client = CdrServiceClient::connect(format!("http://{target}")).await?;
+    // A small window, so that few records fill it.
+    let endpoint = Channel::from_shared(format!("http://{target}"))?.initial_stream_window_size(WINDOW_BYTES);
+    let mut client = CdrServiceClient::new(endpoint.connect().await?);
     let position = Some(Position::Earliest(FeedStartEarliest {}));
     let mut request = tonic::Request::new(StreamCdrsRequest { start: Some(FeedStart { position }), ..Default::default() });
     request.metadata_mut().insert("authorization", format!("Bearer {token}").parse()?);
