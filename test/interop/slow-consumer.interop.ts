@@ -102,7 +102,7 @@ async function startClient(
       child.stdin.write("\n");
       const line = await lines.next();
       await exitOf(child);
-      return JSON.parse(line.value);
+      return JSON.parse(line.value ?? "");
     },
     [Symbol.dispose]: () => child.kill(),
   };
