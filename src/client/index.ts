@@ -3,7 +3,7 @@ export { CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 export { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 export { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";
 export { ReconciliationService } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
-export { CdrService as PlatformCdrService } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+export { CdrService as PlatformCdrService } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 export { type CursorStore, type FeedPosition, fileCursorStore, memoryCursorStore } from "./cursor-store.ts";
 export { type ClientFault, TandemClientError, type TandemReason, tandemReason } from "./errors.ts";
 export { type CdrRun, type FollowCdrsOptions, followCdrs } from "./follow-cdrs.ts";

@@ -1,6 +1,6 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
-import type { CdrService, IngestCdrsRequestSchema } from "../gen/tandem/platform/v1/cdr_service_pb.js";
+import type { CdrService, IngestCdrsRequestSchema } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.ts";
 import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";

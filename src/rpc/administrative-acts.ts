@@ -2,7 +2,7 @@ import type { DescMethod, DescMethodServerStreaming, DescMethodUnary, Message, M
 import { isCarrierId } from "../domain/carrier.ts";
 import { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
-import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
 

@@ -2,7 +2,7 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { DisclosedSide } from "../domain/disclosure.ts";
 import { isDay, type Micros, microsFromTimestamp, utcDay } from "../domain/instant.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
-import type { CallExplanation } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import type { CallExplanation } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { type Discrepancy, type RecordReference, RecordSide } from "../gen/tandem/type/v1/discrepancy_pb.js";

@@ -12,7 +12,7 @@ import {
   EvidenceValueSchema,
   type ExplainCallRequest,
   RefusedCandidateSchema,
-} from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordReferenceSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";

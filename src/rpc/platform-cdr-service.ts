@@ -6,7 +6,7 @@ import type {
   GetCdrRequest,
   IngestCdrsRequest,
   ListCdrsRequest,
-} from "../gen/tandem/platform/v1/cdr_service_pb.js";
+} from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../store/cdrs.ts";

@@ -24,7 +24,7 @@ import {
   type UnassignNumbersRequest,
   UnassignNumbersRequestSchema,
   UnassignNumbersResponseSchema,
-} from "../gen/tandem/platform/v1/number_service_pb.js";
+} from "../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { type ActivationState, PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 import { systemTransaction } from "../store/database.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";

@@ -10,7 +10,7 @@ import {
   type GetReconciliationStatusRequest,
   type ListDiscrepanciesRequest,
   type ReconciliationService,
-} from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { systemTransaction } from "../store/database.ts";
 import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";

@@ -6,10 +6,10 @@ import { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js
 import { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { CarrierService } from "../gen/tandem/platform/v1/carrier_service_pb.js";
-import { CdrService as PlatformCdrService } from "../gen/tandem/platform/v1/cdr_service_pb.js";
-import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v1/number_service_pb.js";
+import { CdrService as PlatformCdrService } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v1/platform_number_service_pb.js";
+import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
-import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/reconciliation_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
 import { agreementService } from "./agreement-service.ts";
 import { carrierCdrService } from "./carrier-cdr-service.ts";

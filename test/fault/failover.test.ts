@@ -4,7 +4,7 @@ import { microsFromTimestamp } from "../../src/domain/instant.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { openLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { confirmServer, readInstallation } from "../../src/store/installation.ts";

@@ -5,7 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { parse } from "csv-parse/sync";
 import { UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

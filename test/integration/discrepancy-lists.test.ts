@@ -1,7 +1,7 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { appendDiscrepancies, insertCallResults, type PartialResult } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { refusal } from "../support/feed.ts";

@@ -14,7 +14,7 @@ import { ServerReflection as ServerReflectionAlpha } from "../../src/gen/grpc/re
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { CdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { boundsOf } from "../../src/rpc/message-bounds.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";

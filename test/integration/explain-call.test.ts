@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallResultRow } from "../../src/store/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";

@@ -7,7 +7,7 @@ import {
   type IngestCdrsRequestSchema,
   type IngestCdrsResponse,
   CdrService as PlatformCdrService,
-} from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+} from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { startExchange } from "../support/exchange.ts";
 
 test("a record that the platform ingests reaches the carrier's feed, and a duration comes back", async () => {

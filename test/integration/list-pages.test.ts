@@ -8,7 +8,7 @@ import {
 import {
   CdrService as PlatformCdrService,
   ListCdrsResponseSchema as PlatformListCdrsResponseSchema,
-} from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+} from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, NUMBER, timestamp } from "../support/feed.ts";

@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { startExchange } from "../support/exchange.ts";
 
 const DAY_MS = 86_400_000;

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
 import { followNumbers, memoryCursorStore } from "../../src/client/index.ts";
 import { NumberService, type WatchNumbersResponse } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import type { PhoneNumber } from "../../src/gen/tandem/type/v1/phone_number_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 

@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { expect, test } from "vitest";
 import { createTandemTransport } from "../../src/client/transport.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database.ts";
 import { sweepClaims } from "../../src/store/number-owners.ts";
 import { verifyAll } from "../../src/store/verify.ts";

@@ -12,7 +12,7 @@ import { RecordPart } from "../../src/domain/retention-parts.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { type AuditEvent, AuditEventSchema } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
   AuditBreakKind,
   type ListAuditEventsRequestSchema,

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RULE_VERSION } from "../../src/domain/matching/result.ts";
-import { ReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { systemTransaction } from "../../src/store/database.ts";
 import { listCarriersToReconcile, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";

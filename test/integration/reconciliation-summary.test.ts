@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
   type ReconciliationSummaryRow,
   SummaryDimension,

@@ -7,7 +7,7 @@ import { encodeCursor, openCursor } from "../../src/feed/cursor.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { applyRetention } from "../../src/jobs/retention.ts";
 import { decodePageToken } from "../../src/rpc/page-token.ts";
 import { listAuditEvents } from "../../src/store/audit-events.ts";

@@ -10,7 +10,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { describeSettings } from "../../src/config.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
-import { CdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { createTestDatabase } from "../support/database.ts";
 import { reasonOf } from "../support/refusal.ts";
 

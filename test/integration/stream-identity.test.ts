@@ -9,7 +9,7 @@ import type { CarrierPrincipal, Principal } from "../../src/domain/principal.ts"
 import type { StreamEnd } from "../../src/domain/stream-life.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import {
   type AuthOptions,
   authorize,

@@ -1,6 +1,6 @@
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { Durability, UploadRewindReason, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, cdrUpload, someRecords } from "../support/upload-kinds.ts";

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { NumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
   type Restatement,
   RestatementCause,

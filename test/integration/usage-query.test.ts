@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { maskLastDigits } from "../../src/domain/masking.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
-import { NumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
+import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { DurationSource, UsageDimension, UsagePart, type UsageRow } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { ReportingState } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";

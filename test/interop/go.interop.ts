@@ -1,38 +1,36 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
 import { afterAll, describe, test } from "vitest";
-import { findToolchain, PROTO_ROOT, run } from "./toolchain.ts";
-
-const PLUGINS = [
-  "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11",
-  "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
-];
-const MODULES = ["google.golang.org/protobuf@v1.36.11", "google.golang.org/grpc@v1.80.0"];
+import { makeGoModule } from "./go-module.ts";
+import { findToolchain, PROTO_ROOT, pathWith, prepareGoPlugins, preparePython, ROOT, run } from "./toolchain.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tandem-go-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
-const bin = join(folder, "bin");
-const go = await findToolchain("Go", async () => {
-  await run("go", ["version"]);
-  for (const plugin of PLUGINS) await run("go", ["install", plugin], { cwd: folder, env: { GOBIN: bin } });
-  return "go";
-});
+const go = await findToolchain("Go", async () => ({
+  plugins: await prepareGoPlugins(),
+  protoc: await preparePython(),
+}));
 const why = "missing" in go ? ` (skipped: ${go.missing})` : "";
 
 describe.skipIf("missing" in go)(`Go${why}`, () => {
-  test("compiles the whole contract, and what it made, in the packages that the contract names", async () => {
-    // The contract's go_package paths begin with the module's name.
-    await writeFile(join(folder, "go.mod"), "module tandem\n\ngo 1.24\n");
-    const template = {
-      version: "v2",
-      plugins: ["protoc-gen-go", "protoc-gen-go-grpc"].map((local) => ({ local, out: ".", opt: "module=tandem" })),
-    };
-    await run("buf", ["generate", PROTO_ROOT, "--template", JSON.stringify(template), "-o", folder], {
-      env: { PATH: `${bin}${delimiter}${process.env["PATH"]}` },
-    });
-    await run("go", ["get", ...MODULES], { cwd: folder });
-    await run("go", ["mod", "tidy"], { cwd: folder });
-    await run("go", ["vet", "./gen/..."], { cwd: folder });
+  const { plugins, protoc } = "tools" in go ? go.tools : { plugins: "", protoc: "" };
+
+  test("compiles the whole contract as the plugins make it by default, in a module that one's own module finds", async () => {
+    const module = join(folder, "defaults");
+    await makeGoModule(module, plugins, protoc);
+    await run("go", ["vet", "./..."], { cwd: join(module, "gen/tandem") });
+  });
+
+  test("compiles it inside one's own module, with the buf.gen.yaml of the docs", async () => {
+    const module = join(folder, "managed");
+    await mkdir(module);
+    await writeFile(join(module, "go.mod"), "module example.com/carrier\n\ngo 1.24\n");
+    const docs = await readFile(join(ROOT, "docs/languages.md"), "utf8");
+    await writeFile(join(module, "buf.gen.yaml"), /```yaml\n(version: v2\n.+?)```/s.exec(docs)?.[1] ?? "");
+    await run("buf", ["generate", PROTO_ROOT], { cwd: module, env: { PATH: pathWith(plugins) } });
+    await run("go", ["get", "google.golang.org/protobuf@v1.36.11", "google.golang.org/grpc@v1.80.0"], { cwd: module });
+    await run("go", ["mod", "tidy"], { cwd: module });
+    await run("go", ["vet", "./..."], { cwd: module });
   });
 });

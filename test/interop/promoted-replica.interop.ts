@@ -1,6 +1,6 @@
 import { expect, test, vi } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { openLog } from "../../src/log.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, EARLIEST, HEAD, ingest, NUMBER, readAll, recordsOf } from "../support/feed.ts";

@@ -4,19 +4,12 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, ingest, NUMBER } from "../support/feed.ts";
-import { findToolchain, listProtos, PROTO_ROOT, ROOT, run } from "./toolchain.ts";
+import { findToolchain, listProtos, PROTO_ROOT, preparePython, ROOT, run } from "./toolchain.ts";
 
 const folder = await mkdtemp(join(tmpdir(), "tandem-python-"));
 afterAll(() => rm(folder, { recursive: true, force: true }));
 const generated = join(folder, "gen");
-const python = await findToolchain("Python", async () => {
-  await run("python3", ["-c", "import sys; assert sys.version_info >= (3, 9), 'Python 3.9 or later is needed'"]);
-  await run("python3", ["-m", "venv", join(folder, "venv")]);
-  const program = join(folder, "venv/bin/python");
-  const requirements = join(ROOT, "examples/python/requirements.txt");
-  await run(program, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]);
-  return program;
-});
+const python = await findToolchain("Python", async () => join(await preparePython(), "python"));
 const why = "missing" in python ? ` (skipped: ${python.missing})` : "";
 
 describe.skipIf("missing" in python)(`Python${why}`, () => {

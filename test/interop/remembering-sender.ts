@@ -3,7 +3,7 @@ import type { Client } from "@connectrpc/connect";
 import { tandemReason } from "../../src/client/errors.ts";
 import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
-import type { CdrService } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import type { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { calls } from "../support/feed.ts";
 

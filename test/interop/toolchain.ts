@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
-import { glob } from "node:fs/promises";
-import { join } from "node:path";
+import { createHash } from "node:crypto";
+import { glob, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { delimiter, join } from "node:path";
 import { promisify } from "node:util";
 
 export const ROOT = join(import.meta.dirname, "../..");
 const PROTO = join(ROOT, "proto");
+/** What was fetched or built for a test stays here for the next run, until node_modules is laid anew. */
+export const CACHE = join(ROOT, "node_modules/.cache/interop");
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
 export interface RunOptions {
@@ -45,3 +48,52 @@ export async function listProtos(): Promise<string[]> {
 
 /** The folder that the contract's imports begin at. */
 export const PROTO_ROOT = PROTO;
+
+/** A virtual environment with what the interop tests want of PyPI, protoc among it. Returns the folder of its programs. */
+export async function preparePython(): Promise<string> {
+  await run("python3", ["-c", "import sys; assert sys.version_info >= (3, 9), 'Python 3.9 or later is needed'"]);
+  const lists = ["test/interop/requirements.txt", "examples/python/requirements.txt"].map((path) => join(ROOT, path));
+  const texts = await Promise.all(lists.map((path) => readFile(path)));
+  const folder = await prepareOnce("python", texts, async (made) => {
+    await run("python3", ["-m", "venv", made]);
+    const install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", lists[0] ?? ""];
+    await run(join(made, "bin/python"), install);
+  });
+  return join(folder, "bin");
+}
+
+/** The plugins of protoc for Go. Returns the folder that they are in. */
+export async function prepareGoPlugins(): Promise<string> {
+  await run("go", ["version"]);
+  return prepareOnce("go-plugins", GO_PLUGINS, async (made) => {
+    for (const plugin of GO_PLUGINS) await run("go", ["install", plugin], { cwd: made, env: { GOBIN: made } });
+  });
+}
+
+const GO_PLUGINS = [
+  "google.golang.org/protobuf/cmd/protoc-gen-go@v1.36.11",
+  "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
+];
+
+/** Makes a folder of the cache, unless it was made of the same before. What was begun and not ended is begun anew. */
+async function prepareOnce(
+  name: string,
+  madeOf: readonly (string | Buffer)[],
+  make: (folder: string) => Promise<void>,
+): Promise<string> {
+  const hash = createHash("sha256");
+  for (const part of madeOf) hash.update(part).update("\0");
+  const folder = join(CACHE, `${name}-${hash.digest("hex").slice(0, 12)}`);
+  const done = join(folder, ".done");
+  if (await readFile(done).catch(() => undefined)) return folder;
+  await rm(folder, { recursive: true, force: true });
+  await mkdir(folder, { recursive: true });
+  await make(folder);
+  await writeFile(done, "done");
+  return folder;
+}
+
+/** PATH with these folders before all others. */
+export function pathWith(...folders: readonly string[]): string {
+  return [...folders, process.env["PATH"] ?? ""].join(delimiter);
+}

@@ -6,9 +6,11 @@ export default defineConfig({
     root: new URL("../..", import.meta.url).pathname,
     include: ["test/interop/*.interop.ts"],
     pool: "forks",
+    // One after the other: compilers use all cores by themselves, and toolchains are shared.
+    fileParallelism: false,
     globalSetup: ["test/support/postgres-setup.ts"],
-    testTimeout: 300_000,
-    hookTimeout: 300_000,
+    testTimeout: 600_000,
+    hookTimeout: 600_000,
     reporters: ["verbose"],
   },
 });

@@ -6,7 +6,7 @@ import {
   DurationService,
   type UploadDurationsRequestSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { CdrService, type IngestCdrsRequestSchema } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService, type IngestCdrsRequestSchema } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";

@@ -5,7 +5,7 @@ import {
   GetCdrResponseSchema,
   ListCdrsResponseSchema,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/cdr_service_pb.js";
+import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { printMessage } from "../output.ts";

@@ -1,5 +1,5 @@
 import type { Client } from "@connectrpc/connect";
-import { ReconciliationService } from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+import { ReconciliationService } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type Discrepancy, DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type ReconciliationSummaryRow, SummaryDimension } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import type { FoundResult } from "../../simulator/reconciliation/score.ts";

@@ -8,12 +8,12 @@ import { arraySource } from "../../client/upload-source.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService as CarrierNumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
-import { CdrService } from "../../gen/tandem/platform/v1/cdr_service_pb.js";
-import { NumberService } from "../../gen/tandem/platform/v1/number_service_pb.js";
+import { CdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
   type CarrierReconciliationStatus,
   ReconciliationService,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";

@@ -7,7 +7,7 @@ import {
   NumberService,
   PortNumbersResponseSchema,
   UnassignNumbersResponseSchema,
-} from "../../gen/tandem/platform/v1/number_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { printMessage } from "../output.ts";

@@ -9,7 +9,7 @@ import {
   type ListNumberHistoryResponse,
   ListNumberHistoryResponseSchema,
   NumberService as PlatformNumberService,
-} from "../../gen/tandem/platform/v1/number_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import {
   type NumberFilterSchema,
   NumberStateSchema,

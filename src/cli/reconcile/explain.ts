@@ -5,7 +5,7 @@ import {
   type ExplainCallResponse,
   ExplainCallResponseSchema,
   ReconciliationService,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { printMessage } from "../output.ts";
 import { printExplanation } from "./print-explanation.ts";

@@ -4,7 +4,7 @@ import { ReconciliationService as CarrierReconciliationService } from "../../gen
 import {
   ListDiscrepanciesResponseSchema,
   ReconciliationService as PlatformReconciliationService,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { csvOption, printCsv } from "../csv-output.ts";

@@ -6,7 +6,7 @@ import {
   type EvidenceStep,
   type EvidenceValue,
   type RefusedCandidate,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Correlation, DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";

@@ -4,7 +4,7 @@ import {
   type CarrierReconciliationStatus,
   GetReconciliationStatusResponseSchema,
   ReconciliationService,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";

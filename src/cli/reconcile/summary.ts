@@ -4,7 +4,7 @@ import { ReconciliationService as CarrierReconciliationService } from "../../gen
 import {
   GetReconciliationSummaryResponseSchema,
   ReconciliationService as PlatformReconciliationService,
-} from "../../gen/tandem/platform/v1/reconciliation_service_pb.js";
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   type ReconciliationSummaryRow,
