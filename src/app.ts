@@ -1,6 +1,8 @@
-import { chmod, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { Logger } from "pino";
+import { makeOpenFolder } from "./backup/open-folder.ts";
+import { refuseHalfRestored } from "./backup/restoring.ts";
 import type { Config } from "./config.ts";
 import { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
@@ -281,6 +283,7 @@ export async function openStore(
   closers: AsyncDisposableStack,
   { onLost, mayMake = true }: StoreLife = {},
 ): Promise<{ db: Database; applied: string[] }> {
+  if (config.databaseUrl === undefined) await refuseHalfRestored(config.dataDir);
   if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
   const postgres = config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers) : undefined;
   const url = config.databaseUrl ?? postgres?.url ?? "";
@@ -351,13 +354,6 @@ function watchDatabase(db: Database, log: Logger): DatabaseWatch {
     else log.error({ err: error }, "the database does not answer: health says NOT_SERVING");
   };
   return new DatabaseWatch({ db, onChange });
-}
-
-/** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
-async function makeOpenFolder(path: string): Promise<void> {
-  const firstMade = await mkdir(path, { recursive: true });
-  if (firstMade === undefined) return;
-  for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }
 
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { backupCommand } from "./cli/backup.ts";
 import { carriersCommand } from "./cli/carriers.ts";
 import { cdrsCommand } from "./cli/cdrs.ts";
 import { demoCommand } from "./cli/demo.ts";
@@ -11,6 +12,7 @@ import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
 import { privacyCommand } from "./cli/privacy.ts";
 import { reconcileCommand } from "./cli/reconcile.ts";
+import { restoreCommand } from "./cli/restore.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { tokenCommand } from "./cli/token.ts";
@@ -33,6 +35,8 @@ const program = new Command("tandem")
   .addCommand(verifyCommand())
   .addCommand(epochCommand())
   .addCommand(keysCommand())
+  .addCommand(backupCommand())
+  .addCommand(restoreCommand())
   .commandsGroup("Talk to a running server:")
   .addCommand(carriersCommand())
   .addCommand(numbersCommand())
