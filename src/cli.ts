@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import "./node-22.ts";
 import { createRequire } from "node:module";
 import { Command } from "commander";
 import { backupCommand } from "./cli/backup.ts";

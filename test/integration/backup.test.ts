@@ -16,7 +16,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { assertRoom } from "../../src/backup/copy-files.ts";
 import { type BackupSource, makeBackup } from "../../src/backup/make-backup.ts";
 import { restoreBackup } from "../../src/backup/restore-backup.ts";
@@ -29,6 +29,9 @@ import { eventually } from "../support/upload-store.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 const NEVER = new AbortController().signal;
+
+// Each restores a database, and takes its time on a machine that is busy.
+vi.setConfig({ testTimeout: 600_000, hookTimeout: 600_000 });
 
 let folder: string;
 let dataDir: string;
