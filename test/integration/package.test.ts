@@ -56,7 +56,7 @@ beforeAll(async () => {
   await writeFile(join(app, "package.json"), '{ "type": "module" }\n');
   exchange = await startExchange();
   await exchange.addCarrier("alpha");
-}, 600_000);
+}, 1_200_000);
 afterAll(async () => {
   await exchange?.[Symbol.asyncDispose]();
   await rm(app, { recursive: true, force: true, maxRetries: 5 });
