@@ -6,6 +6,7 @@ const mayImport = {
   store: ["domain"],
   feed: ["store", "domain"],
   erasure: ["store", "domain"],
+  backup: ["erasure", "store", "domain"],
   upload: ["erasure", "store", "domain"],
   reconcile: ["store", "domain"],
   jobs: ["erasure", "reconcile", "store", "domain"],

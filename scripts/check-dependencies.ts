@@ -9,8 +9,10 @@ const AUDIT_TIMEOUT_MS = 30_000;
 const root = new URL("../", import.meta.url);
 const read = async (name: string) => JSON.parse(await readFile(new URL(name, root), "utf8")) as unknown;
 const lock = (await read("package-lock.json")) as Lockfile;
+const manifest = (await read("package.json")) as Manifest & { readonly engines: { readonly node: string } };
 const faults = [
-  ...findFaults(lock, (await read("package.json")) as Manifest, process.versions.node),
+  // By the oldest Node that the package is for.
+  ...findFaults(lock, manifest, manifest.engines.node),
   ...(await findInstalledFaults(root, lock.packages)),
 ];
 const audit = await runAudit();

@@ -1,9 +1,9 @@
-import { chmod } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import type { Logger } from "pino";
+import { makeOpenFolder } from "./backup/open-folder.ts";
+import { refuseHalfRestored } from "./backup/restoring.ts";
 import { warnOfClock } from "./clock-start.ts";
 import type { Config } from "./config.ts";
-import { makeFolder } from "./domain/make-folder.ts";
 import type { ErasureJournal } from "./erasure/journal.ts";
 import { ErasuresInForce } from "./erasure/late-records.ts";
 import { restoreErasures } from "./erasure/restore.ts";
@@ -300,6 +300,7 @@ export async function openStore(
   closers: AsyncDisposableStack,
   { onLost, mayMake = true, signal }: StoreLife = {},
 ): Promise<{ db: Database; applied: string[] }> {
+  if (config.databaseUrl === undefined) await refuseHalfRestored(config.dataDir);
   if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
   const postgres =
     config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers, signal) : undefined;
@@ -366,13 +367,6 @@ function watchDatabase(db: Database, log: Logger): DatabaseWatch {
     else log.error({ err: error }, "the database does not answer: health says NOT_SERVING");
   };
   return new DatabaseWatch({ db, onChange });
-}
-
-/** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
-async function makeOpenFolder(path: string): Promise<void> {
-  const firstMade = await makeFolder(path);
-  if (firstMade === undefined) return;
-  for (let folder = path; folder.length >= firstMade.length; folder = dirname(folder)) await chmod(folder, 0o755);
 }
 
 function authOptions(config: Config, { trust, tokenKeys }: Rotation, access: CarrierAccess): AuthOptions {

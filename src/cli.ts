@@ -1,6 +1,8 @@
 #!/usr/bin/env node
+import "./node-22.ts";
 import { createRequire } from "node:module";
 import { Command } from "commander";
+import { backupCommand } from "./cli/backup.ts";
 import { carriersCommand } from "./cli/carriers.ts";
 import { cdrsCommand } from "./cli/cdrs.ts";
 import { clockCommand } from "./cli/clock.ts";
@@ -12,6 +14,7 @@ import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
 import { privacyCommand } from "./cli/privacy.ts";
 import { reconcileCommand } from "./cli/reconcile.ts";
+import { restoreCommand } from "./cli/restore.ts";
 import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
 import { tokenCommand } from "./cli/token.ts";
@@ -35,6 +38,8 @@ const program = new Command("tandem")
   .addCommand(epochCommand())
   .addCommand(clockCommand())
   .addCommand(keysCommand())
+  .addCommand(backupCommand())
+  .addCommand(restoreCommand())
   .commandsGroup("Talk to a running server:")
   .addCommand(carriersCommand())
   .addCommand(numbersCommand())

@@ -47,6 +47,7 @@ const RULES: Readonly<Record<string, AccessRule>> = {
   "tandem.carrier.v1.ReconciliationService/GetReconciliationSummary": carrier,
   "tandem.carrier.v1.ReconciliationService/ListDiscrepancies": carrier,
   "tandem.carrier.v1.ReconciliationService/WatchDiscrepancies": carrier,
+  "tandem.carrier.v1.ReconciliationService/ExplainCall": carrier,
 
   "tandem.platform.v1.CarrierService/CreateCarrier": platform("carriers.write"),
   "tandem.platform.v1.CarrierService/GetCarrier": platform("carriers.read"),

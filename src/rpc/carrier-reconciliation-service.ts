@@ -6,6 +6,7 @@ import { discloseRecords } from "./disclose.ts";
 import { disclosedDiscrepancies } from "./disclosed-records.ts";
 import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { watchDiscrepancies } from "./discrepancy-watch.ts";
+import { explainOwnCalls } from "./explain-call.ts";
 import { summary } from "./reconciliation-summary.ts";
 
 /** The carrier's view of reconciliation. */
@@ -27,5 +28,6 @@ export function carrierReconciliationService(services: Services): ServiceImpl<ty
       });
     },
     watchDiscrepancies: (request, context) => watchDiscrepancies(services, request, context),
+    explainCall: (request, context) => explainOwnCalls(services, request, context),
   };
 }

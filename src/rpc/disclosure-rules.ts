@@ -64,6 +64,7 @@ const RULES: Readonly<Record<string, DisclosureRule>> = {
   "tandem.carrier.v1.ReconciliationService/GetReconciliationSummary": FIGURES,
   "tandem.carrier.v1.ReconciliationService/ListDiscrepancies": reconcile(LIST),
   "tandem.carrier.v1.ReconciliationService/WatchDiscrepancies": reconcile(FEED_BLOCK),
+  "tandem.carrier.v1.ReconciliationService/ExplainCall": troubleshoot(GET),
 
   "tandem.platform.v1.CarrierService/CreateCarrier": CARRIER,
   "tandem.platform.v1.CarrierService/GetCarrier": CARRIER,

@@ -1,10 +1,15 @@
-import { create } from "@bufbuild/protobuf";
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
+import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, microsFromMs } from "../domain/instant.ts";
 import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "../domain/matching/facts.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
+import {
+  CallExplanationSchema as OwnExplanationSchema,
+  type ExplainCallRequest as OwnRequest,
+} from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
   type CallExplanation,
   CallExplanationSchema,
@@ -20,7 +25,7 @@ import { reconciled } from "../reconcile/carrier.ts";
 import { discrepancyMessage, findingMessage } from "../reconcile/discrepancy-edge.ts";
 import { type ExplainedCall, explainRecord } from "../reconcile/explain-record.ts";
 import { listCdrs } from "../store/cdrs.ts";
-import { readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { carrierTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import { listDurations } from "../store/durations.ts";
 import {
   type ExplainedRecord,
@@ -28,6 +33,7 @@ import {
   findExplainedRecords,
   type RecordName,
 } from "../store/explain-targets.ts";
+import { carrierOf } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedExplanations } from "./disclosed-records.ts";
@@ -40,7 +46,10 @@ const MAX_EXPLANATIONS = 100;
 /** Most carriers that a call's legs are looked for at. */
 const MAX_CARRIERS = 100;
 const DAY_MS = 86_400_000;
-const STATEMENT_TIMEOUT_MS = 30_000;
+/** How a call is explained: on one state of the database, of which nothing is changed. */
+const EXPLAINING = { statementTimeoutMs: 30_000, snapshot: true, byIndexOnly: true };
+/** Most calls that one request of a carrier explains. */
+const MAX_OWN_EXPLANATIONS = 20;
 
 /** Explains the calls that a request names, one after the other; `truncated` when there are more than 100. */
 export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
@@ -49,17 +58,14 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   let found = 0;
   for (const carrierId of await carriersOf(services, request, name)) {
     const settings = await requireCarrier(services, carrierId);
-    const all = await systemTransaction(
+    const most = MAX_EXPLANATIONS - explanations.length;
+    const ofCarrier = await systemTransaction(
       services.db,
-      async (tx) => {
-        const records = await findExplainedRecords(tx, carrierId, name, MAX_EXPLANATIONS + 1 - explanations.length);
-        found += records.length;
-        const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
-        return explainEach(tx, carrier, records.slice(0, MAX_EXPLANATIONS - explanations.length));
-      },
-      { statementTimeoutMs: STATEMENT_TIMEOUT_MS, snapshot: true, byIndexOnly: true },
+      (tx) => explainNamed(services, tx, settings, { name, most }),
+      EXPLAINING,
     );
-    explanations.push(...all);
+    found += ofCarrier.found;
+    explanations.push(...ofCarrier.explanations);
     if (found > MAX_EXPLANATIONS) break;
   }
   if (explanations.length === 0) throw notFound(request);
@@ -68,7 +74,49 @@ export async function explainCalls(services: Services, request: ExplainCallReque
   return { explanations, truncated: found > MAX_EXPLANATIONS };
 }
 
-function recordName({ target, recordDate }: ExplainCallRequest): RecordName {
+/**
+ * Explains calls of one carrier to itself, by the same code: in a transaction that sees its rows only, so that no id of another carrier's finds anything.
+ * `truncated` when there are more than 20.
+ */
+export async function explainOwnCalls(services: Services, request: OwnRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const name = recordName(request);
+  const settings = await requireCarrier(services, carrierId);
+  const most = MAX_OWN_EXPLANATIONS;
+  const { explanations, found } = await carrierTransaction(
+    services.db,
+    carrierId,
+    (tx) => explainNamed(services, tx, settings, { name, most }),
+    EXPLAINING,
+  );
+  if (explanations.length === 0) throw notFound(request);
+  const disclosed = disclosedExplanations(explanations);
+  await discloseRecords(services, context, { request, masked: false, disclosed });
+  // The messages are those of the platform, without the carrier's id.
+  return { explanations: explanations.map(ownExplanation), truncated: found > most };
+}
+
+function ownExplanation({ $typeName: _, $unknown: __, carrierId: ___, ...own }: CallExplanation) {
+  return create(OwnExplanationSchema, own as unknown as MessageInitShape<typeof OwnExplanationSchema>);
+}
+
+/** The calls of one carrier that a name means, at most `most`; and how many records it means, counted to one more. */
+async function explainNamed(
+  services: Services,
+  tx: Tx,
+  settings: Carrier,
+  { name, most }: { name: RecordName; most: number },
+): Promise<{ explanations: CallExplanation[]; found: number }> {
+  const { carrierId } = settings;
+  const records = await findExplainedRecords(tx, carrierId, name, most + 1);
+  const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
+  return { explanations: await explainEach(tx, carrier, records.slice(0, most)), found: records.length };
+}
+
+/** What both sides' requests have in common. */
+type Target = Pick<ExplainCallRequest | OwnRequest, "target" | "recordDate">;
+
+function recordName({ target, recordDate }: Target): RecordName {
   if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
   if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
     throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters, none of them NUL`);
@@ -93,9 +141,9 @@ async function carriersOf(services: Services, request: ExplainCallRequest, name:
   return systemTransaction(services.db, (tx) => findCarriersOfCall(tx, name.callId, MAX_CARRIERS));
 }
 
-function notFound({ carrierId, target }: ExplainCallRequest): TandemError {
+function notFound({ target, ...request }: ExplainCallRequest | OwnRequest): TandemError {
   return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
-    carrier_id: carrierId,
+    ...("carrierId" in request && { carrier_id: request.carrierId }),
     [NAMES[target.case ?? "callId"]]: target.value ?? "",
   });
 }

@@ -34,6 +34,7 @@ const RECORDS: ReadonlySet<string> = new Set([
   "tandem.type.v1.CallDuration",
   "tandem.type.v1.Discrepancy",
   "tandem.platform.v1.CallExplanation",
+  "tandem.carrier.v1.CallExplanation",
 ]);
 const PARTY = "tandem.type.v1.Party";
 const ATTRIBUTION = "tandem.type.v1.Attribution";

@@ -85,6 +85,7 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...type("ReconciliationSummaryRow", "call_date"),
     ...platform("CarrierReconciliationStatus", "rejudged_from_date"),
     ...platform("EvidenceValue", "value_name limit_value"),
+    ...carrier("EvidenceValue", "value_name limit_value"),
     ...platform("UsageKey", "usage_date country_code other_party_key"),
     ...platform("UsageExportHeader", "export_id"),
     ...platform("ClosedPeriod", "period_id start_date end_date time_zone"),
@@ -154,6 +155,8 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     ...platform("HeldPeriod", "trunk_id"),
     ...platform("EvidenceStep", "explanation"),
     ...platform("RefusedCandidate", "explanation"),
+    ...carrier("EvidenceStep", "explanation"),
+    ...carrier("RefusedCandidate", "explanation"),
     ...type("PhoneNumber", "customer_reference"),
     ...type("ActivationFailure", "message"),
     ...platform("RetentionPolicy", "source privacy_statement_version"),
@@ -164,7 +167,10 @@ const FIELDS: Readonly<Record<TextClass, readonly string[]>> = {
     "AuditEvent",
     "carrier_id actor method resource error_reason request_id changed_fields details_json previous_hash entry_hash",
   ),
-  EVIDENCE: platform("EvidenceValue", "platform_value carrier_value"),
+  EVIDENCE: [
+    ...platform("EvidenceValue", "platform_value carrier_value"),
+    ...carrier("EvidenceValue", "platform_value carrier_value"),
+  ],
 };
 
 const CLASSES: ReadonlyMap<string, TextClass> = new Map(

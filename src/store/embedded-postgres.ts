@@ -27,6 +27,8 @@ export interface EmbeddedPostgresOptions {
   readonly durable?: boolean;
   /** Ends the wait for a start. */
   readonly signal?: AbortSignal;
+  /** Longest wait for a start, milliseconds. Default: a minute. A backup's recovery takes as long as its log. */
+  readonly startWaitMs?: number;
 }
 
 export interface EmbeddedServer extends AsyncDisposable {
@@ -52,7 +54,7 @@ export interface EmbeddedServer extends AsyncDisposable {
  * server, and the last of them to dispose stops it. It listens on 127.0.0.1 only and asks for the folder's password.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedServer> {
-  const timeout = AbortSignal.timeout(START_WAIT_MS);
+  const timeout = AbortSignal.timeout(options.startWaitMs ?? START_WAIT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, timeout]) : timeout;
   signal.throwIfAborted();
   await makeFolder(options.dataDir, 0o700);

@@ -16,6 +16,7 @@ import * as carrierIdentities from "./migrations/0009-carrier-identities.ts";
 import * as limits from "./migrations/0010-limits.ts";
 import * as seals from "./migrations/0011-seals.ts";
 import * as failover from "./migrations/0012-failover.ts";
+import * as explain from "./migrations/0013-explain.ts";
 import * as sharedFiles from "./migrations/0014-shared-files.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
@@ -33,6 +34,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0010-limits": limits,
   "0011-seals": seals,
   "0012-failover": failover,
+  "0013-explain": explain,
   "0014-shared-files": sharedFiles,
 };
 

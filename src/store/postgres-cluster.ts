@@ -9,7 +9,8 @@ import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from ".
 /** The cluster's superuser, who owns it and makes its roles; nobody serves as it (embedded-roles.ts). */
 export const CLUSTER_USER = "tandem";
 
-const MAJOR_VERSION = "18";
+/** The major version of the PostgreSQL that comes with Tandem. */
+export const POSTGRES_VERSION = "18";
 const UNFINISHED = "cluster.new-";
 const INITDB_WAIT_MS = 60_000;
 
@@ -115,8 +116,8 @@ async function ensurePassword(path: string, account: PostgresAccount | undefined
 
 async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise<void> {
   const version = await readFile(join(cluster.clusterDir, "PG_VERSION"), "utf8").catch(() => undefined);
-  if (version?.trim() === MAJOR_VERSION) return;
-  if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${MAJOR_VERSION}`);
+  if (version?.trim() === POSTGRES_VERSION) return;
+  if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${POSTGRES_VERSION}`);
   await removeUnfinished(cluster.dataDir);
   // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that looks like a cluster.
   const unfinished = join(cluster.dataDir, `${UNFINISHED}${randomBytes(6).toString("hex")}`);

@@ -349,9 +349,12 @@ CREATE TABLE clock_offset (
 ALTER TABLE clock_offset ADD CONSTRAINT clock_offset_pkey PRIMARY KEY (carrier_id, trunk_id, hour);
 CREATE INDEX clock_offset_hour ON clock_offset USING btree (carrier_id, hour);
 ALTER TABLE clock_offset ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON clock_offset FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
 CREATE POLICY system_sees_all ON clock_offset TO tandem_system
   USING (true)
   WITH CHECK (true);
+GRANT SELECT ON clock_offset TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON clock_offset TO tandem_system;
 
 CREATE TABLE disclosure (
@@ -1010,9 +1013,12 @@ CREATE TABLE rounding_vote (
 );
 ALTER TABLE rounding_vote ADD CONSTRAINT rounding_vote_pkey PRIMARY KEY (carrier_id, trunk_id, day);
 ALTER TABLE rounding_vote ENABLE ROW LEVEL SECURITY;
+CREATE POLICY carrier_sees_its_own ON rounding_vote FOR SELECT TO tandem_carrier
+  USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)));
 CREATE POLICY system_sees_all ON rounding_vote TO tandem_system
   USING (true)
   WITH CHECK (true);
+GRANT SELECT ON rounding_vote TO tandem_carrier;
 GRANT DELETE, INSERT, SELECT, UPDATE ON rounding_vote TO tandem_system;
 
 CREATE TABLE seal_key (

@@ -5,6 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { parse } from "csv-parse/sync";
 import { UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ReconciliationService as OwnReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
@@ -236,6 +237,33 @@ test("explain finds out what an id is of; without a carrier it can only be a cal
   expect(missing.stderr).toContain("see --carrier");
   expect(missing.stderr).toContain("no call has this id");
   expect(asked).toEqual(["callId"]);
+});
+
+test("explain with a carrier's token asks for that carrier's own call, by its own method, and prints the same", async () => {
+  const asked: unknown[] = [];
+  const { carrierId, ...own } = EXPLANATION;
+  await using server = await startScriptedServer((router) => {
+    router.service(OwnReconciliationService, {
+      explainCall({ target, recordDate }) {
+        asked.push(recordDate ?? target.case);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        return { explanations: [{ ...own, result: { ...own.result, carrierId } }] };
+      },
+    });
+  });
+  const TANDEM_TOKEN = new UnsecuredJWT({ tandem_carrier: CARRIER }).encode();
+  const explain = (...args: readonly string[]) =>
+    runCli(["reconcile", "explain", "d-1", ...args], { TANDEM_URL: server.baseUrl, TANDEM_TOKEN });
+  const found = await explain();
+  expect(found.stdout).toContain("nordlys-tele  duration-mismatch, because of ring-time-included");
+  expect(found.stdout).toMatch(/^ 2\. failed +duration: The durations are further apart than agreed\.$/m);
+  expect(asked).toEqual(["discrepancyId", "callId", "platformRecordId", "carrierRecordId"]);
+  const json = await explain("--by", "duration", "--json");
+  expect(JSON.parse(json.stdout)).toMatchObject({ explanations: [{ carrierRecords: [{ recordId: "d-1" }] }] });
+  const missing = await explain("--by", "cdr");
+  expect(missing.code).toBe(1);
+  expect(missing.stderr).toContain("no call has this id");
+  expect(missing.stderr).not.toContain("--carrier");
 });
 
 test("explain against a server that is older says so", async () => {

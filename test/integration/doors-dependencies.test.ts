@@ -85,8 +85,11 @@ test("what is installed here has no install script that the lock file does not t
   ]);
 });
 
-test("the Node that the scripts run on is locked for each system, and comes by no script", async () => {
-  const nodes = nodesOf(await readLock());
+test.each([
+  ["the scripts run on", "node_modules/", /^24\./],
+  ["the package is tried on as its oldest", "tools/node-22/node_modules/", /^22\./],
+])("the Node that %s is locked for each system, and comes by no script", async (_, place, version) => {
+  const nodes = nodesOf(await readLock(), place);
   const systems = nodes.map(([, { os, cpu }]) => `${os}-${cpu}`);
   expect(systems).toEqual(
     expect.arrayContaining(["linux-x64", "linux-arm64", "darwin-x64", "darwin-arm64", "win32-x64"]),
@@ -94,7 +97,7 @@ test("the Node that the scripts run on is locked for each system, and comes by n
   for (const [path, locked] of nodes) {
     expect(locked.integrity, path).toMatch(/^sha512-/);
     expect(locked.hasInstallScript, path).toBeUndefined();
-    expect(locked.version, path).toMatch(/^24\./);
+    expect(locked.version, path).toMatch(version);
   }
 });
 
@@ -138,8 +141,10 @@ async function readLock(): Promise<Lockfile> {
 }
 
 /** The packages that are a Node. */
-function nodesOf(lock: Lockfile): [string, LockedPackage][] {
-  return Object.entries(lock.packages).filter(([, locked]) => locked.bin?.["node"] !== undefined);
+function nodesOf(lock: Lockfile, place = "node_modules/"): [string, LockedPackage][] {
+  return Object.entries(lock.packages).filter(
+    ([path, locked]) => path.startsWith(place) && locked.bin?.["node"] !== undefined,
+  );
 }
 
 function isHere(allowed: LockedPackage["os"], here: string): boolean {

@@ -1,12 +1,28 @@
+import { type DescMessage, toJson } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
+import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { RecipientKind } from "../../src/domain/disclosure.ts";
+import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
+import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
+import {
+  ReconciliationService as OwnReconciliationService,
+  ExplainCallResponseSchema as OwnResponseSchema,
+} from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import {
+  ExplainCallResponseSchema,
+  ReconciliationService,
+} from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallResultRow } from "../../src/store/call-results.ts";
+import { addCarrier } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { runSql } from "../support/feed.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, recentWorld } from "../support/reconciliation-world.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 const CARRIER = "explained";
+const NEIGHBOUR = "neighbour";
 const world = recentWorld({ seed: "explain", callCount: 1_500, correlatedShare: 0.5 });
 let exchange: Exchange;
 let rows: CallResultRow[];
@@ -17,6 +33,7 @@ beforeAll(async () => {
   await addWorldCarrier(db, CARRIER, world);
   for (const delivery of deliveriesOf(world)) await delivery.run(db, CARRIER);
   await reconcileFully(db, CARRIER, { nowMs: world.nowMs });
+  await addCarrier(db, NEIGHBOUR);
   rows = (await readAllResults(db, CARRIER)).filter((row) => !row.isMerged);
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
@@ -88,3 +105,121 @@ test("an id that nobody has, a missing carrier and a wrong day are refused by na
   expect(await explain({ carrierId: CARRIER, target, recordDate: "soon" })).toBe("INVALID_ARGUMENT");
   expect(await explain({ carrierId: CARRIER })).toBe("INVALID_ARGUMENT");
 });
+
+test("a carrier is told of its own calls what the platform is told of them, of every status", async () => {
+  const platform = await exchange.platformClient(ReconciliationService);
+  const carrier = await exchange.carrierClient(OwnReconciliationService, CARRIER);
+  let compared = 0;
+  for (const status of SETTLED) {
+    const row = rows.find((each) => each.status === status);
+    if (!row) continue;
+    const target = targetOf(row);
+    const shown = await carrier.explainCall({ target, recordDate: row.recordDate });
+    const all = await platform.explainCall({ carrierId: CARRIER, target, recordDate: row.recordDate });
+    expect(shown.explanations.length).toBeGreaterThan(0);
+    const known = toJson(ExplainCallResponseSchema, all) as { explanations: { carrierId?: string }[] };
+    for (const explanation of known.explanations) {
+      expect(explanation.carrierId).toBe(CARRIER);
+      delete explanation.carrierId;
+    }
+    expect(toJson(OwnResponseSchema, shown)).toEqual(known);
+    compared++;
+  }
+  expect(compared).toBeGreaterThan(5);
+});
+
+test("a carrier is shown no more of the platform's record than its feed shows, and no network identifier", async () => {
+  const explaining = await exchange.carrierClient(OwnReconciliationService, CARRIER);
+  const reading = await exchange.carrierClient(CdrService, CARRIER);
+  const row = rows.find((each) => each.side === 1 && each.status === 1);
+  const target = { case: "platformRecordId" as const, value: row?.recordId ?? "" };
+  const { explanations } = await explaining.explainCall({ target });
+  const { records } = await reading.getCdr({ name: { case: "recordId", value: row?.recordId ?? "" } });
+  expect(explanations[0]?.platformRecord).toEqual(records[0]);
+  expect(explanations[0]?.platformRecord?.networkIdentifiers).toBeUndefined();
+  // Both parties are in the records that crossed its trunks; sentences and values show their last digits at most.
+  for (const { explanation, values } of explanations[0]?.steps ?? []) {
+    const texts = [explanation, ...values.flatMap((value) => [value.platformValue ?? "", value.carrierValue ?? ""])];
+    for (const text of texts) expect(text).not.toContain(row?.otherNumber?.slice(1));
+  }
+});
+
+test("no id of another carrier's calls finds anything, and nothing tells it from an id that nobody has", async () => {
+  const neighbour = await exchange.carrierClient(OwnReconciliationService, NEIGHBOUR);
+  const row = rows.find(
+    (each) => each.discrepancyId !== null && each.callId !== null && each.carrierRecords.length > 0,
+  );
+  if (!row) throw new Error("expected a discrepancy of both sides");
+  const refused = async (target: Target) => {
+    const error = await neighbour.explainCall({ target }).then(
+      () => expect.fail("expected a refusal"),
+      (thrown: unknown) => ConnectError.from(thrown),
+    );
+    const [info] = error.findDetails(ErrorInfoSchema);
+    return { text: error.rawMessage, reason: info?.reason, names: Object.keys(info?.metadata ?? {}) };
+  };
+  const targets: Target[] = [
+    { case: "callId", value: row.callId ?? "" },
+    { case: "discrepancyId", value: row.discrepancyId ?? "" },
+    { case: "platformRecordId", value: row.recordId },
+    { case: "carrierRecordId", value: row.carrierRecords[0]?.recordId ?? "" },
+  ];
+  for (const target of targets) {
+    const found = await refused(target);
+    expect(found.reason).toBe("RECORD_NOT_FOUND");
+    expect(found).toEqual(await refused({ ...target, value: "nobody-has-this" }));
+  }
+});
+
+test("a carrier's explanation is in the log of disclosures as the carrier's, for troubleshooting", async () => {
+  const carrier = await exchange.carrierClient(OwnReconciliationService, CARRIER);
+  const row = rows.find((each) => each.side === 1 && each.status === 1);
+  await carrier.explainCall({ target: { case: "platformRecordId", value: row?.recordId ?? "" } });
+  const told = await runSql(
+    exchange.app,
+    sql<{ recipient_kind: number; record_ids: string[]; masked: boolean }>`
+      SELECT recipient_kind, record_ids, masked FROM disclosure
+      WHERE carrier_id = ${CARRIER} AND method LIKE '%carrier.v1.ReconciliationService/ExplainCall' AND side = 1
+      ORDER BY disclosure_id`,
+  );
+  expect(told.some(({ record_ids }) => record_ids.includes(row?.recordId ?? ""))).toBe(true);
+  expect(new Set(told.map(({ recipient_kind, masked }) => `${recipient_kind} ${masked}`))).toEqual(
+    new Set([`${RecipientKind.CARRIER} false`]),
+  );
+});
+
+test("a carrier's request explains 20 calls at most, and says that there are more", async () => {
+  const carrier = await exchange.carrierClient(OwnReconciliationService, CARRIER);
+  const explain = () => carrier.explainCall({ target: { case: "callId", value: "many-legs" } });
+  const name = (count: number) =>
+    runSql(
+      exchange.app,
+      sql`UPDATE cdr_record SET call_id = 'many-legs' WHERE carrier_id = ${CARRIER}
+        AND sequence IN (SELECT sequence FROM cdr_record WHERE carrier_id = ${CARRIER} ORDER BY sequence LIMIT ${count})`,
+    );
+  await name(20);
+  expect(await explain()).toMatchObject({ explanations: { length: 20 }, truncated: false });
+  await name(21);
+  expect(await explain()).toMatchObject({ explanations: { length: 20 }, truncated: true });
+});
+
+test("both sides' messages of evidence are one, so that no field is told to one side only by oversight", () => {
+  const carrier = (OwnResponseSchema as DescMessage).file;
+  const platform = (ExplainCallResponseSchema as DescMessage).file;
+  const shape = (file: typeof carrier, name: string) =>
+    file.messages
+      .find((message) => message.name === name)
+      ?.fields.map((field) => [field.name, field.number, field.fieldKind, field.proto.type]);
+  for (const name of ["EvidenceStep", "EvidenceValue", "RefusedCandidate"])
+    expect(shape(carrier, name)).toEqual(shape(platform, name));
+  const values = (file: typeof carrier, name: string) =>
+    file.enums.find((each) => each.name === name)?.values.map((value) => [value.name, value.number]);
+  for (const name of ["EvidenceStage", "EvidenceOutcome"])
+    expect(values(carrier, name)).toEqual(values(platform, name));
+});
+
+type Target = { case: "callId" | "discrepancyId" | "platformRecordId" | "carrierRecordId"; value: string };
+
+function targetOf(row: CallResultRow): Target {
+  return { case: row.side === 1 ? "platformRecordId" : "carrierRecordId", value: row.recordId };
+}

@@ -109,6 +109,12 @@ const OF_CARRIERS: Requests = {
     { ...days(), pageSize: PAGE },
     { filter: { unresolved: true, minAbsoluteDeltaMs: 1_000n }, pageSize: PAGE },
   ],
+  "ReconciliationService/ExplainCall": (n) => [
+    { target: { case: "callId", value: `${n.carrierId}-call-10` } },
+    { target: { case: "platformRecordId", value: "r-10" } },
+    { target: { case: "carrierRecordId", value: "d-10" } },
+    { target: { case: "discrepancyId", value: n.discrepancyId } },
+  ],
   "ReconciliationService/WatchDiscrepancies": () => [
     { start: EARLIEST, end: HEAD },
     { start: EARLIEST, end: HEAD, filter: { unresolved: true } },

@@ -1,5 +1,11 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { type Command, Option } from "commander";
+import {
+  ReconciliationService as OwnReconciliationService,
+  type ExplainCallResponse as OwnResponse,
+  ExplainCallResponseSchema as OwnResponseSchema,
+} from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import {
   type ExplainCallRequest,
   type ExplainCallResponse,
@@ -29,7 +35,7 @@ export function explainCommand(): Command {
   return remoteCommand("explain")
     .description("Explain one call: both sides' records, what matched or did not, and every step of the judgement.")
     .argument("<id>", "the id of a discrepancy, a call, or either side's record")
-    .option("--carrier <id>", "the carrier; needed unless the id is a call's")
+    .option("--carrier <id>", "the carrier; needed unless the id is a call's, or the token is a carrier's")
     .addOption(
       new Option("--by <what>", "what the id is of (default: the first that there is)").choices(Object.keys(TARGETS)),
     )
@@ -37,7 +43,7 @@ export function explainCommand(): Command {
     .addHelpText(
       "after",
       `
-It answers for calls that agree as well.
+It answers for calls that agree as well. With a carrier's token it explains that carrier's own calls.
 
 Examples:
   tandem reconcile explain 5Xb0e7wYQd1mRk2n --carrier nordlys-tele
@@ -45,12 +51,14 @@ Examples:
   tandem reconcile explain call-4711`,
     )
     .action(async (id: string, options: ExplainOptions) => {
-      using connection = await connect(options, "platform");
-      const response = await explain(connection, id, options);
+      using connection = await connect(options, "either");
+      const answer = await explain(connection, id, options);
       if (options.json) {
-        printMessage(ExplainCallResponseSchema, response);
+        if (answer.$typeName === OwnResponseSchema.typeName) printMessage(OwnResponseSchema, answer as OwnResponse);
+        else printMessage(ExplainCallResponseSchema, answer as ExplainCallResponse);
         return;
       }
+      const response = asPlatformShows(answer);
       for (const [index, explanation] of response.explanations.entries()) {
         if (index > 0) console.log();
         printExplanation(explanation);
@@ -59,9 +67,22 @@ Examples:
     });
 }
 
-async function explain(connection: Connection, id: string, options: ExplainOptions): Promise<ExplainCallResponse> {
+type Answer = ExplainCallResponse | OwnResponse;
+
+/** Both sides' explanations are printed alike: a carrier's is the platform's, without whose it is. */
+function asPlatformShows(answer: Answer): ExplainCallResponse {
+  const { $typeName: _, $unknown: __, explanations, truncated } = answer;
+  const all = explanations.map(({ $typeName: ___, $unknown: ____, ...explanation }) => ({
+    carrierId: explanation.result?.carrierId ?? "",
+    ...explanation,
+  }));
+  const init = { explanations: all, truncated } as unknown as MessageInitShape<typeof ExplainCallResponseSchema>;
+  return create(ExplainCallResponseSchema, init);
+}
+
+async function explain(connection: Connection, id: string, options: ExplainOptions): Promise<Answer> {
   let missing: unknown;
-  for (const target of targetsOf(options)) {
+  for (const target of targetsOf(connection, options)) {
     try {
       return await explainBy(connection, id, { ...options, by: target });
     } catch (error) {
@@ -69,13 +90,14 @@ async function explain(connection: Connection, id: string, options: ExplainOptio
       missing = error;
     }
   }
-  if (options.carrier === undefined) console.error("Only a call's id is looked for at every carrier: see --carrier");
+  if (connection.role === "platform" && options.carrier === undefined)
+    console.error("Only a call's id is looked for at every carrier: see --carrier");
   throw missing;
 }
 
-function targetsOf({ by, carrier, date }: ExplainOptions): Target[] {
+function targetsOf({ role }: Connection, { by, carrier, date }: ExplainOptions): Target[] {
   if (by !== undefined) return [by];
-  if (carrier === undefined) return ["call"];
+  if (role === "platform" && carrier === undefined) return ["call"];
   return date === undefined ? ["discrepancy", "call", "cdr", "duration"] : ["cdr", "duration"];
 }
 
@@ -83,13 +105,13 @@ async function explainBy(
   connection: Connection,
   id: string,
   { by, carrier, date }: ExplainOptions & { readonly by: Target },
-): Promise<ExplainCallResponse> {
+): Promise<Answer> {
+  const target = { case: TARGETS[by], value: id } as ExplainCallRequest["target"];
+  const request = { target, ...(date === undefined ? {} : { recordDate: date }) };
   try {
-    return await connection.client(ReconciliationService).explainCall({
-      carrierId: carrier ?? "",
-      target: { case: TARGETS[by], value: id } as ExplainCallRequest["target"],
-      ...(date === undefined ? {} : { recordDate: date }),
-    });
+    return connection.role === "carrier"
+      ? await connection.client(OwnReconciliationService).explainCall(request)
+      : await connection.client(ReconciliationService).explainCall({ ...request, carrierId: carrier ?? "" });
   } catch (error) {
     if (!(error instanceof ConnectError) || error.code !== Code.Unimplemented) throw error;
     throw new Error("this server does not explain calls: it is older than this command", { cause: error });

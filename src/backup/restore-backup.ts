@@ -1,0 +1,204 @@
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
+import { ErasureJournal } from "../erasure/journal.ts";
+import { readErasureKey } from "../erasure/key-file.ts";
+import { openDatabase } from "../store/database.ts";
+import { startEmbeddedPostgres } from "../store/embedded-postgres.ts";
+import { rotateEpochs } from "../store/installation.ts";
+import { migrate } from "../store/migrate.ts";
+import { choosePostgresAccount } from "../store/postgres-account.ts";
+import { POSTGRES_VERSION } from "../store/postgres-cluster.ts";
+import { findPostmaster } from "../store/postmaster.ts";
+import { assertRoom, type CopiedFile, copyFile, eachOf, syncFolder } from "./copy-files.ts";
+import { CLUSTER_PATH } from "./make-backup.ts";
+import { type Manifest, readManifest } from "./manifest.ts";
+import { makeOpenFolder } from "./open-folder.ts";
+import { restoringFolder } from "./restoring.ts";
+
+export interface RestoreOptions {
+  /** A backup. It is only read. */
+  readonly from: string;
+  /** An empty folder, or one that is not there yet. */
+  readonly dataDir: string;
+  /** Where erasures may have been written down since the backup, besides the journal that it was made beside. */
+  readonly journals: readonly string[];
+  /** Who does so, for the audit log. */
+  readonly actor: string;
+  readonly signal: AbortSignal;
+  /** Told of each file that is in its place. */
+  readonly onFile?: (file: CopiedFile) => void;
+}
+
+export interface Restored {
+  readonly manifest: Manifest;
+  /** Whose feeds are in a new epoch. */
+  readonly carriers: number;
+  /** Erasures that the journal has, and those of them that the backup does not know: they are done again before anything is served. */
+  readonly erasures: number;
+  readonly laterErasures: number;
+  /** The journals that were found beside the backup's own. */
+  readonly journals: readonly string[];
+}
+
+/** Recovery reads all that was logged while the backup was made. */
+const RECOVERY_WAIT_MS = 24 * 3_600_000;
+const JOURNAL = "erasures.journal";
+const KEY = "erasures.key";
+
+/**
+ * Makes a new data folder from a backup: checks every file, lets PostgreSQL recover on a timeline of
+ * its own, brings the schema to the newest, begins a new epoch of every feed, and only then puts it
+ * all in its place. Whatever ends it before leaves nothing that could be served.
+ */
+export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
+  const { from, signal } = options;
+  const dataDir = resolve(options.dataDir);
+  const manifest = await readManifest(from);
+  if (manifest.postgresVersion !== POSTGRES_VERSION)
+    throw new Error(
+      `the backup in ${from} is of PostgreSQL ${manifest.postgresVersion}, and this Tandem brings ${POSTGRES_VERSION}: restore it with Tandem ${manifest.tandemVersion}`,
+    );
+  await assertFree(dataDir);
+  await makeOpenFolder(dataDir);
+  const folder = restoringFolder(dataDir);
+  // Not recursively: of two restores at once the second fails here.
+  await mkdir(folder, { mode: 0o755 });
+  await chmod(folder, 0o755);
+  try {
+    await copyBack(options, manifest, folder);
+    const erasures = await gatherErasures(options, manifest, folder);
+    await gatherRevocations(manifest, folder);
+    const carriers = await recover(folder, options);
+    signal.throwIfAborted();
+    await putInPlace(folder, dataDir);
+    return { manifest, carriers, ...erasures };
+  } catch (error) {
+    await rm(folder, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function assertFree(dataDir: string): Promise<void> {
+  const running = await findPostmaster(join(dataDir, CLUSTER_PATH));
+  if (running)
+    throw new Error(
+      `a server runs on ${dataDir} (process ${running.pid}): a restore makes a folder of its own, so name a new one`,
+    );
+  const [name] = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  });
+  if (name !== undefined)
+    throw new Error(
+      `${dataDir} is not empty (${name}): a restore makes a new data folder, so name one that is empty or not there`,
+    );
+}
+
+async function copyBack({ from, signal, onFile }: RestoreOptions, manifest: Manifest, folder: string): Promise<void> {
+  await assertRoom(
+    folder,
+    manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
+  );
+  for (const path of manifest.folders) await mkdir(join(folder, path), { recursive: true, mode: 0o700 });
+  await eachOf(manifest.files, async (file) => {
+    const copied = await copyFile({ from: join(from, file.path), to: join(folder, file.path), signal });
+    if (!copied) throw notWhole(from, `${file.path} is missing`);
+    if (copied.bytes !== file.bytes) throw notWhole(from, `${file.path} has ${copied.bytes} bytes of ${file.bytes}`);
+    if (copied.sha256 !== file.sha256) throw notWhole(from, `${file.path} has other contents than were written`);
+    onFile?.(file);
+  });
+}
+
+function notWhole(from: string, why: string): Error {
+  return new Error(`the backup in ${from} is not whole: ${why}`);
+}
+
+/** Adds what other journals know. The key must open all of it: else a server would not start, and what it must erase is not known. */
+async function gatherErasures({ journals, from }: RestoreOptions, manifest: Manifest, folder: string) {
+  const path = join(folder, JOURNAL);
+  const before = new Set((await ErasureJournal.readEntries(path)).map(({ erasureId }) => erasureId));
+  const added = await addLines(path, [...journals, manifest.erasureJournal]);
+  const entries = await ErasureJournal.readEntries(path);
+  if (entries.length > 0) {
+    const key = await readErasureKey(join(folder, KEY)).catch((cause: unknown) => {
+      throw unusableKey(from, cause);
+    });
+    if (!key) throw unusableKey(from);
+    const journal = new ErasureJournal(path, key);
+    for (const entry of entries) journal.unseal(entry);
+  }
+  const laterErasures = entries.filter(({ erasureId }) => !before.has(erasureId)).length;
+  return { erasures: entries.length, laterErasures, journals: added };
+}
+
+function unusableKey(from: string, cause?: unknown): Error {
+  return new Error(`the backup in ${from} has no usable key of the erasure journal (${KEY})`, { cause });
+}
+
+// What was withdrawn since the backup stays withdrawn.
+async function gatherRevocations({ revokedFile }: Manifest, folder: string): Promise<void> {
+  await mkdir(join(folder, "keys"), { recursive: true, mode: 0o700 });
+  await addLines(join(folder, "keys", "revoked"), [revokedFile]);
+}
+
+/** Adds the lines of other files to one, each once. Files that are not there add none. @returns those that are. */
+async function addLines(path: string, others: readonly string[]): Promise<string[]> {
+  const before = await readLines(path);
+  const all = new Set(before);
+  const from: string[] = [];
+  for (const other of new Set(others.map((each) => resolve(each)))) {
+    const lines = await readLines(other);
+    if (lines.length > 0) from.push(other);
+    for (const line of lines) all.add(line);
+  }
+  if (all.size > new Set(before).size) {
+    await writeFile(path, `${[...all].join("\n")}\n`, { mode: 0o600, flush: true });
+  }
+  return from;
+}
+
+async function readLines(path: string): Promise<string[]> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  return text.split("\n").filter((line) => line !== "");
+}
+
+/** Starts PostgreSQL on what was copied, and begins the new epochs. @returns of how many carriers. */
+async function recover(folder: string, { actor, signal }: RestoreOptions): Promise<number> {
+  const postgres = join(folder, "postgres");
+  const settings = join(postgres, "cluster", "postgresql.auto.conf");
+  const kept = await readFile(settings, "utf8");
+  // Recovery as of an archive, of which there is nothing but the log in the folder: so it ends on a
+  // timeline of its own, and fails when the log ends before the backup did. Nobody is let in before.
+  await writeFile(settings, `${kept}\nrestore_command = 'false'\nhot_standby = off\n`, { mode: 0o600 });
+  await writeFile(join(postgres, "cluster", "recovery.signal"), "", { mode: 0o600 });
+  await giveToPostgres(postgres);
+  let carriers: number;
+  {
+    await using server = await startEmbeddedPostgres({ dataDir: postgres, signal, startWaitMs: RECOVERY_WAIT_MS });
+    await using db = openDatabase({ url: server.url });
+    await migrate(db);
+    ({ carriers } = await rotateEpochs(db, actor));
+  }
+  await writeFile(settings, kept, { flush: true });
+  return carriers;
+}
+
+// As root, PostgreSQL runs as an account of its own.
+async function giveToPostgres(postgres: string): Promise<void> {
+  const account = await choosePostgresAccount(join(postgres, "cluster"));
+  if (!account) return;
+  const { uid, gid } = account;
+  for (const entry of await readdir(postgres, { recursive: true })) await chown(join(postgres, entry), uid, gid);
+}
+
+/** The database last: without it nothing is served, and as long as the folder is there no server starts. */
+async function putInPlace(folder: string, dataDir: string): Promise<void> {
+  const names = (await readdir(folder)).sort((a, b) => Number(a === "postgres") - Number(b === "postgres"));
+  for (const name of names) await rename(join(folder, name), join(dataDir, name));
+  await syncFolder(dataDir);
+  await rmdir(folder);
+  await syncFolder(dirname(folder));
+}

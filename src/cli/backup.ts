@@ -1,0 +1,87 @@
+import { createRequire } from "node:module";
+import { join, resolve } from "node:path";
+import { Command } from "commander";
+import type { CopiedFile } from "../backup/copy-files.ts";
+import { loadConfig } from "../config.ts";
+import { untilInterrupted } from "./following.ts";
+import { formatJson } from "./output.ts";
+import { databaseUsed, sayUsed } from "./used.ts";
+
+const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
+
+/** `tandem backup`: copies the embedded database while it serves. */
+export function backupCommand(): Command {
+  return new Command("backup")
+    .description(
+      "Copy the embedded PostgreSQL while it serves, with the keys and the journal of erasures, into a folder.",
+    )
+    .requiredOption("--to <folder>", "where to: an empty folder, or one that is not there yet")
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+What was acknowledged before it ended is in it. It holds everything that the data folder holds, the keys too: keep it
+as you keep that. \`tandem restore\` makes a new data folder from it. A PostgreSQL of yours is backed up by its own tools.
+
+Example:
+  tandem backup --to /backups/2026-11-30`,
+    )
+    .action(backUp);
+}
+
+async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; json?: true }): Promise<void> {
+  const config = loadConfig(undefined, { dataDir, jwksUrl: "", jwksFile: "", issueTokens: true });
+  if (config.databaseUrl !== undefined)
+    throw new Error(
+      "TANDEM_DATABASE_URL names a PostgreSQL of yours, and this command copies the one that comes with Tandem: use pg_basebackup or what your provider has",
+    );
+  // Loaded only here: the commands that talk to a server need not wait for all of one.
+  const { assertClusterThere } = await import("../store/postgres-cluster.ts");
+  const { refuseHalfRestored } = await import("../backup/restoring.ts");
+  const { startEmbeddedPostgres } = await import("../store/embedded-postgres.ts");
+  const { makeBackup } = await import("../backup/make-backup.ts");
+  const postgres = join(config.dataDir, "postgres");
+  await refuseHalfRestored(config.dataDir);
+  await assertClusterThere(postgres);
+  sayUsed({ database: databaseUsed(undefined, config.dataDir) });
+  const signal = untilInterrupted();
+  await using server = await startEmbeddedPostgres({ dataDir: postgres, signal });
+  const { erasureJournal, erasureKeyFile } = config;
+  const source = {
+    dataDir: config.dataDir,
+    adminUrl: server.adminUrl,
+    erasureJournal,
+    erasureKeyFile,
+    revokedFile: config.revokedFile ?? join(config.dataDir, "keys", "revoked"),
+    tandemVersion: version,
+  };
+  const { files, throughTime } = await makeBackup(source, { to, signal, onFile: tellFiles("copied") });
+  const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
+  if (json) console.log(formatJson({ folder: resolve(to), files: files.length, bytes, throughTime }));
+  else
+    console.log(
+      `${files.length} files, ${formatMiB(bytes)}. What was acknowledged before ${throughTime} is in ${resolve(to)}.`,
+    );
+}
+
+/** Between two lines about how far it is, milliseconds. */
+const TELL_MS = 2_000;
+
+/** Says on standard error how much is done. What is quickly done says nothing. */
+export function tellFiles(done: string): (file: CopiedFile) => void {
+  let toldAt = performance.now();
+  let files = 0;
+  let bytes = 0;
+  return (file) => {
+    files++;
+    bytes += file.bytes;
+    if (performance.now() - toldAt < TELL_MS) return;
+    toldAt = performance.now();
+    console.error(`${files} files, ${formatMiB(bytes)} ${done}`);
+  };
+}
+
+function formatMiB(bytes: number): string {
+  return `${(bytes / (1024 * 1024)).toFixed(1)} MiB`;
+}

@@ -1,0 +1,75 @@
+import { existsSync } from "node:fs";
+import { Command } from "commander";
+import { loadConfig } from "../config.ts";
+import { commandLineActor } from "./actor.ts";
+import { tellFiles } from "./backup.ts";
+import { untilInterrupted } from "./following.ts";
+import { formatJson } from "./output.ts";
+import { databaseUsed, sayUsed } from "./used.ts";
+
+interface RestoreCommandOptions {
+  readonly from: string;
+  readonly dataDir: string;
+  readonly journal?: string;
+  readonly json?: true;
+}
+
+/** `tandem restore`: makes a new data folder from what `tandem backup` made. */
+export function restoreCommand(): Command {
+  return new Command("restore")
+    .description("Make a new data folder from a backup: checked, recovered, and with its feeds in a new epoch.")
+    .requiredOption("--from <folder>", "the backup; it is only read")
+    .requiredOption("--data-dir <folder>", "the new data folder: empty, or not there yet")
+    .option("--journal <file>", "the newest journal of erasures, where it is not where it was when the backup was made")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+Stop the servers of before first, and serve on the new folder afterwards. What was erased since the backup is erased again
+before anything is served, as far as a journal tells of it: the one that the backup was made beside is looked for where it
+was then. Clients get FEED_EPOCH_CHANGED, and begin again from an ingest time before the end of the backup.
+
+Example:
+  tandem restore --from /backups/2026-11-30 --data-dir /srv/tandem-new
+  tandem verify --data-dir /srv/tandem-new
+  tandem serve --data-dir /srv/tandem-new`,
+    )
+    .action(restore);
+}
+
+async function restore({ from, dataDir, journal, json }: RestoreCommandOptions): Promise<void> {
+  const config = loadConfig(undefined, {
+    dataDir,
+    databaseUrl: undefined,
+    jwksUrl: "",
+    jwksFile: "",
+    issueTokens: true,
+  });
+  if (journal !== undefined && !existsSync(journal)) throw new Error(`there is no journal of erasures ${journal}`);
+  // Loaded only here: the commands that talk to a server need not wait for all of one.
+  const { restoreBackup } = await import("../backup/restore-backup.ts");
+  sayUsed({ database: databaseUsed(undefined, config.dataDir) });
+  const restored = await restoreBackup({
+    from,
+    dataDir: config.dataDir,
+    journals: [...(journal === undefined ? [] : [journal]), config.erasureJournal],
+    actor: commandLineActor(),
+    signal: untilInterrupted(),
+    onFile: tellFiles("restored"),
+  });
+  const { manifest, carriers, erasures, laterErasures, journals } = restored;
+  const { throughTime } = manifest;
+  if (json) {
+    console.log(formatJson({ dataDir: config.dataDir, throughTime, carriers, erasures, laterErasures, journals }));
+    return;
+  }
+  console.log(
+    `${config.dataDir} is the exchange as of ${throughTime}. The feeds of ${carriers} carriers are in a new epoch.`,
+  );
+  console.log(
+    journals.length === 0
+      ? `No journal of erasures was found but the backup's own: if anything was erased after ${throughTime}, restore anew with --journal.`
+      : `${erasures} erasures are in the journal, ${laterErasures} of them of after the backup: those are done again before anything is served.`,
+  );
+  console.log("Next: tandem verify, then tandem serve, with this data folder.");
+}
