@@ -35,10 +35,13 @@ export async function measureFollow(others: number, own: number): Promise<Follow
   using recorder = new PlanRecorder();
   await using world = await openBenchWorld({ retentionIntervalMs: 0 });
   const { db } = world.app.services;
-  await run(db, `DO $$ DECLARE t regclass; BEGIN
+  await run(
+    db,
+    `DO $$ DECLARE t regclass; BEGIN
     FOR t IN SELECT oid FROM pg_class WHERE relkind = 'r' AND relnamespace = current_schema()::regnamespace LOOP
       EXECUTE format('ALTER TABLE %s SET (autovacuum_enabled = false)', t);
-    END LOOP; END $$`);
+    END LOOP; END $$`,
+  );
   // Without statistics first: they cannot be forgotten again.
   for (let index = 0; index < OTHERS; index++) await addRecords(db, `other-${index}`, Math.ceil(others / OTHERS));
   await addRecords(db, "new-0", own);
@@ -46,11 +49,14 @@ export async function measureFollow(others: number, own: number): Promise<Follow
   await run(db, "ANALYZE");
   await addRecords(db, "new-1", own);
   costs.push(await measure(db, recorder, "new-1", own));
-  await run(db, `DO $$ DECLARE t regclass; BEGIN
+  await run(
+    db,
+    `DO $$ DECLARE t regclass; BEGIN
     FOR t IN SELECT attrelid FROM pg_attribute WHERE attname = 'carrier_id' AND attstattarget = 0
       AND attrelid IN (SELECT oid FROM pg_class WHERE relkind IN ('r', 'p')) LOOP
       EXECUTE format('ALTER TABLE %s ALTER COLUMN carrier_id SET STATISTICS -1', t);
-    END LOOP; END $$`);
+    END LOOP; END $$`,
+  );
   await run(db, "ANALYZE");
   await addRecords(db, "new-2", own);
   costs.push(await measure(db, recorder, "new-2", own));
@@ -111,7 +117,10 @@ const FIRST_MS = NOW_MS - 10 * HOUR_MS;
 
 function placeAt(sequence: number, own: number) {
   if (sequence === 0) return undefined;
-  return { inviteTime: BigInt(FIRST_MS + Math.floor((sequence * 9 * HOUR_MS) / own)) * 1_000n, sequence: BigInt(sequence) };
+  return {
+    inviteTime: BigInt(FIRST_MS + Math.floor((sequence * 9 * HOUR_MS) / own)) * 1_000n,
+    sequence: BigInt(sequence),
+  };
 }
 
 // Records of one upload: their ingest time is one.

@@ -177,7 +177,10 @@ function printTable(figures: Figures): void {
       "  space before and after",
       `${show("retention_mib_before", " MiB")} > ${show("retention_mib_after", " MiB")}, ${show("retention_dropped_partitions")} partitions dropped`,
     ],
-    ["a new carrier among others: rows read by the feed's last page over its first (to be 1.5 at most)", show("follow_growth")],
+    [
+      "a new carrier among others: rows read by the feed's last page over its first (to be 1.5 at most)",
+      show("follow_growth"),
+    ],
     ["  by a list's last page over its first", show("follow_list_growth")],
     ["tandem verify, never analyzed over analyzed (to be 2 at most)", show("verify_unanalyzed_over_analyzed")],
     ["  took", `${show("verify_unanalyzed_seconds", " s")} for ${show("verify_rows")} rows`],

@@ -18,9 +18,17 @@ import {
   type StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
-import { type CdrPlace, type CdrSearch, type FeedCdr, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
+import {
+  type CdrPlace,
+  type CdrSearch,
+  type FeedCdr,
+  listCdrs,
+  readCdrPage,
+  type StoredCdr,
+  scanCdrs,
+} from "../store/cdrs.ts";
 import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
-import { carrierTransaction } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
@@ -133,15 +141,15 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
-  );
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork);
+  const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
   const { messages: records, last } = cutPage(found, page);
+  const next = last ?? scannedTo;
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
   return {
     records,
-    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
+    nextPageToken: next ? encodePageToken(services.seals, scope, pageKey(next)) : "",
   };
 }
 

@@ -11,7 +11,7 @@ import { erase } from "../support/erasure.ts";
 import { callEverything } from "../support/every-request.ts";
 import type { Exchange } from "../support/exchange.ts";
 import { ingest } from "../support/feed.ts";
-import { listSenders, PlanRecorder, type StatementCost, sketch } from "../support/plans.ts";
+import { listSenders, type PlanNode, PlanRecorder, type StatementCost, sketch } from "../support/plans.ts";
 import { appendDurations, reconcileFully } from "../support/reconcile.ts";
 import { retain } from "../support/retention.ts";
 import { changeNumbers, correctRecords, passRetention, restate, splitCalls } from "../support/statistics-life.ts";
@@ -26,7 +26,7 @@ import {
   type WorldCarrier,
   worldCarrier,
 } from "../support/statistics-world.ts";
-import { OUT_OF_THE_WAY, UNHEARD } from "../support/unheard-statements.ts";
+import { OUT_OF_THE_WAY } from "../support/unheard-statements.ts";
 import { eventually } from "../support/upload-store.ts";
 
 // The planner goes by statistics that may be of another day: by them a carrier that has come since
@@ -110,6 +110,32 @@ async function runJobs(carrierId: string): Promise<void> {
   await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, 0));
 }
 
+test("DEBUG sorts", () => {
+  const seen = new Set<string>();
+  for (const [state, runs] of costs)
+    for (const { by, plan } of runs) {
+      const walk = (node: PlanNode, above: string) => {
+        const type = node["Node Type"];
+        const isSort = type === "Sort" && /Limit$/.test(above);
+        if (isSort && scansTable(node)) seen.add(`SORT ${by.slice(0, 2).join(" < ")} ${state}`);
+        for (const child of node.Plans ?? [])
+          walk(child, type === "Result" || type === "WindowAgg" || type === "Subquery Scan" ? above : type);
+      };
+      walk(plan, "");
+    }
+  console.error([...seen].sort().join("\n"));
+  const fresh = new Set((costs.get("are new") ?? []).map((c) => c.text));
+  console.error(
+    "NOFRESH",
+    [...new Set((costs.get("were never gathered") ?? []).filter((c) => !fresh.has(c.text)).map((c) => c.by[0]))].join(
+      " ",
+    ),
+  );
+});
+function scansTable(node: PlanNode): boolean {
+  return node["Relation Name"] !== undefined || (node.Plans ?? []).some(scansTable);
+}
+
 describe.each(["are of before the carrier came", "were never gathered"] as const)("while statistics %s", (state) => {
   test("no statement of the store reads more than with new ones", () => {
     const fresh = Map.groupBy(costs.get("are new") ?? [], ({ text }) => text);
@@ -151,8 +177,7 @@ describe.each(["are of before the carrier came", "were never gathered"] as const
 
 test("every function of the store that sends a statement is heard, but for those that are listed", () => {
   const heard = new Set([...costs.values()].flatMap((runs) => runs.flatMap(({ by }) => by)));
-  const isListed = (sender: string) =>
-    OUT_OF_THE_WAY.includes(sender.slice(0, sender.indexOf("/")));
+  const isListed = (sender: string) => OUT_OF_THE_WAY.includes(sender.slice(0, sender.indexOf("/")));
   expect([...listSenders()].filter((sender) => !heard.has(sender) && !isListed(sender))).toEqual([]);
 });
 

@@ -5,9 +5,13 @@ import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carr
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/number_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { expireCarrier } from "../../src/jobs/retention/carrier.ts";
+import {
+  type CallDuration,
+  CallDurationSchema,
+  CallPartSchema,
+} from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
+import { expireCarrier } from "../../src/jobs/retention/carrier.ts";
 import { encodeRestatement } from "../../src/rpc/usage-message.ts";
 import { readCarrier } from "../../src/store/carriers.ts";
 import { systemTransaction } from "../../src/store/database.ts";
@@ -47,7 +51,7 @@ export async function splitCalls(exchange: Exchange, { carrierId, durations }: W
       create(CallDurationSchema, {
         ...record,
         recordId: `${record.recordId}-part-${partIndex}`,
-        part: { partIndex, partCount: 2, lastPart: partIndex === 2 },
+        part: create(CallPartSchema, { partIndex, partCount: 2, lastPart: partIndex === 2 }),
       }),
     ),
   );
@@ -132,7 +136,8 @@ async function expire(exchange: Exchange, carrierId: string, aheadMs: number): P
     now: microsFromMs(NOW_MS + aheadMs),
     batchSize: 1_000,
     signal: new AbortController().signal,
-    step: <T>(run: Parameters<typeof systemTransaction<T>>[1]) => systemTransaction(db, run),
+    step: <T>(run: Parameters<typeof systemTransaction<T>>[1]) =>
+      systemTransaction(db, run, { byIndexOnly: true, inOrder: true }),
     pause: async () => {},
   };
   for (const stage of ["floors", "rows"] as const) await expireCarrier(work, carrier, stage);

@@ -1,31 +1,42 @@
+import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
-import { lockFeed } from "../../src/store/feed-head.ts";
-import { listErasures, areAnyUnwritten, countLate, readErasureCarriers } from "../../src/store/erasures.ts";
-import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
 import { clearDueTimes, deleteResults, findSplitCalls, readOpenOfClock } from "../../src/store/call-results.ts";
-import { commitConsumer } from "../../src/store/consumers.ts";
-import { dropQuarantined, readQuarantined } from "../../src/store/quarantine.ts";
-import { deleteOldResponses } from "../../src/store/request-log.ts";
-import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
-import { findPortedIn } from "../../src/store/number-port-rows.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
-import { markEveryMinute } from "../../src/store/reconcile-progress.ts";
-import { raiseClaimTimes } from "../../src/store/number-rows.ts";
-import { readDurationStarts } from "../../src/store/reconcile-input.ts";
-import { readNewestRestatementTime, readOldestCheck, writePeriodCheck, insertRestatement, readChangedCalls, readChangedNumbers, writePeriodTotals } from "../../src/store/usage-restatements.ts";
-import { listPeriods, readPeriod, readRestatementNumbers } from "../../src/store/usage-periods.ts";
 import { readRoundedMinutes } from "../../src/store/clock-offsets.ts";
-import { readTimelines, writeTimelines } from "../../src/store/number-timelines.ts";
-import { recountNumbers } from "../../src/store/tally-recount.ts";
-import { rewriteRestatement } from "../../src/store/erase-usage.ts";
+import { commitConsumer } from "../../src/store/consumers.ts";
 import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
+import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.ts";
+import * as numbers from "../../src/store/erase-numbers.ts";
+import * as results from "../../src/store/erase-results.ts";
+import { rewriteRestatement } from "../../src/store/erase-usage.ts";
+import { areAnyUnwritten, countLate, listErasures, readErasureCarriers } from "../../src/store/erasures.ts";
+import { lockFeed } from "../../src/store/feed-head.ts";
+import { findPortedIn } from "../../src/store/number-port-rows.ts";
+import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
+import { raiseClaimTimes } from "../../src/store/number-rows.ts";
+import { readTimelines, writeTimelines } from "../../src/store/number-timelines.ts";
+import { dropQuarantined, readQuarantined } from "../../src/store/quarantine.ts";
+import { readDurationStarts } from "../../src/store/reconcile-input.ts";
+import { markEveryMinute } from "../../src/store/reconcile-progress.ts";
+import { deleteOldResponses } from "../../src/store/request-log.ts";
+import { readRetentionState } from "../../src/store/retention-state.ts";
+import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { recountNumbers } from "../../src/store/tally-recount.ts";
+import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
+import { listPeriods, readPeriod, readRestatementNumbers } from "../../src/store/usage-periods.ts";
+import {
+  insertRestatement,
+  readChangedCalls,
+  readChangedNumbers,
+  readNewestRestatementTime,
+  readOldestCheck,
+  writePeriodCheck,
+  writePeriodTotals,
+} from "../../src/store/usage-restatements.ts";
+import { deleteOldPeriod } from "../../src/store/usage-retention.ts";
 import { verifyAuditChains } from "../../src/store/verify-audit.ts";
 import { listCarrierIds as listCarrierIdsAfter } from "../../src/store/verify-feeds.ts";
 import { verifyClaims } from "../../src/store/verify-numbers.ts";
-import { Feed, UploadKind } from "../../src/store/schema.ts";
-import * as numbers from "../../src/store/erase-numbers.ts";
-import * as results from "../../src/store/erase-results.ts";
-import { rewriteQuarantined, findQuarantinedOf } from "../../src/store/erase-copies.ts";
 import type { Exchange } from "./exchange.ts";
 import { readAllResults } from "./reconcile.ts";
 import type { WorldCarrier } from "./statistics-world.ts";
@@ -51,7 +62,11 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
     await listCarrierIdsAfter(tx, "", 100);
     await deleteOldResponses(tx, 1_000);
     const stored = await readCarrier(tx, carrierId);
-    if (stored) await writeCredentials(tx, { ...stored, credentials: [{ identity: `${carrierId}-identity` }] });
+    if (stored)
+      await writeCredentials(tx, {
+        ...stored,
+        credentials: [{ identity: { kind: "dns", name: `${carrierId}.example` } }],
+      });
     for (const previousCursor of [undefined, "1"])
       await commitConsumer(tx, carrierId, { consumer: "billing", cursor: "1", sequence: 1n, previousCursor });
   });
@@ -81,7 +96,11 @@ async function ofNumbers(db: Database, { carrierId, numbers: own }: WorldCarrier
     await findPortedIn(tx, carrierId, some);
     await raiseClaimTimes(tx, carrierId, claims);
     const timelines = await readTimelines(tx, carrierId, some);
-    await writeTimelines(tx, carrierId, [...timelines].map(([phoneNumber, before]) => ({ phoneNumber, before, after: [] })));
+    await writeTimelines(
+      tx,
+      carrierId,
+      [...timelines].map(([phoneNumber, before]) => ({ phoneNumber, before, after: [] })),
+    );
   });
 }
 
@@ -97,14 +116,23 @@ async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<voi
       });
     await ageUploads(tx, 100);
     const options = { numbersSequence: 0n, all: true, limit: 100 };
-    await dropQuarantined(tx, carrierId, UploadKind.DURATIONS, await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options));
+    const aside = await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options);
+    for (const record of aside)
+      await rewriteQuarantined(
+        tx,
+        carrierId,
+        { ...record, kind: UploadKind.DURATIONS, payload: Buffer.alloc(0) },
+        "+45",
+      );
+    await rewriteAnswer(tx, carrierId, { method: "none", requestId: "none", response: Buffer.alloc(0) });
+    await dropQuarantined(tx, carrierId, UploadKind.DURATIONS, aside);
   });
   await undone(db, async (tx) => {
     await openUpload(tx, { ...key, uploadId: "too-many" }, { acknowledgedOffset: 0n, mostOpen: 0 }).catch(() => {});
   });
 }
 
-async function ofUsage(db: Database, { customers, numbers: own }: WorldCarrier): Promise<void> {
+async function ofUsage(db: Database, { carrierId, customers, numbers: own }: WorldCarrier): Promise<void> {
   await undone(db, async (tx) => {
     const [found] = await listPeriods(tx, customers[0] ?? "", 1);
     const period = await readPeriod(tx, found?.periodId ?? "");
@@ -119,6 +147,9 @@ async function ofUsage(db: Database, { customers, numbers: own }: WorldCarrier):
     await writePeriodTotals(tx, periodId, 7, period.currentTotals);
     await insertRestatement(tx, { periodId, number: 7, recordTime: closeTime, payload: new Uint8Array(), lines: [] });
     await rewriteRestatement(tx, periodId, 7, Buffer.alloc(0));
+    await readRetentionState(tx, carrierId);
+    await sql`UPDATE retention_state SET call_before = 'infinity', duration_before = 'infinity'`.execute(tx);
+    await deleteOldPeriod(tx, microsFromMs(Date.now() + 1_500 * 86_400_000));
   });
 }
 
