@@ -1,8 +1,15 @@
 import { sql } from "kysely";
-import { listCdrs, readCdrPage } from "../src/store/cdrs.ts";
-import { carrierTransaction, type Database, ownerTransaction } from "../src/store/database.ts";
+import { microsFromMs } from "../src/domain/instant.ts";
+import { readCdrPage, scanCdrs } from "../src/store/cdrs.ts";
+import {
+  carrierTransaction,
+  type Database,
+  LIST_PAGE,
+  ownerTransaction,
+  type TransactionOptions,
+} from "../src/store/database.ts";
 import { addCarrier } from "../test/support/carriers.ts";
-import { PlanRecorder } from "../test/support/plans.ts";
+import { PlanRecorder, type StatementCost } from "../test/support/plans.ts";
 import { openBenchWorld } from "./world.ts";
 
 /** What a page costs that a new carrier reads among the records of others. */
@@ -20,7 +27,7 @@ export interface FollowFigures {
 
 const OTHERS = 6;
 const PAGE = 1_000;
-const LIST_PAGE = 100;
+const LIST_PAGE_SIZE = 100;
 const HOUR_MS = 3_600_000;
 const NOW_MS = Date.now();
 
@@ -77,39 +84,35 @@ interface Cost {
 type PageCosts = Record<"feed" | "list", { readonly start: Cost; readonly end: Cost }>;
 
 async function measure(db: Database, recorder: PlanRecorder, carrierId: string, own: number): Promise<PageCosts> {
-  const feed = (after: number) =>
-    costOf(recorder, db, carrierId, "readCdrPage", PAGE, (tx) =>
-      readCdrPage(tx, {
-        carrierId,
-        after: { sequence: BigInt(after), ingestTime: 0n },
-        until: undefined,
-        limit: PAGE,
-        conditions: undefined,
-        withNetwork: true,
-      }),
-    );
-  const period = { start: BigInt(NOW_MS - 20 * 24 * HOUR_MS) * 1_000n, end: BigInt(NOW_MS) * 1_000n };
-  const list = (after: number) =>
-    costOf(recorder, db, carrierId, "listKept", LIST_PAGE, (tx) =>
-      listCdrs(tx, carrierId, { period }, { after: placeAt(after, own), limit: LIST_PAGE }, true),
-    );
+  const cost = async (
+    sender: string,
+    read: Parameters<typeof carrierTransaction>[2],
+    options: TransactionOptions = {},
+  ) => {
+    const heard = await recorder.during(() => carrierTransaction(db, carrierId, read, options));
+    const found = heard.find(({ by }) => by[0] === sender);
+    if (!found) throw new Error(`${sender} was not heard`);
+    return found;
+  };
+  const feed = async (sequence: number) => {
+    const after = { sequence: BigInt(sequence), ingestTime: 0n };
+    const page = { carrierId, after, until: undefined, limit: PAGE, conditions: undefined, withNetwork: true };
+    return expectRows(PAGE, await cost("cdrs.ts/readCdrPage", (tx) => readCdrPage(tx, page)));
+  };
+  const period = { start: microsFromMs(NOW_MS - 20 * 24 * HOUR_MS), end: microsFromMs(NOW_MS) };
+  const list = async (sequence: number) => {
+    const page = { after: placeAt(sequence, own), limit: LIST_PAGE_SIZE };
+    const read = await cost("cdrs.ts/listKept", (tx) => scanCdrs(tx, carrierId, { period }, page, true), LIST_PAGE);
+    return expectRows(LIST_PAGE_SIZE, read);
+  };
   return {
     feed: { start: await feed(0), end: await feed(own - PAGE) },
-    list: { start: await list(0), end: await list(own - LIST_PAGE) },
+    list: { start: await list(0), end: await list(own - LIST_PAGE_SIZE) },
   };
 }
 
-async function costOf(
-  recorder: PlanRecorder,
-  db: Database,
-  carrierId: string,
-  by: string,
-  expected: number,
-  read: Parameters<typeof carrierTransaction>[2],
-): Promise<Cost> {
-  const heard = await recorder.during(() => carrierTransaction(db, carrierId, read));
-  const cost = heard.find((statement) => statement.by[0] === `cdrs.ts/${by}`);
-  if (cost?.returned !== expected) throw new Error(`${by}: ${cost?.returned} rows returned, not ${expected}`);
+function expectRows(count: number, cost: StatementCost): Cost {
+  if (cost.returned !== count) throw new Error(`${cost.returned} rows were returned, not ${count}`);
   return cost;
 }
 
@@ -118,7 +121,7 @@ const FIRST_MS = NOW_MS - 10 * HOUR_MS;
 function placeAt(sequence: number, own: number) {
   if (sequence === 0) return undefined;
   return {
-    inviteTime: BigInt(FIRST_MS + Math.floor((sequence * 9 * HOUR_MS) / own)) * 1_000n,
+    inviteTime: microsFromMs(FIRST_MS + Math.floor((sequence * 9 * HOUR_MS) / own)),
     sequence: BigInt(sequence),
   };
 }

@@ -35,18 +35,18 @@ export async function correctRecords(exchange: Exchange, { carrierId, cdrs, dura
   const duration = (record: CallDuration, kind: number) =>
     create(CallDurationSchema, { ...record, revision: 2, kind, connectedDurationMs: 61_000n, billedDurationS: 121n });
   await appendCdrs(db, carrierId, [
-    ...cdrs.slice(300, 320).map((record) => cdr(record, 1)),
-    ...cdrs.slice(320, 340).map((record) => cdr(record, VOID)),
+    ...cdrs.slice(200, 220).map((record) => cdr(record, 1)),
+    ...cdrs.slice(220, 240).map((record) => cdr(record, VOID)),
   ]);
   await appendDurations(db, carrierId, [
-    ...durations.slice(340, 360).map((record) => duration(record, 1)),
-    ...durations.slice(360, 380).map((record) => duration(record, VOID)),
+    ...durations.slice(240, 260).map((record) => duration(record, 1)),
+    ...durations.slice(260, 280).map((record) => duration(record, VOID)),
   ]);
 }
 
 /** Calls of which the carrier tells the parts, each in a record of its own. */
 export async function splitCalls(exchange: Exchange, { carrierId, durations }: WorldCarrier): Promise<void> {
-  const parts = durations.slice(400, 410).flatMap((record) =>
+  const parts = durations.slice(300, 310).flatMap((record) =>
     [1, 2].map((partIndex) =>
       create(CallDurationSchema, {
         ...record,
