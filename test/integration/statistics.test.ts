@@ -11,6 +11,8 @@ import { readNumberSnapshotPage } from "../../src/store/number-feed.ts";
 import { sweepClaims } from "../../src/store/number-owners.ts";
 import { listCarriersToReconcile, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
 import { verifyCarrier } from "../../src/store/verify.ts";
+import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";
+import { brokenRules } from "../support/cluster-rules.ts";
 import { erase } from "../support/erasure.ts";
 import { callEverything } from "../support/every-request.ts";
 import type { Exchange } from "../support/exchange.ts";
@@ -158,7 +160,7 @@ describe.each(["are of before the carrier came", "were never gathered"] as const
     for (const [text, runs] of Map.groupBy(costs.get(state) ?? [], (cost) => cost.text)) {
       const worst = mostRows(runs);
       const best = mostRows(fresh.get(text) ?? []);
-      if (worst && best && worst.rows > FACTOR * best.rows + ROWS_MORE)
+      if (worst && best && best.rows > 0 && worst.rows > FACTOR * best.rows + ROWS_MORE)
         worse.push(`${worst.by.slice(0, 2).join(" < ")}: ${worst.rows} rows, not ${best.rows}\n${sketch(worst.plan)}`);
     }
     expect(worse).toEqual([]);
@@ -184,6 +186,19 @@ describe.each(["are of before the carrier came", "were never gathered"] as const
   test("no page is made by sorting what a table has, but where that is little", () => {
     const sorted = (costs.get(state) ?? []).filter(({ plan }) => isSortedPage(plan)).map(({ by }) => by[0] ?? "");
     expect([...new Set(sorted)].filter((sender) => !(sender in SORTED))).toEqual([]);
+  });
+});
+
+describe("a cluster", () => {
+  test.each(Object.entries(CLUSTER_DEBTS))("is asked for no %s, but where that is listed", (rule, debts) => {
+    const listed = Object.values(debts).flat();
+    const heard = [...costs.values()].flat();
+    const isBroken = ({ text }: StatementCost) => brokenRules(text).some((broken) => broken === rule);
+    const breaking = new Set(heard.filter(isBroken).map(({ by }) => by[0] ?? ""));
+    expect([...breaking].filter((sender) => !listed.includes(sender))).toEqual([]);
+    const sending = new Set(heard.map(({ by }) => by[0] ?? ""));
+    // What keeps the rule by now leaves the list.
+    expect(listed.filter((sender) => sending.has(sender) && !breaking.has(sender))).toEqual([]);
   });
 });
 
