@@ -54,16 +54,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "usage.ts/readUsageCarriers",
       "usage.ts/readUsageGroups",
     ],
-    "joins the claims, which lie by number": [
-      "verify-numbers.ts/readClaimPage",
-      "verify-numbers.ts/readUnclaimed",
-    ],
-    "by the id of a hold alone": [
-      "holds.ts/countHeld",
-      "holds.ts/endHold",
-      "holds.ts/readHold",
-      "holds.ts/withItems",
-    ],
+    "joins the claims, which lie by number": ["verify-numbers.ts/readClaimPage", "verify-numbers.ts/readUnclaimed"],
+    "by the id of a hold alone": ["holds.ts/countHeld", "holds.ts/endHold", "holds.ts/readHold", "holds.ts/withItems"],
     "names the carrier further out only: to be repaired": [
       "call-results.ts/findByIds",
       "erase-calls.ts/findRecordsOf",

@@ -16,7 +16,10 @@ export type ClusterRule =
 
 const CLOCK = /\b(?:clock_timestamp|now|statement_timestamp|transaction_timestamp)\(\)/i;
 const OF_CARRIERS = Object.entries(DISTRIBUTION).flatMap(([table, by]) => (by === "carrier_id" ? [table] : []));
-const READS = new RegExp(`\\b(?:FROM|JOIN|UPDATE|USING)\\s+(?:ONLY\\s+)?"?(?:${OF_CARRIERS.join("|")})"?(?![\\w"])`, "i");
+const READS = new RegExp(
+  `\\b(?:FROM|JOIN|UPDATE|USING)\\s+(?:ONLY\\s+)?"?(?:${OF_CARRIERS.join("|")})"?(?![\\w"])`,
+  "i",
+);
 const NAMES_CARRIER = /carrier_id"?\s*=\s*(?:\$\d|ANY)/i;
 
 /** The rules that a statement breaks. */
@@ -31,12 +34,12 @@ export function brokenRules(text: string): ClusterRule[] {
 }
 
 function setsClock(level: string): boolean {
-  const [, set = ""] = /\b(?:DO UPDATE SET|UPDATE\b[^]*?\bSET)\b([^]*)/i.exec(level) ?? [];
+  const [, set = ""] = /\b(?:DO UPDATE SET|UPDATE\b[\s\S]*?\bSET)\b([\s\S]*)/i.exec(level) ?? [];
   return CLOCK.test(set);
 }
 
 function insertsUnnested(level: string): boolean {
-  if (!/^\s*(?:WITH\b[^]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
+  if (!/^\s*(?:WITH\b[\s\S]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
   const table = /INSERT INTO "?(\w+)/i.exec(level)?.[1] ?? "";
   const isDistributed = !["reference", "local"].includes(DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local");
   return isDistributed && /\bunnest\(/i.test(level) && !READS.test(level);
