@@ -212,18 +212,13 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
     WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = 1)`;
 }
 
-/**
- * The platform's record of the call of a carrier's record `r`. The number is asked for twice, so that its
- * index is the cheapest by any statistics: by the start all calls of the carrier in these hours would be
- * read for each record.
- */
+/** The platform's record of the call of a carrier's record `r`. */
 export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
   return sql`(
     SELECT array_agg(p.payload) FROM call_result c
     CROSS JOIN LATERAL (${payloadsOf("cdr", carrierId, sql`c`)}) p
     WHERE c.carrier_id = ${carrierId} AND c.side = 1 AND c.phone_number = r.phone_number
-      AND c.phone_number BETWEEN r.phone_number AND r.phone_number
       AND c.start_time >= r.start_time - ${hours} AND c.start_time <= r.start_time + ${hours}
       AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
 }

@@ -82,9 +82,9 @@ export async function deleteKeys(
       WHERE carrier_id = ${carrierId} AND record_date = ${of.day}::date AND (record_id, revision) > (${recordId}, ${revision}::int4)
       ORDER BY record_id, revision LIMIT ${page.limit}
     ), gone AS (
-      DELETE FROM ${sql.table(table)} k USING page p
-      WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND k.record_id = p.record_id AND k.revision = p.revision
-        AND p.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
+      DELETE FROM ${sql.table(table)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND (k.record_id, k.revision) > (${recordId}, ${revision}::int4)
+        AND k.record_id <= (SELECT max(p.record_id) FROM page p) AND k.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
     SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`.execute(
     tx,
   );

@@ -69,6 +69,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
   "clock in UPDATE": {
     "waits for a function of the schema that reads the clock where the row lies": [
       "consumers.ts/commitConsumer",
+      "erasures.ts/countLate",
       "erasures.ts/writeErasureState",
       "feed-head.ts/lockFeed",
       "holds.ts/endHold",
