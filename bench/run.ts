@@ -4,12 +4,14 @@ import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { measureBackfill } from "./backfill.ts";
+import { measureFollow } from "./follow.ts";
 import { measureIdleStreams } from "./idle-streams.ts";
 import { measureLive } from "./live.ts";
 import { measureReconcile } from "./reconcile.ts";
 import { measureRetention } from "./retention.ts";
 import { median } from "./statistics.ts";
 import { measureUploads } from "./upload.ts";
+import { measureVerify } from "./verify.ts";
 
 const { values: options } = parseArgs({
   options: { json: { type: "boolean" }, quick: { type: "boolean" }, only: { type: "string" } },
@@ -69,6 +71,25 @@ const MEASURES = {
       retention_mib_after: figures.bytesAfter / 2 ** 20,
     };
   },
+  async follow() {
+    const figures = await measureFollow(quick ? 6_000 : 300_000, quick ? 4_000 : 20_000);
+    return {
+      follow_growth: figures.growth,
+      follow_pages_growth: figures.pagesGrowth,
+      follow_most_rows: figures.mostRows,
+      follow_list_growth: figures.listGrowth,
+      follow_list_most_rows: figures.listMostRows,
+    };
+  },
+  async verify() {
+    const figures = await measureVerify(quick ? 20_000 : 5_000_000);
+    return {
+      verify_rows: figures.rows,
+      verify_unanalyzed_seconds: figures.unanalyzedSeconds,
+      verify_analyzed_seconds: figures.analyzedSeconds,
+      verify_unanalyzed_over_analyzed: figures.unanalyzedSeconds / figures.analyzedSeconds,
+    };
+  },
 };
 type Name = keyof typeof MEASURES;
 type Figures = Record<string, number>;
@@ -85,6 +106,8 @@ const JSON_FIGURES = [
   "reconcile_growth",
   "retention_write_p99_ratio",
   "retention_read_p99_ratio",
+  "follow_growth",
+  "verify_unanalyzed_over_analyzed",
 ];
 
 // As `npm start` runs it: with a young generation that holds a few batches, what lives for one commit is not moved about.
@@ -154,6 +177,13 @@ function printTable(figures: Figures): void {
       "  space before and after",
       `${show("retention_mib_before", " MiB")} > ${show("retention_mib_after", " MiB")}, ${show("retention_dropped_partitions")} partitions dropped`,
     ],
+    [
+      "a new carrier among others: rows read by the feed's last page over its first (to be 1.5 at most)",
+      show("follow_growth"),
+    ],
+    ["  by a list's last page over its first", show("follow_list_growth")],
+    ["tandem verify, never analyzed over analyzed (to be 2 at most)", show("verify_unanalyzed_over_analyzed")],
+    ["  took", `${show("verify_unanalyzed_seconds", " s")} for ${show("verify_rows")} rows`],
   ];
   const width = Math.max(...lines.map(([label = ""]) => label.length));
   for (const [label = "", value] of lines) process.stdout.write(`${label.padEnd(width)}  ${value}\n`);

@@ -3,7 +3,7 @@ import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
 import { outlivingCall } from "../store/callers.ts";
-import { carrierTransaction, type Tx } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import type { FeedHead } from "../store/feed-head.ts";
 import type { FeedPoint } from "../store/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
@@ -26,7 +26,7 @@ import type { SharedPages } from "./shared-pages.ts";
 export interface SnapshotPage<Rows> {
   rows: Rows;
   rowCount: number;
-  /** The key of the last row; the one that was asked after when there is none. */
+  /** The key of the last row that was looked at; the one that was asked after when there is none. */
   lastKey: string;
   /** Whether there are no more. */
   isLast: boolean;
@@ -250,7 +250,7 @@ async function snapshotFrames<Batch, Rows>(
   if (!source.readSnapshot) throw new Error("this feed has no snapshot, and gives no cursor of one");
   const read = source.readSnapshot.bind(source);
   state.unsent.begin();
-  const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey));
+  const page = await carrierTransaction(place.db, place.carrierId, (tx) => read(tx, sent.afterKey), LIST_PAGE);
   if (page.rowCount > 0) await state.disclosure.beforeRows(page.rows);
   const { snapshot: _, ...synced } = state.position;
   const rowCount = sent.rowCount + page.rowCount;

@@ -129,7 +129,7 @@ function stepper(db: Database, lease: JobLease, pause: (tookMs: number) => Promi
         await confirmLease(tx, lease, LEASE_S);
         return run(tx);
       },
-      { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true },
+      { statementTimeoutMs: STATEMENT_TIMEOUT_MS, byIndexOnly: true, inOrder: true },
     );
     await pause(performance.now() - started);
     return result;

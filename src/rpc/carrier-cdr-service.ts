@@ -20,9 +20,17 @@ import {
   type StreamCdrsRequest,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
-import { type CdrPlace, type CdrSearch, type FeedCdr, listCdrs, readCdrPage, type StoredCdr } from "../store/cdrs.ts";
+import {
+  type CdrPlace,
+  type CdrSearch,
+  type FeedCdr,
+  listCdrs,
+  readCdrPage,
+  type StoredCdr,
+  scanCdrs,
+} from "../store/cdrs.ts";
 import { type Consumer, commitConsumer, listConsumers, MAX_CONSUMERS, readConsumer } from "../store/consumers.ts";
-import { carrierTransaction } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { Feed } from "../store/schema.ts";
 import { carrierOf } from "./auth.ts";
@@ -135,9 +143,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork),
-  );
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork);
+  const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { page, last, fill } = await cutForwardedPage(found, {
     size,
     schema: CallDetailRecordSchema,
@@ -147,8 +154,9 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     context,
     limits,
   });
+  const next = last ?? scannedTo;
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedStoredCdrs(carrierId, page) });
-  const nextPageToken = last ? encodePageToken(services.seals, scope, pageKey(last)) : "";
+  const nextPageToken = next ? encodePageToken(services.seals, scope, pageKey(next)) : "";
   return fill(create(ListCdrsResponseSchema, { nextPageToken }));
 }
 

@@ -19,7 +19,7 @@ import {
   ReleaseNumbersResponseSchema,
 } from "../gen/tandem/carrier/v1/number_service_pb.js";
 import { PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
-import { carrierTransaction, type Tx } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
 import { readEntryIngestTime } from "../store/feed-position.ts";
 import { type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
@@ -95,22 +95,24 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const { filter, hash } = readNumberFilter(request.filter);
   const scope = ["carrier.ListNumbers", carrierId, String(hash)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const { position, found } = await carrierTransaction(services.db, carrierId, async (tx) => {
+  const read = async (tx: Tx) => {
     const position = await readListPosition(tx, carrierId, token);
     const { afterNumber } = position;
-    return { position, found: await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter }) };
-  });
+    return { position, ...(await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter })) };
+  };
+  const { position, found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const show = (row: NumberSnapshotRow) => decodePhoneNumber(row.payload);
   const { messages: numbers, last } = await cutPage(found, { size, schema: PhoneNumberSchema, show, context, limits });
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
   // As the first page gave it: the same position has another text each time.
   const watchCursor = token?.["cursor"] ?? cursorText(place, { epoch, sequence, ingestTime });
-  const next = last && {
+  const end = last ?? scannedTo;
+  const next = end && {
     epoch: String(epoch),
     sequence: String(sequence),
     ingestTime: String(ingestTime),
-    after: last.phoneNumber,
+    after: end.phoneNumber,
     cursor: watchCursor,
   };
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });

@@ -1,8 +1,9 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { discrepancyMessage } from "../feed/discrepancy-edge.ts";
 import { type Discrepancy, type DiscrepancyFilter, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
-import { carrierTransaction } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import { type DiscrepancyConditions, type ListedDiscrepancy, listDiscrepancies } from "../store/discrepancies.ts";
+import type { Scanned } from "../store/list-scan.ts";
 import type { Services } from "./context.ts";
 import { cutPage } from "./cut-page.ts";
 import { readDiscrepancyFilter } from "./discrepancy-filter.ts";
@@ -57,14 +58,15 @@ export async function listedDiscrepancies(
   // The days as they were asked for: a token outlives the midnight that moves the default ones.
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const found = await findPage(services, carrierId, search, token, size + 1);
+  const { found, scannedTo } = await findPage(services, carrierId, search, token, size + 1);
   const page = { size, schema: DiscrepancySchema, show, context, limits };
   const { messages: discrepancies, last } = await cutPage(found, page);
   await disclose(discrepancies);
+  const next = last ?? scannedTo;
   return {
     discrepancies,
-    nextPageToken: last
-      ? encodePageToken(services.seals, scope, { carrier: last.carrierId, sequence: String(last.sequence) })
+    nextPageToken: next
+      ? encodePageToken(services.seals, scope, { carrier: next.carrierId, sequence: String(next.sequence) })
       : "",
   };
 }
@@ -75,16 +77,19 @@ async function findPage(
   search: Search,
   token: Readonly<Record<string, string>> | undefined,
   limit: number,
-): Promise<ListedDiscrepancy[]> {
+): Promise<Scanned<ListedDiscrepancy, Pick<ListedDiscrepancy, "carrierId" | "sequence">>> {
   const found: ListedDiscrepancy[] = [];
   for await (const carrier of carriersAsked(services, carrierId, token?.["carrier"] ?? "")) {
     const id = carrier.carrierId;
     const after = id === token?.["carrier"] ? BigInt(token["sequence"] ?? 0) : 0n;
     const page = { after, limit: limit - found.length };
-    found.push(...(await carrierTransaction(services.db, id, (tx) => listDiscrepancies(tx, id, search, page))));
+    const read = (tx: Tx) => listDiscrepancies(tx, id, search, page);
+    const scan = await carrierTransaction(services.db, id, read, LIST_PAGE);
+    found.push(...scan.found);
+    if (scan.scannedTo !== undefined) return { found, scannedTo: { carrierId: id, sequence: scan.scannedTo } };
     if (found.length >= limit) break;
   }
-  return found;
+  return { found, scannedTo: undefined };
 }
 
 /** A discrepancy as it is; with whose it is, for the credential that may not see parties. */

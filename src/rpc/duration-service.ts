@@ -14,7 +14,7 @@ import type {
 import { CallDurationSchema, DurationState } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { ErrorReason } from "../gen/tandem/type/v1/error_reason_pb.js";
 import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import { carrierTransaction } from "../store/database.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
 import { listDurations, listQuarantinedDurations, type StoredDuration } from "../store/durations.ts";
 import { UploadKind } from "../store/schema.ts";
 import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../store/uploads.ts";
@@ -202,9 +202,8 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
   const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    list(tx, carrierId, { ...period, recordId, after, limit: size + 1 }),
-  );
+  const read = (tx: Tx) => list(tx, carrierId, { ...period, recordId, after, limit: size + 1 });
+  const found = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const page = { size, schema: CallDurationSchema, show: durationMessage, context, limits };
   const { messages: durations, last } = await cutPage(found, page);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };

@@ -9,8 +9,8 @@ import type {
 } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
-import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr } from "../store/cdrs.ts";
-import { carrierTransaction, systemTransaction } from "../store/database.ts";
+import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../store/cdrs.ts";
+import { carrierTransaction, LIST_PAGE, systemTransaction, type Tx } from "../store/database.ts";
 import { cdrEdge } from "../upload/record-edges.ts";
 import {
   cdrNameSearch,
@@ -102,11 +102,11 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = token && pagePlace(token);
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed),
-  );
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed);
+  const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
   const { messages: records, last } = await cutPage(found, page);
+  const next = last ?? scannedTo;
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),
@@ -114,7 +114,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   });
   return {
     records,
-    nextPageToken: last ? encodePageToken(services.seals, scope, pageKey(last)) : "",
+    nextPageToken: next ? encodePageToken(services.seals, scope, pageKey(next)) : "",
   };
 }
 

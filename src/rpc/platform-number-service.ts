@@ -26,7 +26,7 @@ import {
   UnassignNumbersResponseSchema,
 } from "../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { type ActivationState, PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
-import { systemTransaction } from "../store/database.ts";
+import { LIST_PAGE, systemTransaction, type Tx } from "../store/database.ts";
 import { listNumbersOfAll, type NumberSnapshotRow, readNumberSnapshotPage } from "../store/number-feed.ts";
 import { type HistoryPeriod, readHolderRow, readNumberHistory } from "../store/number-history.ts";
 import { assignNumbers, portNumbers, unassignNumbers } from "../store/number-inventory.ts";
@@ -87,20 +87,22 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
-  const found = await systemTransaction(services.db, (tx): Promise<NumberSnapshotRow[]> => {
+  const read = (tx: Tx) => {
     if (carrierId === undefined)
       return listNumbersOfAll(tx, { after, limit: limit + 1, filter, region: services.config.region });
     return readNumberSnapshotPage(tx, { carrierId, afterNumber: after.phoneNumber, limit: limit + 1, filter });
-  });
+  };
+  const { found, scannedTo } = await systemTransaction(services.db, read, LIST_PAGE);
   const mayRead = hasScope(context, "locations.read");
   const show = (row: NumberSnapshotRow) => redactLocation(decodePhoneNumber(row.payload), mayRead);
   const page = { size: limit, schema: PhoneNumberSchema, show, context, limits };
   const { messages: numbers, last } = await cutPage(found, page);
+  const next = last ?? scannedTo;
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: last
-      ? encodePageToken(services.seals, scope, { after: last.phoneNumber, carrier: last.carrierId })
+    nextPageToken: next
+      ? encodePageToken(services.seals, scope, { after: next.phoneNumber, carrier: next.carrierId })
       : "",
   };
 }

@@ -50,12 +50,13 @@ export async function* watchNumbers(services: Services, request: WatchNumbersReq
       return { ...page, batch: page.entries };
     },
     async readSnapshot(tx, afterNumber) {
-      const rows = await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: PAGE_ROWS, filter });
+      const page = { carrierId, afterNumber, limit: PAGE_ROWS, filter };
+      const { found, scannedTo } = await readNumberSnapshotPage(tx, page);
       return {
-        rows: rows.map((row) => decodePhoneNumber(row.payload)),
-        rowCount: rows.length,
-        lastKey: rows.at(-1)?.phoneNumber ?? afterNumber,
-        isLast: rows.length < PAGE_ROWS,
+        rows: found.map((row) => decodePhoneNumber(row.payload)),
+        rowCount: found.length,
+        lastKey: scannedTo?.phoneNumber ?? found.at(-1)?.phoneNumber ?? afterNumber,
+        isLast: found.length < PAGE_ROWS && scannedTo === undefined,
       };
     },
   };

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
+import { LIST_SCAN, type Scanned } from "./list-scan.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -139,10 +140,24 @@ export async function listCdrs(
   page: CdrPageRequest,
   withNetwork: boolean,
 ): Promise<ListedCdr[]> {
+  return (await scanCdrs(tx, carrierId, search, page, withNetwork)).found;
+}
+
+/** The same, and how far it looked: a list of a period. In a transaction as `LIST_PAGE`. */
+export async function scanCdrs(
+  tx: Tx,
+  carrierId: string,
+  search: CdrSearch,
+  page: CdrPageRequest,
+  withNetwork: boolean,
+): Promise<Scanned<ListedCdr, CdrPlace>> {
   // In this order: a record that retention takes between the two is in both, and never in neither.
   const kept = await listKept(tx, carrierId, search, page, withNetwork);
   const held = await listHeldCdrs(tx, carrierId, search, page, withNetwork);
-  return mergeCdrs(kept, held, page);
+  const [first, second] = [kept.scannedTo, held.scannedTo];
+  const scannedTo = first && second && comparePlaces(second, first) < 0 ? second : (first ?? second);
+  const found = mergeCdrs(kept.found, held.found, page);
+  return { found: scannedTo ? found.filter((cdr) => comparePlaces(cdr, scannedTo) <= 0) : found, scannedTo };
 }
 
 /** Which page of a list. */
@@ -150,6 +165,8 @@ export interface CdrPageRequest {
   readonly after?: CdrPlace | undefined;
   readonly limit: number;
   readonly newestFirst?: boolean;
+  /** Most rows to look at. Default `LIST_SCAN`. */
+  readonly scan?: number;
 }
 
 async function listKept(
@@ -158,10 +175,11 @@ async function listKept(
   search: CdrSearch,
   page: CdrPageRequest,
   withNetwork: boolean,
-): Promise<ListedCdr[]> {
+): Promise<Scanned<ListedCdr, CdrPlace>> {
+  const isById = isNamed(search);
+  const records = sql`cdr_record r WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
+  const from = isById ? recordsNamed(carrierId, search) : scanned(records, page);
   const wheres = searchConditions(carrierId, search, page);
-  const from =
-    search.recordId === undefined ? recordsOfCall(carrierId, search) : recordsOfId(carrierId, search.recordId, search);
   // Of held records, parts that are past their retention are with the copy.
   const { rows } = await sql<ListRow>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
@@ -174,7 +192,32 @@ async function listKept(
     LEFT JOIN LATERAL (
       SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
     ORDER BY ${orderOf(page)}`.execute(tx);
-  return rows.map(listedCdr);
+  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
+  return { found: rows.map(listedCdr), scannedTo };
+}
+
+// The first rows of the order, of which those are taken that are asked for.
+function scanned(records: RawBuilder<unknown>, page: CdrPageRequest): RawBuilder<unknown> {
+  return sql`(SELECT * FROM ${records} ORDER BY ${orderOf(page)} LIMIT ${page.scan ?? LIST_SCAN}) r`;
+}
+
+// The last of them, when there are as many.
+async function readScanEnd(tx: Tx, records: RawBuilder<unknown>, page: CdrPageRequest): Promise<CdrPlace | undefined> {
+  const { rows } = await sql<{ invite_time: Micros | null; sequence: bigint }>`
+    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`.execute(
+    tx,
+  );
+  return rows[0] && { inviteTime: rows[0].invite_time ?? undefined, sequence: rows[0].sequence };
+}
+
+function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
+  return [recordId, callId, dialogCallId, correlationId].some((id) => id !== undefined);
+}
+
+function recordsNamed(carrierId: string, search: CdrSearch): RawBuilder<unknown> {
+  return search.recordId === undefined
+    ? recordsOfCall(carrierId, search)
+    : recordsOfId(carrierId, search.recordId, search);
 }
 
 // An id first, and then the period: by the index of the order all records of the period would be
@@ -205,32 +248,43 @@ async function listHeldCdrs(
   search: CdrSearch,
   page: CdrPageRequest,
   withNetwork: boolean,
-): Promise<ListedCdr[]> {
+): Promise<Scanned<ListedCdr, CdrPlace>> {
+  const copies = sql`(SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r`;
+  const isById = isNamed(search);
+  const records = sql`${copies} WHERE r.carrier_id = ${carrierId}${inPeriod(search, page)}`;
   const wheres = searchConditions(carrierId, search, page);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
   const { rows } = await sql<ListRow>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
-    FROM (SELECT h.*, h.start_time AS invite_time FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1) r
+    FROM ${isById ? copies : scanned(records, page)}
     WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
     ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
-  return rows.map(listedCdr);
+  const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
+  return { found: rows.map(listedCdr), scannedTo };
 }
 
 function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
-  const wheres: RawBuilder<unknown>[] = [sql`r.carrier_id = ${carrierId}`, sql`r.entry_kind <> ${EntryKind.ERASURE}`];
-  if (search.period) {
-    wheres.push(
-      sql`r.invite_time >= ${isoFromMicros(search.period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(search.period.end)}::timestamptz`,
-    );
-  }
+  const wheres: RawBuilder<unknown>[] = [
+    sql`r.carrier_id = ${carrierId}${inPeriod(search, page)}`,
+    sql`r.entry_kind <> ${EntryKind.ERASURE}`,
+  ];
   if (search.dialogCallId !== undefined) wheres.push(sql`r.dialog_call_id = ${search.dialogCallId}`);
   if (search.correlationId !== undefined) wheres.push(sql`r.correlation_id = ${search.correlationId}`);
   if (search.callId !== undefined) wheres.push(sql`r.call_id = ${search.callId}`);
   if (search.conditions) wheres.push(allOf(search.conditions));
-  if (page.after) wheres.push(isBehind(page.after, search.period !== undefined));
   return wheres;
+}
+
+function inPeriod({ period }: CdrSearch, { after }: CdrPageRequest): RawBuilder<unknown> {
+  const wheres: RawBuilder<unknown>[] = [];
+  if (period)
+    wheres.push(
+      sql`r.invite_time >= ${isoFromMicros(period.start)}::timestamptz AND r.invite_time < ${isoFromMicros(period.end)}::timestamptz`,
+    );
+  if (after) wheres.push(isBehind(after, period !== undefined));
+  return wheres.length === 0 ? sql`` : sql` AND ${sql.join(wheres, sql` AND `)}`;
 }
 
 function orderOf(page: CdrPageRequest): RawBuilder<unknown> {
@@ -252,11 +306,15 @@ function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageR
   if (held.length === 0) return kept;
   const known = new Set(kept.map(({ sequence }) => sequence));
   const direction = page.newestFirst ? -1 : 1;
-  const timeOf = ({ inviteTime }: StoredCdr) => inviteTime ?? 2n ** 63n;
-  const compare = (left: bigint, right: bigint) => (left < right ? -1 : Number(left > right));
   return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
-    .sort((a, b) => direction * (compare(timeOf(a), timeOf(b)) || compare(a.sequence, b.sequence)))
+    .sort((a, b) => direction * comparePlaces(a, b))
     .slice(0, page.limit);
+}
+
+function comparePlaces(left: CdrPlace, right: CdrPlace): number {
+  const timeOf = ({ inviteTime }: CdrPlace) => inviteTime ?? 2n ** 63n;
+  const compare = (a: bigint, b: bigint) => (a < b ? -1 : Number(a > b));
+  return compare(timeOf(left), timeOf(right)) || compare(left.sequence, right.sequence);
 }
 
 function isBehind({ inviteTime, sequence }: CdrPlace, allHaveTimes: boolean): RawBuilder<boolean> {
@@ -275,7 +333,10 @@ export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): 
     AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
 }
 
-/** The carriers that hold a record id or a call id: for the platform, in a system transaction. At most `limit`. */
+/**
+ * The carriers that hold a record id or a call id: for the platform, in a system transaction. At most
+ * `limit`. OFFSET 0: asked carrier by carrier, and never by reading who holds such an id at all.
+ */
 export async function findCarriersOfCdr(
   tx: Tx,
   name: { recordId?: string; callId?: string },
@@ -287,8 +348,8 @@ export async function findCarriersOfCdr(
       name.recordId === undefined
         ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
-    }) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = 1
-      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`}) ORDER BY c.carrier_id LIMIT ${limit}`.execute(
+    } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = 1
+      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`.execute(
     tx,
   );
   return rows.map((row) => row.carrier_id);

@@ -41,9 +41,17 @@ export interface TransactionOptions {
    * must not scan it once it is full. Default true, but for the owner's transactions.
    */
   byIndexOnly?: boolean;
+  /** Read in the order of an index, and sort no table's rows: what a page takes of many. Default false. */
+  inOrder?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
   retries?: number;
 }
+
+/**
+ * How a page of a list is read: whatever the planner believes, what comes first is found by an index, and
+ * all statements of the page see the same.
+ */
+export const LIST_PAGE = { snapshot: true, inOrder: true } as const satisfies TransactionOptions;
 
 export interface DatabaseOptions {
   url: string;
@@ -176,6 +184,11 @@ export async function together<const P extends readonly Promise<unknown>[]>(
 ): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
   await Promise.allSettled(answers);
   return Promise.all(answers) as Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }>;
+}
+
+/** As the option `inOrder`, from here to the end of the transaction. */
+export async function readInOrder(tx: Tx): Promise<void> {
+  await sql`SELECT set_config('enable_sort', 'off', true)`.execute(tx);
 }
 
 /** The database's clock, which all times of the store are by. */
@@ -344,6 +357,7 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
     ["bytea_output", "hex"],
   ];
   if (options.byIndexOnly ?? role !== "none") settings.push(["enable_seqscan", "off"], ["jit", "off"]);
+  if (options.inOrder) settings.push(["enable_sort", "off"]);
   const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
   // It is not asked for before it is known that we may ask.
   const timeline = db.heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import type { Tx } from "./database.ts";
 import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
+import { LIST_SCAN, type Scanned } from "./list-scan.ts";
 import { Feed } from "./schema.ts";
 
 /** What an entry of the discrepancy feed is. */
@@ -65,22 +66,29 @@ export async function readDiscrepancyPage(
   return makePage(tx, read, { entries, first, bytesOf });
 }
 
-/** Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by sequence after one. */
+/**
+ * Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by sequence after one. In a transaction as `LIST_PAGE`.
+ */
 export async function listDiscrepancies(
   tx: Tx,
   carrierId: string,
   search: { startDate: string; endDate: string; conditions: DiscrepancyConditions | undefined },
-  page: { after: bigint; limit: number },
-): Promise<ListedDiscrepancy[]> {
+  page: { after: bigint; limit: number; scan?: number },
+): Promise<Scanned<ListedDiscrepancy, bigint>> {
   const { startDate, endDate, conditions } = search;
+  const { after, limit, scan = LIST_SCAN } = page;
+  const results = sql`call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after}`;
   const { rows } = await sql<EntryColumns & { phone_number: string | null }>`
     SELECT r.carrier_id, r.sequence, r.update_time AS ingest_time, ${DiscrepancyEntryKind.DISCREPANCY}::int2 AS entry_kind, r.payload, r.phone_number
-    FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND r.sequence > ${page.after} AND r.payload IS NOT NULL
-      AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date
+    FROM (SELECT * FROM ${results} ORDER BY r.sequence LIMIT ${scan}) r
+    WHERE r.payload IS NOT NULL AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date
       AND ${conditions ? allOf(conditions, STORED) : sql`true`}
-    ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({ ...storedDiscrepancy(row), phoneNumber: row.phone_number ?? undefined }));
+    ORDER BY r.sequence LIMIT ${limit}`.execute(tx);
+  const found = rows.map((row) => ({ ...storedDiscrepancy(row), phoneNumber: row.phone_number ?? undefined }));
+  if (found.length >= limit) return { found, scannedTo: undefined };
+  const { rows: end } = await sql<{ sequence: bigint }>`
+    SELECT r.sequence FROM ${results} ORDER BY r.sequence OFFSET ${scan - 1} LIMIT 1`.execute(tx);
+  return { found, scannedTo: end[0]?.sequence };
 }
 
 /** A discrepancy of a list. */

@@ -2,6 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { isHeldTip, isTip } from "./cdrs.ts";
 import type { Tx } from "./database.ts";
+import { recordAt } from "./record-at.ts";
 import { EntryKind } from "./record-rows.ts";
 import { Feed, UploadKind } from "./schema.ts";
 
@@ -43,16 +44,24 @@ export async function listDurations(tx: Tx, carrierId: string, search: DurationS
   const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
     const { rows } = await sql<Row>`
-      SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from} r
+      SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
       WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
         ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
       ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
     return rows.map((row) => storedDuration(row, false));
   };
   // In this order: a record that retention takes between the two is in both, and never in neither.
-  const kept = await read(sql`duration_record`, sql`r.sequence >= ${floor}`);
-  const held = await read(sql`held_record`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`);
+  const records = search.recordId === undefined ? sql`duration_record r` : recordsOfId(carrierId, search.recordId);
+  const kept = await read(records, sql`r.sequence >= ${floor}`);
+  const held = await read(sql`held_record r`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`);
   return mergeDurations(kept, held, search.limit);
+}
+
+// By the id first: in the order of the list all of the period would be looked through for it.
+function recordsOfId(carrierId: string, recordId: string): RawBuilder<unknown> {
+  return sql`
+    (SELECT s.sequence, s.ingest_time FROM duration_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId} OFFSET 0) s
+    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "s")}) r`;
 }
 
 function mergeDurations(kept: StoredDuration[], held: readonly StoredDuration[], limit: number): StoredDuration[] {

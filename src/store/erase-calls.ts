@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { ERASED_HASH } from "../domain/erasure.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { boolArray, byteaArray, dateArray, int4Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { readInOrder, type Tx } from "./database.ts";
 import { covers, type HeldSide, isInForce } from "./holds.ts";
 import { EntryKind } from "./record-rows.ts";
 
@@ -246,6 +246,7 @@ export async function eraseBatchHashes(
   hashes: ReadonlySet<bigint>,
   page: { after: BatchPlace | undefined; limit: number },
 ): Promise<{ last: BatchPlace | undefined; erased: number }> {
+  await readInOrder(tx);
   const after = page.after ?? { kind: 0, uploadId: "", firstOffset: -1n };
   const { rows } = await sql<{ kind: number; upload_id: string; first_offset: bigint; hashes: Buffer }>`
     SELECT kind, upload_id, first_offset, hashes FROM upload_batch

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { ERASED_HASH } from "../domain/erasure.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { Tx } from "./database.ts";
+import { readInOrder, type Tx } from "./database.ts";
 import { type HoldOn, holdOfRow, holdOn, type RecordSearch } from "./erase-calls.ts";
 
 // What is kept of records besides the records: in quarantine, as rejects, and under holds. In system transactions.
@@ -28,6 +28,7 @@ export async function findQuarantinedOf(
   { phoneNumber, pattern }: RecordSearch,
   page: { after: QuarantinePlace | undefined; limit: number },
 ): Promise<QuarantinedRecord[]> {
+  await readInOrder(tx);
   const after = page.after ?? { kind: 0, recordId: "", recordDate: "0001-01-01", revision: 0 };
   const { rows } = await sql<QuarantineRow>`
     SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload FROM quarantine
@@ -81,6 +82,7 @@ export async function findRejectsOf(
   maskedPattern: string,
   page: { after: RejectPlace | undefined; limit: number },
 ): Promise<StoredReject[]> {
+  await readInOrder(tx);
   const after = page.after ?? { kind: 0, uploadId: "", recordOffset: -1n };
   const { rows } = await sql<RejectRow>`
     SELECT kind, upload_id, record_offset, message, record_json, create_time FROM upload_reject
@@ -140,6 +142,7 @@ export async function findHeldOf(
   { phoneNumber, pattern, start, end }: RecordSearch,
   page: { after: Pick<HeldCopy, "side" | "sequence"> | undefined; limit: number; now: Micros },
 ): Promise<HeldCopy[]> {
+  await readInOrder(tx);
   const after = page.after ?? { side: 0, sequence: 0n };
   const columns =
     sql.raw(`r.side, r.sequence, r.record_id, r.record_date, r.ingest_time, r.start_time, r.phone_number, r.payload, r.network,

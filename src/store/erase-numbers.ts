@@ -63,7 +63,7 @@ export async function cutHoldings(
   range: { start: Micros; end: Micros },
 ): Promise<number> {
   const [start, end] = [sql`${isoFromMicros(range.start)}::timestamptz`, sql`${isoFromMicros(range.end)}::timestamptz`];
-  const isOver = sql`NOT EXISTS (SELECT FROM number_holding o WHERE o.carrier_id = h.carrier_id AND o.phone_number = h.phone_number
+  const isOver = sql`NOT EXISTS (SELECT FROM number_holding o WHERE o.carrier_id = ${carrierId} AND o.phone_number = h.phone_number
     AND o.holding_start_time = h.holding_start_time AND o.end_time > clock_timestamp())`;
   const { rows: after } = await sql`
     INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)

@@ -80,8 +80,8 @@ export async function dropUnheld(
       WHERE r.carrier_id = ${of.carrierId} AND r.side = ${of.side} AND r.sequence > ${page.after}::int8
       ORDER BY r.sequence LIMIT ${page.limit}
     ), gone AS (
-      DELETE FROM held_record h USING page p
-      WHERE h.carrier_id = ${of.carrierId} AND h.side = ${of.side} AND h.sequence = p.sequence AND p.over)
+      DELETE FROM held_record h
+      WHERE h.carrier_id = ${of.carrierId} AND h.side = ${of.side} AND h.sequence = ANY(ARRAY(SELECT p.sequence FROM page p WHERE p.over)))
     SELECT sequence, count(*) OVER () AS position FROM page ORDER BY sequence DESC LIMIT 1`.execute(tx);
   const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? last.sequence : undefined;

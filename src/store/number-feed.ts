@@ -4,6 +4,7 @@ import type { NumberFilter } from "../domain/number-filter.ts";
 import { int2Array } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { type FeedPoint, type HeadColumns, headColumns, makePage, SCAN_LIMIT, type StoredPage } from "./feed-page.ts";
+import { LIST_SCAN, type Scanned } from "./list-scan.ts";
 import { NumberEntryKind } from "./number-rows.ts";
 import { Feed } from "./schema.ts";
 
@@ -65,7 +66,10 @@ export interface NumberSnapshotRow {
   readonly payload: Buffer;
 }
 
-/** Reads the current rows of a carrier's numbers that match, ascending by number compared as text. */
+/** Where a page of current rows ended. */
+export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
+
+/** Reads the current rows of a carrier's numbers that match, ascending by number compared as text. In a transaction as `LIST_PAGE`. */
 export async function readNumberSnapshotPage(
   tx: Tx,
   request: {
@@ -74,35 +78,56 @@ export async function readNumberSnapshotPage(
     afterNumber: string;
     limit: number;
     filter: NumberFilter | undefined;
+    /** Most rows to look at. Default `LIST_SCAN`. */
+    scan?: number;
   },
-): Promise<NumberSnapshotRow[]> {
-  const { carrierId, afterNumber, limit, filter } = request;
-  const { rows } = await sql<SnapshotRow>`
-    SELECT e.phone_number, e.carrier_id, e.payload FROM phone_number e
-    WHERE e.carrier_id = ${carrierId} AND e.phone_number > ${afterNumber} AND ${filter ? matches(filter, COLUMNS) : sql`true`}
-    ORDER BY e.phone_number LIMIT ${limit}`.execute(tx);
-  return rows.map(snapshotRow);
+): Promise<Scanned<NumberSnapshotRow, NumberPlace>> {
+  const { carrierId, afterNumber, filter } = request;
+  const { customerId, numberPrefix, ...others } = filter ?? {};
+  // An index has the customer's numbers in order: whoever asks for them reads no others.
+  const numbers = sql`phone_number e WHERE e.carrier_id = ${carrierId} AND e.phone_number > ${afterNumber}
+    AND ${conditions({ customerId, numberPrefix }, COLUMNS)}`;
+  return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number`, where: conditions(others, COLUMNS) });
 }
 
-/** Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a system transaction. */
+/** Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a system transaction as `LIST_PAGE`. */
 export async function listNumbersOfAll(
   tx: Tx,
   request: {
-    after: { phoneNumber: string; carrierId: string };
+    after: NumberPlace;
     limit: number;
     filter: NumberFilter | undefined;
     /** Only carriers of this region; undefined: all. */
     region: string | undefined;
+    scan?: number;
   },
-): Promise<NumberSnapshotRow[]> {
-  const { after, limit, filter, region } = request;
+): Promise<Scanned<NumberSnapshotRow, NumberPlace>> {
+  const { after, filter, region } = request;
+  const { numberPrefix, ...others } = filter ?? {};
+  const numbers = sql`phone_number e WHERE (e.phone_number, e.carrier_id) > (${after.phoneNumber}, ${after.carrierId})
+    AND ${conditions({ numberPrefix }, COLUMNS)}`;
+  const isOfRegion =
+    region === undefined
+      ? sql`true`
+      : sql`EXISTS (SELECT 1 FROM carrier c WHERE c.carrier_id = e.carrier_id AND c.region = ${region} OFFSET 0)`;
+  const where = sql<boolean>`${conditions(others, COLUMNS)} AND ${isOfRegion}`;
+  return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number, e.carrier_id`, where });
+}
+
+async function scanNumbers(
+  tx: Tx,
+  numbers: RawBuilder<unknown>,
+  of: { order: RawBuilder<unknown>; where: RawBuilder<boolean>; limit: number; scan?: number },
+): Promise<Scanned<NumberSnapshotRow, NumberPlace>> {
+  const { order, where, limit, scan = LIST_SCAN } = of;
   const { rows } = await sql<SnapshotRow>`
-    SELECT e.phone_number, e.carrier_id, e.payload FROM phone_number e
-    WHERE (e.phone_number, e.carrier_id) > (${after.phoneNumber}, ${after.carrierId})
-      AND ${filter ? matches(filter, COLUMNS) : sql`true`}
-      AND ${region === undefined ? sql`true` : sql`EXISTS (SELECT 1 FROM carrier c WHERE c.carrier_id = e.carrier_id AND c.region = ${region})`}
-    ORDER BY e.phone_number, e.carrier_id LIMIT ${limit}`.execute(tx);
-  return rows.map(snapshotRow);
+    SELECT e.phone_number, e.carrier_id, e.payload FROM (SELECT * FROM ${numbers} ORDER BY ${order} LIMIT ${scan}) e
+    WHERE ${where} ORDER BY ${order} LIMIT ${limit}`.execute(tx);
+  const found = rows.map(snapshotRow);
+  if (found.length >= limit) return { found, scannedTo: undefined };
+  const { rows: end } = await sql<Omit<SnapshotRow, "payload">>`
+    SELECT e.phone_number, e.carrier_id FROM ${numbers} ORDER BY ${order} OFFSET ${scan - 1} LIMIT 1`.execute(tx);
+  return { found, scannedTo: end[0] && { phoneNumber: end[0].phone_number, carrierId: end[0].carrier_id } };
 }
 
 interface Columns {
@@ -120,6 +145,14 @@ const PREVIOUS_COLUMNS: Columns = {
 
 // A column without a value matches no condition on it: never null, so that the whole can be negated.
 function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
+  return sql<boolean>`COALESCE(${conditions(filter, columns)}, false)`;
+}
+
+// As an index can be asked.
+function conditions(
+  filter: { readonly [Name in keyof NumberFilter]?: NumberFilter[Name] | undefined },
+  columns: Columns,
+): RawBuilder<boolean> {
   const all: RawBuilder<unknown>[] = [];
   const { states, customerId, countryCode, numberPrefix } = filter;
   if (states && states.length > 0) all.push(sql`${columns.state} = ANY(${int2Array(states)}::int2[])`);
@@ -129,7 +162,7 @@ function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   if (numberPrefix !== undefined)
     all.push(sql`e.phone_number >= ${numberPrefix} AND e.phone_number < ${`${numberPrefix}:`}`);
   if (all.length === 0) return sql<boolean>`true`;
-  return sql<boolean>`COALESCE(${sql.join(all, sql` AND `)}, false)`;
+  return sql<boolean>`${sql.join(all, sql` AND `)}`;
 }
 
 interface EntryColumns {

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import { textArray, timestamptzArray } from "./binary-array.ts";
-import type { Tx } from "./database.ts";
+import { readInOrder, type Tx } from "./database.ts";
 
 // number_owner decides between carriers, keyed by the number alone. A claim is committed before the carrier's rows, and freed after them, so a
 // crash leaves at worst a claim without a row, which the sweeper frees. Every claim has a time that only rises, also when it is claimed again by
@@ -168,6 +168,7 @@ const SWEEP_CLAIMS = 5_000;
  * release and the end of its claim. Young claims are left alone, for their rows may still be on their way, and so are numbers that are being ported.
  */
 export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
+  await readInOrder(tx);
   const { rows } = await sql<{ last: string | null; looked: bigint; freed: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${SWEEP_CLAIMS}

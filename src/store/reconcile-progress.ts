@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { timestamptzArray } from "./binary-array.ts";
 import { isOfRegion } from "./carriers.ts";
-import type { Tx } from "./database.ts";
+import { readInOrder, type Tx } from "./database.ts";
 
 /** How far a carrier's feeds have been looked at. */
 export interface ReconcilePosition {
@@ -86,6 +86,7 @@ export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> 
  * @returns of how many.
  */
 export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<number> {
+  await readInOrder(tx);
   const { rows } = await sql<{ count: number }>`
     WITH due AS MATERIALIZED (
       SELECT start_time FROM call_result

@@ -82,9 +82,9 @@ export async function deleteKeys(
       WHERE carrier_id = ${carrierId} AND record_date = ${of.day}::date AND (record_id, revision) > (${recordId}, ${revision}::int4)
       ORDER BY record_id, revision LIMIT ${page.limit}
     ), gone AS (
-      DELETE FROM ${sql.table(table)} k USING page p
-      WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND k.record_id = p.record_id AND k.revision = p.revision
-        AND p.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
+      DELETE FROM ${sql.table(table)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND (k.record_id, k.revision) > (${recordId}, ${revision}::int4)
+        AND k.record_id <= (SELECT max(p.record_id) FROM page p) AND k.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
     SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`.execute(
     tx,
   );
@@ -160,12 +160,14 @@ export function otherDeletes(
   const ofKind = (kind: UploadKind) => [
     // Not released any more either: what it would be compared with is gone.
     deleteSome(
+      carrierId,
       "quarantine",
-      sql`r.carrier_id = ${carrierId} AND r.kind = ${kind} AND (r.create_time < ${at(arrival(kind))} OR r.record_date < ${oldestDay}::date)`,
+      sql`r.kind = ${kind} AND (r.create_time < ${at(arrival(kind))} OR r.record_date < ${oldestDay}::date)`,
     ),
     deleteSome(
+      carrierId,
       "upload",
-      sql`r.carrier_id = ${carrierId} AND r.kind = ${kind} AND r.sealed AND r.seal_time < ${at(arrival(kind))}
+      sql`r.kind = ${kind} AND r.sealed AND r.seal_time < ${at(arrival(kind))}
         AND NOT EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = ${carrierId} AND b.kind = ${kind} AND b.upload_id = r.upload_id)`,
     ),
   ];
@@ -173,22 +175,17 @@ export function otherDeletes(
     ...ofKind(UploadKind.CDRS),
     ...ofKind(UploadKind.DURATIONS),
     deleteSome(
+      carrierId,
       "number_holding",
-      sql`r.carrier_id = ${carrierId} AND r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
+      sql`r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
         SELECT FROM usage_period u WHERE u.customer_id = r.customer_id AND ${isOpen(now)}
           AND r.end_time > u.start_date::timestamp AT TIME ZONE u.time_zone AND r.start_time < u.end_date::timestamp AT TIME ZONE u.time_zone)`,
     ),
-    deleteSome(
-      "number_port",
-      sql`r.carrier_id = ${carrierId} AND r.stage = 3 AND r.effective_time < ${at(of.numberHistory)}`,
-    ),
+    deleteSome(carrierId, "number_port", sql`r.stage = 3 AND r.effective_time < ${at(of.numberHistory)}`),
     // RELEASED and PORTED_OUT: the last of a holding that is over.
-    deleteSome(
-      "phone_number",
-      sql`r.carrier_id = ${carrierId} AND r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`,
-    ),
-    deleteSome("clock_offset", sql`r.carrier_id = ${carrierId} AND r.hour < ${at(both)}`),
-    deleteSome("rounding_vote", sql`r.carrier_id = ${carrierId} AND r.day < (${at(both)} AT TIME ZONE 'UTC')::date`),
+    deleteSome(carrierId, "phone_number", sql`r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`),
+    deleteSome(carrierId, "clock_offset", sql`r.hour < ${at(both)}`),
+    deleteSome(carrierId, "rounding_vote", sql`r.day < (${at(both)} AT TIME ZONE 'UTC')::date`),
   ];
 }
 
@@ -197,11 +194,20 @@ function isOpen(now: Micros) {
   return sql`u.end_date > (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${sql.lit(CLOSED_PERIOD_DAYS)}`;
 }
 
-function deleteSome(table: string, where: ReturnType<typeof sql>) {
-  return async (tx: Tx, limit: number) => {
-    const { numAffectedRows } = await sql`
-      DELETE FROM ${sql.table(table)} WHERE ctid = ANY(ARRAY(
-        SELECT r.ctid FROM ${sql.table(table)} r WHERE ${where} LIMIT ${limit}))`.execute(tx);
-    return Number(numAffectedRows ?? 0n);
-  };
+// Some rows `r` of a carrier.
+function deleteSome(carrierId: string, table: string, where: ReturnType<typeof sql>) {
+  return (tx: Tx, limit: number) => deleteRows(tx, { carrierId, table, where }, limit);
+}
+
+async function deleteRows(
+  tx: Tx,
+  { carrierId, table, where }: { carrierId: string; table: string; where: ReturnType<typeof sql> },
+  limit: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
+      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`.execute(
+    tx,
+  );
+  return Number(numAffectedRows ?? 0n);
 }

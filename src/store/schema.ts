@@ -592,6 +592,66 @@ interface RecordKey {
   ingest_time: Time;
 }
 
+/**
+ * Where a table's rows lie on a cluster: with those of the same carrier, number or period; whole on every
+ * node; or on the coordinator alone.
+ */
+export type Distribution = "carrier_id" | "phone_number" | "period_id" | "reference" | "local";
+
+/** How each table is distributed. A key of a distributed table has its column, but for `hold_id`. */
+export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = {
+  installation: "reference",
+  shared_file: "reference",
+  seal_key: "reference",
+  carrier: "carrier_id",
+  carrier_credential: "reference",
+  carrier_identity: "reference",
+  request_log: "carrier_id",
+  feed_head: "carrier_id",
+  carrier_tally: "carrier_id",
+  number_range: "reference",
+  number_approval: "carrier_id",
+  number_owner: "phone_number",
+  phone_number: "carrier_id",
+  number_entry: "carrier_id",
+  number_holding: "carrier_id",
+  number_port: "carrier_id",
+  upload: "carrier_id",
+  upload_batch: "carrier_id",
+  upload_reject: "carrier_id",
+  quarantine: "carrier_id",
+  cdr_consumer: "carrier_id",
+  job_lease: "carrier_id",
+  isolation_probe: "carrier_id",
+  cdr_key: "carrier_id",
+  duration_key: "carrier_id",
+  cdr_record: "carrier_id",
+  cdr_quality: "carrier_id",
+  cdr_network: "carrier_id",
+  duration_record: "carrier_id",
+  call_result: "carrier_id",
+  discrepancy_entry: "carrier_id",
+  reconcile_position: "carrier_id",
+  reconcile_minute: "carrier_id",
+  clock_offset: "carrier_id",
+  rounding_vote: "carrier_id",
+  usage_period: "period_id",
+  usage_line: "period_id",
+  usage_restatement: "period_id",
+  erasure: "reference",
+  erasure_carrier: "carrier_id",
+  serving_process: "local",
+  disclosure: "carrier_id",
+  audit_chain: "carrier_id",
+  audit_head: "carrier_id",
+  audit_event: "carrier_id",
+  retention_policy: "reference",
+  retention_state: "carrier_id",
+  hold: "carrier_id",
+  hold_item: "carrier_id",
+  held_record: "carrier_id",
+};
+
 /** The feeds, as feed_head numbers them. */
 export const Feed = { NUMBERS: 1, CDRS: 2, DISCREPANCIES: 3, DURATIONS: 4 } as const;
 export type Feed = (typeof Feed)[keyof typeof Feed];

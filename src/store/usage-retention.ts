@@ -30,7 +30,7 @@ const MOST_ROWS = 10_000;
 
 async function deleteSome(tx: Tx, table: "usage_restatement" | "usage_line", periodId: string): Promise<number> {
   const { numAffectedRows } = await sql`
-    DELETE FROM ${sql.table(table)} WHERE ctid = ANY(ARRAY(
+    DELETE FROM ${sql.table(table)} WHERE period_id = ${periodId} AND ctid = ANY(ARRAY(
       SELECT ctid FROM ${sql.table(table)} WHERE period_id = ${periodId} LIMIT ${sql.lit(MOST_ROWS)}))`.execute(tx);
   return Number(numAffectedRows ?? 0n);
 }

@@ -1,4 +1,4 @@
-import { carrierTransaction, type Database, isSqlState, systemTransaction } from "./database.ts";
+import { carrierTransaction, type Database, isSqlState, LIST_PAGE, systemTransaction } from "./database.ts";
 
 /** What was held against what. */
 export type FindingCheck =
@@ -106,6 +106,7 @@ const MAX_FINDINGS = 100;
  * is busy.
  */
 const PAGE_TIMEOUT_MS = 300_000;
+const PAGE = { ...LIST_PAGE, statementTimeoutMs: PAGE_TIMEOUT_MS };
 
 /** Runs one page of a verification. */
 export function readPage<T>(
@@ -113,7 +114,7 @@ export function readPage<T>(
   read: Parameters<typeof carrierTransaction<T>>[2],
 ) {
   turn();
-  return carrierTransaction(db, carrierId, read, { snapshot: true, statementTimeoutMs: PAGE_TIMEOUT_MS });
+  return carrierTransaction(db, carrierId, read, PAGE);
 }
 
 /** As `readPage`, for what only the platform's work reaches: the carrier must be in every condition. */
@@ -122,7 +123,7 @@ export function readSystemPage<T>(
   read: Parameters<typeof systemTransaction<T>>[1],
 ) {
   turn();
-  return systemTransaction(db, read, { snapshot: true, statementTimeoutMs: PAGE_TIMEOUT_MS });
+  return systemTransaction(db, read, PAGE);
 }
 
 /** The findings on one carrier, as far as they are told. */

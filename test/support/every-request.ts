@@ -12,7 +12,7 @@ import type { WorldCarrier } from "./statistics-world.ts";
 const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 const NOW = Date.now();
-const PAGE = 50;
+const PAGE = 150;
 
 const dayOf = (ms: number) => new Date(ms).toISOString().slice(0, 10);
 const window = () => ({ startTime: timestampFromMs(NOW - 6 * DAY_MS), endTime: timestampFromMs(NOW) });

@@ -39,6 +39,8 @@ export interface PlanNode {
 export class PlanRecorder implements Disposable {
   #costs: StatementCost[] = [];
   #isListening = false;
+  #about = "";
+  #hearsAll = false;
   readonly #runs = new Map<string, number>();
   readonly #inTransaction = new WeakSet<pg.Client>();
   readonly #query = pg.Client.prototype.query;
@@ -56,9 +58,13 @@ export class PlanRecorder implements Disposable {
     pg.Client.prototype.query = this.#query;
   }
 
-  /** What the statements cost that run meanwhile. */
-  async during(run: () => Promise<unknown>): Promise<StatementCost[]> {
+  /**
+   * What the statements cost that run meanwhile.
+   * @param about a parameter of the statements that count apart: whose rows are to be heard of.
+   */
+  async during(run: () => Promise<unknown>, about = ""): Promise<StatementCost[]> {
     this.#costs = [];
+    this.#about = about;
     this.#runs.clear();
     this.#isListening = true;
     try {
@@ -70,6 +76,19 @@ export class PlanRecorder implements Disposable {
     return this.#costs;
   }
 
+  /** What the statements cost that run within what is heard; every one of them. */
+  async within(run: () => Promise<unknown>): Promise<StatementCost[]> {
+    const from = this.#costs.length;
+    this.#hearsAll = true;
+    try {
+      await run();
+    } finally {
+      this.#hearsAll = false;
+      await Promise.allSettled(this.#pending);
+    }
+    return this.#costs.slice(from);
+  }
+
   #run(client: pg.Client, original: (...args: unknown[]) => unknown, args: unknown[]): unknown {
     const [text, values] = args;
     const run = () => original.apply(client, args);
@@ -77,7 +96,7 @@ export class PlanRecorder implements Disposable {
     if (/^BEGIN/.test(text)) this.#inTransaction.add(client);
     if (/^(COMMIT|ROLLBACK)$/.test(text)) this.#inTransaction.delete(client);
     if (!this.#isListening || !this.#inTransaction.has(client) || !STATEMENT.test(text)) return run();
-    if (!this.#isDue(text)) return run();
+    if (!this.#isDue(text, values) && !this.#hearsAll) return run();
     const by = callersInStore();
     if (by.length === 0) return run();
     // All go out at once, as the statement itself does, so that those of one transaction stay in
@@ -101,12 +120,13 @@ export class PlanRecorder implements Disposable {
     return run();
   }
 
-  // The first run of a statement, the second, the fourth and so on: of a thousand pages the last
-  // ones count as the first do.
-  #isDue(text: string): boolean {
-    const runs = (this.#runs.get(text) ?? 0) + 1;
-    this.#runs.set(text, runs);
-    return (runs & (runs - 1)) === 0;
+  // The first four runs of a statement, the eighth and so on: of a thousand pages the last ones count
+  // as the first do.
+  #isDue(text: string, values: unknown): boolean {
+    const key = Array.isArray(values) && values.includes(this.#about) ? `${this.#about} ${text}` : text;
+    const runs = (this.#runs.get(key) ?? 0) + 1;
+    this.#runs.set(key, runs);
+    return runs < 4 || (runs & (runs - 1)) === 0;
   }
 
   #add(text: string, by: readonly string[], { rows }: pg.QueryResult): void {
@@ -132,6 +152,18 @@ function rowsOf(node: PlanNode): number {
     .reduce((sum, [, count]) => sum + Number(count), 0);
   const own = node["Actual Loops"] * (node["Actual Rows"] + removed);
   return (node.Plans ?? []).reduce((sum, child) => sum + rowsOf(child), own);
+}
+
+/** Whether a plan takes the first rows of a table that it has sorted: it has read all that it takes them from. */
+export function isSortedPage(node: PlanNode, above = ""): boolean {
+  const type = node["Node Type"];
+  if (type === "Sort" && above === "Limit" && readsTable(node)) return true;
+  const passes = type === "Result" || type === "WindowAgg" || type === "Subquery Scan";
+  return (node.Plans ?? []).some((child) => isSortedPage(child, passes ? above : type));
+}
+
+function readsTable(node: PlanNode): boolean {
+  return node["Relation Name"] !== undefined || (node.Plans ?? []).some(readsTable);
 }
 
 /** A plan in few words, for the message of a failure. */

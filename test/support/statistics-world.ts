@@ -12,7 +12,7 @@ import { appendDurations, reconcileFully } from "./reconcile.ts";
 import { fullCdr, fullDuration } from "./record-samples.ts";
 
 /** How many calls each carrier has. */
-export const CALLS = 600;
+export const CALLS = 450;
 /** Of which carriers the partitions are full before another one comes. */
 const NEIGHBOURS = 3;
 const NUMBERS = 120;

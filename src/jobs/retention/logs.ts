@@ -8,7 +8,7 @@ import { drain, type RetentionWork } from "./work.ts";
 export async function deleteLogs(work: RetentionWork, carrierId: string | undefined, before: Micros): Promise<void> {
   const asOwner = async (run: (tx: Tx) => Promise<number>) => {
     const started = performance.now();
-    const count = await ownerTransaction(work.db, run);
+    const count = await ownerTransaction(work.db, run, { byIndexOnly: true, inOrder: true });
     await work.pause(performance.now() - started);
     return count;
   };

@@ -152,7 +152,7 @@ export async function mayHaveRecords(db: Database, search: PhoneNumberSearch): P
 }
 
 function readAt<T>(db: Database, carrierId: string, run: (tx: Tx) => Promise<T>): Promise<T> {
-  return carrierTransaction(db, carrierId, run, { statementTimeoutMs: STATEMENT_TIMEOUT_MS });
+  return carrierTransaction(db, carrierId, run, { statementTimeoutMs: STATEMENT_TIMEOUT_MS, inOrder: true });
 }
 
 async function* pages<Page extends { readonly next: Place | undefined }, Place>(

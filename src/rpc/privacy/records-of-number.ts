@@ -82,6 +82,7 @@ async function findRecords(
     if (budget.scans-- === 0 || found.size > MAX_RECORDS) throw tooMuch();
     const read = await systemTransaction(db, (tx) => scanOnce(tx, search, kind, after), {
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      inOrder: true,
     });
     for (const { recordId, recordDate, payload } of read.records)
       if (isIts(payload)) found.set(`${recordDate} ${recordId}`, { side, recordId, recordDate });

@@ -1,0 +1,69 @@
+import { DISTRIBUTION } from "../../src/store/schema.ts";
+
+// What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of a
+// statement. A statement goes to one server only if each of its levels names the carrier by a value.
+
+/** Why a statement is not one for a cluster. */
+export type ClusterRule =
+  /** A level reads a carrier's table and does not name the carrier by a parameter. */
+  | "level without the carrier"
+  /** The coordinator's clock, or none at all, is what an UPDATE gets. */
+  | "clock in UPDATE"
+  /** A cluster takes an ALTER or SET only as a message of its own. */
+  | "several statements in a message"
+  /** It goes by COPY, which row-level security refuses. */
+  | "INSERT from unnest alone";
+
+const CLOCK = /\b(?:clock_timestamp|now|statement_timestamp|transaction_timestamp)\(\)/i;
+const OF_CARRIERS = Object.entries(DISTRIBUTION).flatMap(([table, by]) => (by === "carrier_id" ? [table] : []));
+const READS = new RegExp(
+  `\\b(?:FROM|JOIN|UPDATE|USING)\\s+(?:ONLY\\s+)?"?(?:${OF_CARRIERS.join("|")})"?(?![\\w"])`,
+  "i",
+);
+const NAMES_CARRIER = /carrier_id"?\s*=\s*(?:\$\d|ANY)/i;
+
+/** The rules that a statement breaks. */
+export function brokenRules(text: string): ClusterRule[] {
+  const broken: ClusterRule[] = [];
+  const levels = levelsOf(text);
+  if (levels.some((level) => READS.test(level) && !NAMES_CARRIER.test(level))) broken.push("level without the carrier");
+  if (levels.some(setsClock)) broken.push("clock in UPDATE");
+  if (/;\s*\S/.test(withoutTexts(text))) broken.push("several statements in a message");
+  if (levels.some(insertsUnnested)) broken.push("INSERT from unnest alone");
+  return broken;
+}
+
+function setsClock(level: string): boolean {
+  const [, set = ""] = /\b(?:DO UPDATE SET|UPDATE\b[\s\S]*?\bSET)\b([\s\S]*)/i.exec(level) ?? [];
+  return CLOCK.test(set);
+}
+
+function insertsUnnested(level: string): boolean {
+  if (!/^\s*(?:WITH\b[\s\S]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
+  const table = /INSERT INTO "?(\w+)/i.exec(level)?.[1] ?? "";
+  const isDistributed = !["reference", "local"].includes(DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local");
+  return isDistributed && /\bunnest\(/i.test(level) && !READS.test(level);
+}
+
+// The text of each query by itself: without the queries within it, which are levels of their own.
+function levelsOf(text: string): string[] {
+  const levels: string[] = [];
+  const open: { text: string; isQuery: boolean }[] = [{ text: "", isQuery: true }];
+  const plain = withoutTexts(text);
+  for (let at = 0; at < plain.length; at++) {
+    const character = plain[at] as string;
+    if (character === "(") {
+      open.push({ text: "", isQuery: /^\s*(?:SELECT|WITH|INSERT|UPDATE|DELETE)\b/i.test(plain.slice(at + 1)) });
+    } else if (character === ")" && open.length > 1) {
+      const { text: inner, isQuery } = open.pop() as { text: string; isQuery: boolean };
+      const around = open.at(-1) as { text: string };
+      if (isQuery) levels.push(...inner.split(/\bUNION(?: ALL)?\b/i));
+      around.text += isQuery ? "()" : `(${inner})`;
+    } else (open.at(-1) as { text: string }).text += character;
+  }
+  return [...levels, ...(open[0]?.text ?? "").split(/\bUNION(?: ALL)?\b/i)];
+}
+
+function withoutTexts(text: string): string {
+  return text.replace(/'(?:[^']|'')*'/g, "''");
+}

@@ -1,0 +1,193 @@
+import { sql } from "kysely";
+import { microsFromMs } from "../../src/domain/instant.ts";
+import { clearDueTimes, deleteResults, findSplitCalls, readOpenOfClock } from "../../src/store/call-results.ts";
+import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
+import { readRoundedMinutes } from "../../src/store/clock-offsets.ts";
+import { commitConsumer } from "../../src/store/consumers.ts";
+import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
+import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.ts";
+import * as numbers from "../../src/store/erase-numbers.ts";
+import * as results from "../../src/store/erase-results.ts";
+import { rewriteRestatement } from "../../src/store/erase-usage.ts";
+import { areAnyUnwritten, countLate, listErasures, readErasureCarriers } from "../../src/store/erasures.ts";
+import { lockFeed } from "../../src/store/feed-head.ts";
+import { findPortedIn } from "../../src/store/number-port-rows.ts";
+import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
+import { raiseClaimTimes } from "../../src/store/number-rows.ts";
+import { readTimelines, writeTimelines } from "../../src/store/number-timelines.ts";
+import { dropQuarantined, readQuarantined } from "../../src/store/quarantine.ts";
+import { readDurationStarts } from "../../src/store/reconcile-input.ts";
+import { markEveryMinute } from "../../src/store/reconcile-progress.ts";
+import { deleteOldResponses } from "../../src/store/request-log.ts";
+import { readRetentionState } from "../../src/store/retention-state.ts";
+import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { recountNumbers } from "../../src/store/tally-recount.ts";
+import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
+import { listPeriods, readPeriod, readRestatementNumbers } from "../../src/store/usage-periods.ts";
+import {
+  insertRestatement,
+  readChangedCalls,
+  readChangedNumbers,
+  readNewestRestatementTime,
+  readOldestCheck,
+  writePeriodCheck,
+  writePeriodTotals,
+} from "../../src/store/usage-restatements.ts";
+import { deleteOldPeriod } from "../../src/store/usage-retention.ts";
+import { verifyAuditChains } from "../../src/store/verify-audit.ts";
+import { listCarrierIds as listCarrierIdsAfter } from "../../src/store/verify-feeds.ts";
+import { verifyClaims } from "../../src/store/verify-numbers.ts";
+import type { Exchange } from "./exchange.ts";
+import { readAllResults } from "./reconcile.ts";
+import type { WorldCarrier } from "./statistics-world.ts";
+
+/**
+ * Calls functions of the store that a carrier of a test does not come to by itself, or only by
+ * chance, with rows of its own. What they write is undone.
+ */
+export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Promise<void> {
+  const { db } = exchange.app.services;
+  const signal = new AbortController().signal;
+  await ofCalls(db, carrier);
+  await ofNumbers(db, carrier);
+  await ofUploads(db, carrier);
+  await ofUsage(db, carrier);
+  await ofErasures(db, carrier);
+  const { carrierId } = carrier;
+  await recountNumbers(db, carrierId, performance.now());
+  await verifyAuditChains(db, signal);
+  await verifyClaims({ db, signal, turn: () => {} }, () => {});
+  await undone(db, async (tx) => {
+    await listCarrierIds(tx);
+    await listCarrierIdsAfter(tx, "", 100);
+    await deleteOldResponses(tx, 1_000);
+    const stored = await readCarrier(tx, carrierId);
+    if (stored)
+      await writeCredentials(tx, {
+        ...stored,
+        credentials: [{ identity: { kind: "dns", name: `${carrierId}.example` } }],
+      });
+    for (const previousCursor of [undefined, "1"])
+      await commitConsumer(tx, carrierId, { consumer: "billing", cursor: "1", sequence: 1n, previousCursor });
+  });
+}
+
+async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Promise<void> {
+  const all = await readAllResults(db, carrierId);
+  const some = durations.slice(100, 140);
+  const [first] = all.filter(({ clockTime }) => clockTime !== null);
+  await undone(db, async (tx) => {
+    await findSplitCalls(tx, carrierId, some);
+    await readDurationStarts(tx, carrierId, some);
+    await readOpenOfClock(tx, carrierId, { trunkId: "trunk-1", hour: first?.clockTime ?? 0n, limit: 100 });
+    await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
+    await clearDueTimes(tx, carrierId, all.slice(0, 20));
+    await deleteResults(tx, carrierId, all.slice(0, 20));
+    await markEveryMinute(tx, carrierId);
+  });
+}
+
+async function ofNumbers(db: Database, { carrierId, numbers: own }: WorldCarrier): Promise<void> {
+  const some = own.slice(0, 20);
+  const claims = new Map(some.map((number) => [number, microsFromMs(Date.now())]));
+  await undone(db, async (tx) => {
+    await findOutOfRange(tx, carrierId, some);
+    await findApproved(tx, carrierId, some);
+    await findPortedIn(tx, carrierId, some);
+    await raiseClaimTimes(tx, carrierId, claims);
+    const timelines = await readTimelines(tx, carrierId, some);
+    await writeTimelines(
+      tx,
+      carrierId,
+      [...timelines].map(([phoneNumber, before]) => ({ phoneNumber, before, after: [] })),
+    );
+  });
+}
+
+async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<void> {
+  const key = { carrierId, kind: UploadKind.DURATIONS, uploadId: "appended" };
+  await undone(db, async (tx) => {
+    const upload = await readUpload(tx, key);
+    if (upload)
+      await finishUpload(tx, key, {
+        writerEpoch: upload.writerEpoch,
+        finalOffset: upload.nextOffset,
+        connectedDurationMs: upload.connectedDurationMs,
+      });
+    await ageUploads(tx, 100);
+    const options = { numbersSequence: 0n, all: true, limit: 100 };
+    const aside = await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options);
+    for (const record of aside)
+      await rewriteQuarantined(
+        tx,
+        carrierId,
+        { ...record, kind: UploadKind.DURATIONS, payload: Buffer.alloc(0) },
+        "+45",
+      );
+    await rewriteAnswer(tx, carrierId, { method: "none", requestId: "none", response: Buffer.alloc(0) });
+    await dropQuarantined(tx, carrierId, UploadKind.DURATIONS, aside);
+  });
+  await undone(db, async (tx) => {
+    await openUpload(tx, { ...key, uploadId: "too-many" }, { acknowledgedOffset: 0n, mostOpen: 0 }).catch(() => {});
+  });
+}
+
+async function ofUsage(db: Database, { carrierId, customers, numbers: own }: WorldCarrier): Promise<void> {
+  await undone(db, async (tx) => {
+    const [found] = await listPeriods(tx, customers[0] ?? "", 1);
+    const period = await readPeriod(tx, found?.periodId ?? "");
+    if (!period) throw new Error("the carrier's customer has no closed period");
+    const { periodId, closeTime } = period;
+    await readOldestCheck(tx);
+    await readRestatementNumbers(tx, [periodId], microsFromMs(Date.now()));
+    await readNewestRestatementTime(tx, periodId);
+    await readChangedCalls(tx, period, own.slice(0, 20), 100);
+    await readChangedNumbers(tx, own.slice(0, 20), closeTime);
+    await writePeriodCheck(tx, periodId, closeTime, period.judged);
+    await writePeriodTotals(tx, periodId, 7, period.currentTotals);
+    await insertRestatement(tx, { periodId, number: 7, recordTime: closeTime, payload: new Uint8Array(), lines: [] });
+    await rewriteRestatement(tx, periodId, 7, Buffer.alloc(0));
+    await readRetentionState(tx, carrierId);
+    await sql`UPDATE retention_state SET call_before = 'infinity', duration_before = 'infinity'`.execute(tx);
+    await deleteOldPeriod(tx, microsFromMs(Date.now() + 1_500 * 86_400_000));
+  });
+}
+
+async function ofErasures(db: Database, carrier: WorldCarrier): Promise<void> {
+  const { carrierId } = carrier;
+  const number = carrier.numbers.at(-17) ?? "";
+  const range = { start: microsFromMs(0), end: microsFromMs(Date.now()) };
+  await undone(db, async (tx) => {
+    const [erasure] = await listErasures(tx);
+    await areAnyUnwritten(tx);
+    if (erasure) await countLate(tx, carrierId, erasure.erasureId, { cdrs: 1, durations: 1 });
+    if (erasure) await readErasureCarriers(tx, erasure.erasureId);
+    const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+    const entries = await numbers.readNumberEntries(tx, carrierId, number);
+    for (const entry of entries) await numbers.rewriteNumberEntry(tx, carrierId, entry);
+    await numbers.readNumberRow(tx, carrierId, number);
+    await numbers.deleteNumberRow(tx, carrierId, number);
+    await numbers.deletePorts(tx, carrierId, number, range);
+    await numbers.cutHoldings(tx, carrierId, number, range);
+    await numbers.insertNumberErasure(tx, carrierId, lock, Buffer.alloc(0));
+  });
+  const told = (await readAllResults(db, carrierId)).flatMap(({ discrepancyId }) => discrepancyId ?? []);
+  await undone(db, async (tx) => {
+    const lock = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
+    const entries = await results.readDiscrepancyEntries(tx, carrierId, told.slice(0, 20));
+    await results.rewriteDiscrepancyEntries(tx, carrierId, entries);
+    await results.insertDiscrepancyErasure(tx, carrierId, lock, Buffer.alloc(0));
+  });
+}
+
+/** Runs what may write, and undoes it. */
+async function undone(db: Database, run: (tx: Tx) => Promise<void>): Promise<void> {
+  const done = new Error("undone");
+  const undo = systemTransaction(db, async (tx) => {
+    await run(tx);
+    throw done;
+  });
+  await undo.catch((error: unknown) => {
+    if (error !== done) throw error;
+  });
+}
