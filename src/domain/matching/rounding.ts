@@ -41,8 +41,8 @@ export function explainRounding(
   return inferred !== undefined && isRoundedBy(inferred.rule, lengths, agreement.toleranceMs) ? inferred : undefined;
 }
 
-// What is no difference between the two sides may cross a boundary before it is rounded.
-function isRoundedBy(
+/** Whether a rule makes the carrier's duration of the platform's. What is no difference between the two may cross a boundary before it is rounded. */
+export function isRoundedBy(
   rule: RoundingRule,
   { platformMs, carrierMs, partCount }: RoundedLengths,
   toleranceMs: number,
