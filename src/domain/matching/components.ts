@@ -121,29 +121,38 @@ export class CandidateSet {
   #assignGrade(candidates: readonly Graded[], left: readonly Graded[]): void {
     const pairing = this.#pairing;
     pairing.step++;
+    let hasCrowd = false;
     for (const component of componentsOf(candidates, pairing)) {
       if (this.#isNumbers) for (const candidate of component.candidates) tie(pairing, candidate);
-      if (component.size <= MAX_COMPONENT) assignComponent(pairing, component.candidates, this.#by);
-      else markCrowd(pairing, component.candidates);
+      if (component.size <= MAX_COMPONENT) {
+        assignComponent(pairing, component.candidates, this.#by);
+      } else if (this.#isNumbers) {
+        markCrowd(pairing, component.candidates);
+        hasCrowd = true;
+      }
     }
+    if (hasCrowd) joinCrowd(pairing, left);
     if (this.#isNumbers) markCopies(pairing, left);
   }
 
-  // What could go with one of a crowd is of it; what rests on pairs that were made before is noted.
   #finishNumbers(contested: readonly Graded[]): void {
     const pairing = this.#pairing;
-    const { crowd } = pairing;
-    for (const platform of this.#crowded) if (isOpenPlatform(pairing, platform)) crowd.add(platform);
-    const added = contested.filter(({ platform, carrier }) => {
-      const member = carrierMember(pairing, carrier);
-      return crowd.has(member)
-        ? isOpenPlatform(pairing, platform)
-        : crowd.has(platform) && isOpenCarrier(pairing, carrier);
-    });
-    for (const candidate of added) tie(pairing, candidate);
-    if (added.length > 0) markCrowd(pairing, added);
+    for (const platform of this.#crowded) if (isOpenPlatform(pairing, platform)) pairing.crowd.add(platform);
     noteRests(pairing, contested);
   }
+}
+
+// What is open and could go with one of a crowd is of it: nothing is paired by guessing.
+function joinCrowd(pairing: Pairing, left: readonly Graded[]): void {
+  const { crowd } = pairing;
+  const added = left.filter(({ platform, carrier }) => {
+    const member = carrierMember(pairing, carrier);
+    return crowd.has(member)
+      ? isOpenPlatform(pairing, platform)
+      : crowd.has(platform) && isOpenCarrier(pairing, carrier);
+  });
+  for (const candidate of added) tie(pairing, candidate);
+  markCrowd(pairing, added);
 }
 
 function tie(pairing: Pairing, { platform, carrier }: Candidate): void {

@@ -107,11 +107,7 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
 /** ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault makes the one of the other. */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
-function compareLengths(
-  platform: PlatformUnit,
-  carrier: CarrierUnit,
-  agreement: MatchingAgreement,
-): LengthFit {
+function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): LengthFit {
   if (!platform.answered && !carrier.answered) return "ALIKE";
   const { connectedMs } = platform;
   const othersMs = lengthOf(carrier);
