@@ -61,8 +61,8 @@ export const MAX_ID = 128;
 const MAX_REVISION = 1_000_000;
 const DAY_CHARACTERS = 10;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
-/** RFC 7989 section 5. */
-const SESSION_ID = /^[0-9a-f]{32}(?:;[0-9a-f]{32})?$/;
+/** RFC 7989 section 5, as records hold it and as it stands on the wire. */
+const SESSION_ID = /^"?[0-9a-f]{32}(?:; ?(?:remote=)?[0-9a-f]{32})?"?$/;
 
 function checkDialog(dialog: InterconnectDialog | undefined): RecordProblem | undefined {
   if (dialog === undefined) return undefined;

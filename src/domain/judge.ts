@@ -1,5 +1,6 @@
 import { ERASED_HASH } from "./erasure.ts";
 import { addDays } from "./instant.ts";
+import { mayBeRedated } from "./party-hash.ts";
 import { RecordIssue, Verdict } from "./verdict.ts";
 
 /** What a verdict depends on, of one record. */
@@ -91,7 +92,7 @@ export class Judge {
       const neighbour = dayOf(days, day);
       if (!neighbour) return false;
       for (const revision of revisionsOf(neighbour)) {
-        if (!revision.quarantined && revision.partyHash === record.partyHash) return true;
+        if (!revision.quarantined && mayBeRedated(revision.partyHash, record.partyHash)) return true;
       }
       return false;
     });

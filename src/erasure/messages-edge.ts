@@ -79,13 +79,17 @@ export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedPart
 /** The hashes by which a record is found by its ids of the signalling, where they were masked: each with the one that it has from then on. */
 export function changedIdKeys(side: "platform" | "carrier", before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
   const was = idTextsOf(side, before);
-  return idTextsOf(side, after).flatMap((text, kind): [bigint, bigint][] => {
-    const old = was[kind];
-    return old === undefined || text === undefined || old === text ? [] : [[hash64(old), hash64(text)]];
+  return idTextsOf(side, after).flatMap((texts, kind): [bigint, bigint][] => {
+    const gone = was[kind]?.filter((text) => !texts.includes(text)) ?? [];
+    const added = texts.filter((text) => !was[kind]?.includes(text));
+    return gone.flatMap((old, index) => {
+      const text = added[index];
+      return text === undefined ? [] : [[hash64(old), hash64(text)] as [bigint, bigint]];
+    });
   });
 }
 
-function idTextsOf(side: "platform" | "carrier", payload: Uint8Array): (string | undefined)[] {
+function idTextsOf(side: "platform" | "carrier", payload: Uint8Array): readonly (readonly string[])[] {
   const schema = side === "platform" ? CallDetailRecordSchema : CallDurationSchema;
   const { correlation } = fromBinary<typeof CallDetailRecordSchema | typeof CallDurationSchema>(schema, payload);
   const { interconnectDialog: dialog, icid, sessionId } = correlation ?? {};

@@ -23,13 +23,13 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
 export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   const records = platform === undefined ? carrier : [platform, ...carrier];
   const kinds = carrier.length === 0 || platform === undefined ? 3 : kindsUpTo(matchedBy);
-  const texts = records.flatMap(({ ids }) => idTexts(ids).slice(0, kinds));
-  return [...new Set(texts.filter((text) => text !== undefined))].map(hash64);
+  const texts = records.flatMap(({ ids }) => idTexts(ids).slice(0, kinds).flat());
+  return [...new Set(texts)].map(hash64);
 }
 
 /** Whether a record has any id of the signalling. */
 export function hasIds(ids: CorrelationIds): boolean {
-  return idTexts(ids).some((text) => text !== undefined);
+  return idTexts(ids).some((texts) => texts.length > 0);
 }
 
 function kindsUpTo(matchedBy: MatchedBy | undefined): number {

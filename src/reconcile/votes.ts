@@ -33,6 +33,7 @@ export interface Voter {
   voteMs: bigint | null;
   platformMs: bigint | null;
   carrierMs: bigint | null;
+  billedS: bigint | null;
   side: number;
   isMerged?: boolean;
 }
@@ -98,8 +99,7 @@ export class CarrierVotes {
     if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
     if (voter.voteMs !== null) this.#addClock(voter.clockTrunk, hourMs, voteBucket(Number(voter.voteMs)), by);
-    if (voter.platformMs === null || voter.carrierMs === null) return;
-    const keys = roundingVotes(Number(voter.platformMs), Number(voter.carrierMs));
+    const keys = roundingKeys(voter);
     if (keys.length > 0) this.#addRounding(voter.clockTrunk, dayOf(voter.clockTime), keys, by);
   }
 
@@ -185,6 +185,12 @@ export class CarrierVotes {
     this.#rounding.set(key, entry);
     this.#rules.delete(key);
   }
+}
+
+function roundingKeys({ platformMs, carrierMs, billedS }: Voter): string[] {
+  if (platformMs === null) return [];
+  const numberOf = (value: bigint | null) => (value === null ? undefined : Number(value));
+  return roundingVotes(Number(platformMs), numberOf(carrierMs), numberOf(billedS));
 }
 
 interface Entry<T> {

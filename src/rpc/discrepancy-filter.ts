@@ -26,13 +26,13 @@ export function readDiscrepancyFilter(filter: DiscrepancyFilter | undefined): Re
   const check: FieldCheck = (holds, field, description) =>
     void (holds || wrong.push({ field: `filter.${field}`, description }));
   const { statuses, causes, customerIds, trunkIds, direction, minAbsoluteDeltaMs } = filter;
-  check(statuses.length <= 13, "statuses", "expected at most 13");
+  check(statuses.length <= 14, "statuses", "expected at most 14");
   check(
     statuses.every((status) => isStated(DiscrepancyStatus, status)),
     "statuses",
     "expected DISCREPANCY_STATUS_ values",
   );
-  check(causes.length <= 8, "causes", "expected at most 8");
+  check(causes.length <= 9, "causes", "expected at most 9");
   check(
     causes.every((cause) => isStated(DiscrepancyCause, cause)),
     "causes",

@@ -96,9 +96,9 @@ const makers = {
     delete planted.redirecting;
     return { planted, verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
   },
-  /** A switch that was restarted with the date of the day before sends the same call under the same id again. */
+  /** A switch that was restarted with a wrong time zone sends the same call under the same id again, of the day beside. */
   RE_DATED: (honest) => ({
-    planted: startingAt(honest, msOf(honest.inviteTime) - DAY_MS),
+    planted: startingAt(honest, msOf(honest.inviteTime) + hoursToNextDay(msOf(honest.inviteTime)) * HOUR_MS),
     verdict: Verdict.QUARANTINED,
     issue: RecordIssue.POSSIBLY_REDATED,
   }),
@@ -106,6 +106,11 @@ const makers = {
 
 /** Makes a planted record of an honest one, and says what must become of it. */
 export const FAULTS: Readonly<Record<DurationFault, Maker>> = makers;
+
+// As many as a zone error makes, either way.
+function hoursToNextDay(ms: number): number {
+  return new Date(ms).getUTCHours() < 14 ? -14 : 10;
+}
 
 function rejected(planted: CallDuration, issue: RecordIssue): Planting {
   return { planted, verdict: Verdict.REJECTED, issue };

@@ -9,6 +9,7 @@ import {
 import { type RecordProblem, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import { e164Of } from "../domain/party.ts";
+import { partyHashOf } from "../domain/party-hash.ts";
 import { type CallQuality, isTooShort, judgeCall, judgeStream } from "../domain/quality.ts";
 import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
@@ -63,14 +64,15 @@ export function prepareCdr(message: CallDetailRecord, context: PrepareContext): 
   writeDerived(content, call, quality);
   const payload = writer.copyFrom(0);
   const invite = message.times?.inviteTime ?? message.times?.answerTime;
+  const startTime = invite === undefined ? undefined : microsFromTimestamp(invite);
   const parties = partyText(message.direction, call.connectedDurationMs, message.parties ?? NO_PARTIES);
   return {
     ...identity,
-    partyHash: hashText(context.hashSecret, HashedContent.CDR_PARTIES, parties),
+    partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.CDR_PARTIES, parties), startTime),
     connectedDurationMs,
     warnings: toldWarnings(future, hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined),
     candidates: attributionCandidates(message.direction, message.parties ?? NO_PARTIES),
-    startTime: invite === undefined ? undefined : microsFromTimestamp(invite),
+    startTime,
     row: columnsOf(message, call, quality),
     payload,
     ...qualityPart(message, quality),

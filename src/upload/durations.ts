@@ -14,6 +14,7 @@ import {
 import { known, problem, type RecordProblem, range, required, text, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import { checkParty, type Party } from "../domain/party.ts";
+import { partyHashOf } from "../domain/party-hash.ts";
 import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import {
@@ -56,6 +57,7 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
   }
   writeDerivedCountries(writer, message, PARTY_FIELDS);
   const start = message.inviteTime ?? message.answerTime;
+  const startTime = start === undefined ? undefined : microsFromTimestamp(start);
   const parties = partyText(direction, connectedDurationMs, message);
   const differs = compareConnected(optionalNumber(connectedDurationMs), moments);
   const parts = {
@@ -64,12 +66,12 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     revision,
     isVoid,
     contentHash,
-    partyHash: hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties),
+    partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.DURATION_PARTIES, parties), startTime),
     direction,
     trunkId: message.trunkId,
     partIndex: message.part?.partIndex,
     connectedDurationMs,
-    startTime: start === undefined ? undefined : microsFromTimestamp(start),
+    startTime,
     warnings: toldWarnings(future, differs, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
     candidates: attributionCandidates(direction, message),
   };

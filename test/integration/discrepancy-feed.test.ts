@@ -343,10 +343,10 @@ describe("filters", () => {
     const { client } = await newCarrier();
     const wrong: [object, string][] = [
       [{ statuses: [0] }, "filter.statuses"],
-      [{ statuses: [14] }, "filter.statuses"],
-      [{ statuses: Array.from({ length: 14 }, () => 1) }, "filter.statuses"],
-      [{ causes: [9] }, "filter.causes"],
-      [{ causes: Array.from({ length: 9 }, () => 1) }, "filter.causes"],
+      [{ statuses: [15] }, "filter.statuses"],
+      [{ statuses: Array.from({ length: 15 }, () => 1) }, "filter.statuses"],
+      [{ causes: [10] }, "filter.causes"],
+      [{ causes: Array.from({ length: 10 }, () => 1) }, "filter.causes"],
       [{ customerIds: Array.from({ length: 101 }, (_, index) => `c${index}`) }, "filter.customer_ids"],
       [{ customerIds: ["\0"] }, "filter.customer_ids"],
       [{ trunkIds: [""] }, "filter.trunk_ids"],

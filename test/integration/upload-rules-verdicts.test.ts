@@ -16,7 +16,8 @@ import {
 import { expectSound, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
 
-const DAY_MS = 86_400_000;
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
 
 let exchange: Exchange;
 beforeAll(async () => {
@@ -171,8 +172,8 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
   });
 
   test.each([
-    ["the day after", DAY_MS],
-    ["the day before", -DAY_MS],
+    ["the day after", 13 * HOUR_MS],
+    ["the day before", -13 * HOUR_MS],
   ])(
     "Identity: revision 1 of an id that exists with the same parties and duration on %s is POSSIBLY_REDATED",
     async (_, shiftMs) => {
@@ -189,6 +190,14 @@ describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
       await expectSound(exchange, carrierId);
     },
   );
+
+  test("Identity: ids that count from 1 each day name other calls, be they as long and to the same number", async () => {
+    const carrierId = await newCarrier(exchange);
+    const days = [0, 1, 2].map((day) => ({ id: "000001", startMs: NOON_MS - (3 - day) * DAY_MS }));
+    expect(await verdictsOf(carrierId, [days])).toEqual([]);
+    expect(await storedIds(exchange, upload, carrierId)).toHaveLength(3);
+    await expectSound(exchange, carrierId);
+  });
 
   test("Identity: a call across midnight that is sent twice within a batch, each with a day of its own, is stored once", async () => {
     const carrierId = await newCarrier(exchange);

@@ -2,6 +2,7 @@ import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   type CallMeasure,
   type Discrepancy,
+  DiscrepancyCause,
   DiscrepancyCauseSchema,
   DiscrepancyStatusSchema,
   MatchedBySchema,
@@ -64,6 +65,25 @@ export function formatCauses({ findings }: Discrepancy, separator = ", "): strin
   return findings.map(({ cause }) => enumName(DiscrepancyCauseSchema, cause) ?? "").join(separator);
 }
 
+/** What explains the difference, or that nothing does; of a discrepancy that has no difference every cause. */
+export function formatReasons(discrepancy: Discrepancy): string {
+  const reasons = discrepancy.findings.filter(({ cause }) => !EXPLAINING_NOTHING.has(cause));
+  return formatCauses(reasons.length === 0 ? discrepancy : { ...discrepancy, findings: reasons });
+}
+
+/** What stands beside the reasons, and makes no difference of answers or lengths. */
+export function formatCircumstances(discrepancy: Discrepancy): string {
+  const beside = discrepancy.findings.filter(({ cause }) => EXPLAINING_NOTHING.has(cause));
+  return beside.length === discrepancy.findings.length ? "" : formatCauses({ ...discrepancy, findings: beside });
+}
+
+const EXPLAINING_NOTHING: ReadonlySet<DiscrepancyCause> = new Set([
+  DiscrepancyCause.ZONE_SHIFT,
+  DiscrepancyCause.CLOCK_SKEW,
+  DiscrepancyCause.LATE,
+  DiscrepancyCause.NUMBERS_DIFFER,
+]);
+
 /** A difference with its sign. */
 export function formatDelta(ms: bigint | undefined): string {
   if (ms === undefined) return "";
@@ -90,7 +110,7 @@ function cellsOf(discrepancy: Discrepancy): string[] {
     formatConnected(carrierMeasure),
     formatDelta(deltas?.connectedDurationDeltaMs ?? deltas?.billedDurationDeltaMs),
     formatStatus(discrepancy),
-    formatCauses(discrepancy),
+    formatReasons(discrepancy),
     discrepancy.discrepancyId,
   ];
 }

@@ -19,7 +19,7 @@ import {
 import { formatTable, styled } from "../output.ts";
 import { formatParty } from "../print-party.ts";
 import { enumName, formatDuration, formatTime } from "../values.ts";
-import { formatCauses, formatDelta, formatStatus } from "./print-discrepancies.ts";
+import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatStatus } from "./print-discrepancies.ts";
 
 /** Prints one explained leg: the result, both sides' records side by side, the steps as sentences, and what was not taken. */
 export function printExplanation(explanation: CallExplanation): void {
@@ -39,12 +39,15 @@ export function printExplanation(explanation: CallExplanation): void {
 }
 
 function headline(result: Discrepancy): string {
-  const causes = formatCauses(result);
+  const isAgreeing = AGREEING.has(result.status);
+  const causes = isAgreeing ? formatCauses(result) : formatReasons(result);
+  const beside = isAgreeing ? "" : formatCircumstances(result);
   const matchedBy = enumName(MatchedBySchema, result.matchedBy);
   const delta = formatDelta(result.deltas?.connectedDurationDeltaMs ?? result.deltas?.billedDurationDeltaMs);
   return [
     formatStatus(result),
-    causes === "" ? "" : `${AGREEING.has(result.status) ? "with" : "because of"} ${causes}`,
+    causes === "" ? "" : `${isAgreeing ? "with" : "because of"} ${causes}`,
+    beside === "" ? "" : `with ${beside}`,
     delta === "" ? "" : `carrier ${delta}`,
     matchedBy === undefined ? "" : `matched by ${matchedBy}`,
   ]

@@ -6,10 +6,12 @@ export interface Edge {
   readonly timeMs: number;
   /** Difference of the durations, milliseconds, 0 or more. */
   readonly durationMs: number;
+  /** Equal in every figure: it outweighs the number of pairs. */
+  readonly isExact?: boolean;
 }
 
 /**
- * The one-to-one assignment with the most pairs; of those the one with the least total time difference; then with the least total duration difference;
+ * The one-to-one assignment with the most exact pairs; of those the one with the most pairs; of those the one with the least total time difference; then with the least total duration difference;
  * then the one of the first rows and columns (in the order of start, then of id). Returns each row's column, -1 for none.
  *
  * The Hungarian method, O(rows² · columns), with costs of two numbers compared one after the other, because their sums together do not fit
@@ -27,6 +29,11 @@ export function assignPairs(rowCount: number, columnCount: number, edges: readon
   return columnOf;
 }
 
+/**
+ * What an exact pair is worth, in pairs. Two assignments differ along paths of pairs that are taken in turns, on which one has at most one pair more than the
+ * other: so anything over two has the most exact ones always go first.
+ */
+const EXACT = 3;
 /** Costs more than 200 pairs whose times are 24 hours apart, so that no such saving is worth a pair. */
 const NO_PAIR = 2 ** 36;
 const LONGEST_MS = 86_400_000;
@@ -41,15 +48,15 @@ interface Costs {
 function readCosts(rowCount: number, columnCount: number, edges: readonly Edge[]): Costs {
   const high = new Float64Array(rowCount * columnCount).fill(NO_PAIR);
   const low = new Float64Array(rowCount * columnCount);
-  for (const { row, column, timeMs, durationMs } of edges) {
-    high[row * columnCount + column] = timeMs;
+  for (const { row, column, timeMs, durationMs, isExact } of edges) {
+    high[row * columnCount + column] = timeMs - (isExact === true ? (EXACT - 1) * NO_PAIR : 0);
     low[row * columnCount + column] = Math.min(durationMs, LONGEST_MS) * POSITIONS + row + column;
   }
   return { high, low };
 }
 
-function turnEdge({ row, column, timeMs, durationMs }: Edge): Edge {
-  return { row: column, column: row, timeMs, durationMs };
+function turnEdge({ row, column, ...edge }: Edge): Edge {
+  return { row: column, column: row, ...edge };
 }
 
 function turn(columnOf: Int32Array, count: number): Int32Array {

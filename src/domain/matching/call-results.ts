@@ -2,20 +2,22 @@ import {
   byStart,
   type CallUnit,
   type CarrierUnit,
+  hasLikeTimes,
   mergeUnits,
   type PlatformUnit,
   startDelta,
-  withOffset,
 } from "./call-unit.ts";
 import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
 import { MAX_COMPONENT } from "./components.ts";
-import { type Copy, findCopies } from "./duplicates.ts";
-import type { ClockOffset, MatchingInput } from "./facts.ts";
+import { type Copy, findCopies, refOf } from "./duplicates.ts";
+import type { MatchingInput } from "./facts.ts";
 import { carrierMember, type Pairing } from "./pairing.ts";
+import { platformOf } from "./platform-parts.ts";
 import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
+import { asReported } from "./spare-copies.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Span = CallResult["span"];
@@ -25,9 +27,19 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
   const copies = findAllCopies(pairing, input);
   const spans = spansOf(pairing);
   const results: CallResult[] = [];
-  for (const [index, platform] of pairing.platform.entries()) {
+  for (const [index, first] of pairing.platform.entries()) {
     const span = spans(index);
     const carrier = carrierOf(pairing, index);
+    const platform = platformOf(pairing, index) ?? first;
+    const whole = pairing.platform[pairing.partOf.get(index) ?? -1];
+    if (whole !== undefined) {
+      results.push({
+        ...newResult({ platform }, input, span),
+        status: MatchStatus.PART_OF_CALL,
+        duplicateOf: refOf(whole.facts),
+      });
+      continue;
+    }
     if (carrier !== undefined) {
       const by = pairing.matchedBy[index] as MatchedBy;
       results.push(judgePair({ platform, carrier, by, isAlone: pairing.isAlone[index] === 1 }, input, span));
@@ -100,7 +112,7 @@ function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInpu
     ? graceEndOf(carrier, agreement.graceMs)
     : latenessOf({ platform, carrier }, agreement.graceMs)?.graceEndMs;
   if (graceEndMs !== undefined) result.graceEndMs = graceEndMs;
-  if (platform.facts.isPartial) result.pendingReason = PendingReason.PARTIAL_RECORD;
+  if (platform.records.some(({ isPartial }) => isPartial)) result.pendingReason = PendingReason.PARTIAL_RECORD;
   else if (carrier.lacksParts && graceEndMs !== undefined && nowMs < graceEndMs) {
     result.pendingReason = PendingReason.MISSING_PART;
   }
@@ -124,7 +136,9 @@ function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Singl
     result.status = MatchStatus.AMBIGUOUS;
     result.candidateCount = MAX_COMPONENT + 1;
   } else if (!isInScope(side, input)) {
-    result.status = MatchStatus.NOT_REPORTED;
+    // Nothing is waited for: a copy is one at once.
+    result.status = copy === undefined ? MatchStatus.NOT_REPORTED : MatchStatus.DUPLICATE_AT_PLATFORM;
+    if (copy !== undefined) result.duplicateOf = copy.ref;
   } else if (platform?.isPartial === true) {
     result.status = MatchStatus.PENDING;
     result.pendingReason = PendingReason.PARTIAL_RECORD;
@@ -184,10 +198,10 @@ function newResult({ platform, carrier }: Sides, { agreement }: MatchingInput, s
   return result;
 }
 
-function measurePlatform({ facts, answered, connectedMs }: PlatformUnit): Measure {
-  const { inviteMs, answerMs, endMs, ingestMs } = facts;
-  const measure: Mutable<Measure> = { answered, ingestMs };
-  const totalMs = facts.totalMs ?? totalOf(inviteMs, endMs);
+function measurePlatform({ facts, records, answered, connectedMs, endMs }: PlatformUnit): Measure {
+  const { inviteMs, answerMs } = facts;
+  const measure: Mutable<Measure> = { answered, ingestMs: Math.max(...records.map(({ ingestMs }) => ingestMs)) };
+  const totalMs = records.length > 1 ? totalOf(inviteMs, endMs) : (facts.totalMs ?? totalOf(inviteMs, endMs));
   if (inviteMs !== undefined) measure.inviteMs = inviteMs;
   if (answerMs !== undefined) measure.answerMs = answerMs;
   if (endMs !== undefined) measure.endMs = endMs;
@@ -217,55 +231,55 @@ function totalOf(inviteMs: number | undefined, endMs: number | undefined): numbe
   return inviteMs === undefined || endMs === undefined ? undefined : Math.max(0, endMs - inviteMs);
 }
 
-function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
-  const areAnswers = a.answerMs !== undefined && b.answerMs !== undefined;
-  return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
-}
-
 function isInScope(side: PlatformUnit | CarrierUnit, { agreement }: MatchingInput): boolean {
   return "lacksParts" in side ? isCarrierInScope(side, agreement) : isPlatformInScope(side, agreement);
 }
 
 function findAllCopies(pairing: Pairing, input: MatchingInput) {
-  const { platform, carrier, carrierOf, platformOf, crowd, together } = pairing;
+  const { platform, carrier, carrierOf, platformOf, partOf, crowd, together } = pairing;
   const member = (index: number) => carrierMember(pairing, index);
-  return {
-    platform: findCopies(
-      {
-        units: platform,
-        isMatched: (index) => carrierOf[index] !== -1,
-        isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && isInScopeAt(platform, index, input),
-      },
-      (a, b) => together.join(a, b),
-    ),
-    carrier: findCopies(
-      {
-        // One switch wrote both by one clock: as reported, whatever offset each was found to have.
-        units: carrier.map((unit) => (unit.offset?.offsetMs ? withOffset(unit, AS_REPORTED) : unit)),
-        isMatched: (index) => platformOf[index] !== -1,
-        isLeft: (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
-      },
-      (a, b) => together.join(member(a), member(b)),
-    ),
-  };
+  const atPlatform = findCopies({
+    units: platform,
+    isMatched: (index) => carrierOf[index] !== -1,
+    // Whatever its scope: what the platform wrote twice would count twice in usage.
+    isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && !partOf.has(index),
+  });
+  const atCarrier = findCopies({
+    units: asReported(pairing),
+    isMatched: (index) => platformOf[index] !== -1,
+    isLeft: (index) => platformOf[index] === -1 && !crowd.has(member(index)) && isInScopeAt(carrier, index, input),
+  });
+  for (const [index, copy] of atPlatform) together.join(index, copy.of);
+  for (const [index, copy] of atCarrier) together.join(member(index), member(copy.of));
+  return { platform: atPlatform, carrier: atCarrier };
 }
-
-const AS_REPORTED: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
 
 function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: number, input: MatchingInput): boolean {
   const unit = units[index];
   return unit !== undefined && isInScope(unit, input);
 }
 
-/** The earliest and latest start over all that were judged together with a member. */
-function spansOf({ platform, carrier, together }: Pairing): (member: number) => Span {
+/**
+ * The earliest and latest start over all that a member's result rests on: those that it was judged with, and those whose pairs left it what it has. These do not
+ * rest on it, so that a crowd of pairs that are certain has no common span.
+ */
+function spansOf({ platform, carrier, together, rests }: Pairing): (member: number) => Span {
   const firstMs = new Float64Array(platform.length + carrier.length).fill(Number.POSITIVE_INFINITY);
   const lastMs = new Float64Array(firstMs.length).fill(Number.NEGATIVE_INFINITY);
+  const widen = (root: number, first: number, last: number) => {
+    const isWider = first < (firstMs[root] ?? 0) || last > (lastMs[root] ?? 0);
+    firstMs[root] = Math.min(firstMs[root] ?? 0, first);
+    lastMs[root] = Math.max(lastMs[root] ?? 0, last);
+    return isWider;
+  };
   for (let member = 0; member < firstMs.length; member++) {
     const unit = platform[member] ?? carrier[member - platform.length];
-    const root = together.find(member);
-    firstMs[root] = Math.min(firstMs[root] ?? 0, unit?.startMs ?? 0);
-    lastMs[root] = Math.max(lastMs[root] ?? 0, unit?.lastStartMs ?? 0);
+    widen(together.find(member), unit?.startMs ?? 0, unit?.lastStartMs ?? 0);
+  }
+  const ties = rests.map(([member, on]) => [together.find(member), together.find(on)] as const);
+  for (let isWider = ties.length > 0; isWider; ) {
+    isWider = false;
+    for (const [root, on] of ties) if (widen(root, firstMs[on] ?? 0, lastMs[on] ?? 0)) isWider = true;
   }
   return (member) => {
     const root = together.find(member);

@@ -151,6 +151,12 @@ export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   return mine === undefined || others === undefined ? undefined : others - mine;
 }
 
+/** Whether the times that `startDelta` compares are of one event: both answers, or both invites. */
+export function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
+  const areAnswers = a.answerMs !== undefined && b.answerMs !== undefined;
+  return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
+}
+
 /** When a record first arrived: a correction does not make it late. */
 export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;

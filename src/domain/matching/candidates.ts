@@ -1,6 +1,7 @@
 import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "./call-unit.ts";
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
+import type { MatchingAgreement } from "./facts.ts";
 import { NumberIndex } from "./number-index.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, startPairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
@@ -11,18 +12,22 @@ import { isInWindow, WINDOW_MS } from "./time-window.ts";
  * is still left by the platform's id that the carrier sent back, so that an echo counts only where nothing else speaks for the pair. Both lists
  * are in the order of start and id.
  */
-export function pairUnits(platform: readonly PlatformUnit[], carrier: readonly CarrierUnit[]): Pairing {
+export function pairUnits(
+  platform: readonly PlatformUnit[],
+  carrier: readonly CarrierUnit[],
+  agreement: MatchingAgreement,
+): Pairing {
   const pairing = startPairing(platform, carrier);
   joinKnown(pairing);
   for (const kind of [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID]) {
-    const candidates = new CandidateSet(pairing, kind);
+    const candidates = new CandidateSet(pairing, kind, agreement);
     addCorrelated(pairing, kind, candidates);
     candidates.assign();
   }
   chooseOffsets(pairing);
-  pairByNumbers(pairing, () => true);
-  pairBySecondOffset(pairing);
-  const byEcho = new CandidateSet(pairing, MatchedBy.ECHOED);
+  pairByNumbers(pairing, agreement, () => true);
+  pairBySecondOffset(pairing, agreement);
+  const byEcho = new CandidateSet(pairing, MatchedBy.ECHOED, agreement);
   addEchoed(pairing, byEcho);
   byEcho.assign();
   return pairing;
@@ -34,7 +39,9 @@ function joinKnown(pairing: Pairing): void {
   );
   if (joined.length === 0) return;
   const positions = new Map(
-    pairing.platform.map(({ facts }, platform) => [`${facts.recordDate}/${facts.recordId}`, platform]),
+    pairing.platform.flatMap(({ records }, platform) =>
+      records.map(({ recordDate, recordId }) => [`${recordDate}/${recordId}`, platform] as const),
+    ),
   );
   for (const { joinedTo, carrier } of joined) {
     const platform = positions.get(`${joinedTo.recordDate}/${joinedTo.recordId}`);
@@ -63,7 +70,7 @@ function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
   }
 }
 
-function pairBySecondOffset(pairing: Pairing): void {
+function pairBySecondOffset(pairing: Pairing, agreement: MatchingAgreement): void {
   const { carrier, platformOf } = pairing;
   const before = new Map<number, CarrierUnit>();
   for (let index = 0; index < carrier.length; index++) {
@@ -74,11 +81,11 @@ function pairBySecondOffset(pairing: Pairing): void {
     carrier[index] = withOffset(unit, second);
   }
   if (before.size === 0) return;
-  pairByNumbers(pairing, (index) => before.has(index));
+  pairByNumbers(pairing, agreement, (index) => before.has(index));
   for (const [index, unit] of before) if (platformOf[index] === -1) carrier[index] = unit;
 }
 
-function pairByNumbers(pairing: Pairing, isAsked: (carrier: number) => boolean): void {
+function pairByNumbers(pairing: Pairing, agreement: MatchingAgreement, isAsked: (carrier: number) => boolean): void {
   const { platform, carrier } = pairing;
   const open: number[] = [];
   for (let index = 0; index < carrier.length; index++) {
@@ -90,7 +97,7 @@ function pairByNumbers(pairing: Pairing, isAsked: (carrier: number) => boolean):
     units,
     platform.filter((_, position) => isOpenPlatform(pairing, position)),
   );
-  const candidates = new CandidateSet(pairing, MatchedBy.NUMBERS_AND_TIME);
+  const candidates = new CandidateSet(pairing, MatchedBy.NUMBERS_AND_TIME, agreement);
   const reachMs = WINDOW_MS + units.reduce((most, unit) => Math.max(most, unit.slackMs), 0);
   for (const [position, seeker] of platform.entries()) {
     if (!isOpenPlatform(pairing, position)) continue;

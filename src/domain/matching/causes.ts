@@ -1,5 +1,6 @@
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
+import { areContradicting } from "./number-keys.ts";
 import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";
 import { explainRounding } from "./rounding.ts";
 
@@ -23,8 +24,8 @@ export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24
 export const TIMER_SLACK_MS = 2_000;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk and hour, rounding and lateness may stand on pairs that
- * agree; UNKNOWN only on one that disagrees, and alone. While a pair is PENDING only its offset is told.
+ * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk and hour, rounding, lateness and other numbers may stand on
+ * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains it. While a pair is PENDING only its offset is told.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
@@ -43,9 +44,20 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   if (isMismatch && result.basis === Basis.CONNECTED && rounding === undefined) add(findRingTime(sides, input));
   add(rounding);
   add(findLate(sides, input.agreement.graceMs));
-  if (disagrees && findings.length === 0) findings.push({ cause: MatchCause.UNKNOWN });
+  if (disagrees && !findings.some(({ cause }) => EXPLAINING.has(cause))) findings.push({ cause: MatchCause.UNKNOWN });
+  if (areContradicting(sides.platform.numbers, sides.carrier.numbers)) {
+    findings.push({ cause: MatchCause.NUMBERS_DIFFER });
+  }
   return findings;
 }
+
+/** Causes that make a length. A clock that is off, a record that is late and a number that was changed make none. */
+const EXPLAINING: ReadonlySet<MatchCause> = new Set([
+  MatchCause.SPLIT,
+  MatchCause.STUCK_CALL,
+  MatchCause.RING_TIME_INCLUDED,
+  MatchCause.ROUNDING,
+]);
 
 /** When the grace of what is there is over: so long after the later of its end and its arrival. */
 export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {

@@ -1,85 +1,187 @@
 import { assignPairs, type Edge } from "./assignment.ts";
-import { type CarrierUnit, lengthOf, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { type Candidate, carrierMember, joinPair, type Pairing } from "./pairing.ts";
+import type { MatchingAgreement } from "./facts.ts";
+import { areOtherCalls, type Fit, fitOf, GRADES, Grade } from "./pair-grade.ts";
+import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
+import { markCopies } from "./spare-copies.ts";
 import { UnionFind } from "./union-find.ts";
 
 /** Most records that are assigned to each other exactly. Beyond it they are AMBIGUOUS: nothing is paired by guessing. */
 export const MAX_COMPONENT = 200;
 
-/** Pairs that could be, of one kind of evidence, and which units they tie together. */
+/** A pair that could be, and how well it fits. */
+interface Graded extends Candidate {
+  readonly fit: Fit & { readonly grade: Grade };
+}
+
+/**
+ * Pairs that could be, of one kind of evidence. They are made grade by grade: within a grade the units that are tied together are assigned one to one, at most
+ * 200 at a time; what fits worse is asked only of those that are left.
+ */
 export class CandidateSet {
   readonly #pairing: Pairing;
   readonly #by: MatchedBy;
-  readonly #candidates: Candidate[] = [];
+  readonly #agreement: MatchingAgreement;
+  readonly #candidates: Graded[] = [];
   #components: UnionFind | undefined;
   #platform = -1;
-  #count = 0;
+  #counts = { best: 0, others: 0 };
+  /** Units of the platform's with more candidates than are kept. */
+  readonly #crowded = new Set<number>();
 
-  constructor(pairing: Pairing, by: MatchedBy) {
+  constructor(pairing: Pairing, by: MatchedBy, agreement: MatchingAgreement) {
     this.#pairing = pairing;
     this.#by = by;
+    this.#agreement = agreement;
   }
 
-  /** Adds a candidate; those of one unit of the platform's come one after the other. Beyond the limit only the tie is kept. */
+  /**
+   * Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a pair; those of one unit of the platform's come one after the
+   * other. Of each unit 200 that fit in every figure and 200 others are kept.
+   */
   add(candidate: Candidate): void {
-    const member = carrierMember(this.#pairing, candidate.carrier);
+    const fit = this.#fitOf(candidate);
+    if (fit === undefined) return;
     this.#components ??= new UnionFind(this.#pairing.platform.length + this.#pairing.carrier.length);
-    this.#components.join(candidate.platform, member);
-    this.#pairing.together.join(candidate.platform, member);
-    this.#count = candidate.platform === this.#platform ? this.#count + 1 : 1;
+    this.#components.join(candidate.platform, carrierMember(this.#pairing, candidate.carrier));
+    if (candidate.platform !== this.#platform) this.#counts = { best: 0, others: 0 };
     this.#platform = candidate.platform;
-    if (this.#count <= MAX_COMPONENT) this.#candidates.push(candidate);
+    const kind = fit.grade === Grade.EVERY_FIGURE ? "best" : "others";
+    this.#counts[kind]++;
+    if (this.#counts[kind] <= MAX_COMPONENT) this.#candidates.push({ ...candidate, fit });
+    else this.#crowded.add(candidate.platform);
   }
 
-  /** Pairs them one to one, each group of units that are tied together by itself. Pairs without rivals are by far the most. */
+  /** Pairs them one to one. Pairs without rivals are by far the most. */
   assign(): void {
     const components = this.#components;
     if (components === undefined) return;
     const pairing = this.#pairing;
     const sizes = sizesOf(components, pairing);
-    const contested = new Map<number, Candidate[]>();
+    const sizeOf = ({ platform }: Candidate) => sizes[components.find(platform)] ?? 0;
+    pairing.step++;
+    const contested: Graded[] = [];
     for (const candidate of this.#candidates) {
-      const root = components.find(candidate.platform);
-      const size = sizes[root] ?? 0;
-      if (size === 2) {
-        joinPair(pairing, candidate, this.#by);
+      const isLone = sizeOf(candidate) === 2;
+      if (isLone && this.#isCertain(candidate)) this.#joinLone(candidate);
+      else if (this.#isNumbers || sizeOf(candidate) <= MAX_COMPONENT) contested.push(candidate);
+    }
+    if (contested.length === 0) return;
+    this.#assignByGrade(contested);
+    for (const candidate of contested) {
+      if (sizeOf(candidate) === 2 && pairing.carrierOf[candidate.platform] === candidate.carrier) {
         pairing.isAlone[candidate.platform] = 1;
-      } else if (size <= MAX_COMPONENT) {
-        const others = contested.get(root);
-        if (others === undefined) contested.set(root, [candidate]);
-        else others.push(candidate);
       }
     }
-    // An id that so many share tells nothing apart; what else they have may.
-    if (this.#by === MatchedBy.NUMBERS_AND_TIME) markCrowds(pairing, components, sizes);
-    for (const component of contested.values()) {
-      assignComponent(pairing, component, this.#by);
-      if (this.#by === MatchedBy.DIALOG) markSpare(pairing, component);
+    if (this.#by === MatchedBy.DIALOG) markSpare(pairing, contested);
+    if (this.#isNumbers) this.#finishNumbers(contested);
+  }
+
+  // What begins elsewhere may be the copy of a record that has its pair.
+  #isCertain({ fit }: Graded): boolean {
+    return !this.#isNumbers || fit.grade <= Grade.TIME;
+  }
+
+  #joinLone(candidate: Candidate): void {
+    tie(this.#pairing, candidate);
+    joinPair(this.#pairing, candidate, this.#by);
+    this.#pairing.isAlone[candidate.platform] = 1;
+  }
+
+  #assignByGrade(contested: readonly Graded[]): void {
+    const pairing = this.#pairing;
+    if (!this.#isNumbers) for (const candidate of contested) tie(pairing, candidate);
+    let left = contested;
+    for (const grade of GRADES) {
+      left = left.filter(
+        ({ platform, carrier }) => isOpenPlatform(pairing, platform) && isOpenCarrier(pairing, carrier),
+      );
+      if (left.length === 0) return;
+      this.#assignGrade(
+        left.filter(({ fit }) => fit.grade === grade),
+        left,
+      );
     }
+  }
+
+  get #isNumbers(): boolean {
+    return this.#by === MatchedBy.NUMBERS_AND_TIME;
+  }
+
+  #fitOf({ platform, carrier }: Candidate): Graded["fit"] | undefined {
+    const mine = this.#pairing.platform[platform];
+    const others = this.#pairing.carrier[carrier];
+    if (mine === undefined || others === undefined) return undefined;
+    if (this.#isNumbers && areOtherCalls(mine, others)) return undefined;
+    const fit = fitOf(mine, others, this.#agreement);
+    const grade = fit.grade ?? (this.#isNumbers ? undefined : Grade.WINDOW);
+    return grade === undefined ? undefined : { ...fit, grade };
+  }
+
+  #assignGrade(candidates: readonly Graded[], left: readonly Graded[]): void {
+    const pairing = this.#pairing;
+    pairing.step++;
+    let hasCrowd = false;
+    for (const component of componentsOf(candidates, pairing)) {
+      if (this.#isNumbers) for (const candidate of component.candidates) tie(pairing, candidate);
+      if (component.size <= MAX_COMPONENT) {
+        assignComponent(pairing, component.candidates, this.#by);
+      } else if (this.#isNumbers) {
+        markCrowd(pairing, component.candidates);
+        hasCrowd = true;
+      }
+    }
+    if (hasCrowd) joinCrowd(pairing, left);
+    if (this.#isNumbers) markCopies(pairing, left);
+  }
+
+  #finishNumbers(contested: readonly Graded[]): void {
+    const pairing = this.#pairing;
+    for (const platform of this.#crowded) if (isOpenPlatform(pairing, platform)) pairing.crowd.add(platform);
+    noteRests(pairing, contested);
   }
 }
 
-/** How far apart a pair is: by like times, and by the durations as far as both are known. */
-export function differencesOf(platform: PlatformUnit, carrier: CarrierUnit): { timeMs: number; durationMs: number } {
-  const mine = lengthOf(platform);
-  const others = lengthOf(carrier);
-  return {
-    timeMs: Math.abs(startDelta(platform, carrier) ?? 0),
-    durationMs: mine === undefined || others === undefined ? 0 : Math.abs(others - mine),
-  };
+// What is open and could go with one of a crowd is of it: nothing is paired by guessing.
+function joinCrowd(pairing: Pairing, left: readonly Graded[]): void {
+  const { crowd } = pairing;
+  const added = left.filter(({ platform, carrier }) => {
+    const member = carrierMember(pairing, carrier);
+    return crowd.has(member)
+      ? isOpenPlatform(pairing, platform)
+      : crowd.has(platform) && isOpenCarrier(pairing, carrier);
+  });
+  for (const candidate of added) tie(pairing, candidate);
+  markCrowd(pairing, added);
 }
 
-function assignComponent(pairing: Pairing, component: readonly Candidate[], by: MatchedBy): void {
+function tie(pairing: Pairing, { platform, carrier }: Candidate): void {
+  pairing.together.join(platform, carrierMember(pairing, carrier));
+}
+
+interface Component {
+  readonly candidates: Graded[];
+  /** Of how many members. */
+  readonly size: number;
+}
+
+function componentsOf(candidates: readonly Graded[], pairing: Pairing): Component[] {
+  if (candidates.length === 0) return [];
+  const components = new UnionFind(pairing.platform.length + pairing.carrier.length);
+  for (const { platform, carrier } of candidates) components.join(platform, carrierMember(pairing, carrier));
+  const sizes = sizesOf(components, pairing);
+  const groups = Map.groupBy(candidates, ({ platform }) => components.find(platform));
+  return [...groups].map(([root, group]) => ({ candidates: group, size: sizes[root] ?? 0 }));
+}
+
+function assignComponent(pairing: Pairing, component: readonly Graded[], by: MatchedBy): void {
   const rows = positionsOf(component.map((candidate) => candidate.platform));
   const columns = positionsOf(component.map((candidate) => candidate.carrier));
-  const edges = component.flatMap((candidate): Edge[] => {
-    const platform = pairing.platform[candidate.platform];
-    const carrier = pairing.carrier[candidate.carrier];
-    const row = rows.get(candidate.platform);
-    const column = columns.get(candidate.carrier);
-    if (platform === undefined || carrier === undefined || row === undefined || column === undefined) return [];
-    return [{ row, column, ...differencesOf(platform, carrier) }];
+  const edges = component.flatMap(({ platform, carrier, fit }): Edge[] => {
+    const row = rows.get(platform);
+    const column = columns.get(carrier);
+    if (row === undefined || column === undefined) return [];
+    return [{ row, column, timeMs: fit.timeMs, durationMs: fit.durationMs, isExact: fit.isExact }];
   });
   const columnOf = assignPairs(rows.size, columns.size, edges);
   const carriers = [...columns.keys()];
@@ -89,12 +191,36 @@ function assignComponent(pairing: Pairing, component: readonly Candidate[], by: 
   }
 }
 
-// A dialog is one call: what is left over of it is a copy, and goes with no other call that is near.
-function markSpare(pairing: Pairing, component: readonly Candidate[]): void {
+// A dialog is one call: what is left over of it is a copy, and goes with no other call that is near. The failed leg of a re-routed call is no copy.
+function markSpare(pairing: Pairing, contested: readonly Graded[]): void {
   const { carrierOf, platformOf, isSpare } = pairing;
-  for (const { platform, carrier } of component) {
+  for (const { platform, carrier } of contested) {
+    if (pairing.platform[platform]?.answered !== pairing.carrier[carrier]?.answered) continue;
     if (carrierOf[platform] === -1) isSpare[platform] = 1;
     if (platformOf[carrier] === -1) isSpare[carrierMember(pairing, carrier)] = 1;
+  }
+}
+
+function markCrowd(pairing: Pairing, candidates: readonly Candidate[]): void {
+  const { crowd, decidedAt, step } = pairing;
+  const mark = (member: number) => {
+    if (!crowd.has(member)) decidedAt[member] = step;
+    crowd.add(member);
+  };
+  for (const { platform, carrier } of candidates) {
+    if (pairing.carrierOf[platform] === -1) mark(platform);
+    if (pairing.platformOf[carrier] === -1) mark(carrierMember(pairing, carrier));
+  }
+}
+
+// Had the one that was decided first been open, the other could have gone with it.
+function noteRests(pairing: Pairing, contested: readonly Graded[]): void {
+  const { decidedAt, rests } = pairing;
+  for (const { platform, carrier } of contested) {
+    const member = carrierMember(pairing, carrier);
+    const [mine = 0, others = 0] = [decidedAt[platform], decidedAt[member]];
+    if (mine > others) rests.push([platform, member]);
+    else if (others > mine) rests.push([member, platform]);
   }
 }
 
@@ -112,11 +238,4 @@ function sizesOf(components: UnionFind, { platform, carrier }: Pairing): Uint32A
     sizes[root] = (sizes[root] ?? 0) + 1;
   }
   return sizes;
-}
-
-function markCrowds({ crowd }: Pairing, components: UnionFind, sizes: Uint32Array): void {
-  for (let member = 0; member < sizes.length; member++) {
-    const size = sizes[components.find(member)] ?? 0;
-    if (size > MAX_COMPONENT) crowd.add(member);
-  }
 }

@@ -4,6 +4,7 @@ import type { CorrelationIds } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
 import { isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
+import { dialogTexts, icidTexts, isProvenDialog, isSameDialog, isSameSession, sessionTexts } from "./signalling-ids.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
 /** The ids of the signalling that can join a pair. */
@@ -17,9 +18,13 @@ export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidate
   const byId = new Map<string, number[]>();
   for (let index = 0; index < pairing.carrier.length; index++) {
     if (!isOpenCarrier(pairing, index)) continue;
-    for (const record of pairing.carrier[index]?.records ?? []) add(byId, idOf(record.ids, kind), index);
+    for (const { ids } of pairing.carrier[index]?.records ?? []) {
+      if (hasIdOf(ids, kind)) for (const id of idsOf(ids, kind)) add(byId, id, index);
+    }
   }
-  addSharing(pairing, { by: kind, byId, idOf: ({ facts }) => idOf(facts.ids, kind) }, candidates);
+  const ofUnit = ({ records }: PlatformUnit) =>
+    records.flatMap(({ ids }) => (hasIdOf(ids, kind) ? idsOf(ids, kind) : NO_IDS));
+  addSharing(pairing, { by: kind, byId, idsOf: ofUnit }, candidates);
 }
 
 /** Adds the open units of which the carrier names the platform's record, with nothing against it. */
@@ -27,28 +32,31 @@ export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
   for (let index = 0; index < pairing.carrier.length; index++) {
     if (!isOpenCarrier(pairing, index)) continue;
-    for (const record of pairing.carrier[index]?.records ?? []) add(byId, record.echoedRecordId, index);
+    for (const { echoedRecordId } of pairing.carrier[index]?.records ?? []) add(byId, echoedRecordId, index);
   }
-  addSharing(pairing, { by: MatchedBy.ECHOED, byId, idOf: ({ facts }) => facts.recordId }, candidates);
+  const named = ({ records }: PlatformUnit) => records.map(({ recordId }) => recordId);
+  addSharing(pairing, { by: MatchedBy.ECHOED, byId, idsOf: named }, candidates);
 }
 
-/** A record's id of a kind; undefined when it has none. */
-export function idOf(ids: CorrelationIds, kind: CorrelationKind): string | undefined {
+/** A record's ids of a kind, as they are compared; none when it has none. */
+export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly string[] {
   switch (kind) {
     case MatchedBy.DIALOG:
-      return ids.dialogCallId;
+      return dialogTexts(ids);
     case MatchedBy.ICID:
-      return ids.icid;
+      return icidTexts(ids);
     case MatchedBy.SESSION_ID:
-      return ids.sessionId === undefined ? undefined : sessionOf(ids.sessionId);
+      return sessionTexts(ids);
     default:
       return kind satisfies never;
   }
 }
 
-/** A Session-ID without regard to whose half is whose: each end writes its own UUID first (RFC 7989 section 6). */
-export function sessionOf(sessionId: string): string {
-  return sessionId.split(";").sort().join(";");
+/** Whether two records have an id of a kind in common; of a dialog the Call-ID. */
+export function shareId(a: CorrelationIds, b: CorrelationIds, kind: CorrelationKind): boolean {
+  if (kind === MatchedBy.SESSION_ID) return isSameSession(a, b);
+  const [id] = idsOf(a, kind);
+  return id !== undefined && id === idsOf(b, kind)[0];
 }
 
 /** What speaks against a pair that an id joins; undefined: nothing. */
@@ -57,54 +65,66 @@ export function refusalOf(
   carrier: CarrierUnit,
   by: CorrelationKind | typeof MatchedBy.ECHOED,
 ): Refusal | undefined {
-  if (by === MatchedBy.DIALOG && !carrier.records.some((record) => isSameDialog(platform.facts.ids, record.ids))) {
-    return "TAGS";
-  }
+  if (by === MatchedBy.DIALOG && !areAny(platform, carrier, isSameDialog)) return "TAGS";
+  if (by === MatchedBy.SESSION_ID && !areAny(platform, carrier, isSameSession)) return "TAGS";
   const isOpposite = platform.facts.direction !== carrier.facts.direction;
   if (isOpposite && platform.facts.direction !== 0 && carrier.facts.direction !== 0) return "DIRECTION";
-  if (areContradicting(platform.numbers, carrier.numbers)) return "NUMBERS";
+  if (areContradicting(platform.numbers, carrier.numbers) && !isProved(platform, carrier, by)) return "NUMBERS";
   return Math.abs(distanceOf(platform, carrier)) > CORRELATED_WINDOW_MS ? "TIME" : undefined;
 }
 
-/**
- * Whether two records are of one SIP dialog: the same Call-ID, and no other tags. Each side may have written its own tag as local, so tags are
- * compared without regard to which is which.
- */
-export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
-  if (a.dialogCallId === undefined || a.dialogCallId !== b.dialogCallId) return false;
-  const mine = tagsOf(a);
-  const others = tagsOf(b);
-  const [fewer, more] = mine.length <= others.length ? [mine, others] : [others, mine];
-  return fewer.every((tag) => more.includes(tag));
+// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both tags name one dialog. Of a Call-ID alone that is not so:
+// switches have used one for two calls.
+function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
+  return by === MatchedBy.DIALOG && areAny(platform, carrier, isProvenDialog);
+}
+
+function areAny(
+  platform: PlatformUnit,
+  carrier: CarrierUnit,
+  holds: (a: CorrelationIds, b: CorrelationIds) => boolean,
+): boolean {
+  return platform.records.some((mine) => carrier.records.some((others) => holds(mine.ids, others.ids)));
 }
 
 interface Sharing {
   readonly by: CorrelationKind | typeof MatchedBy.ECHOED;
   /** The carrier's units by id. */
   readonly byId: ReadonlyMap<string, readonly number[]>;
-  readonly idOf: (unit: PlatformUnit) => string | undefined;
+  readonly idsOf: (unit: PlatformUnit) => readonly string[];
 }
 
 // An id that more units share than can be assigned tells nothing apart.
-function addSharing(pairing: Pairing, { by, byId, idOf }: Sharing, candidates: CandidateSet): void {
+function addSharing(pairing: Pairing, { by, byId, idsOf: idsOfUnit }: Sharing, candidates: CandidateSet): void {
   if (byId.size === 0) return;
   for (const [platform, unit] of pairing.platform.entries()) {
     if (!isOpenPlatform(pairing, platform)) continue;
-    const sharing = byId.get(idOf(unit) ?? "");
-    if (sharing === undefined || sharing.length > MAX_COMPONENT) continue;
-    for (const carrier of sharing) {
+    for (const carrier of sharingOf(byId, idsOfUnit(unit))) {
       const other = pairing.carrier[carrier];
       if (other !== undefined && refusalOf(unit, other, by) === undefined) candidates.add({ platform, carrier });
     }
   }
 }
 
-function distanceOf(a: CallUnit, b: CallUnit): number {
-  return startDelta(a, b) ?? b.startMs - a.startMs;
+function sharingOf(byId: ReadonlyMap<string, readonly number[]>, ids: readonly string[]): Iterable<number> {
+  const lists = ids.flatMap((id) => {
+    const sharing = byId.get(id);
+    return sharing === undefined || sharing.length > MAX_COMPONENT ? [] : [sharing];
+  });
+  const [only = NO_UNITS, ...others] = lists;
+  return others.length === 0 ? only : [...new Set(lists.flat())].sort((a, b) => a - b);
 }
 
-function tagsOf({ dialogFromTag, dialogToTag }: CorrelationIds): string[] {
-  return [dialogFromTag, dialogToTag].filter((tag) => tag !== undefined);
+const NO_UNITS: readonly number[] = [];
+const NO_IDS: readonly string[] = [];
+
+function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: CorrelationKind): boolean {
+  if (kind === MatchedBy.DIALOG) return dialogCallId !== undefined;
+  return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
+}
+
+function distanceOf(a: CallUnit, b: CallUnit): number {
+  return startDelta(a, b) ?? b.startMs - a.startMs;
 }
 
 function add(byId: Map<string, number[]>, id: string | undefined, index: number): void {

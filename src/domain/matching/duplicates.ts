@@ -1,8 +1,9 @@
 import { type CallUnit, compareIdentity, lengthOf, startDelta } from "./call-unit.ts";
-import { isSameDialog } from "./correlation.ts";
+
 import type { CommonFacts, RecordRef } from "./facts.ts";
 import { isSameCallParty, NumberIndex } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
+import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "./signalling-ids.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
 /** How far apart starts, and durations, of a record and its copy may be, milliseconds. */
@@ -27,10 +28,9 @@ export interface DuplicateSearch {
 
 /**
  * Which of the units that are left over are copies: of the same dialog as another unit of their side within 24 h, or of the same parties with starts and durations
- * at most 2 s apart. A matched unit is the original before one that is left over too; of those the one with the lower identity is. Every other of
- * the same dialog or parties is tied to it by `join`.
+ * at most 2 s apart. A matched unit is the original before one that is left over too; of those the one with the lower identity is.
  */
-export function findCopies(search: DuplicateSearch, join: (a: number, b: number) => void): Map<number, Copy> {
+export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   const { units, isMatched, isLeft } = search;
   const left = units.flatMap((unit, index) => (isLeft(index) ? [{ unit, index }] : []));
   const copies = new Map<number, Copy>();
@@ -48,7 +48,6 @@ export function findCopies(search: DuplicateSearch, join: (a: number, b: number)
       .at(0);
     const original = best && units[best.other];
     if (best === undefined || original === undefined) continue;
-    join(index, best.other);
     copies.set(index, { of: best.other, ref: refOf(original.facts), isOfMatched: best.isOfMatched });
   }
   return copies;
@@ -64,28 +63,51 @@ export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRe
   return { recordId, recordDate, revision };
 }
 
+// The failed leg of a re-routed call and the sequel of a call that was cut have its dialog too, and are no copies.
 function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
-  if (a.facts.direction !== b.facts.direction || !isSameDialog(a.facts.ids, b.facts.ids)) return false;
-  return Math.abs(b.startMs - a.startMs) <= CORRELATED_WINDOW_MS && !areContradicting(a.numbers, b.numbers);
+  const [mine, others] = [a.facts, b.facts];
+  if (mine.direction !== others.direction || !isSameDialog(mine.ids, others.ids)) return false;
+  if (a.answered !== b.answered || isSequel(a, b) || isSequel(b, a)) return false;
+  if (Math.abs(b.startMs - a.startMs) > CORRELATED_WINDOW_MS) return false;
+  return !areContradicting(a.numbers, b.numbers) || isProvenDialog(mine.ids, others.ids);
+}
+
+/** How far from the end of one record another may begin to be its sequel. */
+const SEQUEL_SLACK_MS = 2_000;
+
+function isSequel({ answerMs, startMs, endMs }: CallUnit, next: CallUnit): boolean {
+  if (endMs === undefined || !next.answered) return false;
+  const beginMs = next.answerMs ?? next.startMs;
+  const isBehind = (beginMs - (answerMs ?? startMs)) * 2 > endMs - (answerMs ?? startMs);
+  return isBehind && beginMs >= endMs - SEQUEL_SLACK_MS;
 }
 
 function isNear(a: CallUnit, b: CallUnit): boolean {
   const deltaMs = startDelta(a, b);
   if (deltaMs === undefined || Math.abs(deltaMs) > COPY_WINDOW_MS) return false;
-  const mine = lengthOf(a);
-  const others = lengthOf(b);
+  if (a.answered !== b.answered || isOtherCallId(a.facts.ids, b.facts.ids)) return false;
+  // Tries that were not answered ring for different times.
+  const [mine, others] = a.answered ? [lengthOf(a), lengthOf(b)] : [ringOf(a), ringOf(b)];
   return mine !== undefined && others !== undefined && Math.abs(mine - others) <= COPY_WINDOW_MS;
+}
+
+function ringOf({ inviteMs, endMs }: CallUnit): number | undefined {
+  return inviteMs === undefined || endMs === undefined ? 0 : endMs - inviteMs;
 }
 
 function originalsOf(units: readonly CallUnit[], seekers: readonly CallUnit[]): (index: number) => number[] {
   const byNumbers = new NumberIndex(units, seekers);
   const byDialog = new Map<string, number[]>();
-  for (const { facts } of seekers) if (facts.ids.dialogCallId !== undefined) byDialog.set(facts.ids.dialogCallId, []);
-  for (const [index, { facts }] of units.entries()) byDialog.get(facts.ids.dialogCallId ?? "")?.push(index);
+  for (const { facts } of seekers) for (const dialog of dialogTexts(facts.ids)) byDialog.set(dialog, []);
+  if (byDialog.size > 0) {
+    for (const [index, { facts }] of units.entries()) {
+      for (const dialog of dialogTexts(facts.ids)) byDialog.get(dialog)?.push(index);
+    }
+  }
   return (index) => {
     const unit = units[index];
     if (unit === undefined) return [];
-    const found = new Set(byDialog.get(unit.facts.ids.dialogCallId ?? "")?.slice(0, MAX_SAME_DIALOG));
+    const found = new Set(byDialog.get(dialogTexts(unit.facts.ids)[0] ?? "")?.slice(0, MAX_SAME_DIALOG));
     const timeMs = unit.answerMs ?? unit.startMs;
     byNumbers.visit(unit, Math.min(timeMs, unit.startMs) - COPY_WINDOW_MS, timeMs + COPY_WINDOW_MS, (other) =>
       found.add(other),

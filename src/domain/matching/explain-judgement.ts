@@ -88,7 +88,7 @@ export function explainCause({ platform, carrier, result }: ExplainedCall): Evid
   if (platform === undefined || carrier === undefined || status === MatchStatus.VOIDED) return undefined;
   const disagrees = status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH;
   if (findings.length === 0 && !disagrees) return undefined;
-  const isKnown = findings.some(({ cause }) => cause !== MatchCause.UNKNOWN);
+  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== MatchCause.UNKNOWN);
   return {
     stage: EvidenceStage.CAUSE,
     outcome: isKnown ? PASSED : FAILED,
@@ -163,6 +163,8 @@ function tellFinding(finding: Finding): string {
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its grace was over.`;
     case MatchCause.UNKNOWN:
       return "No known cause explains the difference.";
+    case MatchCause.NUMBERS_DIFFER:
+      return "The two sides name other numbers for this call: one was changed on the way, or one side wrote a wrong one.";
     default:
       return cause satisfies never;
   }

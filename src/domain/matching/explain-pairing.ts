@@ -1,7 +1,7 @@
 import { maskedValue, type Party, PartyKind } from "../party.ts";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
 import { MAX_COMPONENT } from "./components.ts";
-import { idOf, isSameDialog } from "./correlation.ts";
+import { idsOf, shareId } from "./correlation.ts";
 import { COPY_WINDOW_MS } from "./duplicates.ts";
 import {
   EvidenceOutcome,
@@ -16,9 +16,10 @@ import {
   tellTime,
 } from "./evidence.ts";
 import type { CarrierFacts, CommonFacts, CorrelationIds } from "./facts.ts";
-import { areSameParties, isContradicting, isEqual } from "./number-keys.ts";
+import { areContradicting, areSameParties, isContradicting, isEqual } from "./number-keys.ts";
 import { MatchedBy, MatchStatus } from "./result.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
+import { isSameDialog } from "./signalling-ids.ts";
 import { WINDOW_MS, windowOf } from "./time-window.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE } = EvidenceOutcome;
@@ -115,7 +116,7 @@ export function explainCorrelation({ platform, carrier, result }: ExplainedCall)
   const stage = EvidenceStage.CORRELATION;
   if (platform === undefined || carrier === undefined) {
     const present = platform ?? carrier;
-    const kinds = CORRELATIONS.filter(({ kind }) => present && idOf(present.facts.ids, kind) !== undefined);
+    const kinds = CORRELATIONS.filter(({ kind }) => present && idsOf(present.facts.ids, kind).length > 0);
     const names = tellList(kinds.map(({ title }) => title));
     const other = platform === undefined ? "the platform's" : "the carrier's";
     return kinds.length === 0
@@ -156,6 +157,11 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
   const stage = EvidenceStage.NUMBERS;
   const values = PARTIES.flatMap((name) => partyValue(name, platform, carrier));
   const isHidden = platform.numbers.callers.length === 0 || carrier.numbers.callers.length === 0;
+  if (areContradicting(platform.numbers, carrier.numbers)) {
+    const explanation =
+      "The records name other numbers: one was changed on the way. The dialog proves the call all the same.";
+    return { stage, outcome: FAILED, explanation, values };
+  }
   if (!areSameParties(platform.numbers, carrier.numbers)) {
     const explanation = "The numbers cannot be compared; they do not contradict each other.";
     return { stage, outcome: NOT_COMPARABLE, explanation, values };
@@ -204,13 +210,18 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
   }
   if (platform === undefined || carrier === undefined) {
     const other = platform === undefined ? "platform" : "carrier";
-    const explanation = `No record of the ${other}'s with these numbers is free within ${tellLength(WINDOW_MS)}.`;
-    return { stage, outcome: FAILED, explanation, values: [] };
+    const explanation =
+      result.status === MatchStatus.PART_OF_CALL
+        ? `It is a further part of ${result.duplicateOf?.recordId} of ${result.duplicateOf?.recordDate}: it has its dialog and begins where that one ended, and the carrier counts both as one call.`
+        : `No record of the ${other}'s with these numbers is free within ${tellLength(WINDOW_MS)}.`;
+    const outcome = result.status === MatchStatus.PART_OF_CALL ? PASSED : FAILED;
+    return { stage, outcome, explanation, values: [] };
   }
-  const isAlone = pairing.isAlone[pairing.platform.indexOf(platform)] === 1;
+  const index = pairing.platform.findIndex(({ facts }) => facts === platform.facts);
+  const isAlone = pairing.isAlone[index] === 1;
   const explanation = isAlone
     ? "Neither record could have been paired with any other."
-    : "Other records could have been paired with these; this choice pairs the most of them, with the least difference of times.";
+    : "Other records could have been paired with these; of all that could be, these fit best: by their answers, times and durations.";
   return { stage, outcome: PASSED, explanation, values: [] };
 }
 
@@ -236,7 +247,7 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
 /** Whether a record that is left over is a copy. */
 export function explainDuplicate({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
   if (platform !== undefined && carrier !== undefined) return undefined;
-  if (result.status === MatchStatus.VOIDED || result.status === MatchStatus.NOT_REPORTED) return undefined;
+  if (UNDOUBLED.has(result.status)) return undefined;
   const stage = EvidenceStage.DUPLICATE;
   const limit = evidenceValue("copy_window_ms", result.duplicateOf ? PASSED : FAILED, [
     undefined,
@@ -251,6 +262,13 @@ export function explainDuplicate({ platform, carrier, result }: ExplainedCall): 
   const explanation = `It is a copy of ${tellRecord(duplicateOf)}: of the same dialog, or of the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart.`;
   return { stage, outcome: PASSED, explanation, values: [limit] };
 }
+
+/** Of these it is not asked whether they are copies. */
+const UNDOUBLED: ReadonlySet<number> = new Set([
+  MatchStatus.VOIDED,
+  MatchStatus.NOT_REPORTED,
+  MatchStatus.PART_OF_CALL,
+]);
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
   const { inviteMs, answerMs, startMs } = platform;
@@ -275,7 +293,7 @@ function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): Eviden
   const mine = platform.facts.ids;
   const others = carrier.facts.ids;
   const values = CORRELATIONS.flatMap(({ kind, name }) => {
-    const pair = [idOf(mine, kind), idOf(others, kind)] as const;
+    const pair = [writtenId(mine, kind), writtenId(others, kind)] as const;
     if (pair[0] === undefined && pair[1] === undefined) return [];
     return [evidenceValue(name, idOutcome(kind, mine, others), pair)];
   });
@@ -286,11 +304,15 @@ function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): Eviden
 }
 
 function idOutcome(kind: (typeof CORRELATIONS)[number]["kind"], mine: CorrelationIds, others: CorrelationIds) {
-  const id = idOf(mine, kind);
-  const other = idOf(others, kind);
-  if (id === undefined || other === undefined) return NOT_COMPARABLE;
-  const isSame = kind === MatchedBy.DIALOG ? isSameDialog(mine, others) : id === other;
+  if (idsOf(mine, kind).length === 0 || idsOf(others, kind).length === 0) return NOT_COMPARABLE;
+  const isSame = kind === MatchedBy.DIALOG ? isSameDialog(mine, others) : shareId(mine, others, kind);
   return isSame ? PASSED : FAILED;
+}
+
+// As its side wrote it.
+function writtenId(ids: CorrelationIds, kind: (typeof CORRELATIONS)[number]["kind"]): string | undefined {
+  if (kind === MatchedBy.DIALOG) return ids.dialogCallId;
+  return kind === MatchedBy.ICID ? ids.icid : ids.sessionId;
 }
 
 function partyValue(

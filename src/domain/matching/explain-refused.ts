@@ -1,9 +1,10 @@
 import { type CallUnit, type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { idOf, type Refusal, refusalOf } from "./correlation.ts";
+import { type Refusal, refusalOf, shareId } from "./correlation.ts";
 import { refOf } from "./duplicates.ts";
 import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
-import type { RecordRef } from "./facts.ts";
+import type { MatchingAgreement, RecordRef } from "./facts.ts";
 import { areSameParties, isEqual } from "./number-keys.ts";
+import { areOtherCalls, fitOf } from "./pair-grade.ts";
 import { MatchedBy, Side } from "./result.ts";
 import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "./time-window.ts";
 
@@ -16,21 +17,22 @@ const KINDS = [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
 /** The other side's records that were considered for the call and not taken, the nearest in time first. */
 export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[] {
   const { pairing, platform, carrier, result } = call;
+  const { agreement } = call.input;
   const isCrowd = result.candidateCount !== undefined;
   const isPlatformTarget = side === Side.PLATFORM ? platform !== undefined : carrier === undefined;
   const found = isPlatformTarget
     ? pairing.carrier.flatMap((unit, index): Considered[] => {
         if (platform === undefined || result.carrier.includes(unit.facts)) return [];
         return consider(
-          { platform, carrier: unit, isCrowd },
+          { platform, carrier: unit, isCrowd, agreement },
           Side.CARRIER,
           mateOf(pairing.platform, pairing.platformOf[index]),
         );
       })
     : pairing.platform.flatMap((unit, index): Considered[] => {
-        if (carrier === undefined || unit === platform) return [];
+        if (carrier === undefined || unit.facts === platform?.facts) return [];
         return consider(
-          { platform: unit, carrier, isCrowd },
+          { platform: unit, carrier, isCrowd, agreement },
           Side.PLATFORM,
           mateOf(pairing.carrier, pairing.carrierOf[index]),
         );
@@ -51,6 +53,7 @@ interface Sides {
   readonly carrier: CarrierUnit;
   /** Whether the call is one of too many that could pair with each other. */
   readonly isCrowd: boolean;
+  readonly agreement: MatchingAgreement;
 }
 
 function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Considered[] {
@@ -71,14 +74,11 @@ function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Consid
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
 
 function reasonOf(
-  { platform, carrier, isCrowd }: Sides,
+  { platform, carrier, isCrowd, agreement }: Sides,
   deltaMs: number | undefined,
   mate?: RecordRef,
 ): Reason | undefined {
-  const shared = KINDS.find((kind) => {
-    const id = idOf(platform.facts.ids, kind);
-    return id !== undefined && id === idOf(carrier.facts.ids, kind);
-  });
+  const shared = KINDS.find((kind) => shareId(platform.facts.ids, carrier.facts.ids, kind));
   const refusal = shared && refusalOf(platform, carrier, shared);
   if (refusal !== undefined) return { refusedAt: STAGES[refusal], explanation: REFUSALS[refusal] };
   const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate, isCrowd) };
@@ -87,7 +87,7 @@ function reasonOf(
   if (platform.facts.direction !== carrier.facts.direction) return undefined;
   const isInside = isInWindow(platform, carrier);
   if (areSameParties(platform.numbers, carrier.numbers)) {
-    if (isInside) return taken;
+    if (isInside) return otherCallReason(platform, carrier, agreement) ?? taken;
     const explanation = `Its numbers fit, but it is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
     return { refusedAt: EvidenceStage.TIME_WINDOW, explanation };
   }
@@ -98,6 +98,23 @@ function reasonOf(
   };
 }
 
+// Its numbers and times fit, and yet it is another call.
+function otherCallReason(
+  platform: PlatformUnit,
+  carrier: CarrierUnit,
+  agreement: MatchingAgreement,
+): Reason | undefined {
+  if (areOtherCalls(platform, carrier)) {
+    const explanation = "Its numbers fit and it is near, but it has another Call-ID: another call on the trunk.";
+    return { refusedAt: EvidenceStage.CORRELATION, explanation };
+  }
+  if (fitOf(platform, carrier, agreement).grade !== undefined) return undefined;
+  const isAnswer = platform.answered !== carrier.answered;
+  const what = isAnswer ? "only one of them was answered" : "no known fault makes the one's duration of the other's";
+  const explanation = `Its numbers fit and it is within the window, but the times do not agree and ${what}.`;
+  return { refusedAt: isAnswer ? EvidenceStage.ANSWER_STATE : EvidenceStage.DURATION, explanation };
+}
+
 const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
   TAGS: EvidenceStage.CORRELATION,
   DIRECTION: EvidenceStage.NUMBERS,
@@ -106,7 +123,7 @@ const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
 };
 
 const REFUSALS: Readonly<Record<Refusal, string>> = {
-  TAGS: "It has the same Call-ID, but other tags: another dialog.",
+  TAGS: "It has an id in common, but other tags or another far end: another dialog.",
   DIRECTION: "It has an id in common, but goes in the other direction.",
   NUMBERS: "It has an id in common, but its numbers contradict.",
   TIME: `It has an id in common, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
@@ -116,8 +133,8 @@ function tellTaken(mate: RecordRef | undefined, isCrowd: boolean): string {
   if (mate === undefined && isCrowd)
     return "It could be this call's, and so could too many others: none is taken by guessing.";
   return mate === undefined
-    ? "It could have been paired with this call, but another choice pairs more records, or nearer ones."
-    : `It fits, but goes with ${mate.recordId} of ${mate.recordDate}: that pairs the most records, with the least difference of times.`;
+    ? "It could have been paired with this call, but others fit better."
+    : `It fits, but goes with ${mate.recordId} of ${mate.recordDate}: of all that could be paired, these fit best.`;
 }
 
 function mateOf(units: readonly CallUnit[], index: number | undefined): RecordRef | undefined {

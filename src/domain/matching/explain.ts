@@ -1,5 +1,5 @@
 import { carrierOf, judgePairing, judgeVoided } from "./call-results.ts";
-import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
+import type { CarrierUnit } from "./call-unit.ts";
 import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
 import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
 import {
@@ -17,6 +17,7 @@ import { findRefused } from "./explain-refused.ts";
 import type { CommonFacts, MatchingInput, RecordRef } from "./facts.ts";
 import { pairCalls } from "./match-calls.ts";
 import type { Pairing } from "./pairing.ts";
+import { platformOf } from "./platform-parts.ts";
 import { type CallResult, Side } from "./result.ts";
 
 /** A record to explain. */
@@ -75,17 +76,14 @@ function findCall(
     target.side === Side.PLATFORM ? platform !== undefined && isTarget(platform) : carrier.some(isTarget),
   );
   if (result === undefined) return undefined;
-  const platform = pairing.platform.find(({ facts }) => facts === result.platform);
-  const carrier = findCarrier(pairing, platform, result);
+  const index = pairing.platform.findIndex(({ facts }) => facts === result.platform);
+  const platform = platformOf(pairing, index);
+  const carrier = findCarrier(pairing, index, result);
   return { input, pairing, result, ...(platform && { platform }), ...(carrier && { carrier }) };
 }
 
-function findCarrier(
-  pairing: Pairing,
-  platform: PlatformUnit | undefined,
-  { carrier: [first] }: CallResult,
-): CarrierUnit | undefined {
+function findCarrier(pairing: Pairing, platform: number, { carrier: [first] }: CallResult): CarrierUnit | undefined {
   if (first === undefined) return undefined;
-  if (platform !== undefined) return carrierOf(pairing, pairing.platform.indexOf(platform));
+  if (platform !== -1) return carrierOf(pairing, platform);
   return pairing.carrier.find(({ facts }) => facts === first);
 }

@@ -103,6 +103,8 @@ export interface KnownRounding {
   readonly isInferred: boolean;
   readonly pairCount: number;
   readonly ratio: number;
+  /** Of a rule that bills show: what the connected durations beside them show. */
+  readonly ofConnected?: KnownRounding;
 }
 
 /** What was agreed with the carrier, as matching needs it. */

@@ -1,12 +1,12 @@
-import { sessionOf } from "./correlation.ts";
 import type { CorrelationIds } from "./facts.ts";
+import { dialogTexts, icidTexts, sessionTexts } from "./signalling-ids.ts";
 
-/** What a record's ids of the signalling are looked up by: one text of each kind, the best kind first. */
-export function idTexts({ dialogCallId, icid, sessionId }: CorrelationIds): (string | undefined)[] {
+/** What a record's ids of the signalling are looked up by: the texts of each kind, the best kind first. */
+export function idTexts(ids: CorrelationIds): readonly (readonly string[])[] {
   return [
-    dialogCallId === undefined ? undefined : `dialog/${dialogCallId}`,
-    icid === undefined ? undefined : `icid/${icid}`,
-    sessionId === undefined ? undefined : `session/${sessionOf(sessionId)}`,
+    dialogTexts(ids).map((text) => `dialog/${text}`),
+    icidTexts(ids).map((text) => `icid/${text}`),
+    sessionTexts(ids).map((text) => `session/${text}`),
   ];
 }
 

@@ -1,8 +1,9 @@
-import { judgePairing, judgeVoided } from "./call-results.ts";
+import { carrierOf, judgePairing, judgeVoided } from "./call-results.ts";
 import { byStart, type CarrierUnit, carrierUnit, type PlatformUnit, platformUnit } from "./call-unit.ts";
 import { pairUnits } from "./candidates.ts";
-import type { MatchingInput } from "./facts.ts";
+import type { MatchingAgreement, MatchingInput } from "./facts.ts";
 import type { Pairing } from "./pairing.ts";
+import { mergePlatformParts } from "./platform-parts.ts";
 import type { CallResult } from "./result.ts";
 import { mergeKnownParts, mergeLeftParts } from "./split-calls.ts";
 
@@ -16,12 +17,15 @@ export function matchCalls(input: MatchingInput): CallResult[] {
 }
 
 /** Which records belong together, before anything is judged. Voided records pair with voided ones only. */
-export function pairCalls({ platform, carrier, offsetOf }: MatchingInput): { live: Pairing; voided: Pairing } {
+export function pairCalls({ platform, carrier, offsetOf, agreement }: MatchingInput): {
+  live: Pairing;
+  voided: Pairing;
+} {
   const live: Units = { platform: [], carrier: [] };
   const voided: Units = { platform: [], carrier: [] };
   for (const facts of platform) (facts.isVoid ? voided : live).platform.push(platformUnit(facts));
   for (const facts of carrier) (facts.isVoid ? voided : live).carrier.push(carrierUnit(facts, offsetOf));
-  return { live: pairAll(live), voided: pairAll(voided) };
+  return { live: pairAll(live, agreement), voided: pairAll(voided, agreement) };
 }
 
 interface Units {
@@ -29,8 +33,9 @@ interface Units {
   readonly carrier: CarrierUnit[];
 }
 
-function pairAll({ platform, carrier }: Units): Pairing {
-  const pairing = pairUnits(platform.sort(byStart), mergeKnownParts(carrier.sort(byStart)));
+function pairAll({ platform, carrier }: Units, agreement: MatchingAgreement): Pairing {
+  const pairing = pairUnits(platform.sort(byStart), mergeKnownParts(carrier.sort(byStart)), agreement);
   mergeLeftParts(pairing);
+  mergePlatformParts(pairing, (index) => carrierOf(pairing, index));
   return pairing;
 }

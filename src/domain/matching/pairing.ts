@@ -16,13 +16,24 @@ export interface Pairing {
   readonly isAlone: Uint8Array;
   /** Of a unit of the platform's, further units of the carrier's that belong to the same call; by position. */
   readonly furtherParts: Map<number, number[]>;
+  /** Of a unit of the platform's, further units of its own side that belong to the same call; and of each of these that unit. By position. */
+  readonly platformParts: Map<number, number[]>;
+  readonly partOf: Map<number, number>;
   /** By member: 1 for what has the dialog of a record that went with another. It is of that call, and is not sought elsewhere. */
   readonly isSpare: Uint8Array;
   /** Of which members too many could pair with each other. */
   readonly crowd: Set<number>;
   /** What was judged together, by member: the platform's units by position, then the carrier's behind them. */
   readonly together: UnionFind;
+  /** By member at which step it found its pair, or was found to be a copy; the highest number while it is open. */
+  readonly decidedAt: Uint8Array;
+  /** Of members whose result rests on another's pair, which does not rest on theirs: first the one, then the other. */
+  readonly rests: [member: number, on: number][];
+  step: number;
 }
+
+/** Of `decidedAt`: open. */
+export const UNDECIDED = 255;
 
 /** A pair that could be, by position on either side. */
 export interface Candidate {
@@ -40,9 +51,14 @@ export function startPairing(platform: readonly PlatformUnit[], carrier: readonl
     matchedBy: new Uint8Array(platform.length),
     isAlone: new Uint8Array(platform.length),
     furtherParts: new Map(),
+    platformParts: new Map(),
+    partOf: new Map(),
     isSpare: new Uint8Array(platform.length + carrier.length),
     crowd: new Set(),
     together: new UnionFind(platform.length + carrier.length),
+    decidedAt: new Uint8Array(platform.length + carrier.length).fill(UNDECIDED),
+    rests: [],
+    step: 0,
   };
 }
 
@@ -51,6 +67,8 @@ export function joinPair(pairing: Pairing, { platform, carrier }: Candidate, by:
   pairing.carrierOf[platform] = carrier;
   pairing.platformOf[carrier] = platform;
   pairing.matchedBy[platform] = by;
+  pairing.decidedAt[platform] = pairing.step;
+  pairing.decidedAt[carrierMember(pairing, carrier)] = pairing.step;
 }
 
 /** The member that a unit of the carrier's is. */

@@ -3,7 +3,7 @@ import type { Party } from "../party.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "./facts.ts";
 
 /** The version of the rules in this folder; a higher one judges everything anew. */
-export const RULE_VERSION = 1;
+export const RULE_VERSION = 2;
 
 /** What comparing both sides came to; the numbers of tandem.type.v1.DiscrepancyStatus. */
 export const MatchStatus = {
@@ -20,6 +20,7 @@ export const MatchStatus = {
   PENDING: 11,
   VOIDED: 12,
   NOT_REPORTED: 13,
+  PART_OF_CALL: 14,
 } as const;
 export type MatchStatus = (typeof MatchStatus)[keyof typeof MatchStatus];
 
@@ -33,6 +34,7 @@ export const MatchCause = {
   ROUNDING: 6,
   LATE: 7,
   UNKNOWN: 8,
+  NUMBERS_DIFFER: 9,
 } as const;
 export type MatchCause = (typeof MatchCause)[keyof typeof MatchCause];
 
@@ -91,7 +93,7 @@ export interface CallResult {
   readonly pendingReason?: PendingReason | undefined;
   /** When the grace is or was over; absent when both sides were there from the start. */
   readonly graceEndMs?: number | undefined;
-  /** Of a DUPLICATE: the record of the same side that it is a copy of. */
+  /** Of a DUPLICATE the record of the same side that it is a copy of; of a PART_OF_CALL the first of its call. */
   readonly duplicateOf?: RecordRef | undefined;
   /** Of an AMBIGUOUS call: how many records could pair with each other at least. Of a crowd no more is counted, for no more of it need be read. */
   readonly candidateCount?: number | undefined;

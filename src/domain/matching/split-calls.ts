@@ -1,9 +1,9 @@
 import { byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "./call-unit.ts";
-import { isSameDialog } from "./correlation.ts";
 import { NumberIndex } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
+import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "./signalling-ids.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
 /** How far a part may begin from where the one before it ended, milliseconds: one switch cut the call, by one clock. */
@@ -67,9 +67,7 @@ function isNextPart(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
 }
 
 function isOtherDialog({ facts: a }: CarrierUnit, { facts: b }: CarrierUnit): boolean {
-  return (
-    a.ids.dialogCallId !== undefined && b.ids.dialogCallId !== undefined && a.ids.dialogCallId !== b.ids.dialogCallId
-  );
+  return isOtherCallId(a.ids, b.ids);
 }
 
 function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
@@ -78,15 +76,17 @@ function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
   for (const unit of units) {
     const { ids, part } = unit.facts;
     if (ids.dialogCallId === undefined || part !== undefined || !unit.answered) continue;
-    const before = byDialog.get(ids.dialogCallId);
+    const [dialog] = dialogTexts(ids);
+    if (dialog === undefined) continue;
+    const before = byDialog.get(dialog);
     if (before === undefined) {
-      byDialog.set(ids.dialogCallId, unit);
+      byDialog.set(dialog, unit);
     } else if (Array.isArray(before)) {
       before.push(unit);
     } else {
       const group = [before, unit];
       shared.push(group);
-      byDialog.set(ids.dialogCallId, group);
+      byDialog.set(dialog, group);
     }
   }
   return shared.flatMap(chainSequence);
@@ -105,7 +105,8 @@ function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
 
 function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   if (last?.endMs === undefined || !isSameDialog(last.facts.ids, next.facts.ids)) return false;
-  if (last.facts.direction !== next.facts.direction || areContradicting(last.numbers, next.numbers)) return false;
+  if (last.facts.direction !== next.facts.direction) return false;
+  if (areContradicting(last.numbers, next.numbers) && !isProvenDialog(last.facts.ids, next.facts.ids)) return false;
   const gapMs = beginOf(next) - last.endMs;
   // The copy of a call that is shorter than the slack begins with it, and is no sequel.
   const isBehind = (beginOf(next) - beginOf(last)) * 2 > last.endMs - beginOf(last);

@@ -4,7 +4,7 @@ import type { CallPlanner, PlannedCall, Signalling } from "./planned-call.ts";
 
 /** In 3,600 real calls of the Copenhagen Networks Study 13.5 % have another of the same pair within 60 s. */
 const REPEATED_SHARE = 0.14;
-/** So many records of one pair, each within 60 s of the next, are more than a matcher is to solve: over 200 of both sides together. */
+/** So many records of one pair, each within a second of the next, are more than a matcher is to solve: over 200 of both sides together. */
 const STORM_CALLS = 240;
 
 /** What calls that are repeated within a minute come to. */
@@ -39,7 +39,10 @@ export function planRepeatedCalls(
   return calls;
 }
 
-/** Calls of one pair every few seconds, so many that pairing them would be guessing: a dialler that ran wild. */
+/**
+ * Calls of one pair several times a second that nobody answered, so many that pairing them would be guessing: a dialler that ran wild. What begins seconds apart,
+ * or lasts otherwise, would tell them apart.
+ */
 export function planStorms(
   callCount: number,
   { trunkId, planner, random }: { trunkId: string; planner: CallPlanner; random: Random },
@@ -50,8 +53,8 @@ export function planStorms(
     const session = sharedSession(random);
     const signalling = first.signalling.ids === "own" ? session : first.signalling;
     for (let index = 0; index < STORM_CALLS; index += 1) {
-      const inviteMs = first.inviteMs + index * 4_000 + random.int(0, 2_000);
-      calls.push({ ...first, inviteMs, connectedMs: random.int(1_000, 9_000), signalling });
+      const inviteMs = first.inviteMs + index * 400 + random.int(0, 200);
+      calls.push({ ...first, inviteMs, answered: false, connectedMs: 0, signalling });
     }
   }
   return calls;

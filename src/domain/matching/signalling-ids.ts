@@ -1,0 +1,92 @@
+import type { CorrelationIds } from "./facts.ts";
+
+// Ids of the signalling are compared as what they name, and not as they were written: switches copy header fields with their quotes, parameters and
+// nil values into records.
+
+/** Of each kind the texts by which another record of the same call is found: two that share none are of no common id of the kind. */
+export function dialogTexts({ dialogCallId }: CorrelationIds): string[] {
+  const callId = plain(dialogCallId);
+  return callId === "" ? [] : [callId];
+}
+
+/** The tags of the dialog, without an order: each side may have written its own tag as local. */
+export function tagsOf({ dialogFromTag, dialogToTag }: CorrelationIds): string[] {
+  return [plain(dialogFromTag), plain(dialogToTag)].filter((tag) => tag !== "");
+}
+
+/** The charging id, out of quotes and of the other parameters of P-Charging-Vector (RFC 7315). */
+export function icidTexts({ icid }: CorrelationIds): string[] {
+  if (icid === undefined) return [];
+  const [value = ""] = icid.replace(ICID_NAME, "").split(";");
+  const text = plain(value);
+  return text === "" ? [] : [text];
+}
+
+/**
+ * The ends of a Session-ID that are known. Each end writes its own UUID first, on the wire as `uuid;remote=uuid`, and a nil one where the other is not known
+ * yet (RFC 7989 sections 5 and 6).
+ */
+export function sessionTexts({ sessionId }: CorrelationIds): string[] {
+  if (sessionId === undefined) return [];
+  if (!sessionId.includes(";") && !sessionId.includes('"')) return isNil(sessionId) ? [] : [sessionId.toLowerCase()];
+  const ends = plain(sessionId)
+    .split(";")
+    .map((end) => end.trim().replace(REMOTE, "").toLowerCase())
+    .filter((end) => end !== "" && !end.includes("=") && !isNil(end));
+  return [...new Set(ends)].sort();
+}
+
+/** Whether two Session-IDs are of one session: an end in common, and no other that both know. */
+export function isSameSession(a: CorrelationIds, b: CorrelationIds): boolean {
+  return isWithin(sessionTexts(a), sessionTexts(b));
+}
+
+/**
+ * Whether two records are of one SIP dialog: the same Call-ID, and no other tags. Each side may have written its own tag as local, so tags are
+ * compared without regard to which is which.
+ */
+export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
+  if (!isSameCallId(a, b)) return false;
+  const [mine, others] = [tagsOf(a), tagsOf(b)];
+  return mine.length === 0 || others.length === 0 || isWithin(mine, others);
+}
+
+/** Whether the dialog is proved: Call-ID and both tags are one dialog's name (RFC 3261 section 12). */
+export function isProvenDialog(a: CorrelationIds, b: CorrelationIds): boolean {
+  return tagsOf(a).length === 2 && tagsOf(b).length === 2 && isSameDialog(a, b);
+}
+
+/** Whether both name a Call-ID, and not the same: two calls. */
+export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
+  if (a.dialogCallId === undefined || b.dialogCallId === undefined || a.dialogCallId === b.dialogCallId) return false;
+  const [mine] = dialogTexts(a);
+  const [others] = dialogTexts(b);
+  return mine !== undefined && others !== undefined && mine !== others;
+}
+
+const ICID_NAME = /^\s*icid-value\s*=\s*/i;
+const REMOTE = /^remote\s*=\s*/i;
+const NIL = /^0+$/;
+
+function isSameCallId(a: CorrelationIds, b: CorrelationIds): boolean {
+  if (a.dialogCallId === undefined || b.dialogCallId === undefined) return false;
+  if (a.dialogCallId === b.dialogCallId) return true;
+  const [mine] = dialogTexts(a);
+  return mine !== undefined && mine === dialogTexts(b)[0];
+}
+
+// The one that knows fewer has none that the other does not.
+function isWithin(as: readonly string[], bs: readonly string[]): boolean {
+  const [fewer, more] = as.length <= bs.length ? [as, bs] : [bs, as];
+  return fewer.length > 0 && fewer.every((text) => more.includes(text));
+}
+
+function isNil(text: string): boolean {
+  return NIL.test(text);
+}
+
+function plain(text: string | undefined): string {
+  if (text === undefined) return "";
+  const trimmed = text.trim();
+  return trimmed.startsWith('"') && trimmed.endsWith('"') && trimmed.length > 1 ? trimmed.slice(1, -1).trim() : trimmed;
+}
