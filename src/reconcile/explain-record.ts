@@ -25,7 +25,7 @@ export async function explainRecord(
   record: ExplainedRecord,
   now: Micros,
 ): Promise<ExplainedCall | undefined> {
-  const input = await gatherAround(tx, carrier, msFromMicros(record.startTime), now);
+  const input = await gatherAround(tx, carrier, [msFromMicros(record.startTime)], now);
   const side = record.side === Side.PLATFORM ? Side.PLATFORM : Side.CARRIER;
   const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate });
   if (!evidence) return undefined;

@@ -15,6 +15,7 @@ import * as reconcileKeys from "./migrations/0008-reconcile-keys.ts";
 import * as carrierIdentities from "./migrations/0009-carrier-identities.ts";
 import * as limits from "./migrations/0010-limits.ts";
 import * as seals from "./migrations/0011-seals.ts";
+import * as clockEvidence from "./migrations/0015-clock-evidence.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
@@ -30,6 +31,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0009-carrier-identities": carrierIdentities,
   "0010-limits": limits,
   "0011-seals": seals,
+  "0015-clock-evidence": clockEvidence,
 };
 
 /**

@@ -188,6 +188,8 @@ export function otherDeletes(
       sql`r.carrier_id = ${carrierId} AND r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`,
     ),
     deleteSome("clock_offset", sql`r.carrier_id = ${carrierId} AND r.hour < ${at(both)}`),
+    deleteSome("clock_minute", sql`r.carrier_id = ${carrierId} AND r.minute < ${at(both)}`),
+    deleteSome("clock_lacking", sql`r.carrier_id = ${carrierId} AND r.start_time < ${at(both)}`),
     deleteSome("rounding_vote", sql`r.carrier_id = ${carrierId} AND r.day < (${at(both)} AT TIME ZONE 'UTC')::date`),
   ];
 }
