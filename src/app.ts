@@ -33,6 +33,7 @@ import { FailureLimit } from "./rpc/principal-limits.ts";
 import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
+import { watchSetAside } from "./rpc/set-aside-watch.ts";
 import { openSigningKey, type SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
@@ -112,7 +113,7 @@ async function openParts(config: Config, log: Logger): Promise<App> {
     { config, log, db, installation, metrics, drain: draining.signal, onError },
     opening,
   );
-  opening.use(startJobs(services, config, onError));
+  opening.use(startJobs(services, config, { onError, onSetAside: watchSetAside(metrics.meter, log) }));
   const signingKey = config.tokens.keys.kind === "own" ? await openSigningKey(config.dataDir) : undefined;
   for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
   const rotation = opening.use(await openRotation(config, signingKey, log));
@@ -236,7 +237,7 @@ async function openErasures(
 function startJobs(
   services: Services,
   { reconcileIntervalMs, retentionIntervalMs, region }: Config,
-  onError: (error: unknown) => void,
+  { onError, onSetAside }: { onError: (error: unknown) => void; onSetAside: (carrierIds: readonly string[]) => void },
 ): AsyncDisposable {
   const { db, log, erasures } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
@@ -251,7 +252,7 @@ function startJobs(
   if (reconcileIntervalMs > 0) {
     const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
     const readErased = (tx: Tx, carrierId: string) => erasures.inForce.read(tx, carrierId);
-    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError };
+    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError, onSetAside };
     running.push(runReconcile(options, stop.signal));
   }
   if (retentionIntervalMs > 0)

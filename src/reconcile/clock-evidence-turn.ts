@@ -3,6 +3,7 @@ import { voteBucket } from "../domain/matching/clock-offset.ts";
 import { Side } from "../domain/matching/result.ts";
 import {
   deleteLacking,
+  ERASED_PAIR,
   findLacking,
   type LackingCall,
   type MinuteVotes,
@@ -111,7 +112,7 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId }: Lac
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const touched = await findLacking(tx, carrierId, {
     side: Side.CARRIER,
-    wanted: changed.map((call) => around(call, FAR_VOTES_MS)),
+    wanted: changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map((call) => around(call, FAR_VOTES_MS)),
     limit: MOST_OF_A_PAIR,
   });
   const carriers = [...new Map(touched.map(({ position: _, ...call }) => [nameOf(call), call])).values()];

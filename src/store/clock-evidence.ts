@@ -121,6 +121,24 @@ export async function deleteLacking(tx: Tx, carrierId: string, calls: readonly L
   await send(tx, query.compile(tx));
 }
 
+/** In the place of two parties of which one was erased. */
+export const ERASED_PAIR = 0n;
+
+/** Forgets between which parties lacking calls are: what was hashed of an erased number goes with it. Their votes stay until their minute is looked at again. */
+export async function forgetPairs(
+  tx: Tx,
+  carrierId: string,
+  records: readonly { side: number; recordId: string; recordDate: string }[],
+): Promise<void> {
+  if (records.length === 0) return;
+  const query = sql`
+    UPDATE clock_lacking l SET pair_key = ${ERASED_PAIR}
+    FROM unnest(${int2Array(records.map(({ side }) => side))}::int2[], ${textArray(records.map(({ recordId }) => recordId))}::text[],
+      ${dateArray(records.map(({ recordDate }) => recordDate))}::date[]) AS n(side, record_id, record_date)
+    WHERE l.carrier_id = ${carrierId} AND l.record_date = n.record_date AND l.record_id = n.record_id AND l.side = n.side`;
+  await send(tx, query.compile(tx));
+}
+
 const COLUMNS = sql.raw(
   `l.side, l.record_id AS "recordId", l.record_date AS "recordDate", l.start_time AS "startTime", l.pair_key AS "pairKey",
   l.trunk_id AS "trunkId", l.vote_ms AS "voteMs"`,

@@ -23,7 +23,6 @@ export const UNHEARD: readonly string[] = [
   "call-results.ts/clearDueTimes",
   "call-results.ts/deleteResults",
   "call-results.ts/findSplitCalls",
-  "call-results.ts/readOpenOfClock",
   "carrier-identities.ts/keepIdentities",
   "carriers.ts/listCarrierIds",
   "clock-offsets.ts/readRoundedMinutes",
