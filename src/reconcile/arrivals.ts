@@ -90,7 +90,9 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
   return encoded.flatMap(({ startTime, payload }) => {
     const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
     const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs);
-    return [0, offset?.offsetMs ?? 0, offset?.second?.offsetMs ?? 0].map((ms) => minuteOf(msFromMicros(startTime) - ms));
+    return [0, offset?.offsetMs ?? 0, offset?.second?.offsetMs ?? 0].map((ms) =>
+      minuteOf(msFromMicros(startTime) - ms),
+    );
   });
 }
 

@@ -78,10 +78,12 @@ function finder<Found extends CallUnit, Seeker extends CallUnit>(
 function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, deltaMs: number | undefined): void {
   if (deltaMs === undefined) return;
   const minute = minuteOf(rawStartMs(record));
-  const trunks = votes.get(minute) ?? {};
-  const trunk = (trunks[record.trunkId ?? ""] ??= {});
+  const trunkId = record.trunkId ?? "";
   const bucket = voteBucket(deltaMs);
+  const trunks = votes.get(minute) ?? {};
+  const trunk = trunks[trunkId] ?? {};
   trunk[bucket] = (trunk[bucket] ?? 0) + 1;
+  trunks[trunkId] = trunk;
   votes.set(minute, trunks);
 }
 
@@ -91,9 +93,7 @@ function lackingCall(side: Side, { facts, answered }: CallUnit<PlatformFacts | C
   const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;
   if (!answered || isLaterPart || pairKey === undefined) return [];
   const { recordId, recordDate, trunkId = "" } = facts;
-  return [
-    { side, recordId, recordDate, startTime: microsFromMs(rawStartMs(facts)), pairKey, trunkId, voteMs: null },
-  ];
+  return [{ side, recordId, recordDate, startTime: microsFromMs(rawStartMs(facts)), pairKey, trunkId, voteMs: null }];
 }
 
 function isLive({ isVoid }: { isVoid: boolean }): boolean {

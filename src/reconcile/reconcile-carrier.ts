@@ -98,7 +98,9 @@ async function workThrough(options: ReconcileOptions, lease: JobLease, limit: Wo
   let hasMore = true;
   while (hasMore && mayGoOn()) {
     const now = options.now ?? (await waitForWriters(options));
-    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, now, mostRounds(options)));
+    const step = await underLease(options, lease, (tx, carrier) =>
+      markWhatIsNew(tx, carrier, now, mostRounds(options)),
+    );
     work.steps++;
     hasMore = step.hasMore;
     if (!step.isRead) continue;
@@ -125,7 +127,9 @@ async function matchMarked(
   work: Work,
   mayGoOn: () => boolean,
 ): Promise<boolean> {
-  while (mayGoOn()) {
+  // Once at least: a limit, however small, is one within which the work moves.
+  do {
+    if (options.signal.aborted) return false;
     const { spanMinutes } = work;
     const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options));
     if (!outcome) return true;
@@ -135,7 +139,7 @@ async function matchMarked(
       options.onAppended?.(options.carrierId, Feed.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
     else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
-  }
+  } while (mayGoOn());
   return false;
 }
 

@@ -41,8 +41,7 @@ function measureOf(answered: boolean | null, connectedMs: bigint | null) {
 export function waitingStep(stored: CallResultRow): EvidenceStep {
   const records = stored.carrierRecords.map(({ recordId }) => recordId).join(", ");
   const carrier = records === "" ? "no record of the carrier's" : `the carrier's ${records}`;
-  const rests =
-    stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
+  const rests = stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
   return {
     stage: EvidenceStage.RECORD_STATE,
     outcome: EvidenceOutcome.FAILED,

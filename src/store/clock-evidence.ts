@@ -26,11 +26,7 @@ export interface LackingCall {
 }
 
 /** Reads what the minutes of some ranges, which do not overlap, say. */
-export async function readMinuteVotes(
-  tx: Tx,
-  carrierId: string,
-  ranges: readonly TimeRange[],
-): Promise<MinuteVotes[]> {
+export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
   const query = sql`
     SELECT m.minute, m.votes FROM ${unnestRanges(ranges)}
     JOIN clock_minute m ON m.carrier_id = ${carrierId} AND m.minute >= w.range_start AND m.minute < w.range_end`;
@@ -58,11 +54,7 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
 }
 
 /** Reads the lacking calls that begin in some ranges, which do not overlap. */
-export async function readLackingIn(
-  tx: Tx,
-  carrierId: string,
-  ranges: readonly TimeRange[],
-): Promise<LackingCall[]> {
+export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
   const query = sql`
     SELECT ${COLUMNS} FROM ${unnestRanges(ranges)}
     JOIN clock_lacking l ON l.carrier_id = ${carrierId} AND l.start_time >= w.range_start AND l.start_time < w.range_end`;

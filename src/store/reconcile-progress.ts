@@ -135,7 +135,9 @@ export async function readMarkedMinutes(
 /** Whether any minute is marked that is not set aside. */
 export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: number): Promise<boolean> {
   const { rows } = await sql`
-    SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`.execute(tx);
+    SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`.execute(
+    tx,
+  );
   return rows.length > 0;
 }
 
@@ -150,7 +152,12 @@ export async function takeUpMinutes(tx: Tx, carrierId: string, mostRounds = MOST
 }
 
 /** Carriers, of one region or of all, that have minutes set aside; at most `limit`, by id. */
-export async function listSetAside(tx: Tx, limit: number, region?: string, mostRounds = MOST_ROUNDS): Promise<string[]> {
+export async function listSetAside(
+  tx: Tx,
+  limit: number,
+  region?: string,
+  mostRounds = MOST_ROUNDS,
+): Promise<string[]> {
   const { rows } = await sql<{ carrier_id: string }>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id AND m.round > ${mostRounds}::int2)
@@ -168,11 +175,11 @@ export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly 
 
 /**
  * Whether there is something to do for a carrier `c` at position `p`: it was never looked at, entries beyond its position or fewer than there were, another
- * agreement, newer rules, marked minutes that are not set aside, calls that are due. Rules only when they are newer, so that processes of two versions do not take turns.
+ * agreement, newer rules, marked minutes that are not set aside, the last of them worked off but not said so, calls that are due. Rules only when they are newer, so that processes of two versions do not take turns.
  */
 const hasWork = (ruleVersion: number) => sql`(
   p.carrier_id IS NULL OR p.marked_cdr_sequence <> cdrs.next_sequence - 1 OR p.marked_duration_sequence <> durations.next_sequence - 1
-  OR p.agreement_revision <> c.revision OR p.rule_version < ${ruleVersion}
+  OR p.marked_through IS NOT NULL OR p.agreement_revision <> c.revision OR p.rule_version < ${ruleVersion}
   OR EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id AND m.round <= ${sql.lit(MOST_ROUNDS)})
   OR EXISTS (SELECT 1 FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.due_time <= clock_timestamp()))`;
 const HEADS = sql`
@@ -192,9 +199,7 @@ export async function listCarriersToReconcile(
   const { rows } = await sql<{ carrier_id: string }>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     WHERE ${hasWork(ruleVersion)} AND ${isOfRegion(sql`c.carrier_id`, region)} AND c.carrier_id <> ALL(${textArray(except)}::text[])
-    ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(
-    tx,
-  );
+    ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(tx);
   return rows.map((row) => row.carrier_id);
 }
 

@@ -64,9 +64,7 @@ export async function readReconciliationStatus(
     FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     CROSS JOIN LATERAL (SELECT count(*) AS minutes, min(m.minute) AS first FROM reconcile_minute m
       WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
-    WHERE c.carrier_id = ${carrierId}`.execute(
-    tx,
-  );
+    WHERE c.carrier_id = ${carrierId}`.execute(tx);
   const row = rows[0];
   return row && statusOf(row, await readPending(tx, carrierId));
 }

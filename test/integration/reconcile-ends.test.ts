@@ -1,15 +1,19 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
-import { addDays } from "../../src/domain/instant.ts";
+import { addDays, microsFromMs } from "../../src/domain/instant.ts";
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
+import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
+import { retrySetAside } from "../../src/reconcile/retry.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
+import { listSetAside, MOST_ROUNDS } from "../../src/store/reconcile-progress.ts";
+import { readReconciliationStatus } from "../../src/store/reconciliation-status.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
 import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
-import { appendCdrs, appendDurations, readAllResults } from "../support/reconcile.ts";
+import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 
 const MINUTE_MS = 60_000;
 /** 11:00 UTC of the day before yesterday. */
@@ -63,11 +67,19 @@ describe("calls of a clock that is 95 s ahead, on both sides of a full hour", ()
 });
 
 /** The job as a server runs it. */
-function startJob() {
+function startJob(onSetAside?: (carrierIds: readonly string[]) => void, turnLimit?: WorkLimit) {
   const stop = new AbortController();
   const errors: unknown[] = [];
   const running = runReconcile(
-    { db, region: undefined, intervalMs: 10, onAppended: () => {}, onError: (error) => errors.push(error) },
+    {
+      db,
+      region: undefined,
+      intervalMs: 10,
+      onAppended: () => {},
+      onError: (error) => errors.push(error),
+      ...(onSetAside && { onSetAside }),
+      ...(turnLimit && { turnLimit }),
+    },
     stop.signal,
   );
   return {
@@ -136,8 +148,111 @@ describe("a call that the carrier has in three parts, without numbers of parts a
     await addEndsCarrier();
     for (const what of ["p", 0, 1, 2] as const) await send(what);
     found["at once"] = await reconciledCalls(db, carrierId);
-    expect(found).toEqual(Object.fromEntries(Object.keys(found).map((order) => [order, ["p1/c1+c2+c3 MATCHED_EXACT"]])));
+    expect(found).toEqual(
+      Object.fromEntries(Object.keys(found).map((order) => [order, ["p1/c1+c2+c3 MATCHED_EXACT"]])),
+    );
   });
+});
+
+describe("calls that do not settle", () => {
+  const marks = async () =>
+    (
+      await db.pool.query<{ round: number }>(
+        "SELECT round::int FROM reconcile_minute WHERE carrier_id = $1 ORDER BY minute",
+        [carrierId],
+      )
+    ).rows.map(({ round }) => round);
+  const named = (index: number) => `+1202555${1_000 + index}`;
+  const call = (index: number) => {
+    const startMs = ELEVEN + index * MINUTE_MS;
+    return {
+      cdr: cdr(`p${index}`, startMs, { called: named(index) }),
+      duration: duration(`c${index}`, startMs + 60 * MINUTE_MS, { called: named(index) }),
+    };
+  };
+  const send = async (from: number, to: number) => {
+    const calls = Array.from({ length: to - from }, (_, index) => call(from + index));
+    await appendCdrs(
+      db,
+      carrierId,
+      calls.map((each) => each.cdr),
+    );
+    await appendDurations(
+      db,
+      carrierId,
+      calls.map((each) => each.duration),
+    );
+  };
+  const aligned = (count: number) =>
+    Array.from({ length: count }, (_, index) => `p${index}/c${index} MATCHED_EXACT`).sort();
+
+  test("are set aside after so many rounds, named in the listing, and taken up when further records come", async () => {
+    // The offset of the hour shows with the twentieth call, and has those before it judged again: a second round.
+    await send(0, 15);
+    await reconcileFully(db, carrierId);
+    await send(15, 25);
+    await reconcileFully(db, carrierId, { mostRounds: 0 });
+    expect((await marks()).length).toBeGreaterThan(0);
+    expect(new Set(await marks())).toEqual(new Set([1]));
+    const listed = (most: number) => systemTransaction(db, (tx) => listSetAside(tx, 10, undefined, most));
+    expect(await listed(0)).toContain(carrierId);
+    expect(await listed(1)).not.toContain(carrierId);
+    await reconcileFully(db, carrierId, { mostRounds: 0 });
+    expect((await marks()).length).toBeGreaterThan(0);
+    await send(25, 26);
+    await reconcileFully(db, carrierId, { mostRounds: 0 });
+    expect(await marks()).toEqual([]);
+    expect(await reconciledCalls(db, carrierId)).toEqual(aligned(26));
+  });
+
+  test("are shown as set aside, keep nothing else from being judged, and are taken up on a command", async () => {
+    await send(0, 3);
+    await reconcileFully(db, carrierId);
+    await db.pool.query("INSERT INTO reconcile_minute VALUES ($1, $2, $3)", [
+      carrierId,
+      new Date(ELEVEN).toISOString(),
+      MOST_ROUNDS + 1,
+    ]);
+    const status = () =>
+      systemTransaction(db, (tx) => readReconciliationStatus(tx, { carrierId, timeZone: "UTC", graceMs: 0n }));
+    expect((await status())?.setAside).toEqual({ minutes: 1n, first: microsFromMs(ELEVEN) });
+    const told: string[][] = [];
+    {
+      await using _job = startJob((carrierIds) => told.push([...carrierIds]));
+      await vi.waitUntil(() => told.length > 2, { timeout: 60_000 });
+    }
+    expect(told.every((carrierIds) => carrierIds.includes(carrierId))).toBe(true);
+    expect(await marks()).toEqual([MOST_ROUNDS + 1]);
+    expect(await retrySetAside(db, carrierId, "cli:test")).toBe(1);
+    await using _job = startJob();
+    await judgedWholly(carrierId);
+    expect((await status())?.setAside).toBeUndefined();
+  });
+});
+
+test("a carrier with much to do, and one whose turns fail, leave every other its turn", async () => {
+  const busy = carrierId;
+  await appendCdrs(
+    db,
+    busy,
+    Array.from({ length: 100 }, (_, index) =>
+      cdr(`p${index}`, ELEVEN - index * 61 * MINUTE_MS, { called: `+1202555${1_000 + index}` }),
+    ),
+  );
+  await addEndsCarrier();
+  const failing = carrierId;
+  // Its records cannot be read: what they hold is no record.
+  await appendCdrs(db, failing, [cdr("broken", ELEVEN)]);
+  await db.pool.query("UPDATE cdr_record SET payload = '\\xff' WHERE carrier_id = $1", [failing]);
+  await addEndsCarrier();
+  const quiet = carrierId;
+  await appendCdrs(db, quiet, [cdr("q", ELEVEN)]);
+  await using job = startJob(undefined, { steps: 1, ms: 60_000 });
+  await judgedWholly(quiet);
+  expect((await readAllResults(db, busy)).length).toBeLessThan(100);
+  await vi.waitUntil(() => job.errors.length > 0, { timeout: 60_000 });
+  await judgedWholly(busy);
+  expect((await readAllResults(db, busy)).length).toBe(100);
 });
 
 test("two records of a dialog that begin hours apart and are a call of their own each stay apart however they come", async () => {

@@ -48,7 +48,10 @@ export function unrulyWorld(seed: string, callsOfAnHour = 40): Sent[] {
   }
   for (let index = 0; index < 6; index++) {
     const draw = random.fork(`far/${index}`);
-    const made = { ...shortCall(first + draw.int(0, 6 * HOUR_MS), `far-${index}`, draw), dialog: `far-${seed}-${index}` };
+    const made = {
+      ...shortCall(first + draw.int(0, 6 * HOUR_MS), `far-${index}`, draw),
+      dialog: `far-${seed}-${index}`,
+    };
     const farMs = draw.int(-5, 5) * HOUR_MS;
     sent.push(...bothSides(`far-${index}`, made, (ms) => clockAt(ms) + farMs, draw));
   }
@@ -89,12 +92,12 @@ function bothSides(name: string, made: Call, clockAt: (ms: number) => number, ra
   sent.push(atCarrier(`c-${name}`, seen));
   // A switch that wrote the call twice.
   if (random.chance(0.03)) sent.push(atCarrier(`c-${name}-copy`, { ...seen, startMs: seen.startMs + 400 }));
-  if (random.chance(0.03)) {
+  const correction = random.weighted({ none: 94, moved: 3, taken: 3 });
+  if (correction === "moved") {
     const moved = { ...seen, startMs: seen.startMs + random.pick([-90, 90, 3_600]) * 1_000 };
     sent.push(atCarrier(`c-${name}`, moved, { revision: 2, dayMs: seen.startMs }));
-  } else if (random.chance(0.03)) {
-    sent.push(atCarrier(`c-${name}`, seen, { revision: 2, kind: RecordKind.VOID }));
   }
+  if (correction === "taken") sent.push(atCarrier(`c-${name}`, seen, { revision: 2, kind: RecordKind.VOID }));
   return sent;
 }
 

@@ -22,8 +22,6 @@ Example:
       await using store = await openStoreOnly(options);
       const { retrySetAside } = await import("../../reconcile/retry.ts");
       const minutes = await retrySetAside(store.db, carrierId, commandLineActor());
-      console.log(
-        options.json ? formatJson({ minutes }) : `${minutes} minutes of ${carrierId} will be judged again.`,
-      );
+      console.log(options.json ? formatJson({ minutes }) : `${minutes} minutes of ${carrierId} will be judged again.`);
     });
 }
