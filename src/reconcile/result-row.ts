@@ -1,7 +1,7 @@
 import { microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
-import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
+import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
@@ -136,8 +136,10 @@ function firstRecord(result: CallResult): CommonFacts {
   return first;
 }
 
+// A partial record waits for its next revision, and not for time, whenever the grace of its counterpart was over.
 function dueTimeOf(result: CallResult) {
   if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return null;
+  if (result.pendingReason === PendingReason.PARTIAL_RECORD) return null;
   return microsFromMs(Math.ceil(result.graceEndMs));
 }
 

@@ -1,13 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { addDays, microsFromMs } from "../../src/domain/instant.ts";
+import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
 import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
 import { retrySetAside } from "../../src/reconcile/retry.ts";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { listSetAside, MOST_ROUNDS } from "../../src/store/reconcile-progress.ts";
+import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconcile-progress.ts";
 import { readReconciliationStatus } from "../../src/store/reconciliation-status.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
@@ -228,6 +229,15 @@ describe("calls that do not settle", () => {
     await judgedWholly(carrierId);
     expect((await status())?.setAside).toBeUndefined();
   });
+});
+
+test("time alone does not have a call judged for ever whose record at the platform is partial, and whose counterpart came late", async () => {
+  await appendCdrs(db, carrierId, [{ ...cdr("p", ELEVEN), completeness: Completeness.PARTIAL }], ELEVEN + MINUTE_MS);
+  await appendDurations(db, carrierId, [duration("c", ELEVEN)], ELEVEN + 600 * MINUTE_MS);
+  expect(await reconciledCalls(db, carrierId)).toEqual(["p/c PENDING"]);
+  expect(
+    await systemTransaction(db, (tx) => markDueMinutes(tx, carrierId, microsFromMs(Date.now() + 86_400_000), 10)),
+  ).toBe(0);
 });
 
 test("a carrier with much to do, and one whose turns fail, leave every other its turn", async () => {
