@@ -77,7 +77,8 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }
 
-// The carrier's records where they begin by its clock, of which they tell, and with each offset of their hour taken off.
+// The carrier's records where they begin by its clock, of which they tell, and with each offset of
+// their hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
   const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });

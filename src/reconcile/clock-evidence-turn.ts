@@ -23,7 +23,10 @@ const HOUR_MS = 60 * MINUTE_MS;
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
 const ZONE_MS = 15 * HOUR_MS;
-/** How far from a record the hours may lie of which it changes the votes: it takes from a call what made it another's only one. */
+/**
+ * How far from a record the hours may lie of which it changes the votes: it takes from a call what
+ * made it another's only one.
+ */
 export const FAR_VOTES_MS = 2 * ZONE_MS;
 /** Most calls of two parties that are looked at: more tell nothing apart. */
 const MOST_OF_A_PAIR = 2_000;
@@ -108,7 +111,8 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId }: Lac
   return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}`;
 }
 
-// A call of each side of the same two parties, each the only one within the reach of the other, are the same call by clocks that are apart.
+// A call of each side of the same two parties, each the only one within the reach of the other, are
+// the same call by clocks that are apart.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const touched = await findLacking(tx, carrierId, {
     side: Side.CARRIER,

@@ -41,15 +41,22 @@ export interface TurnOutcome {
 const MINUTE_MS = 60_000;
 /** Marked minutes that are less apart are matched as one run. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
-/** As far from a turn's minutes hours may lie whose votes it changes, or whose offset reaches their neighbours. */
+/**
+ * As far from a turn's minutes hours may lie whose votes it changes, or whose offset reaches their
+ * neighbours.
+ */
 const VOTES_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
-/** What pairs say of clocks and rounding changes the next trial; what they say does not depend on it, so that few are enough. */
+/**
+ * What pairs say of clocks and rounding changes the next trial; what they say does not depend on
+ * it, so that few are enough.
+ */
 const MAX_TRIALS = 4;
 
 /**
- * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches their calls, and writes what that changes: evidence, results,
- * discrepancies, votes, and marks of the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a result depends on is
- * read whole: every record of a component, with its neighbourhood.
+ * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches
+ * their calls, and writes what that changes: evidence, results, discrepancies, votes, and marks of
+ * the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a
+ * result depends on is read whole: every record of a component, with its neighbourhood.
  */
 export async function reconcileMinutes(
   tx: Tx,
@@ -164,7 +171,8 @@ interface Settling {
   readonly now: Micros;
 }
 
-// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that others are judged by: matched again until both agree.
+// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that
+// others are judged by: matched again until both agree.
 async function settle(tx: Tx, carrier: Reconciled, { marked, records, heard, now }: Settling): Promise<Settled> {
   const { carrierId } = carrier;
   let base = marked;
@@ -208,7 +216,10 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-/** What the matcher has to be given for the calls around some instants to come out as they do in a turn, by the offsets and rules as they stand. */
+/**
+ * What the matcher has to be given for the calls around some instants to come out as they do in a
+ * turn, by the offsets and rules as they stand.
+ */
 export async function gatherAround(
   tx: Tx,
   carrier: Reconciled,

@@ -27,7 +27,10 @@ function hourOf(ms: number): number {
 }
 /** Before a bucket of votes of calls that lack a counterpart near them. */
 const FAR = "far:";
-/** Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks are further apart than any window. */
+/**
+ * Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks
+ * are further apart than any window.
+ */
 const BY_ID = "id:";
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
 const ZONE_MS = 15 * HOUR_MS;
@@ -42,7 +45,10 @@ export interface ClockVote {
   readonly by: number;
 }
 
-/** What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as call_result keeps it. */
+/**
+ * What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as
+ * call_result keeps it.
+ */
 export interface Voter {
   clockTrunk: string | null;
   clockTime: Micros | null;
@@ -56,9 +62,11 @@ export interface Voter {
 }
 
 /**
- * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs that ids joined; of its rounding (by UTC day) by pairs. What changes takes its
- * old votes back and gives new ones, so that the sums never depend on the order in which things came. No vote on a clock rests on an
- * offset: records vote as they stand, and which records an id joins does not depend on times.
+ * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs
+ * that ids joined; of its rounding (by UTC day) by pairs. What changes takes its old votes back and
+ * gives new ones, so that the sums never depend on the order in which things came. No vote on a
+ * clock rests on an offset: records vote as they stand, and which records an id joins does not
+ * depend on times.
  */
 export class CarrierVotes {
   readonly #clock = new Map<string, Entry<ClockVotes>>();
@@ -158,7 +166,8 @@ export class CarrierVotes {
     return { offsets, rules };
   }
 
-  // Where pairs enough are near, calls that lack theirs can say that the clock was off for a part of the hour, and no more.
+  // Where pairs enough are near, calls that lack theirs can say that the clock was off for a part
+  // of the hour, and no more.
   #ownOffset(trunkId: string, hourMs: number): ClockOffset | undefined {
     const { near, far } = this.#votesAt(trunkId, hourMs);
     const own = judgeVotes(near);
@@ -172,7 +181,8 @@ export class CarrierVotes {
     return sumOf(near, far);
   }
 
-  // A call that an id joins to its counterpart far off may show itself by its parties as well: it counts once.
+  // A call that an id joins to its counterpart far off may show itself by its parties as well: it
+  // counts once.
   #votesAt(trunkId: string, hourMs: number): { near: Votes; far: Votes } {
     const near: Votes = {};
     const far: Votes = {};
@@ -233,7 +243,8 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
   return offset?.second === undefined ? [first] : [first, offset.second.offsetMs];
 }
 
-// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as it does which parts make one call.
+// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as
+// it does which parts make one call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   if (voteMs === null || carrierRecords.length !== 1) return false;
   if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;

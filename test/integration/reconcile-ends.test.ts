@@ -188,7 +188,8 @@ describe("calls that do not settle", () => {
     Array.from({ length: count }, (_, index) => `p${index}/c${index} MATCHED_EXACT`).sort();
 
   test("are set aside after so many rounds, named in the listing, and taken up when further records come", async () => {
-    // The offset of the hour shows with the twentieth call, and has those before it judged again: a second round.
+    // The offset of the hour shows with the twentieth call, and has those before it judged again: a
+    // second round.
     await send(0, 15);
     await reconcileFully(db, carrierId);
     await send(15, 25);

@@ -85,7 +85,8 @@ async function live(carrier: WorldCarrier, gather: () => Promise<void>): Promise
   // An erasure at the carrier before this one looks at every carrier, and has the lease meanwhile.
   const nowMs = Date.now() + 48 * 3_600_000;
   await eventually(async () => void (await reconcileFully(db, carrierId, { nowMs })), 120_000);
-  // The counterpart of a call that lacked one comes, and is judged in more than one turn of the carrier.
+  // The counterpart of a call that lacked one comes, and is judged in more than one turn of the
+  // carrier.
   await appendDurations(db, carrierId, carrier.durations.slice(-1));
   const options = { db, carrierId, holder: "test", signal: new AbortController().signal, now: microsFromMs(nowMs) };
   await reconcileSlice(options, { steps: 1, ms: 60_000 });

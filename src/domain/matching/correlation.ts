@@ -99,7 +99,8 @@ function addSharing(pairing: Pairing, { by, byId, idOf }: Sharing, candidates: C
   }
 }
 
-// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend on it.
+// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend
+// on it.
 function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
   const correctedMs = startDelta(platform, carrier) ?? carrier.startMs - platform.startMs;
   return correctedMs + (carrier.offset?.offsetMs ?? 0);
