@@ -89,8 +89,10 @@ async function live(carrier: WorldCarrier, gather: () => Promise<void>): Promise
   // carrier.
   await appendDurations(db, carrierId, carrier.durations.slice(-1));
   const options = { db, carrierId, holder: "test", signal: new AbortController().signal, now: microsFromMs(nowMs) };
-  await reconcileSlice(options, { steps: 1, ms: 60_000 });
-  await reconcileFully(db, carrierId, { nowMs });
+  await eventually(async () => {
+    if (!(await reconcileSlice(options, { steps: 1, ms: 60_000 }))) throw new Error("held");
+    await reconcileFully(db, carrierId, { nowMs });
+  }, 120_000);
   await gather();
   await callEverything(exchange, carrier);
   await runJobs(carrierId);
