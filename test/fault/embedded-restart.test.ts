@@ -42,8 +42,9 @@ test("health says NOT_SERVING of every service while a PostgreSQL of its own can
   await rename(control, `${control}.aside`);
   process.kill(killed, "SIGKILL");
   expect(await watch.next()).toBe(Status.NOT_SERVING);
-  const statuses = Object.values((await exchange.health.list({})).statuses).map(({ status }) => status);
-  expect(new Set(statuses)).toEqual(new Set([Status.NOT_SERVING]));
+  const statuses = async () =>
+    new Set(Object.values((await exchange.health.list({})).statuses).map(({ status }) => status));
+  await expect.poll(statuses, PATIENCE).toEqual(new Set([Status.NOT_SERVING]));
   for (const service of ["", "tandem.platform.v1.CarrierService"])
     expect((await exchange.health.check({ service })).status).toBe(Status.NOT_SERVING);
   expect(await reasonOf(exchange.carriers.listCarriers({}))).toBe("STORE_UNAVAILABLE");

@@ -179,6 +179,10 @@ const CASES: Readonly<Record<string, Case>> = {
     { filter: { unresolved: true, statuses: ["DISCREPANCY_STATUS_DURATION_MISMATCH"] } },
     ok({ discrepancies: [{ discrepancyId: "x-1", sequence: "1", status: "DISCREPANCY_STATUS_DURATION_MISMATCH" }] }),
   ],
+  "tandem.carrier.v1.ReconciliationService/ExplainCall": [
+    { platformRecordId: "r-1" },
+    ok({ explanations: [{ platformRecord: { recordId: "r-1" } }] }),
+  ],
   "tandem.platform.v1.ReconciliationService/GetReconciliationSummary": [
     { ...DATES, groupBy: ["SUMMARY_DIMENSION_CUSTOMER"] },
     ok({ rows: [{ carrierId: "alpha" }], reconciledThroughTime: expect.any(String) }),
@@ -189,7 +193,7 @@ const CASES: Readonly<Record<string, Case>> = {
   ],
   "tandem.platform.v1.ReconciliationService/GetReconciliationStatus": [
     { carrierIds: ["alpha"] },
-    ok({ statuses: [{ carrierId: "alpha", cdrHeadSequence: "3", unresolvedDiscrepancyCount: "1", ruleVersion: 1 }] }),
+    ok({ statuses: [{ carrierId: "alpha", cdrHeadSequence: "3", unresolvedDiscrepancyCount: "1", ruleVersion: 2 }] }),
   ],
   "tandem.platform.v1.ReconciliationService/ExplainCall": [
     { carrierId: "alpha", platformRecordId: "r-1" },

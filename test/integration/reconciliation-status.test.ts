@@ -25,7 +25,7 @@ const platform = () => exchange.platformClient(ReconciliationService);
 test("a carrier that has sent nothing yet has all at zero, and no times that never were", async () => {
   const { statuses } = await (await platform()).getReconciliationStatus({ carrierIds: ["charlie"] });
   expect(statuses).toMatchObject([
-    { carrierId: "charlie", cdrSequence: 0n, cdrHeadSequence: 0n, durationHeadSequence: 0n, ruleVersion: 1 },
+    { carrierId: "charlie", cdrSequence: 0n, cdrHeadSequence: 0n, durationHeadSequence: 0n, ruleVersion: RULE_VERSION },
   ]);
   const [status] = statuses;
   expect([status?.lastCdrTime, status?.lastDurationTime, status?.rejudgedFromDate]).toEqual([

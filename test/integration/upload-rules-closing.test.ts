@@ -50,7 +50,7 @@ describe.each(BOTH_UPLOADS)("feed rule 8 and planned ends, $method", ({ upload }
     await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u", transport });
     await using hold = await openBusy(exchange, upload, carrierId, stream);
     // Closing is due a second before the end.
-    await untilPassed((TTL_S - 0.5) * 1_000, issued);
+    await untilPassed((TTL_S - 0.9) * 1_000, issued);
     await hold.release();
     expect(await stream.failure()).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_EXPIRED" });
     const closing = { case: "closing", value: { reason: UploadClosingReason.CREDENTIAL_EXPIRING } };

@@ -1,7 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Insertable } from "kysely";
 import { isoFromMicros, type Micros, utcDay } from "../../src/domain/instant.ts";
-import { MatchedBy, MatchStatus } from "../../src/domain/matching/result.ts";
+import { MatchedBy, MatchStatus, RULE_VERSION } from "../../src/domain/matching/result.ts";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
 import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feed-head.ts";
@@ -84,7 +84,7 @@ export async function setReconciled(
     cdr_epoch: 1n,
     duration_epoch: 1n,
     agreement_revision: 1n,
-    rule_version: 1,
+    rule_version: RULE_VERSION,
     reconciled_through: "2026-01-01T00:00:00Z",
     update_time: "2026-01-01T00:00:00Z",
     ...position,

@@ -395,6 +395,18 @@ export const ISOLATION_CASES: Readonly<Record<string, readonly IsolationCase[]>>
       expected: "PAGE_TOKEN_INVALID",
     },
   ],
+  "ReconciliationService/ExplainCall": [
+    {
+      what: "a record of the platform's",
+      request: (n) => ({ target: { case: "platformRecordId", value: n.recordId } }),
+      expected: "RECORD_NOT_FOUND",
+    },
+    {
+      what: "a call",
+      request: (n) => ({ target: { case: "callId", value: n.callId } }),
+      expected: "RECORD_NOT_FOUND",
+    },
+  ],
   "ReconciliationService/WatchDiscrepancies": [
     { what: "the whole feed", request: () => ({ start: EARLIEST, end: HEAD }), expected: "OK" },
     {

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
-import { clearDueTimes, deleteResults, findSplitCalls, readOpenOfClock } from "../../src/store/call-results.ts";
+import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
 import { readRoundedMinutes } from "../../src/store/clock-offsets.ts";
 import { commitConsumer } from "../../src/store/consumers.ts";
@@ -9,7 +9,13 @@ import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.
 import * as numbers from "../../src/store/erase-numbers.ts";
 import * as results from "../../src/store/erase-results.ts";
 import { rewriteRestatement } from "../../src/store/erase-usage.ts";
-import { areAnyUnwritten, countLate, listErasures, readErasureCarriers } from "../../src/store/erasures.ts";
+import {
+  areAnyUnwritten,
+  countLate,
+  listErasures,
+  readErasureCarriers,
+  readErasureEntries,
+} from "../../src/store/erasures.ts";
 import { lockFeed } from "../../src/store/feed-head.ts";
 import { findPortedIn } from "../../src/store/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
@@ -61,6 +67,7 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
     await listCarrierIds(tx);
     await listCarrierIdsAfter(tx, "", 100);
     await deleteOldResponses(tx, 1_000);
+    await readErasureEntries(tx, "", 100);
     const stored = await readCarrier(tx, carrierId);
     if (stored)
       await writeCredentials(tx, {
@@ -75,11 +82,9 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
 async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Promise<void> {
   const all = await readAllResults(db, carrierId);
   const some = durations.slice(100, 140);
-  const [first] = all.filter(({ clockTime }) => clockTime !== null);
   await undone(db, async (tx) => {
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);
-    await readOpenOfClock(tx, carrierId, { trunkId: "trunk-1", hour: first?.clockTime ?? 0n, limit: 100 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
     await clearDueTimes(tx, carrierId, all.slice(0, 20));
     await deleteResults(tx, carrierId, all.slice(0, 20));

@@ -8,6 +8,7 @@ export const OUT_OF_THE_WAY: readonly string[] = [
   "partitions.ts",
   "seal-keys.ts",
   "serving-processes.ts",
+  "shared-files.ts",
   "carrier-statistics.ts",
   "open-disclosures.ts",
   "database.ts",
