@@ -28,7 +28,7 @@ export interface HealthState {
 export interface HealthFootings {
   /** Of the server and each of its services. Undefined: nobody asks the database, and it is held to answer. */
   readonly footing?: Footing | undefined;
-  /** Further names, each with a footing of its own; none of them changes what the other names say. */
+  /** Further names, each with a footing of its own besides; none of them changes what the other names say. */
   readonly conditions?: ReadonlyMap<string, Footing> | undefined;
 }
 
@@ -44,10 +44,11 @@ export function createHealth(
 ): HealthState {
   const names = new Set(["", ...serviceNames, ...conditions.keys()]);
   const stop = new AbortController();
-  const footingOf = (name: string) => conditions.get(name) ?? footing;
+  const footingsOf = (name: string) => [footing, conditions.get(name) ?? FIRM];
   const statusOf = (name: string) => {
     if (!names.has(name)) return Status.SERVICE_UNKNOWN;
-    return stop.signal.aborted || !footingOf(name).answers ? Status.NOT_SERVING : Status.SERVING;
+    const isThere = footingsOf(name).every(({ answers }) => answers);
+    return stop.signal.aborted || !isThere ? Status.NOT_SERVING : Status.SERVING;
   };
   return {
     stopServing: () => stop.abort(),
@@ -66,7 +67,7 @@ export function createHealth(
           told = status;
           if (stop.signal.aborted) throw new TandemError("DRAINING", "the server is shutting down");
           // It may have changed while the status was sent.
-          if (statusOf(service) === told) await changedOrAborted(footingOf(service), stop.signal, context.signal);
+          if (statusOf(service) === told) await changedOrAborted(footingsOf(service), stop.signal, context.signal);
           if (context.signal.aborted) return;
         }
       },
@@ -75,9 +76,10 @@ export function createHealth(
 }
 
 /** Resolves when something has changed, or a signal has aborted. */
-async function changedOrAborted(footing: Footing, ...signals: AbortSignal[]): Promise<void> {
+async function changedOrAborted(footings: readonly Footing[], ...signals: AbortSignal[]): Promise<void> {
   const { promise, resolve } = Promise.withResolvers<void>();
-  using _watch = footing.watch(resolve);
+  using watches = new DisposableStack();
+  for (const footing of footings) watches.use(footing.watch(resolve));
   const done = () => resolve();
   for (const signal of signals) signal.addEventListener("abort", done);
   if (signals.some((signal) => signal.aborted)) resolve();
