@@ -22,7 +22,8 @@ test("the demo finds what it planted, and nothing else, also where one side is m
   const findings = await readFindings(platform, plan, signal);
   const { wrong, refused, planted, found } = judgeReconciliation({ plan, uploads, findings });
   expect({ wrong: wrong.slice(0, 5), refused, found }).toEqual({ wrong: [], refused: [], found: planted });
-});
+  // Some two thousand calls are judged, and judged again: whole minutes on a machine that is busy.
+}, 600_000);
 
 test("what is awaited is given up only when nothing has moved for long, not when it is slow", async () => {
   const level = new Level();
