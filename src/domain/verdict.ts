@@ -27,6 +27,7 @@ export const RecordIssue = {
   CLOCK_AHEAD: 13,
   DURATION_DIFFERS: 14,
   UNKNOWN_FIELDS: 15,
+  UNREADABLE: 16,
 } as const;
 export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
 

@@ -17,7 +17,7 @@ import {
   type UploadFinish,
   type UploadOpen,
 } from "./book.ts";
-import type { RecordList } from "./encoded-records.ts";
+import type { RecordList } from "./record-list.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
