@@ -74,7 +74,21 @@ export async function runBadRecords(
   return judgeRun(answers, bad, batches);
 }
 
-interface Answered {
+/** Sends these encoded records as one batch. */
+export function sendRecords(
+  client: FuzzClient,
+  target: BadRecordTarget,
+  { carrierId, records }: { carrierId: string; records: readonly Buffer[] },
+): Promise<Answered> {
+  const run = crypto.randomUUID();
+  const frame = frameOf(target, { run, firstOffset: 0, records });
+  return target.isUnary
+    ? sendEach(client, target, [frame])
+    : sendAll(client, target, [openOf(target, run, carrierId), frame]);
+}
+
+/** What was told of the records that were sent. */
+export interface Answered {
   readonly failure: string | undefined;
   readonly accepted: number;
   readonly outcomes: readonly RecordOutcome[];
