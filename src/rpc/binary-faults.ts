@@ -17,7 +17,8 @@ export function findBinaryFault(schema: DescMessage, bytes: Uint8Array, depth = 
     const count = seen.get(field) ?? 0;
     seen.set(field, count + 1);
     const name = field.fieldKind === "list" ? `${field.name}[${count}]` : field.name;
-    const fault = part.end === undefined ? problem(RecordIssue.UNREADABLE, name, CUT) : valueFault(part, name, bytes, depth);
+    const fault =
+      part.end === undefined ? problem(RecordIssue.UNREADABLE, name, CUT) : valueFault(part, name, bytes, depth);
     if (fault) return fault;
   }
   return undefined;

@@ -94,4 +94,3 @@ const NO_SUCH_RECORD: RecordProblem = {
   message: "the record is no protobuf of its type",
   retryable: false,
 };
-

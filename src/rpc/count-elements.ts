@@ -85,7 +85,8 @@ class BinaryCounter implements ElementCount {
   #inner(shape: MessageShape, end: number, depth: number): void {
     const innerEnd = this.#length(end);
     this.#countObject();
-    if (shape === this.#records?.shape && ++this.#recordCount <= this.#records.most) this.#record(this.#records, innerEnd);
+    if (shape === this.#records?.shape && ++this.#recordCount <= this.#records.most)
+      this.#record(this.#records, innerEnd);
     else this.message(shape, innerEnd, depth + 1);
   }
 

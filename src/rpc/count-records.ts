@@ -1,5 +1,11 @@
 import { TandemError } from "../domain/errors.ts";
-import { type CountedRecords, countIfSound, countJson, type ElementBounds, type ElementCount } from "./count-elements.ts";
+import {
+  type CountedRecords,
+  countIfSound,
+  countJson,
+  type ElementBounds,
+  type ElementCount,
+} from "./count-elements.ts";
 import type { RawMessage } from "./raw-messages.ts";
 import type { RecordPath } from "./record-paths.ts";
 import { splitJson } from "./split-json.ts";
@@ -14,7 +20,8 @@ export function countRecordsJson(
   bounds: ElementBounds,
 ): ElementCount & Required<Pick<RawMessage, "split">> {
   const split = splitJson(records.path, bytes, records.most);
-  if (!split) throw new TandemError("INVALID_ARGUMENT", "the message is not what the method takes: no JSON", { field: "" });
+  if (!split)
+    throw new TandemError("INVALID_ARGUMENT", "the message is not what the method takes: no JSON", { field: "" });
   let { elements, objects } = countJson(split.head, bounds);
   for (let at = 0; at < split.bounds.length; at += 2) {
     const record = bytes.subarray(split.bounds[at], split.bounds[at + 1]);

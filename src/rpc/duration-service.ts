@@ -46,7 +46,9 @@ const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
 const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
 /** The carrier's uploads of durations, but for the methods that take records. */
-export function durationService(services: Services): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
+export function durationService(
+  services: Services,
+): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
   return {
     async getUpload(request, context) {
       const { carrierId } = carrierOf(context);

@@ -1,5 +1,13 @@
-import { create, type DescField, type DescMessage, fromJson, type JsonObject, type JsonValue } from "@bufbuild/protobuf";
-import { type MessageShape, mergeFromJson } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type MessageShape,
+  mergeFromJson,
+} from "@bufbuild/protobuf";
 import { problem, type RecordProblem, within } from "../domain/field-checks.ts";
 import { isTimestampText } from "../domain/instant.ts";
 import { RecordIssue } from "../domain/verdict.ts";
@@ -17,7 +25,8 @@ export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): 
   for (const [name, value] of Object.entries(json)) {
     const field = fieldNamed(schema, name);
     if (!field) return problem(RecordIssue.UNKNOWN_FIELDS, shownName(name), `is no field of ${schema.typeName}`);
-    const fault = field.fieldKind === "list" ? listFault(field, value, depth) : valueFault(field, field.name, value, depth);
+    const fault =
+      field.fieldKind === "list" ? listFault(field, value, depth) : valueFault(field, field.name, value, depth);
     if (fault) return fault;
   }
   return undefined;
@@ -25,18 +34,25 @@ export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): 
 
 /** The first field whose value its type does not take. Slow: it decodes each by itself. */
 export function findJsonTypeFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
-  if (!isObject(json)) return { issue: RecordIssue.UNREADABLE, message: `is no object`, retryable: false };
+  if (!isObject(json)) return { issue: RecordIssue.UNREADABLE, message: "is no object", retryable: false };
   for (const [name, value] of Object.entries(json)) {
     const field = fieldNamed(schema, name);
-    if (!field || takes(schema, { [name]: value })) continue;
-    const items = field.fieldKind === "list" && Array.isArray(value) ? value : [value];
-    const at = items.findIndex((item) => !takes(schema, { [name]: field.fieldKind === "list" ? [item] : item }));
-    const path = items === value ? `${field.name}[${Math.max(0, at)}]` : field.name;
-    const isInside = field.message && !field.message.typeName.startsWith("google.protobuf.") && depth < MAX_DEPTH;
-    const inner = isInside ? findJsonTypeFault(field.message, items[Math.max(0, at)] ?? null, depth + 1) : undefined;
-    return inner ? within(path, inner) : problem(RecordIssue.UNREADABLE, path, `is no ${typeNameOf(field)}`);
+    if (field && !takes(schema, { [name]: value })) return typeFault(schema, field, value, depth);
   }
   return undefined;
+}
+
+function typeFault(schema: DescMessage, field: DescField, value: JsonValue, depth: number): RecordProblem {
+  const { name } = field;
+  if (field.fieldKind !== "list" || !Array.isArray(value)) return oneTypeFault(field, name, value, depth);
+  const at = value.findIndex((item) => !takes(schema, { [name]: [item] }));
+  return oneTypeFault(field, `${name}[${Math.max(0, at)}]`, value[Math.max(0, at)] ?? null, depth);
+}
+
+function oneTypeFault(field: DescField, path: string, value: JsonValue, depth: number): RecordProblem {
+  const isOurs = field.message && !field.message.typeName.startsWith("google.protobuf.") && depth < MAX_DEPTH;
+  const inner = isOurs ? within(path, findJsonTypeFault(field.message, value, depth + 1)) : undefined;
+  return inner ?? problem(RecordIssue.UNREADABLE, path, `is no ${typeNameOf(field)}`);
 }
 
 /** What can be read of a record that cannot be read whole, name by name. Lists are left out. */

@@ -1,4 +1,11 @@
-import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonValue,
+  type MessageShape,
+} from "@bufbuild/protobuf";
 import { problem, type RecordProblem } from "../domain/field-checks.ts";
 import { maskNumbers } from "../domain/masking.ts";
 import { RecordIssue } from "../domain/verdict.ts";
@@ -90,14 +97,22 @@ function findReplaced(json: JsonValue, schema: DescMessage): RecordProblem | und
 
 function pathOfReplaced(json: JsonValue, schema: DescMessage | undefined): string | undefined {
   if (typeof json !== "object" || json === null) return undefined;
-  for (const [name, value] of Object.entries(json)) {
-    const field = schema?.fields.find((each) => each.jsonName === name || each.name === name);
+  for (const [name, value] of Object.entries(json) as [string, JsonValue][]) {
+    const field = fieldNamed(schema, name);
     const shown = Array.isArray(json) ? `[${name}]` : (field?.name ?? name.slice(0, 64));
-    if (name.includes("\ufffd") || (typeof value === "string" && value.includes("\ufffd"))) return shown;
-    const inner = pathOfReplaced(value as JsonValue, Array.isArray(json) ? schema : field?.message);
+    if (isReplaced(name) || isReplaced(value)) return shown;
+    const inner = pathOfReplaced(value, Array.isArray(json) ? schema : field?.message);
     if (inner) return inner.startsWith("[") ? shown + inner : `${shown}.${inner}`;
   }
   return undefined;
+}
+
+function fieldNamed(schema: DescMessage | undefined, name: string): DescField | undefined {
+  return schema?.fields.find((field) => field.jsonName === name || field.name === name);
+}
+
+function isReplaced(value: JsonValue): boolean {
+  return typeof value === "string" && value.includes("\ufffd");
 }
 
 // A misspelt name is told as it was sent, and may be anything.

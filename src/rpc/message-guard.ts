@@ -80,7 +80,10 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
   return Object.assign(handle, handler);
 }
 
-function recordsOf(method: DescMethod, { maxBatchRecords }: Limits): (CountedRecords & { path: RecordPath }) | undefined {
+function recordsOf(
+  method: DescMethod,
+  { maxBatchRecords }: Limits,
+): (CountedRecords & { path: RecordPath }) | undefined {
   const path = recordPathOf(method);
   return path && { path, shape: shapeOf(path.record), bounds: recordBounds(path.record), most: maxBatchRecords };
 }

@@ -1,4 +1,5 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { MAX_CALL_ID } from "../domain/call-fields.ts";
 import { invalidArgument } from "../domain/errors.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
 import type { CdrService, GetCdrRequest, ListCdrsRequest } from "../gen/tandem/platform/v1/cdr_service_pb.js";
@@ -87,7 +88,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
   const search: CdrSearch = {
     period: requiredPeriod(request, limits.maxListWindowDays),
-    dialogCallId: request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, 256),
+    dialogCallId:
+      request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, MAX_CALL_ID),
     conditions: {
       direction: request.direction || undefined,
       customerIds: request.customerId === undefined ? undefined : [idText("customer_id", request.customerId, 64)],

@@ -1,8 +1,8 @@
 import type { DescMessage, DescMethodBiDiStreaming, DescMethodUnary } from "@bufbuild/protobuf";
 import { type Empty, EmptySchema } from "@bufbuild/protobuf/wkt";
 import { type ConnectRouter, createContextKey, type HandlerContext, type MethodImpl } from "@connectrpc/connect";
-import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 import type { SplitRequest } from "./split-binary.ts";
+import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 
 /** A message of a request as it came: whole, inflated and counted, but not decoded. */
 export interface RawMessage {
@@ -22,9 +22,10 @@ export const rawMessagesKey = createContextKey<RawMessage[]>([], { description: 
 export function registerRaw<I extends DescMessage, O extends DescMessage>(
   router: ConnectRouter,
   method: DescMethodBiDiStreaming<I, O>,
-  implementation: (messages: AsyncIterable<RawMessage>, context: HandlerContext) => ReturnType<
-    MethodImpl<DescMethodBiDiStreaming<typeof EmptySchema, O>>
-  >,
+  implementation: (
+    messages: AsyncIterable<RawMessage>,
+    context: HandlerContext,
+  ) => ReturnType<MethodImpl<DescMethodBiDiStreaming<typeof EmptySchema, O>>>,
 ): void {
   const raw = { ...method, input: EmptySchema };
   replaceHandler(router, method, () =>
@@ -41,9 +42,10 @@ export function registerRaw<I extends DescMessage, O extends DescMessage>(
 export function registerRawUnary<I extends DescMessage, O extends DescMessage>(
   router: ConnectRouter,
   method: DescMethodUnary<I, O>,
-  implementation: (message: RawMessage, context: HandlerContext) => ReturnType<
-    MethodImpl<DescMethodUnary<typeof EmptySchema, O>>
-  >,
+  implementation: (
+    message: RawMessage,
+    context: HandlerContext,
+  ) => ReturnType<MethodImpl<DescMethodUnary<typeof EmptySchema, O>>>,
 ): void {
   const raw = { ...method, input: EmptySchema };
   replaceHandler(router, method, () =>

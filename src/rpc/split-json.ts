@@ -51,26 +51,36 @@ class JsonScanner {
     if (this.#next() !== OPEN_OBJECT) return "NOT_JSON";
     this.#position += 1;
     let found: FoundList | "NO_LIST" = "NO_LIST";
-    for (;;) {
-      const byte = this.#next();
-      if (byte === CLOSE_OBJECT) {
-        this.#position += 1;
-        return found;
-      }
-      if (byte !== QUOTE) return "NOT_JSON";
-      const name = this.#name();
-      if (name === undefined || this.#next() !== COLON) return "NOT_JSON";
-      this.#position += 1;
-      if (name === field.jsonName || name === field.name) {
-        // A name that comes twice is refused where the head is decoded, unless both hold records.
-        if (found !== "NO_LIST") return "NOT_JSON";
+    while (this.#next() !== CLOSE_OBJECT) {
+      const name = this.#memberName();
+      if (name === undefined) return "NOT_JSON";
+      if (name !== field.jsonName && name !== field.name) this.#skipValue();
+      else {
         const value = this.#findIn(inner);
-        if (value === "NOT_JSON") return "NOT_JSON";
+        // A name that comes twice is refused where the head is decoded, unless both hold records.
+        if (value === "NOT_JSON" || found !== "NO_LIST") return "NOT_JSON";
         found = value;
-      } else this.#skipValue();
-      if (this.#next() === COMMA) this.#position += 1;
-      else if (this.#next() !== CLOSE_OBJECT) return "NOT_JSON";
+      }
+      if (!this.#memberEnds()) return "NOT_JSON";
     }
+    this.#position += 1;
+    return found;
+  }
+
+  /** Whether a member ends here: behind its comma, or before the end of its object. */
+  #memberEnds(): boolean {
+    const byte = this.#next();
+    if (byte === COMMA) this.#position += 1;
+    return byte === COMMA || byte === CLOSE_OBJECT;
+  }
+
+  /** The name of the next member; the scanner then stands behind its colon. */
+  #memberName(): string | undefined {
+    if (this.#next() !== QUOTE) return undefined;
+    const name = this.#name();
+    if (this.#next() !== COLON) return undefined;
+    this.#position += 1;
+    return name;
   }
 
   #findIn(inner: readonly DescField[]): FoundList | "NO_LIST" | "NOT_JSON" {

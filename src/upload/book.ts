@@ -14,11 +14,11 @@ import {
   type UploadRow,
 } from "../store/uploads.ts";
 import type { Committer } from "./committer.ts";
-import { type RecordList, UnreadableRecord } from "./record-list.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+import { type RecordList, UnreadableRecord } from "./record-list.ts";
 import { prepareUnreadable } from "./unreadable-records.ts";
 import type { WriterRegistry } from "./writers.ts";
 
@@ -211,9 +211,7 @@ function prepareRecord<Message>(
   index: number,
 ): PreparedRecord<unknown> {
   const record = records.at(index) as Message | UnreadableRecord<Message>;
-  return record instanceof UnreadableRecord
-    ? prepareUnreadable(edge, context, record)
-    : edge.prepare(record, context);
+  return record instanceof UnreadableRecord ? prepareUnreadable(edge, context, record) : edge.prepare(record, context);
 }
 
 function sentRecord<Message>(records: RecordList<Message>, index: number): Message {

@@ -1,8 +1,8 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
-import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import { UploadKind } from "../store/schema.ts";
 import { type CdrColumns, prepareCdr } from "./cdrs.ts";
 import { prepareDuration } from "./durations.ts";

@@ -14,5 +14,9 @@ export function prepareUnreadable<Message>(
   // Of its bytes: there is no content that could be listed.
   const contentHash = hashContent(context.hashSecret, HashedContent.UNREADABLE, bytes);
   const connectedDurationMs = edge.connectedDurationMs(salvaged) ?? 0n;
-  return refusedRecord({ recordId, recordDate, revision, isVoid, contentHash, connectedDurationMs }, problem, undefined);
+  return refusedRecord(
+    { recordId, recordDate, revision, isVoid, contentHash, connectedDurationMs },
+    problem,
+    undefined,
+  );
 }

@@ -17,11 +17,11 @@ import {
   type UploadFinish,
   type UploadOpen,
 } from "./book.ts";
-import type { RecordList } from "./record-list.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PrepareContext } from "./prepared.ts";
+import type { RecordList } from "./record-list.ts";
 
 export interface ValidationBookOptions<Message> {
   db: Database;

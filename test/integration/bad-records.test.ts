@@ -47,12 +47,22 @@ test.each(targets)("one byte of Latin-1 in a text refuses its record alone (case
 describe("a duration in JSON", () => {
   test.each([
     ["a misspelt name", { connectedDurationMS: "5" }, RecordIssue.UNKNOWN_FIELDS, "connectedDurationMS"],
-    ["a misspelt name inside", { called: { kind: 1, valeu: "+12025550123" } }, RecordIssue.UNKNOWN_FIELDS, "called.valeu"],
+    [
+      "a misspelt name inside",
+      { called: { kind: 1, valeu: "+12025550123" } },
+      RecordIssue.UNKNOWN_FIELDS,
+      "called.valeu",
+    ],
     ["an enum name that is none", { direction: "DIRECTION_OUT" }, RecordIssue.UNKNOWN_ENUM_VALUE, "direction"],
     ["a day that is in no calendar", { endTime: "2026-09-31T10:00:00Z" }, RecordIssue.FIELD_MALFORMED, "end_time"],
     ["an hour that is in no day", { endTime: "2026-09-30T24:00:00Z" }, RecordIssue.FIELD_MALFORMED, "end_time"],
     ["a text for a number", { finalSipCode: "two hundred" }, RecordIssue.UNREADABLE, "final_sip_code"],
-    ["a number beyond 64 bits", { connectedDurationMs: "99999999999999999999" }, RecordIssue.UNREADABLE, "connected_duration_ms"],
+    [
+      "a number beyond 64 bits",
+      { connectedDurationMs: "99999999999999999999" },
+      RecordIssue.UNREADABLE,
+      "connected_duration_ms",
+    ],
     ["a list for a message", { calling: [] }, RecordIssue.UNREADABLE, "calling"],
     ["a number for a text inside", { calling: { kind: 1, value: 5 } }, RecordIssue.UNREADABLE, "calling.value"],
   ])("with %s is refused by the name of the field, and the others are stored", async (_, change, issue, fieldPath) => {
@@ -64,7 +74,13 @@ describe("a duration in JSON", () => {
     const { status, body } = await append(carrierId, { uploadId: "u", firstOffset: 0, records });
     expect(status).toBe(200);
     expect(body.outcomes).toMatchObject([
-      { recordOffset: "1", recordId: "j2", verdict: "VERDICT_REJECTED", issue: `RECORD_ISSUE_${RecordIssue[issue]}`, fieldPath },
+      {
+        recordOffset: "1",
+        recordId: "j2",
+        verdict: "VERDICT_REJECTED",
+        issue: `RECORD_ISSUE_${RecordIssue[issue]}`,
+        fieldPath,
+      },
     ]);
     expect(await storedIds(exchange, durationUpload, carrierId)).toEqual(["j1", "j3"]);
     // It is kept as other refusals are, and seen by who sent it.
@@ -104,8 +120,16 @@ describe("a duration in JSON", () => {
 describe("whatever else is written in JSON", () => {
   test.each([
     ["NumberService/ProvisionNumbers", { requestId: "r", itmes: [] }, "itmes"],
-    ["NumberService/ProvisionNumbers", { items: [{ phoneNumber: "+4510000001", numberType: "GEO" }] }, "items[0].number_type"],
-    ["NumberService/ProvisionNumbers", { items: [{ effectiveTime: "2026-02-30T00:00:00Z" }] }, "items[0].effective_time"],
+    [
+      "NumberService/ProvisionNumbers",
+      { items: [{ phoneNumber: "+4510000001", numberType: "GEO" }] },
+      "items[0].number_type",
+    ],
+    [
+      "NumberService/ProvisionNumbers",
+      { items: [{ effectiveTime: "2026-02-30T00:00:00Z" }] },
+      "items[0].effective_time",
+    ],
     ["CdrService/CommitCdrCursor", { consumer: "c", curser: "x" }, "curser"],
     ["DurationService/AppendDurations", { uploadId: "u", firstOfset: 0 }, "firstOfset"],
     ["DurationService/AppendDurations", { uploadId: "u", finish: { finalOffset: 0, total: {} } }, "finish.total"],

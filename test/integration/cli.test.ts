@@ -260,8 +260,14 @@ test("a length with more digits than milliseconds is rounded, a time keeps its d
   const { durations } = JSON.parse((await ok(["durations", "list", "--carrier", CARRIER, "--json"])).stdout);
   const lengths = durations
     .filter(({ recordId }: { recordId: string }) => /^d\d$/.test(recordId))
-    .map((duration: Record<string, string>) => [duration["recordId"], duration["connectedDurationMs"], duration["inviteTime"]]);
-  expect(lengths.sort()).toEqual(["4877", "4877", "4876", "5000"].map((ms, at) => [`d${at}`, ms, start.replace("Z", "00Z")]));
+    .map((duration: Record<string, string>) => [
+      duration["recordId"],
+      duration["connectedDurationMs"],
+      duration["inviteTime"],
+    ]);
+  expect(lengths.sort()).toEqual(
+    ["4877", "4877", "4876", "5000"].map((ms, at) => [`d${at}`, ms, start.replace("Z", "00Z")]),
+  );
 });
 
 test("a number that no field has room for, and a text that is not UTF-8, cost their line and no other", async () => {

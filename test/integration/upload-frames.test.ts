@@ -55,10 +55,19 @@ describe("a binary frame", () => {
     async (_, bad, issue, path) => {
       const carrier = await newCarrier(exchange);
       const good = [encoded("good-1"), encoded("good-2")] as const;
-      const orders = [[bad, ...good], [good[0], bad, good[1]], [...good, bad]];
+      const orders = [
+        [bad, ...good],
+        [good[0], bad, good[1]],
+        [...good, bad],
+      ];
       for (const [at, records] of orders.entries()) {
         const answer = await upload(carrier, `bad-${at}`, [batchOf(records)]);
-        expect(answer).toMatchObject({ ...TAKEN, accepted: at === 0 ? 2 : 0, duplicate: at === 0 ? 0 : 2, committed: 3n });
+        expect(answer).toMatchObject({
+          ...TAKEN,
+          accepted: at === 0 ? 2 : 0,
+          duplicate: at === 0 ? 0 : 2,
+          committed: 3n,
+        });
         expect(answer.refusals).toEqual([[BigInt(at), issue, path]]);
       }
       expect(await storedIds(exchange, durationUpload, carrier)).toEqual(["good-1", "good-2"]);
@@ -70,7 +79,11 @@ describe("a binary frame", () => {
     const carrier = await newCarrier(exchange);
     const batch = batchOf([encoded("kept"), Buffer.from([10, 2, 0xff, 0xfe])]);
     const first = await upload(carrier, "again", [batch]);
-    expect(await upload(carrier, "again", [batch])).toMatchObject({ ...TAKEN, refusals: first.refusals, committed: 2n });
+    expect(await upload(carrier, "again", [batch])).toMatchObject({
+      ...TAKEN,
+      refusals: first.refusals,
+      committed: 2n,
+    });
     const other = batchOf([encoded("kept"), Buffer.from([10, 2, 0xff, 0xfd])]);
     expect(await upload(carrier, "again", [other])).toMatchObject({ reasons: ["OFFSET_CONTENT_MISMATCH"] });
   });

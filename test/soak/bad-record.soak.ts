@@ -14,7 +14,14 @@ const BATCHES = 100;
 let exchange: Exchange;
 const resources = new AsyncDisposableStack();
 beforeAll(async () => {
-  exchange = resources.use(await startExchange({ synchronousCommit: "off", maxCallsPerSecond: 100_000, maxBytesPerSecond: 1_000_000_000, maxOpenUploads: 1_000_000 }));
+  exchange = resources.use(
+    await startExchange({
+      synchronousCommit: "off",
+      maxCallsPerSecond: 100_000,
+      maxBytesPerSecond: 1_000_000_000,
+      maxOpenUploads: 1_000_000,
+    }),
+  );
 });
 afterAll(() => resources.disposeAsync());
 

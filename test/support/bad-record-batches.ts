@@ -1,5 +1,19 @@
-import { create, type DescMessage, type DescMethod, fromBinary, fromJsonString, type Message, type MessageShape, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { DurationService, UploadDurationsResponseSchema, AppendDurationsResponseSchema } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import {
+  create,
+  type DescMessage,
+  type DescMethod,
+  fromBinary,
+  fromJsonString,
+  type Message,
+  type MessageShape,
+  toBinary,
+  toJsonString,
+} from "@bufbuild/protobuf";
+import {
+  AppendDurationsResponseSchema,
+  DurationService,
+  UploadDurationsResponseSchema,
+} from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService, IngestCdrsResponseSchema } from "../../src/gen/tandem/platform/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
@@ -28,11 +42,13 @@ const { uploadDurations, appendDurations } = DurationService.method;
 const { ingestCdrs } = CdrService.method;
 
 /** Every method that takes records, in binary and in JSON. */
-export const BAD_RECORD_TARGETS: readonly BadRecordTarget[] = (["connect+proto", "connect+json"] as const).flatMap((wire) => [
-  { method: uploadDurations, wire, isUnary: false, ...DURATION },
-  { method: appendDurations, wire, isUnary: true, ...DURATION },
-  { method: ingestCdrs, wire, isUnary: false, ...CDR },
-]);
+export const BAD_RECORD_TARGETS: readonly BadRecordTarget[] = (["connect+proto", "connect+json"] as const).flatMap(
+  (wire) => [
+    { method: uploadDurations, wire, isUnary: false, ...DURATION },
+    { method: appendDurations, wire, isUnary: true, ...DURATION },
+    { method: ingestCdrs, wire, isUnary: false, ...CDR },
+  ],
+);
 
 /** What a run found: what was sent wrong, and what was told of records that nothing had happened to. */
 export interface BadRecordRun {
@@ -126,10 +142,17 @@ interface Batch {
 function frameOf({ wire, isUnary }: BadRecordTarget, { run, firstOffset, records }: Batch): Buffer {
   if (wire.endsWith("json")) {
     const list = records.flatMap((record, at) => (at === 0 ? [record] : [Buffer.from(","), record]));
-    const head = isUnary ? `{"uploadId":"${run}","firstOffset":${firstOffset},"records":[` : `{"batch":{"firstOffset":${firstOffset},"records":[`;
+    const head = isUnary
+      ? `{"uploadId":"${run}","firstOffset":${firstOffset},"records":[`
+      : `{"batch":{"firstOffset":${firstOffset},"records":[`;
     return Buffer.concat([Buffer.from(head), ...list, Buffer.from(isUnary ? "]}" : "]}}")]);
   }
-  if (isUnary) return Buffer.concat([field(1, Buffer.from(run)), varintField(2, firstOffset), ...records.map((record) => field(3, record))]);
+  if (isUnary)
+    return Buffer.concat([
+      field(1, Buffer.from(run)),
+      varintField(2, firstOffset),
+      ...records.map((record) => field(3, record)),
+    ]);
   return field(2, Buffer.concat([varintField(1, firstOffset), ...records.map((record) => field(2, record))]));
 }
 
@@ -139,7 +162,11 @@ function openOf({ method, wire, record }: BadRecordTarget, run: string, carrierI
   return wire.endsWith("json") ? encodeJson(method.input, message) : encodeBinary(method.input, message);
 }
 
-async function sendEach(client: FuzzClient, { method, wire }: BadRecordTarget, frames: readonly Buffer[]): Promise<Answered> {
+async function sendEach(
+  client: FuzzClient,
+  { method, wire }: BadRecordTarget,
+  frames: readonly Buffer[],
+): Promise<Answered> {
   let accepted = 0;
   const outcomes: RecordOutcome[] = [];
   for (const frame of frames) {
@@ -157,7 +184,10 @@ async function sendEach(client: FuzzClient, { method, wire }: BadRecordTarget, f
 async function sendAll(client: FuzzClient, target: BadRecordTarget, frames: readonly Buffer[]): Promise<Answered> {
   const { method, wire, record } = target;
   const caller = record === CallDetailRecordSchema ? "other" : "owner";
-  const input = { ...rawInput(method, wire, new Uint8Array(), { caller }), body: Buffer.concat(frames.map((frame) => framed(frame))) };
+  const input = {
+    ...rawInput(method, wire, new Uint8Array(), { caller }),
+    body: Buffer.concat(frames.map((frame) => framed(frame))),
+  };
   const { body } = await client.send(input);
   let accepted = 0;
   let failure: string | undefined = "no end came";
@@ -180,7 +210,9 @@ async function sendAll(client: FuzzClient, target: BadRecordTarget, frames: read
 function answerOf({ record, wire }: BadRecordTarget, message: Buffer) {
   const isJson = wire.endsWith("json");
   if (record === CallDetailRecordSchema)
-    return isJson ? fromJsonString(IngestCdrsResponseSchema, message.toString()) : fromBinary(IngestCdrsResponseSchema, message);
+    return isJson
+      ? fromJsonString(IngestCdrsResponseSchema, message.toString())
+      : fromBinary(IngestCdrsResponseSchema, message);
   return isJson
     ? fromJsonString(UploadDurationsResponseSchema, message.toString())
     : fromBinary(UploadDurationsResponseSchema, message);

@@ -1,5 +1,5 @@
-import { type DescMessage, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 import type { Message } from "@bufbuild/protobuf";
+import { type DescMessage, type JsonObject, type JsonValue, toBinary, toJson } from "@bufbuild/protobuf";
 
 /** A source of numbers that a seed makes again. */
 export type Random = (below: number) => number;

@@ -67,11 +67,14 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
   connected_duration_ms: column("answer to end, milliseconds, before any rounding", (text, record) => {
     record.connectedDurationMs = whole(text);
   }),
-  connected_duration_s: column("the same in seconds, where the switch has no better: 95 or 95.25; rounded to milliseconds", (text, record) => {
-    const { ms, isRounded } = millisecondsOf(text);
-    record.connectedDurationMs = ms;
-    return isRounded ? ROUNDED : undefined;
-  }),
+  connected_duration_s: column(
+    "the same in seconds, where the switch has no better: 95 or 95.25; rounded to milliseconds",
+    (text, record) => {
+      const { ms, isRounded } = millisecondsOf(text);
+      record.connectedDurationMs = ms;
+      return isRounded ? ROUNDED : undefined;
+    },
+  ),
   billed_duration_s: column("whole seconds", (text, record) => {
     record.billedDurationS = whole(text);
   }),

@@ -146,28 +146,31 @@ interface RowListener {
   readonly remark: (column: string, said: string) => void;
 }
 
-function readRow(header: readonly string[], fields: readonly string[], { blame, remark }: RowListener): CallDuration {
+function readRow(header: readonly string[], fields: readonly string[], listener: RowListener): CallDuration {
   const record = create(CallDurationSchema);
-  if (fields.length !== header.length) blame(`${fields.length} fields instead of ${header.length}`);
+  if (fields.length !== header.length) listener.blame(`${fields.length} fields instead of ${header.length}`);
   for (const [index, name] of header.entries()) {
     const text = readCsvCell(fields[index] ?? "");
-    if (text === "") continue;
-    // What the file's bytes do not say in UTF-8 came as this character: sent so, it would be another text.
-    if (text.includes("\ufffd")) {
-      blame(`${name} is not valid UTF-8`);
-      continue;
-    }
-    try {
-      const said = DURATION_COLUMNS[name]?.read(text, record);
-      if (said) remark(name, said);
-    } catch (error) {
-      blame(`${name} is ${JSON.stringify(text)}: ${lowerFirst(error instanceof Error ? error.message : `${error}`)}`);
-    }
+    if (text !== "") readField(name, text, record, listener);
   }
   const start = record.inviteTime ?? record.answerTime;
   if (record.recordDate === "" && start !== undefined)
     record.recordDate = timestampDate(start).toISOString().slice(0, 10);
   return record;
+}
+
+function readField(name: string, text: string, record: CallDuration, { blame, remark }: RowListener): void {
+  // What the file's bytes do not say in UTF-8 came as this character: sent so, it would be another text.
+  if (text.includes("\ufffd")) {
+    blame(`${name} is not valid UTF-8`);
+    return;
+  }
+  try {
+    const said = DURATION_COLUMNS[name]?.read(text, record);
+    if (said) remark(name, said);
+  } catch (error) {
+    blame(`${name} is ${JSON.stringify(text)}: ${lowerFirst(error instanceof Error ? error.message : `${error}`)}`);
+  }
 }
 
 function lowerFirst(text: string): string {

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
+import { visibleText } from "../../domain/visible-text.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type RecordOutcome,
@@ -10,7 +11,6 @@ import {
   UploadReceiptSchema,
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
-import { visibleText } from "../../domain/visible-text.ts";
 import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
 import { untilInterrupted } from "../following.ts";
 import { formatCount, formatJson, styled } from "../output.ts";
@@ -71,7 +71,9 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   const { mistakes } = durations;
   if (options.json) {
     const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
-    console.log(formatJson({ ...json, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks: durations.remarks }));
+    console.log(
+      formatJson({ ...json, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks: durations.remarks }),
+    );
   } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
   if (conflict + rejected + quarantined > 0n || mistakes.lineCount > 0) process.exitCode = EXIT_REFUSED;
