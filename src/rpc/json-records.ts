@@ -1,11 +1,4 @@
-import {
-  create,
-  type DescField,
-  type DescMessage,
-  fromJson,
-  type JsonValue,
-  type MessageShape,
-} from "@bufbuild/protobuf";
+import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
 import { problem, type RecordProblem } from "../domain/field-checks.ts";
 import { maskNumbers } from "../domain/masking.ts";
 import { RecordIssue } from "../domain/verdict.ts";
@@ -91,28 +84,29 @@ function parse(text: string): JsonValue | undefined {
 
 // Where the bytes that are not UTF-8 became replacement characters.
 function findReplaced(json: JsonValue, schema: DescMessage): RecordProblem | undefined {
-  const path = pathOfReplaced(json, schema);
-  return path ? problem(RecordIssue.INVALID_TEXT, path, "is not valid UTF-8") : undefined;
-}
-
-function pathOfReplaced(json: JsonValue, schema: DescMessage | undefined): string | undefined {
-  if (typeof json !== "object" || json === null) return undefined;
-  for (const [name, value] of Object.entries(json) as [string, JsonValue][]) {
-    const field = fieldNamed(schema, name);
-    const shown = Array.isArray(json) ? `[${name}]` : (field?.name ?? name.slice(0, 64));
-    if (isReplaced(name) || isReplaced(value)) return shown;
-    const inner = pathOfReplaced(value, Array.isArray(json) ? schema : field?.message);
-    if (inner) return inner.startsWith("[") ? shown + inner : `${shown}.${inner}`;
-  }
+  for (const { path, text } of textsOf(json, schema, ""))
+    if (text.includes("\ufffd")) return problem(RecordIssue.INVALID_TEXT, path, "is not valid UTF-8");
   return undefined;
 }
 
-function fieldNamed(schema: DescMessage | undefined, name: string): DescField | undefined {
-  return schema?.fields.find((field) => field.jsonName === name || field.name === name);
-}
-
-function isReplaced(value: JsonValue): boolean {
-  return typeof value === "string" && value.includes("\ufffd");
+/** Each text and each name of a value, with the path of the contract's names to it. */
+function* textsOf(
+  json: JsonValue,
+  schema: DescMessage | undefined,
+  path: string,
+): Generator<{ path: string; text: string }> {
+  if (typeof json === "string") yield { path, text: json };
+  if (typeof json !== "object" || json === null) return;
+  if (Array.isArray(json)) {
+    for (const [at, item] of json.entries()) yield* textsOf(item, schema, `${path}[${at}]`);
+    return;
+  }
+  for (const [name, value] of Object.entries(json)) {
+    const field = schema?.fields.find((each) => each.jsonName === name || each.name === name);
+    const inner = `${path === "" ? "" : `${path}.`}${field?.name ?? name.slice(0, 64)}`;
+    yield { path: inner, text: name };
+    yield* textsOf(value, field?.message, inner);
+  }
 }
 
 // A misspelt name is told as it was sent, and may be anything.
