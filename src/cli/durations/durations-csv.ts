@@ -112,7 +112,10 @@ async function* readRows(
     relax_column_count: true,
     trim: true,
     skip_records_with_error: true,
-    on_skip: (error) => mistakes.add(Number(error?.["lines"] ?? 0), error?.message ?? "is no CSV"),
+    on_skip: (error) => {
+      mistakes.add(Number(error?.["lines"] ?? 0), error?.message ?? "is no CSV");
+      return undefined;
+    },
   });
   const bytes = createReadStream(file);
   bytes.on("error", (error) => parser.destroy(error)).on("data", (chunk) => hash.update(chunk));
