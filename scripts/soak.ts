@@ -1,5 +1,5 @@
 // `npm run soak [-- --long] [files]`: what takes its time. `--long` is for by hand, and takes about half an hour:
-// ten minutes beside a hostile carrier, a hundred thousand hostile inputs, and uploads held against their
+// ten minutes beside a hostile carrier, a hundred thousand hostile inputs and bad records, and uploads held against their
 // model two hundred times. Each seed is printed; variables of the environment go before these.
 import { spawn } from "node:child_process";
 
@@ -7,6 +7,7 @@ const LONG = {
   TANDEM_TEST_SOAK_SECONDS: "600",
   TANDEM_TEST_FUZZ_INPUTS: "100000",
   TANDEM_TEST_RUNS: "200",
+  TANDEM_TEST_RECORD_MUTATIONS: "100000",
 };
 
 const given = process.argv.slice(2);

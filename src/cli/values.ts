@@ -52,9 +52,13 @@ export function readTime(text: string): Timestamp | undefined {
   if (text === "now") return timestampFromDate(new Date(wallMs()));
   const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
   if (count !== undefined) return inCalendar(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
-  const isTime = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))?$/.test(text);
-  // JavaScript takes 30 February for 2 March.
-  return isTime && isDay(text.slice(0, 10)) ? inCalendar(new Date(text)) : undefined;
+  const parts = /^(\d{4}-\d{2}-\d{2})(?:(T\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2}))?$/.exec(text);
+  const [, day = "", clock = "", fraction, zone = ""] = parts ?? [];
+  // JavaScript takes 30 February for 2 March, and 24:00 for the next day; and it would cut the fraction to milliseconds.
+  if (!isDay(day) || clock.startsWith("T24") || (fraction !== undefined && clock.length < 9)) return undefined;
+  const time = inCalendar(new Date(`${day}${clock}${zone}`));
+  if (time && fraction !== undefined) time.nanos = Number(fraction.padEnd(9, "0"));
+  return time;
 }
 
 /** Undefined for what is no time of the years 1 to 9999. */

@@ -42,7 +42,7 @@ export function checkCorrelation(correlation: Correlation | undefined): RecordPr
       SESSION_ID,
       "one or two ids of 32 lower-case hex digits, joined by a semicolon",
     ) ??
-    text("icid", correlation.icid, MAX_ID) ??
+    text("icid", correlation.icid, MAX_SIGNALLED) ??
     range("leg_index", correlation.legIndex, 0, 999)
   );
 }
@@ -57,6 +57,10 @@ export function checkCodes(outcome: {
 
 /** Most characters of an id. */
 export const MAX_ID = 128;
+/** Most characters of a Call-ID. RFC 3261 has no limit for it: this is what an index takes in any characters. */
+export const MAX_CALL_ID = 512;
+/** The same of tags (RFC 3261) and of ICIDs (RFC 7315), which have none either. */
+const MAX_SIGNALLED = 256;
 
 const MAX_REVISION = 1_000_000;
 const DAY_CHARACTERS = 10;
@@ -67,8 +71,8 @@ const SESSION_ID = /^"?[0-9a-f]{32}(?:; ?(?:remote=)?[0-9a-f]{32})?"?$/;
 function checkDialog(dialog: InterconnectDialog | undefined): RecordProblem | undefined {
   if (dialog === undefined) return undefined;
   return (
-    requiredText("call_id", dialog.callId, 256) ??
-    text("from_tag", dialog.fromTag, MAX_ID) ??
-    text("to_tag", dialog.toTag, MAX_ID)
+    requiredText("call_id", dialog.callId, MAX_CALL_ID) ??
+    text("from_tag", dialog.fromTag, MAX_SIGNALLED) ??
+    text("to_tag", dialog.toTag, MAX_SIGNALLED)
   );
 }

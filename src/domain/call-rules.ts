@@ -67,16 +67,30 @@ export function startMs(moments: CallMoments): number | undefined {
   return moments.inviteMs ?? moments.answerMs;
 }
 
-/** No time is before one that it must follow. */
-export function checkOrder({ inviteMs, ringingMs, answerMs, endMs }: CallMoments): RecordProblem | undefined {
+/** No time is before one that it must follow, as far as the clock's resolution tells them apart. */
+export function checkOrder(
+  { inviteMs, answerMs, endMs }: CallMoments,
+  resolutionMs: number | undefined,
+): RecordProblem | undefined {
+  const slackMs = resolutionMs !== undefined && resolutionMs > 1 ? resolutionMs : 0;
   return (
-    follows("ringing_time", ringingMs, "invite_time", inviteMs) ??
-    follows("answer_time", answerMs, "invite_time", inviteMs) ??
-    follows("answer_time", answerMs, "ringing_time", ringingMs) ??
-    follows("end_time", endMs, "invite_time", inviteMs) ??
-    follows("end_time", endMs, "answer_time", answerMs) ??
-    follows("end_time", endMs, "ringing_time", ringingMs)
+    follows("answer_time", answerMs, "invite_time", inviteMs, slackMs) ??
+    follows("end_time", endMs, "invite_time", inviteMs, slackMs) ??
+    follows("end_time", endMs, "answer_time", answerMs, slackMs)
   );
+}
+
+/** A ringing before the invite is none. */
+export function checkRinging({ ringingMs, inviteMs }: CallMoments): RecordProblem | undefined {
+  return follows("ringing_time", ringingMs, "invite_time", inviteMs, 0);
+}
+
+/** A warning for a ringing after the answer or the end: over UDP, a 180 may be overtaken by what followed it. */
+export function compareRinging({ ringingMs, answerMs, endMs }: CallMoments): RecordProblem | undefined {
+  const after = answerMs === undefined ? "end_time" : "answer_time";
+  const nextMs = answerMs ?? endMs;
+  if (ringingMs === undefined || nextMs === undefined || ringingMs <= nextMs) return undefined;
+  return problem(RecordIssue.FIELDS_INCONSISTENT, "ringing_time", `is after ${after}: no ringing is derived from it`);
 }
 
 /** A record's day: a real one, not beyond tomorrow, within the horizon, and at revision 1 the UTC day of the call's start. */
@@ -129,7 +143,7 @@ export function checkFuture(moments: CallMoments, nowMs: number): RecordProblem 
 export function lengthsOf({ inviteMs, ringingMs, answerMs, endMs }: CallMoments): PhaseLengths {
   return {
     setupMs: between(inviteMs, ringingMs),
-    ringMs: between(ringingMs, answerMs ?? endMs),
+    ringMs: notNegative(between(ringingMs, answerMs ?? endMs)),
     connectedMs: between(answerMs, endMs),
     totalMs: between(inviteMs, endMs),
   };
@@ -214,8 +228,9 @@ function follows(
   ms: number | undefined,
   before: string,
   beforeMs: number | undefined,
+  slackMs: number,
 ): RecordProblem | undefined {
-  if (ms === undefined || beforeMs === undefined || ms >= beforeMs) return undefined;
+  if (ms === undefined || beforeMs === undefined || ms >= beforeMs - slackMs) return undefined;
   return problem(RecordIssue.FIELDS_INCONSISTENT, field, `is before ${before}, expected at or after it`);
 }
 
@@ -232,6 +247,10 @@ function clockAhead(field: string, ms: number | undefined, nowMs: number): Recor
 
 function between(fromMs: number | undefined, toMs: number | undefined): number | undefined {
   return fromMs === undefined || toMs === undefined ? undefined : Math.round(toMs - fromMs);
+}
+
+function notNegative(ms: number | undefined): number | undefined {
+  return ms !== undefined && ms < 0 ? undefined : ms;
 }
 
 function checkLength(

@@ -46,6 +46,13 @@ export function isDay(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text;
 }
 
+/** Whether a text that may be a time (RFC 3339) is one of a real day and hour: JavaScript takes 31 September for 1 October, and 24:00 for the next day. */
+export function isTimestampText(text: string): boolean {
+  const [, day = "", hour = ""] =
+    /^(\d{4}-\d{2}-\d{2})T(\d{2}):\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/.exec(text) ?? [];
+  return isDay(day) && hour < "24";
+}
+
 /** The day so many days after (or before, if negative) a day; the calendar's last (or first) day when there is none. */
 export function addDays(day: string, days: number): string {
   const ms = midnightMs(day) + days * DAY_MS;

@@ -25,8 +25,16 @@ export function isCustomerId(text: string): boolean {
 /** What is wrong with a number as somebody's; undefined when nothing is. */
 export function findNumberProblem(phoneNumber: string): NumberProblem | undefined {
   if (isPossibleNumber(phoneNumber)) return undefined;
-  const message = "phone_number: expected E.164, + and 2 to 15 digits, possible in its country";
+  const message = `phone_number: ${unlikeNumber(phoneNumber)}`;
   return { reason: "NUMBER_INVALID", field: "phone_number", message, retryable: false };
+}
+
+// Numbers of more than 15 digits and extensions are in service: who sends one learns what to send in its place.
+function unlikeNumber(text: string): string {
+  if (/^\+[0-9]{16,}$/.test(text))
+    return "has over 15 digits, the most that ITU-T E.164 has: give the number without the extension that was dialled in";
+  if (/^\+[0-9]+;/.test(text)) return "has an extension or parameters: give the number alone, which has one assignee";
+  return "expected E.164, + and 2 to 15 digits, possible in its country";
 }
 
 /** What is wrong with a number that a carrier offers; undefined when nothing is. */

@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { checkParty, e164Of, isEmergencyNumber, maskedValue, PartyKind } from "./party.ts";
+import { checkParty, checkPartyDetails, e164Of, isEmergencyNumber, maskedValue, PartyKind } from "./party.ts";
 import { RecordIssue } from "./verdict.ts";
 
-const check = (kind: number, value?: string, countryCode?: string) =>
-  checkParty({ kind, value, countryCode, presentation: 0 });
+const check = (kind: number, value?: string, countryCode?: string) => {
+  const party = { kind, value, countryCode, presentation: 0 };
+  return checkParty(party) ?? checkPartyDetails(party);
+};
 
 describe("a party is taken", () => {
   test.each([
@@ -46,7 +48,7 @@ describe("a party is refused", () => {
     ["a short code that is an emergency number", PartyKind.SHORT_CODE, "112", RecordIssue.FIELDS_INCONSISTENT, "kind"],
     ["an emergency number without digits", PartyKind.EMERGENCY, "sos", RecordIssue.FIELD_MALFORMED, "value"],
     ["an empty NON_E164", PartyKind.NON_E164, "", RecordIssue.FIELD_REQUIRED, "value"],
-    ["65 characters", PartyKind.NON_E164, "x".repeat(65), RecordIssue.FIELD_OUT_OF_RANGE, "value"],
+    ["257 characters", PartyKind.NON_E164, "x".repeat(257), RecordIssue.FIELD_OUT_OF_RANGE, "value"],
     ["a control character", PartyKind.NON_E164, "a\u0007", RecordIssue.FIELD_MALFORMED, "value"],
     ["a hidden character", PartyKind.NON_E164, "a\u202e", RecordIssue.FIELD_MALFORMED, "value"],
     ["NUL", PartyKind.NON_E164, "a\0", RecordIssue.INVALID_TEXT, "value"],
@@ -64,7 +66,9 @@ describe("a party is refused", () => {
   });
 
   test("with an unknown presentation", () => {
-    expect(checkParty({ kind: PartyKind.RESTRICTED, presentation: 3 })).toMatchObject({ fieldPath: "presentation" });
+    expect(checkPartyDetails({ kind: PartyKind.RESTRICTED, presentation: 3 })).toMatchObject({
+      fieldPath: "presentation",
+    });
   });
 
   test("never with its number in the message", () => {

@@ -24,14 +24,14 @@ export interface Party {
   presentation: number;
 }
 
-/** Checks one party: its kind, the form of its value, its country. */
+/** Checks who one party is: its kind, the form of its value. */
 export function checkParty(party: Party): RecordProblem | undefined {
-  return (
-    stated("kind", party.kind, PartyKind.ERASED) ??
-    checkValue(party) ??
-    checkCountry(party.countryCode) ??
-    known("presentation", party.presentation, LAST_PRESENTATION)
-  );
+  return stated("kind", party.kind, PartyKind.ERASED) ?? checkValue(party);
+}
+
+/** Checks what else is said of one party, without which it is still known who that is: its country, how far it may be shown. */
+export function checkPartyDetails(party: Party): RecordProblem | undefined {
+  return checkCountry(party.countryCode) ?? known("presentation", party.presentation, LAST_PRESENTATION);
 }
 
 /** The number of a party that has one in E.164 form. */
@@ -75,7 +75,8 @@ const MOST_DIGITS = 15;
 const ASCII = /^[\u0000-\u007f]*$/;
 const E164 = /^\+[1-9][0-9]{1,14}$/;
 const CODE = /^[0-9]{2,8}$/;
-const NON_E164_CHARACTERS = 64;
+/** A SIP URI has no limit (RFC 3261); those on the wire, with all their parameters, are shorter. */
+const NON_E164_CHARACTERS = 256;
 // Nothing that steers a terminal or hides: controls, formats, unpaired surrogates, private use, line and paragraph separators.
 const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]*$/u;
 

@@ -1,7 +1,7 @@
 import { hash } from "node:crypto";
 
 /** What is hashed; each kind of input has a range of its own, so that no hash of one can stand for another. */
-export const HashedContent = { DURATION: 1, CDR: 2, DURATION_PARTIES: 3, CDR_PARTIES: 4 } as const;
+export const HashedContent = { DURATION: 1, CDR: 2, DURATION_PARTIES: 3, CDR_PARTIES: 4, UNREADABLE: 5 } as const;
 export type HashedContent = (typeof HashedContent)[keyof typeof HashedContent];
 
 /** Part of what is hashed. To be raised when what counts as content changes, and never else: stored hashes are compared with new ones. */

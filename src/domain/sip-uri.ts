@@ -63,6 +63,8 @@ export function sipUriOfNumber(e164: string, domain: string): string {
 export function findSipUriProblem(text: string, e164: string): string | undefined {
   const uri = parseSipUri(text);
   if (!uri) return "is not a SIP or SIPS URI (RFC 3261, 19.1)";
+  if (uri.user?.startsWith(`${e164};`))
+    return "its user part has parameters behind the number, such as an extension or a trunk group: give the number alone";
   if (uri.user !== e164) return "its user part is not the number";
   if (uri.password !== undefined) return "has a password, which is not for a directory";
   if (uri.headers.size > 0 || uri.parameters.has("method"))

@@ -27,8 +27,12 @@ export const RecordIssue = {
   CLOCK_AHEAD: 13,
   DURATION_DIFFERS: 14,
   UNKNOWN_FIELDS: 15,
+  UNREADABLE: 16,
 } as const;
 export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
+
+/** Issues of a rejected record that was not read to its end: what it said of its length is not known. */
+export const UNREAD_ISSUES: readonly RecordIssue[] = [RecordIssue.UNREADABLE, RecordIssue.UNKNOWN_FIELDS];
 
 /** How many records had which verdict. */
 export interface VerdictCounts {

@@ -121,7 +121,8 @@ function msOf(time: Timestamp | undefined): number | undefined {
 
 function between(start: Timestamp | undefined, end: Timestamp | undefined): number | undefined {
   if (!start || !end) return undefined;
-  return Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000);
+  // Out of order within a clock's resolution, or a 180 that was overtaken: it lasted nothing.
+  return Math.max(0, Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000));
 }
 
 function optionalNumber(value: bigint | undefined): number | undefined {

@@ -1,5 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { MAX_CALL_ID } from "../domain/call-fields.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, timestampFromMicros } from "../domain/instant.ts";
 import type { Limits } from "../domain/limits.ts";
@@ -134,7 +135,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   const search: CdrSearch = {
     period:
       byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
-    dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, 256),
+    dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, MAX_CALL_ID),
     correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
     conditions: cdrConditions(request.filter),
   };

@@ -15,6 +15,14 @@ export interface ElementBounds {
   readonly maxObjects: number;
 }
 
+/** Records within a message, each of which is judged for itself. */
+export interface CountedRecords {
+  readonly shape: MessageShape;
+  readonly bounds: ElementBounds;
+  /** With more of them, the message is refused whatever they are. */
+  readonly most: number;
+}
+
 /** The most levels of messages within messages. The contract needs six. */
 export const MAX_DEPTH = 32;
 /** The same of JSON, where a list is a level of its own. */
@@ -23,10 +31,16 @@ const MAX_JSON_DEPTH = 2 * MAX_DEPTH;
 /**
  * Counts the elements of a message in its binary form, before anything is made of it. One pass, which allocates nothing for an element.
  * Each field is read as its type says, which is how it will be decoded: bytes that do not fit are refused, so that no other reading can find more.
+ * @param records what is wrong with one of them is no fault of the message
  * @throws TandemError MESSAGE_TOO_LARGE, INVALID_ARGUMENT
  */
-export function countBinary(shape: MessageShape, bytes: Uint8Array, bounds: ElementBounds): ElementCount {
-  const counter = new BinaryCounter(bytes, bounds);
+export function countBinary(
+  shape: MessageShape,
+  bytes: Uint8Array,
+  bounds: ElementBounds,
+  records?: CountedRecords,
+): ElementCount {
+  const counter = new BinaryCounter(bytes, bounds, records);
   counter.message(shape, bytes.length, 1);
   return counter;
 }
@@ -36,11 +50,14 @@ class BinaryCounter implements ElementCount {
   objects = 0;
   readonly #bytes: Uint8Array;
   readonly #bounds: ElementBounds;
+  readonly #records: CountedRecords | undefined;
+  #recordCount = 0;
   #position = 0;
 
-  constructor(bytes: Uint8Array, bounds: ElementBounds) {
+  constructor(bytes: Uint8Array, bounds: ElementBounds, records?: CountedRecords) {
     this.#bytes = bytes;
     this.#bounds = bounds;
+    this.#records = records;
   }
 
   message(shape: MessageShape, end: number, depth: number): void {
@@ -68,7 +85,17 @@ class BinaryCounter implements ElementCount {
   #inner(shape: MessageShape, end: number, depth: number): void {
     const innerEnd = this.#length(end);
     this.#countObject();
-    this.message(shape, innerEnd, depth + 1);
+    if (shape === this.#records?.shape && ++this.#recordCount <= this.#records.most)
+      this.#record(this.#records, innerEnd);
+    else this.message(shape, innerEnd, depth + 1);
+  }
+
+  // Of one that cannot be read, or has too much in it, nothing will be made.
+  #record({ shape, bounds }: CountedRecords, end: number): void {
+    const record = this.#bytes.subarray(this.#position, end);
+    const own = countIfSound(() => countBinary(shape, record, bounds));
+    this.#position = end;
+    this.#add(own);
   }
 
   #unknown(tag: number, end: number, depth: number): void {
@@ -129,6 +156,12 @@ class BinaryCounter implements ElementCount {
     if (this.elements > this.#bounds.maxElements) throw tooMany(this.#bounds.maxElements, "elements");
   }
 
+  #add({ elements, objects }: ElementCount): void {
+    this.#count(elements);
+    this.objects += objects - 1;
+    this.#countObject();
+  }
+
   #countObject(): void {
     this.objects += 1;
     if (this.objects > this.#bounds.maxObjects) throw tooMany(this.#bounds.maxObjects, "objects");
@@ -171,6 +204,18 @@ class BinaryCounter implements ElementCount {
       if ((this.#bytes[this.#position++] as number) < 0x80) return;
     }
     throw unreadable();
+  }
+}
+
+const NOTHING: ElementCount = { elements: 0, objects: 0 };
+
+/** What a count comes to; nothing, when what is counted is to be refused. */
+export function countIfSound(count: () => ElementCount): ElementCount {
+  try {
+    return count();
+  } catch (error) {
+    if (error instanceof TandemError) return NOTHING;
+    throw error;
   }
 }
 

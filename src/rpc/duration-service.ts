@@ -5,7 +5,6 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { type Micros, timestampFromMicros } from "../domain/instant.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
 import type {
-  AppendDurationsRequest,
   DurationService,
   ListDurationsRequest,
   ListRejectsRequest,
@@ -26,10 +25,10 @@ import { horizonsOf, type Services } from "./context.ts";
 import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedDurations, disclosedRejects } from "./disclosed-records.ts";
-import type { EncodedDurationFrame } from "./encoded-frames.ts";
 import { pageSize, requiredPeriod } from "./lists.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import type { AppendedDurations, DurationFrame } from "./record-requests.ts";
 import { openStreamLife } from "./stream-life.ts";
 import {
   clientFrames,
@@ -46,11 +45,11 @@ import {
 const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
 const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
 
-/** The carrier's uploads of durations. */
-export function durationService(services: Services): ServiceImpl<typeof DurationService> {
+/** The carrier's uploads of durations, but for the methods that take records. */
+export function durationService(
+  services: Services,
+): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
   return {
-    uploadDurations: (requests, context) => uploadDurations(services, requests, context),
-    appendDurations: (request, context) => appendDurations(services, request, carrierOf(context).carrierId),
     async getUpload(request, context) {
       const { carrierId } = carrierOf(context);
       checkUploadId(request.uploadId);
@@ -65,10 +64,10 @@ export function durationService(services: Services): ServiceImpl<typeof Duration
   };
 }
 
-/** The method UploadDurations, its frames decoded or not. */
+/** The method UploadDurations. */
 export async function* uploadDurations(
   services: Services,
-  requests: AsyncIterable<EncodedDurationFrame>,
+  requests: AsyncIterable<DurationFrame>,
   context: HandlerContext,
 ) {
   const { carrierId } = carrierOf(context);
@@ -83,12 +82,18 @@ export async function* uploadDurations(
   }
 }
 
-async function appendDurations(services: Services, request: AppendDurationsRequest, carrierId: string) {
+/** The method AppendDurations. */
+export async function appendDurations(
+  services: Services,
+  { request, records }: AppendedDurations,
+  context: HandlerContext,
+) {
+  const { carrierId } = carrierOf(context);
   const horizons = await horizonsOf(services, carrierId);
   const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
   const finish = request.finish && finishOf(request.finish);
-  const records = { firstOffset: request.firstOffset, messages: request.records };
-  const appended = await services.uploads.append(target, request, records, finish);
+  const run = { firstOffset: request.firstOffset, messages: records };
+  const appended = await services.uploads.append(target, request, run, finish);
   if (!request.validateOnly) countAcknowledged(services.metrics, APPEND_METHOD, appended.counts);
   return {
     committedOffset: appended.committedOffset,

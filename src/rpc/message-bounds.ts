@@ -56,6 +56,15 @@ export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
   };
 }
 
+/** The most that one record may consist of, by what its type has: as much as one that has every field needs, and fields of a newer contract. */
+export function recordBounds(record: DescMessage): ElementBounds {
+  const { elements, objects } = recordRoom(record, new Set());
+  return { maxElements: elements + UNKNOWN_ELEMENTS, maxObjects: 2 * objects + UNKNOWN_ELEMENTS };
+}
+
+/** So many fields of a newer contract a record may have beside those that this server knows. */
+const UNKNOWN_ELEMENTS = 64;
+
 interface Room {
   readonly elements: number;
   readonly objects: number;

@@ -5,11 +5,15 @@ import { TandemError } from "../domain/errors.ts";
 import type { Limits } from "../domain/limits.ts";
 import { isTransportGone } from "./client-gone.ts";
 import { fastGzip } from "./compression.ts";
-import { countBinary, countJson, type ElementCount } from "./count-elements.ts";
+import { type CountedRecords, countBinary, countJson, type ElementCount } from "./count-elements.ts";
+import { countRecordsJson } from "./count-records.ts";
 import { type FaultReporter, toConnectError } from "./errors.ts";
+import { checkJsonRequest } from "./json-requests.ts";
 import type { MemoryHold } from "./memory-budget.ts";
-import { boundsOf, type MessageBounds } from "./message-bounds.ts";
+import { boundsOf, type MessageBounds, recordBounds } from "./message-bounds.ts";
 import { MessageBytes } from "./message-bytes.ts";
+import { type RawMessage, rawMessagesKey } from "./raw-messages.ts";
+import { type RecordPath, recordPathOf } from "./record-paths.ts";
 import { type MessageShape, shapeOf } from "./wire-shape.ts";
 
 /** What stands between an exchange and its messages. */
@@ -47,17 +51,21 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
   const { method } = handler;
   const bounds = boundsOf(method, options.limits);
   const shape = shapeOf(method.input);
+  const records = recordsOf(method, options.limits);
   const handle = (request: UniversalServerRequest) => {
     const values = request.contextValues;
     const call = values && options.callOf(values);
     if (!values || !call || !isByteStream(request.body)) return handler(request);
     const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
+    const raw: RawMessage[] = [];
+    if (records) values.set(rawMessagesKey, raw);
     const body = new GuardedBody({
       chunks: request.body,
       request,
       method,
       bounds,
       shape,
+      records: records && { ...records, raw },
       call,
       takeAnonymous,
       report: options.report,
@@ -72,6 +80,14 @@ function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHan
   return Object.assign(handle, handler);
 }
 
+function recordsOf(
+  method: DescMethod,
+  { maxBatchRecords }: Limits,
+): (CountedRecords & { path: RecordPath }) | undefined {
+  const path = recordPathOf(method);
+  return path && { path, shape: shapeOf(path.record), bounds: recordBounds(path.record), most: maxBatchRecords };
+}
+
 function isByteStream(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
   return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
 }
@@ -83,6 +99,8 @@ interface BodyOptions {
   readonly method: DescMethod;
   readonly bounds: MessageBounds;
   readonly shape: MessageShape;
+  /** Of a method of records: how they are counted, and where its messages go, for it takes them undecoded. */
+  readonly records: (CountedRecords & { readonly path: RecordPath; readonly raw: RawMessage[] }) | undefined;
   readonly call: GuardedCall;
   readonly takeAnonymous: () => void;
   readonly report: FaultReporter;
@@ -95,6 +113,8 @@ const JSON_BYTES = 3;
 /** The most that gzip can shrink something, times. */
 const MAX_INFLATION = 1_032;
 const ENVELOPE_BYTES = 5;
+const EMPTY = new Uint8Array(0);
+const EMPTY_JSON = Buffer.from("{}");
 
 interface Framing {
   /** Whether messages stand in frames of five bytes and a length. */
@@ -228,10 +248,12 @@ class GuardedBody {
       await this.#inflate(message.bytes, inflated);
       message[Symbol.dispose]();
     }
-    const held = await call.decoded.addWhenRoom(this.#costOf(whole.bytes, this.#count(whole.bytes)), request.signal);
+    const counted = this.#count(whole.bytes);
+    const held = await call.decoded.addWhenRoom(this.#costOf(whole.bytes, counted), request.signal);
     if (this.#isOneMessage) this.#heldBytes += held;
-    if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, whole.length);
-    if (whole.length > 0) yield whole.bytes;
+    const given = this.#giveRaw(whole.bytes, counted.split);
+    if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, given.length);
+    if (given.length > 0) yield given;
     // Asked for the next one: of a stream the method has taken this one. Of one message it is only asked whether it was the last.
     if (!this.#isOneMessage) call.decoded.remove(held);
   }
@@ -249,9 +271,22 @@ class GuardedBody {
     }
   }
 
-  #count(bytes: Uint8Array): ElementCount {
-    const { bounds, shape } = this.#options;
-    return this.#isJson ? countJson(bytes, bounds, bounds.hasFieldMask) : countBinary(shape, bytes, bounds);
+  #count(bytes: Uint8Array): ElementCount & Pick<RawMessage, "split"> {
+    const { bounds, shape, records, method } = this.#options;
+    if (!this.#isJson) return countBinary(shape, bytes, bounds, records);
+    if (records) return countRecordsJson(records, bytes, bounds);
+    const counted = countJson(bytes, bounds, bounds.hasFieldMask);
+    // Anyone's methods are not of this contract, and nothing is parsed twice for strangers.
+    if (!bounds.isAnonymous) checkJsonRequest(method.input, bytes);
+    return counted;
+  }
+
+  /** What Connect gets of a message: nothing, of one that its method takes undecoded. */
+  #giveRaw(bytes: Uint8Array, split: RawMessage["split"]): Uint8Array {
+    const { records } = this.#options;
+    if (!records) return bytes;
+    records.raw.push({ bytes, isJson: this.#isJson, split });
+    return this.#isJson ? EMPTY_JSON : EMPTY;
   }
 
   #costOf(bytes: Uint8Array, { elements, objects }: ElementCount): number {

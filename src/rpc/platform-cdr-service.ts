@@ -1,12 +1,8 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { MAX_CALL_ID } from "../domain/call-fields.ts";
 import { invalidArgument } from "../domain/errors.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
-import type {
-  CdrService,
-  GetCdrRequest,
-  IngestCdrsRequest,
-  ListCdrsRequest,
-} from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import type { CdrService, GetCdrRequest, ListCdrsRequest } from "../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../store/cdrs.ts";
@@ -30,21 +26,22 @@ import { pageSize, requiredPeriod } from "./lists.ts";
 import { seesMaskedParties } from "./mask-interceptor.ts";
 import { countAcknowledged } from "./metrics.ts";
 import { decodePageToken, encodePageToken } from "./page-token.ts";
+import type { CdrFrame } from "./record-requests.ts";
 import { openStreamLife } from "./stream-life.ts";
 import { clientFrames, durabilityOf, readOpen, responseFrame } from "./upload-frames.ts";
 
 const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
 
-/** The platform's side of the call detail records. */
-export function platformCdrService(services: Services): ServiceImpl<typeof CdrService> {
+/** The platform's side of the call detail records, but for the method that takes them. */
+export function platformCdrService(services: Services): Omit<ServiceImpl<typeof CdrService>, "ingestCdrs"> {
   return {
-    ingestCdrs: (requests, context) => ingestCdrs(services, requests, context),
     getCdr: (request, context) => getCdr(services, request, context),
     listCdrs: (request, context) => listCarrierCdrs(services, request, context),
   };
 }
 
-async function* ingestCdrs(services: Services, requests: AsyncIterable<IngestCdrsRequest>, context: HandlerContext) {
+/** The method IngestCdrs. */
+export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {
   const { limits } = services.config;
   const { open: ingest, rest } = await readOpen(requests, context, services);
   if (!ingest.open) throw invalidArgument("open.open", "is required");
@@ -91,7 +88,8 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
   const search: CdrSearch = {
     period: requiredPeriod(request, limits.maxListWindowDays),
-    dialogCallId: request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, 256),
+    dialogCallId:
+      request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, MAX_CALL_ID),
     conditions: {
       direction: request.direction || undefined,
       customerIds: request.customerId === undefined ? undefined : [idText("customer_id", request.customerId, 64)],

@@ -16,14 +16,14 @@ import { carrierCdrService } from "./carrier-cdr-service.ts";
 import { carrierNumberService } from "./carrier-number-service.ts";
 import { carrierReconciliationService } from "./carrier-reconciliation-service.ts";
 import type { Services } from "./context.ts";
-import { durationService, uploadDurations } from "./duration-service.ts";
-import { decodeDurationFrames, registerEncoded } from "./encoded-frames.ts";
+import { appendDurations, durationService, uploadDurations } from "./duration-service.ts";
 import { platformCarrierService } from "./platform-carrier-service.ts";
-import { platformCdrService } from "./platform-cdr-service.ts";
+import { ingestCdrs, platformCdrService } from "./platform-cdr-service.ts";
 import { platformNumberService } from "./platform-number-service.ts";
 import { platformReconciliationService } from "./platform-reconciliation-service.ts";
 import { privacyService } from "./privacy-service.ts";
-import { keepUnknownFields } from "./unknown-fields.ts";
+import { registerRaw, registerRawUnary } from "./raw-messages.ts";
+import { readAppended, readCdrFrame, readDurationFrame, readEach } from "./record-requests.ts";
 import { usageService } from "./usage-service.ts";
 
 /** A service of the contract and how it is registered. */
@@ -58,28 +58,29 @@ export function listRoutes(services: Services): Route[] {
   ];
 }
 
+// The records of uploads are read one by one, each for itself: one that cannot be read is refused alone.
 function platformCdrRoute(services: Services): Route {
   return {
     service: PlatformCdrService,
     register(router) {
-      const implementation = platformCdrService(services);
-      router.service(PlatformCdrService, implementation);
-      keepUnknownFields(router, PlatformCdrService.method.ingestCdrs, implementation.ingestCdrs);
+      router.service(PlatformCdrService, platformCdrService(services));
+      registerRaw(router, PlatformCdrService.method.ingestCdrs, (messages, context) =>
+        ingestCdrs(services, readEach(messages, readCdrFrame), context),
+      );
     },
   };
 }
 
-// Most of the work of an upload was to decode it.
 function durationRoute(services: Services): Route {
   return {
     service: DurationService,
     register(router) {
-      const implementation = durationService(services);
-      router.service(DurationService, implementation);
-      keepUnknownFields(router, DurationService.method.uploadDurations, implementation.uploadDurations);
-      keepUnknownFields(router, DurationService.method.appendDurations, implementation.appendDurations);
-      registerEncoded(router, DurationService.method.uploadDurations, (requests, context) =>
-        uploadDurations(services, decodeDurationFrames(requests), context),
+      router.service(DurationService, durationService(services));
+      registerRaw(router, DurationService.method.uploadDurations, (messages, context) =>
+        uploadDurations(services, readEach(messages, readDurationFrame), context),
+      );
+      registerRawUnary(router, DurationService.method.appendDurations, (message, context) =>
+        appendDurations(services, readAppended(message), context),
       );
     },
   };

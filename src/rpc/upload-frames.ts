@@ -19,8 +19,8 @@ import {
 import { MAX_CONSUMERS } from "../store/consumers.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import type { UploadFinish } from "../upload/book.ts";
-import type { RecordList } from "../upload/encoded-records.ts";
 import type { Outcome } from "../upload/outcome.ts";
+import type { RecordList } from "../upload/record-list.ts";
 import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";

@@ -1,11 +1,11 @@
-import { sql } from "kysely";
+import { type ExpressionBuilder, sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { VerdictCounts } from "../domain/verdict.ts";
+import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../domain/verdict.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
 import { Tally, takePlace } from "./carrier-tally.ts";
 import { send, type Tx } from "./database.ts";
-import { UploadKind } from "./schema.ts";
+import { type Schema, UploadKind } from "./schema.ts";
 
 /** Names an upload. */
 export interface UploadKey {
@@ -270,7 +270,22 @@ export async function readRejects(
   }));
 }
 
-/** Seals an upload for its client, if it stands at this offset with these totals and the writer is not fenced. */
+// What was said in a record that could not be read is not known, and so neither is how long it lasted.
+function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) {
+  return eb
+    .selectFrom("upload_reject")
+    .select(sql<number>`1`.as("unread"))
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("verdict", "=", Verdict.REJECTED)
+    .where("issue", "in", UNREAD_ISSUES);
+}
+
+/**
+ * Seals an upload for its client, if it stands at this offset with these totals and the writer is not fenced. The connected time is not compared when a
+ * record could not be read.
+ */
 export async function finishUpload(
   tx: Tx,
   key: UploadKey,
@@ -289,7 +304,12 @@ export async function finishUpload(
     .where("upload_id", "=", key.uploadId)
     .where("writer_epoch", "=", expected.writerEpoch)
     .where("next_offset", "=", expected.finalOffset)
-    .where("connected_duration_ms", "=", sql<bigint>`${String(expected.connectedDurationMs)}::numeric`)
+    .where((eb) =>
+      eb.or([
+        eb("connected_duration_ms", "=", sql<bigint>`${String(expected.connectedDurationMs)}::numeric`),
+        eb.exists(unreadRejects(eb, key)),
+      ]),
+    )
     .where("sealed", "=", false)
     .returningAll()
     .executeTakeFirst();

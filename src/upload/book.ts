@@ -17,11 +17,12 @@ import {
   type UploadRow,
 } from "../store/uploads.ts";
 import type { Committer } from "./committer.ts";
-import type { RecordList } from "./encoded-records.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+import { type RecordList, UnreadableRecord } from "./record-list.ts";
+import { prepareUnreadable } from "./unreadable-records.ts";
 import type { WriterRegistry } from "./writers.ts";
 
 /** How an upload is opened. */
@@ -194,8 +195,7 @@ export function prepareBatch<Message>(
 ): PreparedBatch {
   const { uploadId, firstOffset, records, writerEpoch } = batch;
   const prepared: PreparedRecord<unknown>[] = [];
-  for (let index = 0; index < records.length; index++)
-    prepared.push(edge.prepare(records.at(index) as Message, context));
+  for (let index = 0; index < records.length; index++) prepared.push(prepareRecord(edge, context, records, index));
   return {
     uploadId,
     writerEpoch,
@@ -208,10 +208,25 @@ export function prepareBatch<Message>(
       // The others are stored: their day finds them.
       const isStored = verdict === Verdict.ACCEPTED || verdict === Verdict.DUPLICATE;
       const { recordDate } = record;
-      const json = isStored ? JSON.stringify({ recordDate }) : edge.maskedJson(records.at(index) as Message);
+      const json = isStored ? JSON.stringify({ recordDate }) : edge.maskedJson(sentRecord(records, index));
       return rejectRow(outcomeOf(offset, record, verdict as Verdict, issue), json);
     },
   };
+}
+
+function prepareRecord<Message>(
+  edge: RecordKindEdge<Message>,
+  context: PrepareContext,
+  records: RecordList<Message>,
+  index: number,
+): PreparedRecord<unknown> {
+  const record = records.at(index) as Message | UnreadableRecord<Message>;
+  return record instanceof UnreadableRecord ? prepareUnreadable(edge, context, record) : edge.prepare(record, context);
+}
+
+function sentRecord<Message>(records: RecordList<Message>, index: number): Message {
+  const record = records.at(index) as Message | UnreadableRecord<Message>;
+  return record instanceof UnreadableRecord ? record.salvaged : record;
 }
 
 export function checkUploadId(uploadId: string): void {

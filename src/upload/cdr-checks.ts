@@ -1,8 +1,8 @@
 import { isIP } from "node:net";
 import { checkCodes, checkCorrelation, checkIdentity, MAX_ID } from "../domain/call-fields.ts";
-import { type CallMoments, checkOrder, checkTimestamp, momentMs } from "../domain/call-rules.ts";
+import { type CallMoments, checkOrder, checkRinging, checkTimestamp, momentMs } from "../domain/call-rules.ts";
 import { known, problem, type RecordProblem, range, required, stated, text, within } from "../domain/field-checks.ts";
-import { checkParty, type Party } from "../domain/party.ts";
+import { checkParty, checkPartyDetails, type Party } from "../domain/party.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import {
   AttestationSchema,
@@ -30,23 +30,46 @@ import {
 } from "../gen/tandem/type/v1/stream_quality_pb.js";
 import { lastValue } from "./record-limits.ts";
 
-/** Checks each field of a call detail record for its form and range, whatever the others are. */
+/** Checks each field that a call cannot do without for its form and range, whatever the others are. */
 export function checkCdrFields(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     checkIdentity(cdr) ??
     known("kind", cdr.kind, LAST.kind) ??
     known("completeness", cdr.completeness, LAST.completeness) ??
     text("call_id", cdr.callId, MAX_ID) ??
-    within("correlation", checkCorrelation(cdr.correlation)) ??
     within("parties", cdr.parties && checkParties(cdr.parties)) ??
     known("direction", cdr.direction, LAST.direction) ??
-    known("call_type", cdr.callType, LAST.callType) ??
     within("times", cdr.times && checkTimes(cdr.times)) ??
+    within("outcome", cdr.outcome && checkCodes(cdr.outcome))
+  );
+}
+
+/** Checks each field that a call can do without. What is wrong here is dropped, and the call is kept. */
+export function checkCdrOptional(cdr: CallDetailRecord): RecordProblem | undefined {
+  return (
+    within("correlation", checkCorrelation(cdr.correlation)) ??
+    within("parties", cdr.parties && checkPartiesOptional(cdr.parties)) ??
+    known("call_type", cdr.callType, LAST.callType) ??
+    within("times", cdr.times && checkTimesOptional(cdr.times)) ??
     within("outcome", cdr.outcome && checkOutcome(cdr.outcome)) ??
+    within("outcome", checkFinalCode(cdr)) ??
     within("route", cdr.route && checkRoute(cdr.route)) ??
     checkStreams(cdr.streamQualities) ??
     within("network_identifiers", cdr.networkIdentifiers && checkNetwork(cdr.networkIdentifiers))
   );
+}
+
+/** The first stream whose ratio of lost packets is not what its counts say: percent, as a rule, in place of a ratio. */
+export function compareLosses(streams: readonly StreamQuality[]): RecordProblem | undefined {
+  for (const [index, stream] of streams.entries()) {
+    const share = shareLost(stream);
+    const ratio = stream.lossRatioAvg;
+    if (ratio === undefined || share === undefined || Math.abs(ratio - share) <= Math.max(0.02, Math.min(ratio, share)))
+      continue;
+    const said = `is ${ratio}, but the packets that stand beside it give ${share.toFixed(4)}; expected a ratio, not percent`;
+    return within(`stream_qualities[${index}]`, problem(RecordIssue.FIELDS_INCONSISTENT, "loss_ratio_avg", said));
+  }
+  return undefined;
 }
 
 /** Checks that what a REPORT must have is there, and that its fields do not contradict each other. */
@@ -86,6 +109,8 @@ const MAX_REGION = 64;
 const MAX_CODEC = 32;
 const MAX_PHRASE = 256;
 const MAX_ADDRESS = 45;
+/** Of a fullband codec (ITU-T G.107.2); 129 is a wideband one's (G.107.1), 100 and what an advantage adds a narrowband one's (G.107). */
+const MAX_R = 148;
 /** For ranges that are open above; NaN and the infinities are still outside. */
 const ANY = Number.MAX_VALUE;
 
@@ -104,8 +129,39 @@ function checkRequired(cdr: CallDetailRecord): RecordProblem | undefined {
 function checkComplete(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     required("times.end_time", cdr.times?.endTime !== undefined) ??
-    required("outcome.final_sip_code", cdr.outcome?.finalSipCode !== undefined)
+    required("outcome.final_sip_code", cdr.outcome?.finalSipCode !== undefined || cdr.times?.answerTime !== undefined)
   );
+}
+
+// Of a call that was answered the final response to the INVITE is known: a success. What else is sent is the code that the call ended with later.
+// Elsewhere a code that is none is dropped while more is to come, and refused where it is all that is said of how the call failed.
+function checkFinalCode({ times, outcome, completeness }: CallDetailRecord): RecordProblem | undefined {
+  const code = outcome?.finalSipCode;
+  if (times?.answerTime === undefined) return completeness === Completeness.PARTIAL ? finalCodeRange(code) : undefined;
+  if (code === undefined || (code >= 200 && code < 300)) return undefined;
+  return (
+    finalCodeRange(code) ??
+    problem(
+      RecordIssue.FIELDS_INCONSISTENT,
+      "final_sip_code",
+      `is ${code}, but answer_time is present, expected 200 to 299`,
+    )
+  );
+}
+
+function finalCodeRange(code: number | undefined): RecordProblem | undefined {
+  return range("final_sip_code", code, 200, 699);
+}
+
+/** With fewer packets, one that is lost is a share of its own. */
+const MIN_COMPARED_PACKETS = 50;
+
+function shareLost({ packetsSent, packetsReceived, packetsLost }: StreamQuality): number | undefined {
+  const received = packetsReceived === undefined ? undefined : Number(packetsReceived);
+  const lost =
+    packetsLost === undefined ? Number(packetsSent ?? Number.NaN) - (received ?? Number.NaN) : Number(packetsLost);
+  const all = received === undefined ? Number(packetsSent ?? Number.NaN) : received + lost;
+  return all >= MIN_COMPARED_PACKETS ? Math.max(0, lost) / all : undefined;
 }
 
 // The answer is the 200 to the INVITE: there is one if and only if the final response was a success.
@@ -131,10 +187,24 @@ function checkParties(parties: CallParties): RecordProblem | undefined {
     partyIn("calling", parties.calling) ??
     partyIn("asserted", parties.asserted) ??
     partyIn("called", parties.called) ??
+    partyIn("redirecting", parties.redirecting)
+  );
+}
+
+function checkPartiesOptional(parties: CallParties): RecordProblem | undefined {
+  return (
+    detailsIn("calling", parties.calling) ??
+    detailsIn("asserted", parties.asserted) ??
+    detailsIn("called", parties.called) ??
     partyIn("dialed", parties.dialed) ??
-    partyIn("redirecting", parties.redirecting) ??
+    detailsIn("dialed", parties.dialed) ??
+    detailsIn("redirecting", parties.redirecting) ??
     known("attestation", parties.attestation, LAST.attestation)
   );
+}
+
+function detailsIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party === undefined ? undefined : within(field, checkPartyDetails(party));
 }
 
 function partyIn(field: string, party: Party | undefined): RecordProblem | undefined {
@@ -144,16 +214,19 @@ function partyIn(field: string, party: Party | undefined): RecordProblem | undef
 function checkTimes(times: CallTimes): RecordProblem | undefined {
   return (
     checkTimestamp("invite_time", times.inviteTime) ??
-    checkTimestamp("ringing_time", times.ringingTime) ??
     checkTimestamp("answer_time", times.answerTime) ??
     checkTimestamp("end_time", times.endTime) ??
-    checkOrder(momentsOf(times))
+    checkOrder(momentsOf(times), undefined)
   );
+}
+
+function checkTimesOptional(times: CallTimes): RecordProblem | undefined {
+  return checkTimestamp("ringing_time", times.ringingTime) ?? checkRinging(momentsOf(times));
 }
 
 function checkOutcome(outcome: CallOutcome): RecordProblem | undefined {
   return (
-    checkCodes(outcome) ??
+    range("q850_cause", outcome.q850Cause, 1, 127) ??
     text("reason_phrase", outcome.reasonPhrase, MAX_PHRASE) ??
     range("vendor_subcode", outcome.vendorSubcode, 0, 999_999) ??
     known("release_party", outcome.releaseParty, LAST.releaseParty) ??
@@ -183,16 +256,24 @@ function checkStreams(streams: readonly StreamQuality[]): RecordProblem | undefi
     const wrong = checkStream(stream);
     if (wrong !== undefined) return within(`stream_qualities[${index}]`, wrong);
   }
+  // From the last, for such a stream is dropped whole, and the others keep their places.
+  for (let index = streams.length - 1; index >= 0; index--) {
+    const wrong = checkStreamPlace(streams[index] as StreamQuality);
+    if (wrong !== undefined) return within(`stream_qualities[${index}]`, wrong);
+  }
   return undefined;
+}
+
+function checkStreamPlace(stream: StreamQuality): RecordProblem | undefined {
+  return stated("direction", stream.direction, LAST.streamDirection) ?? stated("edge", stream.edge, LAST.edge);
 }
 
 function checkStream(stream: StreamQuality): RecordProblem | undefined {
   return (
-    stated("direction", stream.direction, LAST.streamDirection) ??
-    stated("edge", stream.edge, LAST.edge) ??
     range("packets_sent", stream.packetsSent, 0, ANY) ??
     range("packets_received", stream.packetsReceived, 0, ANY) ??
-    range("packets_lost", stream.packetsLost, 0, ANY) ??
+    // Signed, for packets may come twice (RFC 3550, 6.4.1).
+    range("packets_lost", stream.packetsLost, -ANY, ANY) ??
     range("loss_ratio_avg", stream.lossRatioAvg, 0, 1) ??
     range("loss_ratio_max", stream.lossRatioMax, 0, 1) ??
     range("discard_ratio", stream.discardRatio, 0, 1) ??
@@ -216,7 +297,7 @@ function checkScores(stream: StreamQuality): RecordProblem | undefined {
     range("mos_lq", stream.mosLq, 1, 5) ??
     range("mos_cq", stream.mosCq, 1, 5) ??
     text("mos_algorithm", stream.mosAlgorithm, 64) ??
-    range("r_factor", stream.rFactor, 0, 120) ??
+    range("r_factor", stream.rFactor, 0, MAX_R) ??
     range("mos_degradation", stream.mosDegradation, 0, 5)
   );
 }

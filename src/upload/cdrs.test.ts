@@ -260,7 +260,6 @@ describe("any call detail record that could come over the wire", () => {
 describe("a call detail record is refused", () => {
   const long = (length: number) => "x".repeat(length);
   const none = undefined as never;
-  const stream = (changes: object) => ({ streamQualities: [SAMPLE_STREAM, { ...SAMPLE_STREAM, ...changes }] });
   const refused: [string, Changes, number, string | undefined][] = [
     ["without record_id", { recordId: "" }, RecordIssue.FIELD_REQUIRED, "record_id"],
     ["without call_id", { callId: "" }, RecordIssue.FIELD_REQUIRED, "call_id"],
@@ -268,15 +267,8 @@ describe("a call detail record is refused", () => {
     ["without parties", { parties: none }, RecordIssue.FIELD_REQUIRED, "parties"],
     ["without calling", { parties: { called: { kind: 5 } } }, RecordIssue.FIELD_REQUIRED, "parties.calling"],
     ["without called", { parties: { calling: { kind: 5 } } }, RecordIssue.FIELD_REQUIRED, "parties.called"],
-    [
-      "with an unknown attestation",
-      { parties: { attestation: 4 as never } },
-      RecordIssue.UNKNOWN_ENUM_VALUE,
-      "parties.attestation",
-    ],
     ["without direction", { direction: 0 }, RecordIssue.FIELD_REQUIRED, "direction"],
     ["with an unknown completeness", { completeness: -1 as never }, RecordIssue.UNKNOWN_ENUM_VALUE, "completeness"],
-    ["with an unknown call type", { callType: 6 as never }, RecordIssue.UNKNOWN_ENUM_VALUE, "call_type"],
     ["without times", { times: none }, RecordIssue.FIELD_REQUIRED, "times"],
     [
       "without invite",
@@ -290,18 +282,17 @@ describe("a call detail record is refused", () => {
       RecordIssue.FIELD_REQUIRED,
       "times.end_time",
     ],
-    ["complete without final code", { outcome: {} }, RecordIssue.FIELD_REQUIRED, "outcome.final_sip_code"],
     [
-      "ringing before the invite",
-      { times: { ...sampleTimes(), ringingTime: fromNow(-3_600_001) } },
-      RecordIssue.FIELDS_INCONSISTENT,
-      "times.ringing_time",
+      "complete and unanswered without final code",
+      { times: { ...sampleTimes(), answerTime: none }, outcome: {} },
+      RecordIssue.FIELD_REQUIRED,
+      "outcome.final_sip_code",
     ],
     [
-      "answered before ringing",
-      { times: { ...sampleTimes(), answerTime: fromNow(-3_597_001) } },
-      RecordIssue.FIELDS_INCONSISTENT,
-      "times.answer_time",
+      "complete and unanswered with a final code that is none",
+      { times: { ...sampleTimes(), answerTime: none }, outcome: { finalSipCode: 0 } },
+      RecordIssue.FIELD_OUT_OF_RANGE,
+      "outcome.final_sip_code",
     ],
     [
       "ended before the answer",
@@ -345,14 +336,41 @@ describe("a call detail record is refused", () => {
       "lengths.connected_duration_ms",
     ],
     [
-      "answered with a failure",
-      { outcome: { finalSipCode: 486 } },
+      "unanswered with a success",
+      { times: { ...sampleTimes(), answerTime: none } },
       RecordIssue.FIELDS_INCONSISTENT,
       "outcome.final_sip_code",
     ],
+    ["over 64 KiB", { callId: long(65_536) }, RecordIssue.TOO_LARGE, undefined],
+    ["over 64 KiB by what is output only", { carrierId: long(65_536) }, RecordIssue.TOO_LARGE, undefined],
+  ];
+  test.each(refused)("%s", (_, changes, issue, fieldPath) => {
+    const { refusal, payload, quality, network } = prepare(sampleCdr(changes));
+    expect({ issue: refusal?.issue, fieldPath: refusal?.fieldPath }).toEqual({ issue, fieldPath });
+    expect([payload.length, quality, network]).toEqual([0, undefined, undefined]);
+  });
+});
+
+describe("an optional field of a call detail record that is wrong is dropped, and the call is kept", () => {
+  const long = (length: number) => "x".repeat(length);
+  const stream = (changes: object) => ({ streamQualities: [SAMPLE_STREAM, { ...SAMPLE_STREAM, ...changes }] });
+  const dropped: [string, Changes, number, string][] = [
     [
-      "unanswered with a success",
-      { times: { ...sampleTimes(), answerTime: none } },
+      "with an unknown attestation",
+      { parties: { calling: { kind: 5 }, called: { kind: 5 }, attestation: 4 as never } },
+      RecordIssue.UNKNOWN_ENUM_VALUE,
+      "parties.attestation",
+    ],
+    ["with an unknown call type", { callType: 6 as never }, RecordIssue.UNKNOWN_ENUM_VALUE, "call_type"],
+    [
+      "ringing before the invite",
+      { times: { ...sampleTimes(), ringingTime: fromNow(-3_600_001) } },
+      RecordIssue.FIELDS_INCONSISTENT,
+      "times.ringing_time",
+    ],
+    [
+      "answered with a failure",
+      { outcome: { finalSipCode: 486 } },
       RecordIssue.FIELDS_INCONSISTENT,
       "outcome.final_sip_code",
     ],
@@ -445,7 +463,7 @@ describe("a call detail record is refused", () => {
     ],
     ["with a score below 1", stream({ mosLq: 0.99 }), RecordIssue.FIELD_OUT_OF_RANGE, "stream_qualities[1].mos_lq"],
     ["with a score over 5", stream({ mosCq: 5.01 }), RecordIssue.FIELD_OUT_OF_RANGE, "stream_qualities[1].mos_cq"],
-    ["with R over 120", stream({ rFactor: 121 }), RecordIssue.FIELD_OUT_OF_RANGE, "stream_qualities[1].r_factor"],
+    ["with R over 148", stream({ rFactor: 149 }), RecordIssue.FIELD_OUT_OF_RANGE, "stream_qualities[1].r_factor"],
     [
       "with a degradation over 5",
       stream({ mosDegradation: 5.1 }),
@@ -470,13 +488,142 @@ describe("a call detail record is refused", () => {
       RecordIssue.FIELD_OUT_OF_RANGE,
       "network_identifiers.user_agent",
     ],
-    ["over 64 KiB", { callId: long(65_536) }, RecordIssue.TOO_LARGE, undefined],
-    ["over 64 KiB by what is output only", { carrierId: long(65_536) }, RecordIssue.TOO_LARGE, undefined],
+    [
+      "answered with the code 0 (case 33)",
+      { outcome: { finalSipCode: 0 } },
+      RecordIssue.FIELD_OUT_OF_RANGE,
+      "outcome.final_sip_code",
+    ],
+    [
+      "answered with the code 408 (case 33)",
+      { outcome: { finalSipCode: 408 } },
+      RecordIssue.FIELDS_INCONSISTENT,
+      "outcome.final_sip_code",
+    ],
+    [
+      "with an ICID over 256 characters (case 27)",
+      { correlation: { icid: long(257) } },
+      RecordIssue.FIELD_OUT_OF_RANGE,
+      "correlation.icid",
+    ],
+    [
+      "with a loss in percent (case 31)",
+      stream({ lossRatioAvg: 2.5 }),
+      RecordIssue.FIELD_OUT_OF_RANGE,
+      "stream_qualities[1].loss_ratio_avg",
+    ],
   ];
-  test.each(refused)("%s", (_, changes, issue, fieldPath) => {
-    const { refusal, payload, quality, network } = prepare(sampleCdr(changes));
-    expect({ issue: refusal?.issue, fieldPath: refusal?.fieldPath }).toEqual({ issue, fieldPath });
-    expect([payload.length, quality, network]).toEqual([0, undefined, undefined]);
+  test.each(dropped)("%s", (_, changes, issue, fieldPath) => {
+    const prepared = prepare(sampleCdr(changes));
+    expect(prepared.refusal).toBeUndefined();
+    expect(prepared.warnings).toMatchObject([
+      { issue, fieldPath, message: expect.stringMatching(/; it was dropped$/) },
+    ]);
+  });
+
+  test("of 17 streams the first 16 are kept", () => {
+    const { quality } = prepare(sampleCdr({ streamQualities: Array(17).fill(SAMPLE_STREAM) }));
+    expect(fromBinary(CallDetailRecordSchema, quality?.payload ?? new Uint8Array()).streamQualities).toHaveLength(16);
+  });
+
+  test("of streams of which nobody knows which they are, the others are kept", () => {
+    const streams = [{ ...SAMPLE_STREAM, edge: 9 as never }, SAMPLE_STREAM, { ...SAMPLE_STREAM, direction: 0 }];
+    const { quality, warnings } = prepare(sampleCdr({ streamQualities: streams }));
+    expect(warnings.map(({ fieldPath }) => fieldPath)).toEqual([
+      "stream_qualities[2].direction",
+      "stream_qualities[0].edge",
+    ]);
+    expect(fromBinary(CallDetailRecordSchema, quality?.payload ?? new Uint8Array()).streamQualities).toHaveLength(1);
+  });
+
+  test("however many they are, and the call is kept whole without them", () => {
+    const bad = {
+      direction: 1,
+      edge: 2,
+      lossRatioAvg: 40,
+      lossRatioMax: 50,
+      discardRatio: 3,
+      jitterAvgMs: -1,
+      mosLq: 80,
+      mosCq: 70,
+    };
+    const prepared = prepare(sampleCdr({ streamQualities: Array(16).fill(bad) }));
+    expect(prepared.refusal).toBeUndefined();
+    expect(prepared.quality).toBeUndefined();
+    expect(prepared.warnings.length).toBeGreaterThan(10);
+  });
+});
+
+describe("a call detail record is kept as it is", () => {
+  const kept: [string, Changes, string[]][] = [
+    [
+      "with a loss below 0, for packets came twice (case 3)",
+      { streamQualities: [{ direction: 1, edge: 2, packetsReceived: 3_003n, packetsLost: -2n }] },
+      [],
+    ],
+    [
+      "with the R of a fullband codec (case 5)",
+      { streamQualities: [{ direction: 1, edge: 2, rFactor: 127.4, mosLq: 4.8, codec: "opus" }] },
+      [],
+    ],
+    [
+      "with a Call-ID of 300 characters (case 27)",
+      {
+        correlation: {
+          interconnectDialog: { callId: "c".repeat(300), fromTag: "f".repeat(129) },
+          icid: "i".repeat(129),
+        },
+      },
+      [],
+    ],
+    [
+      "with a URI of 87 characters (case 29)",
+      {
+        parties: {
+          calling: { kind: 1, value: "+493012345678" },
+          called: { kind: 4, value: `sip:4310@192.0.2.18:5060;rinstance=${"a".repeat(52)}` },
+        },
+      },
+      [],
+    ],
+    ["answered, without a final code (case 33)", { outcome: {} }, []],
+    [
+      "ringing after the answer (case 22)",
+      { times: { ...sampleTimes(), ringingTime: fromNow(-3_589_000) } },
+      ["times.ringing_time"],
+    ],
+    [
+      "ringing after the end (case 22)",
+      {
+        times: { inviteTime: fromNow(-3_600_000), ringingTime: fromNow(-3_500_000), endTime: fromNow(-3_590_000) },
+        outcome: { finalSipCode: 487 },
+      },
+      ["times.ringing_time"],
+    ],
+    [
+      "with a ratio that its counts contradict (case 31)",
+      { streamQualities: [{ direction: 1, edge: 2, packetsReceived: 995n, packetsLost: 5n, lossRatioAvg: 0.5 }] },
+      ["stream_qualities[0].loss_ratio_avg"],
+    ],
+    [
+      "with a ratio that its counts bear out",
+      { streamQualities: [{ direction: 1, edge: 2, packetsReceived: 995n, packetsLost: 5n, lossRatioAvg: 0.006 }] },
+      [],
+    ],
+  ];
+  test.each(kept)("%s", (_, changes, warned) => {
+    const message = sampleCdr(changes);
+    const prepared = prepare(message);
+    expect(prepared.refusal).toBeUndefined();
+    expect(prepared.warnings.map(({ fieldPath }) => fieldPath)).toEqual(warned);
+    const stored = fromBinary(
+      CallDetailRecordSchema,
+      Buffer.concat([prepared.payload, prepared.quality?.payload ?? Buffer.alloc(0)]),
+    );
+    expect(stored.times?.ringingTime).toEqual(message.times?.ringingTime);
+    expect(stored.correlation).toEqual(message.correlation);
+    expect(stored.streamQualities[0]?.packetsLost).toBe(message.streamQualities[0]?.packetsLost);
+    expect(stored.streamQualities[0]?.rFactor).toBe(message.streamQualities[0]?.rFactor);
   });
 });
 

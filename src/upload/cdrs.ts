@@ -2,6 +2,7 @@ import {
   checkFuture,
   checkLengths,
   checkRecordDate,
+  compareRinging,
   isNetworkEffective,
   type PhaseLengths,
   startMs,
@@ -23,9 +24,10 @@ import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import type { StreamQuality } from "../gen/tandem/type/v1/stream_quality_pb.js";
 import { type CdrRow, EntryKind, type QualityRow } from "../store/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
-import { checkCdrFields, checkReport } from "./cdr-checks.ts";
+import { checkCdrFields, checkCdrOptional, checkReport, compareLosses } from "./cdr-checks.ts";
 import { type CallFacts, contentLengths, derivedLengths, factsOf } from "./cdr-lengths.ts";
 import { compileEncoder } from "./message-encoder.ts";
+import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
@@ -35,7 +37,8 @@ import { WireWriter } from "./wire-writer.ts";
 export type CdrColumns = Omit<CdrRow, "payload" | "quality" | "network">;
 
 /** Checks, normalises, judges and encodes an uploaded call detail record. Never throws, and leaves the message as it is. */
-export function prepareCdr(message: CallDetailRecord, context: PrepareContext): PreparedRecord<CdrColumns> {
+export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): PreparedRecord<CdrColumns> {
+  const { message, dropped } = dropWrongFields(CallDetailRecordSchema, sent, checkCdrOptional);
   const isVoid = message.kind === RecordKind.VOID;
   const call = factsOf(message);
   const future = within("times", checkFuture(call.moments, Number(context.now) / 1_000));
@@ -55,8 +58,8 @@ export function prepareCdr(message: CallDetailRecord, context: PrepareContext): 
     contentHash,
   };
   const connectedDurationMs = message.lengths?.connectedDurationMs ?? 0n;
-  const mayBeLarge = wrong !== undefined || hasUnknown || hasMuchOutput(message);
-  const refusal = (mayBeLarge ? sizeRefusal(CallDetailRecordSchema, message) : undefined) ?? wrong;
+  const mayBeLarge = wrong !== undefined || hasUnknown || dropped.length > 0 || hasMuchOutput(message);
+  const refusal = (mayBeLarge ? sizeRefusal(CallDetailRecordSchema, sent) : undefined) ?? wrong;
   if (refusal) return refusedRecord({ ...identity, connectedDurationMs }, refusal, NO_COLUMNS);
 
   writer.position = callBytes;
@@ -70,7 +73,13 @@ export function prepareCdr(message: CallDetailRecord, context: PrepareContext): 
     ...identity,
     partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.CDR_PARTIES, parties), startTime),
     connectedDurationMs,
-    warnings: toldWarnings(future, hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined),
+    warnings: toldWarnings(
+      future,
+      ...dropped,
+      within("times", compareRinging(call.moments)),
+      compareLosses(message.streamQualities),
+      hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined,
+    ),
     candidates: attributionCandidates(message.direction, message.parties ?? NO_PARTIES),
     startTime,
     row: columnsOf(message, call, quality),

@@ -13,7 +13,7 @@ import {
 } from "../domain/call-rules.ts";
 import { known, problem, type RecordProblem, range, required, text, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
-import { checkParty, type Party } from "../domain/party.ts";
+import { checkParty, checkPartyDetails, type Party } from "../domain/party.ts";
 import { partyHashOf } from "../domain/party-hash.ts";
 import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
@@ -28,6 +28,7 @@ import { EntryKind } from "../store/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
 import { writeDecodedContent } from "./duration-decoder.ts";
 import { compileEncoder } from "./message-encoder.ts";
+import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { type DurationColumns, PreparedDuration } from "./prepared-duration.ts";
 import { lastValue, refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
@@ -35,7 +36,8 @@ import { unknownFieldsWarning } from "./unknown-fields.ts";
 import { WireWriter } from "./wire-writer.ts";
 
 /** Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it is. */
-export function prepareDuration(message: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
+export function prepareDuration(sent: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
+  const { message, dropped } = dropWrongFields(CallDurationSchema, sent, checkOptional);
   const nowMs = Number(context.now) / 1_000;
   const moments = momentsOf(message);
   const future = checkFuture(moments, nowMs);
@@ -49,11 +51,12 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
   const revision = message.revision ?? 1;
   const isVoid = message.kind === RecordKind.VOID;
   const contentHash = hashContent(context.hashSecret, HashedContent.DURATION, writer.written());
-  const mayBeLarge = wrong !== undefined || hasUnknown || (message.customerId?.length ?? 0) > MAX_ID;
-  const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, message) : undefined) ?? wrong;
+  const mayBeLarge =
+    wrong !== undefined || hasUnknown || dropped.length > 0 || (message.customerId?.length ?? 0) > MAX_ID;
+  const refusal = (mayBeLarge ? sizeRefusal(CallDurationSchema, sent) : undefined) ?? wrong;
   if (refusal) {
-    const sent = { recordId, recordDate, revision, isVoid, contentHash };
-    return refusedRecord({ ...sent, connectedDurationMs: connectedDurationMs ?? 0n }, refusal, NO_COLUMNS);
+    const identity = { recordId, recordDate, revision, isVoid, contentHash };
+    return refusedRecord({ ...identity, connectedDurationMs: connectedDurationMs ?? 0n }, refusal, NO_COLUMNS);
   }
   writeDerivedCountries(writer, message, PARTY_FIELDS);
   const start = message.inviteTime ?? message.answerTime;
@@ -72,7 +75,12 @@ export function prepareDuration(message: CallDuration, context: PrepareContext):
     partIndex: message.part?.partIndex,
     connectedDurationMs,
     startTime,
-    warnings: toldWarnings(future, differs, hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined),
+    warnings: toldWarnings(
+      future,
+      differs,
+      ...dropped,
+      hasUnknown ? unknownFieldsWarning(CallDurationSchema, message) : undefined,
+    ),
     candidates: attributionCandidates(direction, message),
   };
   return new PreparedDuration(parts, writer.written());
@@ -107,26 +115,37 @@ function checkFields(d: CallDuration): RecordProblem | undefined {
   return (
     checkIdentity(d) ??
     known("kind", d.kind, LAST_KIND) ??
-    within("correlation", checkCorrelation(d.correlation)) ??
-    text("platform_record_id", d.platformRecordId, MAX_ID) ??
     known("direction", d.direction, LAST_DIRECTION) ??
     partyIn("calling", d.calling) ??
     partyIn("asserted", d.asserted) ??
     partyIn("called", d.called) ??
-    partyIn("dialed", d.dialed) ??
     partyIn("redirecting", d.redirecting) ??
     checkTimestamp("invite_time", d.inviteTime) ??
     checkTimestamp("answer_time", d.answerTime) ??
     checkTimestamp("end_time", d.endTime) ??
-    range("utc_offset_minutes", d.utcOffsetMinutes, -840, 840) ??
-    range("time_resolution_ms", d.timeResolutionMs, 1, 60_000) ??
     range("connected_duration_ms", d.connectedDurationMs, 0, MAX_CONNECTED_MS) ??
     range("billed_duration_s", d.billedDurationS, 0, MAX_CONNECTED_MS / 1_000) ??
+    within("part", d.part && checkPart(d.part))
+  );
+}
+
+// What a call can do without: dropped where it is wrong.
+function checkOptional(d: CallDuration): RecordProblem | undefined {
+  return (
+    within("correlation", checkCorrelation(d.correlation)) ??
+    text("platform_record_id", d.platformRecordId, MAX_ID) ??
+    detailsIn("calling", d.calling) ??
+    detailsIn("asserted", d.asserted) ??
+    detailsIn("called", d.called) ??
+    partyIn("dialed", d.dialed) ??
+    detailsIn("dialed", d.dialed) ??
+    detailsIn("redirecting", d.redirecting) ??
+    range("utc_offset_minutes", d.utcOffsetMinutes, -840, 840) ??
+    range("time_resolution_ms", d.timeResolutionMs, 1, 60_000) ??
     within("rounding_rule", d.roundingRule && checkRounding(d.roundingRule)) ??
     checkCodes(d) ??
     text("customer_reference", d.customerReference, 60) ??
-    text("trunk_id", d.trunkId, MAX_ID) ??
-    within("part", d.part && checkPart(d.part))
+    text("trunk_id", d.trunkId, MAX_ID)
   );
 }
 
@@ -135,7 +154,7 @@ function checkMeaning(d: CallDuration, moments: CallMoments): RecordProblem | un
   const missing = d.kind === RecordKind.VOID ? undefined : checkRequired(d);
   return (
     missing ??
-    checkOrder(moments) ??
+    checkOrder(moments, d.timeResolutionMs) ??
     (d.answered === undefined ? undefined : checkAnswered(d.answered, evidenceOf(d, moments)))
   );
 }
@@ -194,6 +213,10 @@ const MAX_PARTS = 2_147_483_647;
 
 function partyIn(field: string, party: Party | undefined): RecordProblem | undefined {
   return party === undefined ? undefined : within(field, checkParty(party));
+}
+
+function detailsIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party === undefined ? undefined : within(field, checkPartyDetails(party));
 }
 
 function momentsOf(d: CallDuration): CallMoments {

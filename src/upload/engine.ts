@@ -15,6 +15,7 @@ import type { RecordKindEdge } from "./kind.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PrepareContext } from "./prepared.ts";
 import { cdrEdge, durationEdge } from "./record-edges.ts";
+import type { RecordList } from "./record-list.ts";
 import { releaseQuarantined } from "./release.ts";
 import { type ClientFrame, type ServerFrame, UploadSession } from "./session.ts";
 import { ValidationBook } from "./validation-book.ts";
@@ -88,7 +89,7 @@ export class UploadEngine {
   async append<Message>(
     target: UploadTarget<Message>,
     open: UploadOpen,
-    records: { firstOffset: bigint; messages: readonly Message[] },
+    records: { firstOffset: bigint; messages: RecordList<Message> },
     finish: UploadFinish | undefined,
   ): Promise<Appended> {
     const book = this.#book(target);
@@ -120,7 +121,7 @@ export class UploadEngine {
     book: UploadBook<Message>,
     open: UploadOpen,
     upload: UploadRow,
-    records: { firstOffset: bigint; messages: readonly Message[] },
+    records: { firstOffset: bigint; messages: RecordList<Message> },
     appended: Appended,
   ): Promise<void> {
     const { firstOffset, messages } = records;
@@ -161,7 +162,7 @@ export class UploadEngine {
   async #appendToSealed<Message>(
     book: UploadBook<Message>,
     upload: UploadRow,
-    records: { firstOffset: bigint; messages: readonly Message[] },
+    records: { firstOffset: bigint; messages: RecordList<Message> },
   ): Promise<Appended> {
     const { firstOffset, messages } = records;
     const appended: Appended = {

@@ -9,6 +9,14 @@ export interface Attribution {
   basis: number;
 }
 
+/** What a record is known by, as it was sent. */
+export interface RecordIdentity {
+  readonly recordId: string;
+  readonly recordDate: string;
+  readonly revision: number | undefined;
+  readonly isVoid: boolean;
+}
+
 /** What differs between an upload of durations and one of call detail records: how a message becomes a row. */
 export interface RecordKindEdge<Message> {
   readonly kind: UploadKind;
@@ -20,6 +28,10 @@ export interface RecordKindEdge<Message> {
   encode(prepared: PreparedRecord<unknown>): Uint8Array;
   /** Reads what `encode` wrote. */
   decode(bytes: Uint8Array): Message;
+  /** What a record that is not prepared is known by. */
+  identity(message: Message): RecordIdentity;
+  /** How long the call was connected, as sent: for the control totals, of a record that is not prepared. */
+  connectedDurationMs(message: Message): bigint | undefined;
   /** The record as JSON with numbers masked, at most 1,024 bytes. */
   maskedJson(message: Message): string;
 }

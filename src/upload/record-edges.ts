@@ -2,10 +2,11 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordKind } from "../gen/tandem/type/v1/call_pb.js";
 import { UploadKind } from "../store/schema.ts";
 import { type CdrColumns, prepareCdr } from "./cdrs.ts";
 import { prepareDuration } from "./durations.ts";
-import type { Attribution, RecordKindEdge } from "./kind.ts";
+import type { Attribution, RecordIdentity, RecordKindEdge } from "./kind.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
 import type { PreparedRecord } from "./prepared.ts";
 import type { DurationColumns } from "./prepared-duration.ts";
@@ -21,6 +22,8 @@ export const durationEdge: RecordKindEdge<CallDuration> = {
   },
   encode: (prepared) => prepared.payload,
   decode: (bytes) => fromBinary(CallDurationSchema, bytes),
+  identity: identityOf,
+  connectedDurationMs: (message) => message.connectedDurationMs,
   maskedJson: (message) => maskedRecordJson(CallDurationSchema, message),
 };
 
@@ -36,8 +39,14 @@ export const cdrEdge: RecordKindEdge<CallDetailRecord> = {
   }),
   encode: encodeWhole,
   decode: (bytes) => fromBinary(CallDetailRecordSchema, bytes),
+  identity: identityOf,
+  connectedDurationMs: (message) => message.lengths?.connectedDurationMs,
   maskedJson: (message) => maskedRecordJson(CallDetailRecordSchema, message),
 };
+
+function identityOf({ recordId, recordDate, revision, kind }: CallDuration | CallDetailRecord): RecordIdentity {
+  return { recordId, recordDate, revision, isVoid: kind === RecordKind.VOID };
+}
 
 const { carrierId: CARRIER_ID, attribution: ATTRIBUTION } = CallDetailRecordSchema.field;
 

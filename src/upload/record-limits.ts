@@ -49,7 +49,14 @@ export function refusedRecord<Row>(
 export function toldWarnings(...found: (RecordProblem | undefined)[]): RecordProblem[] {
   const warnings: RecordProblem[] = [];
   for (const warning of found) if (warning !== undefined) warnings.push(toldProblem(warning));
+  const [first, ...others] = warnings;
+  // An outcome tells the first: it says the others, too.
+  if (first && others.length > 0) warnings[0] = { ...first, message: joined(warnings.map(({ message }) => message)) };
   return warnings;
+}
+
+function joined(messages: readonly string[]): string {
+  return messages.join("; ").slice(0, MAX_MESSAGE_UNITS).toWellFormed();
 }
 
 /** The highest value of an enum of the contract, whose values have no gaps. */

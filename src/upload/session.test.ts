@@ -8,6 +8,7 @@ import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
+import type { RecordList } from "./record-list.ts";
 import { type ClientFrame, UploadSession } from "./session.ts";
 
 const WINDOW = 4_000;
@@ -65,13 +66,18 @@ function counted(frames: readonly ClientFrame<Uint8Array>[]) {
   return { taken, frames: read() };
 }
 
+function largeRecord(): RecordList<Uint8Array> {
+  const at = () => new Uint8Array(RECORD_BYTES);
+  return { length: 1, byteLength: RECORD_BYTES, at, slice: () => [at()] };
+}
+
 async function turns(count = 2_000): Promise<void> {
   for (let index = 0; index < count; index++) await turn();
 }
 
 test("bounds: while the store stands still, large refused records are not read into memory without end", async () => {
   const batches = Array.from({ length: 500 }, (_, index): ClientFrame<Uint8Array> => {
-    const records = { length: 1, byteLength: RECORD_BYTES, at: () => new Uint8Array(RECORD_BYTES) };
+    const records = largeRecord();
     return { frame: "batch", firstOffset: BigInt(index), records };
   });
   const { taken, frames } = counted(batches);
@@ -84,7 +90,7 @@ test("bounds: while the store stands still, large refused records are not read i
 
 test("bounds: while the reader waits for the store, the client is not held to be silent", async () => {
   const batches = Array.from({ length: 500 }, (_, index): ClientFrame<Uint8Array> => {
-    const records = { length: 1, byteLength: RECORD_BYTES, at: () => new Uint8Array(RECORD_BYTES) };
+    const records = largeRecord();
     return { frame: "batch", firstOffset: BigInt(index), records };
   });
   const session = sessionOf(

@@ -7,9 +7,9 @@ import { isTransient } from "../store/database.ts";
 import type { UploadRow } from "../store/uploads.ts";
 import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
 import type { ByteBudget } from "./byte-budget.ts";
-import type { RecordList } from "./encoded-records.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
+import type { RecordList } from "./record-list.ts";
 
 /** A frame from the client, after Open. */
 export type ClientFrame<Message> =

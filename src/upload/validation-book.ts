@@ -1,4 +1,4 @@
-import { countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
+import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/verdict.ts";
 import { type AppendResult, judgeOnly } from "../store/append.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
 import { readFeedHead } from "../store/feed-head.ts";
@@ -17,11 +17,11 @@ import {
   type UploadFinish,
   type UploadOpen,
 } from "./book.ts";
-import type { RecordList } from "./encoded-records.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PrepareContext } from "./prepared.ts";
+import type { RecordList } from "./record-list.ts";
 
 export interface ValidationBookOptions<Message> {
   db: Database;
@@ -49,6 +49,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   };
 
   #last: Promise<unknown> = Promise.resolve();
+  #hasUnread = false;
 
   constructor(options: ValidationBookOptions<Message>) {
     this.#options = options;
@@ -86,6 +87,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     if (batch.firstOffset !== this.#row.nextOffset) return { committed: false };
     const result = await this.#judge(batch);
     this.#row.nextOffset = batch.firstOffset + BigInt(batch.records.length);
+    this.#hasUnread ||= batch.records.some(({ refusal }) => UNREAD_ISSUES.some((issue) => issue === refusal?.issue));
     this.#row.connectedDurationMs += batch.records.reduce((sum, record) => sum + record.connectedDurationMs, 0n);
     const counts = countVerdicts(result.committed ? result.verdicts : []);
     for (const key of Object.keys(counts) as (keyof VerdictCounts)[]) this.#row.counts[key] += counts[key];
@@ -108,7 +110,7 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   async finish(_open: UploadOpen, _writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow> {
     checkTotals(finish, committed);
-    if (finish.connectedDurationMs !== this.#row.connectedDurationMs) {
+    if (finish.connectedDurationMs !== this.#row.connectedDurationMs && !this.#hasUnread) {
       throw totalMismatch("totals.connected_duration_ms", finish.connectedDurationMs, this.#row.connectedDurationMs);
     }
     return this.#row;

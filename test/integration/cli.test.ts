@@ -211,24 +211,81 @@ test("durations upload says what became of every record, and of the same file th
   expect((await ok(["durations", "rejects", uploads[0].uploadId, ...as])).stdout).toContain("s2 (offset 1)");
 });
 
-test("a file with mistakes is refused whole, with every line that is wrong", async () => {
+test("lines with mistakes are told and left out, and the others of the file are sent", async () => {
   const file = await writeDurations("wrong", [
-    `s1,sideways,${NUMBER},+4511223344,2026-03-01T10:05:00,,perhaps,1.5`,
-    `s2,outbound`,
+    `w1,sideways,${NUMBER},+4511223344,2026-03-01T10:05:00,,perhaps,1.5`,
+    `w2,outbound`,
+    `w3,outbound,${NUMBER},+4511223344,2026-09-31T10:05:00Z,,no,`,
+    `w4,outbound,${NUMBER},+4511"223344,${iso(-3_600_000)},,no,`,
+    `w5,outbound,${NUMBER},+4511223344,${iso(-3_600_000)},${iso(-3_590_000)},yes,60000`,
   ]);
-  const { code, stderr } = await run(["durations", "upload", file, "--carrier", CARRIER]);
-  expect(code).toBe(1);
+  const { code, stdout } = await run(["durations", "upload", file, "--carrier", CARRIER]);
+  expect({ code, stdout }).toMatchObject({ code: 3, stdout: expect.stringContaining("1 records: 1 accepted") });
   for (const mistake of [
+    "not sent: 4 lines",
     `${file}:2: direction is "sideways": expected one of outbound, inbound`,
     `${file}:2: invite_time is "2026-03-01T10:05:00": expected a time with its zone`,
     `${file}:2: answered is "perhaps": expected yes or no`,
     `${file}:2: connected_duration_ms is "1.5": expected a whole number`,
     `${file}:3: 2 fields instead of 8`,
+    `${file}:4: invite_time is "2026-09-31T10:05:00Z": expected a time`,
+    `${file}:5: `,
   ]) {
-    expect(stderr).toContain(mistake);
+    expect(stdout).toContain(mistake);
   }
+  expect((await ok(["durations", "get", "w5", "--carrier", CARRIER])).stdout).toContain("w5");
+});
+
+test("a file of which no line is a record is refused, and so is one whose header is wrong", async () => {
+  const file = await writeDurations("none", ["s2,outbound"]);
+  const { code, stderr } = await run(["durations", "upload", file, "--carrier", CARRIER]);
+  expect({ code, stderr }).toMatchObject({ code: 1, stderr: expect.stringContaining("nothing was sent") });
+  expect(stderr).toContain(`${file}:2: 2 fields instead of 8`);
   await writeFile(file, "id,when\n1,2\n");
   expect((await run(["durations", "upload", file, "--carrier", CARRIER])).stderr).toContain("no column is called id");
+});
+
+test("a length with more digits than milliseconds is rounded, a time keeps its digits, and that is said once", async () => {
+  const file = join(folder, "digits.csv");
+  const start = `${iso(-3_600_000).slice(0, 19)}.1234567Z`;
+  const rows = ["4.876543", "4.8765", "4.8764999", "5"].map(
+    (seconds, at) => `d${at},outbound,${NUMBER},+4511223344,${start},${start},yes,${seconds}`,
+  );
+  const header = "record_id,direction,calling,called,invite_time,answer_time,answered,connected_duration_s";
+  await writeFile(file, `${[header, ...rows].join("\n")}\n`);
+  const { code, stdout } = await run(["durations", "upload", file, "--carrier", CARRIER]);
+  expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("4 accepted") });
+  expect(stdout.match(/rounded to the millisecond/g)).toHaveLength(1);
+  expect(stdout).toContain(`${file}:2`);
+  const { durations } = JSON.parse((await ok(["durations", "list", "--carrier", CARRIER, "--json"])).stdout);
+  const lengths = durations
+    .filter(({ recordId }: { recordId: string }) => /^d\d$/.test(recordId))
+    .map((duration: Record<string, string>) => [
+      duration["recordId"],
+      duration["connectedDurationMs"],
+      duration["inviteTime"],
+    ]);
+  expect(lengths.sort()).toEqual(
+    ["4877", "4877", "4876", "5000"].map((ms, at) => [`d${at}`, ms, start.replace("Z", "00Z")]),
+  );
+});
+
+test("a number that no field has room for, and a text that is not UTF-8, cost their line and no other", async () => {
+  const file = join(folder, "rows.csv");
+  const row = (id: string, more: string) => `${id},outbound,${NUMBER},+4511223344,${iso(-3_600_000)},no,${more}`;
+  const text = [
+    "record_id,direction,calling,called,invite_time,answered,final_sip_code,customer_reference",
+    row("n1", "99999999999,"),
+    row("n2", "486,M~ller"),
+    row("n3", "486,ok"),
+  ].join("\n");
+  const bytes = Buffer.from(text);
+  bytes[bytes.indexOf("~")] = 0xfc;
+  await writeFile(file, bytes);
+  const { code, stdout } = await run(["durations", "upload", file, "--carrier", CARRIER]);
+  expect({ code, stdout }).toMatchObject({ code: 3, stdout: expect.stringContaining("1 records: 1 accepted") });
+  expect(stdout).toContain(`${file}:2: final_sip_code is "99999999999": expected a whole number of at most 2147483647`);
+  expect(stdout).toContain(`${file}:3: customer_reference is not valid UTF-8`);
 });
 
 test("verify reads everything, says that it adds up, and says where it does not", async () => {

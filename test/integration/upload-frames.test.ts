@@ -9,7 +9,7 @@ import {
   UploadDurationsResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { RecordIssue } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { RecordIssue, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { durationOf, durationUpload } from "../support/upload-kinds.ts";
 import { expectSound, newCarrier, query, storedIds } from "../support/upload-store.ts";
@@ -43,23 +43,50 @@ const UNKNOWN = 1_999;
 
 describe("a binary frame", () => {
   test.each([
-    ["is cut in a text", Buffer.from([10, 20, 97])],
-    ["has a number without an end", Buffer.from([24, 0x80])],
-    ["has a text that is not UTF-8", Buffer.from([10, 2, 0xff, 0xfe])],
-    ["has a part beyond its end", Buffer.from([0x42, 100, 8, 1])],
-    ["has a field 0", Buffer.from([2, 1, 97])],
+    ["is cut in a text", Buffer.from([10, 20, 97]), RecordIssue.UNREADABLE, "record_id"],
+    ["has a number without an end", Buffer.from([24, 0x80]), RecordIssue.UNREADABLE, "revision"],
+    ["has a text that is not UTF-8", Buffer.from([10, 2, 0xff, 0xfe]), RecordIssue.INVALID_TEXT, "record_id"],
+    ["has a part beyond its end", Buffer.from([0x42, 100, 8, 1]), RecordIssue.UNREADABLE, "calling"],
+    ["has a part that is cut inside", Buffer.from([0x42, 2, 18, 9]), RecordIssue.UNREADABLE, "calling.value"],
+    ["has a text in place of a number", Buffer.from([0x1a, 1, 97]), RecordIssue.UNREADABLE, "revision"],
+    ["has a field 0", Buffer.from([2, 1, 97]), RecordIssue.UNREADABLE, ""],
   ])(
-    "with a record that %s is INVALID_ARGUMENT, wherever in the batch it is, and stores none of the batch",
-    async (_, bad) => {
+    "with a record that %s refuses that record, names its field, and stores the others, wherever in the batch it is",
+    async (_, bad, issue, path) => {
       const carrier = await newCarrier(exchange);
-      const good = encoded("good");
-      for (const records of [[bad], [good, bad], [bad, good]])
-        expect(await upload(carrier, "bad", [batchOf(records)])).toMatchObject(INVALID);
-      expect(await upload(carrier, "good", [batchOf([good])])).toMatchObject({ ...TAKEN, accepted: 1 });
-      expect(await storedIds(exchange, durationUpload, carrier)).toEqual(["good"]);
+      const good = [encoded("good-1"), encoded("good-2")] as const;
+      const orders = [
+        [bad, ...good],
+        [good[0], bad, good[1]],
+        [...good, bad],
+      ];
+      for (const [at, records] of orders.entries()) {
+        const answer = await upload(carrier, `bad-${at}`, [batchOf(records)]);
+        expect(answer).toMatchObject({
+          ...TAKEN,
+          accepted: at === 0 ? 2 : 0,
+          duplicate: at === 0 ? 0 : 2,
+          committed: 3n,
+        });
+        expect(answer.refusals).toEqual([[BigInt(at), issue, path]]);
+      }
+      expect(await storedIds(exchange, durationUpload, carrier)).toEqual(["good-1", "good-2"]);
       await expectSound(exchange, carrier);
     },
   );
+
+  test("with a record that cannot be read is replayed as any other, and has the same verdict again", async () => {
+    const carrier = await newCarrier(exchange);
+    const batch = batchOf([encoded("kept"), Buffer.from([10, 2, 0xff, 0xfe])]);
+    const first = await upload(carrier, "again", [batch]);
+    expect(await upload(carrier, "again", [batch])).toMatchObject({
+      ...TAKEN,
+      refusals: first.refusals,
+      committed: 2n,
+    });
+    const other = batchOf([encoded("kept"), Buffer.from([10, 2, 0xff, 0xfd])]);
+    expect(await upload(carrier, "again", [other])).toMatchObject({ reasons: ["OFFSET_CONTENT_MISMATCH"] });
+  });
 
   test.each([
     ["ends in a tag's number", Buffer.from([0x12, 0x85])],
@@ -236,6 +263,11 @@ async function upload(carrierId: string, uploadId: string, frames: readonly Uint
     accepted: count("accepted"),
     duplicate: count("duplicate"),
     outcomes: acks.flatMap((ack) => ack.outcomes.map(({ recordOffset, issue }) => [recordOffset, issue])),
+    refusals: acks.flatMap((ack) =>
+      ack.outcomes
+        .filter(({ verdict }) => verdict === Verdict.REJECTED)
+        .map(({ recordOffset, issue, fieldPath }) => [recordOffset, issue, fieldPath ?? ""]),
+    ),
   };
 }
 

@@ -10,11 +10,18 @@ import {
 import { type Party, PartyKind, PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
 import { parseEnumName, parseTime } from "../values.ts";
 
-/** A column of the file: what it means, and how its text becomes part of a record. The text is never empty. */
+/**
+ * A column of the file: what it means, and how its text becomes part of a record. The text is never empty. What is taken otherwise than it stands is
+ * returned as what to say of it.
+ */
 export interface DurationColumn {
   readonly meaning: string;
-  readonly read: (text: string, record: CallDuration) => void;
+  // biome-ignore lint/suspicious/noConfusingVoidType: most have nothing to say.
+  readonly read: (text: string, record: CallDuration) => string | void;
 }
+
+/** What is said, once for a file, of lengths with more digits than a millisecond has. */
+const ROUNDED = "has more digits than milliseconds: rounded to the millisecond";
 
 /** Every column by name, in the order of the help. Only the form is checked here: the rules are the server's, and so are its verdicts. */
 export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
@@ -25,7 +32,7 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
     record.recordDate = text;
   }),
   revision: column("1 (default) or higher: the highest wins", (text, record) => {
-    record.revision = Number(whole(text));
+    record.revision = whole32(text);
   }),
   kind: column("report (default) or void", (text, record) => {
     record.kind = parseEnumName(RecordKindSchema, text);
@@ -60,31 +67,36 @@ export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
   connected_duration_ms: column("answer to end, milliseconds, before any rounding", (text, record) => {
     record.connectedDurationMs = whole(text);
   }),
-  connected_duration_s: column("the same in seconds, where the switch has no better: 95 or 95.25", (text, record) => {
-    record.connectedDurationMs = millisecondsOf(text);
-  }),
+  connected_duration_s: column(
+    "the same in seconds, where the switch has no better: 95 or 95.25; rounded to milliseconds",
+    (text, record) => {
+      const { ms, isRounded } = millisecondsOf(text);
+      record.connectedDurationMs = ms;
+      return isRounded ? ROUNDED : undefined;
+    },
+  ),
   billed_duration_s: column("whole seconds", (text, record) => {
     record.billedDurationS = whole(text);
   }),
   rounding_increment_s: column("billing increment that made billed_duration_s", (text, record) => {
     record.roundingRule ??= create(RoundingRuleSchema);
-    record.roundingRule.incrementS = Number(whole(text));
+    record.roundingRule.incrementS = whole32(text);
   }),
   rounding_minimum_s: column("least that is billed", (text, record) => {
     record.roundingRule ??= create(RoundingRuleSchema);
-    record.roundingRule.minimumS = Number(whole(text));
+    record.roundingRule.minimumS = whole32(text);
   }),
   time_resolution_ms: column("1 (default); 1000 for a switch that writes seconds", (text, record) => {
-    record.timeResolutionMs = Number(whole(text));
+    record.timeResolutionMs = whole32(text);
   }),
   utc_offset_minutes: column("offset of the switch's clock; evidence only", (text, record) => {
-    record.utcOffsetMinutes = Number(whole(text));
+    record.utcOffsetMinutes = whole32(text);
   }),
   final_sip_code: column("such as 200", (text, record) => {
-    record.finalSipCode = Number(whole(text));
+    record.finalSipCode = whole32(text);
   }),
   q850_cause: column("such as 16", (text, record) => {
-    record.q850Cause = Number(whole(text));
+    record.q850Cause = whole32(text);
   }),
   trunk_id: column("the trunk, as both sides name it", (text, record) => {
     record.trunkId = text;
@@ -114,10 +126,21 @@ function whole(text: string): bigint {
   return BigInt(text);
 }
 
-function millisecondsOf(text: string): bigint {
-  const [, seconds, fraction] = /^(\d{1,12})(?:\.(\d{1,3}))?$/.exec(text) ?? [];
+/** A whole number as the contract's fields of 32 bits take it. */
+function whole32(text: string): number {
+  const value = Number(whole(text));
+  if (Math.abs(value) > MAX_32_BITS) throw new Error(`expected a whole number of at most ${MAX_32_BITS}`);
+  return value;
+}
+
+const MAX_32_BITS = 2_147_483_647;
+
+function millisecondsOf(text: string): { ms: bigint; isRounded: boolean } {
+  const [, seconds, fraction = ""] = /^(\d{1,12})(?:\.(\d{1,18}))?$/.exec(text) ?? [];
   if (seconds === undefined) throw new Error("expected seconds, such as 95 or 95.25");
-  return BigInt(seconds) * 1000n + BigInt((fraction ?? "").padEnd(3, "0"));
+  const ms = BigInt(seconds) * 1000n + BigInt(fraction.slice(0, 3).padEnd(3, "0"));
+  const rest = fraction.slice(3);
+  return { ms: rest >= "5" ? ms + 1n : ms, isRounded: /[1-9]/.test(rest) };
 }
 
 function yesNo(text: string): boolean {

@@ -7,7 +7,7 @@ import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/
 import { readCsvCell } from "../csv-cells.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 
-/** A file is read whole, so that a mistake in its last line is told before the first is sent. */
+/** A file is read whole before the first record is sent. */
 const MAX_ROWS = 250_000;
 const MAX_MISTAKES = 20;
 
@@ -18,6 +18,17 @@ export interface DurationsFile {
   readonly lineOf: (offset: number) => number;
   /** The same for the same content: sending a file again resumes its upload and never doubles it. */
   readonly contentId: string;
+  /** Lines that no record could be made of, with what is wrong with them. */
+  readonly mistakes: LineMistakes;
+  /** What was taken otherwise than it stands in the file, each once, with the first line. */
+  readonly remarks: readonly string[];
+}
+
+/** What is wrong with lines of a file, and how many lines there are of that kind. */
+export interface LineMistakes {
+  readonly lineCount: number;
+  /** Named by file and line; the first 20. */
+  readonly told: readonly string[];
 }
 
 /** What is wrong with a file, line by line. */
@@ -25,37 +36,87 @@ export class DurationsFileError extends Error {
   override readonly name = "DurationsFileError";
 }
 
-/** Reads durations from CSV with a header line; throws a `DurationsFileError` that names every line at fault, up to 20. */
+/**
+ * Reads durations from CSV with a header line. A line that no record can be made of is left out and told, and the others are records. Throws a
+ * `DurationsFileError` when there is none.
+ */
 export async function readDurationsCsv(file: string): Promise<DurationsFile> {
   const records: CallDuration[] = [];
   const lines: number[] = [];
-  const mistakes: string[] = [];
+  const mistakes = new Mistakes(file);
+  const remarks = new Map<string, string>();
   const hash = createHash("sha256");
   let header: readonly string[] | undefined;
-  for await (const { fields, line } of readRows(file, hash)) {
+  for await (const { fields, line } of readRows(file, hash, mistakes)) {
     if (header === undefined) {
       header = checkHeader(fields, file);
       continue;
     }
-    const record = readRow(header, fields, (mistake) => mistakes.push(`${file}:${line}: ${mistake}`));
+    const record = readRow(header, fields, {
+      blame: (mistake) => mistakes.add(line, mistake),
+      remark: (name, said) => remarks.set(`${name} ${said}`, remarks.get(`${name} ${said}`) ?? `${file}:${line}`),
+    });
+    if (mistakes.has(line)) continue;
     records.push(record);
     lines.push(line);
     if (records.length > MAX_ROWS) throw new DurationsFileError(`${file}: over ${MAX_ROWS} records; split it`);
-    if (mistakes.length >= MAX_MISTAKES) break;
   }
-  if (mistakes.length > 0) {
-    const more = mistakes.length >= MAX_MISTAKES ? "\n  (and perhaps more)" : "";
-    throw new DurationsFileError(`nothing was sent:\n  ${mistakes.join("\n  ")}${more}`);
+  if (records.length === 0) {
+    if (mistakes.lineCount === 0) throw new DurationsFileError(`${file}: no records in it`);
+    throw new DurationsFileError(`nothing was sent:\n  ${mistakes.told.join("\n  ")}`);
   }
-  if (records.length === 0) throw new DurationsFileError(`${file}: no records in it`);
-  return { records, lineOf: (offset) => lines[offset] ?? 0, contentId: hash.digest("hex").slice(0, 16) };
+  return {
+    records,
+    lineOf: (offset) => lines[offset] ?? 0,
+    contentId: hash.digest("hex").slice(0, 16),
+    mistakes,
+    remarks: [...remarks].map(([said, first]) => `${said} (first in ${first})`),
+  };
+}
+
+class Mistakes implements LineMistakes {
+  readonly told: string[] = [];
+  readonly #file: string;
+  #lineCount = 0;
+  #last = 0;
+
+  constructor(file: string) {
+    this.#file = file;
+  }
+
+  get lineCount(): number {
+    return this.#lineCount;
+  }
+
+  /** Lines come in their order. */
+  has(line: number): boolean {
+    return line === this.#last;
+  }
+
+  add(line: number, mistake: string): void {
+    if (!this.has(line)) this.#lineCount += 1;
+    this.#last = line;
+    if (this.told.length < MAX_MISTAKES) this.told.push(`${this.#file}:${line}: ${mistake}`);
+  }
 }
 
 async function* readRows(
   file: string,
   hash: ReturnType<typeof createHash>,
+  mistakes: Mistakes,
 ): AsyncGenerator<{ fields: readonly string[]; line: number }> {
-  const parser = parse({ bom: true, info: true, skip_empty_lines: true, relax_column_count: true, trim: true });
+  const parser = parse({
+    bom: true,
+    info: true,
+    skip_empty_lines: true,
+    relax_column_count: true,
+    trim: true,
+    skip_records_with_error: true,
+    on_skip: (error) => {
+      mistakes.add(Number(error?.["lines"] ?? 0), error?.message ?? "is no CSV");
+      return undefined;
+    },
+  });
   const bytes = createReadStream(file);
   bytes.on("error", (error) => parser.destroy(error)).on("data", (chunk) => hash.update(chunk));
   try {
@@ -83,22 +144,36 @@ function checkHeader(names: readonly string[], file: string): readonly string[] 
   return names;
 }
 
-function readRow(header: readonly string[], fields: readonly string[], blame: (mistake: string) => void): CallDuration {
+interface RowListener {
+  readonly blame: (mistake: string) => void;
+  readonly remark: (column: string, said: string) => void;
+}
+
+function readRow(header: readonly string[], fields: readonly string[], listener: RowListener): CallDuration {
   const record = create(CallDurationSchema);
-  if (fields.length !== header.length) blame(`${fields.length} fields instead of ${header.length}`);
+  if (fields.length !== header.length) listener.blame(`${fields.length} fields instead of ${header.length}`);
   for (const [index, name] of header.entries()) {
     const text = readCsvCell(fields[index] ?? "");
-    if (text === "") continue;
-    try {
-      DURATION_COLUMNS[name]?.read(text, record);
-    } catch (error) {
-      blame(`${name} is ${JSON.stringify(text)}: ${lowerFirst(error instanceof Error ? error.message : `${error}`)}`);
-    }
+    if (text !== "") readField(name, text, record, listener);
   }
   const start = record.inviteTime ?? record.answerTime;
   if (record.recordDate === "" && start !== undefined)
     record.recordDate = timestampDate(start).toISOString().slice(0, 10);
   return record;
+}
+
+function readField(name: string, text: string, record: CallDuration, { blame, remark }: RowListener): void {
+  // What the file's bytes do not say in UTF-8 came as this character: sent so, it would be another text.
+  if (text.includes("\ufffd")) {
+    blame(`${name} is not valid UTF-8`);
+    return;
+  }
+  try {
+    const said = DURATION_COLUMNS[name]?.read(text, record);
+    if (said) remark(name, said);
+  } catch (error) {
+    blame(`${name} is ${JSON.stringify(text)}: ${lowerFirst(error instanceof Error ? error.message : `${error}`)}`);
+  }
 }
 
 function lowerFirst(text: string): string {

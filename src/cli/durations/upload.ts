@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
+import { visibleText } from "../../domain/visible-text.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type RecordOutcome,
@@ -73,12 +74,15 @@ async function upload(file: string, options: UploadOptions): Promise<void> {
   bar.set(durations.records.length);
   progress[Symbol.dispose]();
   const { outcomes } = result;
+  const { mistakes } = durations;
   if (options.json) {
     const json = { receipt: toJson(UploadReceiptSchema, result.receipt), outcomes: outcomes.map(outcomeJson) };
-    console.log(formatJson(json));
+    console.log(
+      formatJson({ ...json, notSent: mistakes.lineCount, mistakes: mistakes.told, remarks: durations.remarks }),
+    );
   } else printResult(result, outcomes, durations, { isCheck: options.check ?? false, wasSealed });
   const { conflict = 0n, rejected = 0n, quarantined = 0n } = result.receipt.counts ?? {};
-  if (conflict + rejected + quarantined > 0n) process.exitCode = EXIT_REFUSED;
+  if (conflict + rejected + quarantined > 0n || mistakes.lineCount > 0) process.exitCode = EXIT_REFUSED;
 }
 
 interface Told {
@@ -100,9 +104,18 @@ function printResult(
   if (wasSealed)
     console.log(`The same had been uploaded before, ${formatTime(receipt.sealTime)}: this is its receipt.`);
   if (resumes > 0) console.log(`It was cut off and resumed ${resumes} times.`);
+  for (const remark of file.remarks) console.log(remark);
+  printMistakes(file);
   const refused = outcomes.filter(({ verdict }) => verdict !== Verdict.DUPLICATE);
   if (refused.length > 0) console.log();
   printOutcomes(refused, file.lineOf);
+}
+
+function printMistakes({ mistakes: { lineCount, told } }: DurationsFile): void {
+  if (lineCount === 0) return;
+  console.log(`${styled("red", "not sent")}: ${formatCount(lineCount)} lines that no record could be made of:`);
+  for (const mistake of told) console.log(`  ${visibleText(mistake)}`);
+  if (lineCount > told.length) console.log("  (and perhaps more)");
 }
 
 function outcomeJson(outcome: RecordOutcome): unknown {
@@ -116,7 +129,8 @@ function columnHelp(): string {
     "Columns, in any order; an empty field is one that is not known:",
     ...columns.map(([name, { meaning }]) => `  ${name.padEnd(width)}  ${meaning}`),
     "",
-    "Exit codes: 0 all accepted, or were there before; 3 some were refused; 1 the upload failed (run it again: it resumes).",
+    "A line that no record can be made of is told and left out; the others are sent.",
+    "Exit codes: 0 all accepted, or were there before; 3 some were refused or not sent; 1 the upload failed (run it again: it resumes).",
     "",
     "Example:",
     "  record_id,direction,calling,called,invite_time,answer_time,end_time,answered,connected_duration_ms",
