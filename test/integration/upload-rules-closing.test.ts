@@ -1,3 +1,4 @@
+import { decodeJwt } from "jose";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PlatformScope } from "../../src/domain/scopes.ts";
@@ -46,11 +47,12 @@ describe.each(BOTH_UPLOADS)("feed rule 8 and planned ends, $method", ({ upload }
     const carrierId = await newCarrier(exchange);
     const token = await shortToken(exchange, upload, carrierId, TTL_S);
     const issued = performance.now();
+    const closingMs = (decodeJwt(token).exp ?? 0) * 1_000 - Date.now() - 1_000;
     const transport = await exchange.carrierTransport(carrierId, { token });
     await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId: "u", transport });
     await using hold = await openBusy(exchange, upload, carrierId, stream);
-    // Closing is due a second before the end.
-    await untilPassed((TTL_S - 0.9) * 1_000, issued);
+    // Closing is due a second before the end, which a token names in whole seconds.
+    await untilPassed(closingMs + 50, issued);
     await hold.release();
     expect(await stream.failure()).toMatchObject({ code: "Unauthenticated", reason: "CREDENTIAL_EXPIRED" });
     const closing = { case: "closing", value: { reason: UploadClosingReason.CREDENTIAL_EXPIRING } };
