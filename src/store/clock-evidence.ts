@@ -4,6 +4,7 @@ import { dateArray, int2Array, int8Array, textArray, timestamptzArray } from "./
 import type { Votes } from "./clock-offsets.ts";
 import { send, type Tx } from "./database.ts";
 import type { TimeRange } from "./reconcile-input.ts";
+import { Feed } from "./schema.ts";
 
 // What records say of a carrier's clock as they stand, whatever is made of them. In system
 // transactions.
@@ -50,9 +51,10 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
   if (telling.length === 0) return;
   const query = sql`
     INSERT INTO clock_minute (carrier_id, minute, votes)
-    SELECT ${carrierId}, v.minute, v.votes::jsonb
-    FROM unnest(${timestamptzArray(telling.map(({ minute }) => minute))}::timestamptz[],
+    SELECT h.carrier_id, v.minute, v.votes::jsonb
+    FROM feed_head h, unnest(${timestamptzArray(telling.map(({ minute }) => minute))}::timestamptz[],
       ${textArray(telling.map(({ votes }) => JSON.stringify(votes)))}::text[]) AS v(minute, votes)
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
     ON CONFLICT (carrier_id, minute) DO UPDATE SET votes = EXCLUDED.votes`;
   await send(tx, query.compile(tx));
 }
@@ -98,11 +100,12 @@ export async function writeLacking(tx: Tx, carrierId: string, calls: readonly La
   if (calls.length === 0) return;
   const query = sql`
     INSERT INTO clock_lacking (carrier_id, side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms)
-    SELECT ${carrierId}, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms
-    FROM unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
+    SELECT h.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms
+    FROM feed_head h, unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
       ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[],
       ${int8Array(calls.map(({ pairKey }) => pairKey))}::int8[], ${textArray(calls.map(({ trunkId }) => trunkId))}::text[],
       ${int8Array(calls.map(({ voteMs }) => voteMs))}::int8[]) AS l(side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms)
+    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
     ON CONFLICT (carrier_id, record_date, record_id, side, start_time) DO UPDATE SET pair_key = EXCLUDED.pair_key,
       trunk_id = EXCLUDED.trunk_id, vote_ms = EXCLUDED.vote_ms`;
   await send(tx, query.compile(tx));

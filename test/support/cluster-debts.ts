@@ -29,6 +29,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "number-schedule.ts/readSchedule",
       "quarantine.ts/listWaitingCarriers",
       "reconcile-progress.ts/listCarriersToReconcile",
+      "reconcile-progress.ts/listSetAside",
       "reconcile-progress.ts/settleIdleCarriers",
       "request-log.ts/deleteOldResponses",
       "uploads.ts/ageUploads",

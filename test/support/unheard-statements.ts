@@ -24,6 +24,7 @@ export const OUT_OF_THE_WAY: readonly string[] = [
 export const SORTED: Readonly<Record<string, string>> = {
   "audit-events.ts/listChains": "as many as there are carriers",
   "carriers.ts/listCarriers": "as many as there are carriers, in an order that no index has",
+  "erasures.ts/readErasureEntries": "erasures, which people ask for one by one, at the start",
   "erasures.ts/findErasuresToRun": "erasures, which people ask for one by one",
   "explain-targets.ts/findCarriersOfCall": "as many as there are carriers",
   "holds.ts/listHolds": "holds, which people make one by one",
