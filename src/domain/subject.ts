@@ -1,6 +1,7 @@
 import { digitsOf } from "./masking.ts";
 import { isSameNumber, numberKeyOf } from "./matching/number-keys.ts";
 import { type Party, PartyKind } from "./party.ts";
+import { asksToBeHidden, nationalDigitsOf } from "./spelling.ts";
 
 // Whether a call is about the person whom a request is about: by number, period and role, never by the bare number.
 
@@ -81,7 +82,10 @@ export function isInRole({ isSubscriber, isOtherParty }: Participation, role: Su
 /** Whether the caller asked not to be shown to the one who is called (RFC 3323, RFC 3325 privacy "id"). */
 export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "calling" | "asserted">): boolean {
   return [calling, asserted].some(
-    (party) => party?.kind === PartyKind.RESTRICTED || party?.presentation === PRESENTATION_RESTRICTED,
+    (party) =>
+      party?.kind === PartyKind.RESTRICTED ||
+      party?.presentation === PRESENTATION_RESTRICTED ||
+      (party?.value !== undefined && asksToBeHidden(party.value)),
   );
 }
 
@@ -102,8 +106,9 @@ const SEPARATORS = [" ", "-", ".", "/"];
 /** Whether a free text holds a number, in whatever spelling: a case reference must not. */
 export function holdsNumber(text: string, phoneNumber: string): boolean {
   const digits = digitsOf(text);
-  const national = numberKeyOf({ kind: PartyKind.E164, value: phoneNumber, presentation: 0 })?.nationalDigits ?? "";
-  return national.length >= LEAST_TOLD_DIGITS && digits.includes(national);
+  return nationalDigitsOf(phoneNumber).some(
+    (national) => national.length >= LEAST_TOLD_DIGITS && digits.includes(national),
+  );
 }
 
 /** Fewer digits are found in many a case reference. */

@@ -133,7 +133,7 @@ function collectNumbers(schema: DescMessage, message: Message): RecordNumbers {
     const isHidden = presentation === Presentation.RESTRICTED;
     if (key?.form === "NAME") for (const name of namesOf(value)) names.add(name);
     else if (key && key.form !== "CODE") {
-      add(key.nationalDigits, isHidden);
+      for (const digits of key.nationalDigits) add(digits, isHidden);
       // A national spelling has a trunk prefix that the international one has not.
       if (key.form === "DIGITS") add(key.digits.replace(/^0+/, ""), isHidden);
     }
