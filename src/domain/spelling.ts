@@ -29,11 +29,12 @@ export function readSpelling(value: string, country: string | undefined): Spelli
   const { user, context } = userOf(plainDigits(value));
   const text = user.replaceAll(SEPARATORS, "");
   const short = user.replace(BRACKETED_ZERO, "$1").replaceAll(SEPARATORS, "");
-  if (short !== text) {
-    const without = readingsOf(short, country, context);
-    if (without.length > 0) return { text: short, readings: without };
-  }
-  return { text, readings: readingsOf(text, country, context) };
+  const readings = readingsOf(text, country, context);
+  if (short === text) return { text, readings };
+  // In some plans the zero is part of the number: what is in service decides.
+  const without = readingsOf(short, country, context);
+  const isPart = without.length === 0 || (readings.some(isValid) && !without.some(isValid));
+  return isPart ? { text, readings } : { text: short, readings: without };
 }
 
 /**
@@ -46,7 +47,7 @@ export function canonicalNumber(e164: string): string {
   const national = e164.slice(1 + code.length);
   const plain = inOneForm(code, national);
   if (plain !== undefined) return plain;
-  if (!TRUNK_PREFIXES.get(code)?.some((prefix) => national.startsWith(prefix))) return e164;
+  if (!startsWithTrunk(code, national)) return e164;
   const read = parsePhoneNumberFromString(e164);
   if (read === undefined || read.number === e164 || !read.isPossible()) return e164;
   return inOneForm(code, read.nationalNumber) ?? read.number;
@@ -54,15 +55,17 @@ export function canonicalNumber(e164: string): string {
 
 /** Every E.164 form of a number, the one that was given first. */
 export function e164Forms(e164: string): readonly string[] {
-  const canonical = canonicalNumber(e164);
-  const code = callingCodeOf(canonical);
-  const national = canonical.slice(1 + code.length);
-  const infix = MOBILE_INFIX[code];
-  if (canonical === e164 && infix === undefined && code !== ITALY) return [e164];
-  const forms = [e164, canonical];
-  if (infix !== undefined && national.length === INFIXED_DIGITS) forms.push(`+${code}${infix}${national}`);
-  if (code === ITALY && national.startsWith("0")) forms.push(`+${code}${national.slice(1)}`);
-  return [...new Set(forms)].filter((form) => canonicalNumber(form) === canonical);
+  const known = forms.get(e164);
+  if (known !== undefined) return known;
+  const code = callingCodeOf(e164);
+  const national = e164.slice(1 + code.length);
+  const hasOne = INFIXES[code] === undefined && code !== ITALY && !startsWithTrunk(code, national);
+  if (hasOne) return [e164];
+  const found = findForms(e164);
+  // To ask the library takes 15 µs, too long for each record.
+  if (forms.size >= MAX_REMEMBERED) forms.clear();
+  forms.set(e164, found);
+  return found;
 }
 
 /**
@@ -79,6 +82,12 @@ export function nationalDigitsOf(e164: string): readonly string[] {
   }
   found.delete("");
   return [...found].filter((digits) => ![...found].some((other) => other !== digits && digits.includes(other)));
+}
+
+/** What may stand between a calling code and a number, though no number begins with it: trunk prefixes and what plans had or have besides. */
+export function prefixesBehindCallingCode(callingCode: string): readonly string[] {
+  const infix = INFIXES[callingCode]?.infix;
+  return [...(TRUNK_PREFIXES.get(callingCode) ?? []), ...(infix === undefined ? [] : [infix])];
 }
 
 /** The calling code of an E.164 number; empty when no country has it. */
@@ -116,12 +125,19 @@ const HIDDEN_HOST = /@anonymous\.invalid(?:[;:>].*)?$/;
 const NO_NUMBER = /^\+?0*$/;
 const NOT_KNOWN = /unknown|unavailable|not available/i;
 
+const MAX_REMEMBERED = 65_536;
+const forms = new Map<string, readonly string[]>();
+
 const ARGENTINA = "54";
 const ITALY = "39";
-/** What stands between calling code and number in one of two forms. */
-const MOBILE_INFIX: Readonly<Record<string, string>> = { [ARGENTINA]: "9", "52": "1" };
-/** Of the numbers that may have such an infix. */
-const INFIXED_DIGITS = 10;
+/** What stands between calling code and number in one of two forms, and how many digits the number has. */
+const INFIXES: Readonly<Record<string, { infix: string; digits: number }>> = {
+  // Mobiles: where calls from abroad need it, and where they did until 2019.
+  [ARGENTINA]: { infix: "9", digits: 10 },
+  "52": { infix: "1", digits: 10 },
+  // Gabon had a trunk prefix for its old numbers, and has none any more.
+  "241": { infix: "0", digits: 7 },
+};
 /** More are no number that anybody dials. */
 const MAX_DIGITS = 22;
 const E164 = /^\+[1-9][0-9]{1,14}$/;
@@ -142,7 +158,9 @@ function readTrunkPrefixes(): Map<string, string[]> {
   const metadata = new Metadata();
   for (const country of getCountries()) {
     metadata.selectNumberingPlan(country);
-    const prefix = metadata.numberingPlan?.nationalPrefix();
+    // The library has it, and its types do not.
+    const plan = metadata.numberingPlan as { nationalPrefix?: () => string | undefined } | undefined;
+    const prefix = plan?.nationalPrefix?.();
     if (!prefix) continue;
     const code = getCountryCallingCode(country);
     const known = prefixes.get(code) ?? [];
@@ -151,12 +169,27 @@ function readTrunkPrefixes(): Map<string, string[]> {
   return prefixes;
 }
 
+function startsWithTrunk(code: string, national: string): boolean {
+  return TRUNK_PREFIXES.get(code)?.some((prefix) => national.startsWith(prefix)) === true;
+}
+
+function findForms(e164: string): readonly string[] {
+  const canonical = canonicalNumber(e164);
+  const code = callingCodeOf(canonical);
+  const national = canonical.slice(1 + code.length);
+  const infixed = INFIXES[code];
+  const found = [e164, canonical];
+  if (infixed && national.length === infixed.digits) found.push(`+${code}${infixed.infix}${national}`);
+  if (code === ITALY && national.startsWith("0")) found.push(`+${code}${national.slice(1)}`);
+  return [...new Set(found)].filter((form) => canonicalNumber(form) === canonical);
+}
+
 function inOneForm(code: string, national: string): string | undefined {
-  const infix = MOBILE_INFIX[code];
-  if (infix !== undefined)
-    return national.length === INFIXED_DIGITS + 1 && national.startsWith(infix)
-      ? `+${code}${national.slice(1)}`
-      : undefined;
+  const infixed = INFIXES[code];
+  if (infixed) {
+    const isInfixed = national.length === infixed.digits + 1 && national.startsWith(infixed.infix);
+    return isInfixed ? `+${code}${national.slice(1)}` : undefined;
+  }
   if (code !== ITALY || national.startsWith("0")) return undefined;
   // Without its zero it may be another number that is in service: then it is that one.
   return !isValid(`+${code}${national}`) && isValid(`+${code}0${national}`) ? `+${code}0${national}` : undefined;

@@ -89,20 +89,6 @@ export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "c
   );
 }
 
-/**
- * By which texts records that may be of a number are found as they are stored: its last four digits, which every spelling has, together or with a
- * separator where people write one. What is found this way is looked at again, party by party.
- */
-export function searchTexts(phoneNumber: string): string[] {
-  const digits = phoneNumber.replace("+", "").slice(-4);
-  const parted = [1, 2].flatMap((at) =>
-    SEPARATORS.map((separator) => `${digits.slice(0, at)}${separator}${digits.slice(at)}`),
-  );
-  return digits.length < 4 ? [digits] : [digits, ...parted];
-}
-
-const SEPARATORS = [" ", "-", ".", "/"];
-
 /** Whether a free text holds a number, in whatever spelling: a case reference must not. */
 export function holdsNumber(text: string, phoneNumber: string): boolean {
   const digits = digitsOf(text);

@@ -3,6 +3,7 @@ import {
   callingCodeIn,
   callingCodeOf,
   canonicalNumber,
+  e164Forms,
   isCallingCode,
   isHiddenCaller,
   nationalDigitsOf,
@@ -33,6 +34,15 @@ export interface NumberKey {
 /** What may be compared of one party; undefined: it shows no number and no name. */
 export function numberKeyOf(party: Party): NumberKey | undefined {
   return party.value === undefined ? undefined : keyOf(party, party.value);
+}
+
+/** Which E.164 numbers a party may be, in every E.164 form, the likeliest first; none of a code or a name. */
+export function numbersOfParty(party: Party): readonly string[] {
+  if (party.kind === PartyKind.E164) return party.value === undefined ? NOTHING : e164Forms(party.value);
+  const key = party.kind === PartyKind.NON_E164 ? numberKeyOf(party) : undefined;
+  if (key === undefined) return NOTHING;
+  const readings = key.form === "E164" ? [key.digits] : key.readings;
+  return [...new Set(readings.flatMap((digits) => e164Forms(`+${digits}`)))];
 }
 
 /** The numbers of a call that may be compared, each once: who called, and who was called. Empty: that side is restricted or unavailable. */
