@@ -20,16 +20,27 @@ export function digitsMaybeMasked(digits: string): string[] {
 
 const SHOWN_AS_STARS = 3;
 /** Whatever may stand between two digits. */
-const BETWEEN = "(?:[^0-9A-Za-z]|\\\\[0-7]{3})*";
-/** A character beyond ASCII: it may be a digit of another script. */
-const BEYOND_ASCII = "(?:\\\\[23][0-7]{2}){2,4}|[^\\u0001-\\u007F]";
+const BETWEEN = "(?:[^0-9A-Za-z\\\\]|\\\\[0-7]{3})*";
+/** A byte behind the first of a character. */
+const NEXT = "\\\\2[0-7]{2}";
+/**
+ * A digit of another script: which one it is costs more to tell here than to look at again. The
+ * bytes that such characters begin with, and in what is text already any character beyond ASCII.
+ */
+const OTHER_DIGIT = [
+  "\\\\302\\\\2(?:6[23]|71)",
+  "\\\\331\\\\2(?:4[0-7]|5[01])",
+  "\\\\333\\\\2(?:6[0-7]|7[01])",
+  "\\\\337\\\\2(?:0[0-7]|1[01])",
+  `\\\\3(?:4[01]|52)${NEXT}${NEXT}`,
+  `\\\\342\\\\2(?:0[12]|05|2[1-3]|3[56])${NEXT}`,
+  `\\\\343\\\\21[3-7]${NEXT}`,
+  "\\\\357\\\\274\\\\2[23][0-7]",
+  `\\\\360${NEXT}${NEXT}${NEXT}`,
+  "[^\\u0001-\\u007F]",
+].join("|");
 
 function patternOf(phoneNumber: string, of: (digits: string) => string[]): string {
-  return nationalDigitsOf(phoneNumber)
-    .map((digits) =>
-      of(digits)
-        .map((digit) => `(?:${digit}|${BEYOND_ASCII})`)
-        .join(BETWEEN),
-    )
-    .join("|");
+  const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).join(BETWEEN));
+  return [...spelled, OTHER_DIGIT].join("|");
 }
