@@ -69,7 +69,7 @@ export class ErasedNumber {
 }
 
 /** A digit, or what may be one of another script. */
-const MAY_HOLD = /[0-9]|[^\u0000-\u007f]/;
+const MAY_HOLD = /[0-9]|[^ -~]/;
 
 // Every E.164 form has the calling code before it, and some a trunk prefix or an infix behind that.
 function exactPattern(

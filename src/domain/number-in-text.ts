@@ -24,23 +24,27 @@ export function readText(text: string | Buffer, withStars = false): ReadText {
   const at: number[] = [];
   let spelled = "";
   let gap = 0;
-  let last = -1;
   for (const [index, { shown }] of characters.entries()) {
     const digit = withStars && shown === "*" ? "*" : digitOf(shown);
     if (digit === undefined) {
-      if (isUnseen(shown)) continue;
-      gap = isBetweenDigits(shown) ? gap + 1 : MAX_GAP + 1 + gap;
+      gap += widthOf(shown);
       continue;
     }
-    if (gap > 0 && last >= 0) {
+    if (gap > 0) {
       spelled += gap > MAX_GAP ? "|" : " ";
-      at.push(last);
+      at.push(index);
     }
     spelled += digit;
     at.push(index);
-    [gap, last] = [0, index];
+    gap = 0;
   }
   return { spelled, at, characters };
+}
+
+// Of what is no digit: nothing, one of the few characters that may stand in a number, or more than these.
+function widthOf(character: string): number {
+  if (isUnseen(character)) return 0;
+  return isBetweenDigits(character) ? 1 : MAX_GAP + 1;
 }
 
 /** What is stored of a text, with every digit that a pattern finds as a star for each unit that it takes. */
@@ -70,4 +74,5 @@ function charactersOfBytes(bytes: Buffer): Character[] {
   }));
 }
 
-const UTF8 = /[\u00c2-\u00df][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf]{2}|[\u00f0-\u00f4][\u0080-\u00bf]{3}|[^]/g;
+const UTF8 =
+  /[\u00c2-\u00df][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf]{2}|[\u00f0-\u00f4][\u0080-\u00bf]{3}|[\s\S]/g;

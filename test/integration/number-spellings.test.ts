@@ -126,7 +126,10 @@ describe("the carrier's own number is its own in every spelling", () => {
     const { outcomes } = await client.appendDurations({
       uploadId: "aside",
       records: [
-        duration("other", 0, { calling: written({ value: "01632 960777", countryCode: "GB" }), called: e164("+1202555") }),
+        duration("other", 0, {
+          calling: written({ value: "01632 960777", countryCode: "GB" }),
+          called: e164("+1202555"),
+        }),
         duration("unread", 0, { calling: written({ value: "01632 960001" }), called: e164("+12025550123") }),
       ],
     });
@@ -186,7 +189,10 @@ test("in twenty countries every spelling is attributed, paired, exported and era
     exchange.app,
     sql`SELECT record_id, status, side FROM call_result WHERE carrier_id = 'alpha' AND status <> 1`,
   );
-  const told = results.map((result) => ({ ...result, ...calls.find(({ id }) => result.record_id === `c-${id}` || result.record_id === `d-${id}`) }));
+  const told = results.map((result) => ({
+    ...result,
+    ...calls.find(({ id }) => result.record_id === `c-${id}` || result.record_id === `d-${id}`),
+  }));
   expect(told).toEqual([]);
 
   const privacy = await exchange.platformClient(PrivacyService);
@@ -198,7 +204,11 @@ test("in twenty countries every spelling is attributed, paired, exported and era
     for await (const { frame } of privacy.exportPhoneNumber({ ...asked, ...period }))
       if (frame.case === "batch") for (const { item } of frame.value.items) items.push(item.case ?? "");
     const count = (kind: string) => items.filter((each) => each === kind).length;
-    expect([country, count("callDetailRecord"), count("callDuration")]).toEqual([country, spellings.length, spellings.length]);
+    expect([country, count("callDetailRecord"), count("callDuration")]).toEqual([
+      country,
+      spellings.length,
+      spellings.length,
+    ]);
   }
   const asked: string[] = [];
   for (const { person } of SAMPLES)

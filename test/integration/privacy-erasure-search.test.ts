@@ -155,7 +155,7 @@ const SPELLINGS: readonly { value: string; countryCode?: string }[] = [
   { value: "+44\u00a01632\u00a0960\u00a0105" },
   { value: "+44 1632\u2013960105" },
   { value: "+４４１６３２９６０１０５" },
-  { value: "\"A\" <sip:+441632960105@sbc.example>" },
+  { value: '"A" <sip:+441632960105@sbc.example>' },
 ];
 
 test("Erasure: no spelling of a number is left in parties, free texts, rejects, quarantine, held copies, discrepancies or logs", async () => {
