@@ -1,6 +1,7 @@
+import { digitsOf } from "./masking.ts";
 import { isSameNumber, type NumberKey, numberKeyOf } from "./matching/number-keys.ts";
 import { readText, starFound } from "./number-in-text.ts";
-import { digitsMaybeMasked, maskedSearchPattern, searchPattern } from "./number-pattern.ts";
+import { digitsMaybeMasked, maskedSearchPattern, SHOWN_AS_STARS, searchPattern } from "./number-pattern.ts";
 import { type Party, PartyKind } from "./party.ts";
 import { canonicalNumber, e164Forms, nationalDigitsOf, prefixesBehindCallingCode } from "./spelling.ts";
 
@@ -18,6 +19,8 @@ export class ErasedNumber {
   readonly maskedPattern: string;
   readonly #canonical: string;
   readonly #key: NumberKey;
+  readonly #nationals: readonly string[];
+  readonly #leastDigits: number;
   readonly #text: RegExp;
   readonly #masked: RegExp;
 
@@ -29,6 +32,8 @@ export class ErasedNumber {
     this.#canonical = canonicalNumber(phoneNumber);
     this.#key = key;
     const nationals = nationalDigitsOf(phoneNumber);
+    this.#nationals = nationals;
+    this.#leastDigits = Math.min(...nationals.map(({ length }) => length));
     this.pattern = searchPattern(phoneNumber);
     this.maskedPattern = maskedSearchPattern(phoneNumber);
     this.#text = exactPattern(nationals, key.callingCode, (digits) => [...digits]);
@@ -49,7 +54,7 @@ export class ErasedNumber {
 
   /** Whether a text holds the number. */
   isIn(text: string): boolean {
-    return MAY_HOLD.test(text) && readText(text).spelled.search(this.#text) >= 0;
+    return this.#mayBeIn(text, 0) && readText(text).spelled.search(this.#text) >= 0;
   }
 
   /** A text with every digit of the number as `*`, wherever it stands in it. What was no digit stays, so that equal texts stay equal. */
@@ -59,17 +64,21 @@ export class ErasedNumber {
 
   /** The same for a text in which the last digits were masked before. */
   maskAll(text: string): string {
-    return starFound(readText(text, true), this.#masked);
+    return this.#mayBeIn(text, SHOWN_AS_STARS) ? starFound(readText(text, true), this.#masked) : text;
   }
 
   /** The same for bytes in which texts are: they stay as long as they were. */
   maskBytes(bytes: Buffer): Buffer {
     return Buffer.from(starFound(readText(bytes), this.#text), "latin1");
   }
-}
 
-/** A digit, or what may be one of another script. */
-const MAY_HOLD = /[0-9]|[^ -~]/;
+  // Most texts have none of its digits, and are not read character by character.
+  #mayBeIn(text: string, hidden: number): boolean {
+    if (text.length < this.#leastDigits) return false;
+    const digits = digitsOf(text);
+    return this.#nationals.some((national) => digits.includes(national.slice(0, national.length - hidden)));
+  }
+}
 
 // Every E.164 form has the calling code before it, and some a trunk prefix or an infix behind that.
 function exactPattern(

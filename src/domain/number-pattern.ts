@@ -18,7 +18,8 @@ export function digitsMaybeMasked(digits: string): string[] {
   return [...digits].map((digit, at) => (at < digits.length - SHOWN_AS_STARS ? digit : `[${digit}*]`));
 }
 
-const SHOWN_AS_STARS = 3;
+/** How many digits at the end of a number are not shown. */
+export const SHOWN_AS_STARS = 3;
 /** Whatever may stand between two digits. */
 const BETWEEN = "(?:[^0-9A-Za-z\\\\]|\\\\[0-7]{3})*";
 /** A byte behind the first of a character. */
