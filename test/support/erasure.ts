@@ -77,7 +77,7 @@ export async function searchDatabase(databaseUrl: string, phoneNumber: string, n
        JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'm') AND a.attnum > 0 AND NOT a.attisdropped
          AND c.relnamespace = current_schema()::regnamespace`,
     );
-    const pattern = [...national].map(escapedDigit).join(`(?:[ ().\\-/]|\\\\[0-7]{3}|[\u00a0\u2013]){0,12}`);
+    const pattern = [...national].map(escapedDigit).join(`(?:[ ().\\-/]|\\\\[0-7]{3}|[\u00a0\u2013]){0,4}`);
     const found: string[] = [];
     for (const { table, column, type } of columns) {
       const [tableName, columnName] = [client.escapeIdentifier(table), client.escapeIdentifier(column)];
