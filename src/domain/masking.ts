@@ -86,6 +86,16 @@ export function plainDigits(text: string): string {
   return PLAIN.test(text) ? text : [...text.replaceAll(ALL_HIDDEN, "")].map(plainCharacter).join("");
 }
 
+/** Whether a character may stand between two digits of one number. */
+export function isBetweenDigits(character: string): boolean {
+  return GAP.test(character);
+}
+
+/** Whether nobody sees a character, or it only marks the one before. */
+export function isUnseen(character: string): boolean {
+  return HIDDEN.test(character);
+}
+
 /** The digits of a text, as those of ASCII. */
 export function digitsOf(text: string): string {
   return plainDigits(text).replaceAll(/[^0-9]/g, "");

@@ -1,6 +1,7 @@
 import { digitsOf } from "./masking.ts";
 import { isSameNumber, numberKeyOf } from "./matching/number-keys.ts";
 import { type Party, PartyKind } from "./party.ts";
+import { asksToBeHidden, nationalDigitsOf } from "./spelling.ts";
 
 // Whether a call is about the person whom a request is about: by number, period and role, never by the bare number.
 
@@ -81,29 +82,19 @@ export function isInRole({ isSubscriber, isOtherParty }: Participation, role: Su
 /** Whether the caller asked not to be shown to the one who is called (RFC 3323, RFC 3325 privacy "id"). */
 export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "calling" | "asserted">): boolean {
   return [calling, asserted].some(
-    (party) => party?.kind === PartyKind.RESTRICTED || party?.presentation === PRESENTATION_RESTRICTED,
+    (party) =>
+      party?.kind === PartyKind.RESTRICTED ||
+      party?.presentation === PRESENTATION_RESTRICTED ||
+      (party?.value !== undefined && asksToBeHidden(party.value)),
   );
 }
-
-/**
- * By which texts records that may be of a number are found as they are stored: its last four digits, which every spelling has, together or with a
- * separator where people write one. What is found this way is looked at again, party by party.
- */
-export function searchTexts(phoneNumber: string): string[] {
-  const digits = phoneNumber.replace("+", "").slice(-4);
-  const parted = [1, 2].flatMap((at) =>
-    SEPARATORS.map((separator) => `${digits.slice(0, at)}${separator}${digits.slice(at)}`),
-  );
-  return digits.length < 4 ? [digits] : [digits, ...parted];
-}
-
-const SEPARATORS = [" ", "-", ".", "/"];
 
 /** Whether a free text holds a number, in whatever spelling: a case reference must not. */
 export function holdsNumber(text: string, phoneNumber: string): boolean {
   const digits = digitsOf(text);
-  const national = numberKeyOf({ kind: PartyKind.E164, value: phoneNumber, presentation: 0 })?.nationalDigits ?? "";
-  return national.length >= LEAST_TOLD_DIGITS && digits.includes(national);
+  return nationalDigitsOf(phoneNumber).some(
+    (national) => national.length >= LEAST_TOLD_DIGITS && digits.includes(national),
+  );
 }
 
 /** Fewer digits are found in many a case reference. */

@@ -25,8 +25,8 @@ export interface CarrierRun extends CarrierErasure {
   readonly transact: Transact;
   /** The same with the database owner's rights, for what no role may change. */
   readonly transactAsOwner: Transact;
-  /** What stands for the number in the log of disclosures. */
-  readonly numberHash: string;
+  /** What stands for the number in the log of disclosures, one for each of its E.164 forms. */
+  readonly numberHashes: readonly string[];
   readonly signal: AbortSignal;
   readonly onAppended: (feed: Feed, headSequence: bigint) => void;
 }

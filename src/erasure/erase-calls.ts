@@ -200,12 +200,12 @@ type ErasableCdr = Pick<
 export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });
-  const isHolder = reachesSubscriber(role) && record.phoneNumber === number.phoneNumber;
+  const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
   // A VOID has what it inherited in its columns only. Where the number takes part in another role, its texts stay, as those of a record do.
   const ids = [record.callId, record.dialogCallId, record.correlationId];
   const hasId =
     ids.some((id) => id !== undefined && number.isIn(id)) &&
-    record.phoneNumber !== number.phoneNumber &&
+    !number.isNumber(record.phoneNumber) &&
     !isInCdr(record.payload, number);
   if (!erased && !isHolder && !hasId) return undefined;
   const masked = (id: string | undefined) => (id === undefined ? undefined : number.mask(id));
@@ -228,7 +228,7 @@ export function durationWithout<Duration extends Pick<StoredRecord, "payload" | 
   record: Duration,
 ): Duration | undefined {
   const erased = eraseDuration(record.payload, scope);
-  const isHolder = reachesSubscriber(scope.role) && record.phoneNumber === scope.number.phoneNumber;
+  const isHolder = reachesSubscriber(scope.role) && scope.number.isNumber(record.phoneNumber);
   if (!erased && !isHolder) return undefined;
   return {
     ...record,
@@ -244,14 +244,14 @@ function shows(scope: ErasureScope, result: StoredResult): boolean {
 
 // As in the record, which is gone: unless the number takes part in the call in another role.
 function isInId({ number }: ErasureScope, { callId, phoneNumber, otherNumber }: StoredResult): boolean {
-  if (callId === undefined || !number.isIn(callId) || phoneNumber === number.phoneNumber) return false;
+  if (callId === undefined || !number.isIn(callId) || number.isNumber(phoneNumber)) return false;
   return (
     otherNumber === undefined || !number.isParty({ kind: PartyKind.NON_E164, value: otherNumber, presentation: 0 })
   );
 }
 
 function isHolderOf({ number, role }: ErasureScope, { phoneNumber }: StoredResult): boolean {
-  return reachesSubscriber(role) && phoneNumber === number.phoneNumber;
+  return reachesSubscriber(role) && number.isNumber(phoneNumber);
 }
 
 function isOtherOf({ number, role }: ErasureScope, { otherNumber }: StoredResult): boolean {

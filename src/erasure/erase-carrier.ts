@@ -131,7 +131,7 @@ function tell({ onAppended }: CarrierRun, heads: Map<Feed, bigint> | undefined |
 
 function searchOf({ scope }: CarrierErasure) {
   const { number, start, end } = scope;
-  return { phoneNumber: number.phoneNumber, pattern: number.pattern, start, end };
+  return { forms: number.forms, pattern: number.pattern, start, end };
 }
 
 // The period a day at a time, without the days in which nothing is.

@@ -58,7 +58,8 @@ async function eraseQuarantined(
     const isCdr = record.kind === UploadKind.CDRS;
     const erased = isCdr ? eraseCdr(record.payload, undefined, scope) : eraseDuration(record.payload, scope);
     if (!erased || !isInScope(scope, record)) continue;
-    await rewriteQuarantined(tx, carrierId, { ...record, payload: erased.payload }, scope.number.phoneNumber);
+    const numbers = record.numbers.filter((each) => !scope.number.isIn(each));
+    await rewriteQuarantined(tx, carrierId, { ...record, payload: erased.payload, numbers });
     addCounts(at, isCdr ? RecordPart.CALL : RecordPart.DURATION, { copies: 1, hashes: 1 });
   }
   return found.length < PAGE ? undefined : found.at(-1);
@@ -111,5 +112,5 @@ function heldWithout(run: CarrierRun, copy: HeldCopy) {
 }
 
 function searchOf({ number, start, end }: ErasureScope) {
-  return { phoneNumber: number.phoneNumber, pattern: number.pattern, start, end };
+  return { forms: number.forms, pattern: number.pattern, start, end };
 }

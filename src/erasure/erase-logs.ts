@@ -10,12 +10,13 @@ import type { CarrierRun } from "./carrier-run.ts";
 export async function eraseLogs(run: CarrierRun): Promise<void> {
   const { scope, carrierId } = run;
   const { number } = scope;
-  await run.transactAsOwner((tx) => eraseDisclosedNumber(tx, carrierId, run.numberHash, scope.start));
+  for (const hash of run.numberHashes)
+    await run.transactAsOwner((tx) => eraseDisclosedNumber(tx, carrierId, hash, scope.start));
   if (run.exceptions.list().length > 0) return;
   await run.transact(async (tx) => {
     const search = { pattern: number.pattern, start: scope.start, end: scope.end };
     for (const answer of await findAnswersOf(tx, carrierId, search)) {
-      const response = Buffer.from(number.mask(answer.response.toString("latin1")), "latin1");
+      const response = number.maskBytes(answer.response);
       await rewriteAnswer(tx, carrierId, { ...answer, response });
     }
   });

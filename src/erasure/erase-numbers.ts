@@ -30,15 +30,21 @@ const MOST_NAMES = 1_000;
  */
 export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
-  const head = await run.transact((tx) => eraseHoldings(tx, run));
-  if (head !== undefined) run.onAppended(Feed.NUMBERS, head);
+  for (const phoneNumber of run.scope.number.forms) {
+    const head = await run.transact((tx) => eraseHoldings(tx, run, phoneNumber));
+    if (head !== undefined) run.onAppended(Feed.NUMBERS, head);
+  }
 }
 
 /** What an erasure would come to in the inventory, once its calls have been looked at. Nothing is written. */
 export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
+  if (!reachesSubscriber(run.scope.role)) return;
+  for (const phoneNumber of run.scope.number.forms) await forecastHoldings(run, at, phoneNumber);
+  at.exceptions = run.exceptions.list();
+}
+
+async function forecastHoldings(run: CarrierRun, at: ErasureAtCarrier, phoneNumber: string): Promise<void> {
   const { scope, carrierId, exceptions } = run;
-  if (!reachesSubscriber(scope.role)) return;
-  const { phoneNumber } = scope.number;
   const { holdings, entries } = await run.transact(async (tx) => ({
     holdings: await readHoldingsIn(tx, carrierId, phoneNumber, scope),
     entries: eraseNumberEntries(await readNumberEntries(tx, carrierId, phoneNumber), scope),
@@ -47,12 +53,10 @@ export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Pr
   const kept = whyKept(run, holdings);
   if (kept) exceptions.add(RecordPart.NUMBER_HISTORY, kept);
   else addCounts(at, RecordPart.NUMBER_HISTORY, { records: entries.length + holdings.length });
-  at.exceptions = exceptions.list();
 }
 
-async function eraseHoldings(tx: Tx, run: CarrierRun): Promise<bigint | undefined> {
+async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Promise<bigint | undefined> {
   const { scope, carrierId } = run;
-  const { phoneNumber } = scope.number;
   const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
   const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
   const kept = holdings.length === 0 ? undefined : whyKept(run, holdings);

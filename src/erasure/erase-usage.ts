@@ -5,14 +5,19 @@ import { eraseRestatement } from "./messages-edge.ts";
 
 /** Takes a subscriber's number out of the figures of closed periods: what it called stays counted, for no number. */
 export async function eraseUsage(run: CarrierRun): Promise<void> {
-  const { scope, carrierId } = run;
+  const { scope } = run;
   if (!reachesSubscriber(scope.role)) return;
+  for (const phoneNumber of scope.number.forms) await eraseUsageOf(run, phoneNumber);
+}
+
+async function eraseUsageOf(run: CarrierRun, phoneNumber: string): Promise<void> {
+  const { scope, carrierId } = run;
   const { number } = scope;
-  const periods = await run.transact((tx) => findPeriodsOf(tx, number.phoneNumber, scope));
+  const periods = await run.transact((tx) => findPeriodsOf(tx, phoneNumber, scope));
   for (const days of periods) {
     run.signal.throwIfAborted();
     await run.transact(async (tx) => {
-      await eraseLines(tx, carrierId, number.phoneNumber, days);
+      await eraseLines(tx, carrierId, phoneNumber, days);
       for (const { number: restatement, payload } of await findRestatementsOf(tx, days.periodId, number.pattern)) {
         const erased = eraseRestatement(payload, number, days);
         if (erased) await rewriteRestatement(tx, days.periodId, restatement, erased);

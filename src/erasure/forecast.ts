@@ -41,7 +41,7 @@ export async function forecastErasure(
       signal,
       transact,
       transactAsOwner: transact,
-      numberHash: "",
+      numberHashes: [],
       onAppended: () => {},
     };
     await forecastAtCarrier(run, at);

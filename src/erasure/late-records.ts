@@ -97,18 +97,18 @@ function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): 
 function eraseOne(record: AppendRecord, kind: UploadKind, scope: ErasureScope): AppendRecord | undefined {
   const { row } = record;
   if (row === undefined) return undefined;
-  const { phoneNumber } = scope.number;
+  const { number } = scope;
   const isCdr = kind === UploadKind.CDRS;
   const erased = isCdr
     ? eraseCdr(row.payload, (row as CdrRow).network?.payload, scope)
     : eraseDuration(row.payload, scope);
   if (!erased) return undefined;
   const { attribution } = record;
-  const isHolder = reachesSubscriber(scope.role) && attribution?.phoneNumber === phoneNumber;
+  const isHolder = reachesSubscriber(scope.role) && number.isNumber(attribution?.phoneNumber);
   return copyOf(record, {
     row: isCdr ? cdrRow(row as CdrRow, erased, scope) : { ...(row as DurationRow), payload: erased.payload },
     attribution: attribution && isHolder ? { ...attribution, phoneNumber: "" } : attribution,
-    numbers: record.numbers.filter((number) => number !== phoneNumber),
+    numbers: record.numbers.filter((each) => !number.isIn(each)),
     encoded: () => {
       const whole = Buffer.from(record.encoded());
       return (isCdr ? eraseCdr(whole, undefined, scope) : eraseDuration(whole, scope))?.payload ?? whole;

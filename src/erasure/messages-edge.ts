@@ -45,8 +45,7 @@ export function eraseCdr(payload: Uint8Array, network: Uint8Array | undefined, e
   const holder = message.parties ?? {};
   const inRole = partiesInRole(erasing.role, message.direction, message.parties?.redirecting !== undefined);
   const found = eraseParties(holder, inRole, erasing.number);
-  const attribution =
-    reachesSubscriber(erasing.role) && message.attribution?.phoneNumber === erasing.number.phoneNumber;
+  const attribution = reachesSubscriber(erasing.role) && erasing.number.isNumber(message.attribution?.phoneNumber);
   if (attribution && message.attribution) message.attribution.phoneNumber = "";
   const isElsewhere = hasParty(holder, erasing.number);
   const isText = !isElsewhere && maskTexts(CallDetailRecordSchema, message, erasing.number);
@@ -113,7 +112,7 @@ export function eraseRestatement(
   const message = fromBinary(RestatementSchema, payload);
   let isFound = false;
   for (const { key } of message.lines) {
-    if (key?.phoneNumber !== number.phoneNumber) continue;
+    if (key === undefined || !number.isNumber(key.phoneNumber)) continue;
     if (key.usageDate !== undefined && (key.usageDate < days.first || key.usageDate > days.last)) continue;
     key.phoneNumber = "";
     isFound = true;

@@ -124,7 +124,7 @@ async function eraseOne(
     exceptions: new Exceptions(),
     transact: (run) => systemTransaction(db, confirmed(run), limits),
     transactAsOwner: (run) => ownerTransaction(db, confirmed(run), limits),
-    numberHash: numberHash(options.hashSecret, scope.number.phoneNumber),
+    numberHashes: scope.number.forms.map((form) => numberHash(options.hashSecret, form)),
     signal,
     onAppended: (feed, head) => options.onAppended(carrierId, feed, head),
   });

@@ -1,7 +1,9 @@
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
 import { hash64, idTexts } from "../domain/matching/id-texts.ts";
+import { numberKeyOf } from "../domain/matching/number-keys.ts";
 import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
 import { e164Of, type Party } from "../domain/party.ts";
+import { isHiddenCaller } from "../domain/spelling.ts";
 
 /** So many last digits of a number tell it apart; what stands before them, prefixes and codes, is written in many ways. */
 const TELLING_DIGITS = 8;
@@ -47,8 +49,9 @@ export function durationKeyOf({ recordDate, recordId }: RecordRef): bigint {
   return hash64(`duration/${recordDate}/${recordId}`);
 }
 
+// In its one form, so that every spelling has the same; not the digits of a host.
 function lastDigits(party: Party | undefined): string | undefined {
-  if (party?.value === undefined) return undefined;
-  const digits = party.value.replace(/\D/g, "");
-  return digits === "" ? party.value : digits.slice(-TELLING_DIGITS);
+  const key = party && numberKeyOf(party);
+  if (key === undefined || party?.value === undefined || isHiddenCaller(party.value)) return undefined;
+  return key.form === "NAME" ? key.digits : (key.readings[0] ?? key.digits).slice(-TELLING_DIGITS);
 }

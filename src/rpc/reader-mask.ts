@@ -1,6 +1,6 @@
 import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
 import { type MaskedNumber, maskText, plainDigits } from "../domain/masking.ts";
-import { numberKeyOf } from "../domain/matching/number-keys.ts";
+import { numberKeyOf, numbersOfParty } from "../domain/matching/number-keys.ts";
 import { maskedValue, PartyKind } from "../domain/party.ts";
 import type { Attribution } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type Party, Presentation } from "../gen/tandem/type/v1/party_pb.js";
@@ -99,8 +99,15 @@ function maskField(textClass: TextClass, text: string, { masked, names }: Record
 }
 
 function maskPartyFor(party: Party, { isShown, numbers }: Reading): void {
-  if (numbers.own.has(party.value ?? "") || isShown(party)) return;
+  if (isOwn(party, numbers) || isShown(party)) return;
   maskParty(party);
+}
+
+function isOwn(party: Party, { own }: RecordNumbers): boolean {
+  if (own.size === 0 || party.value === undefined) return false;
+  if (own.has(party.value)) return true;
+  const { kind, value, countryCode, presentation } = party;
+  return numbersOfParty({ kind, value, countryCode, presentation }).some((number) => own.has(number));
 }
 
 /** Masks a party's number; that of one who asked not to be shown is left out. */
@@ -133,7 +140,7 @@ function collectNumbers(schema: DescMessage, message: Message): RecordNumbers {
     const isHidden = presentation === Presentation.RESTRICTED;
     if (key?.form === "NAME") for (const name of namesOf(value)) names.add(name);
     else if (key && key.form !== "CODE") {
-      add(key.nationalDigits, isHidden);
+      for (const digits of key.nationalDigits) add(digits, isHidden);
       // A national spelling has a trunk prefix that the international one has not.
       if (key.form === "DIGITS") add(key.digits.replace(/^0+/, ""), isHidden);
     }

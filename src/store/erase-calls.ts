@@ -48,7 +48,8 @@ export interface HoldOn {
 
 /** In which of a carrier's records a number is looked for. */
 export interface RecordSearch {
-  readonly phoneNumber: string;
+  /** Every E.164 form of it. */
+  readonly forms: readonly string[];
   /** Finds the payloads in which it may be. */
   readonly pattern: string;
   readonly start: Micros;
@@ -111,13 +112,13 @@ export async function findTimelessRecordsOf(
 }
 
 // A number with separators in it is found as well; bytes that are no text come out as backslashes and digits, which find too much and never too little.
-function mayHold(side: RecordSide, { phoneNumber, pattern }: RecordSearch): RawBuilder<unknown> {
+function mayHold(side: RecordSide, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
   const agent =
     side === "carrier"
       ? sql``
       : sql`OR EXISTS (SELECT FROM cdr_network n WHERE n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
           AND encode(n.payload, 'escape') ~ ${pattern})`;
-  return sql`(r.phone_number = ${phoneNumber} OR encode(r.payload, 'escape') ~ ${pattern} ${agent})`;
+  return sql`(r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} ${agent})`;
 }
 
 /** Every revision of records, as it is stored. */

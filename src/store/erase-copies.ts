@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { ERASED_HASH } from "../domain/erasure.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { textArray } from "./binary-array.ts";
 import { readInOrder, type Tx } from "./database.ts";
 import { type HoldOn, holdOfRow, holdOn, type RecordSearch } from "./erase-calls.ts";
 
@@ -16,6 +17,8 @@ export interface QuarantinedRecord {
   recordOffset: bigint;
   startTime: Micros | undefined;
   payload: Buffer;
+  /** The numbers that could attribute it. */
+  numbers: readonly string[];
 }
 
 /** Where a page of the quarantine ended. */
@@ -25,16 +28,16 @@ export type QuarantinePlace = Pick<QuarantinedRecord, "kind" | "recordId" | "rec
 export async function findQuarantinedOf(
   tx: Tx,
   carrierId: string,
-  { phoneNumber, pattern }: RecordSearch,
+  { forms, pattern }: RecordSearch,
   page: { after: QuarantinePlace | undefined; limit: number },
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: 0, recordId: "", recordDate: "0001-01-01", revision: 0 };
   const { rows } = await sql<QuarantineRow>`
-    SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload FROM quarantine
+    SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload, numbers FROM quarantine
     WHERE carrier_id = ${carrierId}
       AND (kind, record_id, record_date, revision) > (${after.kind}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
-      AND (${phoneNumber} = ANY(numbers) OR encode(payload, 'escape') ~ ${pattern})
+      AND (numbers && ${textArray(forms)}::text[] OR encode(payload, 'escape') ~ ${pattern})
     ORDER BY kind, record_id, record_date, revision LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({
     kind: row.kind,
@@ -45,18 +48,14 @@ export async function findQuarantinedOf(
     recordOffset: row.record_offset,
     startTime: row.start_time ?? undefined,
     payload: row.payload,
+    numbers: row.numbers,
   }));
 }
 
 /** Writes a record in quarantine without the number. */
-export async function rewriteQuarantined(
-  tx: Tx,
-  carrierId: string,
-  record: QuarantinedRecord,
-  phoneNumber: string,
-): Promise<void> {
+export async function rewriteQuarantined(tx: Tx, carrierId: string, record: QuarantinedRecord): Promise<void> {
   await sql`
-    UPDATE quarantine SET payload = ${record.payload}, numbers = array_remove(numbers, ${phoneNumber}), content_hash = ${ERASED_HASH}
+    UPDATE quarantine SET payload = ${record.payload}, numbers = ${textArray(record.numbers)}::text[], content_hash = ${ERASED_HASH}
     WHERE carrier_id = ${carrierId} AND kind = ${record.kind} AND record_id = ${record.recordId} AND record_date = ${record.recordDate}::date
       AND revision = ${record.revision}`.execute(tx);
   await eraseUploadHash(tx, carrierId, record);
@@ -139,7 +138,7 @@ export interface HeldCopy {
 export async function findHeldOf(
   tx: Tx,
   carrierId: string,
-  { phoneNumber, pattern, start, end }: RecordSearch,
+  { forms, pattern, start, end }: RecordSearch,
   page: { after: Pick<HeldCopy, "side" | "sequence"> | undefined; limit: number; now: Micros },
 ): Promise<HeldCopy[]> {
   await readInOrder(tx);
@@ -151,7 +150,7 @@ export async function findHeldOf(
     SELECT ${columns} FROM held_record r ${holdOn(side, "start_time", page.now)}
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
       AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
-      AND (r.phone_number = ${phoneNumber} OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
+      AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
   const { rows } = await sql<HeldRow>`
     ${ofSide(1)} UNION ALL ${ofSide(2)} ORDER BY side, sequence LIMIT ${page.limit}`.execute(tx);
@@ -220,6 +219,7 @@ interface QuarantineRow {
   record_offset: bigint;
   start_time: Micros | null;
   payload: Buffer;
+  numbers: string[];
 }
 
 interface RejectRow {

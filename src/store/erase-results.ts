@@ -65,7 +65,7 @@ export async function findResultsOf(
   const { rows } = await sql<ResultRow>`
     SELECT ${COLUMNS} FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), search)}
-      AND (r.phone_number = ${search.phoneNumber} OR r.other_number ~ ${search.pattern} OR r.call_id ~ ${search.pattern}
+      AND (r.phone_number = ANY(${textArray(search.forms)}::text[]) OR r.other_number ~ ${search.pattern} OR r.call_id ~ ${search.pattern}
         OR encode(r.payload, 'escape') ~ ${search.pattern}) ${after}
     ORDER BY r.start_time, r.record_id LIMIT ${page.limit}`.execute(tx);
   return rows.map(storedResult);

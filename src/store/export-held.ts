@@ -7,7 +7,7 @@ import {
   counterpartsOfDuration,
   type FoundCdr,
   type FoundDuration,
-  holdsOneOf,
+  mayHold,
   type PhoneNumberSearch,
   type ScanPlace,
 } from "./export-phone-number.ts";
@@ -71,14 +71,15 @@ export async function findHeldDurations(
 
 async function scanHeld(
   tx: Tx,
-  { carrierId, start, end, texts }: PhoneNumberSearch,
+  search: PhoneNumberSearch,
   side: number,
   after: ScanPlace | undefined,
 ): Promise<{ hits: bigint[]; next: ScanPlace | undefined }> {
+  const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
   const { rows } = await sql<{ sequence: bigint; time: Micros; is_hit: boolean; position: bigint }>`
     SELECT s.* FROM (
-      SELECT r.sequence, r.start_time AS time, ${holdsOneOf(sql`r.payload`, texts)} AS is_hit,
+      SELECT r.sequence, r.start_time AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY r.start_time, r.sequence) AS position
       FROM held_record r
       WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND r.start_time < ${instant(end)}

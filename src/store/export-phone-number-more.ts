@@ -1,8 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "./discrepancies.ts";
-import { holdsOneOf, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
+import { mayHold, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
 
 // What is kept of a number beside the records themselves, found in the same way: see export-phone-number.ts.
 
@@ -44,12 +45,12 @@ export async function findDiscrepanciesOfNumber(
   search: PhoneNumberSearch,
   after: NamedPlace | undefined,
 ): Promise<{ found: FoundDiscrepancy[]; next: NamedPlace | undefined }> {
-  const { carrierId, phoneNumber, texts } = search;
+  const { carrierId, forms } = search;
   const { rows } = await sql<PlaceRow & DiscrepancyRow>`
     SELECT s.time, s.record_date, s.record_id, s.side, s.revision, s.is_hit, s.position, c.payload, c.sequence, c.update_time, c.phone_number,
       CASE WHEN s.is_hit THEN ${recordsOf("cdr", carrierId)} END AS cdrs, CASE WHEN s.is_hit THEN ${recordsOf("duration", carrierId)} END AS durations
     FROM (
-      SELECT r.start_time AS time, r.record_date, r.record_id, r.side, 0 AS revision, (r.phone_number IS NOT DISTINCT FROM ${phoneNumber} OR ${holdsOneOf(sql`r.payload`, texts)}) AS is_hit,
+      SELECT r.start_time AS time, r.record_date, r.record_id, r.side, 0 AS revision, (coalesce(r.phone_number = ANY(${textArray([...forms])}::text[]), false) OR ${mayHold(sql`r.payload`, search)}) AS is_hit,
         row_number() OVER (ORDER BY r.start_time, r.record_date, r.record_id, r.side) AS position
       FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.payload IS NOT NULL AND ${isIn(search, after)}
         ${after ? sql`AND (r.start_time, r.record_date, r.record_id, r.side) > (${instant(after.time)}, ${after.recordDate}::date, ${after.recordId}::text, ${after.side}::int2)` : sql``}
@@ -80,12 +81,12 @@ export async function findQuarantinedOfNumber(
   search: PhoneNumberSearch,
   after: NamedPlace | undefined,
 ): Promise<{ found: FoundQuarantined[]; next: NamedPlace | undefined }> {
-  const { carrierId, texts } = search;
+  const { carrierId } = search;
   const key = sql`r.start_time, r.record_date, r.record_id, r.kind, r.revision`;
   const { rows } = await sql<PlaceRow & { payload: Buffer | null; create_time: Micros }>`
     SELECT s.* FROM (
       SELECT r.start_time AS time, r.record_date, r.record_id, r.kind AS side, r.revision, r.create_time,
-        ${holdsOneOf(sql`r.payload`, texts)} AND NOT EXISTS (
+        ${mayHold(sql`r.payload`, search)} AND NOT EXISTS (
           SELECT FROM quarantine o WHERE o.carrier_id = ${carrierId} AND o.kind = r.kind AND o.record_id = r.record_id
             AND o.record_date = r.record_date AND o.revision > r.revision) AS is_hit,
         r.payload, row_number() OVER (ORDER BY ${key}) AS position

@@ -22,10 +22,10 @@ export interface PhoneNumberSearch {
   /** Calls that began in [start, end). */
   readonly start: Micros;
   readonly end: Micros;
-  /** E.164. */
-  readonly phoneNumber: string;
-  /** One of them is in the bytes of each record of the number. */
-  readonly texts: readonly string[];
+  /** Every E.164 form of it. */
+  readonly forms: readonly string[];
+  /** Finds the bytes of each record of the number, as PostgreSQL's `escape` has them. */
+  readonly pattern: string;
 }
 
 /** Where a scan stopped. */
@@ -101,7 +101,7 @@ export function scanDurations(
 
 async function scan(
   tx: Tx,
-  { carrierId, start, end, texts }: PhoneNumberSearch,
+  search: PhoneNumberSearch,
   {
     table,
     time,
@@ -109,10 +109,11 @@ async function scan(
     after,
   }: { table: RawBuilder<unknown>; time: RawBuilder<unknown>; head: bigint; after: ScanPlace | undefined },
 ): Promise<Scan> {
+  const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
   const { rows } = await sql<ScanRow>`
     SELECT s.* FROM (
-      SELECT r.sequence, r.ingest_time, ${time} AS time, ${holdsOneOf(sql`r.payload`, texts)} AS is_hit,
+      SELECT r.sequence, r.ingest_time, ${time} AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY ${time}, r.sequence) AS position
       FROM ${table} r
       WHERE r.carrier_id = ${carrierId} AND ${time} >= ${instant(from.time)} AND ${time} < ${instant(end)}
@@ -181,10 +182,9 @@ export async function readFoundDurations(
   });
 }
 
-/** The condition that bytes hold one of some texts. */
-export function holdsOneOf(payload: RawBuilder<unknown>, texts: readonly string[]): RawBuilder<boolean> {
-  const tries = texts.map((text) => sql`position(${Buffer.from(text)}::bytea IN ${payload}) > 0`);
-  return sql<boolean>`(${sql.join(tries, sql` OR `)})`;
+/** The condition that bytes may hold what a search is for. */
+export function mayHold(payload: RawBuilder<unknown>, { pattern }: PhoneNumberSearch): RawBuilder<boolean> {
+  return sql<boolean>`(encode(${payload}, 'escape') ~ ${pattern})`;
 }
 
 // Of each record the newest revision that reports the call (or, when none does, the newest): an older one may name whom a correction took out.

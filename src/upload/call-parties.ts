@@ -1,5 +1,7 @@
 import { countryOfNumber } from "../domain/country.ts";
+import { numbersOfParty } from "../domain/matching/number-keys.ts";
 import { e164Of, isE164, type Party } from "../domain/party.ts";
+import { isHiddenCaller } from "../domain/spelling.ts";
 import type { AttributionCandidate } from "./prepared.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
@@ -26,9 +28,10 @@ export function attributionCandidates(direction: number, parties: Parties): Attr
   return candidates;
 }
 
+// What a spelling may mean is held against the numbers that the carrier has: no other reading can be one of them but by chance.
 function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
-  const number = e164Of(party);
-  if (number !== undefined) candidates.push({ basis, number });
+  if (party?.value === undefined) return;
+  for (const number of numbersOfParty(party)) candidates.push({ basis, number });
 }
 
 /** What two records of one call would have in common, were one sent again under another day. */
@@ -73,5 +76,5 @@ const PARTY_NAMES = ["calling", "asserted", "called", "dialed", "redirecting"] a
 
 function derivedCountry(party: Party): string | undefined {
   const number = e164Of(party);
-  return number !== undefined && isE164(number) ? countryOfNumber(number) : undefined;
+  return number !== undefined && isE164(number) && !isHiddenCaller(number) ? countryOfNumber(number) : undefined;
 }

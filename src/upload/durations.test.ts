@@ -62,7 +62,7 @@ describe("a duration that is prepared", () => {
     expect(Buffer.compare(prepared.payload, clean.payload)).toBe(0);
   });
 
-  test("attributes outbound calls by redirecting, asserted, calling and inbound ones by called, E.164 only", () => {
+  test("attributes outbound calls by redirecting, asserted, calling and inbound ones by called, by what their spelling means", () => {
     const parties = {
       redirecting: { kind: 1, value: "+4930111" },
       asserted: { kind: 1, value: "+4930222" },

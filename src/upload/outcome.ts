@@ -1,6 +1,8 @@
+import { maskLastDigits } from "../domain/masking.ts";
 import { RecordIssue, Verdict } from "../domain/verdict.ts";
 import type { RejectRow } from "../store/uploads.ts";
 import type { PreparedBatch } from "./pending.ts";
+import type { AttributionCandidate } from "./prepared.ts";
 
 /** What is told of a record that was more than plainly accepted. */
 export interface Outcome {
@@ -54,12 +56,12 @@ export function outcomeOf(
     verdict,
     issue,
     fieldPath: undefined,
-    message: explain(verdict, issue),
+    message: explain(verdict, issue, record.candidates),
     retryable: false,
   };
 }
 
-function explain(verdict: Verdict, issue: number): string {
+function explain(verdict: Verdict, issue: number, candidates: readonly AttributionCandidate[]): string {
   switch (verdict) {
     case Verdict.ACCEPTED:
       return "accepted";
@@ -74,8 +76,23 @@ function explain(verdict: Verdict, issue: number): string {
     case Verdict.QUARANTINED:
       return issue === RecordIssue.POSSIBLY_REDATED
         ? "this id exists on a neighbouring day with the same parties and duration; send it as a revision of that record, or under an id of its own"
-        : "no number of this carrier that was assigned at the time of the call fits the record; it is judged again when the numbers change";
+        : explainUnattributed(candidates);
     default:
       return verdict satisfies never;
   }
 }
+
+function explainUnattributed(candidates: readonly AttributionCandidate[]): string {
+  if (candidates.length === 0) {
+    return "no party that tells whose call it is shows a number that can be read (OUTBOUND: redirecting, asserted, calling; INBOUND: called): send E.164, or country_code beside a national number";
+  }
+  const told = candidates
+    .slice(0, MAX_TOLD)
+    .map(({ basis, number }) => `${BASIS_NAMES[basis]} is read as ${maskLastDigits(number)}`);
+  const more = candidates.length > MAX_TOLD ? ", and more" : "";
+  return `no number of this carrier that was assigned at the time of the call fits the record: ${told.join(", ")}${more}; it is judged again when the numbers change`;
+}
+
+const MAX_TOLD = 4;
+/** By AttributionBasis. */
+const BASIS_NAMES: Readonly<Record<number, string>> = { 1: "redirecting", 2: "asserted", 3: "calling", 4: "called" };

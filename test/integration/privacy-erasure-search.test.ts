@@ -140,6 +140,77 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
   expect(lines.length).toBeGreaterThan(0);
 });
 
+/** Of +44 1632 960105, with its country where the text alone does not tell. */
+const SPELLINGS: readonly { value: string; countryCode?: string }[] = [
+  { value: "+44 (0)1632 960105" },
+  { value: "+44(0)1632960105" },
+  { value: "01632 960105", countryCode: "GB" },
+  { value: "(01632) 960-105", countryCode: "GB" },
+  { value: "00 44 1632 960105" },
+  { value: "011441632960105" },
+  { value: "441632960105" },
+  { value: "sip:01632960105@sbc.example;user=phone", countryCode: "GB" },
+  { value: "sip:+441632960105@192.0.2.17:5060" },
+  { value: "tel:01632-960105;phone-context=+44" },
+  { value: "+44\u00a01632\u00a0960\u00a0105" },
+  { value: "+44 1632\u2013960105" },
+  { value: "+４４１６３２９６０１０５" },
+  { value: '"A" <sip:+441632960105@sbc.example>' },
+];
+
+test("Erasure: no spelling of a number is left in parties, free texts, rejects, quarantine, held copies, discrepancies or logs", async () => {
+  const person = "+441632960105";
+  await exchange.addCarrier("cell", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
+  await exchange.assignNumbers("cell", ["+4532123499"]);
+  const own = e164("+4532123499");
+  const party = (spelled: (typeof SPELLINGS)[number]) => ({ kind: PartyKind.NON_E164, ...spelled });
+  await ingest(
+    exchange.app,
+    "cell",
+    SPELLINGS.map((spelled, index) =>
+      call(
+        `s-${index}`,
+        {
+          parties: { calling: own, called: index % 2 === 0 ? e164(person) : party(spelled) },
+          outcome: { finalSipCode: 200, reasonPhrase: `to <${spelled.value}>`, closeReason: spelled.value },
+        } as never,
+        START_MS + index * 60_000,
+      ),
+    ),
+  );
+  const client = await exchange.carrierClient(DurationService, "cell");
+  const records = SPELLINGS.flatMap((spelled, index) => {
+    const more = { calling: own, connectedDurationMs: 90_000n, customerReference: spelled.value };
+    return [
+      carrierCall(`s-${index}`, party(spelled), index, more),
+      carrierCall(`q-${index}`, party(spelled), index, { ...more, calling: e164("+4511111111") }),
+      carrierCall(`x-${index}`, party(spelled), index, { ...more, direction: 0 }),
+    ];
+  });
+  const { counts } = await client.appendDurations({ uploadId: "u-2", records });
+  expect([counts?.accepted, counts?.quarantined, counts?.rejected].map(Number)).toEqual([14, 14, 14]);
+  await untilReconciled(exchange, "cell", SPELLINGS.length);
+  await runSql(
+    exchange.app,
+    sql`INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time,
+        direction, phone_number, customer_id, quality_verdict, payload)
+      SELECT carrier_id, 2, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
+        customer_id, 0, payload FROM duration_record WHERE carrier_id = 'cell'`,
+  );
+  const statuses = await runSql(exchange.app, sql`SELECT DISTINCT status FROM call_result WHERE carrier_id = 'cell'`);
+  expect(statuses).toEqual([{ status: 4 }]);
+  const before = await search(person, "1632960105");
+  expect(before.tables).toEqual(
+    expect.arrayContaining(["call_result.payload", "held_record.payload", "quarantine.payload"]),
+  );
+
+  const erasure = await erase(exchange, person);
+  expect([erasure.state, erasure.receipt?.exceptions]).toEqual([ErasureState.COMPLETED, []]);
+  expect(await search(person, "1632960105")).toEqual({ tables: [], dump: 0, log: [] });
+  // Masked before, and the digits before those too.
+  expect(await search("+441632960", "1632960")).toEqual({ tables: [], dump: 0, log: [] });
+});
+
 test("Erasure: the end of an erasure is in the audit log, by whoever asked for it and without the number", async () => {
   const person = "+4587650011";
   const { erasureId, requestedBy } = await erase(exchange, person, { requestId: "audited" });

@@ -77,7 +77,7 @@ export async function searchDatabase(databaseUrl: string, phoneNumber: string, n
        JOIN pg_attribute a ON a.attrelid = c.oid WHERE c.relkind IN ('r', 'm') AND a.attnum > 0 AND NOT a.attisdropped
          AND c.relnamespace = current_schema()::regnamespace`,
     );
-    const pattern = [...national].join("[ ().\\-/]{0,3}");
+    const pattern = [...national].map(escapedDigit).join(`(?:[ ().\\-/]|\\\\[0-7]{3}|[\u00a0\u2013]){0,4}`);
     const found: string[] = [];
     for (const { table, column, type } of columns) {
       const [tableName, columnName] = [client.escapeIdentifier(table), client.escapeIdentifier(column)];
@@ -142,10 +142,21 @@ export async function dumpDatabase(databaseUrl: string): Promise<string> {
   }
 }
 
+function fullWidth(digit: string): string {
+  return String.fromCodePoint(0xff10 + Number(digit));
+}
+
+// Of ASCII or of full width, the latter as PostgreSQL's `escape` has its bytes, or as text.
+function escapedDigit(digit: string): string {
+  return `(?:${digit}|\\\\357\\\\274\\\\22${digit}|${fullWidth(digit)})`;
+}
+
 /** The lines of a text in which a number stands: its national part, with separators or without, as text or as hexadecimal digits of it. */
 export function findNumber(haystack: string, national: string): string[] {
-  const plain = [...national].join("(?:%20|[ ().\\-/]){0,3}");
-  const hex = [...national].map((digit) => `3${digit}`).join("(?:2[0-9def])*");
+  const plain = [...national]
+    .map((digit) => `[${digit}${fullWidth(digit)}]`)
+    .join("(?:%20|[ ().\\-/\u00a0\u2013]){0,3}");
+  const hex = [...national].map((digit) => `(?:3${digit}|efbc9${digit})`).join("(?:2[0-9def]|c2a0|e28093)*");
   const pattern = new RegExp(`${plain}|${hex}`);
   return haystack.split("\n").filter((line) => pattern.test(line));
 }

@@ -123,12 +123,12 @@ async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<voi
     const options = { numbersSequence: 0n, all: true, limit: 100 };
     const aside = await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options);
     for (const record of aside)
-      await rewriteQuarantined(
-        tx,
-        carrierId,
-        { ...record, kind: UploadKind.DURATIONS, payload: Buffer.alloc(0) },
-        "+45",
-      );
+      await rewriteQuarantined(tx, carrierId, {
+        ...record,
+        kind: UploadKind.DURATIONS,
+        payload: Buffer.alloc(0),
+        numbers: ["+45"],
+      });
     await rewriteAnswer(tx, carrierId, { method: "none", requestId: "none", response: Buffer.alloc(0) });
     await dropQuarantined(tx, carrierId, UploadKind.DURATIONS, aside);
   });

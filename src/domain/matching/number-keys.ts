@@ -1,18 +1,30 @@
-import { getCountries, getCountryCallingCode } from "libphonenumber-js/min";
 import { isE164, type Party, PartyKind } from "../party.ts";
+import {
+  callingCodeIn,
+  callingCodeOf,
+  canonicalNumber,
+  e164Forms,
+  isCallingCode,
+  isHiddenCaller,
+  nationalDigitsOf,
+  readSpelling,
+} from "../spelling.ts";
 import type { CommonFacts } from "./facts.ts";
 
 /**
- * A party's number in the form in which both sides' spellings can be compared. Not a normal form: a national number or a routing prefix cannot be
- * resolved without the plan of whoever wrote it, and libphonenumber takes 15 µs a number. Two spellings are held against each other from the right
- * instead, where every plan has the subscriber's digits.
+ * A party's number in the form in which both sides' spellings can be compared. What its spelling may
+ * mean goes first. A national number of no known country and a routing prefix have no meaning
+ * without the plan of whoever wrote them: these are held against others from the right, where every
+ * plan has the subscriber's digits.
  */
 export interface NumberKey {
   readonly form: "E164" | "CODE" | "DIGITS" | "NAME";
-  /** E.164 without `+`; the digits of a code; the last unbroken digits of anything else; of a user name its text in lower case. */
+  /** E.164 in its one form, without `+`; the digits of a code; the last unbroken digits of anything else; of a user name its text in lower case. */
   readonly digits: string;
-  /** The digits without the calling code; the same as digits where there is none. */
-  readonly nationalDigits: string;
+  /** By which the number is found at the end of any spelling: without calling code and trunk prefix, most often one text. */
+  readonly nationalDigits: readonly string[];
+  /** Of anything else: the E.164 numbers that it may mean, without `+`. */
+  readonly readings: readonly string[];
   /** Of an E.164 number its own, else that of the party's country; empty when unknown. */
   readonly callingCode: string;
   /** The last three digits as a number, 0..999: every spelling of a number has the same. */
@@ -24,6 +36,15 @@ export function numberKeyOf(party: Party): NumberKey | undefined {
   return party.value === undefined ? undefined : keyOf(party, party.value);
 }
 
+/** Which E.164 numbers a party may be, in every E.164 form, the likeliest first; none of a code or a name. */
+export function numbersOfParty(party: Party): readonly string[] {
+  if (party.kind === PartyKind.E164) return party.value === undefined ? NOTHING : e164Forms(party.value);
+  const key = party.kind === PartyKind.NON_E164 ? numberKeyOf(party) : undefined;
+  if (key === undefined) return NOTHING;
+  const readings = key.form === "E164" ? [key.digits] : key.readings;
+  return [...new Set(readings.flatMap((digits) => e164Forms(`+${digits}`)))];
+}
+
 /** The numbers of a call that may be compared, each once: who called, and who was called. Empty: that side is restricted or unavailable. */
 export interface CallNumbers {
   readonly callers: readonly NumberKey[];
@@ -32,7 +53,12 @@ export interface CallNumbers {
 
 /** What may be compared of a record's parties. */
 export function numbersOf({ calling, asserted, redirecting, called, dialed }: CommonFacts): CallNumbers {
-  return { callers: keysOf(calling, asserted, redirecting), called: keysOf(called, dialed) };
+  return { callers: keysOf(shown(calling), shown(asserted), shown(redirecting)), called: keysOf(called, dialed) };
+}
+
+// A caller that is hidden is written as text by many.
+function shown(party: Party | undefined): Party | undefined {
+  return party?.value !== undefined && isHiddenCaller(party.value) ? undefined : party;
 }
 
 /**
@@ -61,24 +87,33 @@ export function isEqual(as: readonly NumberKey[], bs: readonly NumberKey[]): boo
 
 /** Whether both lists have telephone numbers, and none of one is among the other's. */
 export function isContradicting(as: readonly NumberKey[], bs: readonly NumberKey[]): boolean {
-  return as.some(isTelephone) && bs.some(isTelephone) && !isEqual(as, bs);
+  if (!as.some(isTelephone) || !bs.some(isTelephone)) return false;
+  return !as.some((a) => bs.some((b) => isSameNumber(a, b) || isLocal(a, b) || isLocal(b, a)));
+}
+
+// Dialled within an area, without its code: nothing says which area it is.
+function isLocal(local: NumberKey, number: NumberKey): boolean {
+  if (local.form !== "DIGITS" || number.form === "NAME" || local.digits.length < MIN_SUFFIX) return false;
+  return number.digits.endsWith(local.digits) && isSameCountry(local, number);
 }
 
 /**
- * Whether two spellings are of one number. E.164 numbers and names are the same only when they are equal. A national, prefixed or international
- * spelling is an E.164 number's when it ends with all its digits, or with the national ones after a trunk or routing prefix; what stands before may
- * not be another country's calling code. Two such spellings are the same when one ends with the other and that has at least seven digits.
+ * Whether two spellings are of one number. E.164 numbers are the same when their one form is, names when they are equal. Any other spelling is an E.164
+ * number's when it may mean it, or when it ends with all its digits, or with the national ones after a trunk or routing prefix; what stands before may
+ * not be another country's calling code. Two such spellings are the same when they may mean one number, or when one ends with the other, a trunk prefix
+ * left out, and that has at least seven digits.
  */
 export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
   if (a === b) return true;
   if (a.form === b.form && a.form !== "DIGITS") return a.digits === b.digits && isSameCountry(a, b);
   if (a.form === "NAME" || b.form === "NAME") return false;
-  if (a.form === "E164") return endsWithNumber(b, a);
-  if (b.form === "E164") return endsWithNumber(a, b);
+  if (a.form === "E164") return isNumber(b, a);
+  if (b.form === "E164") return isNumber(a, b);
+  if (a.readings.some((reading) => b.readings.includes(reading))) return true;
   if (!isSameCountry(a, b)) return false;
   const [short, long] = a.digits.length < b.digits.length ? [a, b] : [b, a];
   if (short.form === "CODE" || long.form === "CODE") return isCode(long, short);
-  return short.digits === long.digits || (short.digits.length >= MIN_SUFFIX && long.digits.endsWith(short.digits));
+  return short.digits === long.digits || endsWithSpelling(long, short);
 }
 
 const MIN_SUFFIX = 7;
@@ -90,12 +125,16 @@ const NO_NUMBERS: readonly NumberKey[] = [];
  * What an erased number compares as: equal to an erased one and to nothing else. Were it as good as hidden, it would be equal to any number, and a
  * call of which it was erased could take the counterpart of another.
  */
-const ERASED: NumberKey = { form: "NAME", digits: "\0erased", nationalDigits: "", callingCode: "", tail: 0 };
+const NOTHING: readonly string[] = [];
+const ERASED: NumberKey = {
+  form: "NAME",
+  digits: "\0erased",
+  nationalDigits: NOTHING,
+  readings: NOTHING,
+  callingCode: "",
+  tail: 0,
+};
 const remembered = new Map<string, NumberKey>();
-const CALLING_CODES: ReadonlySet<string> = new Set(getCountries().map((country) => getCountryCallingCode(country)));
-const CALLING_CODE_OF: ReadonlyMap<string, string> = new Map(
-  getCountries().map((country) => [country, getCountryCallingCode(country)]),
-);
 
 function keysOf(...parties: readonly (Party | undefined)[]): readonly NumberKey[] {
   let keys: NumberKey[] | undefined;
@@ -121,36 +160,49 @@ function keyOf(party: Party, value: string): NumberKey | undefined {
 }
 
 function readKey({ kind, countryCode }: Party, value: string): NumberKey | undefined {
-  if (isE164(value)) return e164Key(value.slice(1));
-  const callingCode = CALLING_CODE_OF.get(countryCode ?? "") ?? "";
+  if (isE164(value)) return e164Key(value);
+  const callingCode = callingCodeIn(countryCode);
   if (kind === PartyKind.SHORT_CODE || kind === PartyKind.EMERGENCY) {
     // 112 is the same emergency number everywhere; a short code is its country's.
     return digitsKey("CODE", value, kind === PartyKind.EMERGENCY ? "" : callingCode);
   }
-  const text = value.replace(SCHEME, "").replace(AFTER_USER, "").replaceAll(SEPARATORS, "");
-  if (isE164(text)) return e164Key(text.slice(1));
+  const { text, readings } = readSpelling(value, countryCode);
+  if (isE164(text)) return e164Key(text);
   const digits = PREFIXED.exec(text)?.[1];
-  if (digits !== undefined) return digitsKey("DIGITS", digits, callingCode);
+  if (digits !== undefined) {
+    const behind = digits === text ? readings : readSpelling(digits, countryCode).readings;
+    const numbers = behind.map((number) => number.slice(1));
+    return digitsKey("DIGITS", digits, callingCode, numbers);
+  }
   const name = value.toLowerCase();
-  return name === ""
-    ? undefined
-    : { form: "NAME", digits: name, nationalDigits: name, callingCode: "", tail: hashOf(name) % 1_000 };
+  if (name === "") return undefined;
+  return {
+    form: "NAME",
+    digits: name,
+    nationalDigits: NOTHING,
+    readings: NOTHING,
+    callingCode: "",
+    tail: hashOf(name) % 1_000,
+  };
 }
 
-const SCHEME = /^(?:sips?|tel):/i;
-const AFTER_USER = /[@;].*$/;
-const SEPARATORS = /[ ().\-/]/g;
 // Service codes (*31#) and routing prefixes (hexadecimal digits in ported numbers, Q.769.1) stand before the digits.
 const PREFIXED = /^\+?[0-9A-F*#]*?([0-9]{2,})$/;
 
-function e164Key(digits: string): NumberKey {
-  const callingCode = [1, 2, 3].map((length) => digits.slice(0, length)).find((code) => CALLING_CODES.has(code)) ?? "";
-  const nationalDigits = digits.slice(callingCode.length);
-  return { form: "E164", digits, nationalDigits, callingCode, tail: tailOf(digits) };
+function e164Key(number: string): NumberKey {
+  const canonical = canonicalNumber(number);
+  return {
+    form: "E164",
+    digits: canonical.slice(1),
+    nationalDigits: nationalDigitsOf(canonical),
+    readings: NOTHING,
+    callingCode: callingCodeOf(canonical),
+    tail: tailOf(canonical),
+  };
 }
 
-function digitsKey(form: "CODE" | "DIGITS", digits: string, callingCode: string): NumberKey {
-  return { form, digits, nationalDigits: digits, callingCode, tail: tailOf(digits) };
+function digitsKey(form: "CODE" | "DIGITS", digits: string, callingCode: string, readings = NOTHING): NumberKey {
+  return { form, digits, nationalDigits: [digits], readings, callingCode, tail: tailOf(digits) };
 }
 
 function tailOf(digits: string): number {
@@ -171,15 +223,31 @@ function isSameCountry(a: NumberKey, b: NumberKey): boolean {
   return a.callingCode === b.callingCode || a.callingCode === "" || b.callingCode === "";
 }
 
-function endsWithNumber(spelled: NumberKey, number: NumberKey): boolean {
-  if (spelled.digits.endsWith(number.digits)) return true;
-  if (!spelled.digits.endsWith(number.nationalDigits) || !isSameCountry(spelled, number)) return false;
-  const prefix = spelled.digits.slice(0, spelled.digits.length - number.nationalDigits.length);
-  if (prefix === "") return true;
-  if (spelled.form === "CODE" || number.nationalDigits.length < MIN_NATIONAL) return false;
-  const code = prefix.replace(/^(?:00|011)/, "");
-  return !CALLING_CODES.has(code) || code === number.callingCode;
+function isNumber(spelled: NumberKey, number: NumberKey): boolean {
+  if (spelled.readings.includes(number.digits) || spelled.digits.endsWith(number.digits)) return true;
+  if (!isSameCountry(spelled, number)) return false;
+  return number.nationalDigits.some((national) => endsWithNational(spelled, national, number.callingCode));
 }
+
+function endsWithNational(spelled: NumberKey, national: string, callingCode: string): boolean {
+  if (!spelled.digits.endsWith(national)) return false;
+  const prefix = spelled.digits.slice(0, spelled.digits.length - national.length);
+  if (prefix === "") return true;
+  if (spelled.form === "CODE" || national.length < MIN_NATIONAL) return false;
+  const code = prefix.replace(ABROAD, "");
+  return !isCallingCode(code) || code === callingCode;
+}
+
+// One may have a trunk prefix where the other has a calling code.
+function endsWithSpelling({ digits: long }: NumberKey, { digits: short, callingCode }: NumberKey): boolean {
+  if (short.length >= MIN_SUFFIX && long.endsWith(short)) return true;
+  const national = short.replace(/^0/, "");
+  if (national.length < MIN_SUFFIX || !long.endsWith(national)) return false;
+  const code = long.slice(0, -national.length).replace(ABROAD, "");
+  return code === "" || (isCallingCode(code) && (callingCode === "" || callingCode === code));
+}
+
+const ABROAD = /^(?:00|011)/;
 
 // A code is dialled as it is, or written behind its country's calling code.
 function isCode(long: NumberKey, short: NumberKey): boolean {

@@ -69,7 +69,7 @@ export function givenDiscrepancy(
   records: readonly CallOfParties[],
   subject: Subject,
 ): Given<Discrepancy> {
-  const isOwn = ownNumber === subject.phoneNumber;
+  const isOwn = isSubjects(ownNumber, subject);
   const own = isOwn ? { kind: PartyKind.E164, value: subject.phoneNumber, presentation: 0 } : undefined;
   const call = { ...item, ...(item.direction === Direction.INBOUND ? { dialed: own } : { asserted: own }) };
   const calls: readonly CallOfParties[] = [call, ...records];
@@ -90,8 +90,7 @@ export function maskCdr(item: CallDetailRecord, subject: Subject, participation:
   maskForReader(CallDetailRecordSchema, item, subject.isParty);
   if (!attribution) return;
   item.attribution = attribution;
-  if (attribution.phoneNumber !== subject.phoneNumber)
-    attribution.phoneNumber = maskLastDigits(attribution.phoneNumber);
+  if (!isSubjects(attribution.phoneNumber, subject)) attribution.phoneNumber = maskLastDigits(attribution.phoneNumber);
   if (!isOwnCustomer(subject, participation)) attribution.customerId = "";
 }
 
@@ -123,4 +122,8 @@ export function mayBeGiven(
   if (!participation || !isInRole(participation, role)) return undefined;
   const isWithheld = participation.isCalled && [call, ...others].some(isCallerRestricted);
   return isWithheld ? "withheld" : participation;
+}
+
+function isSubjects(number: string | undefined, { isParty }: Subject): boolean {
+  return number !== undefined && isParty({ kind: PartyKind.E164, value: number, presentation: 0 });
 }

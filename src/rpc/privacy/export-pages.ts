@@ -1,8 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import type { Carrier } from "../../domain/carrier.ts";
 import type { Micros } from "../../domain/instant.ts";
+import { searchPattern } from "../../domain/number-pattern.ts";
 import { rowOfPeriod } from "../../domain/number-state.ts";
-import { SubjectRole, searchTexts } from "../../domain/subject.ts";
+import { e164Forms } from "../../domain/spelling.ts";
+import { SubjectRole } from "../../domain/subject.ts";
 import { NumberApprovalSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { PhoneNumberSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { listCarriers } from "../../store/carriers.ts";
@@ -98,12 +100,12 @@ async function readApproval(
   { subject: { phoneNumber, role } }: AskedExport,
 ): Promise<ExportedItem[]> {
   if (role === SubjectRole.OTHER_PARTY) return [];
-  const approved = await carrierTransaction(db, carrierId, (tx) => findApproved(tx, carrierId, [phoneNumber]));
+  const approved = await carrierTransaction(db, carrierId, (tx) => findApproved(tx, carrierId, e164Forms(phoneNumber)));
   return approved.map((each) => ({ case: "approval", value: create(NumberApprovalSchema, { phoneNumber: each }) }));
 }
 
 function searchAt(carrierId: string, { subject: { phoneNumber }, start, end }: AskedExport): PhoneNumberSearch {
-  return { carrierId, start, end, phoneNumber, texts: searchTexts(phoneNumber) };
+  return { carrierId, start, end, forms: e164Forms(phoneNumber), pattern: searchPattern(phoneNumber) };
 }
 
 async function* allCarriers(db: Database): AsyncGenerator<Carrier> {
@@ -124,7 +126,9 @@ async function readStates(
   { subject: { phoneNumber, role }, start, end }: AskedExport,
 ): Promise<HistoryPeriod[]> {
   if (role === SubjectRole.OTHER_PARTY) return [];
-  const history = await systemTransaction(db, (tx) => readNumberHistory(tx, phoneNumber, config.sipDomain));
+  const history: HistoryPeriod[] = [];
+  for (const form of e164Forms(phoneNumber))
+    history.push(...(await systemTransaction(db, (tx) => readNumberHistory(tx, form, config.sipDomain))));
   return history.filter(({ period }) => period.start < end && period.end > start);
 }
 

@@ -1,7 +1,9 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { DisclosedSide } from "../../domain/disclosure.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { type CallOfParties, findParticipation, isInRole, partyMatcher, searchTexts } from "../../domain/subject.ts";
+import { searchPattern } from "../../domain/number-pattern.ts";
+import { e164Forms } from "../../domain/spelling.ts";
+import { type CallOfParties, findParticipation, isInRole, partyMatcher } from "../../domain/subject.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Database, systemTransaction, type Tx } from "../../store/database.ts";
@@ -50,7 +52,8 @@ export async function targetOfNumber(
   subject: NumberSubject,
   budget: ScanBudget = scanBudget(),
 ): Promise<DisclosureTarget> {
-  const search = { ...subject, carrierId, texts: searchTexts(subject.phoneNumber) };
+  const { phoneNumber } = subject;
+  const search = { ...subject, carrierId, forms: e164Forms(phoneNumber), pattern: searchPattern(phoneNumber) };
   const platform = await findRecords(db, search, subject, "cdr", budget);
   const carrier = await findRecords(db, search, subject, "duration", budget);
   return systemTransaction(
