@@ -192,7 +192,6 @@ function checkStream(stream: StreamQuality): RecordProblem | undefined {
     stated("edge", stream.edge, LAST.edge) ??
     range("packets_sent", stream.packetsSent, 0, ANY) ??
     range("packets_received", stream.packetsReceived, 0, ANY) ??
-    range("packets_lost", stream.packetsLost, 0, ANY) ??
     range("loss_ratio_avg", stream.lossRatioAvg, 0, 1) ??
     range("loss_ratio_max", stream.lossRatioMax, 0, 1) ??
     range("discard_ratio", stream.discardRatio, 0, 1) ??
