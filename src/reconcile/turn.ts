@@ -1,5 +1,6 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
 import { MAX_COMPONENT } from "../domain/matching/components.ts";
+import { type MatchedInput, matchToExplain } from "../domain/matching/explain.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
 import type { CallResult } from "../domain/matching/result.ts";
@@ -225,6 +226,7 @@ async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
   { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
+  match: (input: MatchingInput) => readonly CallResult[] = matchCalls,
 ): Promise<{ kept: CallResult[]; window: Window }> {
   let spans = mergeSpans(
     base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
@@ -232,7 +234,7 @@ async function matchWhole(
   const sought = new Set<string>();
   for (let reads = 1; ; reads++) {
     const window = await records.read(spans, votes);
-    const results = matchCalls(inputOf(carrier, window, votes, now));
+    const results = match(inputOf(carrier, window, votes, now));
     const kept = results.filter((result) => touches(base, result));
     const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
     const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
@@ -254,16 +256,37 @@ function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: 
   };
 }
 
-/** What the matcher has to be given for the calls around an instant to come out as they do in a turn, by the offsets and rules as they stand. */
-export async function gatherAround(tx: Tx, carrier: Reconciled, aroundMs: number, now: Micros): Promise<MatchingInput> {
-  const offsets = async (base: readonly Span[]) => (await readVotes(tx, carrier.carrierId, base))();
-  const own = baseSpans([minuteOf(aroundMs)]);
-  const votes = await offsets(own);
-  // A carrier's record may be one of a clock that is off: its counterpart is where any offset in use puts it.
-  const base = baseSpans([0, ...votes.offsetsInUse()].map((offset) => minuteOf(aroundMs - offset)));
+/** What the matcher was given for a call to be explained, and what it made of it. */
+export interface Gathered {
+  readonly input: MatchingInput;
+  readonly matched: MatchedInput;
+}
+
+/**
+ * What the matcher has to be given for the calls around an instant to come out as they do in a
+ * turn, by the offsets and rules as they stand.
+ * @param byCarrier whether the instant is by the carrier's clock: the call is where an offset of
+ * that hour puts it.
+ * @param alsoMs where else records of the call begin, as it is stored.
+ */
+export async function gatherAround(
+  tx: Tx,
+  carrier: Reconciled,
+  { aroundMs, byCarrier, alsoMs }: { aroundMs: number; byCarrier: boolean; alsoMs: readonly number[] },
+  now: Micros,
+): Promise<Gathered> {
+  const votes = (await readVotes(tx, carrier.carrierId, baseSpans([minuteOf(aroundMs)])))();
+  const corrected = (ms: number) => [0, ...votes.offsetsOfHour(ms)].map((offset) => ms - offset);
+  const starts = [...(byCarrier ? corrected(aroundMs) : [aroundMs]), ...alsoMs.flatMap(corrected)];
+  const base = baseSpans([...new Set(starts.map(minuteOf))]);
   const records = new TurnRecords(tx, carrier);
-  const { window } = await matchWhole(tx, carrier, { base, records, votes, now });
-  return inputOf(carrier, window, votes, now);
+  let last: Gathered | undefined;
+  await matchWhole(tx, carrier, { base, records, votes, now }, (input) => {
+    last = { input, matched: matchToExplain(input) };
+    return [...last.matched.live.results, ...last.matched.voided.results];
+  });
+  if (last === undefined) throw new Error("a window is matched at least once");
+  return last;
 }
 
 function touches(base: readonly Span[], { span }: CallResult): boolean {

@@ -5,6 +5,7 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, microsFromMs } from "../domain/instant.ts";
 import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "../domain/matching/facts.ts";
+import type { NearMiss } from "../domain/matching/near-misses.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
@@ -16,6 +17,7 @@ import {
   EvidenceStepSchema,
   EvidenceValueSchema,
   type ExplainCallRequest,
+  NearRecordSchema,
   RefusedCandidateSchema,
 } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -23,7 +25,7 @@ import type { CallDuration } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordReferenceSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../reconcile/carrier.ts";
 import { discrepancyMessage, findingMessage } from "../reconcile/discrepancy-edge.ts";
-import { type ExplainedCall, explainRecord } from "../reconcile/explain-record.ts";
+import { type ExplainedCall, explainRecord, isAsStored } from "../reconcile/explain-record.ts";
 import { listCdrs } from "../store/cdrs.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import { listDurations } from "../store/durations.ts";
@@ -38,6 +40,7 @@ import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
 import { disclosedExplanations } from "./disclosed-records.ts";
 import { durationMessage } from "./duration-service.ts";
+import { otherThanStored, storedMessage } from "./explain-stored.ts";
 import { seesMaskedParties } from "./mask-interceptor.ts";
 import { attributeForReader } from "./reader-mask.ts";
 
@@ -175,11 +178,11 @@ async function explainEach(
 async function explanation(
   tx: Tx,
   carrier: ReturnType<typeof reconciled>,
-  { evidence, stored }: ExplainedCall,
+  { evidence, stored, near }: ExplainedCall,
 ): Promise<CallExplanation> {
   const { carrierId } = carrier;
   const { result, steps, refused } = evidence;
-  const message = discrepancyMessage(result, {
+  const judgedNow = discrepancyMessage(result, {
     carrierId,
     discrepancyId: stored?.discrepancyId ?? "",
     revision: stored?.discrepancyRevision ?? 0,
@@ -187,6 +190,8 @@ async function explanation(
     firstSeenTime: stored?.firstSeenTime ?? null,
     resolvedTime: stored?.resolvedTime ?? null,
   });
+  const isInForce = stored === undefined || isAsStored(result, stored);
+  const message = isInForce ? judgedNow : storedMessage(judgedNow, stored);
   if (stored?.sequence) message.sequence = stored.sequence;
   const platformRecord = result.platform && (await readCdr(tx, carrierId, result.platform));
   const carrierRecords: CallDuration[] = [];
@@ -196,8 +201,9 @@ async function explanation(
     result: message,
     ...(platformRecord && { platformRecord }),
     carrierRecords,
-    steps: steps.map(stepMessage),
+    steps: [...(isInForce ? [] : [otherThanStored(judgedNow)]), ...steps].map(stepMessage),
     refusedCandidates: refused.map(refusedMessage),
+    nearRecords: near.map(nearMessage),
   });
 }
 
@@ -242,6 +248,17 @@ function refusedMessage(candidate: RefusedCandidate) {
     explanation: candidate.explanation,
     ...(candidate.startDeltaMs !== undefined && { startDeltaMs: BigInt(Math.round(candidate.startDeltaMs)) }),
     ...(candidate.pairedWith && { pairedWith: reference(candidate.pairedWith) }),
+  });
+}
+
+function nearMessage({ side, record, startDeltaMs, connectedMs, billedS, explanation }: NearMiss) {
+  return create(NearRecordSchema, {
+    side,
+    record: reference(record),
+    startDeltaMs: BigInt(Math.round(startDeltaMs)),
+    ...(connectedMs !== undefined && { connectedDurationMs: BigInt(Math.round(connectedMs)) }),
+    ...(billedS !== undefined && { billedDurationS: BigInt(billedS) }),
+    explanation,
   });
 }
 

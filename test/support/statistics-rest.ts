@@ -11,6 +11,7 @@ import * as results from "../../src/store/erase-results.ts";
 import { rewriteRestatement } from "../../src/store/erase-usage.ts";
 import { areAnyUnwritten, countLate, listErasures, readErasureCarriers } from "../../src/store/erasures.ts";
 import { lockFeed } from "../../src/store/feed-head.ts";
+import { readOpenCalls } from "../../src/store/near-calls.ts";
 import { findPortedIn } from "../../src/store/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
 import { raiseClaimTimes } from "../../src/store/number-rows.ts";
@@ -80,6 +81,10 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);
     await readOpenOfClock(tx, carrierId, { trunkId: "trunk-1", hour: first?.clockTime ?? 0n, limit: 100 });
+    const open = all.find(({ pairKey }) => pairKey !== null);
+    const around = open?.startTime ?? 0n;
+    const reach = { around, start: around - 3_600_000_000n, end: around + 3_600_000_000n };
+    await readOpenCalls(tx, carrierId, { side: 2, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
     await clearDueTimes(tx, carrierId, all.slice(0, 20));
     await deleteResults(tx, carrierId, all.slice(0, 20));
