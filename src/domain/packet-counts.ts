@@ -1,4 +1,7 @@
-/** What an edge counted of a stream, as tandem.type.v1.StreamQuality has it. What was not counted is absent. */
+/**
+ * What an edge counted of a stream, as tandem.type.v1.StreamQuality has it. What was not counted is
+ * absent.
+ */
 export interface PacketCounts {
   /** A StreamDirection. */
   direction: number;
@@ -20,7 +23,10 @@ export interface Hearing {
 const FROM_CARRIER = 2;
 /** Where so many times the expected packets came, each is taken to have come twice. */
 const EACH_CAME_TWICE = 1.5;
-/** A far end of which less than this part is heard is as good as not heard. Silence suppression seldom leaves less. */
+/**
+ * A far end of which less than this part is heard is as good as not heard. Silence suppression
+ * seldom leaves less.
+ */
 const HEARD_PART = 3n;
 
 /** The share of packets that were lost, by the counts; undefined where they do not tell. */
@@ -35,7 +41,8 @@ export function countedLoss({ packetsSent, packetsReceived, packetsLost }: Packe
 }
 
 /**
- * Which streams of a call were not heard. Streams of one direction and edge are taken together, for a call whose media is renegotiated goes on in another.
+ * Which streams of a call were not heard. Streams of one direction and edge are taken together, for
+ * a call whose media is renegotiated goes on in another.
  * @param connectedMs how long the call was connected; undefined: not known.
  */
 export function hearingOf(streams: readonly PacketCounts[], connectedMs: number | undefined): Hearing[] {

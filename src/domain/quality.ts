@@ -21,7 +21,10 @@ export type QualityReason = (typeof QualityReason)[keyof typeof QualityReason];
 /** A call that was connected for less than this cannot be judged. Milliseconds. */
 export const SHORTEST_JUDGED_MS = 3_000;
 
-/** The measures of a stream that decide, as tandem.type.v1.StreamQuality has them. What was not measured is absent. */
+/**
+ * The measures of a stream that decide, as tandem.type.v1.StreamQuality has them. What was not
+ * measured is absent.
+ */
 export interface StreamMeasures {
   mosDegradation?: number | undefined;
   mosLq?: number | undefined;
@@ -97,8 +100,8 @@ export function judgeCall(streams: readonly QualityJudgement[], tooShort: boolea
   };
 }
 
-// The thresholds are those that large calling platforms publish for their stream classification; StreamQuality states them. `passed` is undefined where
-// nothing was measured that it asks for.
+// The thresholds are those that large calling platforms publish for their stream classification;
+// StreamQuality states them. `passed` is undefined where nothing was measured that it asks for.
 const RULE: readonly { reason: QualityReason; passed: (measures: StreamMeasures) => boolean | undefined }[] = [
   { reason: QualityReason.MOS_DEGRADATION, passed: soundsPoor },
   { reason: QualityReason.ROUND_TRIP, passed: ({ roundTripAvgMs }) => above(roundTripAvgMs, 500) },
@@ -110,7 +113,10 @@ const RULE: readonly { reason: QualityReason; passed: (measures: StreamMeasures)
   { reason: QualityReason.CONCEALMENT, passed: ({ concealedRatio }) => above(concealedRatio, 0.07) },
 ];
 
-/** ITU-T G.109: below this R factor, and below this score, which is the same by G.107, nearly all users are dissatisfied. */
+/**
+ * ITU-T G.109: below this R factor, and below this score, which is the same by G.107, nearly all
+ * users are dissatisfied.
+ */
 const [POOR_R_FACTOR, POOR_SCORE] = [60, 3.1];
 
 function soundsPoor({ mosDegradation, mosLq, mosCq, rFactor }: StreamMeasures): boolean | undefined {

@@ -70,7 +70,8 @@ export function isAsStored(result: CallResult, stored: CallResultRow): boolean {
   return result.carrier.map(text).sort().join() === stored.carrierRecords.map(text).sort().join();
 }
 
-// The row in force that has the record: under the name that was found, else under its own, else another's.
+// The row in force that has the record: under the name that was found, else under its own, else
+// another's.
 async function storedOf(
   tx: Tx,
   carrierId: string,

@@ -205,7 +205,10 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
   };
 }
 
-/** How far apart the durations are, either way; of a call that one side lacks, its full length; null: not known. As lists and summaries count it. */
+/**
+ * How far apart the durations are, either way; of a call that one side lacks, its full length;
+ * null: not known. As lists and summaries count it.
+ */
 function absoluteDelta(row: CallResultRow): bigint | null {
   const { platformMs, carrierMs, billedS } = row;
   const lacksCarrier = row.carrierAnswered === true && carrierMs === null && billedS === null;

@@ -33,7 +33,10 @@ export interface SummaryFigures {
   readonly statuses: readonly StatusFigures[];
   readonly causes: readonly { readonly cause: number; readonly calls: bigint; readonly absoluteDeltaMs: bigint }[];
   readonly matchedBy: readonly { readonly matchedBy: number; readonly pairs: bigint }[];
-  /** Over the compared calls: all but PENDING, VOIDED, NOT_REPORTED and copies of what need not be reported. The times are of those with a length. */
+  /**
+   * Over the compared calls: all but PENDING, VOIDED, NOT_REPORTED and copies of what need not be
+   * reported. The times are of those with a length.
+   */
   readonly compared: {
     readonly calls: bigint;
     /** Of these, those without a pair. */

@@ -179,8 +179,9 @@ function notIn(usageDate: RawBuilder<unknown>, versions: readonly PeriodVersion[
 }
 
 /**
- * Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line has them. A sixth sum, of calls without a length, is only there where there
- * are any: lines are held against each other as they are, and those of before have five.
+ * Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line
+ * has them. A sixth sum, of calls without a length, is only there where there are any: lines are
+ * held against each other as they are, and those of before have five.
  */
 export function usageLines(relation: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`

@@ -22,8 +22,8 @@ beforeAll(async () => {
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 /**
- * Eleven calls of a softphone, and what the far end did in each. The figures are those of the summary that the softphone printed: packets, lost packets
- * and jitter, no ratio.
+ * Eleven calls of a softphone, and what the far end did in each. The figures are those of the
+ * summary that the softphone printed: packets, lost packets and jitter, no ratio.
  */
 const CALLS: [id: string, farEnd: string, verdict: QualityVerdict, reasons: QualityReason[]][] = [
   ["bs-good", "sends and hears everything", GOOD, []],

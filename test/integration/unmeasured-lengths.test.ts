@@ -235,7 +235,10 @@ async function platformRecords(): Promise<CallDetailRecord[]> {
   return lines.map((line) => fromJson(CallDetailRecordSchema, JSON.parse(line)));
 }
 
-/** The carrier's accounting, a line a call: the length is empty where the BYE never came, or came from the called side. */
+/**
+ * The carrier's accounting, a line a call: the length is empty where the BYE never came, or came
+ * from the called side.
+ */
 async function carrierRecords(): Promise<CallDuration[]> {
   const [, ...lines] = (await fixture("radius-carrier.csv")).split("\n");
   return lines.map((line) => {
