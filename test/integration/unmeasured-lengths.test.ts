@@ -14,6 +14,7 @@ import {
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { SummaryDimension } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { insertCallResults, type PartialResult } from "../support/call-results.ts";
+import { runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
@@ -175,6 +176,33 @@ describe("a length that is not known is not zero", () => {
       averageCallDurationMs: Number(summaries[0]?.connectedDurationMs),
     });
   });
+});
+
+test("the command line shows how many calls have no length beside the figures that are without them", async () => {
+  const carrierId = await newCarrier();
+  const number = "+441632960779";
+  await exchange.assignNumbers(carrierId, [number], "shown");
+  const rows = [{ status: 1 }, { status: 1 }, { status: 4, carrier_ms: null }, { status: 6, platform_ms: null }];
+  await insertCallResults(
+    db(),
+    carrierId,
+    rows.map((row) => on({ ...row, phone_number: number })),
+  );
+  const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const june = ["--from", "2026-06-01", "--to", "2026-06-30"];
+  const summary = ["reconcile", "summary", "--carrier", carrierId, ...june];
+  const usage = ["usage", "shown", ...june, "--time-zone", "UTC", "--by", "day"];
+  const [table, csv, used] = await Promise.all(
+    [summary, [...summary, "--csv"], usage].map((args) => runCli(args, settings)),
+  );
+  expect(table?.stdout).toMatch(/^day +calls +min +min carrier +net +gross +unmatched +pending +no length +reported/m);
+  expect(table?.stdout).toMatch(/^2026-06-01 +4 +2.0 +2.0 +0.00 % +0.00 % +25.00 % +0 +2 +/m);
+  expect(csv?.stdout).toMatch(
+    /,unmeasured_call_count,unmeasured_platform_duration_ms,unmeasured_carrier_duration_ms$/m,
+  );
+  expect(csv?.stdout).toMatch(/,2,60000,0$/m);
+  expect(used?.stdout).toMatch(/^day +calls +answered +minutes +no length +disputed +unconfirmed$/m);
+  expect(used?.stdout).toMatch(/^2026-06-01 +4 +4 +3.0 +1 +1 +1$/m);
 });
 
 describe("the platform's copies of calls that the carrier need not report", () => {
