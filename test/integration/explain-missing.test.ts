@@ -1,11 +1,12 @@
 import { create } from "@bufbuild/protobuf";
+import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import { EvidenceStage } from "../../src/domain/matching/evidence.ts";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { MatchStatus, Side } from "../../src/domain/matching/result.ts";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
-import { call, NUMBER, timestamp } from "../support/feed.ts";
+import { call, NUMBER, runSql, timestamp } from "../support/feed.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 
 const HOUR_MS = 3_600_000;
@@ -96,6 +97,14 @@ test("a missing call names the open records that nearly fit, with their lengths,
     "The same two parties, within the time of this call, and shorter (1 min 40 s of 5 min): it may be one part of it, and the others are missing.",
     "The same two parties, 1 h 6 min 40 s later, and exactly as long (5 min).",
   ]);
+  // What was shown of other records is in the log of disclosures.
+  const told = await runSql(
+    exchange.app,
+    sql<{ record_ids: string[] }>`
+      SELECT record_ids FROM disclosure WHERE carrier_id = ${carrierId} AND side = ${Side.CARRIER}`,
+  );
+  const named = told.flatMap(({ record_ids: ids }) => ids);
+  expect(named).toEqual(expect.arrayContaining(["an-hour", "four-hours", "part", "no-zone"]));
   // The other side is told the same of its record.
   expect(near(await explain("carrierRecordId", "four-hours"))).toEqual([["p", BigInt(4 * HOUR_MS), 300_000n]]);
 });
