@@ -14,7 +14,29 @@ describe("a stream", () => {
     expect(judgeStream({ [measure]: above }, false)).toEqual({ verdict: QualityVerdict.POOR, reasons: [reason] });
   });
 
-  test("is UNCLASSIFIED when none of the five was measured, and GOOD when one was measured as 0", () => {
+  test.each([
+    ["mosLq", 3.1, 3.09, QualityReason.MOS_DEGRADATION],
+    ["mosCq", 3.1, 3.09, QualityReason.MOS_DEGRADATION],
+    ["rFactor", 60, 59.9, QualityReason.MOS_DEGRADATION],
+  ] as const)(
+    "whose degradation is not stated is GOOD with %s at %d and POOR below it",
+    (measure, at, below, reason) => {
+      expect(judgeStream({ [measure]: at }, false)).toEqual({ verdict: QualityVerdict.GOOD, reasons: [] });
+      expect(judgeStream({ [measure]: below }, false)).toEqual({ verdict: QualityVerdict.POOR, reasons: [reason] });
+      expect(judgeStream({ [measure]: below, mosDegradation: 1 }, false).verdict).toBe(QualityVerdict.GOOD);
+    },
+  );
+
+  test("is POOR when more than a tenth of its packets came too late to be played", () => {
+    const reasons = [QualityReason.PACKET_LOSS];
+    expect(judgeStream({ lossRatioAvg: 0, discardRatio: 0.1 }, false).verdict).toBe(QualityVerdict.GOOD);
+    expect(judgeStream({ lossRatioAvg: 0, discardRatio: 0.11 }, false)).toEqual({
+      verdict: QualityVerdict.POOR,
+      reasons,
+    });
+  });
+
+  test("is UNCLASSIFIED when nothing was measured that the rule asks for, and GOOD when one was measured as 0", () => {
     expect(judgeStream({}, false)).toEqual({
       verdict: QualityVerdict.UNCLASSIFIED,
       reasons: [QualityReason.NOT_MEASURED],

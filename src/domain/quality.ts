@@ -1,8 +1,10 @@
+import { countedLoss, type Hearing, hearingOf, type PacketCounts } from "./packet-counts.ts";
+
 /** Whether quality was good enough; the numbers of tandem.type.v1.QualityVerdict. */
 export const QualityVerdict = { GOOD: 1, POOR: 2, UNCLASSIFIED: 3 } as const;
 export type QualityVerdict = (typeof QualityVerdict)[keyof typeof QualityVerdict];
 
-/** Why; the numbers of tandem.type.v1.QualityReason, which are also the order of the rule. */
+/** Why; the numbers of tandem.type.v1.QualityReason, in whose order the reasons are given. */
 export const QualityReason = {
   MOS_DEGRADATION: 1,
   ROUND_TRIP: 2,
@@ -11,17 +13,26 @@ export const QualityReason = {
   CONCEALMENT: 5,
   TOO_SHORT: 6,
   NOT_MEASURED: 7,
+  SILENT: 8,
+  ONE_WAY: 9,
 } as const;
 export type QualityReason = (typeof QualityReason)[keyof typeof QualityReason];
 
 /** A call that was connected for less than this cannot be judged. Milliseconds. */
 export const SHORTEST_JUDGED_MS = 3_000;
 
-/** The five measures of a stream that decide, as tandem.type.v1.StreamQuality has them. What was not measured is absent. */
+/**
+ * The measures of a stream that decide, as tandem.type.v1.StreamQuality has them. What was not
+ * measured is absent.
+ */
 export interface StreamMeasures {
   mosDegradation?: number | undefined;
+  mosLq?: number | undefined;
+  mosCq?: number | undefined;
+  rFactor?: number | undefined;
   roundTripAvgMs?: number | undefined;
   lossRatioAvg?: number | undefined;
+  discardRatio?: number | undefined;
   jitterAvgMs?: number | undefined;
   concealedRatio?: number | undefined;
 }
@@ -45,16 +56,31 @@ export function isTooShort(answered: boolean, connectedDurationMs: number | unde
   return connectedDurationMs !== undefined && connectedDurationMs < SHORTEST_JUDGED_MS;
 }
 
+/** Judges the streams of a call, each by itself, and all by what was heard of both sides. */
+export function judgeStreams(
+  streams: readonly (StreamMeasures & PacketCounts)[],
+  tooShort: boolean,
+  connectedMs: number | undefined,
+): QualityJudgement[] {
+  const hearings = hearingOf(streams, connectedMs);
+  return streams.map((stream, index) => {
+    const lossRatioAvg = stream.lossRatioAvg ?? countedLoss(stream);
+    return judgeStream({ ...stream, lossRatioAvg }, tooShort, hearings[index]);
+  });
+}
+
 /**
  * Judges one stream by the rule that StreamQuality states. A call too short to be judged is UNCLASSIFIED whatever was measured: the figures of so
  * few packets say nothing.
  */
-export function judgeStream(measures: StreamMeasures, tooShort: boolean): QualityJudgement {
+export function judgeStream(measures: StreamMeasures, tooShort: boolean, hearing?: Hearing): QualityJudgement {
+  const passed = RULE.map((rule) => rule.passed(measures));
+  const unheard = unheardReasons(hearing);
   const unclassified: QualityReason[] = [];
   if (tooShort) unclassified.push(QualityReason.TOO_SHORT);
-  if (RULE.every(({ measure }) => measures[measure] === undefined)) unclassified.push(QualityReason.NOT_MEASURED);
+  if (unheard.length === 0 && passed.every((is) => is === undefined)) unclassified.push(QualityReason.NOT_MEASURED);
   if (unclassified.length > 0) return { verdict: QualityVerdict.UNCLASSIFIED, reasons: unclassified };
-  const reasons = RULE.filter(({ measure, above }) => (measures[measure] ?? 0) > above).map(({ reason }) => reason);
+  const reasons = [...RULE.filter((_, index) => passed[index] === true).map(({ reason }) => reason), ...unheard];
   return { verdict: reasons.length > 0 ? QualityVerdict.POOR : QualityVerdict.GOOD, reasons };
 }
 
@@ -74,14 +100,43 @@ export function judgeCall(streams: readonly QualityJudgement[], tooShort: boolea
   };
 }
 
-// The thresholds are those that large calling platforms publish for their stream classification; StreamQuality states them.
-const RULE: readonly { measure: keyof StreamMeasures; above: number; reason: QualityReason }[] = [
-  { measure: "mosDegradation", above: 1, reason: QualityReason.MOS_DEGRADATION },
-  { measure: "roundTripAvgMs", above: 500, reason: QualityReason.ROUND_TRIP },
-  { measure: "lossRatioAvg", above: 0.1, reason: QualityReason.PACKET_LOSS },
-  { measure: "jitterAvgMs", above: 30, reason: QualityReason.JITTER },
-  { measure: "concealedRatio", above: 0.07, reason: QualityReason.CONCEALMENT },
+// The thresholds are those that large calling platforms publish for their stream classification;
+// StreamQuality states them. `passed` is undefined where nothing was measured that it asks for.
+const RULE: readonly { reason: QualityReason; passed: (measures: StreamMeasures) => boolean | undefined }[] = [
+  { reason: QualityReason.MOS_DEGRADATION, passed: soundsPoor },
+  { reason: QualityReason.ROUND_TRIP, passed: ({ roundTripAvgMs }) => above(roundTripAvgMs, 500) },
+  {
+    reason: QualityReason.PACKET_LOSS,
+    passed: ({ lossRatioAvg, discardRatio }) => either(above(lossRatioAvg, 0.1), above(discardRatio, 0.1)),
+  },
+  { reason: QualityReason.JITTER, passed: ({ jitterAvgMs }) => above(jitterAvgMs, 30) },
+  { reason: QualityReason.CONCEALMENT, passed: ({ concealedRatio }) => above(concealedRatio, 0.07) },
 ];
+
+/**
+ * ITU-T G.109: below this R factor, and below this score, which is the same by G.107, nearly all
+ * users are dissatisfied.
+ */
+const [POOR_R_FACTOR, POOR_SCORE] = [60, 3.1];
+
+function soundsPoor({ mosDegradation, mosLq, mosCq, rFactor }: StreamMeasures): boolean | undefined {
+  const score = mosLq ?? mosCq;
+  if (mosDegradation !== undefined) return mosDegradation > 1;
+  if (score !== undefined) return score < POOR_SCORE;
+  return rFactor === undefined ? undefined : rFactor < POOR_R_FACTOR;
+}
+
+function above(value: number | undefined, limit: number): boolean | undefined {
+  return value === undefined ? undefined : value > limit;
+}
+
+function either(left: boolean | undefined, right: boolean | undefined): boolean | undefined {
+  return left === undefined ? right : left || right === true;
+}
+
+function unheardReasons(hearing: Hearing | undefined): QualityReason[] {
+  return [...(hearing?.silent ? [QualityReason.SILENT] : []), ...(hearing?.oneWay ? [QualityReason.ONE_WAY] : [])];
+}
 
 function callVerdict(poorStreams: number, classifiedStreams: number): QualityVerdict {
   if (poorStreams > 0) return QualityVerdict.POOR;

@@ -45,7 +45,7 @@ export function echoKeyOf(recordId: string): bigint {
 }
 
 /** Names a record of the carrier, for finding the result of a pair that begins far from it. */
-export function durationKeyOf({ recordDate, recordId }: RecordRef): bigint {
+export function durationKeyOf({ recordDate, recordId }: Pick<RecordRef, "recordDate" | "recordId">): bigint {
   return hash64(`duration/${recordDate}/${recordId}`);
 }
 

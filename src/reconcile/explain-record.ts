@@ -1,6 +1,7 @@
 import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { type CallEvidence, explainCall } from "../domain/matching/explain.ts";
-import { Side } from "../domain/matching/result.ts";
+import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/near-misses.ts";
+import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import {
   type CallResultRow,
@@ -11,7 +12,8 @@ import {
 } from "../store/call-results.ts";
 import type { Tx } from "../store/database.ts";
 import type { ExplainedRecord } from "../store/explain-targets.ts";
-import { durationKeyOf } from "./call-keys.ts";
+import { type OpenCallRow, readOpenCalls } from "../store/near-calls.ts";
+import { durationKeyOf, pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
 import { nameOf } from "./result-row.ts";
 import { gatherAround } from "./turn.ts";
@@ -26,7 +28,14 @@ export interface ExplainedCall {
    * again.
    */
   readonly isInForce: boolean;
+  /** Open records that nearly fit a call without a counterpart, the best first. */
+  readonly near: readonly NearMiss[];
 }
+
+/** A zone shift is at most 14 h, and its pairs are a window off it. */
+const NEAR_REACH_MS = 15 * 3_600_000;
+/** Most open calls of two parties that are looked at. */
+const MOST_OPEN = 200;
 
 /**
  * How far from each other a pair's starts may be without a key by which it is found, and a second
@@ -52,12 +61,13 @@ export async function explainRecord(
   const startMs = msFromMicros(record.startTime);
   const holder = await findHolder(tx, carrier.carrierId, record);
   const instants = holder === undefined ? [startMs] : [startMs, msFromMicros(holder.startTime)];
-  const input = await gatherAround(tx, carrier, instants, now);
+  const { input, matched } = await gatherAround(tx, carrier, instants, now);
   const side = record.side === Side.PLATFORM ? Side.PLATFORM : Side.CARRIER;
-  const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate });
+  const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate }, matched);
   if (!evidence) return undefined;
   const stored = holder ?? (await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)])).at(0);
-  return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence) };
+  const near = await findNear(tx, carrier.carrierId, evidence);
+  return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence), near };
 }
 
 /** The result in force that rests on a record. */
@@ -67,7 +77,7 @@ async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): P
   if (side === Side.PLATFORM || (own !== undefined && !own.isMerged)) return own;
   const startMs = msFromMicros(startTime);
   const wanted = {
-    key: durationKeyOf({ recordId, recordDate, revision: 0 }),
+    key: durationKeyOf({ recordId, recordDate }),
     start: microsFromMs(startMs - FAR_MS),
     end: microsFromMs(startMs + FAR_MS),
   };
@@ -94,4 +104,51 @@ function isAlike(stored: CallResultRow, { result }: CallEvidence): boolean {
   const textOf = (records: readonly { recordDate: string; recordId: string; revision: number }[]) =>
     records.map((record) => `${record.recordDate}/${record.recordId}/${record.revision}`).join();
   return stored.status === result.status && textOf(stored.carrierRecords) === textOf(result.carrier);
+}
+
+async function findNear(tx: Tx, carrierId: string, { result }: CallEvidence): Promise<NearMiss[]> {
+  const isPair = result.platform !== undefined && result.carrier.length > 0;
+  return isPair || !LACKING.has(result.status) ? [] : nearMissesOf(tx, carrierId, result);
+}
+
+const LACKING: ReadonlySet<number> = new Set([
+  MatchStatus.MISSING_AT_CARRIER,
+  MatchStatus.MISSING_AT_PLATFORM,
+  MatchStatus.PENDING,
+]);
+
+async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Promise<NearMiss[]> {
+  const record = result.platform ?? result.carrier[0];
+  const measure = result.platformMeasure ?? result.carrierMeasure;
+  const pairKey = record && pairKeyOf(record);
+  if (record === undefined || measure === undefined || pairKey === undefined) return [];
+  const [side, other] = result.platform ? [Side.PLATFORM, Side.CARRIER] : [Side.CARRIER, Side.PLATFORM];
+  const rows = await readOpenCalls(tx, carrierId, {
+    side: other,
+    pairKey,
+    around: microsFromMs(result.startMs),
+    start: microsFromMs(result.startMs - NEAR_REACH_MS),
+    end: microsFromMs(result.startMs + NEAR_REACH_MS),
+    limit: MOST_OPEN,
+  });
+  const { answered, connectedMs, billedS } = measure;
+  const missing = { side, record, startMs: result.startMs, answered, connectedMs, billedS };
+  return findNearMisses(
+    missing,
+    rows.map((row) => openCall(other, row)),
+  );
+}
+
+function openCall(side: Side, row: OpenCallRow): OpenCall {
+  const { recordId, recordDate, revision, startTime, answered } = row;
+  const number = (value: bigint | null) => (value === null ? undefined : Number(value));
+  return {
+    side,
+    record: { recordId, recordDate, revision },
+    startMs: msFromMicros(startTime),
+    answered,
+    connectedMs: number(row.connectedMs),
+    billedS: number(row.billedS),
+    lacksMs: number(row.lacksMs),
+  };
 }

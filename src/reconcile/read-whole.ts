@@ -45,6 +45,7 @@ export async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
   { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
+  match: (input: MatchingInput) => readonly CallResult[] = matchCalls,
 ): Promise<Whole> {
   let spans = mergeSpans(
     base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
@@ -52,7 +53,7 @@ export async function matchWhole(
   const sought = new Set<string>();
   for (let reads = 1; ; reads++) {
     const window = await records.read(spans, votes);
-    const kept = keptOf(matchCalls(inputOf(carrier, window, votes, now)), base, votes);
+    const kept = keptOf(match(inputOf(carrier, window, votes, now)), base, votes);
     const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
     const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
     const more = [...gaps(kept, window, votes, marginMs), ...far];

@@ -205,8 +205,14 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
   };
 }
 
-/** How far apart the durations are, either way; of a call that one side lacks, its full length. As lists and summaries count it. */
-function absoluteDelta({ platformMs, carrierMs, billedS }: CallResultRow): bigint {
+/**
+ * How far apart the durations are, either way; of a call that one side lacks, its full length;
+ * null: not known. As lists and summaries count it.
+ */
+function absoluteDelta(row: CallResultRow): bigint | null {
+  const { platformMs, carrierMs, billedS } = row;
+  const lacksCarrier = row.carrierAnswered === true && carrierMs === null && billedS === null;
+  if (lacksCarrier || (row.platformAnswered === true && platformMs === null)) return null;
   const delta = (carrierMs ?? (billedS ?? 0n) * 1_000n) - (platformMs ?? 0n);
   return delta < 0n ? -delta : delta;
 }

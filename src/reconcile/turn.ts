@@ -1,4 +1,5 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
+import { type MatchedInput, matchToExplain } from "../domain/matching/explain.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import {
   type CallResultRow,
@@ -22,7 +23,7 @@ import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconcil
 import { Feed } from "../store/schema.ts";
 import type { Reconciled } from "./carrier.ts";
 import { FAR_VOTES_MS, renewEvidence } from "./clock-evidence-turn.ts";
-import { edgesOf, inputOf, matchWhole, NEIGHBOUR_MS } from "./read-whole.ts";
+import { edgesOf, matchWhole, NEIGHBOUR_MS } from "./read-whole.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
 import { nameText } from "./result-row.ts";
 import { findTied } from "./tied.ts";
@@ -216,6 +217,12 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
+/** What the matcher was given for a call to be explained, and what it made of it. */
+export interface Gathered {
+  readonly input: MatchingInput;
+  readonly matched: MatchedInput;
+}
+
 /**
  * What the matcher has to be given for the calls around some instants to come out as they do in a
  * turn, by the offsets and rules as they stand.
@@ -225,13 +232,18 @@ export async function gatherAround(
   carrier: Reconciled,
   instantsMs: readonly number[],
   now: Micros,
-): Promise<MatchingInput> {
+): Promise<Gathered> {
   const base = baseSpans(instantsMs.map(minuteOf));
   const { stored } = await readVotes(tx, carrier.carrierId, base, []);
   const votes = stored();
   const records = new TurnRecords(tx, carrier);
-  const { window } = await matchWhole(tx, carrier, { base, records, votes, now });
-  return inputOf(carrier, window, votes, now);
+  let last: Gathered | undefined;
+  await matchWhole(tx, carrier, { base, records, votes, now }, (input) => {
+    last = { input, matched: matchToExplain(input) };
+    return [...last.matched.live.results, ...last.matched.voided.results];
+  });
+  if (last === undefined) throw new Error("a window is matched at least once");
+  return last;
 }
 
 // Minutes around what was not read of a crowd, next to its records that were none before: those beyond may not know yet.

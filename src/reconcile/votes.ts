@@ -126,6 +126,16 @@ export class CarrierVotes {
     return [...found].sort((left, right) => left - right);
   }
 
+  /** Every offset that some trunk has in the hour of an instant by the carrier's clock. */
+  offsetsOfHour(ms: number): number[] {
+    const trunks = new Set([...this.#clock.values()].map(({ value }) => value.trunkId));
+    const found = [...trunks].flatMap((trunkId) => {
+      const offset = this.offsetAt(trunkId, hourOf(ms));
+      return [offset?.offsetMs ?? 0, offset?.second?.offsetMs ?? 0];
+    });
+    return [...new Set(found)].filter((offset) => offset !== 0);
+  }
+
   /** Adds (1) or takes back (-1) what a result says. */
   count(voter: Voter, by: 1 | -1): void {
     if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;

@@ -92,19 +92,26 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
 
 /** Calls of an answer, explained: both sides' records as far as they are shown, and those that are named beside them. */
 export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {
-  return explanations.flatMap(({ carrierId, result, platformRecord, carrierRecords, refusedCandidates }) => {
-    const [shown] = disclosedDiscrepancies(result ? [result] : []);
-    const refused = (side: RecordSide) =>
-      refusedCandidates.flatMap((found) => (found.side === side && found.record ? [nameOf(found.record)] : []));
-    const { PLATFORM, CARRIER } = DisclosedSide;
-    return [
-      ...(platformRecord ? disclosedCdrs([platformRecord]) : []),
-      ...(shown && !platformRecord ? [shown] : []),
-      disclosedDurations(carrierId, carrierRecords),
-      { carrierId, side: PLATFORM, recordParts: [RecordPart.CALL], records: refused(RecordSide.PLATFORM) },
-      { carrierId, side: CARRIER, recordParts: [RecordPart.DURATION], records: refused(RecordSide.CARRIER) },
-    ];
-  });
+  return explanations.flatMap(
+    ({ carrierId, result, platformRecord, carrierRecords, refusedCandidates, nearRecords }) => {
+      const [shown] = disclosedDiscrepancies(result ? [result] : []);
+      const beside = new Map(
+        [...refusedCandidates, ...nearRecords].flatMap(({ side, record }) =>
+          record ? [[`${side}/${record.recordDate}/${record.recordId}`, { side, record }]] : [],
+        ),
+      );
+      const named = (side: RecordSide) =>
+        [...beside.values()].flatMap((found) => (found.side === side ? [nameOf(found.record)] : []));
+      const { PLATFORM, CARRIER } = DisclosedSide;
+      return [
+        ...(platformRecord ? disclosedCdrs([platformRecord]) : []),
+        ...(shown && !platformRecord ? [shown] : []),
+        disclosedDurations(carrierId, carrierRecords),
+        { carrierId, side: PLATFORM, recordParts: [RecordPart.CALL], records: named(RecordSide.PLATFORM) },
+        { carrierId, side: CARRIER, recordParts: [RecordPart.DURATION], records: named(RecordSide.CARRIER) },
+      ];
+    },
+  );
 }
 
 /** A record of an answer by its name; answers always have the revision. */

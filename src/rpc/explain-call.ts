@@ -5,6 +5,7 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, microsFromMs } from "../domain/instant.ts";
 import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
 import type { CarrierFacts, RecordRef } from "../domain/matching/facts.ts";
+import type { NearMiss } from "../domain/matching/near-misses.ts";
 import { Side } from "../domain/matching/result.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
 import {
@@ -17,6 +18,7 @@ import {
   EvidenceStepSchema,
   EvidenceValueSchema,
   type ExplainCallRequest,
+  NearRecordSchema,
   RefusedCandidateSchema,
 } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -181,7 +183,7 @@ async function explanation(
   explained: ExplainedCall,
 ): Promise<CallExplanation> {
   const { carrierId } = carrier;
-  const { evidence, stored, isInForce } = explained;
+  const { evidence, stored, isInForce, near } = explained;
   if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
   const { result, steps, refused } = evidence;
   const message = discrepancyMessage(result, {
@@ -203,6 +205,7 @@ async function explanation(
     carrierRecords,
     steps: steps.map(stepMessage),
     refusedCandidates: refused.map(refusedMessage),
+    nearRecords: near.map(nearMessage),
   });
 }
 
@@ -210,7 +213,7 @@ async function explanation(
 async function explanationInForce(
   tx: Tx,
   carrierId: string,
-  { evidence }: ExplainedCall,
+  { evidence, near }: ExplainedCall,
   stored: CallResultRow,
 ): Promise<CallExplanation> {
   const platformRecord = stored.side === Side.PLATFORM ? await readCdr(tx, carrierId, stored) : undefined;
@@ -223,6 +226,7 @@ async function explanationInForce(
     carrierRecords,
     steps: [waitingStep(stored), ...evidence.steps].map(stepMessage),
     refusedCandidates: evidence.refused.map(refusedMessage),
+    nearRecords: near.map(nearMessage),
   });
 }
 
@@ -273,6 +277,17 @@ function refusedMessage(candidate: RefusedCandidate) {
     explanation: candidate.explanation,
     ...(candidate.startDeltaMs !== undefined && { startDeltaMs: BigInt(Math.round(candidate.startDeltaMs)) }),
     ...(candidate.pairedWith && { pairedWith: reference(candidate.pairedWith) }),
+  });
+}
+
+function nearMessage({ side, record, startDeltaMs, connectedMs, billedS, explanation }: NearMiss) {
+  return create(NearRecordSchema, {
+    side,
+    record: reference(record),
+    startDeltaMs: BigInt(Math.round(startDeltaMs)),
+    ...(connectedMs !== undefined && { connectedDurationMs: BigInt(Math.round(connectedMs)) }),
+    ...(billedS !== undefined && { billedDurationS: BigInt(billedS) }),
+    explanation,
   });
 }
 

@@ -63,6 +63,7 @@ function checkDimensions(dimensions: readonly QualityDimension[]): Set<QualityDi
 
 function summaryMessage(group: QualityGroup) {
   const { attempts, answered, networkEffective, classifiedStreams, poorStreams, connectedDurationMs } = group;
+  const measured = answered - group.unmeasured;
   return {
     periodStartTime: timestampFromMicros(group.periodStart),
     ...(group.trunkId === undefined ? {} : { trunkId: group.trunkId }),
@@ -73,8 +74,9 @@ function summaryMessage(group: QualityGroup) {
     ...(attempts === 0
       ? {}
       : { answerSeizureRatio: answered / attempts, networkEffectivenessRatio: networkEffective / attempts }),
-    ...(answered === 0 ? {} : { averageCallDurationMs: Number(connectedDurationMs) / answered }),
+    ...(measured === 0 ? {} : { averageCallDurationMs: Number(connectedDurationMs) / measured }),
     connectedDurationMs,
+    unmeasuredCount: BigInt(group.unmeasured),
     ...percentileField("postDialDelayMs", group.postDialDelayMs),
     ...percentileField("mosLq", group.mosLq),
     ...percentileField("mosCq", group.mosCq),

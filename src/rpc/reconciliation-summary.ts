@@ -2,7 +2,6 @@ import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { type FieldViolation, fieldViolations } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
-import { MatchStatus } from "../domain/matching/result.ts";
 import { Direction } from "../gen/tandem/type/v1/call_pb.js";
 import {
   SummaryDimension as Dimension,
@@ -135,18 +134,10 @@ const COLUMN_OF: Readonly<Record<number, SummaryDimension>> = {
   [Dimension.DIRECTION]: "direction",
 };
 
-const UNMATCHED: ReadonlySet<number> = new Set([
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.MISSING_AT_PLATFORM,
-  MatchStatus.DUPLICATE_AT_CARRIER,
-  MatchStatus.DUPLICATE_AT_PLATFORM,
-  MatchStatus.AMBIGUOUS,
-]);
-
 function rowMessage({ carrier, figures }: FoundRow) {
-  const { key, compared } = figures;
+  const { key, compared, unmeasured } = figures;
   const { thresholds } = carrier;
-  const unmatched = figures.statuses.filter(({ status }) => UNMATCHED.has(status));
+  const overTime = { whole: compared.platformMs, unmeasured: unmeasured.calls };
   return {
     carrierId: carrier.carrierId,
     ...(key.call_date === undefined ? {} : { callDate: key.call_date }),
@@ -154,9 +145,10 @@ function rowMessage({ carrier, figures }: FoundRow) {
     ...(key.trunk_id ? { trunkId: key.trunk_id } : {}),
     direction: Number(key.direction ?? 0) as Direction,
     reportingState: reportingState(figures.reporting),
-    statusTotals: figures.statuses.map(({ status, calls, platformMs, carrierMs }) => ({
+    statusTotals: figures.statuses.map(({ status, calls, unmeasured: unmeasuredCallCount, platformMs, carrierMs }) => ({
       status,
       callCount: calls,
+      unmeasuredCallCount,
       platformConnectedDurationMs: platformMs,
       carrierConnectedDurationMs: carrierMs,
     })),
@@ -172,19 +164,28 @@ function rowMessage({ carrier, figures }: FoundRow) {
     platformConnectedDurationMs: compared.platformMs,
     carrierConnectedDurationMs: compared.carrierMs,
     absoluteDeltaMs: compared.absoluteDeltaMs,
-    net: thresholdResult(compared.carrierMs - compared.platformMs, compared.platformMs, thresholds.netRatio),
-    gross: thresholdResult(compared.absoluteDeltaMs, compared.platformMs, thresholds.grossRatio),
+    net: thresholdResult(compared.carrierMs - compared.platformMs, overTime, thresholds.netRatio),
+    gross: thresholdResult(compared.absoluteDeltaMs, overTime, thresholds.grossRatio),
     unmatched: thresholdResult(
-      unmatched.reduce((sum, { calls }) => sum + calls, 0n),
-      compared.calls,
+      compared.unmatched,
+      { whole: compared.calls, unmeasured: 0n },
       thresholds.unmatchedRatio,
     ),
+    unmeasuredCallCount: unmeasured.calls,
+    unmeasuredPlatformDurationMs: unmeasured.platformMs,
+    unmeasuredCarrierDurationMs: unmeasured.carrierMs,
   };
 }
 
-function thresholdResult(part: bigint, whole: bigint, thresholdRatio: number | undefined) {
-  const ratio = whole === 0n ? undefined : Number(part) / Number(whole);
+/** @param over the divisor, and how many calls are neither in it nor in the part. */
+function thresholdResult(
+  part: bigint,
+  over: { whole: bigint; unmeasured: bigint },
+  thresholdRatio: number | undefined,
+) {
+  const ratio = over.whole === 0n ? undefined : Number(part) / Number(over.whole);
   return {
+    unmeasuredCallCount: over.unmeasured,
     ...(ratio === undefined ? {} : { ratio }),
     ...(thresholdRatio === undefined ? {} : { thresholdRatio }),
     ...(ratio === undefined || thresholdRatio === undefined ? {} : { exceeded: Math.abs(ratio) > thresholdRatio }),

@@ -60,6 +60,7 @@ export function totalsMessage(totals: UsageTotals): MessageInitShape<typeof Usag
     answeredCount: totals.answered,
     connectedDurationMs: totals.connectedMs,
     billedCount: totals.billedCount,
+    unmeasuredCount: totals.unmeasured,
     ...(totals.billedCount === 0n ? {} : { billedDurationS: totals.billedS }),
   };
 }

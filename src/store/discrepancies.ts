@@ -98,10 +98,20 @@ export interface ListedDiscrepancy extends StoredDiscrepancy {
 }
 
 /**
- * How far the connected durations of a result `r` are apart, milliseconds: a side without any counts as nothing, billed seconds where the carrier has
- * nothing finer.
+ * Whether a side of a result `r` says answered and has no length: a length that is not known is not
+ * zero, and nothing can be held against it.
  */
-export const ABSOLUTE_DELTA_MS = sql<bigint>`abs(COALESCE(r.carrier_ms, r.billed_s * 1000, 0) - COALESCE(r.platform_ms, 0))`;
+export const IS_UNMEASURED = sql<boolean>`
+  (COALESCE(r.platform_answered, false) AND r.platform_ms IS NULL
+    OR COALESCE(r.carrier_answered, false) AND r.carrier_ms IS NULL AND r.billed_s IS NULL)`;
+
+/**
+ * How far the connected durations of a result `r` are apart, milliseconds: a side without the call,
+ * or that says unanswered, counts as nothing; billed seconds where the carrier has nothing finer.
+ * Null: nobody knows, for a length is missing.
+ */
+export const ABSOLUTE_DELTA_MS = sql<bigint>`
+  CASE WHEN NOT ${IS_UNMEASURED} THEN abs(COALESCE(r.carrier_ms, r.billed_s * 1000, 0) - COALESCE(r.platform_ms, 0)) END`;
 
 interface Columns {
   readonly status: RawBuilder<unknown>;

@@ -88,8 +88,12 @@ function joinLines(own: readonly Line[], others: readonly Line[]): Line[] {
 
 function sumParts(a: Parts, b: Parts): Parts {
   const sums: Parts = { ...a };
-  for (const [part, values] of Object.entries(b))
-    sums[part] = values.map((value, index) => value + (a[part]?.[index] ?? 0));
+  for (const [part, theirs] of Object.entries(b)) {
+    const mine = a[part] ?? [];
+    // A last sum that is 0 is not kept.
+    const longer = mine.length > theirs.length ? mine : theirs;
+    sums[part] = longer.map((_, index) => (mine[index] ?? 0) + (theirs[index] ?? 0));
+  }
   return sums;
 }
 

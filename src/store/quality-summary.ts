@@ -37,6 +37,8 @@ export interface QualityGroup {
   answered: number;
   networkEffective: number;
   connectedDurationMs: bigint;
+  /** Answered calls whose length is not known. */
+  unmeasured: number;
   postDialDelayMs: Percentiles | undefined;
   mosLq: Percentiles | undefined;
   mosCq: Percentiles | undefined;
@@ -54,6 +56,7 @@ interface GroupRow {
   answered: bigint;
   network_effective: bigint;
   connected_duration_ms: bigint | null;
+  unmeasured: bigint;
   pdd_count: bigint;
   pdd: number[] | null;
   mos_lq_count: bigint;
@@ -82,6 +85,7 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
   const { rows } = await sql<GroupRow>`
     SELECT period_start, trunk_id, codec, direction, count(*) AS attempts, count(*) FILTER (WHERE answered) AS answered,
       count(*) FILTER (WHERE network_effective) AS network_effective, sum(connected_duration_ms) FILTER (WHERE answered) AS connected_duration_ms,
+      count(*) FILTER (WHERE answered AND connected_duration_ms IS NULL) AS unmeasured,
       count(setup_duration_ms) AS pdd_count, ${percentiles("setup_duration_ms")} AS pdd,
       count(mos_lq) AS mos_lq_count, ${percentiles("mos_lq")} AS mos_lq, count(mos_cq) AS mos_cq_count, ${percentiles("mos_cq")} AS mos_cq,
       sum(classified_streams) AS classified, sum(poor_streams) AS poor
@@ -133,6 +137,7 @@ function qualityGroup(row: GroupRow, reasons: { reason: number; calls: bigint }[
     answered: Number(row.answered),
     networkEffective: Number(row.network_effective),
     connectedDurationMs: row.connected_duration_ms ?? 0n,
+    unmeasured: Number(row.unmeasured),
     postDialDelayMs: percentilesOf(row.pdd_count, row.pdd),
     mosLq: percentilesOf(row.mos_lq_count, row.mos_lq),
     mosCq: percentilesOf(row.mos_cq_count, row.mos_cq),

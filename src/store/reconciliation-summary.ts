@@ -3,7 +3,7 @@ import type { ReportingScope } from "../domain/carrier.ts";
 import { isoFromMicros } from "../domain/instant.ts";
 import { MatchCause, MatchedBy, MatchStatus } from "../domain/matching/result.ts";
 import type { Tx } from "./database.ts";
-import { ABSOLUTE_DELTA_MS } from "./discrepancies.ts";
+import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
 /** By what calls are summed up, in the order of the rows. */
 export const SUMMARY_DIMENSIONS = ["call_date", "customer_id", "trunk_id", "direction"] as const;
@@ -33,21 +33,29 @@ export interface SummaryFigures {
   readonly statuses: readonly StatusFigures[];
   readonly causes: readonly { readonly cause: number; readonly calls: bigint; readonly absoluteDeltaMs: bigint }[];
   readonly matchedBy: readonly { readonly matchedBy: number; readonly pairs: bigint }[];
-  /** Over the compared calls: all but PENDING, VOIDED and NOT_REPORTED. */
+  /**
+   * Over the compared calls: all but PENDING, VOIDED, NOT_REPORTED and copies of what need not be
+   * reported. The times are of those with a length.
+   */
   readonly compared: {
     readonly calls: bigint;
+    /** Of these, those without a pair. */
+    readonly unmatched: bigint;
     readonly platformCalls: bigint;
     readonly carrierCalls: bigint;
     readonly platformMs: bigint;
     readonly carrierMs: bigint;
     readonly absoluteDeltaMs: bigint;
   };
+  /** Compared calls of which a side does not know the length, and what is known of it. */
+  readonly unmeasured: { readonly calls: bigint; readonly platformMs: bigint; readonly carrierMs: bigint };
   readonly reporting: ReportingFigures;
 }
 
 export interface StatusFigures {
   readonly status: number;
   readonly calls: bigint;
+  readonly unmeasured: bigint;
   readonly platformMs: bigint;
   readonly carrierMs: bigint;
 }
@@ -68,6 +76,14 @@ export const SUMMARY_TIMEOUT_MS = 30_000;
 
 const LAST_COMPARED = MatchStatus.AMBIGUOUS;
 
+const UNMATCHED: readonly number[] = [
+  MatchStatus.MISSING_AT_CARRIER,
+  MatchStatus.MISSING_AT_PLATFORM,
+  MatchStatus.DUPLICATE_AT_CARRIER,
+  MatchStatus.DUPLICATE_AT_PLATFORM,
+  MatchStatus.AMBIGUOUS,
+];
+
 /** Sums up a carrier's calls. Rows ascend by their key, after the one that a page ended with; a result that was merged into another counts nowhere. */
 export async function summarizeReconciliation(
   tx: Tx,
@@ -78,7 +94,9 @@ export async function summarizeReconciliation(
   const grouping = keys.length > 0 ? sql.join(keys) : sql`()`;
   const order = keys.length > 0 ? sql`ORDER BY ${grouping}` : sql``;
   const { rows } = await sql<SummaryRow>`
-    WITH cell AS MATERIALIZED (${cells(request, page.after)}), part AS (
+    WITH finest AS (${cells(request, page.after)}), cell AS MATERIALIZED (
+      SELECT finest.*, status <= ${LAST_COMPARED} AND NOT is_spare AS is_compared, ${lacksLength()} AS is_unmeasured FROM finest
+    ), part AS (
       SELECT cell.*, CASE WHEN status = ${MatchStatus.AMBIGUOUS} THEN 0 ELSE call_delta_ms END AS compared_delta_ms FROM cell
       UNION ALL ${ambiguousParts()}
     )
@@ -92,12 +110,20 @@ function cells(request: SummaryRequest, after: SummaryKey | undefined): RawBuild
     SELECT ${sql.join(SUMMARY_DIMENSIONS.map((dimension) => sql`${VALUE_OF[dimension]} AS ${sql.ref(dimension)}`))},
       r.status, r.causes, r.matched_by, CASE WHEN r.status = ${MatchStatus.AMBIGUOUS} THEN r.pair_key END AS pair_key,
       date_trunc('hour', r.start_time) + ${`${request.graceMs} milliseconds`}::interval + interval '1 hour' <= now() AS is_due,
-      ${isInScope(request.reportingScopes)} AS in_scope,
+      ${isInScope(request.reportingScopes)} AS in_scope, ${IS_UNMEASURED} AS lacks_length,
+      r.status = ${MatchStatus.DUPLICATE_AT_PLATFORM} AND NOT ${isReported(request.reportingScopes)} AS is_spare,
       count(*) AS calls, count(r.platform_answered) AS platform_calls, count(r.carrier_answered) AS carrier_calls,
       sum(COALESCE(r.platform_ms, 0)) AS platform_ms, sum(COALESCE(r.carrier_ms, r.billed_s * 1000, 0)) AS carrier_ms,
       sum(${ABSOLUTE_DELTA_MS}) AS call_delta_ms
     FROM call_result r WHERE ${sql.join(conditionsOf(request, after), sql` AND `)}
-    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10`;
+    GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12`;
+}
+
+// Any of the AMBIGUOUS calls of a pair of numbers may be the one without a length.
+function lacksLength(): RawBuilder<unknown> {
+  return sql`CASE WHEN status = ${MatchStatus.AMBIGUOUS}
+    THEN bool_or(lacks_length) OVER (PARTITION BY status, ${sql.join(SUMMARY_DIMENSIONS.map((each) => sql.ref(each)))}, pair_key)
+    ELSE lacks_length END`;
 }
 
 const VALUE_OF: Readonly<Record<SummaryDimension, RawBuilder<unknown>>> = {
@@ -133,6 +159,13 @@ function typed(dimension: SummaryDimension, value: string): RawBuilder<unknown> 
   return dimension === "direction" ? sql`${Number(value)}::int2` : sql`${value}::text`;
 }
 
+/** Whether the carrier had to report such a call of the platform's, unanswered ones too. */
+function isReported(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
+  const answered = scopes.filter(({ unanswered }) => !unanswered);
+  const whole = scopes.filter(({ unanswered }) => unanswered);
+  return sql`(${isInScope(whole)} OR r.platform_answered AND ${isInScope(answered)})`;
+}
+
 function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
   const each = scopes.map(({ directions, startTime, endTime }) => {
     const from = startTime === undefined ? sql`` : sql` AND r.start_time >= ${isoFromMicros(startTime)}::timestamptz`;
@@ -147,9 +180,9 @@ function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
 // grouping whatever the request's, so that rows add up.
 function ambiguousParts(): RawBuilder<unknown> {
   return sql`
-    SELECT call_date, customer_id, trunk_id, direction, ${MatchStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, 0, 0, 0, 0, 0, 0,
-      abs(sum(carrier_ms) - sum(platform_ms))
-    FROM cell WHERE status = ${MatchStatus.AMBIGUOUS} GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
+    SELECT call_date, customer_id, trunk_id, direction, ${MatchStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,
+      true, false, abs(sum(carrier_ms) - sum(platform_ms))
+    FROM cell WHERE status = ${MatchStatus.AMBIGUOUS} AND NOT is_unmeasured GROUP BY call_date, customer_id, trunk_id, direction, pair_key`;
 }
 
 const STATUSES = Object.values(MatchStatus);
@@ -157,8 +190,10 @@ const CAUSES = Object.values(MatchCause);
 const MATCHES = Object.values(MatchedBy);
 
 function sums(): RawBuilder<unknown>[] {
-  const isCompared = sql`status <= ${LAST_COMPARED}`;
-  const isExpected = sql`is_due AND in_scope AND (status <= ${LAST_COMPARED} OR carrier_calls > 0)`;
+  const isCompared = sql`is_compared`;
+  const isMeasured = sql`is_compared AND NOT is_unmeasured`;
+  const isUnmeasured = sql`is_compared AND is_unmeasured`;
+  const isExpected = sql`is_due AND in_scope AND (is_compared OR carrier_calls > 0)`;
   const part = sql`(call_date - date '2000-01-01') * 4 + direction`;
   const ofStatuses = (column: RawBuilder<unknown>) =>
     sumArray(
@@ -173,6 +208,7 @@ function sums(): RawBuilder<unknown>[] {
   return [
     sql`sum(calls) AS any_calls`,
     sql`${ofStatuses(sql`calls`)} AS status_calls`,
+    sql`${ofStatuses(sql`CASE WHEN is_unmeasured THEN calls END`)} AS status_unmeasured`,
     sql`${ofStatuses(sql`platform_ms`)} AS status_platform_ms`,
     sql`${ofStatuses(sql`carrier_ms`)} AS status_carrier_ms`,
     sql`${ofCauses(sql`calls`)} AS cause_calls`,
@@ -184,11 +220,15 @@ function sums(): RawBuilder<unknown>[] {
     sql`${sum(sql`calls`, isCompared)} AS compared_calls`,
     sql`${sum(sql`platform_calls`, isCompared)} AS compared_platform_calls`,
     sql`${sum(sql`carrier_calls`, isCompared)} AS compared_carrier_calls`,
-    sql`${sum(sql`platform_ms`, isCompared)} AS compared_platform_ms`,
-    sql`${sum(sql`carrier_ms`, isCompared)} AS compared_carrier_ms`,
-    sql`${sum(sql`compared_delta_ms`, isCompared)} AS compared_delta_ms`,
+    sql`${sum(sql`calls`, sql`is_compared AND status IN (${sql.join(UNMATCHED.map((status) => sql.lit(status)))})`)} AS compared_unmatched`,
+    sql`${sum(sql`platform_ms`, isMeasured)} AS compared_platform_ms`,
+    sql`${sum(sql`carrier_ms`, isMeasured)} AS compared_carrier_ms`,
+    sql`${sum(sql`compared_delta_ms`, isMeasured)} AS compared_delta_ms`,
+    sql`${sum(sql`calls`, isUnmeasured)} AS unmeasured_calls`,
+    sql`${sum(sql`platform_ms`, isUnmeasured)} AS unmeasured_platform_ms`,
+    sql`${sum(sql`carrier_ms`, isUnmeasured)} AS unmeasured_carrier_ms`,
     sql`${sum(sql`calls`, sql`is_due AND NOT in_scope`)} AS outside`,
-    sql`${sum(sql`calls`, sql`is_due AND (NOT in_scope OR status = ${MatchStatus.NOT_REPORTED})`)} AS not_expected`,
+    sql`${sum(sql`calls`, sql`is_due AND (NOT in_scope OR is_spare OR status = ${MatchStatus.NOT_REPORTED})`)} AS not_expected`,
     sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected}) AS expected_parts`,
     sql`count(DISTINCT ${part}) FILTER (WHERE ${isExpected} AND carrier_calls > 0) AS reported_parts`,
   ];
@@ -211,6 +251,7 @@ interface SummaryRow {
   any_calls: bigint | null;
   // Arrays of int8 are read as text.
   status_calls: string[];
+  status_unmeasured: string[];
   status_platform_ms: string[];
   status_carrier_ms: string[];
   cause_calls: string[];
@@ -222,6 +263,10 @@ interface SummaryRow {
   compared_platform_ms: bigint;
   compared_carrier_ms: bigint;
   compared_delta_ms: bigint;
+  compared_unmatched: bigint;
+  unmeasured_calls: bigint;
+  unmeasured_platform_ms: bigint;
+  unmeasured_carrier_ms: bigint;
   outside: bigint;
   not_expected: bigint;
   expected_parts: bigint;
@@ -235,6 +280,7 @@ function figuresOf(row: SummaryRow, groupBy: readonly SummaryDimension[]): Summa
     statuses: STATUSES.map((status, index) => ({
       status,
       calls: at(row.status_calls, index),
+      unmeasured: at(row.status_unmeasured, index),
       platformMs: at(row.status_platform_ms, index),
       carrierMs: at(row.status_carrier_ms, index),
     })).filter(({ calls }) => calls > 0n),
@@ -248,11 +294,17 @@ function figuresOf(row: SummaryRow, groupBy: readonly SummaryDimension[]): Summa
     ),
     compared: {
       calls: row.compared_calls,
+      unmatched: row.compared_unmatched,
       platformCalls: row.compared_platform_calls,
       carrierCalls: row.compared_carrier_calls,
       platformMs: row.compared_platform_ms,
       carrierMs: row.compared_carrier_ms,
       absoluteDeltaMs: row.compared_delta_ms,
+    },
+    unmeasured: {
+      calls: row.unmeasured_calls,
+      platformMs: row.unmeasured_platform_ms,
+      carrierMs: row.unmeasured_carrier_ms,
     },
     reporting: {
       outside: row.outside,

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { UsagePeriod } from "../domain/usage/scope.ts";
-import type { UsageTotals } from "../domain/usage/totals.ts";
+import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../domain/usage/totals.ts";
 import { int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import type { UsageCarrier } from "./usage.ts";
@@ -148,7 +148,7 @@ export function judgedOf(carriers: readonly UsageCarrier[]): Judged {
 
 /** Sums as usage_period keeps them. */
 export function totalsArray(totals: UsageTotals): Buffer {
-  return int8Array([totals.attempts, totals.answered, totals.connectedMs, totals.billedCount, totals.billedS]);
+  return int8Array(sumsOfTotals(totals));
 }
 
 /** A row of usage_period. */
@@ -188,6 +188,5 @@ export function storedPeriod(row: PeriodRow): StoredPeriod {
 }
 
 function totalsOfArray(values: readonly string[]): UsageTotals {
-  const [attempts = 0n, answered = 0n, connectedMs = 0n, billedCount = 0n, billedS = 0n] = values.map(BigInt);
-  return { attempts, answered, connectedMs, billedCount, billedS };
+  return totalsOfSums(values.map(BigInt));
 }

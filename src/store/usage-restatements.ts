@@ -1,7 +1,13 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { ChangedCall, ChangedLine, RestatedRecord } from "../domain/usage/restating.ts";
-import type { PartTotals, UsagePart, UsageTotals } from "../domain/usage/totals.ts";
+import {
+  type PartTotals,
+  sumsOfTotals,
+  totalsOfSums,
+  type UsagePart,
+  type UsageTotals,
+} from "../domain/usage/totals.ts";
 import { dateArray, int2Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import {
@@ -334,16 +340,12 @@ function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
 function decodeParts(json: unknown): PartTotals {
   const parts = new Map<UsagePart, UsageTotals>();
   for (const [part, sums] of Object.entries(json as Record<string, number[]>)) {
-    const [attempts = 0n, answered = 0n, connectedMs = 0n, billedCount = 0n, billedS = 0n] = sums.map(BigInt);
-    parts.set(Number(part) as UsagePart, { attempts, answered, connectedMs, billedCount, billedS });
+    parts.set(Number(part) as UsagePart, totalsOfSums(sums.map(BigInt)));
   }
   return parts;
 }
 
 function encodeParts(parts: PartTotals): string {
-  const sums = [...parts].map(([part, totals]): [number, number[]] => [
-    part,
-    [totals.attempts, totals.answered, totals.connectedMs, totals.billedCount, totals.billedS].map(Number),
-  ]);
+  const sums = [...parts].map(([part, totals]): [number, number[]] => [part, sumsOfTotals(totals).map(Number)]);
   return JSON.stringify(Object.fromEntries(sums));
 }

@@ -9,7 +9,7 @@ import { dateArray, int4Array, textArray } from "./binary-array.ts";
 //   usage_date, phone_number, direction, country_code, carrier_id   the finest grouping that is kept; '' where there is none
 //   other_number     null in closed lines, which are not kept by the other party
 //   part             a UsagePart
-//   attempts, answered, connected_ms, billed_count, billed_s
+//   attempts, answered, connected_ms, billed_count, billed_s, unmeasured
 //   reported         calls of which the carrier has a record; 0 in closed lines
 
 /** A closed period of which days are shown as they were after a restatement; 0: as closed. */
@@ -81,7 +81,8 @@ function liveUsage(period: UsagePeriod, filter: UsageFilter, versions: readonly 
       CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
       CASE WHEN c.answered THEN COALESCE(c.connected_ms, 0) ELSE 0 END::int8 AS connected_ms,
       CASE WHEN c.answered AND c.billed_s IS NOT NULL THEN 1 ELSE 0 END::int8 AS billed_count,
-      CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s, c.reported
+      CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s,
+      CASE WHEN c.answered AND c.connected_ms IS NULL THEN 1 ELSE 0 END::int8 AS unmeasured, c.reported
     FROM ${source} CROSS JOIN LATERAL (
       SELECT ${usageDate} AS usage_date, ${phoneNumber} AS phone_number, r.direction, COALESCE(r.other_country, '') AS country_code, r.carrier_id,
         r.other_number, ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
@@ -146,7 +147,8 @@ function closedUsage(
   return sql`
     SELECT l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, NULL::text AS other_number, p.part::int2 AS part,
       (p.sums->>0)::int8 AS attempts, (p.sums->>1)::int8 AS answered, (p.sums->>2)::int8 AS connected_ms,
-      (p.sums->>3)::int8 AS billed_count, (p.sums->>4)::int8 AS billed_s, 0::int8 AS reported
+      (p.sums->>3)::int8 AS billed_count, (p.sums->>4)::int8 AS billed_s,
+      COALESCE((p.sums->>5)::int8, 0) AS unmeasured, 0::int8 AS reported
     FROM (
       SELECT DISTINCT ON (l.period_id, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
       FROM unnest(${textArray(versions.map(({ periodId }) => periodId))}::text[],
@@ -176,15 +178,21 @@ function notIn(usageDate: RawBuilder<unknown>, versions: readonly PeriodVersion[
     WHERE ${usageDate} >= v.start_date AND ${usageDate} < v.end_date)`;
 }
 
-/** Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line has them. */
+/**
+ * Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line
+ * has them. A sixth sum, of calls without a length, is only there where there are any: lines are
+ * held against each other as they are, and those of before have five.
+ */
 export function usageLines(relation: RawBuilder<unknown>): RawBuilder<unknown> {
   return sql`
     SELECT s.usage_date, s.phone_number, s.direction, s.country_code, s.carrier_id,
-      jsonb_object_agg(s.part::text, jsonb_build_array(s.attempts, s.answered, s.connected_ms, s.billed_count, s.billed_s)) AS parts
+      jsonb_object_agg(s.part::text, jsonb_build_array(s.attempts, s.answered, s.connected_ms, s.billed_count, s.billed_s)
+        || CASE WHEN s.unmeasured > 0 THEN jsonb_build_array(s.unmeasured) ELSE '[]' END) AS parts
     FROM (
       SELECT u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part,
         sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered, sum(u.connected_ms)::int8 AS connected_ms,
-        sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s
+        sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
+        sum(u.unmeasured)::int8 AS unmeasured
       FROM (${relation}) u
       GROUP BY u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part) s
     GROUP BY s.usage_date, s.phone_number, s.direction, s.country_code, s.carrier_id`;

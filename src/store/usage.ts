@@ -93,7 +93,7 @@ export async function readCarrierUsage(
   const { rows } = await sql<CarrierRow>`
     SELECT u.carrier_id, u.part, u.usage_date, u.direction, sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered,
       sum(u.connected_ms)::int8 AS connected_ms, sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
-      sum(u.reported)::int8 AS reported, min(u.source) AS source
+      sum(u.unmeasured)::int8 AS unmeasured, sum(u.reported)::int8 AS reported, min(u.source) AS source
     FROM (SELECT s.*, ${versions.length === 0 ? sql`1` : liveDay(versions)} AS source FROM (${usageRelation(period, filter, versions)}) s) u
     GROUP BY u.carrier_id, u.part, u.usage_date, u.direction ORDER BY u.carrier_id COLLATE "C"`.execute(tx);
   return [...Map.groupBy(rows, (row) => row.carrier_id)].map(([carrierId, found]) => carrierUsage(carrierId, found));
@@ -130,7 +130,7 @@ export async function readUsageCarriers(
 }
 
 /** The columns of sums, in the order in which usage_line and usage_period keep them. */
-const SUMS = ["attempts", "answered", "connected_ms", "billed_count", "billed_s"] as const;
+const SUMS = ["attempts", "answered", "connected_ms", "billed_count", "billed_s", "unmeasured"] as const;
 
 type GroupRow = Record<`k${number}`, string | number> & Record<`p${number}_${(typeof SUMS)[number]}`, bigint | null>;
 
@@ -140,6 +140,7 @@ interface SumsRow {
   connected_ms: bigint;
   billed_count: bigint;
   billed_s: bigint;
+  unmeasured: bigint;
 }
 
 interface CarrierRow extends SumsRow {
@@ -261,6 +262,7 @@ function usageGroup(row: GroupRow, columns: number): UsageGroup {
       connectedMs: row[`p${part}_connected_ms`] ?? 0n,
       billedCount: row[`p${part}_billed_count`] ?? 0n,
       billedS: row[`p${part}_billed_s`] ?? 0n,
+      unmeasured: row[`p${part}_unmeasured`] ?? 0n,
     });
   }
   return { key: Array.from({ length: columns }, (_, index) => String(row[`k${index}`])), parts };
@@ -292,5 +294,6 @@ function sumsOf(row: SumsRow): UsageTotals {
     connectedMs: row.connected_ms,
     billedCount: row.billed_count,
     billedS: row.billed_s,
+    unmeasured: row.unmeasured,
   };
 }

@@ -233,7 +233,7 @@ describe("any call detail record that could come over the wire", () => {
       concealedRatio: ratio,
       jitterAvgMs: ms,
       roundTripAvgMs: ms,
-      packetsLost: fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }),
+      packetsLost: fc.bigInt({ min: -(2n ** 63n), max: 2n ** 63n - 1n }),
     });
     fc.assert(
       fc.property(fc.array(stream, { maxLength: 16 }), (measures) => {

@@ -11,7 +11,7 @@ import { type RecordProblem, within } from "../domain/field-checks.ts";
 import { microsFromTimestamp } from "../domain/instant.ts";
 import { e164Of } from "../domain/party.ts";
 import { partyHashOf } from "../domain/party-hash.ts";
-import { type CallQuality, isTooShort, judgeCall, judgeStream } from "../domain/quality.ts";
+import { type CallQuality, isTooShort, judgeCall, judgeStreams } from "../domain/quality.ts";
 import { HashedContent, hashContent, hashText } from "../domain/record-hash.ts";
 import { RecordIssue } from "../domain/verdict.ts";
 import {
@@ -192,8 +192,9 @@ function hasMuchOutput(message: CallDetailRecord): boolean {
 }
 
 function judge(message: CallDetailRecord, call: CallFacts): JudgedCall {
-  const tooShort = isTooShort(call.answered, call.sent.connectedMs ?? call.derived.connectedMs);
-  const streams = message.streamQualities.map((stream) => judgeStream(stream, tooShort));
+  const connectedMs = call.sent.connectedMs ?? call.derived.connectedMs;
+  const tooShort = isTooShort(call.answered, connectedMs);
+  const streams = judgeStreams(message.streamQualities, tooShort, connectedMs);
   const quality = judgeCall(streams, tooShort);
   const isSilent = message.kind === RecordKind.VOID && streams.length === 0;
   return { ...quality, reasons: isSilent ? [] : quality.reasons, column: isSilent ? 0 : quality.verdict, streams };

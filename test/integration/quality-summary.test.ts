@@ -123,6 +123,7 @@ describe("SummarizeQuality", () => {
       poorStreamCount: 2n,
       poorStreamRatio: 0.5,
       poorReasons: [
+        { reason: QualityReason.MOS_DEGRADATION, callCount: 2n },
         { reason: QualityReason.JITTER, callCount: 2n },
         { reason: QualityReason.ROUND_TRIP, callCount: 1n },
       ],

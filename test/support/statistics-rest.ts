@@ -17,6 +17,7 @@ import {
   readErasureEntries,
 } from "../../src/store/erasures.ts";
 import { lockFeed } from "../../src/store/feed-head.ts";
+import { readOpenCalls } from "../../src/store/near-calls.ts";
 import { findPortedIn } from "../../src/store/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
 import { raiseClaimTimes } from "../../src/store/number-rows.ts";
@@ -85,6 +86,10 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
   await undone(db, async (tx) => {
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);
+    const open = all.find(({ pairKey }) => pairKey !== null);
+    const around = open?.startTime ?? 0n;
+    const reach = { around, start: around - 3_600_000_000n, end: around + 3_600_000_000n };
+    await readOpenCalls(tx, carrierId, { side: 2, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
     await clearDueTimes(tx, carrierId, all.slice(0, 20));
     await deleteResults(tx, carrierId, all.slice(0, 20));

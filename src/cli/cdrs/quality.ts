@@ -34,7 +34,7 @@ export function qualityCommand(): Command {
       "after",
       `
 ASR: answered over attempts. NER: as ASR, with busy, no answer and rejected counted as reached. ACD: average call
-duration. PDD: invite to ringing, median. MOS: median over calls of the worst stream; p10 is what 90 % are above.
+duration of those whose length is known; no length: how many are left out. PDD: invite to ringing, median. MOS: median over calls of the worst stream; p10 is what 90 % are above.
 
 ${TIME_HELP}
 
@@ -66,7 +66,7 @@ const DIMENSIONS: readonly { of: QualityDimension; title: string; read: (summary
   },
 ];
 
-const FIGURES = ["calls", "ASR", "NER", "ACD", "PDD", "MOS", "p10", "poor"];
+const FIGURES = ["calls", "ASR", "NER", "ACD", "no length", "PDD", "MOS", "p10", "poor"];
 
 function printSummaries(summaries: readonly QualitySummary[], { by, group = [] }: QualityOptions): void {
   const dimensions = DIMENSIONS.filter(({ of }) => group.includes(of));
@@ -92,6 +92,7 @@ function figuresOf(summary: QualitySummary): string[] {
     formatRatio(summary.answerSeizureRatio),
     formatRatio(summary.networkEffectivenessRatio),
     summary.averageCallDurationMs === undefined ? "" : `${Math.round(summary.averageCallDurationMs / 1000)} s`,
+    summary.unmeasuredCount === 0n ? "" : formatCount(summary.unmeasuredCount),
     formatMedian(summary.postDialDelayMs, (ms) => `${(ms / 1000).toFixed(1)} s`),
     formatMedian(mos, (score) => score.toFixed(2)),
     mos?.p10.toFixed(2) ?? "",

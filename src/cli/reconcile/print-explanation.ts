@@ -5,6 +5,7 @@ import {
   EvidenceStageSchema,
   type EvidenceStep,
   type EvidenceValue,
+  type NearRecord,
   type RefusedCandidate,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -23,13 +24,18 @@ import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatSt
 
 /** Prints one explained leg: the result, both sides' records side by side, the steps as sentences, and what was not taken. */
 export function printExplanation(explanation: CallExplanation): void {
-  const { carrierId, result, steps, refusedCandidates } = explanation;
+  const { carrierId, result, steps, nearRecords, refusedCandidates } = explanation;
   console.log(styled("bold", `${carrierId}  ${result ? headline(result) : "no result"}`));
   console.log();
   console.log(sidesTable(explanation).join("\n"));
   console.log();
   for (const [index, step] of steps.entries()) {
     for (const line of formatStep(step, index + 1)) console.log(line);
+  }
+  if (nearRecords.length > 0) {
+    console.log();
+    console.log("Open, and nearly fitting:");
+    console.log(nearTable(nearRecords).join("\n"));
   }
   if (refusedCandidates.length > 0) {
     console.log();
@@ -176,6 +182,27 @@ function formatValue({ valueName, platformValue, carrierValue, limitValue, outco
     limitValue === undefined ? "" : `limit ${limitValue}`,
   ].filter(Boolean);
   return styled("dim", `${valueName}: ${[...sides, enumName(EvidenceOutcomeSchema, outcome) ?? ""].join(", ")}`);
+}
+
+function nearTable(records: readonly NearRecord[]): string[] {
+  const columns = [
+    { title: "side" },
+    { title: "record" },
+    { title: "off by", align: "right" } as const,
+    { title: "length", align: "right" } as const,
+    { title: "how it fits" },
+  ];
+  return formatTable(
+    columns,
+    records.map(({ side, record, startDeltaMs, connectedDurationMs, billedDurationS, explanation }) => [
+      enumName(RecordSideSchema, side) ?? "",
+      record ? `${record.recordDate}/${record.recordId}` : "",
+      formatDelta(startDeltaMs),
+      formatDuration(connectedDurationMs) || (billedDurationS === undefined ? "" : `${billedDurationS} s billed`),
+      explanation,
+    ]),
+    "  ",
+  );
 }
 
 function candidatesTable(candidates: readonly RefusedCandidate[]): string[] {

@@ -34,10 +34,12 @@ const FIGURES = ["calls", "min", "min carrier", "net", "gross", "unmatched", "pe
 /** Prints the rows of a summary as a table. */
 export function printSummary(rows: readonly Row[], groupBy: readonly SummaryDimension[], withCarrier: boolean): void {
   const dimensions = DIMENSIONS.filter(({ of }) => groupBy.includes(of));
+  // Beside net and gross, which are without them.
+  const unmeasured = rows.some((row) => row.unmeasuredCallCount > 0n) ? ["no length"] : [];
   const columns: Column[] = [
     ...(withCarrier ? [{ title: "carrier" }] : []),
     ...dimensions.map(({ title }) => ({ title })),
-    ...FIGURES.map((title) => ({ title, align: "right" }) as const),
+    ...[...FIGURES, ...unmeasured].map((title) => ({ title, align: "right" }) as const),
     { title: "reported" },
     { title: "mostly for" },
   ];
@@ -45,6 +47,7 @@ export function printSummary(rows: readonly Row[], groupBy: readonly SummaryDime
     ...(withCarrier ? [row.carrierId] : []),
     ...dimensions.map(({ read }) => read(row)),
     ...figuresOf(row),
+    ...unmeasured.map(() => formatCount(row.unmeasuredCallCount)),
     enumName(ReportingStateSchema, row.reportingState) ?? "not yet",
     enumName(DiscrepancyCauseSchema, largestCause(row)) ?? "",
   ]);
@@ -112,6 +115,9 @@ export const SUMMARY_CSV: readonly CsvColumn<Row>[] = [
     "matched_by",
     (row, number) => row.matchedByTotals.find(({ matchedBy }) => matchedBy === number)?.pairCount ?? 0n,
   ),
+  { title: "unmeasured_call_count", read: (row) => row.unmeasuredCallCount },
+  { title: "unmeasured_platform_duration_ms", read: (row) => row.unmeasuredPlatformDurationMs },
+  { title: "unmeasured_carrier_duration_ms", read: (row) => row.unmeasuredCarrierDurationMs },
 ];
 
 function totals(

@@ -46,7 +46,8 @@ export function summaryCommand(): Command {
       `
 net: carrier minus platform, over the platform's connected time; errors in both directions cancel out. gross: the sum of
 all differences, missing calls in full, over the same. unmatched: calls without a counterpart, over all. One with ! is
-above its agreed threshold. Left out of them are calls that are pending, voided, or did not have to be reported.
+above its agreed threshold. Left out of them are calls that are pending, voided, or did not have to be reported. no
+length: answered calls of which a side does not know the length; min, net and gross are without them.
 
 ${DAY_HELP} At most 92 days.
 

@@ -57,6 +57,7 @@ function printPeriod({
       `${formatCount(closedTotals?.attemptCount ?? 0n)}, ${formatCount(closedTotals?.answeredCount ?? 0n)} answered`,
     ],
     ["minutes", formatMinutes(closedTotals)],
+    ...(closedTotals?.unmeasuredCount ? [["no length", formatCount(closedTotals.unmeasuredCount)] as const] : []),
   ]);
   for (const note of completeness ? describeCompleteness(completeness) : []) console.error(note);
 }

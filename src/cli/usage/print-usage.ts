@@ -60,20 +60,23 @@ export function printUsage(
   const parts = NOTABLE_PARTS.filter((part) =>
     rows.some((row) => row.parts.some(({ usagePart }) => usagePart === part)),
   );
+  const lengths = totals?.unmeasuredCount ? ["no length"] : [];
   const columns: Column[] = [
     ...keys.map(({ title }) => ({ title })),
-    ...["calls", "answered", "minutes", ...parts.map((part) => partName(part).replaceAll("-", " "))].map(
+    ...["calls", "answered", "minutes", ...lengths, ...parts.map((part) => partName(part).replaceAll("-", " "))].map(
       (title) => ({ title, align: "right" }) as const,
     ),
   ];
   const cells = rows.map((row) => [
     ...keys.map(({ read }) => (row.key ? read(row.key) : "")),
     ...figuresOf(row.totals),
+    ...lengths.map(() => formatCount(row.totals?.unmeasuredCount ?? 0n)),
     ...parts.map((part) => callsOf(row, part)),
   ]);
   const sum = [
     ...keys.map((_, index) => (index === 0 ? "all" : "")),
     ...figuresOf(totals),
+    ...lengths.map(() => formatCount(totals?.unmeasuredCount ?? 0n)),
     ...parts.map((part) =>
       formatCount(rows.reduce((calls, row) => calls + (partOf(row, part)?.attemptCount ?? 0n), 0n)),
     ),
@@ -117,6 +120,7 @@ export function usageCsv(groupBy: readonly UsageDimension[]): CsvColumn<UsageRow
         { title: `${name}_connected_duration_ms`, read: (row) => partOf(row, part)?.connectedDurationMs ?? 0n },
       ];
     }),
+    { title: "unmeasured_count", read: ({ totals }) => totals?.unmeasuredCount },
   ];
 }
 

@@ -64,6 +64,7 @@ export function showCommand(): Command {
 Agreed calls have the carrier's duration. The calls of other parts are counted in columns of their own: disputed (both
 sides have the call and disagree), unconfirmed (the carrier should have it and has not), pending (not judged yet), not
 reported (the carrier need not report it), carrier only (the platform does not have it). All of them are in the sums.
+no length: answered calls whose time is not known, and so not in the minutes.
 
 ${TIME_HELP}
 

@@ -10,8 +10,9 @@ import {
   tellLength,
   tellTime,
 } from "./evidence.ts";
+import type { KnownRounding } from "./facts.ts";
 import { Basis, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "./result.ts";
-import { applyRule } from "./rounding.ts";
+import { applyRule, ruleOf } from "./rounding.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
 
@@ -117,14 +118,16 @@ function explainConnected({ platform, carrier, result }: ExplainedCall): Evidenc
   };
 }
 
-function explainBill({ platform, carrier, result }: ExplainedCall): EvidenceStep {
+function explainBill({ platform, carrier, result, input }: ExplainedCall): EvidenceStep {
   const mine = platform?.connectedMs ?? 0;
   const billedS = carrier?.billedS ?? 0;
   const rule = result.billedRule ?? WHOLE_SECONDS;
   const expectedS = applyRule(rule, mine);
   const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
   const outcome = isWithin ? PASSED : FAILED;
-  const expected = `By its rule (${tellRule(rule)}) the platform's ${tellLength(mine)} make ${expectedS} billed seconds`;
+  const known = carrier && ruleOf(carrier.facts, input);
+  const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
+  const expected = `${byRule} (${tellRule(rule)}) the platform's ${tellLength(mine)} make ${expectedS} billed seconds`;
   const ends = {
     exact: `which is what the carrier bills`,
     within: `and the carrier bills ${billedS}, which a difference within the tolerance of ${tellLength(result.toleranceMs)} explains`,
@@ -139,6 +142,13 @@ function explainBill({ platform, carrier, result }: ExplainedCall): EvidenceStep
       evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), String(result.toleranceMs)]),
     ],
   };
+}
+
+/** Whose the rule is by which a bill is held against a duration. */
+function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): string {
+  if (known === undefined) return "No rule is declared and too few bills show one: by whole seconds";
+  if (known.isInferred) return "By the rule that its bills of this trunk and day show";
+  return isOfRecord ? "By the rule in its record" : "By the rule that it has declared";
 }
 
 /** A finding in one sentence. */

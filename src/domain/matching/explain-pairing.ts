@@ -1,5 +1,6 @@
 import { maskedValue, type Party, PartyKind } from "../party.ts";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
+import { MIN_SHARE } from "./clock-offset.ts";
 import { MAX_COMPONENT } from "./components.ts";
 import { idsOf, shareId } from "./correlation.ts";
 import { COPY_WINDOW_MS } from "./duplicates.ts";
@@ -89,7 +90,8 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
   const { offset, facts } = carrier;
   const trunk = facts.trunkId === undefined ? "without a trunk" : `on trunk ${facts.trunkId}`;
   const stage = EvidenceStage.CLOCK_OFFSET;
-  if (offset === undefined) {
+  // None of an hour without pairs, whose neighbours have none either, was not measured.
+  if (offset === undefined || (offset.kind === "NONE" && offset.pairCount === 0 && offset.ratio === 0)) {
     const explanation = `Too few calls ${trunk} around this hour to tell whether the carrier's clock is right; its times were taken as they are.`;
     return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
   }
@@ -102,7 +104,9 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
     String(offset.offsetMs),
   ]);
   if (offset.kind === "NONE") {
-    const explanation = `In this hour the carrier's clock ${trunk} agrees with the platform's, or is not off by one constant, ${support}.`;
+    const agrees = "agrees with the platform's";
+    const what = offset.ratio >= MIN_SHARE ? agrees : "is off by no one constant that enough pairs share";
+    const explanation = `In this hour the carrier's clock ${trunk} ${what}, ${support}.`;
     return { stage, outcome: PASSED, explanation, values: [value] };
   }
   const fault = offset.kind === "ZONE_SHIFT" ? ", a time zone error" : "";

@@ -38,14 +38,31 @@ export interface CallEvidence {
  * Explains what became of a record's call: matches the input as `matchCalls` does, and tells what each step looked at and came to. The input must hold all
  * records that were judged together with it (the result's span); more of them show more candidates. Undefined: the record is not among them.
  */
-export function explainCall(input: MatchingInput, target: ExplainTarget): CallEvidence | undefined {
-  const { live, voided } = pairCalls(input);
+export function explainCall(
+  input: MatchingInput,
+  target: ExplainTarget,
+  { live, voided }: MatchedInput = matchToExplain(input),
+): CallEvidence | undefined {
   const call =
-    findCall(input, live, judgePairing(live, input), target) ??
-    findCall(input, voided, judgeVoided(voided, input), target);
+    findCall(input, live.pairing, live.results, target) ?? findCall(input, voided.pairing, voided.results, target);
   if (call === undefined) return undefined;
   const steps = STEPS.flatMap((explain) => explain(call) ?? []);
   return { result: call.result, steps, refused: findRefused(call, target.side) };
+}
+
+/** What `matchCalls` makes of an input, and how it came to that. */
+export interface MatchedInput {
+  readonly live: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
+  readonly voided: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
+}
+
+/** Matches as `matchCalls` does, for calls to be explained without matching a second time. */
+export function matchToExplain(input: MatchingInput): MatchedInput {
+  const { live, voided } = pairCalls(input);
+  return {
+    live: { pairing: live, results: judgePairing(live, input) },
+    voided: { pairing: voided, results: judgeVoided(voided, input) },
+  };
 }
 
 const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [

@@ -118,5 +118,12 @@ function circumstances(more: Partial<Circumstances>): Circumstances {
 
 function anyTotals(): fc.Arbitrary<UsageTotals> {
   const count = fc.bigInt({ min: 0n, max: 1_000n });
-  return fc.record({ attempts: count, answered: count, connectedMs: count, billedCount: count, billedS: count });
+  return fc.record({
+    attempts: count,
+    answered: count,
+    connectedMs: count,
+    billedCount: count,
+    billedS: count,
+    unmeasured: count,
+  });
 }

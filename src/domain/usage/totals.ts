@@ -20,13 +20,33 @@ export interface UsageTotals {
   readonly billedCount: bigint;
   /** Sum of those, seconds. */
   readonly billedS: bigint;
+  /** Answered calls whose connected time is not known: it is not in the sum. */
+  readonly unmeasured: bigint;
 }
 
 /** Sums by part; a part without calls is left out. */
 export type PartTotals = ReadonlyMap<UsagePart, UsageTotals>;
 
 /** No calls. */
-export const NO_USAGE: UsageTotals = { attempts: 0n, answered: 0n, connectedMs: 0n, billedCount: 0n, billedS: 0n };
+export const NO_USAGE: UsageTotals = {
+  attempts: 0n,
+  answered: 0n,
+  connectedMs: 0n,
+  billedCount: 0n,
+  billedS: 0n,
+  unmeasured: 0n,
+};
+
+/** Sums as they are kept; the last, which older ones lack, only where it is not 0. */
+export function sumsOfTotals({ attempts, answered, connectedMs, billedCount, billedS, unmeasured }: UsageTotals) {
+  return [attempts, answered, connectedMs, billedCount, billedS, ...(unmeasured === 0n ? [] : [unmeasured])];
+}
+
+/** Sums from what was kept. */
+export function totalsOfSums(sums: readonly bigint[]): UsageTotals {
+  const [attempts = 0n, answered = 0n, connectedMs = 0n, billedCount = 0n, billedS = 0n, unmeasured = 0n] = sums;
+  return { attempts, answered, connectedMs, billedCount, billedS, unmeasured };
+}
 
 /** The sum of two. */
 export function addTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
@@ -36,6 +56,7 @@ export function addTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
     connectedMs: a.connectedMs + b.connectedMs,
     billedCount: a.billedCount + b.billedCount,
     billedS: a.billedS + b.billedS,
+    unmeasured: a.unmeasured + b.unmeasured,
   };
 }
 
@@ -47,6 +68,7 @@ export function subtractTotals(a: UsageTotals, b: UsageTotals): UsageTotals {
     connectedMs: a.connectedMs - b.connectedMs,
     billedCount: a.billedCount - b.billedCount,
     billedS: a.billedS - b.billedS,
+    unmeasured: a.unmeasured - b.unmeasured,
   };
 }
 
