@@ -37,6 +37,7 @@ import { FailureLimit } from "./rpc/principal-limits.ts";
 import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
 import { openServer } from "./rpc/server.ts";
+import { watchSetAside } from "./rpc/set-aside-watch.ts";
 import { openSharedSigningKey } from "./rpc/shared-signing-key.ts";
 import type { SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
@@ -127,7 +128,7 @@ async function openParts(config: Config, log: Logger, signal: AbortSignal): Prom
     opening,
   );
   signal.throwIfAborted();
-  opening.use(startJobs(services, config, onError));
+  opening.use(startJobs(services, config, { onError, onSetAside: watchSetAside(metrics.meter, log) }));
   for (const { where, problem } of await findExposures(config)) log.warn(where, problem);
   const rotation = opening.use(
     await openRotation(config, { signingKey, assertSameErasureKey: erasureFiles.assertSameKey }, log),
@@ -253,7 +254,7 @@ async function openErasures(
 function startJobs(
   services: Services,
   { reconcileIntervalMs, retentionIntervalMs, region }: Config,
-  onError: (error: unknown) => void,
+  { onError, onSetAside }: { onError: (error: unknown) => void; onSetAside: (carrierIds: readonly string[]) => void },
 ): AsyncDisposable {
   const { db, log, erasures } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
@@ -268,7 +269,7 @@ function startJobs(
   if (reconcileIntervalMs > 0) {
     const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
     const readErased = (tx: Tx, carrierId: string) => erasures.inForce.read(tx, carrierId);
-    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError };
+    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError, onSetAside };
     running.push(runReconcile(options, stop.signal));
   }
   if (retentionIntervalMs > 0)

@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { explainCommand } from "./reconcile/explain.ts";
 import { followCommand } from "./reconcile/follow.ts";
 import { listCommand } from "./reconcile/list.ts";
+import { retryCommand } from "./reconcile/retry.ts";
 import { statusCommand } from "./reconcile/status.ts";
 import { summaryCommand } from "./reconcile/summary.ts";
 
@@ -13,5 +14,6 @@ export function reconcileCommand(): Command {
     .addCommand(listCommand())
     .addCommand(followCommand())
     .addCommand(statusCommand())
-    .addCommand(explainCommand());
+    .addCommand(explainCommand())
+    .addCommand(retryCommand());
 }

@@ -3,6 +3,7 @@ import type { Micros } from "../domain/instant.ts";
 import { MatchStatus } from "../domain/matching/result.ts";
 import { PartyKind } from "../domain/party.ts";
 import { RecordPart } from "../domain/retention-parts.ts";
+import { forgetPairs } from "../store/clock-evidence.ts";
 import type { Tx } from "../store/database.ts";
 import {
   insertCdrErasure,
@@ -139,6 +140,7 @@ export async function eraseCalls(
     ),
   );
   await rewriteResults(tx, carrierId, results, found.idKeys);
+  await forgetPairs(tx, carrierId, sidesOf(found));
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
   await rewriteCdrs(tx, carrierId, found.platform);
   await rewriteDurations(tx, carrierId, found.carrier);
@@ -361,6 +363,19 @@ function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
 function membersOf(result: StoredResult): string[] {
   const carrier = result.carrierRecords.map((record) => nameOf(2, record));
   return [nameOf(result.side, result), ...carrier];
+}
+
+// Of both sides, as they are stored and as results name them.
+function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
+  return [
+    ...platform.map(({ recordId, recordDate }) => ({ side: 1, recordId, recordDate })),
+    ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map(({ recordId, recordDate }) => ({
+      side: 2,
+      recordId,
+      recordDate,
+    })),
+    ...results.map(({ side, recordId, recordDate }) => ({ side, recordId, recordDate })),
+  ];
 }
 
 function nameOf(side: number, { recordId, recordDate }: RecordName): string {

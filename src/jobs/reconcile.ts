@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { type ReconcileOptions, reconcileCarrier } from "../reconcile/reconcile-carrier.ts";
+import { type ReconcileOptions, reconcileSlice, type WorkLimit } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database.ts";
-import { listCarriersToReconcile, settleIdleCarriers } from "../store/reconcile-progress.ts";
+import { listCarriersToReconcile, listSetAside, settleIdleCarriers } from "../store/reconcile-progress.ts";
 import type { Feed } from "../store/schema.ts";
 
 export interface ReconcileJobOptions {
@@ -16,33 +16,88 @@ export interface ReconcileJobOptions {
   readonly readErased?: ReconcileOptions["readErased"];
   readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
   readonly onError: (error: unknown) => void;
+  /** Told after every round which carriers have calls that do not settle, and are set aside. */
+  readonly onSetAside?: (carrierIds: readonly string[]) => void;
+  /** What one carrier may have done of its work before the next one's turn. */
+  readonly turnLimit?: WorkLimit;
 }
 
-/** Most carriers of one round. */
+/** Most carriers of one look. */
 const MOST_CARRIERS = 1_000;
 /** How far behind now may be what is said of carriers for which there is nothing to do, seconds. */
 const IDLE_S = 15;
+const TURN_LIMIT: WorkLimit = { steps: 20, ms: 2_000 };
+/** A carrier that fails is left alone for so long, and twice as long each time that it fails again, milliseconds. */
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 600_000;
 
 /**
- * Reconciles every carrier that has something to reconcile, one after the other, until the signal aborts. May run in every process: a lease for each
- * carrier keeps them out of each other's way.
+ * Reconciles every carrier that has something to reconcile, in turns of limited work, until the signal aborts: whatever one carrier sends, the others have their turns.
+ * May run in every process: a lease for each carrier keeps them out of each other's way.
  */
 export async function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
-  const { db, region, intervalMs, readErased, onAppended, onError } = options;
+  const { db, region, intervalMs, onSetAside, onError } = options;
   const holder = randomUUID();
+  const pauses = new Pauses();
   while (!signal.aborted) {
+    let isAllDone = true;
     try {
-      for (const carrierId of await systemTransaction(db, (tx) =>
-        listCarriersToReconcile(tx, RULE_VERSION, MOST_CARRIERS, region),
-      )) {
-        if (signal.aborted) return;
-        // One carrier's trouble must not keep the others waiting.
-        await reconcileCarrier({ db, carrierId, holder, signal, readErased, onAppended }).catch(onError);
-      }
+      isAllDone = await workRound(options, { holder, pauses, signal });
       await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
+      onSetAside?.(await systemTransaction(db, (tx) => listSetAside(tx, MOST_CARRIERS, region)));
     } catch (error) {
       onError(error);
     }
-    await wait(intervalMs, undefined, { signal }).catch(() => {});
+    if (isAllDone) await wait(intervalMs, undefined, { signal }).catch(() => {});
+  }
+}
+
+/** Gives each carrier that has something to do one turn; whether nothing is left of it. */
+async function workRound(
+  { db, region, readErased, onAppended, onError, turnLimit = TURN_LIMIT }: ReconcileJobOptions,
+  { holder, pauses, signal }: { holder: string; pauses: Pauses; signal: AbortSignal },
+): Promise<boolean> {
+  const had = new Set(pauses.carriers());
+  let isAllDone = true;
+  while (!signal.aborted) {
+    const carrierIds = await systemTransaction(db, (tx) =>
+      listCarriersToReconcile(tx, RULE_VERSION, MOST_CARRIERS, { region, except: [...had] }),
+    );
+    if (carrierIds.length === 0) break;
+    for (const carrierId of carrierIds) {
+      if (signal.aborted) break;
+      had.add(carrierId);
+      // One carrier's trouble must not keep the others waiting.
+      try {
+        const slice = await reconcileSlice({ db, carrierId, holder, signal, readErased, onAppended }, turnLimit);
+        if (slice?.isDone === false) isAllDone = false;
+        pauses.end(carrierId);
+      } catch (error) {
+        pauses.begin(carrierId);
+        onError(error);
+      }
+    }
+  }
+  return isAllDone;
+}
+
+// Carriers whose turns fail.
+class Pauses {
+  readonly #paused = new Map<string, { pauseMs: number; untilMs: number }>();
+
+  /** Those that are left alone at the moment. */
+  carriers(): string[] {
+    const now = performance.now();
+    return [...this.#paused].flatMap(([carrierId, { untilMs }]) => (untilMs > now ? [carrierId] : []));
+  }
+
+  begin(carrierId: string): void {
+    const before = this.#paused.get(carrierId)?.pauseMs ?? FIRST_PAUSE_MS / 2;
+    const pauseMs = Math.min(LONGEST_PAUSE_MS, before * 2);
+    this.#paused.set(carrierId, { pauseMs, untilMs: performance.now() + pauseMs });
+  }
+
+  end(carrierId: string): void {
+    this.#paused.delete(carrierId);
   }
 }

@@ -9,6 +9,7 @@ import {
   markMinutes,
   type ReconcilePosition,
   readReconcilePosition,
+  takeUpMinutes,
   writeReconcilePosition,
 } from "../store/reconcile-progress.ts";
 import { Feed } from "../store/schema.ts";
@@ -31,6 +32,7 @@ const START: ReconcilePosition = {
   agreementRevision: 0n,
   ruleVersion: RULE_VERSION,
   reconciledThrough: 0n,
+  markedThrough: undefined,
 };
 
 /**
@@ -38,7 +40,7 @@ const START: ReconcilePosition = {
  * rule version marks every call.
  * @returns whether there is more to look at.
  */
-export async function markArrivals(tx: Tx, carrier: Reconciled): Promise<boolean> {
+export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {
   const { carrierId } = carrier;
   const cdrs = await readFeedHead(tx, carrierId, Feed.CDRS);
   const durations = await readFeedHead(tx, carrierId, Feed.DURATIONS);
@@ -59,12 +61,10 @@ export async function markArrivals(tx: Tx, carrier: Reconciled): Promise<boolean
     through: cdrThrough,
     withPayload: false,
   });
-  await markMinutes(tx, carrierId, minutesOf(platform));
-  await markMinutes(
-    tx,
-    carrierId,
-    await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough),
-  );
+  const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
+  // What did not settle may do so with further records.
+  if (platform.length > 0 || ofCarrier.length > 0) await takeUpMinutes(tx, carrierId, mostRounds);
+  await markMinutes(tx, carrierId, [...minutesOf(platform), ...ofCarrier]);
   await writeReconcilePosition(tx, carrierId, {
     ...position,
     markedCdrSequence: cdrThrough,
@@ -77,7 +77,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled): Promise<boolean
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }
 
-// The carrier's records by their corrected start; where no offset is in use, that is their own.
+// The carrier's records where they begin by its clock, of which they tell, and with each offset of their hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
   const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });
@@ -87,10 +87,12 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
   const encoded = await readArrivals(tx, "carrier", { ...request, withPayload: true });
-  return encoded.map(({ startTime, payload }) => {
+  return encoded.flatMap(({ startTime, payload }) => {
     const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
-    const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs)?.offsetMs ?? 0;
-    return minuteOf(msFromMicros(startTime) - offset);
+    const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs);
+    return [0, offset?.offsetMs ?? 0, offset?.second?.offsetMs ?? 0].map((ms) =>
+      minuteOf(msFromMicros(startTime) - ms),
+    );
   });
 }
 

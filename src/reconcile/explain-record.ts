@@ -1,9 +1,17 @@
-import { type Micros, msFromMicros } from "../domain/instant.ts";
+import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { type CallEvidence, explainCall } from "../domain/matching/explain.ts";
 import { Side } from "../domain/matching/result.ts";
-import { type CallResultRow, readResultsNamed } from "../store/call-results.ts";
+import { WINDOW_MS } from "../domain/matching/time-window.ts";
+import {
+  type CallResultRow,
+  findCalls,
+  findSplitCalls,
+  readResultsIn,
+  readResultsNamed,
+} from "../store/call-results.ts";
 import type { Tx } from "../store/database.ts";
 import type { ExplainedRecord } from "../store/explain-targets.ts";
+import { durationKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
 import { nameOf } from "./result-row.ts";
 import { gatherAround } from "./turn.ts";
@@ -11,13 +19,22 @@ import { gatherAround } from "./turn.ts";
 /** Why a call came out as it did, and how it stands in the store. */
 export interface ExplainedCall {
   readonly evidence: CallEvidence;
-  /** Undefined: it has not been reconciled yet. */
+  /** The result in force; undefined: it has not been reconciled yet. */
   readonly stored: CallResultRow | undefined;
+  /** Whether the result in force is what the evidence comes to: else its minutes wait to be judged again. */
+  readonly isInForce: boolean;
 }
 
+/** How far from each other a pair's starts may be without a key by which it is found, and a second for what is rounded, milliseconds. */
+const NEAR_MS = WINDOW_MS + 1_000;
+const HOUR_MS = 3_600_000;
+/** A pair's starts are at most 24 h apart, a zone shift more. */
+const FAR_MS = 40 * HOUR_MS;
+const MOST_HOLDERS = 100;
+
 /**
- * Explains the call of a record: matches it anew with everything that was judged together with it, in a transaction that changes nothing. Undefined when the
- * record is not there any more.
+ * Explains the call of a record: matches anew, in a transaction that changes nothing, all that was judged together with the result in force that has the record,
+ * wherever its other records begin. Undefined when the record is not there any more.
  */
 export async function explainRecord(
   tx: Tx,
@@ -25,10 +42,49 @@ export async function explainRecord(
   record: ExplainedRecord,
   now: Micros,
 ): Promise<ExplainedCall | undefined> {
-  const input = await gatherAround(tx, carrier, msFromMicros(record.startTime), now);
+  const startMs = msFromMicros(record.startTime);
+  const holder = await findHolder(tx, carrier.carrierId, record);
+  const instants = holder === undefined ? [startMs] : [startMs, msFromMicros(holder.startTime)];
+  const input = await gatherAround(tx, carrier, instants, now);
   const side = record.side === Side.PLATFORM ? Side.PLATFORM : Side.CARRIER;
   const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate });
   if (!evidence) return undefined;
-  const [stored] = await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)]);
-  return { evidence, stored };
+  const stored = holder ?? (await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)])).at(0);
+  return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence) };
+}
+
+/** The result in force that rests on a record. */
+async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): Promise<CallResultRow | undefined> {
+  const { side, recordId, recordDate, startTime } = record;
+  const [own] = await readResultsNamed(tx, carrierId, [{ side, recordId, recordDate }]);
+  if (side === Side.PLATFORM || (own !== undefined && !own.isMerged)) return own;
+  const startMs = msFromMicros(startTime);
+  const wanted = {
+    key: durationKeyOf({ recordId, recordDate, revision: 0 }),
+    start: microsFromMs(startMs - FAR_MS),
+    end: microsFromMs(startMs + FAR_MS),
+  };
+  const found = [
+    ...(await findCalls(tx, carrierId, {
+      by: "correlation_key",
+      side: Side.PLATFORM,
+      wanted: [wanted],
+      limit: MOST_HOLDERS,
+    })),
+    ...(await findSplitCalls(tx, carrierId, [{ recordId, recordDate }])),
+  ].map(({ startTime: start }) => ({ start, end: start + 1n }));
+  const near = { start: microsFromMs(startMs - NEAR_MS), end: microsFromMs(startMs + NEAR_MS) };
+  const rows = await readResultsIn(tx, carrierId, [near, ...found]);
+  const isOfRecord = (each: { recordId: string; recordDate: string }) =>
+    each.recordId === recordId && each.recordDate === recordDate;
+  return rows.find((row) => !row.isMerged && row.carrierRecords.some(isOfRecord)) ?? own;
+}
+
+function isAlike(stored: CallResultRow, { result }: CallEvidence): boolean {
+  const { side, recordId, recordDate } = nameOf(result);
+  if (stored.isMerged || stored.side !== side || stored.recordId !== recordId || stored.recordDate !== recordDate)
+    return false;
+  const textOf = (records: readonly { recordDate: string; recordId: string; revision: number }[]) =>
+    records.map((record) => `${record.recordDate}/${record.recordId}/${record.revision}`).join();
+  return stored.status === result.status && textOf(stored.carrierRecords) === textOf(result.carrier);
 }

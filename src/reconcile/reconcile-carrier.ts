@@ -7,6 +7,8 @@ import { type Database, readClock, systemTransaction, type Tx } from "../store/d
 import { raiseIngestTime } from "../store/feed-head.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
 import {
+  isAnyMinuteMarked,
+  MOST_ROUNDS,
   markDueMinutes,
   readMarkedMinutes,
   readReconcilePosition,
@@ -29,6 +31,24 @@ export interface ReconcileOptions {
   readonly now?: Micros;
   /** Told after a commit that added entries to the discrepancy feed. */
   readonly onAppended?: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  /** How often marks may follow from each other before they are set aside; MOST_ROUNDS when absent. */
+  readonly mostRounds?: number;
+}
+
+/** How much of a carrier's work is done at a time. */
+export interface WorkLimit {
+  /** Transactions. */
+  readonly steps: number;
+  /** After so long no further one begins, milliseconds. */
+  readonly ms: number;
+}
+
+/** What was done of a carrier's work. */
+export interface Slice {
+  /** Results that were judged. */
+  readonly judged: number;
+  /** Whether all is done that there was to do when it began. */
+  readonly isDone: boolean;
 }
 
 const JOB = "reconcile";
@@ -38,8 +58,7 @@ const MOST_MINUTES = 60;
 /** A turn of more results than this takes half the minutes next time. */
 const MANY_RESULTS = 20_000;
 const MOST_DUE = 20_000;
-/** So often a run matches a minute again because its offsets or rounding rules did not come to agree with its pairs. */
-const MOST_REPEATS = 3;
+const WITHOUT_LIMIT: WorkLimit = { steps: Number.POSITIVE_INFINITY, ms: Number.POSITIVE_INFINITY };
 const STATEMENT_TIMEOUT_MS = 60_000;
 const OPTIONS = {
   statementTimeoutMs: STATEMENT_TIMEOUT_MS,
@@ -54,50 +73,74 @@ const OPTIONS = {
  * @returns how many results were judged; undefined when another process has the carrier.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
+  return (await reconcileSlice(options, WITHOUT_LIMIT))?.judged;
+}
+
+/** The same, as far as a limit of work goes: so nothing that one carrier sends keeps another waiting. */
+export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder } = options;
   const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
   if (!lease) return undefined;
   try {
-    return await reconcileAll(options, lease);
+    return await workThrough(options, lease, limit);
   } finally {
     await systemTransaction(db, (tx) => releaseLease(tx, lease));
   }
 }
 
-// What comes while marked minutes are matched is the next run's: a carrier whose records never cease to come keeps no other waiting, and its position moves.
-async function reconcileAll(options: ReconcileOptions, lease: JobLease): Promise<number> {
-  const { carrierId, signal } = options;
-  let judged = 0;
+// What comes while marked minutes are matched is the next run's: a carrier whose records never cease to come keeps no other waiting, and its position
+// moves. A run that is stopped in between is gone on with before anything is marked anew.
+async function workThrough(options: ReconcileOptions, lease: JobLease, limit: WorkLimit): Promise<Slice> {
+  const { signal } = options;
+  const begin = performance.now();
+  const work: Work = { steps: 0, judged: 0, spanMinutes: MOST_MINUTES };
+  const mayGoOn = () => !signal.aborted && work.steps < limit.steps && performance.now() - begin < limit.ms;
   let hasMore = true;
-  while (hasMore && !signal.aborted) {
+  while (hasMore && mayGoOn()) {
     const now = options.now ?? (await waitForWriters(options));
-    const step = await underLease(options, lease, (tx, carrier) => markWhatIsNew(tx, carrier, now));
+    const step = await underLease(options, lease, (tx, carrier) =>
+      markWhatIsNew(tx, carrier, now, mostRounds(options)),
+    );
+    work.steps++;
     hasMore = step.hasMore;
-    if (step.isRead) judged += await matchMarked(options, lease);
-    if (step.isRead && !signal.aborted) await underLease(options, lease, (tx) => settleAt(tx, carrierId, now));
+    if (!step.isRead) continue;
+    if (!(await matchMarked(options, lease, work, mayGoOn))) return { judged: work.judged, isDone: false };
+    await underLease(options, lease, (tx) => settle(tx, options.carrierId));
   }
-  return judged;
+  return { judged: work.judged, isDone: !hasMore && !signal.aborted };
 }
 
-/** Matches until no minute is marked. */
-async function matchMarked(options: ReconcileOptions, lease: JobLease): Promise<number> {
-  const { carrierId, signal } = options;
-  let judged = 0;
-  let spanMinutes = MOST_MINUTES;
-  const repeats = new Map<Micros, number>();
-  const mayRepeat = (minute: Micros) => (repeats.get(minute) ?? 0) < MOST_REPEATS;
-  while (!signal.aborted) {
-    const outcome = await underLease(options, lease, (tx, carrier) =>
-      takeTurn(tx, carrier, { spanMinutes, now: options.now, mayRepeat }),
-    );
-    if (!outcome) break;
-    judged += outcome.judged;
-    for (const minute of outcome.repeated) repeats.set(minute, (repeats.get(minute) ?? 0) + 1);
-    if (outcome.headSequence !== undefined) options.onAppended?.(carrierId, Feed.DISCREPANCIES, outcome.headSequence);
-    if (outcome.judged > MANY_RESULTS) spanMinutes = Math.max(1, spanMinutes >> 1);
-    else if (outcome.judged < MANY_RESULTS / 4) spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
-  }
-  return judged;
+function mostRounds(options: ReconcileOptions): number {
+  return options.mostRounds ?? MOST_ROUNDS;
+}
+
+interface Work {
+  steps: number;
+  judged: number;
+  spanMinutes: number;
+}
+
+/** Matches until no minute is marked; false when it was stopped before. */
+async function matchMarked(
+  options: ReconcileOptions,
+  lease: JobLease,
+  work: Work,
+  mayGoOn: () => boolean,
+): Promise<boolean> {
+  // Once at least: a limit, however small, is one within which the work moves.
+  do {
+    if (options.signal.aborted) return false;
+    const { spanMinutes } = work;
+    const outcome = await underLease(options, lease, (tx, carrier) => takeTurn(tx, carrier, spanMinutes, options));
+    if (!outcome) return true;
+    work.steps++;
+    work.judged += outcome.judged;
+    if (outcome.headSequence !== undefined)
+      options.onAppended?.(options.carrierId, Feed.DISCREPANCIES, outcome.headSequence);
+    if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
+    else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
+  } while (mayGoOn());
+  return false;
 }
 
 interface Marked {
@@ -107,9 +150,15 @@ interface Marked {
   hasMore: boolean;
 }
 
-async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros): Promise<Marked> {
-  if (await markArrivals(tx, carrier)) return { isRead: false, hasMore: true };
-  const due = await markDueMinutes(tx, carrier.carrierId, now, MOST_DUE);
+async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: number): Promise<Marked> {
+  const { carrierId } = carrier;
+  const stored = await readReconcilePosition(tx, carrierId);
+  if (stored?.markedThrough !== undefined && (await isAnyMinuteMarked(tx, carrierId, most)))
+    return { isRead: true, hasMore: true };
+  if (await markArrivals(tx, carrier, most)) return { isRead: false, hasMore: true };
+  const due = await markDueMinutes(tx, carrierId, now, MOST_DUE);
+  const position = await readReconcilePosition(tx, carrierId);
+  if (position) await writeReconcilePosition(tx, carrierId, { ...position, markedThrough: now });
   return { isRead: true, hasMore: due === MOST_DUE };
 }
 
@@ -127,26 +176,25 @@ function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
 async function takeTurn(
   tx: Tx,
   carrier: Reconciled,
-  {
-    spanMinutes,
-    now,
-    mayRepeat,
-  }: { spanMinutes: number; now: Micros | undefined; mayRepeat: (minute: Micros) => boolean },
+  spanMinutes: number,
+  options: ReconcileOptions,
 ): Promise<TurnOutcome | undefined> {
-  const minutes = await readMarkedMinutes(tx, carrier.carrierId, spanMinutes);
-  if (minutes.length === 0) return undefined;
-  return reconcileMinutes(tx, carrier, minutes, { now: now ?? (await readClock(tx)), mayRepeat });
+  const search = { spanMinutes, mostRounds: mostRounds(options) };
+  const marked = await readMarkedMinutes(tx, carrier.carrierId, search);
+  return marked && reconcileMinutes(tx, carrier, marked, options.now ?? (await readClock(tx)));
 }
 
-async function settleAt(tx: Tx, carrierId: string, now: Micros): Promise<void> {
+// All that was marked is worked off.
+async function settle(tx: Tx, carrierId: string): Promise<void> {
   const position = await readReconcilePosition(tx, carrierId);
-  if (!position) return;
+  if (position?.markedThrough === undefined) return;
   await writeReconcilePosition(tx, carrierId, {
     ...position,
     cdrSequence: position.markedCdrSequence,
     durationSequence: position.markedDurationSequence,
     ruleVersion: RULE_VERSION,
-    reconciledThrough: now,
+    reconciledThrough: position.markedThrough,
+    markedThrough: undefined,
   });
 }
 

@@ -86,7 +86,7 @@ function keyColumns(result: CallResult) {
   const isPair = result.platform !== undefined && result.carrier.length > 0;
   const idKeys = [...idKeysOf(result), ...echoesOf(result)];
   return {
-    pairKey: (isOpen(result.status) ? pairKeyOf(first) : undefined) ?? null,
+    pairKey: (mayHaveParts(result) ? pairKeyOf(result.carrier[0] ?? first) : undefined) ?? null,
     correlationKey: (isPair ? farKeyOf(result) : undefined) ?? null,
     idKeys: idKeys.length === 0 ? null : idKeys,
   };
@@ -98,10 +98,11 @@ function echoesOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   return carrier.flatMap(({ echoedRecordId: id }) => (id === undefined ? [] : [echoKeyOf(id)]));
 }
 
-// A turn at the carrier's record alone would not read the platform's: the pair is found by the record's name. Parts are found by theirs anyhow.
-function farKeyOf({ carrier: [record, ...parts], startMs, appliedOffsetMs = 0 }: CallResult): bigint | undefined {
+// A turn at the carrier's record alone may not read the platform's, also where an offset brings them together, for offsets change: the pair is found by the record's
+// name. Parts are found by theirs anyhow.
+function farKeyOf({ carrier: [record, ...parts], startMs }: CallResult): bigint | undefined {
   if (record === undefined || parts.length > 0) return undefined;
-  return Math.abs(rawStartMs(record) - appliedOffsetMs - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
+  return Math.abs(rawStartMs(record) - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
 }
 
 /** The UTC hour of the carrier's clock in which a record begins, milliseconds since 1970. */
@@ -117,6 +118,11 @@ export function rawStartMs(record: CommonFacts): number {
 /** Whether a status means that the sides disagree. */
 export function disagrees(status: number): boolean {
   return status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.AMBIGUOUS;
+}
+
+// Whether a part that begins far off may belong to a call, or one that it has may be another's. One switch writes the parties of all parts alike.
+function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
+  return isOpen(status) || carrier.length > 1 || (status === MatchStatus.NOT_REPORTED && platform === undefined);
 }
 
 /** Whether later records may change a result from far off: it lacks a counterpart that it should have, or disagrees. */

@@ -1,8 +1,5 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { MAX_COMPONENT } from "../domain/matching/components.ts";
-import type { CarrierFacts, ClockOffset, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
-import { matchCalls } from "../domain/matching/match-calls.ts";
-import type { CallResult } from "../domain/matching/result.ts";
+import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import {
   type CallResultRow,
   clearDueTimes,
@@ -21,23 +18,16 @@ import {
 import type { Tx } from "../store/database.ts";
 import { appendDiscrepancies } from "../store/discrepancy-log.ts";
 import { advanceFeed, lockFeed } from "../store/feed-head.ts";
-import { clearMinutes, markMinutes } from "../store/reconcile-progress.ts";
+import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconcile-progress.ts";
 import { Feed } from "../store/schema.ts";
 import type { Reconciled } from "./carrier.ts";
-import { FarOpinions, farPairs, farSpans, findFarVotes, findTied } from "./far-off.ts";
+import { FAR_VOTES_MS, renewEvidence } from "./clock-evidence-turn.ts";
+import { edgesOf, inputOf, matchWhole, NEIGHBOUR_MS } from "./read-whole.ts";
 import { findChanges, isTold, type Judged, judge, logChanges, memberNames } from "./result-log.ts";
 import { nameText } from "./result-row.ts";
-import { CarrierVotes, parseClockKey, parseDayKey } from "./votes.ts";
-import {
-  correctedStartMs,
-  isIn,
-  isWellIn,
-  mergeSpans,
-  minuteOf,
-  type Span,
-  TurnRecords,
-  type Window,
-} from "./window.ts";
+import { findTied } from "./tied.ts";
+import { CarrierVotes, type ClockVote, parseClockKey, parseDayKey } from "./votes.ts";
+import { isIn, mergeSpans, minuteOf, type Span, TurnRecords, type Window } from "./window.ts";
 
 /** What one turn did. */
 export interface TurnOutcome {
@@ -46,48 +36,32 @@ export interface TurnOutcome {
   written: number;
   /** The discrepancy feed's newest entry, when it gained any. */
   headSequence: bigint | undefined;
-  /** Minutes of its own that it marked again: what its pairs say of offsets and rounding rules is still not what they were matched with. */
-  repeated: Micros[];
-}
-
-export interface TurnOptions {
-  now: Micros;
-  /** Whether a minute may be marked again by the turn that matched it. */
-  mayRepeat: (minute: Micros) => boolean;
 }
 
 const MINUTE_MS = 60_000;
 /** Marked minutes that are less apart are matched as one run. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
-/** How far from a marked minute a call may begin that is judged again with it. */
-const REACH_MS = 2 * MINUTE_MS;
-/** How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's distance. */
-const NEIGHBOUR_MS = 125_000;
-/** How much is read around a record that is far from them. */
-const NEARBY_MS = NEIGHBOUR_MS + 5_000;
-/** How much is read around marked minutes, so that most components are whole at once. */
-const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
-/** A pair's starts are up to 24 hours apart, and an hour's offset reaches its neighbours. */
-const VOTES_REACH_MS = 27 * 3_600_000;
-// Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
-const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-/** A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the end of any component that is to be assigned. */
-const MAX_READS = 16;
-const SLOW_READS = 4;
+/** As far from a turn's minutes hours may lie whose votes it changes, or whose offset reaches their neighbours. */
+const VOTES_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
+/** What pairs say of clocks and rounding changes the next trial; what they say does not depend on it, so that few are enough. */
 const MAX_TRIALS = 4;
 
 /**
- * Matches the calls of marked minutes anew and writes what that changes: results, discrepancies, votes; all in the caller's transaction, which holds the
- * carrier's lease. What a result depends on is read whole: every record of a component, with its neighbourhood.
+ * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches their calls, and writes what that changes: evidence, results,
+ * discrepancies, votes, and marks of the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a result depends on is
+ * read whole: every record of a component, with its neighbourhood.
  */
 export async function reconcileMinutes(
   tx: Tx,
   carrier: Reconciled,
-  minutes: readonly Micros[],
-  { now, mayRepeat }: TurnOptions,
+  { minutes, round }: MarkedMinutes,
+  now: Micros,
 ): Promise<TurnOutcome> {
   const { carrierId } = carrier;
-  const settled = await settle(tx, carrier, baseSpans(minutes), now);
+  const marked = baseSpans(minutes);
+  const records = new TurnRecords(tx, carrier);
+  const heard = await renewEvidence(tx, carrierId, { records, base: marked });
+  const settled = await settle(tx, carrier, { marked, records, heard, now });
   const { judged, votes, rows, base, stored } = settled;
   const changes = findChanges(judged, rows);
   const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
@@ -104,20 +78,14 @@ export async function reconcileMinutes(
   await writeRoundingVotes(tx, carrierId, changedVotes.rounding);
   await clearDueTimes(tx, carrierId, findOrphans(rows, judged, base, now));
   await clearMinutes(tx, carrierId, minutes);
-  await markWhatVotesChange(tx, carrierId, { before: stored(), after: votes }, (minute) => !isOf(base, minute));
-  const repeated = await markWhatVotesChange(
-    tx,
-    carrierId,
-    { before: settled.used, after: votes },
-    (minute) => isOf(base, minute) && mayRepeat(minute),
-  );
-  await markMinutes(
-    tx,
-    carrierId,
-    crowdEdges(settled).filter((minute) => !isOf(base, minute)),
-  );
+  // Those that were matched with other votes than these are among what changes.
+  const changed = [
+    ...(await minutesOfChange(tx, carrierId, stored(), settled.used)).filter((minute) => !isOf(base, minute)),
+    ...(await minutesOfChange(tx, carrierId, settled.used, votes)),
+    ...crowdEdges(settled).filter((minute) => !isOf(base, minute)),
+  ];
+  await markMinutes(tx, carrierId, changed, round + 1);
   return {
-    repeated,
     judged: judged.length,
     written: written.length,
     headSequence: lock && lock.nextSequence + BigInt(entries.length) - 1n,
@@ -146,15 +114,32 @@ function baseSpans(minutes: readonly Micros[]): Span[] {
   return mergeSpans(spans).map(({ startMs, endMs }) => ({ startMs, endMs: endMs - JOINED_GAP_MS }));
 }
 
-// Gives the stored votes anew each time, for a trial to change.
-async function readVotes(tx: Tx, carrierId: string, base: readonly Span[]): Promise<() => CarrierVotes> {
+interface StoredVotes {
+  /** As they are stored, before what the turn's records say. */
+  readonly stored: () => CarrierVotes;
+  /** With it; anew each time, for a trial to change. */
+  readonly known: () => CarrierVotes;
+}
+
+async function readVotes(
+  tx: Tx,
+  carrierId: string,
+  base: readonly Span[],
+  heard: readonly ClockVote[],
+): Promise<StoredVotes> {
   const startMs = Math.min(...base.map((span) => span.startMs)) - VOTES_REACH_MS;
   const endMs = Math.max(...base.map((span) => span.endMs)) + VOTES_REACH_MS;
   const range = { start: microsFromMs(startMs), end: microsFromMs(endMs) };
   const clock = await readClockVotes(tx, carrierId, range);
   const days = { first: addDays(utcDay(range.start), -1), last: addDays(utcDay(range.end), 1) };
   const rounding = await readRoundingVotes(tx, carrierId, days);
-  return () => new CarrierVotes(clock, rounding);
+  const stored = () => new CarrierVotes(clock, rounding);
+  const known = () => {
+    const votes = stored();
+    votes.hear(heard);
+    return votes;
+  };
+  return { stored, known };
 }
 
 /** What a run of minutes came to, once offsets and rounding rules agree with the pairs that they make. */
@@ -171,16 +156,21 @@ interface Settled {
   stored: () => CarrierVotes;
 }
 
-// The offsets decide which records pair, and the pairs decide the offsets: matched again until both agree.
-async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now: Micros): Promise<Settled> {
+interface Settling {
+  readonly marked: readonly Span[];
+  readonly records: TurnRecords;
+  /** What the records of the marked minutes change of the votes on clocks. */
+  readonly heard: readonly ClockVote[];
+  readonly now: Micros;
+}
+
+// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that others are judged by: matched again until both agree.
+async function settle(tx: Tx, carrier: Reconciled, { marked, records, heard, now }: Settling): Promise<Settled> {
   const { carrierId } = carrier;
-  const records = new TurnRecords(tx, carrier);
   let base = marked;
-  let stored = await readVotes(tx, carrierId, base);
-  let votes = stored();
+  let { stored, known } = await readVotes(tx, carrierId, base, heard);
+  let votes = known();
   const sought = new Set<string>();
-  // Records that an offset moves away from here say so no more in the next trial: what they said once stays.
-  const far = new FarOpinions();
   for (let trial = 1; ; trial++) {
     const { kept, window } = await matchWhole(tx, carrier, { base, records, votes, now });
     const judged = judge(kept, carrier.days);
@@ -188,19 +178,17 @@ async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now:
     const tied = await findTied(tx, carrierId, { judged, rows, offsets: votes.offsetsInUse(), sought });
     if (tied.some((minute) => !isIn(base, msFromMicros(minute)))) {
       base = mergeSpans([...base, ...baseSpans(tied)]);
-      stored = await readVotes(tx, carrierId, base);
-      votes = stored();
+      ({ stored, known } = await readVotes(tx, carrierId, base, heard));
+      votes = known();
       trial--;
       continue;
     }
-    const next = stored();
+    const next = known();
     for (const { name, row } of judged) {
       const before = rows.get(name);
       if (before) next.count(before, -1);
       next.count({ ...row, isMerged: false }, 1);
     }
-    far.hear([...(await findFarVotes(tx, carrierId, kept)), ...farPairs(judged)]);
-    far.tell(next);
     if (trial === MAX_TRIALS || agree(votes, next, window.carrier)) {
       return { judged, votes: next, used: votes, rows, window, base, stored };
     }
@@ -211,7 +199,7 @@ async function settle(tx: Tx, carrier: Reconciled, marked: readonly Span[], now:
 function agree(used: CarrierVotes, found: CarrierVotes, records: readonly CarrierFacts[]): boolean {
   return records.every(
     (record) =>
-      (used.offsetOf(record)?.offsetMs ?? 0) === (found.offsetOf(record)?.offsetMs ?? 0) &&
+      used.offsetsOf(record).join() === found.offsetsOf(record).join() &&
       ruleText(used.roundingOf(record)) === ruleText(found.roundingOf(record)),
   );
 }
@@ -220,86 +208,19 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-// Reads more until every component that the marked minutes touch is whole, or is known to be too large to assign.
-async function matchWhole(
+/** What the matcher has to be given for the calls around some instants to come out as they do in a turn, by the offsets and rules as they stand. */
+export async function gatherAround(
   tx: Tx,
   carrier: Reconciled,
-  { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
-): Promise<{ kept: CallResult[]; window: Window }> {
-  let spans = mergeSpans(
-    base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
-  );
-  const sought = new Set<string>();
-  for (let reads = 1; ; reads++) {
-    const window = await records.read(spans, votes);
-    const results = matchCalls(inputOf(carrier, window, votes, now));
-    const kept = results.filter((result) => touches(base, result));
-    const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
-    const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
-    const more = [...gaps(kept, window, votes, marginMs), ...far];
-    const wider = mergeSpans([...spans, ...more]);
-    if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
-    spans = wider;
-  }
-}
-
-function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: Micros): MatchingInput {
-  return {
-    platform: window.platform,
-    carrier: window.carrier,
-    agreement: carrier.agreement,
-    offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
-    roundingOf: (record) => votes.roundingOf(record),
-    nowMs: msFromMicros(now),
-  };
-}
-
-/** What the matcher has to be given for the calls around an instant to come out as they do in a turn, by the offsets and rules as they stand. */
-export async function gatherAround(tx: Tx, carrier: Reconciled, aroundMs: number, now: Micros): Promise<MatchingInput> {
-  const offsets = async (base: readonly Span[]) => (await readVotes(tx, carrier.carrierId, base))();
-  const own = baseSpans([minuteOf(aroundMs)]);
-  const votes = await offsets(own);
-  // A carrier's record may be one of a clock that is off: its counterpart is where any offset in use puts it.
-  const base = baseSpans([0, ...votes.offsetsInUse()].map((offset) => minuteOf(aroundMs - offset)));
+  instantsMs: readonly number[],
+  now: Micros,
+): Promise<MatchingInput> {
+  const base = baseSpans(instantsMs.map(minuteOf));
+  const { stored } = await readVotes(tx, carrier.carrierId, base, []);
+  const votes = stored();
   const records = new TurnRecords(tx, carrier);
   const { window } = await matchWhole(tx, carrier, { base, records, votes, now });
   return inputOf(carrier, window, votes, now);
-}
-
-function touches(base: readonly Span[], { span }: CallResult): boolean {
-  return base.some(({ startMs, endMs }) => span.lastMs >= startMs - REACH_MS && span.firstMs < endMs + REACH_MS);
-}
-
-// What is to be read around kept records whose neighbourhoods were not.
-function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
-  const isLarge = largeCrowds(kept, window, votes);
-  return kept.flatMap((result) =>
-    isLarge(result)
-      ? []
-      : edgesOf(result, window, votes).map((ms) => ({ startMs: ms - marginMs, endMs: ms + marginMs })),
-  );
-}
-
-// Where records of a result begin whose neighbourhoods were not read.
-function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
-  const starts = carrier.map((record) => correctedStartMs(record, votes));
-  return (platform ? [startMs, ...starts] : starts).filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
-}
-
-// Whether so many of a result's crowd were read with their neighbourhoods that no further record can make it one to be assigned.
-function largeCrowds(
-  kept: readonly CallResult[],
-  window: Window,
-  votes: CarrierVotes,
-): (result: CallResult) => boolean {
-  const crowdOf = ({ span }: CallResult) => `${span.firstMs}/${span.lastMs}`;
-  const crowded = kept.filter((result) => result.candidateCount !== undefined);
-  const counts = new Map<string, number>();
-  for (const result of crowded) {
-    if (edgesOf(result, window, votes).length > 0) continue;
-    counts.set(crowdOf(result), (counts.get(crowdOf(result)) ?? 0) + 1);
-  }
-  return (result) => result.candidateCount !== undefined && (counts.get(crowdOf(result)) ?? 0) > MAX_COMPONENT;
 }
 
 // Minutes around what was not read of a crowd, next to its records that were none before: those beyond may not know yet.
@@ -329,28 +250,26 @@ async function readStored(
   return rows;
 }
 
-// Marks the minutes of hours and days whose offset or rule is another after than before, as far as they are wanted.
-async function markWhatVotesChange(
+// The minutes of hours and days whose offsets or rule are others after than before.
+async function minutesOfChange(
   tx: Tx,
   carrierId: string,
-  { before, after }: { before: CarrierVotes; after: CarrierVotes },
-  isWanted: (minute: Micros) => boolean,
+  before: CarrierVotes,
+  after: CarrierVotes,
 ): Promise<Micros[]> {
   const was = before.decisions();
   const is = after.decisions();
   const minutes = new Set<Micros>();
   for (const key of changedKeys(was.offsets, is.offsets)) {
-    for (const offsets of [was.offsets, is.offsets]) {
-      const startMs = parseClockKey(key).hourMs - Number(offsets.get(key) ?? 0);
+    for (const offset of [was.offsets, is.offsets].flatMap((offsets) => (offsets.get(key) ?? "0").split("/"))) {
+      const startMs = parseClockKey(key).hourMs - Number(offset);
       for (let minute = 0; minute < 60; minute++) minutes.add(minuteOf(startMs + minute * MINUTE_MS));
     }
   }
   for (const key of changedKeys(was.rules, is.rules)) {
     for (const minute of await readRoundedMinutes(tx, carrierId, parseDayKey(key))) minutes.add(minute);
   }
-  const marked = [...minutes].filter(isWanted);
-  await markMinutes(tx, carrierId, marked);
-  return marked;
+  return [...minutes];
 }
 
 function isOf(base: readonly Span[], minute: Micros): boolean {

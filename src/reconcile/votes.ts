@@ -1,7 +1,9 @@
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
 import { effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
+import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
+import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import type { ClockVotes, RoundingVotes, Votes } from "../store/clock-offsets.ts";
 import { clockHourMs, rawStartMs } from "./result-row.ts";
 
@@ -23,10 +25,24 @@ const MOST_DAYS = 10_000;
 function hourOf(ms: number): number {
   return Math.floor(ms / HOUR_MS) * HOUR_MS;
 }
-/** Before a bucket of votes that were found far off, among calls without a counterpart. They are added until the hour's own pairs are enough. */
+/** Before a bucket of votes of calls that lack a counterpart near them. */
 const FAR = "far:";
+/** Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks are further apart than any window. */
+const BY_ID = "id:";
+/** A zone shift is at most 14 h, and its pairs are a window off it. */
+const ZONE_MS = 15 * HOUR_MS;
 
-/** What a result's pair says of the carrier's clock and rounding; as call_result keeps it. */
+/** What records say of the clock of a trunk and hour: so many more, or fewer, for a bucket. */
+export interface ClockVote {
+  readonly trunkId: string;
+  readonly hourMs: number;
+  readonly bucket: string;
+  /** Whether they lack a counterpart near them. */
+  readonly isFar: boolean;
+  readonly by: number;
+}
+
+/** What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as call_result keeps it. */
 export interface Voter {
   clockTrunk: string | null;
   clockTime: Micros | null;
@@ -34,13 +50,16 @@ export interface Voter {
   platformMs: bigint | null;
   carrierMs: bigint | null;
   billedS: bigint | null;
+  matchedBy: number;
+  carrierRecords: readonly unknown[];
   side: number;
   isMerged?: boolean;
 }
 
 /**
- * What the pairs of a carrier say, trunk by trunk, of its clock (by UTC hour) and of its rounding (by UTC day). Results that change take their old votes
- * back and give new ones, so that the sums never depend on the order in which things came.
+ * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs that ids joined; of its rounding (by UTC day) by pairs. What changes takes its
+ * old votes back and gives new ones, so that the sums never depend on the order in which things came. No vote on a clock rests on an
+ * offset: records vote as they stand, and which records an id joins does not depend on times.
  */
 export class CarrierVotes {
   readonly #clock = new Map<string, Entry<ClockVotes>>();
@@ -75,6 +94,11 @@ export class CarrierVotes {
     return this.#offsets.get(key);
   }
 
+  /** Every offset that a record may have: two, where its hour has two. */
+  offsetsOf(record: CarrierFacts): number[] {
+    return offsetsIn(this.offsetOf(record));
+  }
+
   /** The rounding rule that a record's trunk and day shows by now. */
   roundingOf(record: CarrierFacts): KnownRounding | undefined {
     const key = dayKey(record.trunkId ?? "", dayOf(microsFromMs(rawStartMs(record))));
@@ -87,8 +111,8 @@ export class CarrierVotes {
     const found = new Set<number>();
     for (const { value } of this.#clock.values()) {
       for (const hour of [-HOUR_MS, 0, HOUR_MS]) {
-        const offset = this.offsetAt(value.trunkId, msFromMicros(value.hour) + hour)?.offsetMs ?? 0;
-        if (offset !== 0) found.add(offset);
+        const offsets = offsetsIn(this.offsetAt(value.trunkId, msFromMicros(value.hour) + hour));
+        for (const offset of offsets) if (offset !== 0) found.add(offset);
       }
     }
     return [...found].sort((left, right) => left - right);
@@ -98,23 +122,15 @@ export class CarrierVotes {
   count(voter: Voter, by: 1 | -1): void {
     if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
-    if (voter.voteMs !== null) this.#addClock(voter.clockTrunk, hourMs, voteBucket(Number(voter.voteMs)), by);
+    if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + voteBucket(Number(voter.voteMs)), by);
     const keys = roundingKeys(voter);
     if (keys.length > 0) this.#addRounding(voter.clockTrunk, dayOf(voter.clockTime), keys, by);
   }
 
-  /** Sets what was found far off for a trunk and hour, unless more was found before. */
-  setFar(trunkId: string, hourMs: number, votes: Votes): void {
-    const entry = this.#clockEntry(trunkId, hourMs);
-    const near = Object.entries(entry.value.votes).filter(([bucket]) => !bucket.startsWith(FAR));
-    const before = Object.entries(entry.value.votes).reduce(
-      (sum, [bucket, count]) => sum + (bucket.startsWith(FAR) ? count : 0),
-      0,
-    );
-    if (Object.values(votes).reduce((sum, count) => sum + count, 0) < before) return;
-    const far = Object.entries(votes).map(([bucket, count]) => [FAR + bucket, count] as const);
-    entry.value.votes = Object.fromEntries([...near, ...far]);
-    this.#forgetOffsets(trunkId, hourMs);
+  /** Adds what records say. */
+  hear(votes: readonly ClockVote[]): void {
+    for (const { trunkId, hourMs, bucket, isFar, by } of votes)
+      this.#addClock(trunkId, hourMs, isFar ? FAR + bucket : bucket, by);
   }
 
   /** What has changed since it was read. */
@@ -131,7 +147,7 @@ export class CarrierVotes {
       for (const hour of [-HOUR_MS, 0, HOUR_MS]) {
         const hourMs = msFromMicros(value.hour) + hour;
         const offset = this.offsetAt(value.trunkId, hourMs);
-        offsets.set(clockKey(value.trunkId, hourMs), String(offset?.offsetMs ?? 0));
+        offsets.set(clockKey(value.trunkId, hourMs), offsetsIn(offset).join("/"));
       }
     }
     const rules = new Map<string, string>();
@@ -142,19 +158,33 @@ export class CarrierVotes {
     return { offsets, rules };
   }
 
+  // Where pairs enough are near, calls that lack theirs can say that the clock was off for a part of the hour, and no more.
   #ownOffset(trunkId: string, hourMs: number): ClockOffset | undefined {
-    const votes = this.#clock.get(clockKey(trunkId, hourMs))?.value.votes;
-    if (!votes) return undefined;
-    const near = Object.entries(votes).filter(([bucket]) => !bucket.startsWith(FAR));
-    return judgeVotes(Object.fromEntries(near)) ?? judgeVotes(this.#allVotes(trunkId, hourMs));
+    const { near, far } = this.#votesAt(trunkId, hourMs);
+    const own = judgeVotes(near);
+    if (own === undefined) return judgeVotes(sumOf(near, far));
+    const other = judgeVotes(far);
+    return other?.kind === "ZONE_SHIFT" && other.second === undefined ? { ...own, second: other } : own;
   }
 
-  // Of pairs, and of calls far off.
   #allVotes(trunkId: string, hourMs: number): Votes {
-    const all: Votes = {};
-    for (const [bucket, count] of Object.entries(this.#clock.get(clockKey(trunkId, hourMs))?.value.votes ?? {}))
-      add(all, bucket.startsWith(FAR) ? bucket.slice(FAR.length) : bucket, count);
-    return all;
+    const { near, far } = this.#votesAt(trunkId, hourMs);
+    return sumOf(near, far);
+  }
+
+  // A call that an id joins to its counterpart far off may show itself by its parties as well: it counts once.
+  #votesAt(trunkId: string, hourMs: number): { near: Votes; far: Votes } {
+    const near: Votes = {};
+    const far: Votes = {};
+    for (const [bucket, count] of Object.entries(this.#clock.get(clockKey(trunkId, hourMs))?.value.votes ?? {})) {
+      const prefix = [FAR, BY_ID].find((each) => bucket.startsWith(each));
+      if (prefix === undefined) near[bucket] = count;
+      else {
+        const plain = bucket.slice(prefix.length);
+        far[plain] = Math.max(far[plain] ?? 0, count);
+      }
+    }
+    return { near, far };
   }
 
   #clockEntry(trunkId: string, hourMs: number): Entry<ClockVotes> {
@@ -202,6 +232,25 @@ function add(votes: Votes, key: string, by: number): void {
   const count = (votes[key] ?? 0) + by;
   if (count > 0) votes[key] = count;
   else delete votes[key];
+}
+
+function offsetsIn(offset: ClockOffset | undefined): number[] {
+  const first = offset?.offsetMs ?? 0;
+  return offset?.second === undefined ? [first] : [first, offset.second.offsetMs];
+}
+
+// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as it does which parts make one call.
+function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
+  if (voteMs === null || carrierRecords.length !== 1) return false;
+  if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;
+  const distanceMs = Math.abs(Number(voteMs));
+  return distanceMs > WINDOW_MS && distanceMs <= ZONE_MS;
+}
+
+function sumOf(one: Votes, other: Votes): Votes {
+  const sums = { ...one };
+  for (const [bucket, count] of Object.entries(other)) add(sums, bucket, count);
+  return sums;
 }
 
 function clockKey(trunkId: string, hourMs: number): string {

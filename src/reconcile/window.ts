@@ -15,7 +15,7 @@ export interface Span {
   readonly endMs: number;
 }
 
-/** The records of both sides whose corrected start lies in some spans, and the numbered parts around them. */
+/** The records of both sides that may begin in some spans, and the numbered parts around them. */
 export interface Window {
   readonly spans: readonly Span[];
   readonly platform: readonly PlatformFacts[];
@@ -55,9 +55,23 @@ export class TurnRecords {
     await this.#readJoins(spans);
     await this.#carrier.read(this.#tx, this.#carrierId, mergeSpans(raw));
     const platform = this.#platform.records.filter((record) => isIn(spans, rawStartMs(record)));
-    const carrier = this.#carrier.records.filter((record) => isIn(spans, correctedStartMs(record, votes)));
+    const carrier = this.#carrier.records.filter((record) => placesOf(record, votes).some((ms) => isIn(spans, ms)));
     const whole = await this.#withParts(spans, carrier);
     return { spans, platform, carrier: this.#joins.size === 0 ? whole : whole.map((record) => this.#joined(record)) };
+  }
+
+  /** The records of some spans by the times that they name. */
+  async readAsReported(
+    wanted: readonly Span[],
+  ): Promise<{ platform: readonly PlatformFacts[]; carrier: readonly CarrierFacts[] }> {
+    const spans = mergeSpans(wanted);
+    await this.#platform.read(this.#tx, this.#carrierId, spans);
+    await this.#carrier.read(this.#tx, this.#carrierId, spans);
+    const isWanted = (record: PlatformFacts | CarrierFacts) => isIn(spans, rawStartMs(record));
+    return {
+      platform: this.#platform.records.filter(isWanted),
+      carrier: this.#carrier.records.filter(isWanted),
+    };
   }
 
   // Pairs of which a number was erased, where their calls begin.
@@ -114,9 +128,14 @@ class Side<Facts> {
   }
 }
 
-/** A carrier's record's start with the offset of its trunk and hour taken off. */
-export function correctedStartMs(record: CarrierFacts, votes: CarrierVotes): number {
-  return rawStartMs(record) - (votes.offsetOf(record)?.offsetMs ?? 0);
+/**
+ * Where a carrier's record may begin: with each offset of its trunk and hour taken off, of which its pair decides; and by its own clock, by which it is compared
+ * with its copies.
+ */
+export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
+  const rawMs = rawStartMs(record);
+  const corrected = votes.offsetsOf(record).map((offsetMs) => rawMs - offsetMs);
+  return corrected.includes(rawMs) ? corrected : [...corrected, rawMs];
 }
 
 /** Whether an instant lies in one of the spans. */

@@ -4,7 +4,8 @@ import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isDay, microsFromMs } from "../domain/instant.ts";
 import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
-import type { CarrierFacts, PlatformFacts, RecordRef } from "../domain/matching/facts.ts";
+import type { CarrierFacts, RecordRef } from "../domain/matching/facts.ts";
+import { Side } from "../domain/matching/result.ts";
 import { cdrMessage } from "../feed/cdr-edge.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
@@ -24,6 +25,7 @@ import { RecordReferenceSchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../reconcile/carrier.ts";
 import { discrepancyMessage, findingMessage } from "../reconcile/discrepancy-edge.ts";
 import { type ExplainedCall, explainRecord } from "../reconcile/explain-record.ts";
+import type { CallResultRow } from "../store/call-results.ts";
 import { listCdrs } from "../store/cdrs.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import { listDurations } from "../store/durations.ts";
@@ -40,6 +42,7 @@ import { disclosedExplanations } from "./disclosed-records.ts";
 import { durationMessage } from "./duration-service.ts";
 import { seesMaskedParties } from "./mask-interceptor.ts";
 import { attributeForReader } from "./reader-mask.ts";
+import { resultInForce, waitingStep } from "./result-in-force.ts";
 
 /** Most calls that one request explains. */
 const MAX_EXPLANATIONS = 100;
@@ -175,9 +178,11 @@ async function explainEach(
 async function explanation(
   tx: Tx,
   carrier: ReturnType<typeof reconciled>,
-  { evidence, stored }: ExplainedCall,
+  explained: ExplainedCall,
 ): Promise<CallExplanation> {
   const { carrierId } = carrier;
+  const { evidence, stored, isInForce } = explained;
+  if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
   const { result, steps, refused } = evidence;
   const message = discrepancyMessage(result, {
     carrierId,
@@ -201,15 +206,41 @@ async function explanation(
   });
 }
 
-async function readCdr(tx: Tx, carrierId: string, facts: PlatformFacts): Promise<CallDetailRecord | undefined> {
-  const { recordId, recordDate } = facts;
+// What stands is shown, and not what it will be.
+async function explanationInForce(
+  tx: Tx,
+  carrierId: string,
+  { evidence }: ExplainedCall,
+  stored: CallResultRow,
+): Promise<CallExplanation> {
+  const platformRecord = stored.side === Side.PLATFORM ? await readCdr(tx, carrierId, stored) : undefined;
+  const carrierRecords: CallDuration[] = [];
+  for (const record of stored.carrierRecords) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
+  return create(CallExplanationSchema, {
+    carrierId,
+    result: resultInForce(carrierId, stored),
+    ...(platformRecord && { platformRecord }),
+    carrierRecords,
+    steps: [waitingStep(stored), ...evidence.steps].map(stepMessage),
+    refusedCandidates: evidence.refused.map(refusedMessage),
+  });
+}
+
+type NamedRecord = Pick<RecordRef, "recordId" | "recordDate">;
+
+async function readCdr(tx: Tx, carrierId: string, name: NamedRecord): Promise<CallDetailRecord | undefined> {
+  const { recordId, recordDate } = name;
   const search = { recordId, recordDate, conditions: {} };
   const [stored] = await listCdrs(tx, carrierId, search, { limit: 1 }, false);
   return stored && cdrMessage(stored);
 }
 
-async function readDuration(tx: Tx, carrierId: string, facts: CarrierFacts): Promise<CallDuration[]> {
-  const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T00:00:00Z`);
+async function readDuration(
+  tx: Tx,
+  carrierId: string,
+  facts: NamedRecord & Partial<Pick<CarrierFacts, "inviteMs" | "answerMs">>,
+): Promise<CallDuration[]> {
+  const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T12:00:00Z`);
   const around = { start: microsFromMs(startMs - DAY_MS), end: microsFromMs(startMs + DAY_MS) };
   const search = { ...around, recordId: facts.recordId, after: undefined, withVoids: true, limit: 10 };
   const found = (await listDurations(tx, carrierId, search)).map(durationMessage);

@@ -119,6 +119,11 @@ async function statusMessage(services: Services, carrier: Carrier, status: Recon
     quarantinedDurationCount: status.quarantined,
     ruleVersion: RULE_VERSION,
     ...(status.rejudgedFrom === undefined ? {} : { rejudgedFromDate: status.rejudgedFrom }),
+    ...(status.setAside === undefined
+      ? {}
+      : {
+          setAside: { minuteCount: status.setAside.minutes, firstTime: timestampFromMicros(status.setAside.first) },
+        }),
   };
 }
 

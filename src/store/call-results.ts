@@ -100,6 +100,8 @@ export interface FoundCall {
   /** The trunk and the begin of the carrier's record by its clock, where there is one. */
   clockTrunk: string | undefined;
   clockTime: Micros | undefined;
+  /** The carrier's records, of a call that has more than one. */
+  parts: readonly { recordId: string; recordDate: string }[];
 }
 
 /** A key to look for, and when the call that has it may begin. */
@@ -112,8 +114,8 @@ export interface WantedCall {
 }
 
 /**
- * Finds calls of one side by a key, each within the time that is wanted of it: by the two parties those that lack a counterpart or disagree, or by the
- * carrier's record the pair that is far from it. Of each key the first ones, at most `limit`.
+ * Finds calls of one side by a key, each within the time that is wanted of it: by the two parties those that lack a counterpart, disagree or have parts, or by
+ * the carrier's record the pair that is far from it. Of each key the first ones, at most `limit`.
  */
 export async function findCalls(
   tx: Tx,
@@ -125,7 +127,7 @@ export async function findCalls(
   const column = sql.ref(`r.${search.by}`);
   // OFFSET 0: by the key's index, and not by that of the order.
   const query = sql`
-    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time
+    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ during }) => during ?? null))}::timestamptz[]) AS w(key, range_start, range_end, during)
@@ -149,55 +151,44 @@ export async function findByIds(
   if (wanted.length === 0) return [];
   // OFFSET 0: few share an id, which the planner does not know and would rather read the carrier's calls of the time.
   const query = sql`
-    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time
+    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) AS w(key, range_start, range_end)
     CROSS JOIN LATERAL (
       SELECT * FROM (
-        SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time FROM call_result r WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
+        SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
       WHERE r.carrier_id = ${carrierId} AND r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
   const { rows } = await send<FoundRow>(tx, query.compile(tx));
   const byKey = Map.groupBy(rows, ({ key }) => key);
   return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));
 }
 
-/** When the calls began of which these records of the carrier are parts. Carriers use an id again on another day. */
+/** The calls of which these records of the carrier are parts. Carriers use an id again on another day. */
 export async function findSplitCalls(
   tx: Tx,
   carrierId: string,
   parts: readonly { recordId: string; recordDate: string }[],
-): Promise<Micros[]> {
+): Promise<FoundCall[]> {
   if (parts.length === 0) return [];
   const query = sql`
-    SELECT r.start_time FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[],
+    SELECT f.start_time, 0::int8 AS key, f.clock_trunk, f.clock_time, ${PARTS} FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[],
       ${dateArray(parts.map(({ recordDate }) => recordDate))}::date[]) AS p(record_id, record_date)
-    JOIN call_result r ON r.carrier_id = ${carrierId} AND cardinality(r.carrier_record_ids) > 1 AND r.carrier_record_ids @> ARRAY[p.record_id]
-      AND r.carrier_record_dates @> ARRAY[p.record_date] AND NOT r.is_merged`;
-  const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
-  return rows.map((row) => row.start_time);
+    JOIN call_result f ON f.carrier_id = ${carrierId} AND cardinality(f.carrier_record_ids) > 1 AND f.carrier_record_ids @> ARRAY[p.record_id]
+      AND f.carrier_record_dates @> ARRAY[p.record_date] AND NOT f.is_merged`;
+  const { rows } = await send<FoundRow>(tx, query.compile(tx));
+  return rows.map(foundCall);
 }
 
-/** The carrier's calls that lack their counterparts and began in an hour of a trunk's clock: the first ones, at most `limit`. */
-export async function readOpenOfClock(
-  tx: Tx,
-  carrierId: string,
-  clock: { trunkId: string; hour: Micros; limit: number },
-): Promise<{ key: bigint; clockTime: Micros }[]> {
-  const query = sql`
-    SELECT r.pair_key AS key, r.clock_time FROM call_result r
-    WHERE r.carrier_id = ${carrierId} AND r.side = 2 AND r.is_open AND NOT r.is_merged AND r.pair_key IS NOT NULL AND r.clock_trunk = ${clock.trunkId}
-      AND r.clock_time >= ${isoFromMicros(clock.hour)}::timestamptz
-      AND r.clock_time < ${isoFromMicros(clock.hour)}::timestamptz + interval '1 hour'
-    ORDER BY r.clock_time, r.record_date, r.record_id LIMIT ${clock.limit}`;
-  const { rows } = await send<{ key: bigint; clock_time: Micros }>(tx, query.compile(tx));
-  return rows.map((row) => ({ key: row.key, clockTime: row.clock_time }));
-}
+/** Of a found call `f`: the carrier's records, where it has more than one. */
+const PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 THEN f.carrier_record_ids END AS part_ids, f.carrier_record_dates AS part_dates`;
 
 interface FoundRow {
   start_time: Micros;
   key: bigint;
   clock_trunk: string | null;
   clock_time: Micros | null;
+  part_ids: readonly string[] | null;
+  part_dates: readonly string[];
 }
 
 function foundCall(row: FoundRow): FoundCall {
@@ -206,6 +197,7 @@ function foundCall(row: FoundRow): FoundCall {
     key: row.key,
     clockTrunk: row.clock_trunk ?? undefined,
     clockTime: row.clock_time ?? undefined,
+    parts: (row.part_ids ?? []).map((recordId, index) => ({ recordId, recordDate: row.part_dates[index] ?? "" })),
   };
 }
 

@@ -18,6 +18,7 @@ import * as seals from "./migrations/0011-seals.ts";
 import * as failover from "./migrations/0012-failover.ts";
 import * as explain from "./migrations/0013-explain.ts";
 import * as sharedFiles from "./migrations/0014-shared-files.ts";
+import * as clockEvidence from "./migrations/0015-clock-evidence.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
@@ -36,6 +37,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0012-failover": failover,
   "0013-explain": explain,
   "0014-shared-files": sharedFiles,
+  "0015-clock-evidence": clockEvidence,
 };
 
 /**

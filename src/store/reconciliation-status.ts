@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import { MatchStatus } from "../domain/matching/result.ts";
 import type { Tx } from "./database.ts";
+import { MOST_ROUNDS } from "./reconcile-progress.ts";
 import { Feed, UploadKind } from "./schema.ts";
 
 /** How far a carrier's reconciliation is. Sequences are positions in its feeds; 0 when there is none. */
@@ -19,6 +20,8 @@ export interface ReconciliationStatus {
   readonly quarantined: bigint;
   /** The earliest day, in the carrier's time zone, that is judged again; undefined when nothing but new records is judged. */
   readonly rejudgedFrom: string | undefined;
+  /** Minutes that did not settle and are set aside, and the first of them; undefined: none. */
+  readonly setAside: { readonly minutes: bigint; readonly first: Micros } | undefined;
 }
 
 interface StatusRow {
@@ -33,6 +36,8 @@ interface StatusRow {
   unresolved: bigint;
   quarantined: bigint;
   rejudged_from: string | null;
+  aside_minutes: bigint;
+  aside_first: Micros | null;
 }
 
 /** Reads how far a carrier is reconciled. In a system transaction. */
@@ -53,10 +58,13 @@ export async function readReconciliationStatus(
       (SELECT count(*) FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence IS NOT NULL AND r.resolved_time IS NULL) AS unresolved,
       (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${UploadKind.DURATIONS}) AS quarantined,
       (SELECT to_char(min(m.minute) AT TIME ZONE ${timeZone}, 'YYYY-MM-DD') FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
-        AND m.minute < now() - interval '1 day' - ${`${graceMs} milliseconds`}::interval) AS rejudged_from
-    FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id WHERE c.carrier_id = ${carrierId}`.execute(
-    tx,
-  );
+        AND m.round <= ${MOST_ROUNDS}::int2
+        AND m.minute < now() - interval '1 day' - ${`${graceMs} milliseconds`}::interval) AS rejudged_from,
+      aside.minutes AS aside_minutes, aside.first AS aside_first
+    FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
+    CROSS JOIN LATERAL (SELECT count(*) AS minutes, min(m.minute) AS first FROM reconcile_minute m
+      WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
+    WHERE c.carrier_id = ${carrierId}`.execute(tx);
   const row = rows[0];
   return row && statusOf(row, await readPending(tx, carrierId));
 }
@@ -98,5 +106,6 @@ function statusOf(row: StatusRow, pending: ReconciliationStatus["pending"]): Rec
     unresolved: row.unresolved,
     quarantined: row.quarantined,
     rejudgedFrom: row.rejudged_from ?? undefined,
+    setAside: row.aside_first === null ? undefined : { minutes: row.aside_minutes, first: row.aside_first },
   };
 }

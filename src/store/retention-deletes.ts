@@ -185,6 +185,8 @@ export function otherDeletes(
     // RELEASED and PORTED_OUT: the last of a holding that is over.
     deleteSome(carrierId, "phone_number", sql`r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`),
     deleteSome(carrierId, "clock_offset", sql`r.hour < ${at(both)}`),
+    deleteSome(carrierId, "clock_minute", sql`r.minute < ${at(both)}`),
+    deleteSome(carrierId, "clock_lacking", sql`r.start_time < ${at(both)}`),
     deleteSome(carrierId, "rounding_vote", sql`r.day < (${at(both)} AT TIME ZONE 'UTC')::date`),
   ];
 }

@@ -340,6 +340,38 @@ GRANT UPDATE (phone_number) ON cdr_record TO tandem_carrier;
 GRANT UPDATE (quality_verdict) ON cdr_record TO tandem_carrier;
 GRANT UPDATE (trunk_id) ON cdr_record TO tandem_carrier;
 
+CREATE TABLE clock_lacking (
+  carrier_id text NOT NULL,
+  side smallint NOT NULL,
+  record_id text NOT NULL,
+  record_date date NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  pair_key bigint NOT NULL,
+  trunk_id text NOT NULL,
+  vote_ms bigint
+);
+ALTER TABLE clock_lacking ADD CONSTRAINT clock_lacking_pkey PRIMARY KEY (carrier_id, record_date, record_id, side, start_time);
+ALTER TABLE clock_lacking ADD CONSTRAINT clock_lacking_side_check CHECK ((side = ANY (ARRAY[1, 2])));
+CREATE INDEX clock_lacking_pair ON clock_lacking USING btree (carrier_id, pair_key, side, start_time);
+CREATE INDEX clock_lacking_start ON clock_lacking USING btree (carrier_id, start_time);
+ALTER TABLE clock_lacking ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON clock_lacking TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON clock_lacking TO tandem_system;
+
+CREATE TABLE clock_minute (
+  carrier_id text NOT NULL,
+  minute timestamp with time zone NOT NULL,
+  votes jsonb NOT NULL
+);
+ALTER TABLE clock_minute ADD CONSTRAINT clock_minute_pkey PRIMARY KEY (carrier_id, minute);
+ALTER TABLE clock_minute ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON clock_minute TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT DELETE, INSERT, SELECT, UPDATE ON clock_minute TO tandem_system;
+
 CREATE TABLE clock_offset (
   carrier_id text NOT NULL,
   trunk_id text NOT NULL,
@@ -911,9 +943,11 @@ GRANT DELETE, INSERT, SELECT, UPDATE ON quarantine TO tandem_system;
 
 CREATE TABLE reconcile_minute (
   carrier_id text NOT NULL,
-  minute timestamp with time zone NOT NULL
+  minute timestamp with time zone NOT NULL,
+  round smallint DEFAULT 0 NOT NULL
 );
 ALTER TABLE reconcile_minute ADD CONSTRAINT reconcile_minute_pkey PRIMARY KEY (carrier_id, minute);
+CREATE INDEX reconcile_minute_round ON reconcile_minute USING btree (carrier_id, round, minute);
 ALTER TABLE reconcile_minute ENABLE ROW LEVEL SECURITY;
 CREATE POLICY system_sees_all ON reconcile_minute TO tandem_system
   USING (true)
@@ -931,7 +965,8 @@ CREATE TABLE reconcile_position (
   agreement_revision bigint NOT NULL,
   rule_version integer NOT NULL,
   reconciled_through timestamp with time zone NOT NULL,
-  update_time timestamp with time zone NOT NULL
+  update_time timestamp with time zone NOT NULL,
+  marked_through timestamp with time zone
 );
 ALTER TABLE reconcile_position ADD CONSTRAINT reconcile_position_pkey PRIMARY KEY (carrier_id);
 ALTER TABLE reconcile_position ENABLE ROW LEVEL SECURITY;

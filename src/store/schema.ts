@@ -364,8 +364,27 @@ export interface Schema {
     rule_version: number;
     reconciled_through: Time;
     update_time: Time;
+    /** Until when all records that had come are marked; null once their minutes are worked off. */
+    marked_through: ColumnType<Micros | null, string | null | undefined, string | null>;
   };
-  reconcile_minute: { carrier_id: string; minute: Time };
+  /** `round` 0: marked by a record or by time; else one more than the mark whose work made it. */
+  reconcile_minute: { carrier_id: string; minute: Time; round: Generated<number> };
+  clock_minute: {
+    carrier_id: string;
+    minute: Time;
+    /** How many records of a trunk say so, by bucket. */
+    votes: ColumnType<Record<string, Record<string, number>>, string, string>;
+  };
+  clock_lacking: {
+    carrier_id: string;
+    side: number;
+    record_id: string;
+    record_date: string;
+    start_time: Time;
+    pair_key: bigint;
+    trunk_id: string;
+    vote_ms: bigint | null;
+  };
   clock_offset: {
     carrier_id: string;
     trunk_id: string;
@@ -633,6 +652,8 @@ export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = 
   discrepancy_entry: "carrier_id",
   reconcile_position: "carrier_id",
   reconcile_minute: "carrier_id",
+  clock_minute: "carrier_id",
+  clock_lacking: "carrier_id",
   clock_offset: "carrier_id",
   rounding_vote: "carrier_id",
   usage_period: "period_id",

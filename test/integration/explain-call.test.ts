@@ -3,6 +3,7 @@ import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { RecipientKind } from "../../src/domain/disclosure.ts";
+import { addDays } from "../../src/domain/instant.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
@@ -14,10 +15,11 @@ import {
   ReconciliationService,
 } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { CallResultRow } from "../../src/store/call-results.ts";
-import { addCarrier } from "../support/carriers.ts";
+import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
-import { runSql } from "../support/feed.ts";
-import { readAllResults, reconcileFully } from "../support/reconcile.ts";
+import { NUMBER, runSql, timestamp } from "../support/feed.ts";
+import { cdr, duration } from "../support/minute-calls.ts";
+import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, recentWorld } from "../support/reconciliation-world.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -223,3 +225,70 @@ type Target = { case: "callId" | "discrepancyId" | "platformRecordId" | "carrier
 function targetOf(row: CallResultRow): Target {
   return { case: row.side === 1 ? "platformRecordId" : "carrierRecordId", value: row.recordId };
 }
+
+test("whichever record of a split call is asked for, the result in force is explained, with all of its parts (case 39)", async () => {
+  const { db } = exchange.app.services;
+  const client = await exchange.platformClient(ReconciliationService);
+  const HOUR_MS = 3_600_000;
+  const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
+  const cases = {
+    "of one dialog": { dialog: "d", connectedMs: 3 * HOUR_MS },
+    "without ids": { connectedMs: 3 * HOUR_MS },
+    "with a part missing": { connectedMs: 4 * HOUR_MS },
+  };
+  for (const [told, { connectedMs, ...ids }] of Object.entries(cases)) {
+    const carrierId = `split-${told.replaceAll(" ", "-")}`;
+    await addCarrier(db, carrierId, { graceMs: 0n });
+    await assignNumbers(db, carrierId, [NUMBER], "customer-1");
+    const whole = cdr("p1", start, ids);
+    if (whole.times) Object.assign(whole.times, { endTime: timestamp(start + 5_000 + connectedMs) });
+    await appendCdrs(db, carrierId, [whole]);
+    const parts = [0, 1, 2].map((index) => {
+      const record = duration(`c${index + 1}`, start + index * HOUR_MS, { ...ids, connectedMs: HOUR_MS });
+      const begin = start + 5_000 + index * HOUR_MS;
+      const times = { answerTime: timestamp(begin), endTime: timestamp(begin + HOUR_MS) };
+      return Object.assign(record, times, index === 0 ? {} : { inviteTime: timestamp(begin) });
+    });
+    await appendDurations(db, carrierId, parts);
+    await reconcileFully(db, carrierId);
+    const [row] = (await readAllResults(db, carrierId)).filter((each) => !each.isMerged);
+    const targets = [
+      { case: "platformRecordId" as const, value: "p1" },
+      ...["c1", "c2", "c3"].map((value) => ({ case: "carrierRecordId" as const, value })),
+      ...(row?.discrepancyId ? [{ case: "discrepancyId" as const, value: row.discrepancyId }] : []),
+    ];
+    for (const target of targets) {
+      const { explanations } = await client.explainCall({ carrierId, target });
+      const shown = explanations.map(({ result }) => [
+        result?.status,
+        result?.platformRecord?.recordId,
+        result?.carrierRecords.map(({ recordId }) => recordId).join("+"),
+      ]);
+      expect([told, target.value, shown]).toEqual([told, target.value, [[row?.status, "p1", "c1+c2+c3"]]]);
+    }
+  }
+});
+
+test("a call that waits to be judged again is explained as it stands, and the first step says so", async () => {
+  const { db } = exchange.app.services;
+  const client = await exchange.platformClient(ReconciliationService);
+  const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
+  await addCarrier(db, "waiting", { graceMs: 0n });
+  await assignNumbers(db, "waiting", [NUMBER], "customer-1");
+  await appendCdrs(db, "waiting", [cdr("p", start)]);
+  await appendDurations(db, "waiting", [duration("c", start)]);
+  await reconcileFully(db, "waiting");
+  await appendDurations(db, "waiting", [duration("c", start, { revision: 2, connectedMs: 90_000 })]);
+  const explain = async () => {
+    const target = { case: "platformRecordId" as const, value: "p" };
+    const { explanations } = await client.explainCall({ carrierId: "waiting", target });
+    return explanations[0];
+  };
+  const before = await explain();
+  expect(before?.result).toMatchObject({ status: 1, carrierRecords: [{ recordId: "c", revision: 1 }] });
+  expect(before?.steps[0]?.explanation).toMatch(/^The result in force rests on .* waits to be judged again\./);
+  await reconcileFully(db, "waiting");
+  const after = await explain();
+  expect(after?.result).toMatchObject({ status: 4, carrierRecords: [{ recordId: "c", revision: 2 }] });
+  expect(after?.steps[0]?.explanation).toMatch(/^What counts is/);
+});

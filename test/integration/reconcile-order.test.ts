@@ -1,15 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays, microsFromMs } from "../../src/domain/instant.ts";
+import { addDays } from "../../src/domain/instant.ts";
 import { type Correlation, CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { reconciled } from "../../src/reconcile/carrier.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
-import { reconcileMinutes } from "../../src/reconcile/turn.ts";
-import { readCarrier } from "../../src/store/carriers.ts";
 import { carrierTransaction, type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { lockFeed } from "../../src/store/feed-head.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { readMarkedMinutes, readReconcilePosition, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
+import { readReconcilePosition, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
 import { Feed } from "../../src/store/schema.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
@@ -218,39 +215,4 @@ describe("how far a carrier is reconciled", () => {
     await reconciling.run;
     expect(await through()).toBeGreaterThan(reconciling.ingestTime);
   });
-});
-
-test("hours whose offsets do not come to agree with their pairs in one turn are matched again", async () => {
-  // The first hour shows that the clock is an hour off; of the others, whose parties call each other again and again, each shows it by the hour before.
-  const named = (index: number) => `+1202555${1_000 + index}`;
-  const calls = Array.from({ length: 9 * 24 }, (_, index) => ({
-    index,
-    ms: EIGHT + index * 2.5 * MINUTE_MS,
-    called: named(index < 24 ? index : 100 + (index % 7)),
-  }));
-  await appendCdrs(
-    db,
-    carrierId,
-    calls.map(({ index, ms, called }) => cdr(`p${index}`, ms, { called })),
-  );
-  await appendDurations(
-    db,
-    carrierId,
-    calls.map(({ index, ms, called }) => duration(`c${index}`, ms + HOUR_MS, { called })),
-  );
-  const found = await systemTransaction(db, (tx) => readCarrier(tx, carrierId));
-  if (!found) throw new Error("no carrier");
-  const minutes = Array.from({ length: 11 * 60 }, (_, index) => microsFromMs(EIGHT + index * MINUTE_MS));
-  const turn = (mayRepeat: boolean) =>
-    systemTransaction(db, async (tx) => {
-      const now = microsFromMs(Date.now());
-      return reconcileMinutes(tx, reconciled(found), minutes, { now, mayRepeat: () => mayRepeat });
-    });
-  // What is far off is sought among stored results: the first turn makes them.
-  await turn(false);
-  expect((await turn(false)).repeated).toEqual([]);
-  expect((await turn(true)).repeated.length).toBeGreaterThan(0);
-  expect(await systemTransaction(db, (tx) => readMarkedMinutes(tx, carrierId, 100_000))).not.toEqual([]);
-  const statuses = (await reconciledCalls(db, carrierId)).map((text) => text.split(" ")[1]);
-  expect(statuses).toEqual(calls.map(() => "MATCHED_EXACT"));
 });

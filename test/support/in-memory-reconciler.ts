@@ -1,6 +1,6 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { microsFromMs, microsFromTimestamp } from "../../src/domain/instant.ts";
-import { judgeVotes, voteBucket } from "../../src/domain/matching/clock-offset.ts";
+import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/instant.ts";
+import { voteBucket } from "../../src/domain/matching/clock-offset.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
@@ -8,12 +8,13 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tan
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { CallDays } from "../../src/reconcile/call-days.ts";
-import { pairKeyOf } from "../../src/reconcile/call-keys.ts";
+import { evidenceOf } from "../../src/reconcile/clock-evidence.ts";
 import { carrierFacts, platformFacts } from "../../src/reconcile/facts-edge.ts";
-import { clockHourMs, judgedRow, rawStartMs } from "../../src/reconcile/result-row.ts";
-import { CarrierVotes } from "../../src/reconcile/votes.ts";
+import { judgedRow } from "../../src/reconcile/result-row.ts";
+import { CarrierVotes, type ClockVote } from "../../src/reconcile/votes.ts";
 import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
 import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
+import type { LackingCall } from "../../src/store/clock-evidence.ts";
 import type { StoredTip } from "../../src/store/reconcile-input.ts";
 
 /** Both sides' records in the order of arrival, and by what to judge them. */
@@ -37,8 +38,9 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
   const platform = tipsOf(input.cdrs, encodeCdr).map(platformFacts);
   const carrier = tipsOf(input.durations, encodeDuration).map(carrierFacts);
   const days = new CallDays("UTC");
-  const far = new Map<string, FarVotes>();
+  const said = clockVotes(platform, carrier);
   let votes = new CarrierVotes([], []);
+  votes.hear(said);
   for (let round = 0; round < MOST_ROUNDS; round += 1) {
     const current = votes;
     const results = matchCalls({
@@ -49,10 +51,9 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
       roundingOf: (record) => current.roundingOf(record),
       nowMs: input.nowMs,
     });
-    for (const [key, found] of findFarVotes(results)) far.set(key, found);
     votes = new CarrierVotes([], []);
+    votes.hear(said);
     for (const result of results) votes.count(judgedRow(result, days), 1);
-    for (const { trunkId, hourMs, sums } of far.values()) votes.setFar(trunkId, hourMs, sums);
     if (decisionsOf(votes) === decisionsOf(current)) return results;
   }
   throw new Error(`offsets and pairs do not agree after ${MOST_ROUNDS} rounds`);
@@ -127,42 +128,33 @@ function attributedTo(direction: number, { redirecting, asserted, calling, calle
   return parties.find((party) => party?.kind === 1)?.value;
 }
 
-interface FarVotes {
-  readonly trunkId: string;
-  readonly hourMs: number;
-  readonly sums: Record<string, number>;
-}
-
-/** Where calls of a trunk and hour lack their counterparts, those of the same two parties that lack theirs too. */
-function findFarVotes(results: readonly CallResult[]): Map<string, FarVotes> {
-  const open = results.filter(isLacking);
-  const platform = uniqueByPair(open.flatMap(({ platform: record }) => record ?? []));
-  const carrier = uniqueByPair(open.flatMap((result) => (result.platform ? [] : result.carrier.slice(0, 1))));
-  const found = new Map<string, FarVotes>();
-  for (const [key, record] of carrier) {
-    const call = platform.get(key);
-    const differenceMs = call ? rawStartMs(record) - rawStartMs(call) : Number.POSITIVE_INFINITY;
-    if (Math.abs(differenceMs) > FAR_MS) continue;
-    const [trunkId, hourMs, bucket] = [record.trunkId ?? "", clockHourMs(record), voteBucket(differenceMs)];
-    const entry = found.get(`${hourMs}/${trunkId}`) ?? { trunkId, hourMs, sums: {} };
-    entry.sums[bucket] = (entry.sums[bucket] ?? 0) + 1;
-    found.set(`${hourMs}/${trunkId}`, entry);
-  }
-  return new Map([...found].filter(([, { sums }]) => judgeVotes(sums) !== undefined));
-}
-
-function uniqueByPair<R extends PlatformFacts | CarrierFacts>(records: readonly R[]): Map<bigint, R> {
-  const byPair = Map.groupBy(records, (record) => pairKeyOf(record));
-  return new Map(
-    [...byPair].flatMap(([key, [record, ...others]]) =>
-      key === undefined || record === undefined || others.length > 0 ? [] : [[key, record] as const],
+/** What all records say of the clock, as they stand. */
+function clockVotes(platform: readonly PlatformFacts[], carrier: readonly CarrierFacts[]): ClockVote[] {
+  const ever = { startMs: Number.NEGATIVE_INFINITY, endMs: Number.POSITIVE_INFINITY };
+  const { minutes, lacking } = evidenceOf(platform, carrier, [ever]);
+  const near = minutes.flatMap(({ minute, votes }) =>
+    Object.entries(votes).flatMap(([trunkId, each]) =>
+      Object.entries(each).map(([bucket, by]) => ({ trunkId, hourMs: hourOf(minute), bucket, isFar: false, by })),
     ),
   );
+  const byPair = Map.groupBy(lacking, ({ pairKey, side }) => `${pairKey}/${side}`);
+  const onlyOne = (call: LackingCall, side: number) => {
+    const within = (byPair.get(`${call.pairKey}/${side}`) ?? []).filter(
+      ({ startTime }) => Math.abs(msFromMicros(startTime) - msFromMicros(call.startTime)) <= FAR_MS,
+    );
+    return within.length === 1 ? within[0] : undefined;
+  };
+  const far = lacking.flatMap((call) => {
+    const mate = call.side === 2 ? onlyOne(call, 1) : undefined;
+    if (mate === undefined || onlyOne(mate, 2) === undefined) return [];
+    const bucket = voteBucket(msFromMicros(call.startTime) - msFromMicros(mate.startTime));
+    return [{ trunkId: call.trunkId, hourMs: hourOf(call.startTime), bucket, isFar: true, by: 1 }];
+  });
+  return [...near, ...far];
 }
 
-function isLacking({ status, platform, carrier }: CallResult): boolean {
-  const lacks = [MatchStatus.PENDING, MatchStatus.MISSING_AT_CARRIER, MatchStatus.MISSING_AT_PLATFORM] as number[];
-  return lacks.includes(status) && (platform === undefined || carrier.length === 0);
+function hourOf(time: bigint): number {
+  return Math.floor(msFromMicros(time) / 3_600_000) * 3_600_000;
 }
 
 function decisionsOf(votes: CarrierVotes): string {

@@ -75,11 +75,13 @@ async function append<Message>(
 export async function reconcileFully(
   db: Database,
   carrierId: string,
-  options: { nowMs?: number; holder?: string } = {},
+  options: { nowMs?: number; holder?: string; mostRounds?: number } = {},
 ): Promise<number> {
-  const { holder = "test", nowMs } = options;
+  const { holder = "test", nowMs, mostRounds } = options;
   const now = nowMs === undefined ? {} : { now: microsFromMs(nowMs) };
-  const judged = await reconcileCarrier({ db, carrierId, holder, signal: new AbortController().signal, ...now });
+  const rounds = mostRounds === undefined ? {} : { mostRounds };
+  const { signal } = new AbortController();
+  const judged = await reconcileCarrier({ db, carrierId, holder, signal, ...now, ...rounds });
   if (judged === undefined) throw new Error("another holder has the carrier");
   return judged;
 }

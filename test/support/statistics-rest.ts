@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
-import { clearDueTimes, deleteResults, findSplitCalls, readOpenOfClock } from "../../src/store/call-results.ts";
+import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
 import { readRoundedMinutes } from "../../src/store/clock-offsets.ts";
 import { commitConsumer } from "../../src/store/consumers.ts";
@@ -79,7 +79,6 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
   await undone(db, async (tx) => {
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);
-    await readOpenOfClock(tx, carrierId, { trunkId: "trunk-1", hour: first?.clockTime ?? 0n, limit: 100 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
     await clearDueTimes(tx, carrierId, all.slice(0, 20));
     await deleteResults(tx, carrierId, all.slice(0, 20));

@@ -24,7 +24,8 @@ export function statusCommand(): Command {
       "after",
       `
 behind: records of both sides that came and are not judged yet. Every record that was committed before the time under
-"reconciled through" is judged.
+"reconciled through" is judged. Minutes are set aside when their calls do not settle; "tandem reconcile retry" takes them
+up again.
 
 Examples:
   tandem reconcile status
@@ -60,10 +61,13 @@ const COLUMNS: readonly Column[] = [
 ];
 
 function cellsOf(status: Status): string[] {
+  const aside = status.setAside
+    ? `, ${formatCount(status.setAside.minuteCount)} minutes set aside from ${formatTime(status.setAside.firstTime)}`
+    : "";
   const rejudged = status.rejudgedFromDate === undefined ? "" : `, again from ${status.rejudgedFromDate}`;
   return [
     status.carrierId,
-    `${formatTime(status.reconciledThroughTime)}${rejudged}`,
+    `${formatTime(status.reconciledThroughTime)}${rejudged}${aside}`,
     formatCount(backlogOf(status)),
     enumName(ReportingStateSchema, status.reportingState) ?? "not yet",
     formatCount(status.unresolvedDiscrepancyCount),
@@ -103,4 +107,5 @@ const STATUS_CSV: readonly CsvColumn<Status>[] = [
   { title: "quarantined_duration_count", read: (status) => status.quarantinedDurationCount },
   { title: "rule_version", read: (status) => status.ruleVersion },
   { title: "rejudged_from_date", read: (status) => status.rejudgedFromDate },
+  { title: "set_aside_minutes", read: (status) => status.setAside?.minuteCount ?? 0n },
 ];

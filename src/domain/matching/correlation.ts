@@ -1,4 +1,4 @@
-import { type CallUnit, type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
+import { type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
 import { type CandidateSet, MAX_COMPONENT } from "./components.ts";
 import type { CorrelationIds } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
@@ -123,8 +123,10 @@ function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: Correl
   return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
 }
 
-function distanceOf(a: CallUnit, b: CallUnit): number {
-  return startDelta(a, b) ?? b.startMs - a.startMs;
+// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend on it.
+function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
+  const correctedMs = startDelta(platform, carrier) ?? carrier.startMs - platform.startMs;
+  return correctedMs + (carrier.offset?.offsetMs ?? 0);
 }
 
 function add(byId: Map<string, number[]>, id: string | undefined, index: number): void {

@@ -1,0 +1,27 @@
+import { Command } from "commander";
+import { commandLineActor } from "../actor.ts";
+import { formatJson } from "../output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "../store-options.ts";
+
+/** `tandem reconcile retry` */
+export function retryCommand(): Command {
+  return withStoreOptions(new Command("retry"))
+    .description("Take up again the minutes of a carrier whose calls did not settle.")
+    .argument("<carrier>", "the carrier that `tandem reconcile status` shows with minutes set aside")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+Minutes are set aside when judging their calls has them judged again and again. They are taken up by themselves when
+further records of the carrier come. This needs the database, and may run beside servers, which then judge them.
+
+Example:
+  tandem reconcile retry nordlys-tele`,
+    )
+    .action(async (carrierId: string, options: StoreOptions & { json?: true }) => {
+      await using store = await openStoreOnly(options);
+      const { retrySetAside } = await import("../../reconcile/retry.ts");
+      const minutes = await retrySetAside(store.db, carrierId, commandLineActor());
+      console.log(options.json ? formatJson({ minutes }) : `${minutes} minutes of ${carrierId} will be judged again.`);
+    });
+}

@@ -1,0 +1,101 @@
+import { type Micros, microsFromMs } from "../domain/instant.ts";
+import { byStart, type CallUnit, carrierUnit, platformUnit, startDelta } from "../domain/matching/call-unit.ts";
+import { voteBucket } from "../domain/matching/clock-offset.ts";
+import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
+import { NumberIndex } from "../domain/matching/number-index.ts";
+import { Side } from "../domain/matching/result.ts";
+import { isInWindow } from "../domain/matching/time-window.ts";
+import type { LackingCall, MinuteVotes } from "../store/clock-evidence.ts";
+import type { Votes } from "../store/clock-offsets.ts";
+import { pairKeyOf } from "./call-keys.ts";
+import { rawStartMs } from "./result-row.ts";
+import { isIn, minuteOf, type Span } from "./window.ts";
+
+// What records say of the carrier's clock, each with what lies around it as both sides wrote it down. Nothing here knows of an offset or of a pair that was
+// made: so an offset is a function of the records, and a change of one never comes back to what it rests on.
+
+/** How far from each other a record and its counterpart begin, at most, for the one to speak for the clock of the other. */
+export const EVIDENCE_MS = 125_000;
+
+/** What the records say that begin in some spans. */
+export interface Evidence {
+  /** Of each minute in which the carrier has a record that says anything. */
+  readonly minutes: readonly MinuteVotes[];
+  /** Answered calls without any near them that they could be; without votes. */
+  readonly lacking: readonly LackingCall[];
+}
+
+/**
+ * What records say of the clock that begin, by their own clocks, in some spans. A carrier's record votes when there is one of the platform's alone that it can be
+ * within the window. All records that begin at most EVIDENCE_MS around the spans must be among those given.
+ */
+export function evidenceOf(
+  platform: readonly PlatformFacts[],
+  carrier: readonly CarrierFacts[],
+  spans: readonly Span[],
+): Evidence {
+  const calls = platform.filter(isLive).map(platformUnit).sort(byStart);
+  const units = carrier
+    .filter(isLive)
+    .map((facts) => carrierUnit(facts, () => undefined))
+    .sort(byStart);
+  const isAsked = ({ facts }: CallUnit) => isIn(spans, rawStartMs(facts));
+  const votes = new Map<Micros, Record<string, Votes>>();
+  const lacking: LackingCall[] = [];
+  const askedUnits = units.filter(isAsked);
+  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit));
+  for (const unit of askedUnits) {
+    const near = nearUnit(unit);
+    const [call] = near;
+    if (call === undefined) lacking.push(...lackingCall(Side.CARRIER, unit));
+    else if (near.length === 1) addVote(votes, unit.facts, startDelta(call, unit));
+  }
+  const askedCalls = calls.filter((call) => call.answered && isAsked(call));
+  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit));
+  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(Side.PLATFORM, call));
+  return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
+}
+
+// Two are enough to know that a record is not alone.
+function finder<Found extends CallUnit, Seeker extends CallUnit>(
+  units: readonly Found[],
+  seekers: readonly Seeker[],
+  isNear: (found: Found, seeker: Seeker) => boolean,
+): (seeker: Seeker) => Found[] {
+  const index = new NumberIndex(units, seekers);
+  return (seeker) => {
+    const near: Found[] = [];
+    const timeMs = seeker.answerMs ?? seeker.startMs;
+    index.visit(seeker, seeker.startMs - EVIDENCE_MS, timeMs + EVIDENCE_MS, (at) => {
+      const unit = units[at];
+      const isClose = unit !== undefined && Math.abs(unit.startMs - seeker.startMs) < EVIDENCE_MS;
+      if (isClose && near.length < 2 && isNear(unit, seeker)) near.push(unit);
+    });
+    return near;
+  };
+}
+
+function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, deltaMs: number | undefined): void {
+  if (deltaMs === undefined) return;
+  const minute = minuteOf(rawStartMs(record));
+  const trunkId = record.trunkId ?? "";
+  const bucket = voteBucket(deltaMs);
+  const trunks = votes.get(minute) ?? {};
+  const trunk = trunks[trunkId] ?? {};
+  trunk[bucket] = (trunk[bucket] ?? 0) + 1;
+  trunks[trunkId] = trunk;
+  votes.set(minute, trunks);
+}
+
+// A part that says it is not the first has no counterpart that begins with it.
+function lackingCall(side: Side, { facts, answered }: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+  const pairKey = pairKeyOf(facts);
+  const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;
+  if (!answered || isLaterPart || pairKey === undefined) return [];
+  const { recordId, recordDate, trunkId = "" } = facts;
+  return [{ side, recordId, recordDate, startTime: microsFromMs(rawStartMs(facts)), pairKey, trunkId, voteMs: null }];
+}
+
+function isLive({ isVoid }: { isVoid: boolean }): boolean {
+  return !isVoid;
+}

@@ -1,0 +1,123 @@
+import { type Micros, msFromMicros } from "../domain/instant.ts";
+import { MAX_COMPONENT } from "../domain/matching/components.ts";
+import type { ClockOffset, MatchingInput } from "../domain/matching/facts.ts";
+import { matchCalls } from "../domain/matching/match-calls.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import type { Tx } from "../store/database.ts";
+import type { Reconciled } from "./carrier.ts";
+import { farSpans } from "./far-off.ts";
+import type { CarrierVotes } from "./votes.ts";
+import { isWellIn, mergeSpans, placesOf, type Span, type TurnRecords, type Window } from "./window.ts";
+
+const MINUTE_MS = 60_000;
+/** How far from a marked minute a call may begin that is judged again with it. */
+const REACH_MS = 2 * MINUTE_MS;
+/** How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's distance. */
+export const NEIGHBOUR_MS = 125_000;
+/** How much is read around a record that is far from them. */
+const NEARBY_MS = NEIGHBOUR_MS + 5_000;
+/** How much is read around marked minutes, so that most components are whole at once. */
+const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
+// Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
+const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
+/** A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the end of any component that is to be assigned. */
+const MAX_READS = 24;
+const SLOW_READS = 4;
+
+/** Results that are whole: all that they depend on lies in the window. */
+export interface Whole {
+  readonly kept: CallResult[];
+  readonly window: Window;
+}
+
+/** Reads more until every component that has a record near some spans is whole, or is known to be too large to assign. */
+export async function matchWhole(
+  tx: Tx,
+  carrier: Reconciled,
+  { base, records, votes, now }: { base: readonly Span[]; records: TurnRecords; votes: CarrierVotes; now: Micros },
+): Promise<Whole> {
+  let spans = mergeSpans(
+    base.map(({ startMs, endMs }) => ({ startMs: startMs - MARGIN_MS, endMs: endMs + MARGIN_MS })),
+  );
+  const sought = new Set<string>();
+  for (let reads = 1; ; reads++) {
+    const window = await records.read(spans, votes);
+    const kept = keptOf(matchCalls(inputOf(carrier, window, votes, now)), base, votes);
+    const marginMs = NEARBY_MS * 2 ** Math.max(0, reads - SLOW_READS);
+    const far = await farSpans(tx, carrier.carrierId, kept, { sought, votes, marginMs: NEARBY_MS });
+    const more = [...gaps(kept, window, votes, marginMs), ...far];
+    const wider = mergeSpans([...spans, ...more]);
+    if (reads === MAX_READS || JSON.stringify(wider) === JSON.stringify(spans)) return { kept, window };
+    spans = wider;
+  }
+}
+
+/** What the matcher is given of a window. */
+export function inputOf(carrier: Reconciled, window: Window, votes: CarrierVotes, now: Micros): MatchingInput {
+  return {
+    platform: window.platform,
+    carrier: window.carrier,
+    agreement: carrier.agreement,
+    offsetOf: (record) => votes.offsetOf(record) ?? NO_OFFSET,
+    roundingOf: (record) => votes.roundingOf(record),
+    nowMs: msFromMicros(now),
+  };
+}
+
+// Whole components: of records that were judged together, none is judged without the others.
+function keptOf(results: readonly CallResult[], base: readonly Span[], votes: CarrierVotes): CallResult[] {
+  const hasOffsets = votes.offsetsInUse().length > 0;
+  const touched = new Set(
+    results.filter((result) => touches(base, result, hasOffsets ? votes : undefined)).map(componentOf),
+  );
+  return results.filter((result) => touched.has(componentOf(result)));
+}
+
+function componentOf({ span }: CallResult): string {
+  return `${span.firstMs}/${span.lastMs}`;
+}
+
+// A record of an hour with two offsets is near wherever it may begin: which of both it has is part of what is judged.
+function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
+  const isNear = (firstMs: number, lastMs: number) =>
+    base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
+  if (isNear(span.firstMs, span.lastMs)) return true;
+  return votes !== undefined && carrier.some((record) => placesOf(record, votes).some((ms) => isNear(ms, ms)));
+}
+
+// What is to be read around kept records whose neighbourhoods were not.
+function gaps(kept: readonly CallResult[], window: Window, votes: CarrierVotes, marginMs: number): Span[] {
+  const isLarge = largeCrowds(kept, window, votes);
+  return kept.flatMap((result) =>
+    isLarge(result)
+      ? []
+      : edgesOf(result, window, votes).map((ms) => ({ startMs: ms - marginMs, endMs: ms + marginMs })),
+  );
+}
+
+/** Where records of a result may begin, or were answered, whose neighbourhoods were not read. */
+export function edgesOf({ platform, carrier, startMs }: CallResult, window: Window, votes: CarrierVotes): number[] {
+  const places: number[] = [];
+  if (platform !== undefined) places.push(startMs, platform.answerMs ?? startMs);
+  for (const record of carrier) {
+    const { inviteMs, answerMs } = record;
+    const ringMs = inviteMs === undefined || answerMs === undefined ? 0 : answerMs - inviteMs;
+    for (const ms of placesOf(record, votes)) places.push(ms, ms + ringMs);
+  }
+  return places.filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
+}
+
+// Whether so many of a result's crowd were read with their neighbourhoods that no further record can make it one to be assigned.
+function largeCrowds(
+  kept: readonly CallResult[],
+  window: Window,
+  votes: CarrierVotes,
+): (result: CallResult) => boolean {
+  const crowded = kept.filter((result) => result.candidateCount !== undefined);
+  const counts = new Map<string, number>();
+  for (const result of crowded) {
+    if (edgesOf(result, window, votes).length > 0) continue;
+    counts.set(componentOf(result), (counts.get(componentOf(result)) ?? 0) + 1);
+  }
+  return (result) => result.candidateCount !== undefined && (counts.get(componentOf(result)) ?? 0) > MAX_COMPONENT;
+}

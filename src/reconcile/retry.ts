@@ -1,0 +1,28 @@
+import { AuditOutcome } from "../domain/audit.ts";
+import { TandemError } from "../domain/errors.ts";
+import { appendAuditEvent } from "../store/audit-log.ts";
+import { readCarrier } from "../store/carriers.ts";
+import { type Database, systemTransaction } from "../store/database.ts";
+import { takeUpMinutes } from "../store/reconcile-progress.ts";
+
+/**
+ * Takes up again what did not settle of a carrier; the job then judges it.
+ * @param actor who does so, for the audit log.
+ * @returns how many minutes.
+ */
+export function retrySetAside(db: Database, carrierId: string, actor: string): Promise<number> {
+  return systemTransaction(db, async (tx) => {
+    if (!(await readCarrier(tx, carrierId)))
+      throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+    const minutes = await takeUpMinutes(tx, carrierId);
+    await appendAuditEvent(tx, {
+      carrierId,
+      actor,
+      method: "cli/reconcile retry",
+      resource: "minutes",
+      outcome: AuditOutcome.DONE,
+      details: { minutes },
+    });
+    return minutes;
+  });
+}

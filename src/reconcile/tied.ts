@@ -1,0 +1,78 @@
+import { type Micros, msFromMicros } from "../domain/instant.ts";
+import { type CallResult, MatchedBy, Side } from "../domain/matching/result.ts";
+import type { CallResultRow } from "../store/call-results.ts";
+import { type Tx, together } from "../store/database.ts";
+import { readDurationStarts } from "../store/reconcile-input.ts";
+import { hasIds } from "./call-keys.ts";
+import { findHolders, identityOf, isFresh } from "./far-off.ts";
+import { nameText } from "./result-row.ts";
+import { minuteOf } from "./window.ts";
+
+/**
+ * The minutes of records that stored results tie to these, and that are in none of them: those that a result has no more, and calls that had a record which
+ * stands alone or in another's result now, or went with another call for want of better. Judged apart, a record would be in two results or in none. Each is looked for once.
+ */
+export async function findTied(
+  tx: Tx,
+  carrierId: string,
+  { judged, rows, offsets, sought }: TiedSearch,
+): Promise<Micros[]> {
+  const isIn = new Set(judged.flatMap(({ result }) => result.carrier.map(refText)));
+  const names = judged.flatMap(({ name, result }) => [
+    name,
+    ...result.carrier.map((record) => nameText({ ...record, side: Side.CARRIER })),
+  ]);
+  const released = names.flatMap((name) => {
+    const row = rows.get(name);
+    return row === undefined || row.isMerged ? [] : row.carrierRecords.filter((record) => !isIn.has(refText(record)));
+  });
+  const alone = judged.flatMap(({ result }) => (result.platform ? [] : [result]));
+  const joined = judged.flatMap(({ name, result }) => {
+    const before = new Set(rows.get(name)?.carrierRecords.map(refText));
+    return mayBeOfAnother(result) && result.carrier.some((record) => !before.has(refText(record))) ? [result] : [];
+  });
+  // A record that an id gives to a call here, and that is stored with another which is not judged.
+  const isJudged = new Set(judged.map(({ name }) => name));
+  const losing = [...rows].filter(([name, row]) => {
+    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === Side.CARRIER && isIn.has(refText(row)));
+    return !isElsewhere && row.carrierRecords.some((record) => isIn.has(refText(record)));
+  });
+  const isNew = (purpose: string, text: string) => isFresh(sought, `${purpose}/${text}`);
+  const [starts, holders] = await together([
+    readDurationStarts(
+      tx,
+      carrierId,
+      released.filter((record) => isNew("released", refText(record))),
+    ),
+    findHolders(
+      tx,
+      carrierId,
+      alone.filter((result) => isNew("held", identityOf(result))),
+      joined.filter((result) => isNew("held", identityOf(result))),
+    ),
+  ]);
+  const corrected = starts.flatMap((start) => [0, ...offsets].map((offset) => minuteOf(msFromMicros(start) - offset)));
+  const lost = losing.flatMap(([name, row]) => (isNew("losing", name) ? [row.startTime] : []));
+  const named = [...holders.map(({ startTime }) => startTime), ...lost];
+  return [...corrected, ...named.map((start) => minuteOf(msFromMicros(start)))];
+}
+
+// An id, or what the carrier says of the platform's, may have joined its record to a call that is far, and goes before numbers.
+function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
+  if (platform === undefined || record === undefined) return false;
+  if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;
+  return record.echoedRecordId !== undefined || hasIds(record.ids);
+}
+
+/** What is asked when a run of results is held against what is stored. */
+interface TiedSearch {
+  readonly judged: readonly { result: CallResult; name: string }[];
+  readonly rows: ReadonlyMap<string, CallResultRow>;
+  /** Offsets in use: by which of them a record's start is to be corrected shows when it is read. */
+  readonly offsets: readonly number[];
+  readonly sought: Set<string>;
+}
+
+function refText({ recordDate, recordId }: { recordDate: string; recordId: string }): string {
+  return `${recordDate}/${recordId}`;
+}
