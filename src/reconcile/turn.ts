@@ -1,5 +1,7 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
+import { EVIDENCE_DAYS_MS } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
+import { FAR_REACH_MS } from "../domain/matching/far-calls.ts";
 import {
   type CallResultRow,
   clearDueTimes,
@@ -41,8 +43,10 @@ export interface TurnOutcome {
 const MINUTE_MS = 60_000;
 /** Marked minutes that are less apart are matched as one run. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
-/** As far from a turn's minutes hours may lie whose votes it changes, or whose offset reaches their neighbours. */
-const VOTES_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
+/** As far from a turn's minutes days may lie whose votes on rounding it changes. */
+const ROUNDING_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
+/** As far from the hours whose votes a turn changes lie those whose offsets rest on them; and as far from these again what else they rest on. */
+const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
 /** What pairs say of clocks and rounding changes the next trial; what they say does not depend on it, so that few are enough. */
 const MAX_TRIALS = 4;
 
@@ -127,11 +131,17 @@ async function readVotes(
   base: readonly Span[],
   heard: readonly ClockVote[],
 ): Promise<StoredVotes> {
-  const startMs = Math.min(...base.map((span) => span.startMs)) - VOTES_REACH_MS;
-  const endMs = Math.max(...base.map((span) => span.endMs)) + VOTES_REACH_MS;
-  const range = { start: microsFromMs(startMs), end: microsFromMs(endMs) };
-  const clock = await readClockVotes(tx, carrierId, range);
-  const days = { first: addDays(utcDay(range.start), -1), last: addDays(utcDay(range.end), 1) };
+  const startMs = Math.min(...base.map((span) => span.startMs));
+  const endMs = Math.max(...base.map((span) => span.endMs));
+  const hours = heard.map(({ hourMs }) => hourMs);
+  const clock = await readClockVotes(tx, carrierId, {
+    start: microsFromMs(Math.min(startMs - FAR_REACH_MS, ...hours) - CLOCK_REACH_MS),
+    end: microsFromMs(Math.max(endMs + FAR_REACH_MS, ...hours) + CLOCK_REACH_MS),
+  });
+  const days = {
+    first: addDays(utcDay(microsFromMs(startMs - ROUNDING_REACH_MS)), -1),
+    last: addDays(utcDay(microsFromMs(endMs + ROUNDING_REACH_MS)), 1),
+  };
   const rounding = await readRoundingVotes(tx, carrierId, days);
   const stored = () => new CarrierVotes(clock, rounding);
   const known = () => {

@@ -384,6 +384,8 @@ export interface Schema {
     pair_key: bigint;
     trunk_id: string;
     vote_ms: bigint | null;
+    length_ms: bigint | null;
+    is_alike: Generated<boolean>;
   };
   clock_offset: {
     carrier_id: string;

@@ -75,7 +75,6 @@ export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Pr
 async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Promise<void> {
   const all = await readAllResults(db, carrierId);
   const some = durations.slice(100, 140);
-  const [first] = all.filter(({ clockTime }) => clockTime !== null);
   await undone(db, async (tx) => {
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);

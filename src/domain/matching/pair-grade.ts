@@ -1,5 +1,5 @@
 import { type CarrierUnit, hasLikeTimes, lengthOf, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { lengthsWithRing, timerOf } from "./causes.ts";
+import { lengthsWithRing, stuckTimerOf } from "./causes.ts";
 import type { MatchingAgreement } from "./facts.ts";
 import { applyRule, CLOCK_SLACK_MS, isRoundedBy } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
@@ -134,11 +134,9 @@ function isByRule(connectedMs: number, carrier: CarrierUnit, agreement: Matching
 }
 
 function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number): boolean {
-  const mine = platform.connectedMs ?? 0;
   if (carrier.facts.part !== undefined || carrier.records.length > 1 || platform.records.length > 1) return true;
   if (platform.records.some(({ isPartial }) => isPartial)) return true;
-  const [shortMs, longMs] = mine < othersMs ? [mine, othersMs] : [othersMs, mine];
-  if (timerOf(longMs) !== undefined && shortMs * 2 <= longMs) return true;
+  if (stuckTimerOf(platform, carrier) !== undefined) return true;
   return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
 }
 
