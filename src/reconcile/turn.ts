@@ -11,6 +11,7 @@ import {
   writeResults,
 } from "../store/call-results.ts";
 import {
+  readClockMinutes,
   readClockVotes,
   readRoundedMinutes,
   readRoundingVotes,
@@ -41,6 +42,7 @@ export interface TurnOutcome {
 }
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 /** Marked minutes that are less apart are matched as one run. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
 /** As far from a turn's minutes days may lie whose votes on rounding it changes. */
@@ -260,7 +262,8 @@ async function readStored(
   return rows;
 }
 
-// The minutes of hours and days whose offsets or rule are others after than before.
+// The minutes of hours and days whose offsets or rule are others after than before. Those without a result have nothing that rests on them: what is not judged yet
+// is marked.
 async function minutesOfChange(
   tx: Tx,
   carrierId: string,
@@ -269,13 +272,16 @@ async function minutesOfChange(
 ): Promise<Micros[]> {
   const was = before.decisions();
   const is = after.decisions();
-  const minutes = new Set<Micros>();
-  for (const key of changedKeys(was.offsets, is.offsets)) {
-    for (const offset of [was.offsets, is.offsets].flatMap((offsets) => (offsets.get(key) ?? "0").split("/"))) {
-      const startMs = parseClockKey(key).hourMs - Number(offset);
-      for (let minute = 0; minute < 60; minute++) minutes.add(minuteOf(startMs + minute * MINUTE_MS));
-    }
-  }
+  const hours = changedKeys(was.offsets, is.offsets).flatMap((key) => {
+    const { trunkId, hourMs } = parseClockKey(key);
+    const offsets = [was.offsets, is.offsets].flatMap((each) => (each.get(key) ?? "0").split("/").map(Number));
+    return [...new Set([0, ...offsets])].map((offset) => {
+      const startMs = hourMs - offset;
+      const calls = { start: microsFromMs(startMs - MINUTE_MS), end: microsFromMs(startMs + HOUR_MS + MINUTE_MS) };
+      return { trunkId, hour: microsFromMs(hourMs), calls };
+    });
+  });
+  const minutes = new Set(await readClockMinutes(tx, carrierId, hours));
   for (const key of changedKeys(was.rules, is.rules)) {
     for (const minute of await readRoundedMinutes(tx, carrierId, parseDayKey(key))) minutes.add(minute);
   }

@@ -239,8 +239,8 @@ function bandOffset(band: Band, others: readonly Vote[], slackS: number): ClockO
 function offsetOf(ms: number, pairCount: number, ratio: number): ClockOffset {
   const zoneMs = zoneOf(ms / 1_000) * 1_000;
   const restMs = Math.abs(ms - zoneMs) < LEAST_SKEW_MS ? 0 : ms - zoneMs;
-  const kind = zoneMs !== 0 ? "ZONE_SHIFT" : restMs !== 0 ? "CLOCK_SKEW" : "NONE";
-  return { kind, offsetMs: zoneMs + restMs, pairCount, ratio };
+  const skewOrNone = restMs === 0 ? "NONE" : "CLOCK_SKEW";
+  return { kind: zoneMs === 0 ? skewOrNone : "ZONE_SHIFT", offsetMs: zoneMs + restMs, pairCount, ratio };
 }
 
 /** The multiple of 15 minutes in an offset. */
