@@ -20,10 +20,14 @@ import { pairKeyOf } from "./call-keys.ts";
 import { rawStartMs } from "./result-row.ts";
 import { isIn, minuteOf, type Span } from "./window.ts";
 
-// What records say of the carrier's clock, each with what lies around it as both sides wrote it down. Nothing here knows of an offset or of a pair that was
-// made: so an offset is a function of the records, and a change of one never comes back to what it rests on.
+// What records say of the carrier's clock, each with what lies around it as both sides wrote it
+// down. Nothing here knows of an offset or of a pair that was made: so an offset is a function of
+// the records, and a change of one never comes back to what it rests on.
 
-/** How far from each other a record and its counterpart begin, at most, for the one to speak for the clock of the other. */
+/**
+ * How far from each other a record and its counterpart begin, at most, for the one to speak for the
+ * clock of the other.
+ */
 export const EVIDENCE_MS = 125_000;
 
 /** What the records say that begin in some spans. */
@@ -35,8 +39,9 @@ export interface Evidence {
 }
 
 /**
- * What records say of the clock that begin, by their own clocks, in some spans. A carrier's record votes when there is one of the platform's alone that it can be
- * within the window. All records that begin at most EVIDENCE_MS around the spans must be among those given.
+ * What records say of the clock that begin, by their own clocks, in some spans. A carrier's record
+ * votes when there is one of the platform's alone that it can be within the window. All records
+ * that begin at most EVIDENCE_MS around the spans must be among those given.
  */
 export function evidenceOf(
   platform: readonly PlatformFacts[],

@@ -21,11 +21,17 @@ export interface ExplainedCall {
   readonly evidence: CallEvidence;
   /** The result in force; undefined: it has not been reconciled yet. */
   readonly stored: CallResultRow | undefined;
-  /** Whether the result in force is what the evidence comes to: else its minutes wait to be judged again. */
+  /**
+   * Whether the result in force is what the evidence comes to: else its minutes wait to be judged
+   * again.
+   */
   readonly isInForce: boolean;
 }
 
-/** How far from each other a pair's starts may be without a key by which it is found, and a second for what is rounded, milliseconds. */
+/**
+ * How far from each other a pair's starts may be without a key by which it is found, and a second
+ * for what is rounded, milliseconds.
+ */
 const NEAR_MS = WINDOW_MS + 1_000;
 const HOUR_MS = 3_600_000;
 /** A pair's starts are at most 24 h apart, a zone shift more. */
@@ -33,8 +39,9 @@ const FAR_MS = 40 * HOUR_MS;
 const MOST_HOLDERS = 100;
 
 /**
- * Explains the call of a record: matches anew, in a transaction that changes nothing, all that was judged together with the result in force that has the record,
- * wherever its other records begin. Undefined when the record is not there any more.
+ * Explains the call of a record: matches anew, in a transaction that changes nothing, all that was
+ * judged together with the result in force that has the record, wherever its other records begin.
+ * Undefined when the record is not there any more.
  */
 export async function explainRecord(
   tx: Tx,

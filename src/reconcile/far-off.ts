@@ -33,9 +33,10 @@ const HOLDER_MS = CORRELATION_MS + ZONE_MS;
 const MOST_OF_A_KEY = MAX_COMPONENT;
 
 /**
- * Where calls begin whose records have an id of these; calls of which a record that stands alone may be a part, and such records of calls that are short; and the calls that a
- * record which stands alone here is a part of by now. Of a call that is found and has parts, where each of them begins: one alone would be judged otherwise than with
- * the others. Each is looked for once.
+ * Where calls begin whose records have an id of these; calls of which a record that stands alone
+ * may be a part, and such records of calls that are short; and the calls that a record which stands
+ * alone here is a part of by now. Of a call that is found and has parts, where each of them begins:
+ * one alone would be judged otherwise than with the others. Each is looked for once.
  */
 export async function farSpans(
   tx: Tx,

@@ -12,15 +12,22 @@ import { isWellIn, mergeSpans, placesOf, type Span, type TurnRecords, type Windo
 const MINUTE_MS = 60_000;
 /** How far from a marked minute a call may begin that is judged again with it. */
 const REACH_MS = 2 * MINUTE_MS;
-/** How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's distance. */
+/**
+ * How far around a record its rivals may begin: the window, a clock's resolution and a duplicate's
+ * distance.
+ */
 export const NEIGHBOUR_MS = 125_000;
 /** How much is read around a record that is far from them. */
 const NEARBY_MS = NEIGHBOUR_MS + 5_000;
 /** How much is read around marked minutes, so that most components are whole at once. */
 const MARGIN_MS = REACH_MS + NEIGHBOUR_MS + MINUTE_MS;
-// Too few pairs to judge by count as none: what they will say once there are more changes nothing that is shown, unless it is an offset.
+// Too few pairs to judge by count as none: what they will say once there are more changes nothing
+// that is shown, unless it is an offset.
 const NO_OFFSET: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
-/** A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the end of any component that is to be assigned. */
+/**
+ * A window grows by a neighbourhood at a time at first, and then by twice as much each time: to the
+ * end of any component that is to be assigned.
+ */
 const MAX_READS = 24;
 const SLOW_READS = 4;
 
@@ -30,7 +37,10 @@ export interface Whole {
   readonly window: Window;
 }
 
-/** Reads more until every component that has a record near some spans is whole, or is known to be too large to assign. */
+/**
+ * Reads more until every component that has a record near some spans is whole, or is known to be
+ * too large to assign.
+ */
 export async function matchWhole(
   tx: Tx,
   carrier: Reconciled,
@@ -77,7 +87,8 @@ function componentOf({ span }: CallResult): string {
   return `${span.firstMs}/${span.lastMs}`;
 }
 
-// A record of an hour with two offsets is near wherever it may begin: which of both it has is part of what is judged.
+// A record of an hour with two offsets is near wherever it may begin: which of both it has is part
+// of what is judged.
 function touches(base: readonly Span[], { span, carrier }: CallResult, votes: CarrierVotes | undefined): boolean {
   const isNear = (firstMs: number, lastMs: number) =>
     base.some(({ startMs, endMs }) => lastMs >= startMs - REACH_MS && firstMs < endMs + REACH_MS);
@@ -107,7 +118,8 @@ export function edgesOf({ platform, carrier, startMs }: CallResult, window: Wind
   return places.filter((ms) => !isWellIn(window.spans, ms, NEIGHBOUR_MS));
 }
 
-// Whether so many of a result's crowd were read with their neighbourhoods that no further record can make it one to be assigned.
+// Whether so many of a result's crowd were read with their neighbourhoods that no further record
+// can make it one to be assigned.
 function largeCrowds(
   kept: readonly CallResult[],
   window: Window,

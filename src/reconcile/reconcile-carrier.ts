@@ -31,7 +31,9 @@ export interface ReconcileOptions {
   readonly now?: Micros;
   /** Told after a commit that added entries to the discrepancy feed. */
   readonly onAppended?: (carrierId: string, feed: Feed, headSequence: bigint) => void;
-  /** How often marks may follow from each other before they are set aside; MOST_ROUNDS when absent. */
+  /**
+   * How often marks may follow from each other before they are set aside; MOST_ROUNDS when absent.
+   */
   readonly mostRounds?: number;
 }
 
@@ -76,7 +78,10 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
   return (await reconcileSlice(options, WITHOUT_LIMIT))?.judged;
 }
 
-/** The same, as far as a limit of work goes: so nothing that one carrier sends keeps another waiting. */
+/**
+ * The same, as far as a limit of work goes: so nothing that one carrier sends keeps another
+ * waiting.
+ */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder } = options;
   const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
@@ -88,8 +93,9 @@ export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit
   }
 }
 
-// What comes while marked minutes are matched is the next run's: a carrier whose records never cease to come keeps no other waiting, and its position
-// moves. A run that is stopped in between is gone on with before anything is marked anew.
+// What comes while marked minutes are matched is the next run's: a carrier whose records never
+// cease to come keeps no other waiting, and its position moves. A run that is stopped in between is
+// gone on with before anything is marked anew.
 async function workThrough(options: ReconcileOptions, lease: JobLease, limit: WorkLimit): Promise<Slice> {
   const { signal } = options;
   const begin = performance.now();

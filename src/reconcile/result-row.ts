@@ -1,7 +1,7 @@
 import { microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
-import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
+import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
@@ -98,8 +98,9 @@ function echoesOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   return carrier.flatMap(({ echoedRecordId: id }) => (id === undefined ? [] : [echoKeyOf(id)]));
 }
 
-// A turn at the carrier's record alone may not read the platform's, also where an offset brings them together, for offsets change: the pair is found by the record's
-// name. Parts are found by theirs anyhow.
+// A turn at the carrier's record alone may not read the platform's, also where an offset brings
+// them together, for offsets change: the pair is found by the record's name. Parts are found by
+// theirs anyhow.
 function farKeyOf({ carrier: [record, ...parts], startMs }: CallResult): bigint | undefined {
   if (record === undefined || parts.length > 0) return undefined;
   return Math.abs(rawStartMs(record) - startMs) > WINDOW_MS ? durationKeyOf(record) : undefined;
@@ -120,7 +121,8 @@ export function disagrees(status: number): boolean {
   return status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.AMBIGUOUS;
 }
 
-// Whether a part that begins far off may belong to a call, or one that it has may be another's. One switch writes the parties of all parts alike.
+// Whether a part that begins far off may belong to a call, or one that it has may be another's. One
+// switch writes the parties of all parts alike.
 function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
   return isOpen(status) || carrier.length > 1 || (status === MatchStatus.NOT_REPORTED && platform === undefined);
 }
@@ -136,8 +138,11 @@ function firstRecord(result: CallResult): CommonFacts {
   return first;
 }
 
+// A partial record waits for its next revision, and not for time, whenever the grace of its
+// counterpart was over.
 function dueTimeOf(result: CallResult) {
   if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return null;
+  if (result.pendingReason === PendingReason.PARTIAL_RECORD) return null;
   return microsFromMs(Math.ceil(result.graceEndMs));
 }
 

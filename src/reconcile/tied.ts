@@ -9,8 +9,10 @@ import { nameText } from "./result-row.ts";
 import { minuteOf } from "./window.ts";
 
 /**
- * The minutes of records that stored results tie to these, and that are in none of them: those that a result has no more, and calls that had a record which
- * stands alone or in another's result now, or went with another call for want of better. Judged apart, a record would be in two results or in none. Each is looked for once.
+ * The minutes of records that stored results tie to these, and that are in none of them: those that
+ * a result has no more, and calls that had a record which stands alone or in another's result now,
+ * or went with another call for want of better. Judged apart, a record would be in two results or
+ * in none. Each is looked for once.
  */
 export async function findTied(
   tx: Tx,
@@ -57,7 +59,8 @@ export async function findTied(
   return [...corrected, ...named.map((start) => minuteOf(msFromMicros(start)))];
 }
 
-// An id, or what the carrier says of the platform's, may have joined its record to a call that is far, and goes before numbers.
+// An id, or what the carrier says of the platform's, may have joined its record to a call that is
+// far, and goes before numbers.
 function mayBeOfAnother({ platform, carrier: [record], matchedBy }: CallResult): boolean {
   if (platform === undefined || record === undefined) return false;
   if (matchedBy !== MatchedBy.NUMBERS_AND_TIME && matchedBy !== MatchedBy.ECHOED) return false;

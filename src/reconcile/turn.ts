@@ -53,9 +53,10 @@ const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
 const MAX_TRIALS = 4;
 
 /**
- * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches their calls, and writes what that changes: evidence, results,
- * discrepancies, votes, and marks of the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a result depends on is
- * read whole: every record of a component, with its neighbourhood.
+ * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches
+ * their calls, and writes what that changes: evidence, results, discrepancies, votes, and marks of
+ * the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a
+ * result depends on is read whole: every record of a component, with its neighbourhood.
  */
 export async function reconcileMinutes(
   tx: Tx,
@@ -176,7 +177,8 @@ interface Settling {
   readonly now: Micros;
 }
 
-// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that others are judged by: matched again until both agree.
+// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that
+// others are judged by: matched again until both agree.
 async function settle(tx: Tx, carrier: Reconciled, { marked, records, heard, now }: Settling): Promise<Settled> {
   const { carrierId } = carrier;
   let base = marked;
@@ -220,7 +222,10 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-/** What the matcher has to be given for the calls around some instants to come out as they do in a turn, by the offsets and rules as they stand. */
+/**
+ * What the matcher has to be given for the calls around some instants to come out as they do in a
+ * turn, by the offsets and rules as they stand.
+ */
 export async function gatherAround(
   tx: Tx,
   carrier: Reconciled,

@@ -33,7 +33,10 @@ function hourOf(ms: number): number {
 }
 /** Before a bucket of votes of calls that lack a counterpart near them. */
 const FAR = "far:";
-/** Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks are further apart than any window. */
+/**
+ * Before a bucket of votes of pairs that an id of the dialog or the call joined, and whose clocks
+ * are further apart than any window.
+ */
 const BY_ID = "id:";
 /** A zone shift is at most 14 h, and its pairs are a window off it. */
 const ZONE_MS = 15 * HOUR_MS;
@@ -48,7 +51,10 @@ export interface ClockVote {
   readonly by: number;
 }
 
-/** What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as call_result keeps it. */
+/**
+ * What a result's pair says of the carrier's rounding and, when an id joined it, of its clock; as
+ * call_result keeps it.
+ */
 export interface Voter {
   clockTrunk: string | null;
   clockTime: Micros | null;
@@ -63,9 +69,11 @@ export interface Voter {
 }
 
 /**
- * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs that ids joined; of its rounding (by UTC day) by pairs. What changes takes its
- * old votes back and gives new ones, so that the sums never depend on the order in which things came. No vote on a clock rests on an
- * offset: records vote as they stand, and which records an id joins does not depend on times.
+ * What is said of a carrier, trunk by trunk: of its clock (by UTC hour) by records, and by pairs
+ * that ids joined; of its rounding (by UTC day) by pairs. What changes takes its old votes back and
+ * gives new ones, so that the sums never depend on the order in which things came. No vote on a
+ * clock rests on an offset: records vote as they stand, and which records an id joins does not
+ * depend on times.
  */
 export class CarrierVotes {
   readonly #clock = new Map<string, Entry<ClockVotes>>();
@@ -269,7 +277,8 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
   return offset?.second === undefined ? [first] : [first, offset.second.offsetMs];
 }
 
-// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as it does which parts make one call.
+// By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as
+// it does which parts make one call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   if (voteMs === null || carrierRecords.length !== 1) return false;
   if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;

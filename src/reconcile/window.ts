@@ -129,8 +129,8 @@ class Side<Facts> {
 }
 
 /**
- * Where a carrier's record may begin: with each offset of its trunk and hour taken off, of which its pair decides; and by its own clock, by which it is compared
- * with its copies.
+ * Where a carrier's record may begin: with each offset of its trunk and hour taken off, of which
+ * its pair decides; and by its own clock, by which it is compared with its copies.
  */
 export function placesOf(record: CarrierFacts, votes: CarrierVotes): number[] {
   const rawMs = rawStartMs(record);

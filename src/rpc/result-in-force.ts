@@ -4,7 +4,10 @@ import { RULE_VERSION } from "../domain/matching/result.ts";
 import { type Discrepancy, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow } from "../store/call-results.ts";
 
-/** A result as it stands: as it was told, and of one that was never told, for it never disagreed, what is kept of it. */
+/**
+ * A result as it stands: as it was told, and of one that was never told, for it never disagreed,
+ * what is kept of it.
+ */
 export function resultInForce(carrierId: string, stored: CallResultRow): Discrepancy {
   const message = stored.payload === null ? keptMessage(stored) : fromBinary(DiscrepancySchema, stored.payload);
   message.carrierId = carrierId;

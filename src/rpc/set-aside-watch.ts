@@ -1,7 +1,10 @@
 import type { Meter } from "@opentelemetry/api";
 import type { Logger } from "pino";
 
-/** Tells of carriers that have calls which do not settle: how many in a metric, and which in the log, each once. */
+/**
+ * Tells of carriers that have calls which do not settle: how many in a metric, and which in the
+ * log, each once.
+ */
 export function watchSetAside(meter: Meter, log: Logger): (carrierIds: readonly string[]) => void {
   let known: ReadonlySet<string> = new Set();
   meter

@@ -114,8 +114,9 @@ export interface WantedCall {
 }
 
 /**
- * Finds calls of one side by a key, each within the time that is wanted of it: by the two parties those that lack a counterpart, disagree or have parts, or by
- * the carrier's record the pair that is far from it. Of each key the first ones, at most `limit`.
+ * Finds calls of one side by a key, each within the time that is wanted of it: by the two parties
+ * those that lack a counterpart, disagree or have parts, or by the carrier's record the pair that
+ * is far from it. Of each key the first ones, at most `limit`.
  */
 export async function findCalls(
   tx: Tx,
@@ -163,7 +164,10 @@ export async function findByIds(
   return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));
 }
 
-/** The calls of which these records of the carrier are parts. Carriers use an id again on another day. */
+/**
+ * The calls of which these records of the carrier are parts. Carriers use an id again on another
+ * day.
+ */
 export async function findSplitCalls(
   tx: Tx,
   carrierId: string,

@@ -5,7 +5,8 @@ import type { Votes } from "./clock-offsets.ts";
 import { send, type Tx } from "./database.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
-// What records say of a carrier's clock as they stand, whatever is made of them. In system transactions.
+// What records say of a carrier's clock as they stand, whatever is made of them. In system
+// transactions.
 
 /** What the carrier's records of a minute of its clock say, by trunk. */
 export interface MinuteVotes {
@@ -13,7 +14,10 @@ export interface MinuteVotes {
   votes: Record<string, Votes>;
 }
 
-/** An answered call of either side near which the other has none of the same parties, by both clocks as they stand. */
+/**
+ * An answered call of either side near which the other has none of the same parties, by both clocks
+ * as they stand.
+ */
 export interface LackingCall {
   side: number;
   recordId: string;
@@ -72,7 +76,10 @@ export interface WantedLacking {
   readonly end: Micros;
 }
 
-/** Of each of these the lacking calls of one side, the first ones, at most `limit`; each with the position of what it was found by. */
+/**
+ * Of each of these the lacking calls of one side, the first ones, at most `limit`; each with the
+ * position of what it was found by.
+ */
 export async function findLacking(
   tx: Tx,
   carrierId: string,
@@ -122,7 +129,10 @@ export async function deleteLacking(tx: Tx, carrierId: string, calls: readonly L
 /** In the place of two parties of which one was erased. */
 export const ERASED_PAIR = 0n;
 
-/** Forgets between which parties lacking calls are: what was hashed of an erased number goes with it. Their votes stay until their minute is looked at again. */
+/**
+ * Forgets between which parties lacking calls are: what was hashed of an erased number goes with
+ * it. Their votes stay until their minute is looked at again.
+ */
 export async function forgetPairs(
   tx: Tx,
   carrierId: string,

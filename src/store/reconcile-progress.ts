@@ -18,13 +18,17 @@ export interface ReconcilePosition {
   ruleVersion: number;
   /** Every record whose ingest time is before this is judged. */
   reconciledThrough: Micros;
-  /** Every record whose ingest time is before this is marked; undefined once what was marked then is worked off. */
+  /**
+   * Every record whose ingest time is before this is marked; undefined once what was marked then is
+   * worked off.
+   */
   markedThrough: Micros | undefined;
 }
 
 /**
- * How often marks may follow from each other: a mark that a record or time makes is of round 0, one that is made by working off a mark is of the round after it. Minutes of
- * a later round are set aside, and taken again when further records come or an operator says so.
+ * How often marks may follow from each other: a mark that a record or time makes is of round 0, one
+ * that is made by working off a mark is of the round after it. Minutes of a later round are set
+ * aside, and taken again when further records come or an operator says so.
  */
 export const MOST_ROUNDS = 64;
 
@@ -73,7 +77,10 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
     .execute();
 }
 
-/** Marks minutes to be matched anew, in a round; one that is marked in an earlier round already stays in it. */
+/**
+ * Marks minutes to be matched anew, in a round; one that is marked in an earlier round already
+ * stays in it.
+ */
 export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>, round = 0): Promise<void> {
   const wanted = [...new Set(minutes)].sort((left, right) => (left < right ? -1 : 1));
   if (wanted.length === 0) return;
@@ -116,7 +123,10 @@ export interface MarkedMinutes {
   readonly minutes: readonly Micros[];
 }
 
-/** Of the earliest round, up to the last that is not set aside, the marked minutes from the first on, up to so many minutes after it; undefined: none. */
+/**
+ * Of the earliest round, up to the last that is not set aside, the marked minutes from the first
+ * on, up to so many minutes after it; undefined: none.
+ */
 export async function readMarkedMinutes(
   tx: Tx,
   carrierId: string,
@@ -175,8 +185,10 @@ export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly 
 }
 
 /**
- * Whether there is something to do for a carrier `c` at position `p`: it was never looked at, entries beyond its position or fewer than there were, another
- * agreement, newer rules, marked minutes that are not set aside, the last of them worked off but not said so, calls that are due. Rules only when they are newer, so that processes of two versions do not take turns.
+ * Whether there is something to do for a carrier `c` at position `p`: it was never looked at,
+ * entries beyond its position or fewer than there were, another agreement, newer rules, marked
+ * minutes that are not set aside, the last of them worked off but not said so, calls that are due.
+ * Rules only when they are newer, so that processes of two versions do not take turns.
  */
 const hasWork = (ruleVersion: number) => sql`(
   p.carrier_id IS NULL OR p.marked_cdr_sequence <> cdrs.next_sequence - 1 OR p.marked_duration_sequence <> durations.next_sequence - 1
@@ -188,8 +200,8 @@ const HEADS = sql`
   JOIN feed_head durations ON durations.carrier_id = c.carrier_id AND durations.feed = 4`;
 
 /**
- * Carriers, of one region or of all but some, for which there is something to do: first those that were never reconciled, then those that wait
- * longest.
+ * Carriers, of one region or of all but some, for which there is something to do: first those that
+ * were never reconciled, then those that wait longest.
  */
 export async function listCarriersToReconcile(
   tx: Tx,

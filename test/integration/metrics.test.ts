@@ -4,7 +4,9 @@ import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { carrierTransaction } from "../../src/store/database.ts";
+import { retrySetAside } from "../../src/reconcile/retry.ts";
+import { carrierTransaction, systemTransaction } from "../../src/store/database.ts";
+import { MOST_ROUNDS, markMinutes } from "../../src/store/reconcile-progress.ts";
 import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { reasonOf } from "../support/refusal.ts";
@@ -65,6 +67,25 @@ test("connections to the database and the waits for them are told by kind of cal
   expect(sampleAt("tandem_database_longest_wait_seconds")).toBeGreaterThan(0);
   expect(sampleAt("tandem_database_wait_seconds_count")).toBeGreaterThanOrEqual(4);
   expect(text).not.toContain("acme");
+});
+
+test("how many carriers have calls that do not settle is told, and which is in the log, once", async () => {
+  const port = await findFreePort();
+  await using app = await startTestApp({ metricsPort: port, reconcileIntervalMs: 10 });
+  const read = async () => {
+    const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+    return Number(/^tandem_reconcile_carriers_set_aside (.*)$/m.exec(text)?.[1]);
+  };
+  expect(await read()).toBe(0);
+  await addCarrier(app.services.db, "acme");
+  await systemTransaction(app.services.db, (tx) => markMinutes(tx, "acme", [1_700_000_040_000_000n], MOST_ROUNDS + 1));
+  await expect.poll(read).toBe(1);
+  const told = () => app.logged.filter((line) => line.includes("do not settle"));
+  await expect.poll(() => told().length).toBe(1);
+  expect(told()[0]).toContain("acme");
+  expect(await retrySetAside(app.services.db, "acme", "cli:test")).toBe(1);
+  await expect.poll(read).toBe(0);
+  expect(told()).toHaveLength(1);
 });
 
 test("metrics are off unless asked for", async () => {

@@ -228,7 +228,15 @@ test("Storage limitation: in the end no table keeps anything of a call", async (
     "duration_key",
     "call_result",
   ];
-  const more = ["discrepancy_entry", "quarantine", "clock_offset", "clock_minute", "clock_lacking", "rounding_vote", "held_record"];
+  const more = [
+    "discrepancy_entry",
+    "quarantine",
+    "clock_offset",
+    "clock_minute",
+    "clock_lacking",
+    "rounding_vote",
+    "held_record",
+  ];
   for (const carrierId of ["swift", "slow"])
     for (const table of [...tables, ...more])
       expect([table, await countRows(db(), table, carrierId)]).toEqual([table, 0]);

@@ -29,7 +29,10 @@ beforeAll(async () => {
 });
 afterAll(() => close());
 
-/** Every record has come at this instant, whenever it was written: lateness is no part of the comparison. */
+/**
+ * Every record has come at this instant, whenever it was written: lateness is no part of the
+ * comparison.
+ */
 const ARRIVAL_MS = Date.now() - 3_600_000;
 
 // Customers of their own, so that usage is that of one order alone.
@@ -49,7 +52,10 @@ async function send(carrierId: string, batch: readonly Sent[]): Promise<void> {
   await appendDurations(db, carrierId, durations, ARRIVAL_MS);
 }
 
-/** What stands of one order: results with all that is compared of them, usage, and what `tandem verify` finds. */
+/**
+ * What stands of one order: results with all that is compared of them, usage, and what `tandem
+ * verify` finds.
+ */
 async function outcomeOf({ carrierId, customers }: { carrierId: string; customers: string[] }) {
   const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
   const usage: string[] = [];
@@ -124,7 +130,10 @@ const startOf = ({ side, record }: Sent) =>
   Number((side === "platform" ? record.times?.inviteTime : record.inviteTime)?.seconds ?? 0n);
 const byTime = (list: Sent[]) => list.toSorted((a, b) => startOf(a) - startOf(b));
 
-/** No mark follows from another more often than this: evidence, pairs that ids join, rules of rounding, and the minutes that each of them touches. */
+/**
+ * No mark follows from another more often than this: evidence, pairs that ids join, rules of
+ * rounding, and the minutes that each of them touches.
+ */
 const MOST_ROUNDS = 6;
 
 async function reconcile(carrierId: string): Promise<void> {

@@ -1,13 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { addDays, microsFromMs } from "../../src/domain/instant.ts";
+import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
 import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
 import { retrySetAside } from "../../src/reconcile/retry.ts";
 import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { migrate } from "../../src/store/migrate.ts";
-import { listSetAside, MOST_ROUNDS } from "../../src/store/reconcile-progress.ts";
+import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconcile-progress.ts";
 import { readReconciliationStatus } from "../../src/store/reconciliation-status.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
@@ -187,10 +188,11 @@ describe("calls that do not settle", () => {
     Array.from({ length: count }, (_, index) => `p${index}/c${index} MATCHED_EXACT`).sort();
 
   test("are set aside after so many rounds, named in the listing, and taken up when further records come", async () => {
-    // The offset of the hour shows with the twentieth call, and has those before it judged again: a second round.
-    await send(0, 15);
+    // The offset of the hour shows with the fifth call, and has those before it judged again: a
+    // second round.
+    await send(0, 4);
     await reconcileFully(db, carrierId);
-    await send(15, 25);
+    await send(4, 6);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect((await marks()).length).toBeGreaterThan(0);
     expect(new Set(await marks())).toEqual(new Set([1]));
@@ -199,10 +201,10 @@ describe("calls that do not settle", () => {
     expect(await listed(1)).not.toContain(carrierId);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect((await marks()).length).toBeGreaterThan(0);
-    await send(25, 26);
+    await send(6, 7);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect(await marks()).toEqual([]);
-    expect(await reconciledCalls(db, carrierId)).toEqual(aligned(26));
+    expect(await reconciledCalls(db, carrierId)).toEqual(aligned(7));
   });
 
   test("are shown as set aside, keep nothing else from being judged, and are taken up on a command", async () => {
@@ -228,6 +230,15 @@ describe("calls that do not settle", () => {
     await judgedWholly(carrierId);
     expect((await status())?.setAside).toBeUndefined();
   });
+});
+
+test("time alone does not have a call judged for ever whose record at the platform is partial, and whose counterpart came late", async () => {
+  await appendCdrs(db, carrierId, [{ ...cdr("p", ELEVEN), completeness: Completeness.PARTIAL }], ELEVEN + MINUTE_MS);
+  await appendDurations(db, carrierId, [duration("c", ELEVEN)], ELEVEN + 600 * MINUTE_MS);
+  expect(await reconciledCalls(db, carrierId)).toEqual(["p/c PENDING"]);
+  expect(
+    await systemTransaction(db, (tx) => markDueMinutes(tx, carrierId, microsFromMs(Date.now() + 86_400_000), 10)),
+  ).toBe(0);
 });
 
 test("a carrier with much to do, and one whose turns fail, leave every other its turn", async () => {

@@ -27,9 +27,11 @@ interface Call {
 }
 
 /**
- * Both sides' records of a day on which the carrier's clock goes an hour ahead and is set right again, each in the middle of an hour, so that hours of its
- * clock have two offsets. Calls of hours, in parts that are numbered, of one dialog or neither; parties that call each other again and again; dialogs whose
- * clocks are hours apart; records that are corrected to another time, and taken back. Two days ago.
+ * Both sides' records of a day on which the carrier's clock goes an hour ahead and is set right
+ * again, each in the middle of an hour, so that hours of its clock have two offsets. Calls of
+ * hours, in parts that are numbered, of one dialog or neither; parties that call each other again
+ * and again; dialogs whose clocks are hours apart; records that are corrected to another time, and
+ * taken back. Two days ago.
  */
 export function unrulyWorld(seed: string, callsOfAnHour = 40): Sent[] {
   const random = createRandom(`unruly/${seed}`);

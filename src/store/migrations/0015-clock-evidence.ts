@@ -1,7 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
 // Frozen. What records say of a carrier's clock is kept apart from what is made of it, so that an
-// offset never rests on the pairs that it makes. And how far a mark is from the record that it is for.
+// offset never rests on the pairs that it makes. And how far a mark is from the record that it is
+// for.
 
 const TABLES = `
 -- What the carrier's records of a minute of its clock say, as it stands, by trunk: buckets of votes.
