@@ -22,7 +22,10 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** Whole minutes, in which a record may change what others say. */
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
-/** How far from a record the hours may lie of which it changes the votes: it takes from a call what made it another's only one. */
+/**
+ * How far from a record the hours may lie of which it changes the votes: it takes from a call what
+ * made it another's only one.
+ */
 export const FAR_VOTES_MS = 2 * FAR_REACH_MS;
 /** How far calls may lie on which such votes rest. */
 const FAR_CALLS_MS = 2 * FAR_VOTES_MS;
@@ -109,7 +112,8 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
   return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}/${lengthMs}`;
 }
 
-// Of the same two parties, whatever changed of their calls: which of them go together by clocks that are apart.
+// Of the same two parties, whatever changed of their calls: which of them go together by clocks
+// that are apart.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const wanted = changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map(around);
   const read = async (side: Side) => {

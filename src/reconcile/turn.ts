@@ -47,9 +47,15 @@ const HOUR_MS = 60 * MINUTE_MS;
 const JOINED_GAP_MS = 5 * MINUTE_MS;
 /** As far from a turn's minutes days may lie whose votes on rounding it changes. */
 const ROUNDING_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
-/** As far from the hours whose votes a turn changes lie those whose offsets rest on them; and as far from these again what else they rest on. */
+/**
+ * As far from the hours whose votes a turn changes lie those whose offsets rest on them; and as far
+ * from these again what else they rest on.
+ */
 const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
-/** What pairs say of clocks and rounding changes the next trial; what they say does not depend on it, so that few are enough. */
+/**
+ * What pairs say of clocks and rounding changes the next trial; what they say does not depend on
+ * it, so that few are enough.
+ */
 const MAX_TRIALS = 4;
 
 /**
@@ -267,7 +273,8 @@ async function readStored(
   return rows;
 }
 
-// The minutes of hours and days whose offsets or rule are others after than before. Those without a result have nothing that rests on them: what is not judged yet
+// The minutes of hours and days whose offsets or rule are others after than before. Those without a
+// result have nothing that rests on them: what is not judged yet
 // is marked.
 async function minutesOfChange(
   tx: Tx,

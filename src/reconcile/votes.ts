@@ -171,7 +171,8 @@ export class CarrierVotes {
     return { offsets, rules };
   }
 
-  // A call that an id joins to its counterpart far off may show itself by its parties as well: it counts once.
+  // A call that an id joins to its counterpart far off may show itself by its parties as well: it
+  // counts once.
   #saysAt(trunkId: string, hourMs: number): HourSays | undefined {
     const votes = this.#clock.get(clockKey(trunkId, hourMs))?.value.votes;
     if (votes === undefined) return undefined;
@@ -188,7 +189,8 @@ export class CarrierVotes {
     return { near, far };
   }
 
-  // Every hour of which the offset may be another for what is known: those within days of hours that say something.
+  // Every hour of which the offset may be another for what is known: those within days of hours
+  // that say something.
   #hoursOf(trunkId: string): number[] {
     const hours: number[] = [];
     let next = Number.NEGATIVE_INFINITY;

@@ -98,7 +98,10 @@ export interface ClockHour {
   readonly calls: TimeRange;
 }
 
-/** The minutes of the results that begin in these hours, and those in which the carrier's clock was when its records of these trunks and hours began. */
+/**
+ * The minutes of the results that begin in these hours, and those in which the carrier's clock was
+ * when its records of these trunks and hours began.
+ */
 export async function readClockMinutes(tx: Tx, carrierId: string, hours: readonly ClockHour[]): Promise<Micros[]> {
   if (hours.length === 0) return [];
   const { rows } = await sql<{ minute: Micros }>`

@@ -58,7 +58,8 @@ function joinKnown(pairing: Pairing): void {
   }
 }
 
-// Which of an hour's two offsets a pair has shows once it is made: by an id, or by numbers where both lie within the window.
+// Which of an hour's two offsets a pair has shows once it is made: by an id, or by numbers where
+// both lie within the window.
 function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
   for (let index = 0; index < carrier.length; index++) {
     const unit = carrier[index];

@@ -25,8 +25,10 @@ export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24
 export const TIMER_SLACK_MS = 2_000;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk and hour, rounding, lateness and other numbers may stand on
- * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains it. While a pair is PENDING only its offset is told.
+ * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk
+ * and hour, rounding, lateness and other numbers may stand on
+ * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains
+ * it. While a pair is PENDING only its offset is told.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
@@ -52,7 +54,10 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   return findings;
 }
 
-/** Causes that make a length. A clock that is off, a record that is late and a number that was changed make none. */
+/**
+ * Causes that make a length. A clock that is off, a record that is late and a number that was
+ * changed make none.
+ */
 const EXPLAINING: ReadonlySet<MatchCause> = new Set([
   MatchCause.SPLIT,
   MatchCause.STUCK_CALL,
@@ -83,7 +88,8 @@ function timerOf(lengthMs: number): number | undefined {
 }
 
 /**
- * The timer that gave a call up while the other side is shorter by half or more: the longer length, or that less its ring time, is as long as a switch's timer.
+ * The timer that gave a call up while the other side is shorter by half or more: the longer length,
+ * or that less its ring time, is as long as a switch's timer.
  * Undefined: none.
  */
 export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): number | undefined {

@@ -20,12 +20,15 @@ export const MIN_ALIKE = 5;
 export const ALIKE_MS = 1_000;
 /** A skew of less than this is what any two clocks have; telling of it would say nothing. */
 export const LEAST_SKEW_MS = 2_000;
-/** No evidence of an hour is further away than this: its UTC day, the day before and the day after. */
+/**
+ * No evidence of an hour is further away than this: its UTC day, the day before and the day after.
+ */
 export const EVIDENCE_DAYS_MS = 2 * 86_400_000;
 
 /**
- * The bucket of a difference of like times, carrier minus platform as reported, milliseconds: its whole seconds, up to 14 h and 7.5 minutes, and whether the
- * lengths agree; one for all others. A histogram stays small: nearly all votes of an hour fall into a few buckets.
+ * The bucket of a difference of like times, carrier minus platform as reported, milliseconds: its
+ * whole seconds, up to 14 h and 7.5 minutes, and whether the lengths agree; one for all others. A
+ * histogram stays small: nearly all votes of an hour fall into a few buckets.
  */
 export function voteBucket(differenceMs: number, isAlike = false): string {
   const seconds = Math.round(differenceMs / 1_000);
@@ -39,8 +42,9 @@ export function areAlike(oneMs: number | undefined, otherMs: number | undefined)
 }
 
 /**
- * The offset of a trunk and hour: by the hour's own votes; where they are too few, by those of the hours around it as well, the nearest first, up to its UTC day
- * with the day before and after. Undefined: too few anywhere, or the few of its own speak against what the others say.
+ * The offset of a trunk and hour: by the hour's own votes; where they are too few, by those of the
+ * hours around it as well, the nearest first, up to its UTC day with the day before and after.
+ * Undefined: too few anywhere, or the few of its own speak against what the others say.
  */
 export function offsetOfHour(
   hourMs: number,
@@ -64,10 +68,11 @@ export function offsetOfHour(
 }
 
 /**
- * What votes say: an offset when at least 20 votes are there and 80 % of them are within a few seconds of each other, or 5 of calls whose lengths agree and
- * none elsewhere. It is a multiple of 15 minutes and a rest; a rest of less than 2 s is none. Else a zone shift alone, when 80 % of at least 20 are
- * within 60 s of one. Where a clock was set there may be two, each by the votes that the other does not explain. Undefined: votes too few to
- * say anything.
+ * What votes say: an offset when at least 20 votes are there and 80 % of them are within a few
+ * seconds of each other, or 5 of calls whose lengths agree and none elsewhere. It is a multiple of
+ * 15 minutes and a rest; a rest of less than 2 s is none. Else a zone shift alone, when 80 % of at
+ * least 20 are within 60 s of one. Where a clock was set there may be two, each by the votes that
+ * the other does not explain. Undefined: votes too few to say anything.
  */
 export function judgeVotes(says: HourSays): ClockOffset | undefined {
   return judge(new Tally(says).votes(), BAND_S);
@@ -78,7 +83,10 @@ const DAY_MS = 86_400_000;
 const ZONE_STEP_S = 900;
 const MAX_ZONE_S = 14 * 3_600;
 const MAX_REST_S = ZONE_STEP_S / 2;
-/** What a window holds: nearer offsets need no second look to be found, and are told apart by many votes only. */
+/**
+ * What a window holds: nearer offsets need no second look to be found, and are told apart by many
+ * votes only.
+ */
 const WINDOW_S = 60;
 /** Buckets on either side of a band's middle: with its own they are 1.5 s wide either way. */
 const BAND_S = 1;
@@ -97,7 +105,10 @@ interface Vote {
   count: number;
   /** Of calls whose lengths agree. */
   alike: number;
-  /** Those that speak against any other second. Two calls far from each other may be two calls: they do not, unless their lengths agree. */
+  /**
+   * Those that speak against any other second. Two calls far from each other may be two calls: they
+   * do not, unless their lengths agree.
+   */
   against: number;
 }
 
@@ -268,7 +279,8 @@ function medianOf({ votes, count }: Band): number {
   return median?.seconds ?? 0;
 }
 
-// Calls that scatter over a minute, as those of a switch that writes whole minutes do, still show a zone.
+// Calls that scatter over a minute, as those of a switch that writes whole minutes do, still show a
+// zone.
 function judgeZones(votes: readonly Vote[]): ClockOffset | undefined {
   const pairCount = votes.reduce((sum, { against }) => sum + against, 0);
   if (pairCount < MIN_VOTES) return undefined;

@@ -73,7 +73,8 @@ export function refusalOf(
   return Math.abs(distanceOf(platform, carrier)) > CORRELATED_WINDOW_MS ? "TIME" : undefined;
 }
 
-// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both tags name one dialog. Of a Call-ID alone that is not so:
+// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both
+// tags name one dialog. Of a Call-ID alone that is not so:
 // switches have used one for two calls.
 function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
   return by === MatchedBy.DIALOG && areAny(platform, carrier, isProvenDialog);
@@ -123,7 +124,8 @@ function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: Correl
   return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
 }
 
-// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend on it.
+// As both sides wrote it down: what an id joins says which offset a clock has, and must not depend
+// on it.
 function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
   const correctedMs = startDelta(platform, carrier) ?? carrier.startMs - platform.startMs;
   return correctedMs + (carrier.offset?.offsetMs ?? 0);

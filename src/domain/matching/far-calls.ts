@@ -20,8 +20,9 @@ export const FAR_REACH_MS = 15 * 3_600_000;
 const MOST_WITHIN_REACH = 50;
 
 /**
- * Which calls of the platform's calls of the carrier's go with, by clocks that are apart: all of the same two parties and without a counterpart near them. Each has
- * to be the only one within 15 h whose length agrees with the other's, or the only one at all, seen from either side.
+ * Which calls of the platform's calls of the carrier's go with, by clocks that are apart: all of
+ * the same two parties and without a counterpart near them. Each has to be the only one within 15 h
+ * whose length agrees with the other's, or the only one at all, seen from either side.
  */
 export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier: readonly C[]): Map<C, FarMate<C>> {
   const calls = platform.toSorted(byTime);

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. How long a call without a counterpart near it was: what tells calls of the same parties apart, and what makes
+// Frozen. How long a call without a counterpart near it was: what tells calls of the same parties
+// apart, and what makes
 // few of them enough. What was gathered without it is gathered anew.
 
 const COLUMNS = `
