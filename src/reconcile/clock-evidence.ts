@@ -12,6 +12,7 @@ import {
 import { areAlike, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { NumberIndex } from "../domain/matching/number-index.ts";
+import { couldBePair } from "../domain/matching/pair-grade.ts";
 import { Side } from "../domain/matching/result.ts";
 import { isInWindow } from "../domain/matching/time-window.ts";
 import type { LackingCall, MinuteVotes } from "../store/clock-evidence.ts";
@@ -57,7 +58,7 @@ export function evidenceOf(
   const votes = new Map<Micros, Record<string, Votes>>();
   const lacking: LackingCall[] = [];
   const askedUnits = units.filter(isAsked);
-  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit));
+  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit) && couldBePair(call, unit));
   for (const unit of askedUnits) {
     const near = nearUnit(unit);
     const [call] = near;
@@ -65,7 +66,7 @@ export function evidenceOf(
     else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
   }
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
-  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit));
+  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit) && couldBePair(call, unit));
   for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(Side.PLATFORM, call));
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }

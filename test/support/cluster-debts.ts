@@ -29,6 +29,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "number-schedule.ts/readSchedule",
       "quarantine.ts/listWaitingCarriers",
       "reconcile-progress.ts/listCarriersToReconcile",
+      "reconcile-progress.ts/listSetAside",
       "reconcile-progress.ts/settleIdleCarriers",
       "request-log.ts/deleteOldResponses",
       "uploads.ts/ageUploads",
@@ -89,6 +90,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
     "to be joined with the carrier's feed, which lies where the rows go": [
       "append.ts/insertAccepted",
       "call-results.ts/writeResults",
+      "clock-evidence.ts/writeLacking",
+      "clock-evidence.ts/writeMinuteVotes",
       "clock-offsets.ts/writeClockVotes",
       "clock-offsets.ts/writeRoundingVotes",
       "discrepancy-log.ts/appendDiscrepancies",

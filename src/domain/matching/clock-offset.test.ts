@@ -165,6 +165,16 @@ describe("the offset of an hour", () => {
     expect(offsetAt(1, [busy(HOUR_MS), near([0, 100]), busy(HOUR_MS)])).toBeUndefined();
   });
 
+  test("is sought further off where the votes of the nearest hours do not agree", () => {
+    const torn = both(near(Array(7).fill(0)), far(Array(13).fill(95_000)));
+    const quiet = Array.from({ length: 5 }, () => far(Array(8).fill(95_000)));
+    expect(judgeVotes(torn)).toMatchObject({ kind: "NONE", pairCount: 20 });
+    expect(offsetAt(2, [...quiet.slice(0, 2), torn, ...quiet.slice(2)])).toMatchObject({
+      offsetMs: 95_000,
+      isAround: true,
+    });
+  });
+
   test("shows itself in 6 calls of 6 hours, one an hour", () => {
     const hours = Array.from({ length: 6 }, () => far([HOUR_MS]));
     for (let hour = 0; hour < 6; hour++) {

@@ -52,7 +52,7 @@ export function offsetOfHour(
 ): ClockOffset | undefined {
   const own = new Tally(saysAt(hourMs));
   const judged = judge(own.votes(), BAND_S);
-  if (judged !== undefined) return judged;
+  if (judged !== undefined && judged.ratio >= MIN_SHARE) return judged;
   const tally = own.copy();
   let [first, last] = [hourMs, hourMs];
   for (const [from, to] of reachesOf(hourMs)) {
@@ -61,10 +61,10 @@ export function offsetOfHour(
     const slackS = BAND_S + Math.ceil(((to - from) / 2 / HOUR_MS) * DRIFT_S);
     [first, last] = [from, to];
     const around = tally.count < MIN_ALIKE ? undefined : judge(tally.votes(), slackS);
-    if (around === undefined) continue;
-    return isContradicted(own.votes(), around) ? undefined : ofHoursAround(around);
+    if (around === undefined || around.ratio < MIN_SHARE) continue;
+    return isContradicted(own.votes(), tally.votes(), around) ? judged : ofHoursAround(around);
   }
-  return undefined;
+  return judged;
 }
 
 /**
@@ -329,13 +329,15 @@ function ofHoursAround({ second, ...first }: ClockOffset): ClockOffset {
 }
 
 // The few votes of an hour may say that the clock was another then than in the hours around it.
-function isContradicted(own: readonly Vote[], { offsetMs, second }: ClockOffset): boolean {
-  let supporting = 0;
-  let contradicting = 0;
-  for (const { seconds, against } of own) {
-    const isNear = (ms: number) => Math.abs(seconds - ms / 1_000) <= WINDOW_S;
-    if (isNear(offsetMs) || (second !== undefined && isNear(second.offsetMs))) supporting += against;
-    else contradicting += against;
-  }
-  return contradicting > supporting;
+// Where lengths mostly agree those that do are asked alone: what is near may be another call.
+function isContradicted(own: readonly Vote[], all: readonly Vote[], { offsetMs, second }: ClockOffset): boolean {
+  const sum = (votes: readonly Vote[], of: (vote: Vote) => number) =>
+    votes.reduce((total, vote) => total + of(vote), 0);
+  const isByLength = 2 * sum(all, ({ alike }) => alike) > sum(all, ({ count }) => count);
+  const weightOf = isByLength ? ({ alike }: Vote) => alike : ({ against }: Vote) => against;
+  const isNear = (seconds: number, ms: number) => Math.abs(seconds - ms / 1_000) <= WINDOW_S;
+  const supporting = own.filter(
+    ({ seconds }) => isNear(seconds, offsetMs) || (second !== undefined && isNear(seconds, second.offsetMs)),
+  );
+  return sum(own, weightOf) > 2 * sum(supporting, weightOf);
 }

@@ -61,6 +61,15 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   return { grade, timeMs, durationMs, isExact };
 }
 
+/**
+ * Whether two records could be a pair by their answers and lengths, as far as they are apart by
+ * both clocks; whatever the carrier agreed on.
+ */
+export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
+  return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
+}
+
 /** Whether the records name two Call-IDs, which no call on one trunk has. */
 export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (platform.facts.ids.dialogCallId === undefined) return false;
@@ -107,7 +116,7 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
 /** ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault makes the one of the other. */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
-function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): LengthFit {
+function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement?: MatchingAgreement): LengthFit {
   if (!platform.answered && !carrier.answered) return "ALIKE";
   const { connectedMs } = platform;
   const othersMs = lengthOf(carrier);
@@ -121,8 +130,8 @@ function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement:
   return isRounded || isFaulty(platform, carrier, othersMs) ? "POSSIBLE" : "OTHER";
 }
 
-function isByRule(connectedMs: number, carrier: CarrierUnit, agreement: MatchingAgreement): boolean {
-  const rule = carrier.facts.roundingRule ?? agreement.roundingRule;
+function isByRule(connectedMs: number, carrier: CarrierUnit, agreement?: MatchingAgreement): boolean {
+  const rule = carrier.facts.roundingRule ?? agreement?.roundingRule;
   if (rule === undefined) return false;
   const partCount = carrier.records.length;
   if (carrier.connectedMs !== undefined) {
