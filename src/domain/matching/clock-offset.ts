@@ -52,7 +52,7 @@ export function offsetOfHour(
 ): ClockOffset | undefined {
   const own = new Tally(saysAt(hourMs));
   const judged = judge(own.votes(), BAND_S);
-  if (judged !== undefined && judged.ratio >= MIN_SHARE) return judged;
+  if (judged !== undefined) return judged;
   const tally = own.copy();
   let [first, last] = [hourMs, hourMs];
   for (const [from, to] of reachesOf(hourMs)) {
@@ -62,9 +62,9 @@ export function offsetOfHour(
     [first, last] = [from, to];
     const around = tally.count < MIN_ALIKE ? undefined : judge(tally.votes(), slackS);
     if (around === undefined || around.ratio < MIN_SHARE) continue;
-    return isContradicted(own.votes(), tally.votes(), around) ? judged : ofHoursAround(around);
+    return isContradicted(own.votes(), tally.votes(), around) ? undefined : ofHoursAround(around);
   }
-  return judged;
+  return undefined;
 }
 
 /**
