@@ -1,4 +1,5 @@
-import { msFromMicros } from "../domain/instant.ts";
+import { microsFromMs, msFromMicros } from "../domain/instant.ts";
+import { EVIDENCE_DAYS_MS } from "../domain/matching/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { readClockVotes } from "../store/clock-offsets.ts";
 import type { Tx } from "../store/database.ts";
@@ -21,6 +22,8 @@ import { minuteOf } from "./window.ts";
 /** Most records of a feed that one transaction looks at. */
 const PAGE = 20_000n;
 const HOUR_MICROS = 3_600_000_000n;
+/** How far from a record hours may lie on whose votes the offset of its hour rests. */
+const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS) + HOUR_MICROS;
 
 const START: ReconcilePosition = {
   cdrSequence: 0n,
@@ -84,7 +87,7 @@ async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through:
   const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });
   if (arrivals.length === 0) return [];
   const starts = arrivals.map(({ startTime }) => startTime);
-  const range = { start: starts.reduce(least) - 2n * HOUR_MICROS, end: starts.reduce(most) + 2n * HOUR_MICROS };
+  const range = { start: starts.reduce(least) - EVIDENCE_MICROS, end: starts.reduce(most) + EVIDENCE_MICROS };
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
   const encoded = await readArrivals(tx, "carrier", { ...request, withPayload: true });

@@ -1,5 +1,6 @@
 import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { voteBucket } from "../domain/matching/clock-offset.ts";
+import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/far-calls.ts";
 import { Side } from "../domain/matching/result.ts";
 import {
   deleteLacking,
@@ -21,15 +22,15 @@ const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
 /** Whole minutes, in which a record may change what others say. */
 const TOUCHED_MS = Math.ceil(EVIDENCE_MS / MINUTE_MS) * MINUTE_MS;
-/** A zone shift is at most 14 h, and its pairs are a window off it. */
-const ZONE_MS = 15 * HOUR_MS;
 /**
  * How far from a record the hours may lie of which it changes the votes: it takes from a call what
  * made it another's only one.
  */
-export const FAR_VOTES_MS = 2 * ZONE_MS;
-/** Most calls of two parties that are looked at: more tell nothing apart. */
-const MOST_OF_A_PAIR = 2_000;
+export const FAR_VOTES_MS = 2 * FAR_REACH_MS;
+/** How far calls may lie on which such votes rest. */
+const FAR_CALLS_MS = 2 * FAR_VOTES_MS;
+/** Most calls of two parties and a side that are looked at: more tell nothing apart. */
+const MOST_OF_A_PAIR = 5_000;
 
 /**
  * Gathers anew what the records say that lie in or around some spans of minutes, and keeps it.
@@ -103,65 +104,69 @@ async function replaceLacking(
   if (gone.length === 0 && come.length === 0) return [];
   await deleteLacking(tx, carrierId, gone);
   await writeLacking(tx, carrierId, come);
-  const taken = gone.flatMap((call) => farVote(call, call.voteMs, -1));
+  const taken = gone.flatMap((call) => farVote(call, -1));
   return [...taken, ...(await countAgain(tx, carrierId, [...gone, ...come]))];
 }
 
-function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId }: LackingCall): string {
-  return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}`;
+function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengthMs }: LackingCall): string {
+  return `${side}/${recordDate}/${recordId}/${startTime}/${pairKey}/${trunkId}/${lengthMs}`;
 }
 
-// A call of each side of the same two parties, each the only one within the reach of the other, are
-// the same call by clocks that are apart.
+// Of the same two parties, whatever changed of their calls: which of them go together by clocks
+// that are apart.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
-  const touched = await findLacking(tx, carrierId, {
-    side: Side.CARRIER,
-    wanted: changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map((call) => around(call, FAR_VOTES_MS)),
-    limit: MOST_OF_A_PAIR,
-  });
-  const carriers = [...new Map(touched.map(({ position: _, ...call }) => [nameOf(call), call])).values()];
-  const platform = await onlyOnes(tx, carrierId, Side.PLATFORM, carriers);
-  const mates = carriers.flatMap((call) => platform.get(call) ?? []);
-  const back = await onlyOnes(tx, carrierId, Side.CARRIER, mates);
+  const wanted = changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map(around);
+  const read = async (side: Side) => {
+    const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
+    const calls = new Map(found.map(({ position: _, ...call }) => [nameOf(call), farCall(call)]));
+    return Map.groupBy(calls.values(), ({ call }) => call.pairKey);
+  };
+  const platform = await read(Side.PLATFORM);
+  const carrier = await read(Side.CARRIER);
+  const isTouched = touchedBy(changed);
   const votes: ClockVote[] = [];
   const written: LackingCall[] = [];
-  for (const call of carriers) {
-    const mate = platform.get(call);
-    const voteMs = mate && back.get(mate) ? BigInt(msFromMicros(call.startTime) - msFromMicros(mate.startTime)) : null;
-    if (voteMs === call.voteMs) continue;
-    votes.push(...farVote(call, call.voteMs, -1), ...farVote(call, voteMs, 1));
-    written.push({ ...call, voteMs });
+  for (const [pairKey, records] of carrier) {
+    const mates = pairFarCalls(platform.get(pairKey) ?? [], records);
+    for (const record of records) {
+      if (!isTouched(record.call)) continue;
+      const mate = mates.get(record);
+      const voteMs = mate === undefined ? null : BigInt(record.startMs - mate.call.startMs);
+      const isAlike = mate?.isAlike ?? false;
+      if (voteMs === record.call.voteMs && isAlike === record.call.isAlike) continue;
+      const call = { ...record.call, voteMs, isAlike };
+      votes.push(...farVote(record.call, -1), ...farVote(call, 1));
+      written.push(call);
+    }
   }
   await writeLacking(tx, carrierId, written);
   return votes;
 }
 
-function around({ pairKey, startTime }: LackingCall, reachMs: number) {
+interface StoredFarCall extends FarCall {
+  readonly call: LackingCall;
+}
+
+function farCall(call: LackingCall): StoredFarCall {
+  const lengthMs = call.lengthMs === null ? undefined : Number(call.lengthMs);
+  return { call, startMs: msFromMicros(call.startTime), lengthMs };
+}
+
+// Further off, what was read is not all that the vote of a call rests on.
+function touchedBy(changed: readonly LackingCall[]): (call: LackingCall) => boolean {
+  const times = Map.groupBy(changed, ({ pairKey }) => pairKey);
+  return ({ pairKey, startTime }) =>
+    (times.get(pairKey) ?? []).some(
+      (each) => Math.abs(msFromMicros(each.startTime) - msFromMicros(startTime)) <= FAR_VOTES_MS,
+    );
+}
+
+function around({ pairKey, startTime }: LackingCall) {
   const ms = msFromMicros(startTime);
-  return { pairKey, start: microsFromMs(ms - reachMs), end: microsFromMs(ms + reachMs) };
+  return { pairKey, start: microsFromMs(ms - FAR_CALLS_MS), end: microsFromMs(ms + FAR_CALLS_MS) };
 }
 
-/** Of each of some calls the only one of a side that it can be. */
-async function onlyOnes(
-  tx: Tx,
-  carrierId: string,
-  side: Side,
-  calls: readonly LackingCall[],
-): Promise<Map<LackingCall, LackingCall>> {
-  const found = await findLacking(tx, carrierId, {
-    side,
-    wanted: calls.map((call) => around(call, ZONE_MS)),
-    limit: 2,
-  });
-  const only = new Map<LackingCall, LackingCall>();
-  for (const [position, [first, ...others]] of Map.groupBy(found, (each) => each.position)) {
-    const call = calls[Number(position) - 1];
-    if (call && first && others.length === 0) only.set(call, first);
-  }
-  return only;
-}
-
-function farVote({ trunkId, startTime }: LackingCall, voteMs: bigint | null, by: 1 | -1): ClockVote[] {
+function farVote({ trunkId, startTime, voteMs, isAlike }: LackingCall, by: 1 | -1): ClockVote[] {
   if (voteMs === null) return [];
-  return [{ trunkId, hourMs: hourOf(startTime), bucket: voteBucket(Number(voteMs)), isFar: true, by }];
+  return [{ trunkId, hourMs: hourOf(startTime), bucket: voteBucket(Number(voteMs), isAlike), isFar: true, by }];
 }

@@ -1,8 +1,18 @@
 import { type Micros, microsFromMs } from "../domain/instant.ts";
-import { byStart, type CallUnit, carrierUnit, platformUnit, startDelta } from "../domain/matching/call-unit.ts";
-import { voteBucket } from "../domain/matching/clock-offset.ts";
+import {
+  byStart,
+  type CallUnit,
+  type CarrierUnit,
+  carrierUnit,
+  lengthOf,
+  type PlatformUnit,
+  platformUnit,
+  startDelta,
+} from "../domain/matching/call-unit.ts";
+import { areAlike, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { NumberIndex } from "../domain/matching/number-index.ts";
+import { couldBePair } from "../domain/matching/pair-grade.ts";
 import { Side } from "../domain/matching/result.ts";
 import { isInWindow } from "../domain/matching/time-window.ts";
 import type { LackingCall, MinuteVotes } from "../store/clock-evidence.ts";
@@ -48,15 +58,15 @@ export function evidenceOf(
   const votes = new Map<Micros, Record<string, Votes>>();
   const lacking: LackingCall[] = [];
   const askedUnits = units.filter(isAsked);
-  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit));
+  const nearUnit = finder(calls, askedUnits, (call, unit) => isInWindow(call, unit) && couldBePair(call, unit));
   for (const unit of askedUnits) {
     const near = nearUnit(unit);
     const [call] = near;
     if (call === undefined) lacking.push(...lackingCall(Side.CARRIER, unit));
-    else if (near.length === 1) addVote(votes, unit.facts, startDelta(call, unit));
+    else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
   }
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
-  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit));
+  const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit) && couldBePair(call, unit));
   for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(Side.PLATFORM, call));
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }
@@ -80,11 +90,16 @@ function finder<Found extends CallUnit, Seeker extends CallUnit>(
   };
 }
 
-function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, deltaMs: number | undefined): void {
-  if (deltaMs === undefined) return;
+function bucketOf(call: PlatformUnit, unit: CarrierUnit): string | undefined {
+  const deltaMs = startDelta(call, unit);
+  if (deltaMs === undefined) return undefined;
+  return voteBucket(deltaMs, call.answered && unit.answered && areAlike(lengthOf(call), lengthOf(unit)));
+}
+
+function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts, bucket: string | undefined): void {
+  if (bucket === undefined) return;
   const minute = minuteOf(rawStartMs(record));
   const trunkId = record.trunkId ?? "";
-  const bucket = voteBucket(deltaMs);
   const trunks = votes.get(minute) ?? {};
   const trunk = trunks[trunkId] ?? {};
   trunk[bucket] = (trunk[bucket] ?? 0) + 1;
@@ -93,12 +108,26 @@ function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts
 }
 
 // A part that says it is not the first has no counterpart that begins with it.
-function lackingCall(side: Side, { facts, answered }: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+function lackingCall(side: Side, unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+  const { facts, answered } = unit;
   const pairKey = pairKeyOf(facts);
   const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;
   if (!answered || isLaterPart || pairKey === undefined) return [];
   const { recordId, recordDate, trunkId = "" } = facts;
-  return [{ side, recordId, recordDate, startTime: microsFromMs(rawStartMs(facts)), pairKey, trunkId, voteMs: null }];
+  const lengthMs = lengthOf(unit);
+  return [
+    {
+      side,
+      recordId,
+      recordDate,
+      startTime: microsFromMs(rawStartMs(facts)),
+      pairKey,
+      trunkId,
+      lengthMs: lengthMs === undefined ? null : BigInt(lengthMs),
+      voteMs: null,
+      isAlike: false,
+    },
+  ];
 }
 
 function isLive({ isVoid }: { isVoid: boolean }): boolean {

@@ -1,6 +1,8 @@
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
+import { EVIDENCE_DAYS_MS } from "../domain/matching/clock-offset.ts";
 import { type MatchedInput, matchToExplain } from "../domain/matching/explain.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
+import { FAR_REACH_MS } from "../domain/matching/far-calls.ts";
 import {
   type CallResultRow,
   clearDueTimes,
@@ -10,6 +12,7 @@ import {
   writeResults,
 } from "../store/call-results.ts";
 import {
+  readClockMinutes,
   readClockVotes,
   readRoundedMinutes,
   readRoundingVotes,
@@ -40,13 +43,16 @@ export interface TurnOutcome {
 }
 
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 /** Marked minutes that are less apart are matched as one run. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
+/** As far from a turn's minutes days may lie whose votes on rounding it changes. */
+const ROUNDING_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
 /**
- * As far from a turn's minutes hours may lie whose votes it changes, or whose offset reaches their
- * neighbours.
+ * As far from the hours whose votes a turn changes lie those whose offsets rest on them; and as far
+ * from these again what else they rest on.
  */
-const VOTES_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
+const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
 /**
  * What pairs say of clocks and rounding changes the next trial; what they say does not depend on
  * it, so that few are enough.
@@ -135,11 +141,17 @@ async function readVotes(
   base: readonly Span[],
   heard: readonly ClockVote[],
 ): Promise<StoredVotes> {
-  const startMs = Math.min(...base.map((span) => span.startMs)) - VOTES_REACH_MS;
-  const endMs = Math.max(...base.map((span) => span.endMs)) + VOTES_REACH_MS;
-  const range = { start: microsFromMs(startMs), end: microsFromMs(endMs) };
-  const clock = await readClockVotes(tx, carrierId, range);
-  const days = { first: addDays(utcDay(range.start), -1), last: addDays(utcDay(range.end), 1) };
+  const startMs = Math.min(...base.map((span) => span.startMs));
+  const endMs = Math.max(...base.map((span) => span.endMs));
+  const hours = heard.map(({ hourMs }) => hourMs);
+  const clock = await readClockVotes(tx, carrierId, {
+    start: microsFromMs(Math.min(startMs - FAR_REACH_MS, ...hours) - CLOCK_REACH_MS),
+    end: microsFromMs(Math.max(endMs + FAR_REACH_MS, ...hours) + CLOCK_REACH_MS),
+  });
+  const days = {
+    first: addDays(utcDay(microsFromMs(startMs - ROUNDING_REACH_MS)), -1),
+    last: addDays(utcDay(microsFromMs(endMs + ROUNDING_REACH_MS)), 1),
+  };
   const rounding = await readRoundingVotes(tx, carrierId, days);
   const stored = () => new CarrierVotes(clock, rounding);
   const known = () => {
@@ -273,7 +285,9 @@ async function readStored(
   return rows;
 }
 
-// The minutes of hours and days whose offsets or rule are others after than before.
+// The minutes of hours and days whose offsets or rule are others after than before. Those without a
+// result have nothing that rests on them: what is not judged yet
+// is marked.
 async function minutesOfChange(
   tx: Tx,
   carrierId: string,
@@ -282,13 +296,16 @@ async function minutesOfChange(
 ): Promise<Micros[]> {
   const was = before.decisions();
   const is = after.decisions();
-  const minutes = new Set<Micros>();
-  for (const key of changedKeys(was.offsets, is.offsets)) {
-    for (const offset of [was.offsets, is.offsets].flatMap((offsets) => (offsets.get(key) ?? "0").split("/"))) {
-      const startMs = parseClockKey(key).hourMs - Number(offset);
-      for (let minute = 0; minute < 60; minute++) minutes.add(minuteOf(startMs + minute * MINUTE_MS));
-    }
-  }
+  const hours = changedKeys(was.offsets, is.offsets).flatMap((key) => {
+    const { trunkId, hourMs } = parseClockKey(key);
+    const offsets = [was.offsets, is.offsets].flatMap((each) => (each.get(key) ?? "0").split("/").map(Number));
+    return [...new Set([0, ...offsets])].map((offset) => {
+      const startMs = hourMs - offset;
+      const calls = { start: microsFromMs(startMs - MINUTE_MS), end: microsFromMs(startMs + HOUR_MS + MINUTE_MS) };
+      return { trunkId, hour: microsFromMs(hourMs), calls };
+    });
+  });
+  const minutes = new Set(await readClockMinutes(tx, carrierId, hours));
   for (const key of changedKeys(was.rules, is.rules)) {
     for (const minute of await readRoundedMinutes(tx, carrierId, parseDayKey(key))) minutes.add(minute);
   }

@@ -1,5 +1,11 @@
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { effectiveOffset, judgeVotes, voteBucket } from "../domain/matching/clock-offset.ts";
+import {
+  areAlike,
+  EVIDENCE_DAYS_MS,
+  type HourSays,
+  offsetOfHour,
+  voteBucket,
+} from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
@@ -72,13 +78,16 @@ export interface Voter {
 export class CarrierVotes {
   readonly #clock = new Map<string, Entry<ClockVotes>>();
   readonly #rounding = new Map<string, Entry<RoundingVotes>>();
-  readonly #offsets = new Map<string, ClockOffset | undefined>();
+  /** By trunk. */
+  readonly #trunks = new Map<string, TrunkClock>();
   readonly #rules = new Map<string, KnownRounding | undefined>();
 
   constructor(clock: readonly ClockVotes[], rounding: readonly RoundingVotes[]) {
     for (const votes of clock) {
       const value = { ...votes, votes: { ...votes.votes } };
-      this.#clock.set(clockKey(votes.trunkId, msFromMicros(votes.hour)), { value, isChanged: false });
+      const hourMs = msFromMicros(votes.hour);
+      this.#clock.set(clockKey(votes.trunkId, hourMs), { value, isChanged: false });
+      this.#trunk(votes.trunkId).hours.add(hourMs);
     }
     for (const votes of rounding) {
       const value = { ...votes, votes: { ...votes.votes } };
@@ -93,13 +102,15 @@ export class CarrierVotes {
 
   /** The offset of a trunk and hour. */
   offsetAt(trunkId: string, hourMs: number): ClockOffset | undefined {
-    const key = clockKey(trunkId, hourMs);
-    if (!this.#offsets.has(key)) {
-      const own = (hour: number) => this.#ownOffset(trunkId, hour);
-      const neighbours = [own(hourMs - HOUR_MS), own(hourMs + HOUR_MS)] as const;
-      this.#offsets.set(key, effectiveOffset(own(hourMs), ...neighbours, this.#allVotes(trunkId, hourMs)));
+    const trunk = this.#trunks.get(trunkId);
+    if (trunk === undefined) return undefined;
+    if (!trunk.offsets.has(hourMs)) {
+      trunk.offsets.set(
+        hourMs,
+        offsetOfHour(hourMs, (hour) => this.#saysAt(trunkId, hour)),
+      );
     }
-    return this.#offsets.get(key);
+    return trunk.offsets.get(hourMs);
   }
 
   /** Every offset that a record may have: two, where its hour has two. */
@@ -117,12 +128,7 @@ export class CarrierVotes {
   /** Every offset other than none, for reading records by their corrected start. */
   offsetsInUse(): number[] {
     const found = new Set<number>();
-    for (const { value } of this.#clock.values()) {
-      for (const hour of [-HOUR_MS, 0, HOUR_MS]) {
-        const offsets = offsetsIn(this.offsetAt(value.trunkId, msFromMicros(value.hour) + hour));
-        for (const offset of offsets) if (offset !== 0) found.add(offset);
-      }
-    }
+    for (const trunkId of this.#trunks.keys()) for (const offset of this.#offsetsOfTrunk(trunkId)) found.add(offset);
     return [...found].sort((left, right) => left - right);
   }
 
@@ -140,7 +146,7 @@ export class CarrierVotes {
   count(voter: Voter, by: 1 | -1): void {
     if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
-    if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + voteBucket(Number(voter.voteMs)), by);
+    if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + idBucket(voter), by);
     const keys = roundingKeys(voter);
     if (keys.length > 0) this.#addRounding(voter.clockTrunk, dayOf(voter.clockTime), keys, by);
   }
@@ -161,11 +167,10 @@ export class CarrierVotes {
   /** What is decided by now, as texts to compare: by trunk and hour, and by trunk and day. */
   decisions(): { offsets: Map<string, string>; rules: Map<string, string> } {
     const offsets = new Map<string, string>();
-    for (const { value } of this.#clock.values()) {
-      for (const hour of [-HOUR_MS, 0, HOUR_MS]) {
-        const hourMs = msFromMicros(value.hour) + hour;
-        const offset = this.offsetAt(value.trunkId, hourMs);
-        offsets.set(clockKey(value.trunkId, hourMs), offsetsIn(offset).join("/"));
+    for (const trunkId of this.#trunks.keys()) {
+      for (const hourMs of this.#hoursOf(trunkId)) {
+        const told = offsetsIn(this.offsetAt(trunkId, hourMs)).join("/");
+        if (told !== "0") offsets.set(clockKey(trunkId, hourMs), told);
       }
     }
     const rules = new Map<string, string>();
@@ -176,27 +181,14 @@ export class CarrierVotes {
     return { offsets, rules };
   }
 
-  // Where pairs enough are near, calls that lack theirs can say that the clock was off for a part
-  // of the hour, and no more.
-  #ownOffset(trunkId: string, hourMs: number): ClockOffset | undefined {
-    const { near, far } = this.#votesAt(trunkId, hourMs);
-    const own = judgeVotes(near);
-    if (own === undefined) return judgeVotes(sumOf(near, far));
-    const other = judgeVotes(far);
-    return other?.kind === "ZONE_SHIFT" && other.second === undefined ? { ...own, second: other } : own;
-  }
-
-  #allVotes(trunkId: string, hourMs: number): Votes {
-    const { near, far } = this.#votesAt(trunkId, hourMs);
-    return sumOf(near, far);
-  }
-
   // A call that an id joins to its counterpart far off may show itself by its parties as well: it
   // counts once.
-  #votesAt(trunkId: string, hourMs: number): { near: Votes; far: Votes } {
+  #saysAt(trunkId: string, hourMs: number): HourSays | undefined {
+    const votes = this.#clock.get(clockKey(trunkId, hourMs))?.value.votes;
+    if (votes === undefined) return undefined;
     const near: Votes = {};
     const far: Votes = {};
-    for (const [bucket, count] of Object.entries(this.#clock.get(clockKey(trunkId, hourMs))?.value.votes ?? {})) {
+    for (const [bucket, count] of Object.entries(votes)) {
       const prefix = [FAR, BY_ID].find((each) => bucket.startsWith(each));
       if (prefix === undefined) near[bucket] = count;
       else {
@@ -205,6 +197,36 @@ export class CarrierVotes {
       }
     }
     return { near, far };
+  }
+
+  // Every hour of which the offset may be another for what is known: those within days of hours
+  // that say something.
+  #hoursOf(trunkId: string): number[] {
+    const hours: number[] = [];
+    let next = Number.NEGATIVE_INFINITY;
+    for (const hourMs of [...this.#trunk(trunkId).hours].sort((left, right) => left - right)) {
+      next = Math.max(next, hourMs - EVIDENCE_DAYS_MS);
+      for (; next <= hourMs + EVIDENCE_DAYS_MS; next += HOUR_MS) hours.push(next);
+    }
+    return hours;
+  }
+
+  #offsetsOfTrunk(trunkId: string): ReadonlySet<number> {
+    const trunk = this.#trunk(trunkId);
+    trunk.inUse ??= new Set(
+      this.#hoursOf(trunkId)
+        .flatMap((hourMs) => offsetsIn(this.offsetAt(trunkId, hourMs)))
+        .filter((offset) => offset !== 0),
+    );
+    return trunk.inUse;
+  }
+
+  #trunk(trunkId: string): TrunkClock {
+    const known = this.#trunks.get(trunkId);
+    if (known !== undefined) return known;
+    const added = { hours: new Set<number>(), offsets: new Map(), inUse: undefined };
+    this.#trunks.set(trunkId, added);
+    return added;
   }
 
   #clockEntry(trunkId: string, hourMs: number): Entry<ClockVotes> {
@@ -220,11 +242,11 @@ export class CarrierVotes {
 
   #addClock(trunkId: string, hourMs: number, bucket: string, by: number): void {
     add(this.#clockEntry(trunkId, hourMs).value.votes, bucket, by);
-    this.#forgetOffsets(trunkId, hourMs);
-  }
-
-  #forgetOffsets(trunkId: string, hourMs: number): void {
-    for (const hour of [-HOUR_MS, 0, HOUR_MS]) this.#offsets.delete(clockKey(trunkId, hourMs + hour));
+    const trunk = this.#trunk(trunkId);
+    trunk.hours.add(hourMs);
+    // Hours of three days rest on it.
+    trunk.offsets.clear();
+    trunk.inUse = undefined;
   }
 
   #addRounding(trunkId: string, day: string, keys: readonly string[], by: number): void {
@@ -241,6 +263,14 @@ function roundingKeys({ platformMs, carrierMs, billedS }: Voter): string[] {
   if (platformMs === null) return [];
   const numberOf = (value: bigint | null) => (value === null ? undefined : Number(value));
   return roundingVotes(Number(platformMs), numberOf(carrierMs), numberOf(billedS));
+}
+
+interface TrunkClock {
+  /** That say anything. */
+  readonly hours: Set<number>;
+  /** By hour, as far as they were asked for. */
+  readonly offsets: Map<number, ClockOffset | undefined>;
+  inUse: ReadonlySet<number> | undefined;
 }
 
 interface Entry<T> {
@@ -268,10 +298,9 @@ function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   return distanceMs > WINDOW_MS && distanceMs <= ZONE_MS;
 }
 
-function sumOf(one: Votes, other: Votes): Votes {
-  const sums = { ...one };
-  for (const [bucket, count] of Object.entries(other)) add(sums, bucket, count);
-  return sums;
+function idBucket({ voteMs, platformMs, carrierMs }: Voter): string {
+  const lengths = [platformMs, carrierMs].map((ms) => (ms === null ? undefined : Number(ms)));
+  return voteBucket(Number(voteMs), areAlike(lengths[0], lengths[1]));
 }
 
 function clockKey(trunkId: string, hourMs: number): string {

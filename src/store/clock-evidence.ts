@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
-import { dateArray, int2Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
+import { boolArray, dateArray, int2Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
 import type { Votes } from "./clock-offsets.ts";
 import { send, type Tx } from "./database.ts";
 import type { TimeRange } from "./reconcile-input.ts";
@@ -26,8 +26,12 @@ export interface LackingCall {
   startTime: Micros;
   pairKey: bigint;
   trunkId: string;
+  /** Connected or billed, milliseconds; null: not known. */
+  lengthMs: bigint | null;
   /** Of a carrier's: how far it is behind the only one that it can be, milliseconds. */
   voteMs: bigint | null;
+  /** Whether the lengths of both agree. */
+  isAlike: boolean;
 }
 
 /** Reads what the minutes of some ranges, which do not overlap, say. */
@@ -99,15 +103,17 @@ export async function findLacking(
 export async function writeLacking(tx: Tx, carrierId: string, calls: readonly LackingCall[]): Promise<void> {
   if (calls.length === 0) return;
   const query = sql`
-    INSERT INTO clock_lacking (carrier_id, side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms)
-    SELECT h.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms
+    INSERT INTO clock_lacking (carrier_id, side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
+    SELECT h.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms, l.length_ms, l.is_alike
     FROM feed_head h, unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
       ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[],
       ${int8Array(calls.map(({ pairKey }) => pairKey))}::int8[], ${textArray(calls.map(({ trunkId }) => trunkId))}::text[],
-      ${int8Array(calls.map(({ voteMs }) => voteMs))}::int8[]) AS l(side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms)
+      ${int8Array(calls.map(({ voteMs }) => voteMs))}::int8[], ${int8Array(calls.map(({ lengthMs }) => lengthMs))}::int8[],
+      ${boolArray(calls.map(({ isAlike }) => isAlike))}::bool[])
+      AS l(side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
     ON CONFLICT (carrier_id, record_date, record_id, side, start_time) DO UPDATE SET pair_key = EXCLUDED.pair_key,
-      trunk_id = EXCLUDED.trunk_id, vote_ms = EXCLUDED.vote_ms`;
+      trunk_id = EXCLUDED.trunk_id, vote_ms = EXCLUDED.vote_ms, length_ms = EXCLUDED.length_ms, is_alike = EXCLUDED.is_alike`;
   await send(tx, query.compile(tx));
 }
 
@@ -146,7 +152,7 @@ export async function forgetPairs(
 
 const COLUMNS = sql.raw(
   `l.side, l.record_id AS "recordId", l.record_date AS "recordDate", l.start_time AS "startTime", l.pair_key AS "pairKey",
-  l.trunk_id AS "trunkId", l.vote_ms AS "voteMs"`,
+  l.trunk_id AS "trunkId", l.length_ms AS "lengthMs", l.vote_ms AS "voteMs", l.is_alike AS "isAlike"`,
 );
 
 function unnestRanges(ranges: readonly TimeRange[]) {

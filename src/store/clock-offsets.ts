@@ -90,3 +90,29 @@ export async function readRoundedMinutes(
       AND r.side = 1 AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`.execute(tx);
   return rows.map((row) => row.minute);
 }
+
+/** A trunk and hour of the carrier's clock, and when its calls begin by one of its offsets. */
+export interface ClockHour {
+  readonly trunkId: string;
+  readonly hour: Micros;
+  readonly calls: TimeRange;
+}
+
+/**
+ * The minutes of the results that begin in these hours, and those in which the carrier's clock was
+ * when its records of these trunks and hours began.
+ */
+export async function readClockMinutes(tx: Tx, carrierId: string, hours: readonly ClockHour[]): Promise<Micros[]> {
+  if (hours.length === 0) return [];
+  const { rows } = await sql<{ minute: Micros }>`
+    SELECT DISTINCT m.minute
+    FROM unnest(${textArray(hours.map(({ trunkId }) => trunkId))}::text[], ${timestamptzArray(hours.map(({ hour }) => hour))}::timestamptz[],
+      ${timestamptzArray(hours.map(({ calls }) => calls.start))}::timestamptz[],
+      ${timestamptzArray(hours.map(({ calls }) => calls.end))}::timestamptz[]) AS w(trunk_id, hour, range_start, range_end)
+    JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end
+    CROSS JOIN LATERAL (VALUES (date_trunc('minute', r.start_time)),
+      (CASE WHEN r.clock_trunk = w.trunk_id AND r.clock_time >= w.hour AND r.clock_time < w.hour + interval '1 hour'
+        THEN date_trunc('minute', r.clock_time) END)) AS m(minute)
+    WHERE m.minute IS NOT NULL`.execute(tx);
+  return rows.map((row) => row.minute);
+}

@@ -19,6 +19,7 @@ import * as failover from "./migrations/0012-failover.ts";
 import * as explain from "./migrations/0013-explain.ts";
 import * as sharedFiles from "./migrations/0014-shared-files.ts";
 import * as clockEvidence from "./migrations/0015-clock-evidence.ts";
+import * as clockLengths from "./migrations/0016-clock-lengths.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
@@ -38,6 +39,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0013-explain": explain,
   "0014-shared-files": sharedFiles,
   "0015-clock-evidence": clockEvidence,
+  "0016-clock-lengths": clockLengths,
 };
 
 /**

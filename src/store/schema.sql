@@ -348,7 +348,9 @@ CREATE TABLE clock_lacking (
   start_time timestamp with time zone NOT NULL,
   pair_key bigint NOT NULL,
   trunk_id text NOT NULL,
-  vote_ms bigint
+  vote_ms bigint,
+  length_ms bigint,
+  is_alike boolean DEFAULT false NOT NULL
 );
 ALTER TABLE clock_lacking ADD CONSTRAINT clock_lacking_pkey PRIMARY KEY (carrier_id, record_date, record_id, side, start_time);
 ALTER TABLE clock_lacking ADD CONSTRAINT clock_lacking_side_check CHECK ((side = ANY (ARRAY[1, 2])));

@@ -384,6 +384,8 @@ export interface Schema {
     pair_key: bigint;
     trunk_id: string;
     vote_ms: bigint | null;
+    length_ms: bigint | null;
+    is_alike: Generated<boolean>;
   };
   clock_offset: {
     carrier_id: string;
@@ -652,9 +654,9 @@ export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = 
   discrepancy_entry: "carrier_id",
   reconcile_position: "carrier_id",
   reconcile_minute: "carrier_id",
-  clock_offset: "carrier_id",
   clock_minute: "carrier_id",
   clock_lacking: "carrier_id",
+  clock_offset: "carrier_id",
   rounding_vote: "carrier_id",
   usage_period: "period_id",
   usage_line: "period_id",

@@ -225,6 +225,7 @@ type Target = { case: "callId" | "discrepancyId" | "platformRecordId" | "carrier
 function targetOf(row: CallResultRow): Target {
   return { case: row.side === 1 ? "platformRecordId" : "carrierRecordId", value: row.recordId };
 }
+
 test("whichever record of a split call is asked for, the result in force is explained, with all of its parts (case 39)", async () => {
   const { db } = exchange.app.services;
   const client = await exchange.platformClient(ReconciliationService);

@@ -185,11 +185,11 @@ describe("calls that do not settle", () => {
     Array.from({ length: count }, (_, index) => `p${index}/c${index} MATCHED_EXACT`).sort();
 
   test("are set aside after so many rounds, named in the listing, and taken up when further records come", async () => {
-    // The offset of the hour shows with the twentieth call, and has those before it judged again: a
+    // The offset of the hour shows with the fifth call, and has those before it judged again: a
     // second round.
-    await send(0, 15);
+    await send(0, 4);
     await reconcileFully(db, carrierId);
-    await send(15, 25);
+    await send(4, 6);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect((await marks()).length).toBeGreaterThan(0);
     expect(new Set(await marks())).toEqual(new Set([1]));
@@ -198,10 +198,10 @@ describe("calls that do not settle", () => {
     expect(await listed(1)).not.toContain(carrierId);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect((await marks()).length).toBeGreaterThan(0);
-    await send(25, 26);
+    await send(6, 7);
     await reconcileFully(db, carrierId, { mostRounds: 0 });
     expect(await marks()).toEqual([]);
-    expect(await reconciledCalls(db, carrierId)).toEqual(aligned(26));
+    expect(await reconciledCalls(db, carrierId)).toEqual(aligned(7));
   });
 
   test("are shown as set aside, keep nothing else from being judged, and are taken up on a command", async () => {

@@ -2,6 +2,7 @@ import { toBinary } from "@bufbuild/protobuf";
 import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/instant.ts";
 import { voteBucket } from "../../src/domain/matching/clock-offset.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
+import { pairFarCalls } from "../../src/domain/matching/far-calls.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
@@ -26,8 +27,6 @@ export interface InMemoryInput {
   readonly nowMs: number;
 }
 
-/** A zone is at most 14 h off, and its calls a minute more. */
-const FAR_MS = 15 * 3_600_000;
 const MOST_ROUNDS = 12;
 
 /**
@@ -137,20 +136,20 @@ function clockVotes(platform: readonly PlatformFacts[], carrier: readonly Carrie
       Object.entries(each).map(([bucket, by]) => ({ trunkId, hourMs: hourOf(minute), bucket, isFar: false, by })),
     ),
   );
-  const byPair = Map.groupBy(lacking, ({ pairKey, side }) => `${pairKey}/${side}`);
-  const onlyOne = (call: LackingCall, side: number) => {
-    const within = (byPair.get(`${call.pairKey}/${side}`) ?? []).filter(
-      ({ startTime }) => Math.abs(msFromMicros(startTime) - msFromMicros(call.startTime)) <= FAR_MS,
-    );
-    return within.length === 1 ? within[0] : undefined;
-  };
-  const far = lacking.flatMap((call) => {
-    const mate = call.side === 2 ? onlyOne(call, 1) : undefined;
-    if (mate === undefined || onlyOne(mate, 2) === undefined) return [];
-    const bucket = voteBucket(msFromMicros(call.startTime) - msFromMicros(mate.startTime));
-    return [{ trunkId: call.trunkId, hourMs: hourOf(call.startTime), bucket, isFar: true, by: 1 }];
-  });
+  const far: ClockVote[] = [];
+  for (const calls of Map.groupBy(lacking, ({ pairKey }) => pairKey).values()) {
+    const ofSide = (side: number) => calls.filter((call) => call.side === side).map(farCall);
+    for (const [{ call, startMs }, mate] of pairFarCalls(ofSide(1), ofSide(2))) {
+      const bucket = voteBucket(startMs - mate.call.startMs, mate.isAlike);
+      far.push({ trunkId: call.trunkId, hourMs: hourOf(call.startTime), bucket, isFar: true, by: 1 });
+    }
+  }
   return [...near, ...far];
+}
+
+function farCall(call: LackingCall) {
+  const lengthMs = call.lengthMs === null ? undefined : Number(call.lengthMs);
+  return { call, startMs: msFromMicros(call.startTime), lengthMs };
 }
 
 function hourOf(time: bigint): number {

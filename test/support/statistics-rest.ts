@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
-import { readRoundedMinutes } from "../../src/store/clock-offsets.ts";
+import { readClockMinutes, readRoundedMinutes } from "../../src/store/clock-offsets.ts";
 import { commitConsumer } from "../../src/store/consumers.ts";
 import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
 import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.ts";
@@ -91,6 +91,9 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
     const reach = { around, start: around - 3_600_000_000n, end: around + 3_600_000_000n };
     await readOpenCalls(tx, carrierId, { side: 2, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });
     await readRoundedMinutes(tx, carrierId, { trunkId: "trunk-1", day: some[0]?.recordDate ?? "" });
+    const calls = all.slice(0, 5).map(({ startTime }) => ({ start: startTime, end: startTime + 3_600_000_000n }));
+    const hours = calls.map((range) => ({ trunkId: "trunk-1", hour: range.start, calls: range }));
+    await readClockMinutes(tx, carrierId, hours);
     await clearDueTimes(tx, carrierId, all.slice(0, 20));
     await deleteResults(tx, carrierId, all.slice(0, 20));
     await markEveryMinute(tx, carrierId);

@@ -27,6 +27,7 @@ export function pairUnits(
   chooseOffsets(pairing);
   pairByNumbers(pairing, agreement, () => true);
   pairBySecondOffset(pairing, agreement);
+  chooseOffsets(pairing);
   const byEcho = new CandidateSet(pairing, MatchedBy.ECHOED, agreement);
   addEchoed(pairing, byEcho);
   byEcho.assign();
@@ -57,7 +58,8 @@ function joinKnown(pairing: Pairing): void {
   }
 }
 
-// Which of an hour's two offsets a pair has shows when an id has joined it.
+// Which of an hour's two offsets a pair has shows once it is made: by an id, or by numbers where
+// both lie within the window.
 function chooseOffsets({ platform, carrier, platformOf }: Pairing): void {
   for (let index = 0; index < carrier.length; index++) {
     const unit = carrier[index];

@@ -1,4 +1,5 @@
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
+import { zonePartMs } from "./clock-offset.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
 import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";
@@ -24,15 +25,17 @@ export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24
 export const TIMER_SLACK_MS = 2_000;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk and hour, rounding, lateness and other numbers may stand on
- * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains it. While a pair is PENDING only its offset is told.
+ * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk
+ * and hour, rounding, lateness and other numbers may stand on
+ * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains
+ * it. While a pair is PENDING only its offset is told.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
   const add = (finding: Finding | undefined) => {
     if (finding !== undefined) findings.push(finding);
   };
-  add(findOffset(sides.carrier.offset));
+  findings.push(...findOffset(sides.carrier.offset));
   const { status } = result;
   if (status === MatchStatus.PENDING) return findings;
   const isMismatch = status === MatchStatus.DURATION_MISMATCH;
@@ -51,7 +54,10 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   return findings;
 }
 
-/** Causes that make a length. A clock that is off, a record that is late and a number that was changed make none. */
+/**
+ * Causes that make a length. A clock that is off, a record that is late and a number that was
+ * changed make none.
+ */
 const EXPLAINING: ReadonlySet<MatchCause> = new Set([
   MatchCause.SPLIT,
   MatchCause.STUCK_CALL,
@@ -77,8 +83,25 @@ export function latenessOf({ platform, carrier }: PairSides, graceMs: number): L
 }
 
 /** The timer that a length is as long as, milliseconds; undefined: none. */
-export function timerOf(lengthMs: number): number | undefined {
+function timerOf(lengthMs: number): number | undefined {
   return SWITCH_TIMERS_MS.find((timerMs) => Math.abs(lengthMs - timerMs) <= TIMER_SLACK_MS);
+}
+
+/**
+ * The timer that gave a call up while the other side is shorter by half or more: the longer length,
+ * or that less its ring time, is as long as a switch's timer.
+ * Undefined: none.
+ */
+export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): number | undefined {
+  const mine = platform.connectedMs;
+  const others = lengthOf(carrier);
+  if (mine === undefined || others === undefined) return undefined;
+  const [shortMs, longMs] = mine < others ? [mine, others] : [others, mine];
+  if (shortMs * 2 > longMs) return undefined;
+  const rings = [platform, carrier].flatMap(({ inviteMs, answerMs }) => difference(answerMs, inviteMs) ?? []);
+  const ringing = difference(platform.answerMs, platform.facts.ringingMs);
+  const timers = [0, ...rings, ringing ?? 0].map((ringMs) => timerOf(longMs - ringMs));
+  return timers.find((timerMs) => timerMs !== undefined);
 }
 
 /** The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far as known. */
@@ -87,13 +110,19 @@ export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): numbe
   return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
 }
 
-function findOffset(offset: ClockOffset | undefined): Finding | undefined {
-  if (offset === undefined || offset.kind === "NONE") return undefined;
+function findOffset(offset: ClockOffset | undefined): Finding[] {
+  if (offset === undefined || offset.kind === "NONE") return [];
   const { offsetMs, pairCount, ratio } = offset;
+  const zoneMs = zonePartMs(offsetMs);
+  const findings: Finding[] = [];
+  if (zoneMs !== 0) {
+    const suspectedSide = Side.CARRIER;
+    findings.push({ cause: MatchCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
+  }
   // The platform keeps UTC; which of two clocks is off by seconds cannot be told.
-  return offset.kind === "ZONE_SHIFT"
-    ? { cause: MatchCause.ZONE_SHIFT, suspectedSide: Side.CARRIER, offsetMs, pairCount, ratio }
-    : { cause: MatchCause.CLOCK_SKEW, offsetMs, pairCount, ratio };
+  const restMs = offsetMs - zoneMs;
+  if (restMs !== 0) findings.push({ cause: MatchCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
+  return findings;
 }
 
 function findSplit({ platform, carrier }: PairSides): Finding | undefined {
@@ -104,13 +133,11 @@ function findSplit({ platform, carrier }: PairSides): Finding | undefined {
 }
 
 function findStuckCall({ platform, carrier }: PairSides): Finding | undefined {
-  const mine = platform.connectedMs;
-  const others = lengthOf(carrier);
-  if (mine === undefined || others === undefined) return undefined;
-  const suspectedSide = others > mine ? Side.CARRIER : Side.PLATFORM;
-  const timerMs = timerOf(Math.max(mine, others));
-  if (timerMs === undefined || Math.min(mine, others) * 2 > Math.max(mine, others)) return undefined;
-  return { cause: MatchCause.STUCK_CALL, suspectedSide, explainedDeltaMs: others - mine, timerMs };
+  const timerMs = stuckTimerOf(platform, carrier);
+  const explainedDeltaMs = difference(lengthOf(carrier), platform.connectedMs);
+  if (timerMs === undefined || explainedDeltaMs === undefined) return undefined;
+  const suspectedSide = explainedDeltaMs > 0 ? Side.CARRIER : Side.PLATFORM;
+  return { cause: MatchCause.STUCK_CALL, suspectedSide, explainedDeltaMs, timerMs };
 }
 
 function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingInput): Finding | undefined {

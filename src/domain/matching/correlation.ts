@@ -73,7 +73,8 @@ export function refusalOf(
   return Math.abs(distanceOf(platform, carrier)) > CORRELATED_WINDOW_MS ? "TIME" : undefined;
 }
 
-// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both tags name one dialog. Of a Call-ID alone that is not so:
+// Numbers are changed on the way, by translation, porting and emergency routing; Call-ID and both
+// tags name one dialog. Of a Call-ID alone that is not so:
 // switches have used one for two calls.
 function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
   return by === MatchedBy.DIALOG && areAny(platform, carrier, isProvenDialog);

@@ -90,15 +90,12 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
   const { offset, facts } = carrier;
   const trunk = facts.trunkId === undefined ? "without a trunk" : `on trunk ${facts.trunkId}`;
   const stage = EvidenceStage.CLOCK_OFFSET;
-  // None of an hour without pairs, whose neighbours have none either, was not measured.
-  if (offset === undefined || (offset.kind === "NONE" && offset.pairCount === 0 && offset.ratio === 0)) {
+  if (offset === undefined || offset.pairCount === 0) {
     const explanation = `Too few calls ${trunk} around this hour to tell whether the carrier's clock is right; its times were taken as they are.`;
     return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
   }
-  const support =
-    offset.pairCount === 0
-      ? "as the neighbouring hour shows"
-      : `as ${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")} show`;
+  const pairs = `${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")}`;
+  const support = offset.isAround === true ? `as ${pairs} of the hours around it show` : `as ${pairs} show`;
   const value = evidenceValue("applied_offset_ms", offset.kind === "NONE" ? PASSED : FAILED, [
     undefined,
     String(offset.offsetMs),

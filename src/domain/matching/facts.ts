@@ -86,13 +86,16 @@ export interface CarrierFacts extends CommonFacts {
 
 /** The clock offset of a carrier's trunk and UTC hour. */
 export interface ClockOffset {
-  /** Carrier minus platform. A multiple of 900,000 for a zone shift, else -60,000 to 60,000. */
+  /** Carrier minus platform: a multiple of 900,000, and a rest of at most 450,000 either way. */
   readonly offsetMs: number;
+  /** A zone shift may have a rest, which is a skew. */
   readonly kind: "ZONE_SHIFT" | "CLOCK_SKEW" | "NONE";
-  /** Unambiguous pairs that it rests on; 0 when it was taken from a neighbouring hour. */
+  /** Unambiguous pairs that it was judged by; 0: there were too few. */
   readonly pairCount: number;
   /** The share of those pairs that agree, 0..1. */
   readonly ratio: number;
+  /** Whether pairs of the hours around had to be asked as well. */
+  readonly isAround?: boolean;
   /** Another that calls of the same hour have: a clock that is set back runs through an hour twice, once off and once right. */
   readonly second?: ClockOffset;
 }

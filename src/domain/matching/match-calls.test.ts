@@ -364,6 +364,47 @@ describe("a cause", () => {
     expect(platform?.findings).toMatchObject([{ cause: MatchCause.STUCK_CALL, suspectedSide: Side.PLATFORM }]);
   });
 
+  test("is a stuck call for a timer's length with the ring time before it, of either side's ringing", () => {
+    const timerMs = 43_200_000;
+    const ringing = { ringMs: 9_000, connectedMs: 43_208_570 };
+    const [result] = match([platformCall("p", { ringMs: 9_000 })], [carrierCall("c", ringing)]);
+    expect(result).toMatchObject({
+      status: MatchStatus.DURATION_MISMATCH,
+      findings: [{ cause: MatchCause.STUCK_CALL, suspectedSide: Side.CARRIER, timerMs, explainedDeltaMs: 43_108_570 }],
+    });
+    const [unexplained] = match([platformCall("p")], [carrierCall("c", { connectedMs: 43_208_570 })]);
+    expect(unexplained?.findings).toEqual([{ cause: MatchCause.UNKNOWN }]);
+  });
+
+  test("is a zone shift and a skew at once, each with its part of the offset", () => {
+    const offset: ClockOffset = { offsetMs: HOUR_MS + 95_000, kind: "ZONE_SHIFT", pairCount: 30, ratio: 1 };
+    const [result] = matchCalls(
+      matchingInput([platformCall("p")], [carrierCall("c", { startMs: TEN + HOUR_MS + 95_000 })], {
+        offsetOf: () => offset,
+      }),
+    );
+    expect(result).toMatchObject({
+      status: MatchStatus.MATCHED_EXACT,
+      appliedOffsetMs: HOUR_MS + 95_000,
+      findings: [
+        { cause: MatchCause.ZONE_SHIFT, suspectedSide: Side.CARRIER, offsetMs: HOUR_MS },
+        { cause: MatchCause.CLOCK_SKEW, offsetMs: 95_000 },
+      ],
+    });
+  });
+
+  test("is the nearer one of an hour's two offsets, where both lie within the window", () => {
+    const skew: ClockOffset = { offsetMs: 20_000, kind: "CLOCK_SKEW", pairCount: 30, ratio: 1 };
+    const set: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 30, ratio: 1, second: skew };
+    const platform = [at("p0", TEN), at("p1", TEN + 10 * MINUTE_MS)];
+    const carrier = [atCarrier("c0", TEN + 20_400), atCarrier("c1", TEN + 10 * MINUTE_MS + 400)];
+    const results = matchCalls(matchingInput(platform, carrier, { offsetOf: () => set }));
+    expect(tellResults(results, ({ findings }) => findings.map(({ cause }) => cause))).toEqual({
+      "p0/c0": [MatchCause.CLOCK_SKEW],
+      "p1/c1": [],
+    });
+  });
+
   test("is no stuck call for a genuine conference of three hours, nor when the other side has more than half", () => {
     const hours = { connectedMs: 10_800_000 };
     expect(match([platformCall("p", hours)], [carrierCall("c", hours)])[0]).toMatchObject({

@@ -1,5 +1,5 @@
 import { type CarrierUnit, hasLikeTimes, lengthOf, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { lengthsWithRing, timerOf } from "./causes.ts";
+import { lengthsWithRing, stuckTimerOf } from "./causes.ts";
 import type { MatchingAgreement } from "./facts.ts";
 import { applyRule, CLOCK_SLACK_MS, isRoundedBy } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
@@ -61,6 +61,15 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   return { grade, timeMs, durationMs, isExact };
 }
 
+/**
+ * Whether two records could be a pair by their answers and lengths, as far as they are apart by
+ * both clocks; whatever the carrier agreed on.
+ */
+export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
+  return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
+}
+
 /** Whether the records name two Call-IDs, which no call on one trunk has. */
 export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (platform.facts.ids.dialogCallId === undefined) return false;
@@ -107,7 +116,7 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
 /** ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault makes the one of the other. */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
-function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): LengthFit {
+function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement?: MatchingAgreement): LengthFit {
   if (!platform.answered && !carrier.answered) return "ALIKE";
   const { connectedMs } = platform;
   const othersMs = lengthOf(carrier);
@@ -121,8 +130,8 @@ function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement:
   return isRounded || isFaulty(platform, carrier, othersMs) ? "POSSIBLE" : "OTHER";
 }
 
-function isByRule(connectedMs: number, carrier: CarrierUnit, agreement: MatchingAgreement): boolean {
-  const rule = carrier.facts.roundingRule ?? agreement.roundingRule;
+function isByRule(connectedMs: number, carrier: CarrierUnit, agreement?: MatchingAgreement): boolean {
+  const rule = carrier.facts.roundingRule ?? agreement?.roundingRule;
   if (rule === undefined) return false;
   const partCount = carrier.records.length;
   if (carrier.connectedMs !== undefined) {
@@ -134,11 +143,9 @@ function isByRule(connectedMs: number, carrier: CarrierUnit, agreement: Matching
 }
 
 function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number): boolean {
-  const mine = platform.connectedMs ?? 0;
   if (carrier.facts.part !== undefined || carrier.records.length > 1 || platform.records.length > 1) return true;
   if (platform.records.some(({ isPartial }) => isPartial)) return true;
-  const [shortMs, longMs] = mine < othersMs ? [mine, othersMs] : [othersMs, mine];
-  if (timerOf(longMs) !== undefined && shortMs * 2 <= longMs) return true;
+  if (stuckTimerOf(platform, carrier) !== undefined) return true;
   return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
 }
 

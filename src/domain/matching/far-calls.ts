@@ -1,0 +1,78 @@
+import { areAlike } from "./clock-offset.ts";
+
+/** A call without a counterpart near it, as far as its clock is asked about. */
+export interface FarCall {
+  /** As its side wrote it down, milliseconds since 1970. */
+  readonly startMs: number;
+  /** Undefined: not known. */
+  readonly lengthMs: number | undefined;
+}
+
+/** The call of the platform's that one of the carrier's goes with. */
+export interface FarMate<C> {
+  readonly call: C;
+  readonly isAlike: boolean;
+}
+
+/** A zone shift is at most 14 h, a skew less than the rest, and a window off it. */
+export const FAR_REACH_MS = 15 * 3_600_000;
+/** Calls of two parties of which more are within reach tell nothing apart. */
+const MOST_WITHIN_REACH = 50;
+
+/**
+ * Which calls of the platform's calls of the carrier's go with, by clocks that are apart: all of
+ * the same two parties and without a counterpart near them. Each has to be the only one within 15 h
+ * whose length agrees with the other's, or the only one at all, seen from either side.
+ */
+export function pairFarCalls<C extends FarCall>(platform: readonly C[], carrier: readonly C[]): Map<C, FarMate<C>> {
+  const calls = platform.toSorted(byTime);
+  const records = carrier.toSorted(byTime);
+  const mates = new Map<C, FarMate<C>>();
+  for (const record of records) {
+    const there = only(record, calls);
+    if (there.alike !== undefined && only(there.alike, records).alike === record) {
+      mates.set(record, { call: there.alike, isAlike: true });
+    } else if (there.any !== undefined && only(there.any, records).any === record) {
+      mates.set(record, { call: there.any, isAlike: false });
+    }
+  }
+  return mates;
+}
+
+interface Only<C> {
+  /** The only one within reach. */
+  readonly any?: C | undefined;
+  /** The only one of which the length agrees. */
+  readonly alike?: C | undefined;
+}
+
+function only<C extends FarCall>(call: C, others: readonly C[]): Only<C> {
+  const start = firstAtOrAfter(others, call.startMs - FAR_REACH_MS);
+  const within: C[] = [];
+  for (let at = start; at < others.length && within.length <= MOST_WITHIN_REACH; at++) {
+    const other = others[at];
+    if (other === undefined || other.startMs > call.startMs + FAR_REACH_MS) break;
+    within.push(other);
+  }
+  if (within.length > MOST_WITHIN_REACH) return {};
+  const alike = within.filter(({ lengthMs }) => areAlike(lengthMs, call.lengthMs));
+  return {
+    any: within.length === 1 ? within[0] : undefined,
+    alike: alike.length === 1 ? alike[0] : undefined,
+  };
+}
+
+function firstAtOrAfter(calls: readonly FarCall[], ms: number): number {
+  let low = 0;
+  let high = calls.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((calls[middle]?.startMs ?? 0) < ms) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+function byTime(a: FarCall, b: FarCall): number {
+  return a.startMs - b.startMs;
+}
