@@ -224,7 +224,7 @@ async function explanationInForce(
     result: resultInForce(carrierId, stored),
     ...(platformRecord && { platformRecord }),
     carrierRecords,
-    steps: [waitingStep(stored), ...evidence.steps].map(stepMessage),
+    steps: [waitingStep(stored, evidence.result.status), ...evidence.steps].map(stepMessage),
     refusedCandidates: evidence.refused.map(refusedMessage),
     nearRecords: near.map(nearMessage),
   });

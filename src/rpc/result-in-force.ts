@@ -1,7 +1,7 @@
 import { create, fromBinary } from "@bufbuild/protobuf";
 import { EvidenceOutcome, EvidenceStage, type EvidenceStep } from "../domain/matching/evidence.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { type Discrepancy, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { type Discrepancy, DiscrepancySchema, DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow } from "../store/call-results.ts";
 
 /**
@@ -41,14 +41,15 @@ function measureOf(answered: boolean | null, connectedMs: bigint | null) {
 }
 
 /** Says that the steps behind it are not yet those of the result in force. */
-export function waitingStep(stored: CallResultRow): EvidenceStep {
+export function waitingStep(stored: CallResultRow, statusNow: number): EvidenceStep {
   const records = stored.carrierRecords.map(({ recordId }) => recordId).join(", ");
   const carrier = records === "" ? "no record of the carrier's" : `the carrier's ${records}`;
   const rests = stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
+  const now = (DiscrepancyStatus[statusNow] ?? "").toLowerCase().replaceAll("_", "-");
   return {
     stage: EvidenceStage.RECORD_STATE,
     outcome: EvidenceOutcome.FAILED,
-    explanation: `The result in force rests on ${rests}, and waits to be judged again. The steps below tell what the records come to by now.`,
+    explanation: `The result in force rests on ${rests}, and waits to be judged again. Judged now, the call comes to ${now}, as the steps below tell.`,
     values: [],
   };
 }

@@ -172,7 +172,7 @@ test("the result shown is the one in force, also where time alone has changed it
   expect(before.result?.status).toBe(MatchStatus.PENDING);
   expect(before.result?.carrierRecords).toEqual([]);
   expect(before.steps[0]?.explanation).toMatch(
-    /^The result above is the one in force\. Judged now, the call comes to matched-exact/,
+    /^The result in force rests on .* waits to be judged again\. Judged now, the call comes to matched-exact/,
   );
   await reconcileFully(db(), carrierId);
   const after = await explain("platformRecordId", "p");
