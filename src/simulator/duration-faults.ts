@@ -67,7 +67,10 @@ const makers = {
   BAD_E164: (honest, tools) =>
     rejected({ ...renamed(honest, tools), calling: party("0163296abc") }, RecordIssue.FIELD_MALFORMED),
   NUL_IN_TEXT: (honest, tools) =>
-    rejected({ ...renamed(honest, tools), trunkId: "trunk\u0000" }, RecordIssue.INVALID_TEXT),
+    rejected(
+      { ...renamed(honest, tools), calling: party("front\u0000desk", PartyKind.NON_E164) },
+      RecordIssue.INVALID_TEXT,
+    ),
   RECORD_DATE_MISMATCH: (honest, tools) => {
     const planted = renamed(honest, tools);
     planted.recordDate = dayOf(msOf(planted.inviteTime) - 2 * DAY_MS);
@@ -143,8 +146,8 @@ function startingAt(honest: CallDuration, inviteMs: number): CallDuration {
   return planted;
 }
 
-function party(value: string) {
-  return create(PartySchema, { kind: PartyKind.E164, value });
+function party(value: string, kind = PartyKind.E164) {
+  return create(PartySchema, { kind, value });
 }
 
 function msOf(timestamp: CallDuration["inviteTime"]): number {
