@@ -8,7 +8,7 @@ import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js"
 import type { CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability, type NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { CdrConsumer } from "./cdr-consumer.ts";
-import { CutsAt, DEMO_RETRY, type Line, openLine } from "./line.ts";
+import { CutsAt, DEMO_OPTIONS, type Line, openLine } from "./line.ts";
 import { NumberMirror } from "./mirror.ts";
 import type { CarrierPlan } from "./plan.ts";
 
@@ -74,7 +74,7 @@ export class DemoCarrier implements AsyncDisposable {
         },
       },
       batchRecords: Math.max(1, Math.min(50, Math.ceil(records.length / 12))),
-      retry: DEMO_RETRY,
+      ...DEMO_OPTIONS,
       signal,
       onEvent: (event) => {
         if (event.kind !== "COMMITTED") return;

@@ -6,7 +6,7 @@ import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { FeedStartEarliestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import type { AppliedRun } from "../../simulator/checker.ts";
 import { Level } from "./level.ts";
-import { CutsAt, DEMO_RETRY, type Line } from "./line.ts";
+import { CutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 
 /** A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has applied. */
 export class CdrConsumer {
@@ -22,7 +22,7 @@ export class CdrConsumer {
     this.done = followCdrs(line.client(CdrService), {
       start: { case: "earliest", value: create(FeedStartEarliestSchema) },
       store: memoryCursorStore(),
-      retry: DEMO_RETRY,
+      ...DEMO_OPTIONS,
       signal,
       apply: async (run) => {
         this.log.push(loggedRun(run));

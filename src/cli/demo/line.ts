@@ -3,8 +3,12 @@ import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { createTandemTransport } from "../../client/transport.ts";
 
-/** How soon a follower or uploader that was cut off comes back: a demo has no patience. */
-export const DEMO_RETRY = { initialDelayMs: 60, maxDelayMs: 500 };
+/** How the demo follows and uploads: who was cut off comes back soon. */
+export const DEMO_OPTIONS = {
+  retry: { initialDelayMs: 60, maxDelayMs: 500 },
+  // The demo cuts the lines itself, and tells so once for all.
+  onEvent: () => {},
+};
 
 /** A connection to the server whose socket can be torn out, as failing networks do. */
 export interface Line extends Disposable {

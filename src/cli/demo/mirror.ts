@@ -4,7 +4,7 @@ import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import type { PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { Level } from "./level.ts";
-import { CutsAt, DEMO_RETRY, type Line } from "./line.ts";
+import { CutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 
 /** A carrier's own copy of its numbers, kept by following them. */
 export class NumberMirror {
@@ -18,7 +18,7 @@ export class NumberMirror {
     this.done = followNumbers(line.client(NumberService), {
       start: "initialState",
       store: memoryCursorStore(),
-      retry: DEMO_RETRY,
+      ...DEMO_OPTIONS,
       signal,
       apply: async (run) => {
         for (const number of numbersIn(run)) this.#apply(number);

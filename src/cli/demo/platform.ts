@@ -6,7 +6,7 @@ import { CdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb
 import { NumberService } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { type AssignedNumber, assignedNumbers } from "../../simulator/world.ts";
-import { CutsAt, DEMO_RETRY, type Line, openLine } from "./line.ts";
+import { CutsAt, DEMO_OPTIONS, type Line, openLine } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
 /** The platform's side of the demo. */
@@ -60,7 +60,7 @@ export class DemoPlatform implements Disposable {
         },
       },
       batchRecords: Math.max(1, Math.min(100, Math.ceil(cdrs.length / 20))),
-      retry: DEMO_RETRY,
+      ...DEMO_OPTIONS,
       signal,
     });
   }

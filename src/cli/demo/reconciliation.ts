@@ -19,7 +19,7 @@ import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js"
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { assignedNumbers } from "../../simulator/world.ts";
 import { STILL_MS } from "./level.ts";
-import { DEMO_RETRY, type Line } from "./line.ts";
+import { DEMO_OPTIONS, type Line } from "./line.ts";
 import type { ReconciliationPlan } from "./reconciliation-plan.ts";
 
 /** The grace is so much longer than the exchange of what is not late took, milliseconds. */
@@ -163,7 +163,7 @@ async function exchange(
   durations: readonly CallDuration[],
 ): Promise<{ ingest: UploadResult; upload: UploadResult }> {
   const { carrierId } = plan.carrier;
-  const shared = { uploadId: `demo-${carrierId}-${name}`, retry: DEMO_RETRY, signal };
+  const shared = { uploadId: `demo-${carrierId}-${name}`, ...DEMO_OPTIONS, signal };
   const [ingest, upload] = await Promise.all([
     ingestCdrs(platform.client(CdrService), { ...shared, carrierId, source: arraySource(cdrs) }),
     uploadDurations(carrier.client(DurationService), { ...shared, source: arraySource(durations) }),
