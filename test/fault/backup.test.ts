@@ -165,7 +165,10 @@ async function firstCursor(transport: TandemTransport): Promise<string> {
 function load(kind: "cdrs" | "durations", { carrier, platform }: Clients, done: AbortSignal) {
   const acks: { atMs: number; count: number; ids: string[] }[] = [];
   const sent = new Set<string>();
-  const uploadOne = async (name: string) => {
+  const uploadOne = async (number: number) => {
+    const name = `${kind}-${number}`;
+    // Each upload has ten minutes of its own: else all of them would be one crowd of the same two parties.
+    const firstMs = NOON_MS - number * 600_000;
     let total = Number.POSITIVE_INFINITY;
     let read = 0;
     let told = 0;
@@ -179,7 +182,7 @@ function load(kind: "cdrs" | "durations", { carrier, platform }: Clients, done: 
         const specs = Array.from({ length: Math.max(0, end - offset) }, (_, index) => ({
           id: `${name}-${offset + index}`,
           connectedMs: 1_000 + offset + index,
-          startMs: NOON_MS + (offset + index) * 1_000,
+          startMs: firstMs + (offset + index) * 1_000,
         }));
         for (const { id } of specs) sent.add(id);
         return specs.map(make);
@@ -204,7 +207,7 @@ function load(kind: "cdrs" | "durations", { carrier, platform }: Clients, done: 
     else await uploadDurations(createClient(DurationService, carrier), { ...shared, source: sourceOf(durationOf) });
   };
   const run = async () => {
-    for (let number = 0; !done.aborted; number++) await uploadOne(`${kind}-${number}`);
+    for (let number = 0; !done.aborted; number++) await uploadOne(number);
   };
   return { kind, acks, sent, ended: run() };
 }
