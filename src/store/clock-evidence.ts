@@ -38,7 +38,9 @@ export interface LackingCall {
 export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
   const query = sql`
     SELECT m.minute, m.votes FROM ${unnestRanges(ranges)}
-    JOIN clock_minute m ON m.carrier_id = ${carrierId} AND m.minute >= w.range_start AND m.minute < w.range_end`;
+    CROSS JOIN LATERAL (
+      SELECT c.minute, c.votes FROM clock_minute c
+      WHERE c.carrier_id = ${carrierId} AND c.minute >= w.range_start AND c.minute < w.range_end OFFSET 0) m`;
   return (await send<MinuteVotes>(tx, query.compile(tx))).rows;
 }
 
@@ -67,7 +69,9 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
 export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
   const query = sql`
     SELECT ${COLUMNS} FROM ${unnestRanges(ranges)}
-    JOIN clock_lacking l ON l.carrier_id = ${carrierId} AND l.start_time >= w.range_start AND l.start_time < w.range_end`;
+    CROSS JOIN LATERAL (
+      SELECT * FROM clock_lacking k
+      WHERE k.carrier_id = ${carrierId} AND k.start_time >= w.range_start AND k.start_time < w.range_end OFFSET 0) l`;
   return (await send<LackingCall>(tx, query.compile(tx))).rows;
 }
 
