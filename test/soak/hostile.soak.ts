@@ -26,10 +26,12 @@ const ROUND_MS = (SECONDS * 1_000) / (ROUNDS * 4);
 /** Loud waits may be so many times quiet ones. */
 const MOST_WAIT = 2;
 /**
- * And answers so many times. The goal is 2; on two cores, which client, server and PostgreSQL share,
- * 1.8 to 2.1 was measured.
+ * And answers so many times: 1.6 to 2.0 was measured on two cores, which clients, server and
+ * PostgreSQL share.
  */
-const MOST_ANSWER = 3;
+const MOST_ANSWER = 2;
+/** What else the machine does can push one measurement over the bound: only if each of these is over it, it does not hold. */
+const MEASUREMENTS = 3;
 /** A quiet wait of less than this counts as this, milliseconds: it is next to nothing, and twice nothing is nothing. */
 const WAIT_FLOOR_MS = 5;
 /** A quiet answer that comes sooner than this counts as this, milliseconds: below it one turn of a busy scheduler is all that is measured. */
@@ -76,16 +78,16 @@ afterAll(() => resources.disposeAsync());
 
 test(`a carrier at its full limits and a stranger keep other carriers from no connection, end no stream of theirs, and neither memory nor log grow without end (${SECONDS / 2} s)`, async () => {
   await using scene = await Scene.open({});
-  const { quiet, loud } = await scene.play({
+  const measured = await scene.play({
     carrier: { calls: HOSTILE_CALLS, batchRecords: 2_000, maxRestMs: 50 },
     stranger: true,
   });
-  report("full limits", quiet, loud, scene);
+  report("full limits", measured, scene);
   // Waits are counted on the server and do not include what the machine is slow at.
-  expectAtMost("wait for a connection", quiet, loud, "waitsMs", { most: MOST_WAIT, floorMs: WAIT_FLOOR_MS });
+  expectAtMost("wait for a connection", measured, "waitsMs", { most: MOST_WAIT, floorMs: WAIT_FLOOR_MS });
   await scene.expectSound();
   // Both were heard: some of their calls were answered, one way or the other.
-  expect(doneOf(loud)).toBeGreaterThan(0);
+  expect(doneOf(measured.loud)).toBeGreaterThan(0);
   for (const kind of ["health", "reflection", "expired", "forged"])
     expect(Object.keys(hostile.ends).filter((end) => end.startsWith(kind) && !end.endsWith("none"))).not.toEqual([]);
 });
@@ -95,14 +97,19 @@ test(`a carrier whose limits let it keep the event loop half busy leaves another
     TANDEM_MAX_LIVE_CALLS: String(LOWERED_CALLS),
     TANDEM_MAX_MESSAGE_BYTES: "65536",
   });
-  const { quiet, loud } = await scene.play({
-    carrier: { calls: HALF_BUSY_CALLS, batchRecords: LOWERED_RECORDS, maxRestMs: 100 },
-    stranger: false,
-  });
-  report("half busy", quiet, loud, scene);
-  expect(busyOf(loud)).toBeGreaterThan(LEAST_BUSY);
+  const bound = { most: MOST_ANSWER, floorMs: ANSWER_FLOOR_MS };
+  let measured: Measured;
+  let count = 0;
+  do {
+    measured = await scene.play({
+      carrier: { calls: HALF_BUSY_CALLS, batchRecords: LOWERED_RECORDS, maxRestMs: 100 },
+      stranger: false,
+    });
+    report("half busy", measured, scene);
+    expect(busyOf(measured.loud)).toBeGreaterThan(LEAST_BUSY);
+  } while (++count < MEASUREMENTS && !isAtMost(measured, "answersMs", bound));
   // Both are measured by turns on the same machine, so that what else it does falls on both.
-  expectAtMost("answer to GetCdr", quiet, loud, "answersMs", { most: MOST_ANSWER, floorMs: ANSWER_FLOOR_MS });
+  expectAtMost("answer to GetCdr", measured, "answersMs", bound);
   await scene.expectSound();
 });
 
@@ -111,6 +118,16 @@ interface Round {
   readonly answersMs: readonly number[];
   readonly busy: number;
   readonly ends: Ends;
+}
+
+interface Measured {
+  readonly quiet: readonly Round[];
+  readonly loud: readonly Round[];
+}
+
+interface Bound {
+  readonly most: number;
+  readonly floorMs: number;
 }
 
 interface Play {
@@ -154,7 +171,7 @@ class Scene implements AsyncDisposable {
   }
 
   /** Quiet and loud in turn. */
-  async play({ carrier, stranger }: Play): Promise<{ quiet: Round[]; loud: Round[] }> {
+  async play({ carrier, stranger }: Play): Promise<Measured> {
     const { url } = this.#target;
     const order: HostileOrder = {
       carrier: { ...carrier, url, localAddress: "127.0.0.3", token: await exchange.carrierToken("alpha") },
@@ -371,16 +388,14 @@ function p99(rounds: readonly Round[], what: "waitsMs" | "answersMs"): number {
   );
 }
 
-function expectAtMost(
-  name: string,
-  quiet: readonly Round[],
-  loud: readonly Round[],
-  what: "waitsMs" | "answersMs",
-  bound: { readonly most: number; readonly floorMs: number },
-): void {
+function isAtMost({ quiet, loud }: Measured, what: "waitsMs" | "answersMs", { most, floorMs }: Bound): boolean {
+  return p99(loud, what) <= most * Math.max(p99(quiet, what), floorMs);
+}
+
+function expectAtMost(name: string, measured: Measured, what: "waitsMs" | "answersMs", bound: Bound): void {
   const of = (rounds: readonly Round[]) => rounds.map((round) => rounded(quantile(round[what], 0.99)));
-  const told = `${name}, p99 of each round, ms: quiet ${of(quiet)}; loud ${of(loud)}`;
-  expect(p99(loud, what), told).toBeLessThanOrEqual(bound.most * Math.max(p99(quiet, what), bound.floorMs));
+  const told = `${name}, p99 of each round, ms: quiet ${of(measured.quiet)}; loud ${of(measured.loud)}`;
+  expect(isAtMost(measured, what, bound), told).toBe(true);
 }
 
 function busyOf(rounds: readonly Round[]): number {
@@ -396,7 +411,7 @@ function rounded(ms: number): string {
   return ms.toFixed(1);
 }
 
-function report(what: string, quiet: readonly Round[], loud: readonly Round[], scene: Scene): void {
+function report(what: string, { quiet, loud }: Measured, scene: Scene): void {
   const of = (name: string, rounds: readonly Round[]) =>
     `${name}: wait ${rounded(p99(rounds, "waitsMs"))} ms, answer ${rounded(p99(rounds, "answersMs"))} ms, ` +
     `event loop ${(busyOf(rounds) * 100).toFixed(0)} %`;
