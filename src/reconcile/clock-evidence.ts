@@ -11,7 +11,7 @@ import {
 } from "../domain/matching/call-unit.ts";
 import { areAlike, voteBucket } from "../domain/matching/clock-offset.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
-import { NumberIndex } from "../domain/matching/number-index.ts";
+import { NumberIndex, rangesAround } from "../domain/matching/number-index.ts";
 import { couldBePair } from "../domain/matching/pair-grade.ts";
 import { Side } from "../domain/matching/result.ts";
 import { isInWindow } from "../domain/matching/time-window.ts";
@@ -80,11 +80,11 @@ function finder<Found extends CallUnit, Seeker extends CallUnit>(
   const index = new NumberIndex(units, seekers);
   return (seeker) => {
     const near: Found[] = [];
-    const timeMs = seeker.answerMs ?? seeker.startMs;
-    index.visit(seeker, seeker.startMs - EVIDENCE_MS, timeMs + EVIDENCE_MS, (at) => {
+    index.visit(seeker, rangesAround(seeker, EVIDENCE_MS), (at) => {
       const unit = units[at];
       const isClose = unit !== undefined && Math.abs(unit.startMs - seeker.startMs) < EVIDENCE_MS;
-      if (isClose && near.length < 2 && isNear(unit, seeker)) near.push(unit);
+      if (isClose && isNear(unit, seeker)) near.push(unit);
+      return near.length < 2;
     });
     return near;
   };

@@ -4,30 +4,20 @@ import { UsageDimension } from "../../src/domain/usage/scope.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { systemTransaction } from "../../src/store/database.ts";
 import { readUsageGroups } from "../../src/store/usage.ts";
 import { NO_FILTER } from "../../src/store/usage-source.ts";
 import { verifyCarrier } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createMigratedDatabase } from "../support/database.ts";
+import { openTestStore } from "../support/database.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { CUSTOMERS, NUMBERS, type Sent, unrulyWorld } from "../support/unruly-world.ts";
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 let carriers = 0;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 
 /**
  * Every record has come at this instant, whenever it was written: lateness is no part of the

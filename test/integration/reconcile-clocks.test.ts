@@ -1,14 +1,11 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { addDays } from "../../src/domain/instant.ts";
 import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { type Database, openDatabase } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createMigratedDatabase } from "../support/database.ts";
-import { NUMBER, timestamp } from "../support/feed.ts";
-import { cdr, duration } from "../support/minute-calls.ts";
+import { openTestStore } from "../support/database.ts";
+import { timestamp } from "../support/feed.ts";
+import { addReconciledCarrier, cdr, duration } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 
 const SECOND_MS = 1_000;
@@ -17,20 +14,11 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** Midnight, four days ago. */
 const MIDNIGHT = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -4)}T00:00:00Z`);
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 let carriers = 0;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 
 interface Planned {
   readonly startMs: number;
@@ -79,8 +67,7 @@ function evenCalls({
 /** What reconciling comes to, by record: with which it went, its status and its causes. */
 async function reconcile(sides: Sides, order: "as they came" | "backwards"): Promise<string[]> {
   const carrierId = `clocks-${++carriers}`;
-  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
-  await assignNumbers(db, carrierId, [NUMBER], "customer-1");
+  await addReconciledCarrier(db, carrierId);
   if (order === "as they came") {
     await appendCdrs(db, carrierId, [...sides.cdrs]);
     await appendDurations(db, carrierId, [...sides.durations]);

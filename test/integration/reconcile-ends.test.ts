@@ -1,46 +1,34 @@
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { addDays, microsFromMs } from "../../src/domain/instant.ts";
 import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
 import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
 import { retrySetAside } from "../../src/reconcile/retry.ts";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { systemTransaction } from "../../src/store/database.ts";
 import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconcile-progress.ts";
 import { readReconciliationStatus } from "../../src/store/reconciliation-status.ts";
-import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createMigratedDatabase } from "../support/database.ts";
-import { NUMBER, timestamp } from "../support/feed.ts";
-import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
+import { openTestStore } from "../support/database.ts";
+import { timestamp } from "../support/feed.ts";
+import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 
 const MINUTE_MS = 60_000;
 /** 11:00 UTC of the day before yesterday. */
 const ELEVEN = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T11:00:00Z`);
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 let carrierId: string;
 let carriers = 0;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 beforeEach(addEndsCarrier);
 
 async function addEndsCarrier(): Promise<void> {
   carrierId = `ends-${++carriers}`;
-  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
-  await assignNumbers(db, carrierId, [NUMBER], "customer-1");
+  await addReconciledCarrier(db, carrierId);
 }
 
 describe("calls of a clock that is 95 s ahead, on both sides of a full hour", () => {
@@ -57,8 +45,7 @@ describe("calls of a clock that is 95 s ahead, on both sides of a full hour", ()
     await judgedWholly(carrierId);
     await appendDurations(db, carrierId, [duration("c2", ELEVEN + 75_000, { called: Y })]);
     const other = carrierId.replace("ends", "other");
-    await addCarrier(db, other, { graceMs: 0n, timeZone: "UTC" });
-    await assignNumbers(db, other, [NUMBER], "customer-2");
+    await addReconciledCarrier(db, other, "customer-2");
     await appendCdrs(db, other, [cdr("q", ELEVEN)]);
     await judgedWholly(other);
     await judgedWholly(carrierId);

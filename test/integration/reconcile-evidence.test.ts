@@ -1,14 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { addDays } from "../../src/domain/instant.ts";
 import { CallDetailRecordSchema, CallPartiesSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { systemTransaction } from "../../src/store/database.ts";
 import { NO_FILTER, usageRelation } from "../../src/store/usage-source.ts";
-import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createMigratedDatabase } from "../support/database.ts";
+import { openTestStore } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
-import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
+import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
 // That what a result rests on is read, whichever record comes last: the rules themselves are tested beside the matcher.
@@ -19,27 +17,17 @@ const DAY = addDays(new Date().toISOString().slice(0, 10), -2);
 const EIGHT = Date.parse(`${DAY}T08:00:00Z`);
 const DIALOG = { interconnectDialog: { callId: "t@192.0.2.1", fromTag: "a1", toTag: "b1" } };
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 let carrierId: string;
 let carriers = 0;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 beforeEach(addEvidenceCarrier);
 
 async function addEvidenceCarrier(): Promise<void> {
   carrierId = `evidence-${++carriers}`;
-  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
-  await assignNumbers(db, carrierId, [NUMBER], `customer-${carriers}`);
+  await addReconciledCarrier(db, carrierId, `customer-${carriers}`);
 }
 
 type Append = () => Promise<void>;

@@ -1,14 +1,12 @@
 import { create } from "@bufbuild/protobuf";
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { addDays } from "../../src/domain/instant.ts";
 import { CorrelationSchema, RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { systemTransaction } from "../../src/store/database.ts";
 import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
-import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { createMigratedDatabase } from "../support/database.ts";
-import { NUMBER, timestamp } from "../support/feed.ts";
-import { cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
+import { openTestStore } from "../support/database.ts";
+import { timestamp } from "../support/feed.ts";
+import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
 const MINUTE_MS = 60_000;
@@ -16,27 +14,17 @@ const HOUR_MS = 60 * MINUTE_MS;
 /** 08:00 UTC of the day before yesterday. */
 const EIGHT = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T08:00:00Z`);
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 let carrierId: string;
 let carriers = 0;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 beforeEach(addFarCarrier);
 
 async function addFarCarrier(): Promise<void> {
   carrierId = `far-${++carriers}`;
-  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
-  await assignNumbers(db, carrierId, [NUMBER], "customer-1");
+  await addReconciledCarrier(db, carrierId);
 }
 
 function results(): Promise<string[]> {

@@ -1,28 +1,17 @@
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { createMigratedDatabase } from "../support/database.ts";
+import { openTestStore } from "../support/database.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { addWorldCarrier, deliveriesOf, foundResult, recentWorld } from "../support/reconciliation-world.ts";
 
 const world = recentWorld({ seed: "store", callCount: 600, correlatedShare: 0.5 });
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
+afterAll(() => store[Symbol.asyncDispose]());
 
 async function onboard(carrierId: string): Promise<string> {
   await addWorldCarrier(db, carrierId, world);

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import pg from "pg";
 import { inject } from "vitest";
+import { type Database, openDatabase } from "../../src/store/database.ts";
 
 interface TestDatabase extends AsyncDisposable {
   readonly url: string;
@@ -31,6 +32,15 @@ export async function createMigratedDatabase(): Promise<TestDatabase> {
     await client.end();
   }
   return { url: url.href, [Symbol.asyncDispose]: () => database[Symbol.asyncDispose]() };
+}
+
+/** The same, opened. Its commits do not wait for the disk: for tests in which no server crashes. */
+export async function openTestStore(): Promise<AsyncDisposable & { readonly db: Database }> {
+  await using opening = new AsyncDisposableStack();
+  const { url } = opening.use(await createMigratedDatabase());
+  const db = opening.use(openDatabase({ url, synchronousCommit: "off" }));
+  const opened = opening.move();
+  return { db, [Symbol.asyncDispose]: () => opened.disposeAsync() };
 }
 
 async function createDatabase(options: string): Promise<TestDatabase> {

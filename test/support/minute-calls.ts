@@ -3,6 +3,7 @@ import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
 import type { Database } from "../../src/store/database.ts";
+import { addCarrier, assignNumbers } from "./carriers.ts";
 import { call, NUMBER, timestamp } from "./feed.ts";
 import { readAllResults, reconcileFully } from "./reconcile.ts";
 
@@ -68,4 +69,10 @@ export async function reconciledCalls(db: Database, carrierId: string): Promise<
       return `${row.side === 1 ? `${row.recordId}/` : ""}${carrier} ${name}`;
     })
     .sort();
+}
+
+/** A carrier without a grace that holds `NUMBER`: what is missing is missing at once. */
+export async function addReconciledCarrier(db: Database, carrierId: string, customerId = "customer-1"): Promise<void> {
+  await addCarrier(db, carrierId, { graceMs: 0n, timeZone: "UTC" });
+  await assignNumbers(db, carrierId, [NUMBER], customerId);
 }

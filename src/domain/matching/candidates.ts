@@ -1,8 +1,10 @@
 import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "./call-unit.ts";
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
+import { markCrowded } from "./crowds.ts";
 import type { MatchingAgreement } from "./facts.ts";
-import { NumberIndex } from "./number-index.ts";
+import { MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
+import { isAtOneTime, NEAR_MS } from "./pair-grade.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, startPairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
@@ -89,28 +91,33 @@ function pairBySecondOffset(pairing: Pairing, agreement: MatchingAgreement): voi
 
 function pairByNumbers(pairing: Pairing, agreement: MatchingAgreement, isAsked: (carrier: number) => boolean): void {
   const { platform, carrier } = pairing;
-  const open: number[] = [];
-  for (let index = 0; index < carrier.length; index++) {
-    if (isOpenCarrier(pairing, index) && isAsked(index)) open.push(index);
-  }
+  const open = [...carrier.keys()].filter((index) => isOpenCarrier(pairing, index) && isAsked(index));
   if (open.length === 0) return;
   const units = open.flatMap((index) => carrier[index] ?? []);
+  const seekers = [...platform.keys()].filter((index) => isOpenPlatform(pairing, index));
   const index = new NumberIndex(
     units,
-    platform.filter((_, position) => isOpenPlatform(pairing, position)),
+    seekers.flatMap((seeker) => platform[seeker] ?? []),
   );
   const candidates = new CandidateSet(pairing, MatchedBy.NUMBERS_AND_TIME, agreement);
-  const reachMs = WINDOW_MS + units.reduce((most, unit) => Math.max(most, unit.slackMs), 0);
-  for (const [position, seeker] of platform.entries()) {
-    if (!isOpenPlatform(pairing, position)) continue;
-    const fromMs = seeker.startMs - reachMs;
-    const toMs = (seeker.answerMs ?? seeker.startMs) + reachMs;
-    index.visit(seeker, fromMs, toMs, (at) => {
-      const unit = units[at];
-      if (unit !== undefined && isInWindow(seeker, unit)) {
-        candidates.add({ platform: position, carrier: open[at] ?? 0 });
-      }
-    });
+  const slackMs = units.reduce((most, unit) => Math.max(most, unit.slackMs), 0);
+  const crowded: number[] = [];
+  for (const position of seekers) {
+    const seeker = platform[position];
+    if (seeker === undefined) continue;
+    const ask = (reachMs: number, isNear: (platform: PlatformUnit, carrier: CarrierUnit) => boolean) => {
+      const ranges = rangesAround(seeker, reachMs + slackMs);
+      if (index.hasMore(seeker, ranges, MOST_TIMES)) return false;
+      index.visit(seeker, ranges, (at) => {
+        const unit = units[at];
+        if (unit && isNear(seeker, unit)) candidates.add({ platform: position, carrier: open[at] ?? 0 });
+      });
+      return true;
+    };
+    if (ask(WINDOW_MS, isInWindow)) continue;
+    crowded.push(position);
+    ask(NEAR_MS, isAtOneTime);
   }
   candidates.assign();
+  markCrowded(pairing, crowded, open);
 }

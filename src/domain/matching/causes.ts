@@ -23,6 +23,7 @@ export interface Lateness {
 export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
 /** How far from a timer a length may be, milliseconds. */
 export const TIMER_SLACK_MS = 2_000;
+const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
  * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk
@@ -98,6 +99,7 @@ export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): numb
   if (mine === undefined || others === undefined) return undefined;
   const [shortMs, longMs] = mine < others ? [mine, others] : [others, mine];
   if (shortMs * 2 > longMs) return undefined;
+  if (longMs < SHORTEST_TIMER_MS) return undefined;
   const rings = [platform, carrier].flatMap(({ inviteMs, answerMs }) => difference(answerMs, inviteMs) ?? []);
   const ringing = difference(platform.answerMs, platform.facts.ringingMs);
   const timers = [0, ...rings, ringing ?? 0].map((ringMs) => timerOf(longMs - ringMs));

@@ -24,10 +24,6 @@ export class CandidateSet {
   readonly #agreement: MatchingAgreement;
   readonly #candidates: Graded[] = [];
   #components: UnionFind | undefined;
-  #platform = -1;
-  #counts = { best: 0, others: 0 };
-  /** Units of the platform's with more candidates than are kept. */
-  readonly #crowded = new Set<number>();
 
   constructor(pairing: Pairing, by: MatchedBy, agreement: MatchingAgreement) {
     this.#pairing = pairing;
@@ -35,21 +31,13 @@ export class CandidateSet {
     this.#agreement = agreement;
   }
 
-  /**
-   * Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a pair; those of one unit of the platform's come one after the
-   * other. Of each unit 200 that fit in every figure and 200 others are kept.
-   */
+  /** Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a pair. */
   add(candidate: Candidate): void {
     const fit = this.#fitOf(candidate);
     if (fit === undefined) return;
     this.#components ??= new UnionFind(this.#pairing.platform.length + this.#pairing.carrier.length);
     this.#components.join(candidate.platform, carrierMember(this.#pairing, candidate.carrier));
-    if (candidate.platform !== this.#platform) this.#counts = { best: 0, others: 0 };
-    this.#platform = candidate.platform;
-    const kind = fit.grade === Grade.EVERY_FIGURE ? "best" : "others";
-    this.#counts[kind]++;
-    if (this.#counts[kind] <= MAX_COMPONENT) this.#candidates.push({ ...candidate, fit });
-    else this.#crowded.add(candidate.platform);
+    this.#candidates.push({ ...candidate, fit });
   }
 
   /** Pairs them one to one. Pairs without rivals are by far the most. */
@@ -74,7 +62,7 @@ export class CandidateSet {
       }
     }
     if (this.#by === MatchedBy.DIALOG) markSpare(pairing, contested);
-    if (this.#isNumbers) this.#finishNumbers(contested);
+    if (this.#isNumbers) noteRests(pairing, contested);
   }
 
   // What begins elsewhere may be the copy of a record that has its pair.
@@ -133,12 +121,6 @@ export class CandidateSet {
     }
     if (hasCrowd) joinCrowd(pairing, left);
     if (this.#isNumbers) markCopies(pairing, left);
-  }
-
-  #finishNumbers(contested: readonly Graded[]): void {
-    const pairing = this.#pairing;
-    for (const platform of this.#crowded) if (isOpenPlatform(pairing, platform)) pairing.crowd.add(platform);
-    noteRests(pairing, contested);
   }
 }
 

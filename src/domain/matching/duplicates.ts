@@ -1,7 +1,7 @@
 import { type CallUnit, compareIdentity, lengthOf, startDelta } from "./call-unit.ts";
 
 import type { CommonFacts, RecordRef } from "./facts.ts";
-import { isSameCallParty, NumberIndex } from "./number-index.ts";
+import { isSameCallParty, MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "./signalling-ids.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
@@ -108,10 +108,8 @@ function originalsOf(units: readonly CallUnit[], seekers: readonly CallUnit[]): 
     const unit = units[index];
     if (unit === undefined) return [];
     const found = new Set(byDialog.get(dialogTexts(unit.facts.ids)[0] ?? "")?.slice(0, MAX_SAME_DIALOG));
-    const timeMs = unit.answerMs ?? unit.startMs;
-    byNumbers.visit(unit, Math.min(timeMs, unit.startMs) - COPY_WINDOW_MS, timeMs + COPY_WINDOW_MS, (other) =>
-      found.add(other),
-    );
+    const ranges = rangesAround(unit, COPY_WINDOW_MS);
+    if (!byNumbers.hasMore(unit, ranges, MOST_TIMES)) byNumbers.visit(unit, ranges, (other) => found.add(other));
     found.delete(index);
     return [...found].filter((other) => {
       const candidate = units[other];

@@ -1,5 +1,13 @@
 import type { CallUnit } from "./call-unit.ts";
 import { areSameParties, type CallNumbers, type NumberKey } from "./number-keys.ts";
+import { PartyTimes, type TimeRange, type Times } from "./party-times.ts";
+
+/**
+ * Most times, invites and answers, of the other side's records of the same parties within a
+ * record's window that all of them are asked. With more it is in a crowd: only those of one time
+ * with it are asked, and of these no more either.
+ */
+export const MOST_TIMES = 400;
 
 /**
  * Units by the last three digits of their numbers and by time, to find those of the same parties near an instant without looking at the others. Every
@@ -7,7 +15,7 @@ import { areSameParties, type CallNumbers, type NumberKey } from "./number-keys.
  */
 export class NumberIndex {
   readonly #units: readonly CallUnit[];
-  readonly #buckets = new Map<number, Bucket>();
+  readonly #buckets = new Map<number, PartyTimes>();
   readonly #seen: Int32Array;
   #round = 0;
 
@@ -25,57 +33,97 @@ export class NumberIndex {
     }
   }
 
-  /** Calls `visit` once with the position of each unit of the same parties and direction that has an invite or an answer in [fromMs, toMs]. */
-  visit(seeker: CallUnit, fromMs: number, toMs: number, visit: (index: number) => void): void {
+  /**
+   * Calls `visit` once with the position of each unit of the same parties and direction that has an
+   * invite or an answer in one of the ranges, until it answers `false`.
+   */
+  visit(seeker: CallUnit, ranges: readonly TimeRange[], visit: (index: number) => unknown): void {
     this.#round++;
-    const { numbers, facts } = seeker;
-    const callers = numbers.callers.length === 0 ? ANYONE : numbers.callers;
-    const called = numbers.called.length === 0 ? ANYONE : numbers.called;
-    const range = [fromMs, toMs] as const;
-    for (const caller of callers) {
-      for (const target of called) {
-        this.#visitBucket(keyOf(facts.direction, target.tail, caller.tail), seeker, range, visit);
-        if (caller !== ANY) this.#visitBucket(keyOf(facts.direction, target.tail, HIDDEN), seeker, range, visit);
-        if (target !== ANY) this.#visitBucket(keyOf(facts.direction, HIDDEN, caller.tail), seeker, range, visit);
+    for (const bucket of this.#bucketsOf(seeker)) {
+      for (const times of bucket.ofParties(seeker.numbers, this.#units)) {
+        for (const range of ranges) if (!this.#visitTimes(times, range, seeker, visit)) return;
       }
     }
+  }
+
+  /**
+   * Whether more than `most` times, invites and answers, of the same parties and direction lie in
+   * the ranges, which do not overlap. It costs a few looks, however many there are.
+   */
+  hasMore(seeker: CallUnit, ranges: readonly TimeRange[], most: number): boolean {
+    const buckets = this.#bucketsOf(seeker);
+    if (buckets.reduce((sum, { size }) => sum + size, 0) <= most) return false;
+    let count = 0;
+    for (const bucket of buckets) {
+      for (const times of bucket.ofParties(seeker.numbers, this.#units)) {
+        for (const range of ranges) count += this.#countTimes(times, range, seeker);
+        if (count > most) return true;
+      }
+    }
+    return false;
+  }
+
+  #bucketsOf({ numbers, facts: { direction } }: CallUnit): PartyTimes[] {
+    const buckets: PartyTimes[] = [];
+    const add = (called: number, caller: number) => {
+      const bucket = this.#buckets.get(keyOf(direction, called, caller));
+      if (bucket !== undefined && !buckets.includes(bucket)) buckets.push(bucket);
+    };
+    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
+      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
+        add(target.tail, caller.tail);
+        if (caller !== ANY) add(target.tail, HIDDEN);
+        if (target !== ANY) add(HIDDEN, caller.tail);
+      }
+    }
+    return buckets;
   }
 
   // An unanswered call of the other side is compared by the invite, an answered one by the answer: a unit is found by both.
   #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {
-      bucket = { timesMs: [], indexes: [] };
+      bucket = new PartyTimes();
       this.#buckets.set(key, bucket);
     }
-    if (inviteMs !== undefined) insert(bucket, inviteMs, index);
-    if (answerMs !== undefined && answerMs !== inviteMs) insert(bucket, answerMs, index);
+    if (inviteMs !== undefined) bucket.add(inviteMs, index);
+    if (answerMs !== undefined && answerMs !== inviteMs) bucket.add(answerMs, index);
   }
 
-  #visitBucket(key: number, seeker: CallUnit, range: readonly [number, number], visit: (index: number) => void): void {
-    const bucket = this.#buckets.get(key);
-    if (bucket === undefined) return;
-    const [fromMs, toMs] = range;
-    const { timesMs, indexes } = bucket;
-    for (let at = firstAtOrAfter(timesMs, fromMs); at < timesMs.length && (timesMs[at] ?? 0) <= toMs; at++) {
-      const index = indexes[at] ?? 0;
-      const unit = this.#units[index];
-      if (unit === undefined || this.#seen[index] === this.#round) continue;
+  // False: `visit` wants no more.
+  #visitTimes(times: Times, range: TimeRange, seeker: CallUnit, visit: (index: number) => unknown): boolean {
+    return times.each(range, (index) => {
+      if (this.#seen[index] === this.#round) return true;
       this.#seen[index] = this.#round;
-      if (isSameCallParty(seeker, unit)) visit(index);
-    }
+      return times.areSame || this.#isOfParties(index, seeker) ? visit(index) : true;
+    });
   }
+
+  #countTimes(times: Times, range: TimeRange, seeker: CallUnit): number {
+    if (times.areSame) return times.countWithin(range);
+    let count = 0;
+    times.each(range, (index) => {
+      if (this.#isOfParties(index, seeker)) count++;
+    });
+    return count;
+  }
+
+  #isOfParties(index: number, { numbers }: CallUnit): boolean {
+    const unit = this.#units[index];
+    return unit !== undefined && areSameParties(numbers, unit.numbers);
+  }
+}
+
+/** The ranges around a unit's start and its answer: one, where they meet. */
+export function rangesAround({ startMs, answerMs = startMs }: CallUnit, reachMs: number): TimeRange[] {
+  const [firstMs, lastMs] = startMs <= answerMs ? [startMs, answerMs] : [answerMs, startMs];
+  if (lastMs - firstMs <= 2 * reachMs) return [{ fromMs: firstMs - reachMs, toMs: lastMs + reachMs }];
+  return [firstMs, lastMs].map((ms) => ({ fromMs: ms - reachMs, toMs: ms + reachMs }));
 }
 
 /** Whether two units have the same direction and parties. */
 export function isSameCallParty(a: CallUnit, b: CallUnit): boolean {
   return a.facts.direction === b.facts.direction && areSameParties(a.numbers, b.numbers);
-}
-
-interface Bucket {
-  /** Ascending. */
-  readonly timesMs: number[];
-  readonly indexes: number[];
 }
 
 interface Hidden {
@@ -121,19 +169,6 @@ function isPlain({ callers, called }: CallNumbers): boolean {
   return callers.length <= 1 && called.length <= 1;
 }
 
-// Units come in the order of their start, so that a time is at most a ring time away from its place.
-function insert({ timesMs, indexes }: Bucket, timeMs: number, index: number): void {
-  let at = timesMs.length;
-  timesMs.push(timeMs);
-  indexes.push(index);
-  for (; at > 0 && (timesMs[at - 1] ?? 0) > timeMs; at--) {
-    timesMs[at] = timesMs[at - 1] ?? 0;
-    indexes[at] = indexes[at - 1] ?? 0;
-  }
-  timesMs[at] = timeMs;
-  indexes[at] = index;
-}
-
 function wantedBy(seekers: readonly CallUnit[]): Set<number> {
   const wanted = new Set<number>();
   for (const { numbers, facts } of seekers) {
@@ -146,15 +181,4 @@ function wantedBy(seekers: readonly CallUnit[]): Set<number> {
     }
   }
   return wanted;
-}
-
-function firstAtOrAfter(timesMs: readonly number[], ms: number): number {
-  let low = 0;
-  let high = timesMs.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if ((timesMs[middle] ?? 0) < ms) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

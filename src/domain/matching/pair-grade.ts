@@ -39,7 +39,7 @@ export interface Fit {
 /** Like times of a call that two clocks saw without fault. */
 const TOGETHER_MS = 1_000;
 /** A clock that is off by no more is not called skewed. */
-const NEAR_MS = 2_000;
+export const NEAR_MS = 2_000;
 /** Where times are further apart, one of the other figures has to be possible for one call. */
 const FAR_MS = 5_000;
 /** What one event differs by in two records of one moment. */
@@ -68,6 +68,11 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
 export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
   return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
+}
+
+/** Whether like times of two records say one moment: they are at most 2 s apart. */
+export function isAtOneTime(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  return hasLikeTimes(platform, carrier) && distanceOf(platform, carrier) <= NEAR_MS;
 }
 
 /** Whether the records name two Call-IDs, which no call on one trunk has. */

@@ -1,5 +1,5 @@
 import { byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "./call-unit.ts";
-import { NumberIndex } from "./number-index.ts";
+import { MOST_TIMES, NumberIndex } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
 import { MatchedBy } from "./result.ts";
@@ -10,6 +10,8 @@ import { WINDOW_MS } from "./time-window.ts";
 export const CUT_SLACK_MS = 2_000;
 /** No call is split over more than so long between the starts of two parts that are known. */
 const LONGEST_PART_MS = 86_400_000;
+/** Most times of the same parties, invites and answers, in a day before a part among which its call is sought. */
+const MOST_OF_A_DAY = 4_000;
 
 /**
  * Merges the parts of split calls that say so themselves: numbered ones of the same parties, the next where the one before ended; and unnumbered ones of
@@ -131,7 +133,9 @@ function appendLeftParts(pairing: Pairing): void {
   );
   for (const { platform, carrier, index: position } of short) {
     const fitting: LeftPart[] = [];
-    index.visit(platform, platform.startMs, (platform.endMs ?? platform.startMs) + WINDOW_MS, (at) => {
+    const during = { fromMs: platform.startMs, toMs: (platform.endMs ?? platform.startMs) + WINDOW_MS };
+    if (index.hasMore(platform, [during], MOST_TIMES)) continue;
+    index.visit(platform, [during], (at) => {
       const left = open[at];
       if (left !== undefined && isOpenCarrier(pairing, left.index)) fitting.push(left);
     });
@@ -197,7 +201,9 @@ function pairHeadless(pairing: Pairing): void {
   );
   for (const { unit, index: carrier } of headless) {
     const around: number[] = [];
-    index.visit(unit, unit.startMs - LONGEST_PART_MS, unit.startMs + WINDOW_MS, (platform) => {
+    const before = { fromMs: unit.startMs - LONGEST_PART_MS, toMs: unit.startMs + WINDOW_MS };
+    if (index.hasMore(unit, [before], MOST_OF_A_DAY)) continue;
+    index.visit(unit, [before], (platform) => {
       const call = pairing.platform[platform];
       if (call !== undefined && isOpenPlatform(pairing, platform) && liesWithin(unit, call)) around.push(platform);
     });

@@ -1,0 +1,145 @@
+import { describe, expect, test } from "vitest";
+import {
+  ALICE,
+  BOB,
+  CAROL,
+  carrierCall,
+  matchingInput,
+  platformCall,
+  SECOND_MS,
+  TEN,
+  tellResults,
+} from "../../../test/support/matching-calls.ts";
+import { carrierUnit, platformUnit } from "./call-unit.ts";
+import type { CarrierFacts, PlatformFacts } from "./facts.ts";
+import { matchCalls } from "./match-calls.ts";
+import { MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
+import { type CallResult, MatchStatus } from "./result.ts";
+
+/** Over 200 calls within each one's window. */
+const PER_SECOND = 4;
+const SECONDS = 100;
+
+describe("a crowd of calls between the same two numbers", () => {
+  test("is told apart where each call has its own length", () => {
+    const results = matchCalls(matchingInput(...crowd({ lengthOf: (index) => 10_000 + (index % 97) * 3_000 })));
+
+    expect(results).toHaveLength(PER_SECOND * SECONDS);
+    expect(statuses(results)).toEqual([MatchStatus.MATCHED_EXACT]);
+  });
+
+  test("says of a call that has no record left near it that it is missing", () => {
+    const [platform, carrier] = crowd({ lengthOf: (index) => 10_000 + (index % 97) * 3_000 });
+    const results = tellResults(matchCalls(matchingInput(platform, carrier.toSpliced(150, 1))), ({ status }) => status);
+
+    expect(results["p150"]).toBe(MatchStatus.MISSING_AT_CARRIER);
+    expect(Object.keys(results)).toHaveLength(PER_SECOND * SECONDS);
+  });
+
+  test("is ambiguous on both sides where nothing tells its calls apart", () => {
+    const results = matchCalls(matchingInput(...crowd({ lengthOf: () => 60_000 })));
+
+    expect(statuses(results)).toEqual([MatchStatus.AMBIGUOUS]);
+    expect(results).toHaveLength(2 * PER_SECOND * SECONDS);
+  });
+
+  test("comes to the same in any order of its records", () => {
+    const [platform, carrier] = crowd({ lengthOf: (index) => 10_000 + (index % 3) * 30_000 });
+    const inOrder = tellResults(matchCalls(matchingInput(platform, carrier)), ({ status }) => status);
+    const turned = matchCalls(matchingInput(platform.toReversed(), carrier.toReversed()));
+
+    expect(tellResults(turned, ({ status }) => status)).toEqual(inOrder);
+  });
+
+  test.each([4, 16, 64])("has each record held against a bounded number of others: %i a second", (perSecond) => {
+    const asked = workOf({ perSecond, lengthOf: () => 60_000 });
+
+    expect(asked).toBeLessThan(MOST_TIMES * perSecond * SECONDS);
+  });
+});
+
+describe("an index of numbers", () => {
+  const seeker = platformUnit(platformCall("p", { startMs: TEN }));
+
+  test.each([10, 100])("counts times of the same parties, with %i of others among them", (others) => {
+    const index = indexOf([
+      ...Array.from({ length: 10 }, (_, at) => ({ startMs: TEN + at, called: BOB })),
+      // The same last three digits.
+      ...Array.from({ length: others }, (_, at) => ({
+        startMs: TEN + at,
+        called: { ...CAROL, value: "+4933009002" },
+      })),
+    ]);
+    const ranges = rangesAround(seeker, 10 * SECOND_MS);
+
+    expect(index.hasMore(seeker, ranges, 19)).toBe(true);
+    expect(index.hasMore(seeker, ranges, 20)).toBe(false);
+  });
+
+  test.each([10, 100])("visits each of %i once, until it is told to stop", (count) => {
+    const index = indexOf(Array.from({ length: count }, (_, at) => ({ startMs: TEN + at, called: BOB })));
+    const visited: number[] = [];
+    const ranges = rangesAround(seeker, 10 * SECOND_MS);
+    index.visit(seeker, ranges, (at) => visited.push(at));
+    expect(visited.toSorted((a, b) => a - b)).toEqual([...Array(count).keys()]);
+
+    visited.length = 0;
+    index.visit(seeker, ranges, (at) => visited.push(at) < 3);
+    expect(visited).toHaveLength(3);
+  });
+
+  test("looks around the start and the answer, and not at the ringing between", () => {
+    const ringing = platformUnit(platformCall("p", { startMs: TEN, ringMs: 600_000 }));
+    const index = indexOf([0, 300_000, 600_000].map((afterMs) => ({ startMs: TEN + afterMs, called: BOB })));
+    const visited: number[] = [];
+    index.visit(ringing, rangesAround(ringing, 60_000), (at) => visited.push(at));
+
+    expect(visited.sort()).toEqual([0, 2]);
+  });
+
+  function indexOf(calls: readonly { startMs: number; called: typeof BOB }[]): NumberIndex {
+    const units = calls.map(({ startMs, called }, at) =>
+      carrierUnit(carrierCall(`c${at}`, { startMs }, { calling: ALICE, called }), () => undefined),
+    );
+    return new NumberIndex(units, [seeker]);
+  }
+});
+
+interface Crowd {
+  readonly perSecond?: number;
+  readonly lengthOf: (index: number) => number;
+}
+
+// The carrier's clock is 300 ms behind.
+function crowd({ perSecond = PER_SECOND, lengthOf }: Crowd): [platform: PlatformFacts[], carrier: CarrierFacts[]] {
+  const calls = Array.from({ length: perSecond * SECONDS }, (_, index) => ({
+    startMs: TEN + Math.floor((index * SECOND_MS) / perSecond),
+    connectedMs: lengthOf(index),
+  }));
+  return [
+    calls.map((call, index) => platformCall(`p${index}`, call)),
+    calls.map((call, index) => carrierCall(`c${index}`, { ...call, startMs: call.startMs + 300 })),
+  ];
+}
+
+// How often it is asked what the carrier reports, which it is for each pair that is looked at.
+function workOf(options: Crowd): number {
+  let asked = 0;
+  const input = matchingInput(...crowd(options));
+  const { scopeAt } = input.agreement;
+  matchCalls({
+    ...input,
+    agreement: {
+      ...input.agreement,
+      scopeAt: (at) => {
+        asked++;
+        return scopeAt(at);
+      },
+    },
+  });
+  return asked;
+}
+
+function statuses(results: readonly CallResult[]): MatchStatus[] {
+  return [...new Set(results.map(({ status }) => status))];
+}
