@@ -107,7 +107,7 @@ export class CarrierVotes {
     if (!trunk.offsets.has(hourMs)) {
       trunk.offsets.set(
         hourMs,
-        offsetOfHour(hourMs, (hour) => this.#saysAt(trunkId, hour)),
+        offsetOfHour(hourMs, (hour) => this.#saysAt(trunk, trunkId, hour)),
       );
     }
     return trunk.offsets.get(hourMs);
@@ -183,7 +183,10 @@ export class CarrierVotes {
 
   // A call that an id joins to its counterpart far off may show itself by its parties as well: it
   // counts once.
-  #saysAt(trunkId: string, hourMs: number): HourSays | undefined {
+  #saysAt(trunk: TrunkClock, trunkId: string, hourMs: number): HourSays | undefined {
+    if (!trunk.hours.has(hourMs)) return undefined;
+    const known = trunk.says.get(hourMs);
+    if (known !== undefined) return known;
     const votes = this.#clock.get(clockKey(trunkId, hourMs))?.value.votes;
     if (votes === undefined) return undefined;
     const near: Votes = {};
@@ -196,6 +199,7 @@ export class CarrierVotes {
         far[plain] = Math.max(far[plain] ?? 0, count);
       }
     }
+    trunk.says.set(hourMs, { near, far });
     return { near, far };
   }
 
@@ -224,7 +228,7 @@ export class CarrierVotes {
   #trunk(trunkId: string): TrunkClock {
     const known = this.#trunks.get(trunkId);
     if (known !== undefined) return known;
-    const added = { hours: new Set<number>(), offsets: new Map(), inUse: undefined };
+    const added = { hours: new Set<number>(), says: new Map(), offsets: new Map(), inUse: undefined };
     this.#trunks.set(trunkId, added);
     return added;
   }
@@ -244,6 +248,7 @@ export class CarrierVotes {
     add(this.#clockEntry(trunkId, hourMs).value.votes, bucket, by);
     const trunk = this.#trunk(trunkId);
     trunk.hours.add(hourMs);
+    trunk.says.delete(hourMs);
     // Hours of three days rest on it.
     trunk.offsets.clear();
     trunk.inUse = undefined;
@@ -268,6 +273,8 @@ function roundingKeys({ platformMs, carrierMs, billedS }: Voter): string[] {
 interface TrunkClock {
   /** That say anything. */
   readonly hours: Set<number>;
+  /** What they say, as far as it was asked for. */
+  readonly says: Map<number, HourSays>;
   /** By hour, as far as they were asked for. */
   readonly offsets: Map<number, ClockOffset | undefined>;
   inUse: ReadonlySet<number> | undefined;
