@@ -1,9 +1,10 @@
-import { chmod, mkdir, readdir, realpath, stat } from "node:fs/promises";
+import { chmod, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
+import { makeFolder, syncFolder } from "../domain/files.ts";
 import { takeBaseBackup } from "../store/base-backup.ts";
 import { type ClusterFiles, listClusterFiles, listWalFiles } from "../store/cluster-files.ts";
 import { POSTGRES_VERSION } from "../store/postgres-cluster.ts";
-import { assertRoom, type CopiedFile, copyFile, eachOf, emptyFolder, syncFolder, writeText } from "./copy-files.ts";
+import { assertRoom, type CopiedFile, copyFile, eachOf, emptyFolder, writeText } from "./copy-files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 
 /** What is backed up: a data folder whose server runs, and what belongs to it. */
@@ -44,7 +45,7 @@ export async function makeBackup(source: BackupSource, { to, signal, onFile }: B
 }
 
 async function makeTarget(to: string, dataDir: string): Promise<string> {
-  await mkdir(to, { recursive: true, mode: 0o700 });
+  await makeFolder(to, 0o700);
   const folder = await realpath(to);
   const [name] = await readdir(folder);
   if (name !== undefined) throw new Error(`${to} is not empty (${name}): name a folder for this backup alone`);
@@ -134,7 +135,7 @@ class Backup {
   async #makeFolder(path: string): Promise<void> {
     if (path === "." || this.#folders.has(path)) return;
     await this.#makeFolder(dirname(path));
-    await mkdir(this.#place(path), { recursive: true, mode: 0o700 });
+    await makeFolder(this.#place(path), 0o700);
     this.#folders.add(path);
   }
 

@@ -1,7 +1,8 @@
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { syncFolder, writeText } from "./copy-files.ts";
+import { syncFolder } from "../domain/files.ts";
+import { writeText } from "./copy-files.ts";
 
 const NAME = "manifest.json";
 const FORMAT = 1;

@@ -1,6 +1,7 @@
 import { chmod, chown, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { ErasureJournal } from "../erasure/journal.ts";
+import { makeFolder, readLines, syncFolder } from "../domain/files.ts";
+import { ErasureJournal, MAX_JOURNAL_BYTES } from "../erasure/journal.ts";
 import { readErasureKey } from "../erasure/key-file.ts";
 import { openDatabase } from "../store/database.ts";
 import { startEmbeddedPostgres } from "../store/embedded-postgres.ts";
@@ -9,7 +10,7 @@ import { migrate } from "../store/migrate.ts";
 import { choosePostgresAccount } from "../store/postgres-account.ts";
 import { POSTGRES_VERSION } from "../store/postgres-cluster.ts";
 import { findPostmaster } from "../store/postmaster.ts";
-import { assertRoom, type CopiedFile, copyFile, eachOf, syncFolder } from "./copy-files.ts";
+import { assertRoom, type CopiedFile, copyFile, eachOf } from "./copy-files.ts";
 import { CLUSTER_PATH } from "./make-backup.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
 import { makeOpenFolder } from "./open-folder.ts";
@@ -99,7 +100,7 @@ async function copyBack({ from, signal, onFile }: RestoreOptions, manifest: Mani
     folder,
     manifest.files.reduce((sum, { bytes }) => sum + bytes, 0),
   );
-  for (const path of manifest.folders) await mkdir(join(folder, path), { recursive: true, mode: 0o700 });
+  for (const path of manifest.folders) await makeFolder(join(folder, path), 0o700);
   await eachOf(manifest.files, async (file) => {
     const copied = await copyFile({ from: join(from, file.path), to: join(folder, file.path), signal });
     if (!copied) throw notWhole(from, `${file.path} is missing`);
@@ -137,17 +138,17 @@ function unusableKey(from: string, cause?: unknown): Error {
 
 // What was withdrawn since the backup stays withdrawn.
 async function gatherRevocations({ revokedFile }: Manifest, folder: string): Promise<void> {
-  await mkdir(join(folder, "keys"), { recursive: true, mode: 0o700 });
+  await makeFolder(join(folder, "keys"), 0o700);
   await addLines(join(folder, "keys", "revoked"), [revokedFile]);
 }
 
 /** Adds the lines of other files to one, each once. Files that are not there add none. @returns those that are. */
 async function addLines(path: string, others: readonly string[]): Promise<string[]> {
-  const before = await readLines(path);
+  const before = await readLines(path, MAX_JOURNAL_BYTES);
   const all = new Set(before);
   const from: string[] = [];
   for (const other of new Set(others.map((each) => resolve(each)))) {
-    const lines = await readLines(other);
+    const lines = await readLines(other, MAX_JOURNAL_BYTES);
     if (lines.length > 0) from.push(other);
     for (const line of lines) all.add(line);
   }
@@ -155,14 +156,6 @@ async function addLines(path: string, others: readonly string[]): Promise<string
     await writeFile(path, `${[...all].join("\n")}\n`, { mode: 0o600, flush: true });
   }
   return from;
-}
-
-async function readLines(path: string): Promise<string[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  return text.split("\n").filter((line) => line !== "");
 }
 
 /** Starts PostgreSQL on what was copied, and begins the new epochs. @returns of how many carriers. */

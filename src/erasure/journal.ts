@@ -1,12 +1,13 @@
-import { mkdir, open, readFile } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { ErasedNumber } from "../domain/erased-number.ts";
 import type { ErasureScope } from "../domain/erasure.ts";
+import { makeFolder, readLines, syncFolder } from "../domain/files.ts";
 import type { ErasureKey } from "./key-file.ts";
 
 /** Largest journal that is read, bytes: an entry has some 600. */
-const MAX_BYTES = 256 * 1_048_576;
+export const MAX_JOURNAL_BYTES = 256 * 1_048_576;
 
 /** What an entry tells: the whole request, so that it can be done again in a database that never heard of it. */
 const Entry = z.object({
@@ -80,7 +81,7 @@ export class ErasureJournal {
   }
 
   async #append(entry: object): Promise<void> {
-    await mkdir(dirname(this.#path), { recursive: true });
+    await makeFolder(dirname(this.#path));
     const file = await open(this.#path, "a+", 0o600);
     try {
       const { size } = await file.stat();
@@ -102,12 +103,12 @@ export class ErasureJournal {
 
   /** Every entry of a file, whichever key they are under. */
   static async readEntries(path: string): Promise<SealedEntry[]> {
-    return (await readLines(path)).flatMap((line) => parseLine(line) ?? []);
+    return (await readLines(path, MAX_JOURNAL_BYTES)).flatMap((line) => parseLine(line) ?? []);
   }
 
   /** The file's names, the newest last. */
   async readNames(): Promise<string[]> {
-    return (await readLines(this.#path)).flatMap((line) => parseName(line) ?? []);
+    return (await readLines(this.#path, MAX_JOURNAL_BYTES)).flatMap((line) => parseName(line) ?? []);
   }
 }
 
@@ -130,24 +131,5 @@ function parseName(line: string): string | undefined {
     return NameLine.parse(JSON.parse(line)).journal;
   } catch {
     return undefined;
-  }
-}
-
-async function readLines(path: string): Promise<string[]> {
-  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
-    if (error.code === "ENOENT") return "";
-    throw error;
-  });
-  if (text.length > MAX_BYTES) throw new Error(`${path}: the erasure journal is larger than ${MAX_BYTES} bytes`);
-  return text.split("\n").filter((line) => line !== "");
-}
-
-// A new file is in its folder only once the folder is on the disk too.
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
   }
 }

@@ -1,6 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
-import { chmod, mkdir, open, readFile } from "node:fs/promises";
+import { chmod, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
+import { makeFolder } from "../domain/files.ts";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
@@ -49,7 +50,7 @@ export async function readErasureKey(path: string): Promise<ErasureKey | undefin
 
 /** Makes the key file, or reads it where another process made it just now. */
 export async function makeErasureKey(path: string): Promise<ErasureKey> {
-  await mkdir(dirname(path), { recursive: true });
+  await makeFolder(dirname(path));
   const key = (await makeKey(path)) ?? (await readErasureKey(path));
   if (!key) throw new Error(`${path}: it was made just now, and is gone`);
   return key;

@@ -4,7 +4,7 @@ import { open, readFile, realpath, rm, stat } from "node:fs/promises";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeFolder } from "../domain/make-folder.ts";
+import { makeFolder } from "../domain/files.ts";
 import { ensureRoles, SERVICE_USER } from "./embedded-roles.ts";
 import { addHold, endHold, withFolderLock } from "./folder-lock.ts";
 import { CLUSTER_USER, type Cluster, openCluster, spawnOptions } from "./postgres-cluster.ts";

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { link, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { makeFolder } from "../domain/make-folder.ts";
+import { makeFolder } from "../domain/files.ts";
 
 const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 20;

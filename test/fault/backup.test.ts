@@ -23,12 +23,12 @@ import { type Database, openDatabase, systemTransaction } from "../../src/store/
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
+import { eventually } from "../support/eventually.ts";
 import { EARLIEST } from "../support/feed.ts";
 import { pace } from "../support/pace.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { findFreePort, ServerProcess } from "../support/server-process.ts";
 import { cdrOf, durationOf, NOON_MS, OWN_NUMBER, type RecordSpec } from "../support/upload-kinds.ts";
-import { eventually } from "../support/upload-store.ts";
 
 const CARRIER = "alpha";
 const PERSON = "+442079460999";

@@ -9,6 +9,7 @@ import { openLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database.ts";
 import { confirmServer, readInstallation } from "../../src/store/installation.ts";
 import { Feed } from "../../src/store/schema.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { FailoverServers } from "../support/failover.ts";
 import {
@@ -24,7 +25,6 @@ import {
   readFeed,
   refusal,
 } from "../support/feed.ts";
-import { eventually } from "../support/upload-store.ts";
 
 const LAG_MS = 1_000;
 

@@ -28,11 +28,10 @@ import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
 import { migrate } from "../../src/store/migrate.ts";
 import { verifyAll } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
+import { EVENTUALLY_MS, eventually } from "../support/eventually.ts";
 import { pace } from "../support/pace.ts";
 import { findFreePort, ServerProcess } from "../support/server-process.ts";
 import { cdrOf, dayOf, durationOf, NOON_MS, OWN_NUMBER, type RecordSpec } from "../support/upload-kinds.ts";
-import { eventually } from "../support/upload-store.ts";
 
 const KILLS = 20;
 /** Every so many kills all processes die at once, PostgreSQL's too. */

@@ -16,6 +16,7 @@ import {
 import { UploadRewindReason } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
 import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { pace } from "../support/pace.ts";
 import { type CommitFault, type PostgresProxy, startPostgresProxy } from "../support/postgres-proxy.ts";
@@ -30,15 +31,7 @@ import {
   someRecords,
   type TestedUpload,
 } from "../support/upload-kinds.ts";
-import {
-  awaitBlocked,
-  eventually,
-  expectSound,
-  holdFeed,
-  newCarrier,
-  query,
-  storedIds,
-} from "../support/upload-store.ts";
+import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { endingOf, UploadStream } from "../support/upload-stream.ts";
 
 const SEED = process.env["TANDEM_TEST_SEED"] ?? String(Date.now());

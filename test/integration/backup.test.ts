@@ -25,7 +25,7 @@ import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/embe
 import { migrate } from "../../src/store/migrate.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
-import { eventually } from "../support/upload-store.ts";
+import { eventually } from "../support/eventually.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 const NEVER = new AbortController().signal;

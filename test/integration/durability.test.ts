@@ -9,8 +9,8 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { Durability } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { openLog } from "../../src/log.ts";
 import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { eventually } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
-import { eventually } from "../support/upload-store.ts";
 
 test("with remote_apply and no synchronous replica, records are acknowledged as DISK, and the log says why", async () => {
   const logged: string[] = [];

@@ -1,8 +1,9 @@
 import pg from "pg";
 import { describe, expect, test } from "vitest";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, dayOf, NOON_MS, someRecords, type TestedUpload } from "../support/upload-kinds.ts";
-import { eventually, newCarrier, query } from "../support/upload-store.ts";
+import { newCarrier, query } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
 
 // The planner trusts statistics that may be of another day: by them a table that is full may be empty, and to scan it costs nothing. What is counted here is

@@ -15,6 +15,7 @@ import { verifyCarrier } from "../../src/store/verify.ts";
 import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";
 import { brokenRules } from "../support/cluster-rules.ts";
 import { erase } from "../support/erasure.ts";
+import { eventually } from "../support/eventually.ts";
 import { callEverything } from "../support/every-request.ts";
 import type { Exchange } from "../support/exchange.ts";
 import { ingest } from "../support/feed.ts";
@@ -34,7 +35,6 @@ import {
   worldCarrier,
 } from "../support/statistics-world.ts";
 import { OUT_OF_THE_WAY, READS_MORE, SORTED } from "../support/unheard-statements.ts";
-import { eventually } from "../support/upload-store.ts";
 
 // The planner goes by statistics that may be of another day: by them a carrier that has come since
 // has no rows, and to read all of them costs nothing. So everything that a carrier meets is run

@@ -10,9 +10,10 @@ import {
   type UploadDurationsResponse,
   UploadDurationsResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { connectedMsOf, durationOf, durationUpload, type RecordSpec, someRecords } from "../support/upload-kinds.ts";
-import { eventually, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
+import { expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 
 // Google's own client library for Node: another HTTP/2 and another gRPC than those that the server is made of.
 

@@ -3,19 +3,11 @@ import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { PlatformScope } from "../../src/domain/scopes.ts";
 import { UploadClosingReason, UploadRewindReason } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { untilPassed } from "../support/eventually.ts";
+import { eventually, untilPassed } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { runSql, untilNoStreams } from "../support/feed.ts";
 import { BOTH_UPLOADS, durationUpload, someRecords, type TestedUpload } from "../support/upload-kinds.ts";
-import {
-  awaitBlocked,
-  eventually,
-  expectSound,
-  holdFeed,
-  newCarrier,
-  query,
-  storedIds,
-} from "../support/upload-store.ts";
+import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
 
 /** A token that a busy machine still has time to open an upload with, seconds. */

@@ -3,17 +3,10 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createTandemTransport } from "../../src/client/transport.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, cdrUpload, durationOf, durationUpload, someRecords } from "../support/upload-kinds.ts";
-import {
-  awaitBlocked,
-  eventually,
-  expectSound,
-  holdFeed,
-  newCarrier,
-  query,
-  storedIds,
-} from "../support/upload-store.ts";
+import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { endingOf, UploadStream } from "../support/upload-stream.ts";
 
 let exchange: Exchange;

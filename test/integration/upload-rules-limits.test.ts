@@ -8,17 +8,10 @@ import {
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { ErrorReason } from "../../src/gen/tandem/type/v1/error_reason_pb.js";
 import { UploadClosingReason, UploadState, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, durationOf, durationUpload, NOON_MS, someRecords } from "../support/upload-kinds.ts";
-import {
-  awaitBlocked,
-  eventually,
-  expectSound,
-  holdFeed,
-  newCarrier,
-  query,
-  storedIds,
-} from "../support/upload-store.ts";
+import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { endingOf, UploadStream } from "../support/upload-stream.ts";
 
 const MESSAGE_LIMIT = 4_194_304;

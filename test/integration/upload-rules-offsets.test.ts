@@ -2,17 +2,10 @@ import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { Durability, UploadRewindReason, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
+import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, cdrUpload, someRecords } from "../support/upload-kinds.ts";
-import {
-  awaitBlocked,
-  eventually,
-  expectSound,
-  holdFeed,
-  newCarrier,
-  query,
-  storedIds,
-} from "../support/upload-store.ts";
+import { awaitBlocked, expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 import { endingOf, UploadStream } from "../support/upload-stream.ts";
 
 let exchange: Exchange;

@@ -10,3 +10,8 @@ export const EVENTUALLY_MS = 60_000;
 export async function untilPassed(ms: number, sinceMs: number): Promise<void> {
   await vi.waitFor(() => expect(performance.now() - sinceMs).toBeGreaterThan(ms), { timeout: ms + EVENTUALLY_MS });
 }
+
+/** Waits for a condition, which throws as long as it does not hold. */
+export function eventually(condition: () => void | Promise<void>, timeoutMs = EVENTUALLY_MS): Promise<void> {
+  return vi.waitFor(condition, { timeout: timeoutMs, interval: 20 });
+}

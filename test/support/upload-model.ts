@@ -4,7 +4,9 @@ import type { TandemTransport } from "../../src/client/transport.ts";
 import { Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { rotateEpochs } from "../../src/store/installation.ts";
 import { backUpCarrier, restoreCarrier } from "./backup.ts";
+import { EVENTUALLY_MS } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
+import { pace } from "./pace.ts";
 import type { CommitFault, PostgresProxy } from "./postgres-proxy.ts";
 import { connectedMsOf, type RecordSpec, type TestedUpload } from "./upload-kinds.ts";
 import { query } from "./upload-store.ts";
@@ -163,12 +165,13 @@ function checkVerdict(offset: number, verdict: Verdict): void {
 }
 
 async function expectSoon<T>(look: () => T | undefined): Promise<T> {
-  const start = Date.now();
+  const startMs = performance.now();
   while (true) {
     const found = look();
     if (found !== undefined) return found;
-    if (Date.now() - start > 20_000) throw new Error("waited in vain for an Ack, a Rewind or the end of the call");
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    if (performance.now() - startMs > EVENTUALLY_MS)
+      throw new Error("waited in vain for an Ack, a Rewind or the end of the call");
+    await pace(5);
   }
 }
 

@@ -1,7 +1,7 @@
 import pg from "pg";
-import { expect, vi } from "vitest";
+import { expect } from "vitest";
 import { verifyCarrier } from "../../src/store/verify.ts";
-import { EVENTUALLY_MS } from "./eventually.ts";
+import { EVENTUALLY_MS, eventually } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
 import { OWN_NUMBER, type TestedUpload } from "./upload-kinds.ts";
 
@@ -69,9 +69,4 @@ export async function awaitBlocked(exchange: Exchange, count = 1): Promise<void>
     );
     expect(row?.blocked).toBe(BigInt(count));
   });
-}
-
-/** Waits for a condition, which throws as long as it does not hold. */
-export function eventually(condition: () => void | Promise<void>, timeoutMs = EVENTUALLY_MS): Promise<void> {
-  return vi.waitFor(condition, { timeout: timeoutMs, interval: 20 });
 }

@@ -1,4 +1,4 @@
-import { mkdir, stat } from "node:fs/promises";
+import { mkdir, open, readFile, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
@@ -17,6 +17,26 @@ export async function makeFolder(path: string, mode?: number): Promise<string | 
   }
   if (missing.length === 0 && !(await stat(path)).isDirectory()) throw new Error(`${path} is a file, not a folder`);
   return missing[0];
+}
+
+/** Sees to it that a folder's entries are on the disk: a new file is in its folder only then. */
+export async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}
+
+/** The lines of a file that are not empty; none when it is not there. Throws beyond `maxBytes`. */
+export async function readLines(path: string, maxBytes: number): Promise<string[]> {
+  const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return "";
+    throw error;
+  });
+  if (text.length > maxBytes) throw new Error(`${path}: expected at most ${maxBytes} bytes`);
+  return text.split("\n").filter((line) => line !== "");
 }
 
 async function exists(path: string): Promise<boolean> {
