@@ -11,8 +11,8 @@ import {
   SignJWT,
 } from "jose";
 import { Expiries } from "../domain/expiries.ts";
-import { microsFromMs } from "../domain/instant.ts";
 import { makeFolder } from "../domain/files.ts";
+import { microsFromMs } from "../domain/instant.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 import { withFolderLock } from "../store/folder-lock.ts";
