@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { fromJson, type JsonObject } from "@bufbuild/protobuf";
-import { type IngestCdrsOptions, ingestCdrs } from "../../src/client/ingest-cdrs.ts";
+import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import type { UploadResult } from "../../src/client/upload.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
 import type { Carrier } from "../../src/domain/carrier.ts";
@@ -106,7 +106,7 @@ export interface World {
   readonly carrierId: string;
   ingest(...records: readonly CallDetailRecord[]): Promise<UploadResult>;
   append(...records: readonly CallDuration[]): Promise<AppendDurationsResponse>;
-  /** Reconciles, asks ExplainCall for every record that was sent, and tells each result once: `p/c1+c2 STATUS cause`. */
+  /** As `judgedResults`, of every record that was sent. */
   judged(): Promise<string[]>;
 }
 
@@ -120,40 +120,58 @@ export async function makeWorld(
   await exchange.assignNumbers(carrierId, [OWN], carrierId);
   const platform = await exchange.platformClient(CdrService);
   const carrier = await exchange.carrierClient(DurationService, carrierId);
-  const explainer = await exchange.platformClient(ReconciliationService);
-  const sent = new Map<string, { case: "platformRecordId" | "carrierRecordId"; value: string; recordDate: string }>();
-  const note = (
-    side: "platformRecordId" | "carrierRecordId",
-    { recordId, recordDate }: CallDuration | CallDetailRecord,
-  ) => sent.set(`${side}/${recordDate}/${recordId}`, { case: side, value: recordId, recordDate });
+  const sent = { platform: [] as CallDetailRecord[], carrier: [] as CallDuration[] };
   return {
     carrierId,
     async ingest(...records) {
-      for (const record of records) note("platformRecordId", record);
-      const options: IngestCdrsOptions = { carrierId, uploadId: randomUUID(), source: arraySource(records) };
-      return ingestCdrs(platform, options);
+      sent.platform.push(...records);
+      return ingestCdrs(platform, { carrierId, uploadId: randomUUID(), source: arraySource(records) });
     },
     async append(...records) {
-      for (const record of records) note("carrierRecordId", record);
+      sent.carrier.push(...records);
       return carrier.appendDurations({ uploadId: randomUUID(), records: [...records] });
     },
-    async judged() {
-      await reconcileFully(exchange.app.services.db, carrierId);
-      const told = new Set<string>();
-      for (const { recordDate, ...target } of sent.values()) {
-        const { explanations } = await explainer.explainCall({ carrierId, target, recordDate });
-        for (const { result } of explanations) if (result) told.add(resultText(result));
-      }
-      return [...told].sort();
-    },
+    judged: () => judgedResults(exchange, carrierId, sent),
   };
 }
 
+/** Reconciles a carrier, asks ExplainCall for each of these records, and tells each result once: `p/c1+c2 STATUS CAUSE`. */
+export async function judgedResults(
+  exchange: Exchange,
+  carrierId: string,
+  { platform, carrier }: { platform: readonly CallDetailRecord[]; carrier: readonly CallDuration[] },
+): Promise<string[]> {
+  await reconcileFully(exchange.app.services.db, carrierId);
+  const client = await exchange.platformClient(ReconciliationService);
+  const told = new Set<string>();
+  const explain = async (side: "platformRecordId" | "carrierRecordId", { recordId, recordDate }: RecordName) => {
+    const target = { case: side, value: recordId };
+    const { explanations } = await client.explainCall({ carrierId, target, recordDate });
+    for (const { result } of explanations) if (result) told.add(resultText(result));
+  };
+  for (const record of platform) await explain("platformRecordId", record);
+  for (const record of carrier) await explain("carrierRecordId", record);
+  return [...told].sort();
+}
+
+type RecordName = Pick<CallDuration, "recordId" | "recordDate">;
+
 function resultText({ platformRecord, carrierRecords, status, findings }: Discrepancy): string {
-  const carrier = carrierRecords.map(({ recordId }) => recordId).join("+");
+  const causes = findings.map(({ cause }) => cause);
+  return tellResult({ platform: platformRecord, carrier: carrierRecords, status, causes });
+}
+
+/** What became of a call: `p/c1+c2 STATUS CAUSE`. */
+export function tellResult(result: {
+  readonly platform: { recordId: string } | undefined;
+  readonly carrier: readonly { recordId: string }[];
+  readonly status: number;
+  readonly causes: readonly number[];
+}): string {
+  const carrier = result.carrier.map(({ recordId }) => recordId).join("+");
   // Without grace whatever comes second is late, by the time that the test took.
-  const causes = findings.map(({ cause }) => nameOf(MatchCause, cause)).filter((cause) => cause !== "LATE");
-  return [`${platformRecord?.recordId ?? ""}/${carrier}`, nameOf(MatchStatus, status), ...causes].join(" ");
+  const causes = result.causes.map((cause) => nameOf(MatchCause, cause)).filter((cause) => cause !== "LATE");
+  return [`${result.platform?.recordId ?? ""}/${carrier}`, nameOf(MatchStatus, result.status), ...causes].join(" ");
 }
 
 function nameOf(names: Record<string, number>, number: number): string {
