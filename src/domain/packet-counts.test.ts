@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { countedLoss, hearingOf, type PacketCounts } from "./packet-counts.ts";
+import { hearingOf, lossOf, type PacketCounts } from "./packet-counts.ts";
 import { judgeCall, judgeStreams, QualityReason, QualityVerdict } from "./quality.ts";
 
 const [TO_CARRIER, FROM_CARRIER] = [1, 2];
@@ -27,7 +27,7 @@ describe("the share of lost packets by the counts", () => {
     ["none expected", { packetsReceived: 0n, packetsLost: 0n }, undefined],
     ["more than all lost", { packetsSent: 5n, packetsLost: 10n }, 1],
   ])("of %s", (_, counts, expected) => {
-    expect(countedLoss(stream(FROM_CARRIER, counts))).toBe(expected);
+    expect(lossOf(stream(FROM_CARRIER, counts), undefined)).toBe(expected);
   });
 
   test("is a share, whatever the counts are", () => {
@@ -35,10 +35,22 @@ describe("the share of lost packets by the counts", () => {
     const counts = fc.record({ packetsSent: count, packetsReceived: count, packetsLost: count });
     fc.assert(
       fc.property(counts, (any) => {
-        const share = countedLoss(stream(FROM_CARRIER, any));
+        const share = lossOf(stream(FROM_CARRIER, any), undefined);
         expect(share === undefined || (share >= 0 && share <= 1)).toBe(true);
       }),
     );
+  });
+});
+
+describe("the share of lost packets where a ratio stands beside the counts", () => {
+  test.each<[string, Partial<PacketCounts>, number, number]>([
+    ["the ratio", { packetsReceived: 995n, packetsLost: 5n }, 0.006, 0.006],
+    ["the ratio, though the counts say less", { packetsReceived: 950n, packetsLost: 50n }, 0.15, 0.15],
+    ["the ratio, where nothing was lost by the counts", { packetsReceived: 1_000n, packetsLost: 0n }, 0.3, 0.3],
+    ["the ratio, where nothing was counted", {}, 0.5, 0.5],
+    ["the counts, where the ratio is in percent (case 31)", { packetsReceived: 995n, packetsLost: 5n }, 0.5, 0.005],
+  ])("is %s", (_, counts, ratio, expected) => {
+    expect(lossOf(stream(FROM_CARRIER, counts), ratio)).toBe(expected);
   });
 });
 

@@ -29,8 +29,10 @@ const EACH_CAME_TWICE = 1.5;
  */
 const HEARD_PART = 3n;
 
+const PERCENT = 100;
+
 /** The share of packets that were lost, by the counts; undefined where they do not tell. */
-export function countedLoss({ packetsSent, packetsReceived, packetsLost }: PacketCounts): number | undefined {
+function countedLoss({ packetsSent, packetsReceived, packetsLost }: PacketCounts): number | undefined {
   const lost = packetsLost ?? difference(packetsSent, packetsReceived);
   if (lost === undefined) return undefined;
   const expected = packetsReceived === undefined ? packetsSent : packetsReceived + lost;
@@ -38,6 +40,17 @@ export function countedLoss({ packetsSent, packetsReceived, packetsLost }: Packe
   if (lost >= 0n) return Math.min(1, Number(lost) / Number(expected));
   const received = Number(expected - lost) / Number(expected);
   return received < EACH_CAME_TWICE ? undefined : Math.max(0, 1 - received / 2);
+}
+
+/**
+ * The share of packets that were lost: the ratio as it was measured, else by the counts. A ratio that is
+ * about a hundred times what the counts give was meant in percent, and the counts are taken.
+ */
+export function lossOf(counts: PacketCounts, ratio: number | undefined): number | undefined {
+  const counted = countedLoss(counts);
+  if (ratio === undefined || counted === undefined) return ratio ?? counted;
+  const isPercent = ratio > counted * (PERCENT / 2) && ratio < counted * (PERCENT * 2);
+  return isPercent ? counted : ratio;
 }
 
 /**

@@ -110,7 +110,11 @@ const EMERGENCY_IN: Readonly<Record<string, readonly string[]>> = {
 function checkValue(party: Party): RecordProblem | undefined {
   switch (party.kind) {
     case PartyKind.E164:
-      return checkForm(party, E164, "E.164: + and 2 to 15 digits, the first not 0");
+      return checkForm(
+        party,
+        E164,
+        "E.164: + and 2 to 15 digits, the first not 0; anything else is sent as PARTY_KIND_NON_E164",
+      );
     case PartyKind.SHORT_CODE:
       return checkForm(party, CODE, "2 to 8 digits") ?? checkNoEmergency(party);
     case PartyKind.EMERGENCY:

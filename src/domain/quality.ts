@@ -1,4 +1,4 @@
-import { countedLoss, type Hearing, hearingOf, type PacketCounts } from "./packet-counts.ts";
+import { type Hearing, hearingOf, lossOf, type PacketCounts } from "./packet-counts.ts";
 
 /** Whether quality was good enough; the numbers of tandem.type.v1.QualityVerdict. */
 export const QualityVerdict = { GOOD: 1, POOR: 2, UNCLASSIFIED: 3 } as const;
@@ -64,8 +64,7 @@ export function judgeStreams(
 ): QualityJudgement[] {
   const hearings = hearingOf(streams, connectedMs);
   return streams.map((stream, index) => {
-    const lossRatioAvg = stream.lossRatioAvg ?? countedLoss(stream);
-    return judgeStream({ ...stream, lossRatioAvg }, tooShort, hearings[index]);
+    return judgeStream({ ...stream, lossRatioAvg: lossOf(stream, stream.lossRatioAvg) }, tooShort, hearings[index]);
   });
 }
 

@@ -86,7 +86,7 @@ describe("what another company uploads steers no terminal", () => {
   });
 });
 
-test("a formula that a carrier uploads is text in the platform's spreadsheet, and is read back as it was", async () => {
+test("a formula that a carrier uploads is text in the platform's spreadsheet, and is read back as it was (case 20)", async () => {
   const export_ = [
     "privacy",
     "export",

@@ -142,7 +142,7 @@ describe("the carrier's own number is its own in every spelling", () => {
   });
 });
 
-test("in twenty countries every spelling is attributed, paired, exported and erased as the number it means", async () => {
+test("in twenty countries every spelling is attributed, paired, exported and erased as the number it means (case 10)", async () => {
   await exchange.assignNumbers(
     "alpha",
     SAMPLES.map(({ own }) => own),

@@ -1,28 +1,18 @@
-import { readFile } from "node:fs/promises";
-import { create, fromJson } from "@bufbuild/protobuf";
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService, SummaryPeriod } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { UsageDimension } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
-import {
-  type CallDetailRecord,
-  CallDetailRecordSchema,
-  Completeness,
-} from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { SummaryDimension } from "../../src/gen/tandem/type/v1/reconciliation_summary_pb.js";
 import { insertCallResults, type PartialResult } from "../support/call-results.ts";
 import { runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
+import { REAL_DAY, realCdrs, realDurations } from "../support/real-switch.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
 const DAY_MS = 86_400_000;
-/** The day of the calls in the fixture, and the one that they are moved to. */
-const MADE_ON = "2026-11-29";
-const DAY = new Date(Date.now() - 3 * DAY_MS).toISOString().slice(0, 10);
-const NEXT_DAY = new Date(Date.parse(DAY) + DAY_MS).toISOString().slice(0, 10);
+const NEXT_DAY = new Date(Date.parse(REAL_DAY) + DAY_MS).toISOString().slice(0, 10);
 const JUNE = { startDate: "2026-06-01", endDate: "2026-07-01" };
 const on = (row: PartialResult): PartialResult => ({ ...row, start_time: "2026-06-01T12:00:00Z" });
 
@@ -41,11 +31,13 @@ describe("a length that is not known is not zero", () => {
     const carrierId = "radius";
     await exchange.addCarrier(carrierId, { timeZone: "UTC", thresholds: { netRatio: 0.05, grossRatio: 0.05 } });
     await exchange.assignNumbers(carrierId, ["+441632960001"], "radius-customer");
-    await appendCdrs(db(), carrierId, await platformRecords());
-    await appendDurations(db(), carrierId, await carrierRecords());
+    await appendCdrs(db(), carrierId, await realCdrs("radius"));
+    // Its far end's rows of two calls are from a number that is nobody's.
+    const ours = (await realDurations("radius")).filter(({ calling }) => calling?.value === "+441632960001");
+    await appendDurations(db(), carrierId, ours);
     await reconcileFully(db(), carrierId);
     const client = await exchange.carrierClient(ReconciliationService, carrierId);
-    const days = { startDate: DAY, endDate: NEXT_DAY };
+    const days = { startDate: REAL_DAY, endDate: NEXT_DAY };
     const { rows } = await client.getReconciliationSummary({ ...days, groupBy: [SummaryDimension.DAY] });
     const [row] = rows;
     const closeTo = (ratio: number) => expect.closeTo(ratio, 3);
@@ -158,7 +150,7 @@ describe("a length that is not known is not zero", () => {
   test("in the average length of calls: it is over those that have one", async () => {
     const carrierId = await newCarrier();
     await exchange.assignNumbers(carrierId, ["+441632960778"]);
-    const [answered, other] = (await platformRecords()).filter((record) => record.times?.answerTime);
+    const [answered, other] = (await realCdrs("radius")).filter((record) => record.times?.answerTime);
     if (answered?.parties?.calling === undefined || other?.parties?.calling === undefined) throw new Error("no calls");
     for (const record of [answered, other]) Object.assign(record.parties?.calling ?? {}, { value: "+441632960778" });
     // A partial record with a final code and no end.
@@ -166,7 +158,7 @@ describe("a length that is not known is not zero", () => {
     if (other.times) delete other.times.endTime;
     await appendCdrs(db(), carrierId, [answered, other]);
     const client = await exchange.carrierClient(CdrService, carrierId);
-    const start = BigInt(Date.parse(DAY) / 1_000);
+    const start = BigInt(Date.parse(REAL_DAY) / 1_000);
     const window = { startTime: { seconds: start }, endTime: { seconds: start + 86_400n } };
     const { summaries } = await client.summarizeQuality({ ...window, period: SummaryPeriod.DAY });
     expect(summaries).toHaveLength(1);
@@ -256,51 +248,4 @@ async function summaryOf(
   const { rows } = await client.getReconciliationSummary({ ...JUNE, groupBy });
   expect(rows).toHaveLength(1);
   return rows[0];
-}
-
-async function platformRecords(): Promise<CallDetailRecord[]> {
-  const lines = (await fixture("radius-platform.jsonl")).split("\n");
-  return lines.map((line) => fromJson(CallDetailRecordSchema, JSON.parse(line)));
-}
-
-/**
- * The carrier's accounting, a line a call: the length is empty where the BYE never came, or came
- * from the called side.
- */
-async function carrierRecords(): Promise<CallDuration[]> {
-  const [, ...lines] = (await fixture("radius-carrier.csv")).split("\n");
-  return lines.map((line) => {
-    const [
-      recordId = "",
-      ,
-      calling = "",
-      called = "",
-      answer = "",
-      end = "",
-      ,
-      seconds = "",
-      ,
-      trunkId = "",
-      callId = "",
-    ] = line.split(",");
-    return create(CallDurationSchema, {
-      recordId,
-      recordDate: DAY,
-      direction: 1,
-      calling: { kind: 1, value: calling },
-      called: { kind: 1, value: called },
-      answerTime: timestampFromDate(new Date(answer)),
-      ...(end === "" ? {} : { endTime: timestampFromDate(new Date(end)) }),
-      answered: true,
-      ...(seconds === "" ? {} : { connectedDurationMs: BigInt(seconds) * 1_000n }),
-      timeResolutionMs: 1_000,
-      trunkId,
-      correlation: { interconnectDialog: { callId } },
-    });
-  });
-}
-
-async function fixture(name: string): Promise<string> {
-  const text = await readFile(new URL(`../fixtures/${name}`, import.meta.url), "utf8");
-  return text.trim().replaceAll(MADE_ON, DAY);
 }

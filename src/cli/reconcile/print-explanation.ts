@@ -36,6 +36,9 @@ export function printExplanation(explanation: CallExplanation): void {
     console.log();
     console.log("Open, and nearly fitting:");
     console.log(nearTable(nearRecords).join("\n"));
+  } else if (result && MISSING.has(result.status)) {
+    console.log();
+    console.log("No open record of the other side nearly fits, of the same two parties within 15 h.");
   }
   if (refusedCandidates.length > 0) {
     console.log();
@@ -68,6 +71,11 @@ const AGREEING: ReadonlySet<DiscrepancyStatus> = new Set([
   DiscrepancyStatus.MATCHED_UNANSWERED,
 ]);
 
+const MISSING: ReadonlySet<DiscrepancyStatus> = new Set([
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+]);
+
 /** What one record shows, a line each, in the order of `LINES`. */
 const LINES = [
   "record",
@@ -97,7 +105,7 @@ function sidesTable({ platformRecord, carrierRecords }: CallExplanation): string
   const sides: { title: string; side: Side }[] = [
     { title: "platform", side: platformRecord ? platformSide(platformRecord) : { record: "none" } },
     ...carrierRecords.map((record, index) => ({
-      title: carrierRecords.length > 1 ? `carrier, part ${index + 1}` : "carrier",
+      title: carrierRecords.length > 1 ? `carrier, part ${record.part?.partIndex ?? index + 1}` : "carrier",
       side: carrierSide(record),
     })),
   ];

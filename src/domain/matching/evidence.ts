@@ -113,3 +113,13 @@ export function tellCount(count: number, noun: string): string {
 export function tellList(parts: readonly string[]): string {
   return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
 }
+
+/** A record for a sentence: its id, its day and its revision. */
+export function tellRecord({ recordId, recordDate, revision }: RecordRef): string {
+  return `${recordId} of ${recordDate} (revision ${revision})`;
+}
+
+/** Records of one side for a sentence: `record a of …`, `records a of … and b of …`. */
+export function tellRecords(records: readonly RecordRef[]): string {
+  return `${records.length === 1 ? "record" : "records"} ${tellList(records.map(tellRecord))}`;
+}

@@ -11,7 +11,7 @@ import {
   tellTime,
 } from "./evidence.ts";
 import type { KnownRounding } from "./facts.ts";
-import { Basis, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "./result.ts";
+import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "./result.ts";
 import { applyRule, ruleOf } from "./rounding.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
@@ -54,7 +54,7 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
       return {
         stage,
         outcome: NOT_COMPARABLE,
-        explanation: "Both sides say answered, but one of them does not say for how long, so that nothing can agree.",
+        explanation: `Both sides say answered, but ${tellUnmeasured(call)} not say for how long: the lengths cannot be compared.`,
         values: [],
       };
     default:
@@ -72,12 +72,12 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
   const values = [
     evidenceValue("grace_end_time", isOver ? FAILED : PASSED, [undefined, undefined, tellTime(graceEndMs)]),
   ];
-  const grace = `until ${tellTime(graceEndMs)}, ${tellLength(input.agreement.graceMs)} after the later of its end and its arrival`;
+  const grace = `until ${tellTime(graceEndMs)}: ${tellLength(input.agreement.graceMs)} from the end of the call, or from when its other record arrived if that was later`;
   return {
     stage: EvidenceStage.GRACE,
     outcome: isOver ? FAILED : PASSED,
     explanation: isOver
-      ? `There was time for ${awaited} to arrive ${grace}; it is over.`
+      ? `There was time for ${awaited} to arrive ${grace}. That time is over.`
       : `There is time for ${awaited} to arrive ${grace}.`,
     values,
   };
@@ -93,7 +93,7 @@ export function explainCause({ platform, carrier, result }: ExplainedCall): Evid
   return {
     stage: EvidenceStage.CAUSE,
     outcome: isKnown ? PASSED : FAILED,
-    explanation: findings.map(tellFinding).join(" "),
+    explanation: findings.map((finding) => tellFinding(finding, result)).join(" "),
     values: [],
     findings,
   };
@@ -152,7 +152,7 @@ function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): 
 }
 
 /** A finding in one sentence. */
-function tellFinding(finding: Finding): string {
+function tellFinding(finding: Finding, { status, basis }: CallResult): string {
   const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
   const side = suspectedSide === Side.PLATFORM ? "platform" : "carrier";
   const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
@@ -164,20 +164,33 @@ function tellFinding(finding: Finding): string {
     case MatchCause.SPLIT:
       return `The carrier's switch split the call, and a part is missing or does not fit${explained}.`;
     case MatchCause.STUCK_CALL:
-      return `The ${side}'s duration is a switch's timer of ${tellLength(timerMs)} while the other is shorter by half or more: its release was lost.`;
+      return `The ${side}'s duration is ${tellLength(timerMs)}, after which switches end a call by themselves, and the other side's is at most half of it: the ${side}'s switch seems to have missed the end of the call.`;
     case MatchCause.RING_TIME_INCLUDED:
-      return `The carrier's duration is about that of the whole call with its ringing${explained}.`;
+      return `The carrier's duration seems to have the ringing in it${explained}.`;
     case MatchCause.ROUNDING:
-      return `The difference is what rounding makes (${tellRounding(finding)}).`;
+      return `Rounding makes the difference: ${tellRounding(finding)}.`;
     case MatchCause.LATE:
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its grace was over.`;
     case MatchCause.UNKNOWN:
-      return "No known cause explains the difference.";
+      return tellUnknown(status, basis);
     case MatchCause.NUMBERS_DIFFER:
-      return "The two sides name other numbers for this call: one was changed on the way, or one side wrote a wrong one.";
+      return "The two sides name different numbers for this call.";
     default:
       return cause satisfies never;
   }
+}
+
+function tellUnknown(status: MatchStatus, basis: Basis): string {
+  if (status === MatchStatus.ANSWER_STATE_MISMATCH) return "No known cause explains that only one side says answered.";
+  if (basis === Basis.NONE) return "Of a length that is not known no cause can be told.";
+  return "No known cause explains the difference: no rounding, ringing, switch's timer or missing part.";
+}
+
+/** Whose length is not known. */
+function tellUnmeasured({ platform, carrier }: ExplainedCall): string {
+  const isCarriers = carrier?.connectedMs === undefined && carrier?.billedS === undefined;
+  if (platform?.connectedMs !== undefined) return "the carrier does";
+  return isCarriers ? "both do" : "the platform does";
 }
 
 function tellRounding({ roundingRule = WHOLE_SECONDS, ruleInferred, pairCount = 0, ratio = 0 }: Finding): string {

@@ -3,7 +3,6 @@ import { type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts"
 import { MIN_SHARE } from "./clock-offset.ts";
 import { MAX_COMPONENT } from "./components.ts";
 import { idsOf, shareId } from "./correlation.ts";
-import { COPY_WINDOW_MS } from "./duplicates.ts";
 import {
   EvidenceOutcome,
   EvidenceStage,
@@ -14,9 +13,10 @@ import {
   tellCount,
   tellLength,
   tellList,
+  tellRecords,
   tellTime,
 } from "./evidence.ts";
-import type { CarrierFacts, CommonFacts, CorrelationIds } from "./facts.ts";
+import type { CorrelationIds } from "./facts.ts";
 import { areContradicting, areSameParties, isContradicting, isEqual } from "./number-keys.ts";
 import { MatchedBy, MatchStatus } from "./result.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
@@ -28,18 +28,16 @@ const { PASSED, FAILED, NOT_COMPARABLE } = EvidenceOutcome;
 /** Which revision of each record counts, and whether it is void or partial. */
 export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep {
   const records = [
-    ...(platform ? [`the platform's record ${tellRecord(platform.facts)}`] : []),
-    ...(carrier
-      ? [`the carrier's ${carrier.records.length === 1 ? "record" : "records"} ${tellRecords(carrier)}`]
-      : []),
+    ...(platform ? [`the platform's ${tellRecords(platform.records)}`] : []),
+    ...(carrier ? [`the carrier's ${tellRecords(carrier.records)}`] : []),
   ];
   const isVoid = (platform ?? carrier)?.facts.isVoid === true;
   const isPartial = platform?.facts.isPartial === true;
   const state = [
     ...(isVoid ? [" Voided: it was taken back, and counts nowhere."] : []),
     ...(isPartial ? [" The platform's record is partial: the call is not over, or its end is not yet known."] : []),
-    ...(platform ? [] : [" The platform has no record of this call."]),
-    ...(carrier ? [] : [" The carrier has no record of this call."]),
+    ...(platform ? [] : [" No record of the platform's is paired with it."]),
+    ...(carrier ? [] : [" No record of the carrier's is paired with it."]),
   ];
   return {
     stage: EvidenceStage.RECORD_STATE,
@@ -47,7 +45,7 @@ export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep
     explanation: `What counts is ${tellList(records)}.${state.join("")}`,
     values: [
       evidenceValue("revision", PASSED, [
-        platform && String(platform.facts.revision),
+        platform?.records.map((record) => record.revision).join(", "),
         carrier?.records.map((record) => record.revision).join(", "),
       ]),
     ],
@@ -124,10 +122,10 @@ export function explainCorrelation({ platform, carrier, result }: ExplainedCall)
       ? {
           stage,
           outcome: NOT_COMPARABLE,
-          explanation: "The record has no id of the signalling to be found by.",
+          explanation: "The record has no id of the signalling (Call-ID, ICID or Session-ID) to be found by.",
           values: [],
         }
-      : { stage, outcome: FAILED, explanation: `No open record of ${other} goes with its ${names}.`, values: [] };
+      : { stage, outcome: FAILED, explanation: `No unpaired record of ${other} has its ${names}.`, values: [] };
   }
   const values = correlationValues(platform, carrier);
   const { matchedBy } = result;
@@ -136,7 +134,7 @@ export function explainCorrelation({ platform, carrier, result }: ExplainedCall)
     return {
       stage,
       outcome: PASSED,
-      explanation: `Both records have the same ${joined.title}, and nothing speaks against it.`,
+      explanation: `Both records have the same ${joined.title}.`,
       values,
     };
   }
@@ -160,7 +158,7 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
   const isHidden = platform.numbers.callers.length === 0 || carrier.numbers.callers.length === 0;
   if (areContradicting(platform.numbers, carrier.numbers)) {
     const explanation =
-      "The records name other numbers: one was changed on the way. The dialog proves the call all the same.";
+      "The records name different numbers. It is one call all the same, for Call-ID and both tags are equal: a number was changed on the way, or one side wrote a wrong one.";
     return { stage, outcome: FAILED, explanation, values };
   }
   if (!areSameParties(platform.numbers, carrier.numbers)) {
@@ -201,7 +199,7 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
 export function explainAssignment({ platform, carrier, pairing, result }: ExplainedCall): EvidenceStep | undefined {
   const stage = EvidenceStage.ASSIGNMENT;
   if (result.candidateCount !== undefined) {
-    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other, too many to tell apart: none is paired by guessing.`;
+    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other, and neither ids nor times nor lengths tell them apart: none is paired by guessing.`;
     const limit = evidenceValue("candidate_count", FAILED, [
       undefined,
       `at least ${result.candidateCount}`,
@@ -213,8 +211,8 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
     const other = platform === undefined ? "platform" : "carrier";
     const explanation =
       result.status === MatchStatus.PART_OF_CALL
-        ? `It is a further part of ${result.duplicateOf?.recordId} of ${result.duplicateOf?.recordDate}: it has its dialog and begins where that one ended, and the carrier counts both as one call.`
-        : `No record of the ${other}'s with these numbers is free within ${tellLength(WINDOW_MS)}.`;
+        ? `It is a further part of ${result.duplicateOf?.recordId} of ${result.duplicateOf?.recordDate}: it has its dialog and begins where that one ended, and the carrier counts both as one call. Its time is counted there.`
+        : `No record of the ${other}'s with these numbers is unpaired within ${tellLength(WINDOW_MS)}.`;
     const outcome = result.status === MatchStatus.PART_OF_CALL ? PASSED : FAILED;
     return { stage, outcome, explanation, values: [] };
   }
@@ -225,51 +223,6 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
     : "Other records could have been paired with these; of all that could be, these fit best: by their answers, times and durations.";
   return { stage, outcome: PASSED, explanation, values: [] };
 }
-
-/** The parts of a split call. */
-export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep | undefined {
-  if (carrier === undefined || (carrier.records.length === 1 && carrier.facts.part === undefined)) return undefined;
-  const isOne = carrier.records.length === 1;
-  const parts = isOne ? `Here is one part (${tellRecords(carrier)}).` : `Taken together are ${tellRecords(carrier)}.`;
-  const missing = carrier.lacksParts ? " By the numbering there is at least one more, which has not arrived." : "";
-  return {
-    stage: EvidenceStage.SPLIT,
-    outcome: carrier.lacksParts ? FAILED : PASSED,
-    explanation: `The carrier's switch split the call. ${parts}${missing}`,
-    values: [
-      evidenceValue("connected_duration_ms", carrier.lacksParts ? FAILED : PASSED, [
-        tellNumber(platform?.connectedMs),
-        carrier.records.map(tellPart).join(" + "),
-      ]),
-    ],
-  };
-}
-
-/** Whether a record that is left over is a copy. */
-export function explainDuplicate({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
-  if (platform !== undefined && carrier !== undefined) return undefined;
-  if (UNDOUBLED.has(result.status)) return undefined;
-  const stage = EvidenceStage.DUPLICATE;
-  const limit = evidenceValue("copy_window_ms", result.duplicateOf ? PASSED : FAILED, [
-    undefined,
-    undefined,
-    String(COPY_WINDOW_MS),
-  ]);
-  const { duplicateOf } = result;
-  if (duplicateOf === undefined) {
-    const explanation = "No other record of this side is of the same dialog, or of the same parties, start and length.";
-    return { stage, outcome: FAILED, explanation, values: [limit] };
-  }
-  const explanation = `It is a copy of ${tellRecord(duplicateOf)}: of the same dialog, or of the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart.`;
-  return { stage, outcome: PASSED, explanation, values: [limit] };
-}
-
-/** Of these it is not asked whether they are copies. */
-const UNDOUBLED: ReadonlySet<number> = new Set([
-  MatchStatus.VOIDED,
-  MatchStatus.NOT_REPORTED,
-  MatchStatus.PART_OF_CALL,
-]);
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
   const { inviteMs, answerMs, startMs } = platform;
@@ -342,24 +295,4 @@ function tellParty(party: Party | undefined): string | undefined {
 
 function tellDirection(direction: number): string {
   return direction === 2 ? "inbound" : "outbound";
-}
-
-function tellRecord({
-  recordId,
-  recordDate,
-  revision,
-}: Pick<CommonFacts, "recordId" | "recordDate" | "revision">): string {
-  return `${recordId} of ${recordDate} (revision ${revision})`;
-}
-
-function tellRecords({ records }: CarrierUnit): string {
-  return tellList(records.map(tellRecord));
-}
-
-function tellPart({ connectedMs, billedS }: CarrierFacts): string {
-  return tellNumber(connectedMs) ?? (billedS === undefined ? "unknown" : `${billedS * 1_000} (billed)`);
-}
-
-function tellNumber(value: number | undefined): string | undefined {
-  return value === undefined ? undefined : String(value);
 }

@@ -94,7 +94,7 @@ function reasonOf(
   if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
   return {
     refusedAt: EvidenceStage.NUMBERS,
-    explanation: "It is near, and to the same number, but somebody else called.",
+    explanation: "It is near, and to the same number, but from another one.",
   };
 }
 
@@ -134,7 +134,7 @@ function tellTaken(mate: RecordRef | undefined, isCrowd: boolean): string {
     return "It could be this call's, and so could too many others: none is taken by guessing.";
   return mate === undefined
     ? "It could have been paired with this call, but others fit better."
-    : `It fits, but goes with ${mate.recordId} of ${mate.recordDate}: of all that could be paired, these fit best.`;
+    : "It fits, but another record fits it better.";
 }
 
 function mateOf(units: readonly CallUnit[], index: number | undefined): RecordRef | undefined {

@@ -85,9 +85,9 @@ test("a call whose carrier record is missing is explained with what is near and 
   const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
   expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
   expect(sentencesOf(evidence)).toMatchObject({
-    [EvidenceStage.CORRELATION]: "No open record of the carrier's goes with its SIP dialog.",
+    [EvidenceStage.CORRELATION]: "No unpaired record of the carrier's has its SIP dialog.",
     [EvidenceStage.GRACE]:
-      "There was time for the carrier's record to arrive until 2026-06-02T10:01:50.000Z, 24 h after the later of its end and its arrival; it is over.",
+      "There was time for the carrier's record to arrive until 2026-06-02T10:01:50.000Z: 24 h from the end of the call, or from when its other record arrived if that was later. That time is over.",
   });
   expect(evidence.refused).toMatchObject([
     { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
@@ -127,7 +127,7 @@ test("each cause is told in a sentence, with its findings", () => {
     stage: EvidenceStage.CAUSE,
     outcome: EvidenceOutcome.PASSED,
     explanation:
-      "The carrier's duration is a switch's timer of 12 h while the other is shorter by half or more: its release was lost.",
+      "The carrier's duration is 12 h, after which switches end a call by themselves, and the other side's is at most half of it: the carrier's switch seems to have missed the end of the call.",
     findings: [{ timerMs: 43_200_000 }],
   });
 });

@@ -6,13 +6,12 @@ import {
   explainAssignment,
   explainClock,
   explainCorrelation,
-  explainDuplicate,
   explainNumbers,
   explainScope,
-  explainSplit,
   explainState,
   explainTime,
 } from "./explain-pairing.ts";
+import { explainDuplicate, explainSplit } from "./explain-parts.ts";
 import { findRefused } from "./explain-refused.ts";
 import type { CommonFacts, MatchingInput, RecordRef } from "./facts.ts";
 import { pairCalls } from "./match-calls.ts";

@@ -1,0 +1,81 @@
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { explainCommand } from "../../src/cli/reconcile/explain.ts";
+import { addDays } from "../../src/domain/instant.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { type Delivered, explainedCalls } from "../support/explained-calls.ts";
+import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
+
+const DOCUMENT = new URL("../../docs/reconciliation.md", import.meta.url);
+const CARRIER = "nordlys-tele";
+/** The day of the calls in the document, and the one on which they are made here. */
+const TOLD_DAY = "2026-11-15";
+const DAY = addDays(new Date().toISOString().slice(0, 10), -5);
+/** Of more candidates than these, the document shows the first three. */
+const MOST_SHOWN = 5;
+
+let exchange: Exchange;
+/** Of a credential that sees no numbers of other parties. */
+let tokenFile: string;
+beforeAll(async () => {
+  // Each command listens to them, and most processes run one.
+  for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(100);
+  exchange = await startExchange();
+  const { db } = exchange.app.services;
+  await exchange.addCarrier(CARRIER, { timeZone: "UTC" });
+  await exchange.assignNumbers(CARRIER, ["+4510000017", "+4510000018", "+4510000019"]);
+  const { cdrs, durations } = explainedCalls(DAY);
+  for (const [arrivalMs, records] of byArrival(cdrs)) await appendCdrs(db, CARRIER, records, arrivalMs);
+  for (const [arrivalMs, records] of byArrival(durations)) await appendDurations(db, CARRIER, records, arrivalMs);
+  await reconcileFully(db, CARRIER);
+  tokenFile = join(exchange.dataDir, "reader.token");
+  await writeFile(tokenFile, await exchange.platformToken(["reconciliation.read"]));
+});
+afterAll(() => exchange?.[Symbol.asyncDispose]());
+
+test("every explanation in docs/reconciliation.md is what the command prints today", async () => {
+  const document = await readFile(DOCUMENT, "utf8");
+  const printed = new Map<string, string>();
+  const commands = [...document.matchAll(/^\$ tandem reconcile explain (.+)$/gm)].map(([, args = ""]) => args);
+  expect(commands.length).toBeGreaterThanOrEqual(10);
+  for (const args of commands) printed.set(args, await explain(args.split(" ")));
+  const today = document.replaceAll(
+    /^\$ tandem reconcile explain (.+)\n[^`]*```$/gm,
+    (_, args: string) => `$ tandem reconcile explain ${args}\n${printed.get(args)}\n\`\`\``,
+  );
+  // With `-u` behind this file's name, vitest writes it.
+  await expect(today).toMatchFileSnapshot(DOCUMENT.pathname);
+});
+
+/** Runs the command here, and tells what it printed, by the document's day. */
+async function explain(args: readonly string[]): Promise<string> {
+  const lines: string[] = [];
+  using _log = vi.spyOn(console, "log").mockImplementation((line = "") => lines.push(line));
+  using _error = vi.spyOn(console, "error").mockImplementation(() => {});
+  const connection = ["--url", exchange.app.url, "--token-file", tokenFile];
+  await explainCommand().parseAsync([...args, ...connection], { from: "user" });
+  return shorten(lines.flatMap((line) => line.split("\n")))
+    .map((line) => line.trimEnd())
+    .join("\n")
+    .replaceAll(/\d{4}-\d\d-\d\d/g, toldDay);
+}
+
+function toldDay(day: string): string {
+  const days = Math.round((Date.parse(day) - Date.parse(DAY)) / 86_400_000);
+  return addDays(TOLD_DAY, days);
+}
+
+function shorten(lines: readonly string[]): readonly string[] {
+  const first = lines.indexOf("Considered, and not taken:") + 2;
+  const count = lines.length - first;
+  if (first < 2 || count <= MOST_SHOWN) return lines;
+  return [...lines.slice(0, first + 3), `  ... (${count} in all)`];
+}
+
+function byArrival<Record>(delivered: readonly Delivered<Record>[]): [number, Record[]][] {
+  const groups = Map.groupBy(delivered, ({ arrivalMs }) => arrivalMs);
+  return [...groups]
+    .sort(([a], [b]) => a - b)
+    .map(([arrivalMs, each]) => [arrivalMs, each.map(({ record }) => record)]);
+}
