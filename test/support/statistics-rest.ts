@@ -30,7 +30,7 @@ import { readRetentionState } from "../../src/store/retention-state.ts";
 import { Feed, UploadKind } from "../../src/store/schema.ts";
 import { recountNumbers } from "../../src/store/tally-recount.ts";
 import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
-import { listPeriods, readPeriod, readRestatementNumbers } from "../../src/store/usage-periods.ts";
+import { listPeriods, readPeriod, readRestatementNumbers, withDays } from "../../src/store/usage-periods.ts";
 import {
   insertRestatement,
   readChangedCalls,
@@ -154,7 +154,7 @@ async function ofUsage(db: Database, { carrierId, customers, numbers: own }: Wor
     await readOldestCheck(tx);
     await readRestatementNumbers(tx, [periodId], microsFromMs(Date.now()));
     await readNewestRestatementTime(tx, periodId);
-    await readChangedCalls(tx, period, own.slice(0, 20), 100);
+    await readChangedCalls(tx, await withDays(tx, period), own.slice(0, 20), 100);
     await readChangedNumbers(tx, own.slice(0, 20), closeTime);
     await writePeriodCheck(tx, periodId, closeTime, period.judged);
     await writePeriodTotals(tx, periodId, 7, period.currentTotals);
