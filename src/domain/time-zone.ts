@@ -17,8 +17,8 @@ export const FIRST_ZONE_YEAR = 2000;
 export const LAST_ZONE_YEAR = 2037;
 
 const MINUTE_MS = 60_000;
-/** No zone's day begins further from that of UTC. */
-const REACH_MS = 24 * 3_600_000;
+/** No zone's day begins further than this from that of UTC. */
+const DAY_MS = 86_400_000;
 
 const NAMES: ReadonlySet<string> = new Set(moment.tz.names());
 
@@ -80,21 +80,23 @@ function nameInUse(timeZone: string): string {
 }
 
 function startsOfYear(shifts: readonly Shift[], year: number): Micros[] {
+  const starts: Micros[] = [];
   let at = 0;
-  return daysOfYear(year).map((day) => {
-    const midnightMs = Date.parse(`${day}T00:00:00Z`);
-    while ((shifts[at]?.endMs ?? 0) <= midnightMs - REACH_MS) at++;
-    return microsFromMs(startOfDay(shifts, at, midnightMs));
-  });
+  for (let midnightMs = Date.UTC(year, 0, 1); midnightMs < Date.UTC(year + 1, 0, 1); midnightMs += DAY_MS) {
+    while ((shifts[at]?.endMs ?? 0) <= midnightMs - DAY_MS) at++;
+    starts.push(microsFromMs(startOfDay(shifts, at, midnightMs)));
+  }
+  return starts;
 }
 
 // The first instant at which the zone's calendar shows the day, or a later one: where midnight comes twice, the first of the two.
 function startOfDay(shifts: readonly Shift[], from: number, midnightMs: number): number {
-  let beginMs = from === 0 ? Number.NEGATIVE_INFINITY : (shifts[from - 1]?.endMs ?? 0);
-  for (const { offsetMs, endMs } of shifts.slice(from)) {
+  let beginMs = shifts[from - 1]?.endMs ?? Number.NEGATIVE_INFINITY;
+  for (let at = from; ; at++) {
+    const { offsetMs, endMs } = shifts[at] as Shift;
     const startMs = Math.max(beginMs, midnightMs - offsetMs);
+    // The last one has no end.
     if (startMs < endMs) return startMs;
     beginMs = endMs;
   }
-  throw new Error("the last shift of a zone has no end");
 }
