@@ -490,6 +490,7 @@ test("what makes no sense is refused, with the fields named", async () => {
     [{ endDate: "2026-06-01" }, "OK"],
     [{ timeZone: "Mars/Olympus" }, "INVALID_ARGUMENT"],
     [{ timeZone: "+02:00" }, "INVALID_ARGUMENT"],
+    [{ timeZone: "CET" }, "OK"],
     [{ groupBy: [DAY, DAY] }, "INVALID_ARGUMENT"],
     [{ groupBy: [0] }, "INVALID_ARGUMENT"],
     [{ groupBy: [7] }, "INVALID_ARGUMENT"],

@@ -1,9 +1,13 @@
+import { glob, readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { addDays, microsFromMs } from "../../src/domain/instant.ts";
+import { BadRequestSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService, SummaryPeriod } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { ReconciliationService as OwnReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { HoldReason } from "../../src/gen/tandem/platform/v1/hold_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
@@ -18,7 +22,10 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, timestamp } from "../support/feed.ts";
 import { fromNow, newRequestId, takeNumber } from "../support/numbers.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
+import { reasonOfError, refusalOf } from "../support/refusal.ts";
 import { undone } from "../support/undone.ts";
+
+const SOURCE = join(import.meta.dirname, "../../src");
 
 /** The last time that it was this month, day and hour, UTC. */
 function lastMs(monthToMinute: string): number {
@@ -159,6 +166,52 @@ describe.each(CASES)("$what: in $timeZone", ({ timeZone, atMs, offsetH }) => {
     const ids = new Set(own.map((row) => row.period_id));
     expect(reached.filter(({ periodId }) => ids.has(periodId))).toMatchObject([{ first: day, last: day }]);
   });
+});
+
+describe.each(["PST", "IST", "SystemV/EST5EDT", "europe/copenhagen", "+01:00", "posixrules", ""])(
+  "the zone %j",
+  (timeZone) => {
+    const refused = (field: string) => ({ reason: "INVALID_ARGUMENT", field });
+
+    test("is refused by all that is given one, with the field named", async () => {
+      const carriers = await exchange.platformClient(CarrierService);
+      const basics = { displayName: "Zone Tele", legalCountry: "DK", region: "eu", timeZone };
+      const carrierId = `zone-${newRequestId().slice(0, 8)}`;
+      const made = carriers.createCarrier({ requestId: newRequestId(), carrierId, carrier: basics });
+      expect(await fieldOf(made)).toEqual(refused("carrier.time_zone"));
+      await exchange.addCarrier(carrierId);
+      const change = { carrier: { carrierId, timeZone }, updateMask: { paths: ["time_zone"] } };
+      const changed = carriers.updateCarrier({ requestId: newRequestId(), ...change });
+      expect(await fieldOf(changed)).toEqual(refused("carrier.time_zone"));
+      const usage = await exchange.platformClient(UsageService);
+      const asked = { customerId: "anyone", startDate: "2026-03-01", endDate: "2026-04-01", timeZone };
+      expect(await fieldOf(usage.queryUsage(asked))).toEqual(refused("time_zone"));
+      expect(await fieldOf(usage.closePeriod({ ...asked, requestId: newRequestId() }))).toEqual(refused("time_zone"));
+      expect(await fieldOf(usage.exportUsage(asked))).toEqual(refused("time_zone"));
+    });
+  },
+);
+
+/** Why a call was refused, and the fields that its error names. */
+async function fieldOf(answer: Promise<unknown> | AsyncIterable<unknown>): Promise<{ reason: string; field: string }> {
+  const error = await refusalOf(answer);
+  if (!error) return { reason: "OK", field: "" };
+  const violations = error.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  return { reason: reasonOfError(error), field: violations.map(({ field }) => field).join() };
+}
+
+test("nothing else in the source tells days or zones: not PostgreSQL, not Node", async () => {
+  const found: string[] = [];
+  for await (const name of glob("**/*.ts", {
+    cwd: SOURCE,
+    exclude: ["gen/**", "store/migrations/**", "**/*.test.ts"],
+  })) {
+    const text = await readFile(join(SOURCE, name), "utf8");
+    if (/AT TIME ZONE (?!'UTC')|date_trunc\('day'|Intl\.DateTimeFormat|toLocale(?:Date|Time)String|luxon/.test(text))
+      found.push(name);
+  }
+  // It asks Node what a name of before meant.
+  expect(found).toEqual([join("domain", "time-zone.ts")]);
 });
 
 test("the days of a zone are read from rows alone: whoever moves them moves all", async () => {
