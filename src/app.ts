@@ -15,6 +15,7 @@ import { SharedPages } from "./feed/shared-pages.ts";
 import { runAgeUploads } from "./jobs/age-uploads.ts";
 import { runCloseDisclosures } from "./jobs/close-disclosures.ts";
 import { EraseJob } from "./jobs/erase.ts";
+import { runKeepZoneDays } from "./jobs/keep-zone-days.ts";
 import { runMakePartitions } from "./jobs/make-partitions.ts";
 import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
@@ -53,6 +54,7 @@ import { type EmbeddedServer, startEmbeddedPostgres } from "./store/embedded-pos
 import { type Installation, readInstallation } from "./store/installation.ts";
 import { findExcessRights, proveIsolation } from "./store/isolation.ts";
 import { assertMigrated, migrate } from "./store/migrate.ts";
+import type { ZoneChange } from "./store/newer-zone-data.ts";
 import { assertClusterThere } from "./store/postgres-cluster.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
 import type { Feed } from "./store/schema.ts";
@@ -258,11 +260,19 @@ function startJobs(
 ): AsyncDisposable {
   const { db, log, erasures } = services;
   const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
+  const onZoneChange = ({ moved, kept, ...zone }: ZoneChange) => {
+    const first = { movedFrom: moved[0], keptFrom: kept[0] };
+    log.warn(
+      { ...zone, moved: moved.length, kept: kept.length, ...first },
+      "newer time zone data: days to come begin at other times, days that have begun stay as they are",
+    );
+  };
   const stop = new AbortController();
   const running = [
     runScheduledNumbers({ writer: numberWriter(services), region, onError }, stop.signal),
     runMakePartitions({ db, onError, onShort }, stop.signal),
     runAgeUploads({ db, onError }, stop.signal),
+    runKeepZoneDays({ db, onError, onChange: onZoneChange }, stop.signal),
     runCloseDisclosures({ db, onError }, stop.signal),
     runRestateUsage({ db, region, encode: encodeRestatement, onError }, stop.signal),
   ];

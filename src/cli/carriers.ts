@@ -14,7 +14,7 @@ import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
 import { type ConnectionOptions, connect, remoteCommand } from "./connection.ts";
 import { printFields, printMessage, printTable } from "./output.ts";
-import { enumListOption, enumName, enumOption, formatTime, parseWhole } from "./values.ts";
+import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./values.ts";
 
 /** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {
@@ -56,7 +56,11 @@ interface CarrierOptions extends ConnectionOptions {
 function withSettings(command: Command): Command {
   return command
     .option("--name <name>", "name for people")
-    .option("--time-zone <zone>", "IANA time zone in which reconciliation counts days, such as Europe/Copenhagen")
+    .option(
+      "--time-zone <zone>",
+      "IANA time zone in which reconciliation counts days, such as Europe/Copenhagen",
+      parseTimeZone,
+    )
     .option("--region <region>", "region in which the carrier's data is kept")
     .option("--sip-domain <domain>", "host part of the SIP URIs made for its numbers")
     .option("--tolerance-ms <ms>", "difference of connected duration that is none (2000)", parseWhole(0, 60_000))

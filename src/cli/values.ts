@@ -2,6 +2,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { InvalidArgumentError, Option } from "commander";
 import { isDay } from "../domain/instant.ts";
+import { isTimeZone } from "../domain/time-zone.ts";
 import { wallMs } from "../domain/wall-clock.ts";
 
 /** An option whose value is a name of an enum of the contract, given in lower case: `--state assigned`. */
@@ -33,6 +34,12 @@ export function enumName(schema: DescEnum, value: number): string | undefined {
   if (value === 0) return undefined;
   const known = schema.values.find(({ number }) => number === value);
   return known === undefined ? `${value}` : shortName(schema, known.name);
+}
+
+/** The name of a time zone. */
+export function parseTimeZone(text: string): string {
+  if (isTimeZone(text)) return text;
+  throw new InvalidArgumentError("Expected an IANA time zone, such as Europe/Copenhagen.");
 }
 
 /** A list written with commas or spaces. */

@@ -4,6 +4,7 @@ import type { FieldViolation } from "./errors.ts";
 import type { Micros } from "./instant.ts";
 import type { CredentialIdentity } from "./principal.ts";
 import { isDnsName } from "./sip-uri.ts";
+import { isTimeZone } from "./time-zone.ts";
 
 /** A carrier and what was agreed with it, defaults filled in; as tandem.platform.v1.Carrier has it. */
 export interface Carrier {
@@ -145,17 +146,6 @@ const LAST_DIRECTION = 2;
 
 function isPrintable(text: string): boolean {
   return /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u.test(text) && text.trim() !== "";
-}
-
-/** Whether a text is an IANA time zone. Intl also takes offsets such as +01:00, which have no rules for summer time and are not IANA's. */
-export function isTimeZone(text: string): boolean {
-  if (!/^[A-Za-z][A-Za-z0-9_+\-/]{1,63}$/.test(text)) return false;
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: text });
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function thresholdFields(thresholds: Thresholds): [string, number | undefined][] {

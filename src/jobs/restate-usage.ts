@@ -2,10 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Micros } from "../domain/instant.ts";
 import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
+import type { DatedPeriod } from "../domain/usage/scope.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
 import { readUsageCarriers } from "../store/usage.ts";
-import { type JudgedCarrier, judgedOf, type StoredPeriod } from "../store/usage-periods.ts";
+import { type JudgedCarrier, judgedOf, type StoredPeriod, withDays } from "../store/usage-periods.ts";
 import {
   type ChangedNumber,
   compareLines,
@@ -135,7 +136,7 @@ function restatePeriod(
     async (tx) => {
       await confirmLease(tx, lease, LEASE_S);
       const period = await lockPeriod(tx, periodId);
-      if (period) await comparePeriod(tx, options, period, numbers);
+      if (period) await comparePeriod(tx, options, await withDays(tx, period), numbers);
     },
     { statementTimeoutMs: STATEMENT_TIMEOUT_MS },
   );
@@ -144,7 +145,7 @@ function restatePeriod(
 async function comparePeriod(
   tx: Tx,
   { encode }: RestateUsageOptions,
-  period: StoredPeriod,
+  period: DatedPeriod & StoredPeriod,
   numbers: readonly string[],
 ): Promise<void> {
   const { periodId } = period;
@@ -165,7 +166,7 @@ async function comparePeriod(
 
 async function explain(
   tx: Tx,
-  period: StoredPeriod,
+  period: DatedPeriod & StoredPeriod,
   lines: readonly ChangedLine[],
   judged: Readonly<Record<string, JudgedCarrier>>,
 ): Promise<RestatementDraft[]> {

@@ -3,10 +3,10 @@ import { ERASED_HASH } from "../domain/erasure.ts";
 import type { Micros } from "../domain/instant.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { MatchStatus, Side } from "../domain/matching/result.ts";
+import type { ZoneDays } from "../domain/zone-days.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
 import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/discrepancy-log.ts";
 import type { FeedLock } from "../store/feed-head.ts";
-import type { CallDays } from "./call-days.ts";
 import { encodeDiscrepancy, encodeMerged } from "./discrepancy-edge.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
@@ -27,7 +27,7 @@ export interface Changes {
 }
 
 /** The rows that results make. */
-export function judge(results: readonly CallResult[], days: CallDays): Judged[] {
+export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] {
   return results.map((found) => {
     const result = withoutSupport(found);
     return { result, row: judgedRow(result, days), name: nameText(nameOf(result)) };
@@ -105,7 +105,6 @@ export function logChanges(
   carrierId: string,
   changes: Changes,
   lock: FeedLock | undefined,
-  days: CallDays,
 ): { rows: CallResultRow[]; entries: DiscrepancyEntry[] } {
   const rows: CallResultRow[] = [];
   const entries: DiscrepancyEntry[] = [];
@@ -121,7 +120,7 @@ export function logChanges(
   };
   for (const change of changes.changed) {
     if (!isTold(change)) rows.push({ ...change.judged.row, ...NEVER_TOLD });
-    else log(held(lock), toldRow(carrierId, change, held(lock).ingestTime, days), change.before);
+    else log(held(lock), toldRow(carrierId, change, held(lock).ingestTime), change.before);
   }
   for (const { row, into } of changes.merged)
     log(held(lock), mergedRow(carrierId, row, into, held(lock).ingestTime), row);
@@ -143,12 +142,7 @@ function held(lock: FeedLock | undefined): FeedLock {
   return lock;
 }
 
-function toldRow(
-  carrierId: string,
-  { judged, before }: Changes["changed"][number],
-  now: Micros,
-  days: CallDays,
-): CallResultRow {
+function toldRow(carrierId: string, { judged, before }: Changes["changed"][number], now: Micros): CallResultRow {
   const { row, result } = judged;
   const isUnresolved = disagrees(row.status) || row.status === MatchStatus.PENDING;
   const discrepancyId = before?.discrepancyId ?? discrepancyIdOf(carrierId, judged.name);
@@ -159,7 +153,7 @@ function toldRow(
     carrierId,
     discrepancyId,
     revision,
-    callDate: days.dayOf(result.startMs),
+    callDate: row.callDate,
     firstSeenTime,
     resolvedTime,
   });

@@ -4,8 +4,8 @@ import { hash64 } from "../domain/matching/id-texts.ts";
 import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
 import { WINDOW_MS } from "../domain/matching/time-window.ts";
 import { e164Of, type Party } from "../domain/party.ts";
+import type { ZoneDays } from "../domain/zone-days.ts";
 import type { CallResultRow, ResultName } from "../store/call-results.ts";
-import type { CallDays } from "./call-days.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;
@@ -34,13 +34,14 @@ export function nameText({ side, recordId, recordDate }: ResultName): string {
 }
 
 /** The columns of a result. */
-export function judgedRow(result: CallResult, days: CallDays): JudgedRow {
+export function judgedRow(result: CallResult, days: ZoneDays): JudgedRow {
+  const startTime = microsFromMs(result.startMs);
   const row = {
     ...recordColumns(result),
     ...clockColumns(result.carrier[0]),
     ...keyColumns(result),
-    startTime: microsFromMs(result.startMs),
-    callDate: days.dayOf(result.startMs),
+    startTime,
+    callDate: days.dayOf(startTime),
     status: result.status,
     causes: result.findings.reduce((bits, finding) => bits | (1 << finding.cause), 0),
     matchedBy: result.matchedBy ?? 0,

@@ -24,6 +24,7 @@ import { appendDiscrepancies } from "../store/discrepancy-log.ts";
 import { advanceFeed, lockFeed } from "../store/feed-head.ts";
 import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconcile-progress.ts";
 import { Feed } from "../store/schema.ts";
+import { readDaysOf } from "../store/zone-days.ts";
 import type { Reconciled } from "./carrier.ts";
 import { FAR_VOTES_MS, renewEvidence } from "./clock-evidence-turn.ts";
 import { edgesOf, matchWhole, NEIGHBOUR_MS } from "./read-whole.ts";
@@ -80,7 +81,7 @@ export async function reconcileMinutes(
   const changes = findChanges(judged, rows);
   const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
   const lock = isLogged ? await lockFeed(tx, carrierId, Feed.DISCREPANCIES) : undefined;
-  const { rows: written, entries } = logChanges(carrierId, changes, lock, carrier.days);
+  const { rows: written, entries } = logChanges(carrierId, changes, lock);
   await deleteResults(tx, carrierId, changes.deleted);
   await writeResults(tx, carrierId, written, lock?.ingestTime ?? now);
   if (lock) {
@@ -194,7 +195,8 @@ async function settle(tx: Tx, carrier: Reconciled, { marked, records, heard, now
   const sought = new Set<string>();
   for (let trial = 1; ; trial++) {
     const { kept, window } = await matchWhole(tx, carrier, { base, records, votes, now });
-    const judged = judge(kept, carrier.days);
+    const starts = kept.map(({ startMs }) => microsFromMs(startMs));
+    const judged = judge(kept, await readDaysOf(tx, carrier.timeZone, starts));
     const rows = await readStored(tx, carrierId, window, judged);
     const tied = await findTied(tx, carrierId, { judged, rows, offsets: votes.offsetsInUse(), sought });
     if (tied.some((minute) => !isIn(base, msFromMicros(minute)))) {

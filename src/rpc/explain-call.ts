@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
-import { isDay, microsFromMs } from "../domain/instant.ts";
+import { isDay, type Micros, microsFromMs } from "../domain/instant.ts";
 import type { EvidenceStep, RefusedCandidate } from "../domain/matching/evidence.ts";
 import type { CarrierFacts, RecordRef } from "../domain/matching/facts.ts";
 import type { NearMiss } from "../domain/matching/near-misses.ts";
@@ -37,6 +37,7 @@ import {
   findExplainedRecords,
   type RecordName,
 } from "../store/explain-targets.ts";
+import { readDaysOf } from "../store/zone-days.ts";
 import { carrierOf } from "./auth.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
@@ -70,7 +71,7 @@ export async function explainCalls(services: Services, request: ExplainCallReque
       EXPLAINING,
     );
     found += ofCarrier.found;
-    explanations.push(...ofCarrier.explanations);
+    explanations.push(...(await dated(services, settings, ofCarrier.explanations)));
     if (found > MAX_EXPLANATIONS) break;
   }
   if (explanations.length === 0) throw notFound(request);
@@ -88,12 +89,13 @@ export async function explainOwnCalls(services: Services, request: OwnRequest, c
   const name = recordName(request);
   const settings = await requireCarrier(services, carrierId);
   const most = MAX_OWN_EXPLANATIONS;
-  const { explanations, found } = await carrierTransaction(
+  const { explanations: undated, found } = await carrierTransaction(
     services.db,
     carrierId,
     (tx) => explainNamed(services, tx, settings, { name, most }),
     EXPLAINING,
   );
+  const explanations = await dated(services, settings, undated);
   if (explanations.length === 0) throw notFound(request);
   const disclosed = disclosedExplanations(explanations);
   await discloseRecords(services, context, { request, masked: false, disclosed });
@@ -111,11 +113,27 @@ async function explainNamed(
   tx: Tx,
   settings: Carrier,
   { name, most }: { name: RecordName; most: number },
-): Promise<{ explanations: CallExplanation[]; found: number }> {
+): Promise<{ explanations: Undated[]; found: number }> {
   const { carrierId } = settings;
   const records = await findExplainedRecords(tx, carrierId, name, most + 1);
   const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
   return { explanations: await explainEach(tx, carrier, records.slice(0, most)), found: records.length };
+}
+
+/** An explanation whose call has no day yet, if it is not reconciled; and when the call began. */
+interface Undated {
+  readonly message: CallExplanation;
+  readonly start: Micros;
+}
+
+// Days are not a carrier's to read, and a snapshot cannot write those that nobody has asked for.
+async function dated(services: Services, { timeZone }: Carrier, found: readonly Undated[]): Promise<CallExplanation[]> {
+  for (const { message, start } of found) {
+    if (message.result?.callDate !== "") continue;
+    const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, timeZone, [start]));
+    message.result.callDate = days.dayOf(start);
+  }
+  return found.map(({ message }) => message);
 }
 
 /** What both sides' requests have in common. */
@@ -165,14 +183,15 @@ async function explainEach(
   tx: Tx,
   carrier: ReturnType<typeof reconciled>,
   records: readonly ExplainedRecord[],
-): Promise<CallExplanation[]> {
+): Promise<Undated[]> {
   const now = await readClock(tx);
-  const explanations: CallExplanation[] = [];
+  const explanations: Undated[] = [];
   for (const record of records) {
     const explained = await explainRecord(tx, carrier, record, now);
     if (!explained) continue;
     const message = await explanation(tx, carrier, explained);
-    explanations.push(attributeForReader(message, explained.stored?.phoneNumber));
+    attributeForReader(message, explained.stored?.phoneNumber);
+    explanations.push({ message, start: microsFromMs(explained.evidence.result.startMs) });
   }
   return explanations;
 }
@@ -190,7 +209,7 @@ async function explanation(
     carrierId,
     discrepancyId: stored?.discrepancyId ?? "",
     revision: stored?.discrepancyRevision ?? 0,
-    callDate: carrier.days.dayOf(result.startMs),
+    callDate: stored?.callDate ?? "",
     firstSeenTime: stored?.firstSeenTime ?? null,
     resolvedTime: stored?.resolvedTime ?? null,
   });

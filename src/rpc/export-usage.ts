@@ -19,6 +19,7 @@ import {
   readUsageCarriers,
   type UsageQuery,
 } from "../store/usage.ts";
+import { withDays } from "../store/usage-periods.ts";
 import { hasScope } from "./auth.ts";
 import type { Services } from "./context.ts";
 import { discloseRecords } from "./disclose.ts";
@@ -93,19 +94,20 @@ interface ReadExport {
   readonly totals: UsageTotals;
 }
 
-function readExport(
+async function readExport(
   services: Services,
   asked: ReadUsageRequest,
   isWhole: boolean,
   life: OpenStreamLife,
 ): Promise<ReadExport> {
   const { secret } = services.installation;
+  const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
   return systemTransaction(
     services.db,
     async (tx) => {
       const snapshotTime = await readClock(tx);
-      const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
-      const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret } };
+      const { versions, periods } = await findVersions(tx, period, asked.asOf);
+      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
       const usage = await readCarrierUsage(tx, query);
       await assertServedHere(
         tx,
@@ -114,7 +116,7 @@ function readExport(
       );
       const carriers = await readUsageCarriers(
         tx,
-        asked.period,
+        period,
         usage.map(({ carrierId }) => carrierId),
       );
       const kept = periods.map(({ completeness }) => decodeCompleteness(completeness));

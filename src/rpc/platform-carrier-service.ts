@@ -154,7 +154,7 @@ function readNewCarrier(services: Services, { carrierId, carrier: message }: Cre
     reportingScopes: message.reportingScopes.length === 0 ? [create(ReportingScopeSchema)] : message.reportingScopes,
   });
   const carrier = readCarrierMessage(filled, { createTime: now, updateTime: now, revision: 1n });
-  assertValid(services, carrier, true);
+  assertValid(services, carrier);
   return carrier;
 }
 
@@ -172,7 +172,7 @@ function changeCarrier(
     updateTime: isBehind ? current.updateTime : now,
     revision: current.revision + 1n,
   });
-  assertValid(services, next, paths.includes("credential_identities"));
+  assertValid(services, next, paths);
   return next;
 }
 
@@ -183,10 +183,11 @@ async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
   throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
 }
 
-// An issuer that is no longer trusted does not keep other fields from being changed.
-function assertValid(services: Services, carrier: Carrier, withIssuers: boolean): void {
-  const found = findCarrierViolations(carrier);
-  if (withIssuers) {
+// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep other fields from being changed.
+function assertValid(services: Services, carrier: Carrier, paths?: readonly string[]): void {
+  const isGiven = (field: string) => paths === undefined || paths.includes(field);
+  const found = findCarrierViolations(carrier).filter(({ field }) => field !== "time_zone" || isGiven(field));
+  if (isGiven("credential_identities")) {
     found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
     found.push(...findPlatformViolations(carrier, services.config));
   }

@@ -4,7 +4,7 @@ import type { Carrier } from "../domain/carrier.ts";
 import { invalidArgument } from "../domain/errors.ts";
 import { addDays, timestampFromMicros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { wallMs } from "../domain/wall-clock.ts";
+import { wallMicros } from "../domain/wall-clock.ts";
 import {
   CarrierReconciliationStatusSchema,
   type GetReconciliationStatusRequest,
@@ -15,6 +15,7 @@ import { ReportingState } from "../gen/tandem/type/v1/reconciliation_summary_pb.
 import { systemTransaction } from "../store/database.ts";
 import { type ReconciliationStatus, readReconciliationStatus } from "../store/reconciliation-status.ts";
 import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../store/reconciliation-summary.ts";
+import { readDaysOf } from "../store/zone-days.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { cutPage } from "./cut-page.ts";
 import { discloseRecords } from "./disclose.ts";
@@ -129,7 +130,9 @@ async function statusMessage(services: Services, carrier: Carrier, status: Recon
 
 // The last seven days that were over, in the carrier's time zone, a grace ago.
 async function recentReporting(services: Services, carrier: Carrier) {
-  const endDate = dayIn(carrier.timeZone, wallMs() - Number(carrier.graceMs));
+  const end = wallMicros() - carrier.graceMs * 1_000n;
+  const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, carrier.timeZone, [end]));
+  const endDate = days.dayOf(end);
   const request = {
     ...carrier,
     startDate: addDays(endDate, -REPORTING_DAYS),
@@ -145,8 +148,4 @@ async function recentReporting(services: Services, carrier: Carrier) {
     { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
   );
   return figures ? reportingState(figures.reporting) : ReportingState.UNSPECIFIED;
-}
-
-function dayIn(timeZone: string, ms: number): string {
-  return new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(ms);
 }

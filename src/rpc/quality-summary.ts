@@ -5,8 +5,9 @@ import {
   type SummarizeQualityRequest,
   SummaryPeriod,
 } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { carrierTransaction } from "../store/database.ts";
+import { carrierTransaction, systemTransaction } from "../store/database.ts";
 import { type QualityGroup, summarizeQuality as readQuality, SUMMARY_TIMEOUT_MS } from "../store/quality-summary.ts";
+import { readDaysOf } from "../store/zone-days.ts";
 import { cdrConditions } from "./cdr-filter.ts";
 import { requireCarrier, type Services } from "./context.ts";
 import { requiredPeriod } from "./lists.ts";
@@ -24,6 +25,10 @@ export async function summarizeQuality(services: Services, request: SummarizeQua
   const period = requiredPeriod(request, hourly ? MAX_HOURLY_DAYS : services.config.limits.maxListWindowDays);
   const dimensions = checkDimensions(request.dimensions);
   const { timeZone } = await requireCarrier(services, carrierId);
+  // Read for it, for a carrier has no part in what names none.
+  const days = hourly
+    ? undefined
+    : await systemTransaction(services.db, (tx) => readDaysOf(tx, timeZone, [period.start, period.end]));
   const groups = await carrierTransaction(
     services.db,
     carrierId,
@@ -31,8 +36,7 @@ export async function summarizeQuality(services: Services, request: SummarizeQua
       readQuality(tx, {
         carrierId,
         ...period,
-        period: hourly ? "hour" : "day",
-        timeZone,
+        days,
         byTrunk: dimensions.has(QualityDimension.TRUNK),
         byCodec: dimensions.has(QualityDimension.CODEC),
         byDirection: dimensions.has(QualityDimension.DIRECTION),

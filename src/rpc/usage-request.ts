@@ -1,6 +1,7 @@
 import { fieldViolations, invalidArgument, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import {
+  type DatedPeriod,
   DEFAULT_GROUPING,
   findGroupingViolation,
   findPeriodViolations,
@@ -92,7 +93,7 @@ export interface Versions {
  * Finds the versions of closed periods that a request means. In a system transaction.
  * @throws TandemError INVALID_ARGUMENT, PERIOD_NOT_FOUND.
  */
-export async function findVersions(tx: Tx, period: UsagePeriod, asOf: AsOf): Promise<Versions> {
+export async function findVersions(tx: Tx, period: DatedPeriod, asOf: AsOf): Promise<Versions> {
   switch (asOf.kind) {
     case "now":
       return { versions: [], periods: [] };
@@ -157,7 +158,7 @@ async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restate
  * Every closed period that was closed by then, as it stood then. Days of no period, and of one that was closed later, are shown as they are now;
  * but a time before every closing of the days asked for means a state that nobody kept, and is refused.
  */
-async function findVersionsAt(tx: Tx, asked: UsagePeriod, time: Micros): Promise<Versions> {
+async function findVersionsAt(tx: Tx, asked: DatedPeriod, time: Micros): Promise<Versions> {
   if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "lies in the future");
   const overlapping = await findOverlappingPeriods(tx, asked);
   const periods = overlapping.filter(({ closeTime }) => closeTime <= time);

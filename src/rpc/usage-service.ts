@@ -5,7 +5,7 @@ import type { AuditAct } from "../domain/audit.ts";
 import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { isCustomerId } from "../domain/number-item.ts";
-import type { UsagePeriod } from "../domain/usage/scope.ts";
+import type { DatedPeriod } from "../domain/usage/scope.ts";
 import { type PartTotals, shareOf, totalOf, UsagePart } from "../domain/usage/totals.ts";
 import { RestatementSchema, UsageRowSchema } from "../gen/tandem/platform/v1/usage_pb.js";
 import {
@@ -17,7 +17,7 @@ import {
   type UsageService,
 } from "../gen/tandem/platform/v1/usage_service_pb.js";
 import { appendAuditEvent } from "../store/audit-log.ts";
-import { systemTransaction, type Tx } from "../store/database.ts";
+import { readClock, systemTransaction, type Tx } from "../store/database.ts";
 import { findResponse, insertResponse } from "../store/request-log.ts";
 import {
   keyColumns,
@@ -34,9 +34,9 @@ import {
   judgedOf,
   listPeriods,
   readPeriod,
-  readPeriodInstants,
   type StoredPeriod,
   withClosingsLocked,
+  withDays,
 } from "../store/usage-periods.ts";
 import { listRestatements as readRestatements } from "../store/usage-restatements.ts";
 import { NO_FILTER } from "../store/usage-source.ts";
@@ -98,11 +98,13 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const token = await decodePageToken(services.seals, scope, request.pageToken);
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
+  // By itself: a snapshot may not write the days that nobody has asked for yet.
+  const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
   const { answer, carrierIds } = await systemTransaction(
     services.db,
     async (tx) => {
-      const { versions, periods } = await findVersions(tx, asked.period, asked.asOf);
-      const query: UsageQuery = { ...asked, versions, otherParty: { isWhole, secret } };
+      const { versions, periods } = await findVersions(tx, period, asked.asOf);
+      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
       const usage = await readCarrierUsage(tx, query);
       await assertServedHere(
         tx,
@@ -112,7 +114,7 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
       const groups = await readUsageGroups(tx, query, { after, limit: size + 1 });
       const carriers = await readUsageCarriers(
         tx,
-        asked.period,
+        period,
         usage.map(({ carrierId }) => carrierId),
       );
       const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
@@ -161,7 +163,7 @@ async function closePeriod(services: Services, request: ClosePeriodRequest, cont
           await assertServedHere(tx, services, carriersOfAnswer(given));
           return given;
         }
-        const closed = await closeUnderLock(tx, period, { maxPendingRatio, closedBy: identity });
+        const closed = await closeUnderLock(tx, await withDays(tx, period), { maxPendingRatio, closedBy: identity });
         await assertServedHere(tx, services, carriersOfPeriod(closed));
         const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
         const answer = toBinary(ClosePeriodResponseSchema, message);
@@ -196,7 +198,7 @@ const ACROSS_CARRIERS = "";
 
 async function closeUnderLock(
   tx: Tx,
-  period: UsagePeriod,
+  period: DatedPeriod,
   request: { maxPendingRatio: number; closedBy: string },
 ): Promise<StoredPeriod> {
   const [other] = await findOverlappingPeriods(tx, period);
@@ -204,7 +206,7 @@ async function closeUnderLock(
     const message = `the period overlaps one that was closed before: ${other.startDate} to ${other.endDate}`;
     throw new TandemError("PERIOD_ALREADY_CLOSED", message, { period_id: other.periodId });
   }
-  const { end, now } = await readPeriodInstants(tx, period);
+  const now = await readClock(tx);
   const periodId = randomUUID();
   const lineCount = await insertClosedLines(tx, periodId, period);
   if (lineCount > MAX_CLOSED_LINES)
@@ -213,7 +215,7 @@ async function closeUnderLock(
   // The sums are those of the lines that were just kept; whether the carriers reported is asked of the calls.
   const kept = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [version] });
   const sums = sumOfCarriers(kept);
-  assertComplete(period, sums, end <= now, request.maxPendingRatio);
+  assertComplete(period, sums, period.days.startOf(period.endDate) <= now, request.maxPendingRatio);
   const live = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [] });
   const cells = new Map(live.map((usage) => [usage.carrierId, usage.cells]));
   const carriers = await readUsageCarriers(
@@ -235,7 +237,7 @@ async function closeUnderLock(
   return { ...closed, restatementNumber: 0, checkedTime: now, currentTotals: closed.closedTotals };
 }
 
-function assertComplete(period: UsagePeriod, sums: PartTotals, isOver: boolean, maxPendingRatio: number): void {
+function assertComplete(period: DatedPeriod, sums: PartTotals, isOver: boolean, maxPendingRatio: number): void {
   const pendingRatio = shareOf(sums, UsagePart.PENDING) ?? 0;
   if (isOver && pendingRatio <= maxPendingRatio) return;
   const message = isOver

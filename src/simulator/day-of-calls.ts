@@ -1,6 +1,6 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { DateTime } from "luxon";
+import { hourIn } from "../domain/time-zone.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,
@@ -120,8 +120,7 @@ function inviteTime(dayStartMs: number, timeZone: string, random: Random): numbe
   const busiest = Math.max(...DIURNAL);
   for (let draws = 0; draws < 1_000; draws += 1) {
     const ms = dayStartMs + random.int(0, DAY_MS - 600_000);
-    const { hour } = DateTime.fromMillis(ms, { zone: timeZone });
-    if (random.chance((DIURNAL[hour] ?? 0) / busiest)) return ms;
+    if (random.chance((DIURNAL[hourIn(timeZone, ms)] ?? 0) / busiest)) return ms;
   }
   throw new Error(`no hour of ${timeZone} takes calls`);
 }

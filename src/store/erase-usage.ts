@@ -17,9 +17,11 @@ export async function findPeriodsOf(
   phoneNumber: string,
   { start, end }: { start: Micros; end: Micros },
 ): Promise<ReachedDays[]> {
-  const dayOf = (instant: Micros) => sql`${isoFromMicros(instant)}::timestamptz`;
+  // As they were cut when the period was closed: its own days only, of which every one is kept.
+  const lastBegun = (instant: Micros) => sql`(SELECT max(z.day) FROM zone_day z
+      WHERE z.time_zone = p.time_zone AND z.day >= p.start_date AND z.day < p.end_date AND z.start_time <= ${isoFromMicros(instant)}::timestamptz)`;
   const { rows } = await sql<{ period_id: string; first: string; last: string }>`
-    SELECT p.period_id, (${dayOf(start)} AT TIME ZONE p.time_zone)::date AS first, (${dayOf(end - 1n)} AT TIME ZONE p.time_zone)::date AS last
+    SELECT p.period_id, COALESCE(${lastBegun(start)}, p.start_date) AS first, COALESCE(${lastBegun(end - 1n)}, p.start_date - 1) AS last
     FROM usage_period p WHERE EXISTS (SELECT FROM usage_line l WHERE l.period_id = p.period_id AND l.phone_number = ${phoneNumber})
       OR EXISTS (SELECT FROM usage_restatement s WHERE s.period_id = p.period_id
         AND position(convert_to(${phoneNumber}, 'UTF8') IN s.payload) > 0)`.execute(tx);

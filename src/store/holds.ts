@@ -3,6 +3,7 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, int2Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import { Feed } from "./schema.ts";
+import { readStartOfDay } from "./zone-days.ts";
 
 // A hold is on single records or on a period. All of this file is for system transactions.
 
@@ -90,13 +91,14 @@ export async function findMissing(
 /** Makes a hold. The transaction has taken `lockHolds`. */
 export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promise<void> {
   const period = "period" in hold.target ? hold.target.period : undefined;
-  const instant = (day: string | undefined) =>
-    day === undefined ? sql`NULL::timestamptz` : sql`(${day}::date)::timestamp AT TIME ZONE ${timeZone}`;
+  const start = period && (await readStartOfDay(tx, timeZone, period.startDate));
+  const end = period && (await readStartOfDay(tx, timeZone, period.endDate));
+  const instant = (time: Micros | undefined) => sql`${time === undefined ? null : isoFromMicros(time)}::timestamptz`;
   await sql`
     INSERT INTO hold (carrier_id, hold_id, start_date, end_date, start_time, before_time, customer_id, trunk_id, direction, reason,
       case_reference, owner, end_time, create_time, created_by)
     SELECT ${hold.carrierId}, ${hold.holdId}, ${period?.startDate ?? null}::date, ${period?.endDate ?? null}::date,
-      ${instant(period?.startDate)}, ${instant(period?.endDate)}, ${period?.customerId ?? null}, ${period?.trunkId ?? null},
+      ${instant(start)}, ${instant(end)}, ${period?.customerId ?? null}, ${period?.trunkId ?? null},
       ${period?.direction ?? 0}::int2, ${hold.reason}::int2, ${hold.caseReference}, ${hold.owner}, ${isoFromMicros(hold.endTime)}::timestamptz,
       clock_timestamp(), ${hold.createdBy}`.execute(tx);
   if (!("records" in hold.target)) return;

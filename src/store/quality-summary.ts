@@ -1,16 +1,17 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { ZoneDays } from "../domain/zone-days.ts";
 import { allOf, type CdrConditions, isTip } from "./cdrs.ts";
 import type { Tx } from "./database.ts";
 import { EntryKind } from "./record-rows.ts";
+import { startOfDayOf } from "./zone-days.ts";
 
 export interface QualitySummaryRequest {
   carrierId: string;
   start: Micros;
   end: Micros;
-  period: "hour" | "day";
-  /** The time zone of the days, IANA. Hours are UTC. */
-  timeZone: string;
+  /** The days by which calls are grouped; undefined: by hour, UTC. */
+  days: ZoneDays | undefined;
   byTrunk: boolean;
   byCodec: boolean;
   byDirection: boolean;
@@ -109,9 +110,7 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
 }
 
 function periodStart(request: QualitySummaryRequest) {
-  return request.period === "hour"
-    ? sql`date_trunc('hour', r.invite_time, 'UTC')`
-    : sql`date_trunc('day', r.invite_time, ${request.timeZone})`;
+  return request.days ? startOfDayOf(request.days, sql`r.invite_time`) : sql`date_trunc('hour', r.invite_time, 'UTC')`;
 }
 
 function percentiles(column: "setup_duration_ms" | "mos_lq" | "mos_cq") {

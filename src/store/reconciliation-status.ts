@@ -4,6 +4,7 @@ import { MatchStatus } from "../domain/matching/result.ts";
 import type { Tx } from "./database.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 import { Feed, UploadKind } from "./schema.ts";
+import { readDaysOf } from "./zone-days.ts";
 
 /** How far a carrier's reconciliation is. Sequences are positions in its feeds; 0 when there is none. */
 export interface ReconciliationStatus {
@@ -35,7 +36,7 @@ interface StatusRow {
   reconciled_through: Micros;
   unresolved: bigint;
   quarantined: bigint;
-  rejudged_from: string | null;
+  rejudged_from: Micros | null;
   aside_minutes: bigint;
   aside_first: Micros | null;
 }
@@ -57,7 +58,7 @@ export async function readReconciliationStatus(
       ${head(Feed.DISCREPANCIES)} AS discrepancy_head, ${RECONCILED_THROUGH} AS reconciled_through,
       (SELECT count(*) FROM call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence IS NOT NULL AND r.resolved_time IS NULL) AS unresolved,
       (SELECT count(*) FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${UploadKind.DURATIONS}) AS quarantined,
-      (SELECT to_char(min(m.minute) AT TIME ZONE ${timeZone}, 'YYYY-MM-DD') FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
+      (SELECT min(m.minute) FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
         AND m.round <= ${MOST_ROUNDS}::int2
         AND m.minute < now() - interval '1 day' - ${`${graceMs} milliseconds`}::interval) AS rejudged_from,
       aside.minutes AS aside_minutes, aside.first AS aside_first
@@ -66,7 +67,10 @@ export async function readReconciliationStatus(
       WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
     WHERE c.carrier_id = ${carrierId}`.execute(tx);
   const row = rows[0];
-  return row && statusOf(row, await readPending(tx, carrierId));
+  if (!row) return undefined;
+  const rejudged = row.rejudged_from;
+  const rejudgedFrom = rejudged === null ? undefined : (await readDaysOf(tx, timeZone, [rejudged])).dayOf(rejudged);
+  return { ...statusOf(row, await readPending(tx, carrierId)), rejudgedFrom };
 }
 
 /** The least time before which every record of these carriers is judged; undefined where there is no such carrier. */
@@ -92,7 +96,10 @@ async function readPending(tx: Tx, carrierId: string): Promise<ReconciliationSta
   return rows;
 }
 
-function statusOf(row: StatusRow, pending: ReconciliationStatus["pending"]): ReconciliationStatus {
+function statusOf(
+  row: StatusRow,
+  pending: ReconciliationStatus["pending"],
+): Omit<ReconciliationStatus, "rejudgedFrom"> {
   return {
     cdrSequence: row.cdr_sequence,
     cdrHead: row.cdr_head,
@@ -105,7 +112,6 @@ function statusOf(row: StatusRow, pending: ReconciliationStatus["pending"]): Rec
     pending,
     unresolved: row.unresolved,
     quarantined: row.quarantined,
-    rejudgedFrom: row.rejudged_from ?? undefined,
     setAside: row.aside_first === null ? undefined : { minutes: row.aside_minutes, first: row.aside_first },
   };
 }

@@ -120,8 +120,7 @@ export async function deleteResults(
   const [day, recordId, side] = page.after ?? FIRST_PLACE;
   const before = isoFromMicros(of.arrivedBefore);
   // As usage counts them: by the number's history, wherever the number went; without a number, which was erased, by the customer that held it.
-  const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_date::timestamp AT TIME ZONE u.time_zone
-    AND r.start_time < u.end_date::timestamp AT TIME ZONE u.time_zone`;
+  const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
   const { rows } = await sql<{ record_date: string; record_id: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
@@ -179,7 +178,7 @@ export function otherDeletes(
       "number_holding",
       sql`r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
         SELECT FROM usage_period u WHERE u.customer_id = r.customer_id AND ${isOpen(now)}
-          AND r.end_time > u.start_date::timestamp AT TIME ZONE u.time_zone AND r.start_time < u.end_date::timestamp AT TIME ZONE u.time_zone)`,
+          AND r.end_time > u.start_time AND r.start_time < u.end_time)`,
     ),
     deleteSome(carrierId, "number_port", sql`r.stage = 3 AND r.effective_time < ${at(of.numberHistory)}`),
     // RELEASED and PORTED_OUT: the last of a holding that is over.

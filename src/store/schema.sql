@@ -1206,7 +1206,9 @@ CREATE TABLE usage_period (
   completeness bytea NOT NULL,
   judged jsonb NOT NULL,
   closed_totals bigint[] NOT NULL,
-  current_totals bigint[] NOT NULL
+  current_totals bigint[] NOT NULL,
+  start_time timestamp with time zone NOT NULL,
+  end_time timestamp with time zone NOT NULL
 );
 ALTER TABLE usage_period ADD CONSTRAINT usage_period_check CHECK ((start_date < end_date));
 ALTER TABLE usage_period ADD CONSTRAINT usage_period_pkey PRIMARY KEY (period_id);
@@ -1231,3 +1233,33 @@ CREATE POLICY system_sees_all ON usage_restatement TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON usage_restatement TO tandem_system;
+
+CREATE TABLE zone_day (
+  time_zone text COLLATE "C" NOT NULL,
+  day date NOT NULL,
+  start_time timestamp with time zone NOT NULL
+);
+ALTER TABLE zone_day ADD CONSTRAINT zone_day_pkey PRIMARY KEY (time_zone, day);
+ALTER TABLE zone_day ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_fills ON zone_day FOR INSERT TO tandem_system
+  WITH CHECK (true);
+CREATE POLICY system_moves_what_is_to_come ON zone_day FOR UPDATE TO tandem_system
+  USING ((start_time > now()))
+  WITH CHECK ((start_time > now()));
+CREATE POLICY system_sees_all ON zone_day FOR SELECT TO tandem_system
+  USING (true);
+GRANT INSERT, SELECT ON zone_day TO tandem_system;
+GRANT UPDATE (start_time) ON zone_day TO tandem_system;
+
+CREATE TABLE zone_year (
+  time_zone text COLLATE "C" NOT NULL,
+  year smallint NOT NULL,
+  data_version text COLLATE "C" NOT NULL
+);
+ALTER TABLE zone_year ADD CONSTRAINT zone_year_pkey PRIMARY KEY (time_zone, year);
+ALTER TABLE zone_year ENABLE ROW LEVEL SECURITY;
+CREATE POLICY system_sees_all ON zone_year TO tandem_system
+  USING (true)
+  WITH CHECK (true);
+GRANT INSERT, SELECT ON zone_year TO tandem_system;
+GRANT UPDATE (data_version) ON zone_year TO tandem_system;

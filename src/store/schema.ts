@@ -17,6 +17,10 @@ export interface Schema {
   };
   /** By what the files are known that processes share; see store/shared-files.ts. */
   shared_file: { file: "erasure-key" | "erasure-journal" | "signing-key"; fingerprint: string; agree_time: Time };
+  /** When days begin; see store/zone-days.ts. */
+  zone_day: { time_zone: string; day: string; start_time: Time };
+  /** Which years are in zone_day, by which edition of the IANA data. */
+  zone_year: { time_zone: string; year: number; data_version: string };
   seal_key: {
     /** 1 to 2^32 - 1. */
     key_id: bigint;
@@ -406,6 +410,9 @@ export interface Schema {
     start_date: string;
     end_date: string;
     time_zone: string;
+    /** When it began and ended, as zone_day had it at the closing. */
+    start_time: Time;
+    end_time: Time;
     close_time: Time;
     closed_by: string;
     restatement_number: number;
@@ -623,6 +630,8 @@ export type Distribution = "carrier_id" | "phone_number" | "period_id" | "refere
 export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = {
   installation: "reference",
   shared_file: "reference",
+  zone_day: "reference",
+  zone_year: "reference",
   seal_key: "reference",
   carrier: "carrier_id",
   carrier_credential: "reference",

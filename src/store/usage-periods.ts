@@ -1,11 +1,12 @@
 import { sql } from "kysely";
-import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import type { UsagePeriod } from "../domain/usage/scope.ts";
+import { addDays, isoFromMicros, type Micros } from "../domain/instant.ts";
+import type { DatedPeriod, UsagePeriod } from "../domain/usage/scope.ts";
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../domain/usage/totals.ts";
 import { int8Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
+import { readZoneDays } from "./zone-days.ts";
 
 /** What was known of a period's carriers when its figures were last compared with the calls, by carrier. */
 export type Judged = Readonly<Record<string, JudgedCarrier>>;
@@ -58,27 +59,23 @@ export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () 
   return result;
 }
 
-/** When a period began and ended. */
-export async function readPeriodInstants(
-  tx: Tx,
-  { startDate, endDate, timeZone }: UsagePeriod,
-): Promise<{ start: Micros; end: Micros; now: Micros }> {
-  const { rows } = await sql<{ start: Micros; end: Micros; now: Micros }>`
-    SELECT ${startDate}::date::timestamp AT TIME ZONE ${timeZone}::text AS start, ${endDate}::date::timestamp AT TIME ZONE ${timeZone}::text AS "end",
-      clock_timestamp() AS now`.execute(tx);
-  const [row] = rows;
-  if (!row) throw new Error("a statement without a table gave no row");
-  return row;
+/** How many days around a period are read with it: a call that was moved out of it is looked for in them. */
+const DAYS_AROUND = 4;
+
+/** Reads when a period's days begin. In a transaction that may write. */
+export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Period): Promise<Period & DatedPeriod> {
+  const { timeZone, startDate, endDate } = period;
+  const days = await readZoneDays(tx, timeZone, addDays(startDate, -DAYS_AROUND), addDays(endDate, DAYS_AROUND));
+  return { ...period, days };
 }
 
 /** The closed periods of a customer that overlap another, by start: by their instants, for they may be of another time zone. */
-export async function findOverlappingPeriods(tx: Tx, period: UsagePeriod): Promise<StoredPeriod[]> {
-  const midnight = (day: string) => sql`(${day}::date::timestamp AT TIME ZONE ${period.timeZone}::text)`;
+export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
+  const midnight = (day: string) => sql`${isoFromMicros(period.days.startOf(day))}::timestamptz`;
   const { rows } = await sql<PeriodRow>`
     SELECT * FROM usage_period
     WHERE customer_id = ${period.customerId} AND start_date < ${period.endDate}::date + 2 AND end_date > ${period.startDate}::date - 2
-      AND (start_date::timestamp AT TIME ZONE time_zone) < ${midnight(period.endDate)}
-      AND (end_date::timestamp AT TIME ZONE time_zone) > ${midnight(period.startDate)}
+      AND start_time < ${midnight(period.endDate)} AND end_time > ${midnight(period.startDate)}
     ORDER BY start_date, period_id`.execute(tx);
   return rows.map(storedPeriod);
 }
@@ -113,7 +110,7 @@ export async function readRestatementNumbers(
 }
 
 /** Keeps the lines of a period as one statement sees them now, and says how many there are. */
-export async function insertClosedLines(tx: Tx, periodId: string, period: UsagePeriod): Promise<number> {
+export async function insertClosedLines(tx: Tx, periodId: string, period: DatedPeriod): Promise<number> {
   const { numAffectedRows } = await sql`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
     SELECT ${periodId}, 0, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.parts
@@ -124,13 +121,15 @@ export async function insertClosedLines(tx: Tx, periodId: string, period: UsageP
 /** Closes a period whose lines are kept. */
 export async function insertPeriod(
   tx: Tx,
-  period: Omit<StoredPeriod, "restatementNumber" | "checkedTime" | "currentTotals">,
+  period: DatedPeriod & Omit<StoredPeriod, "restatementNumber" | "checkedTime" | "currentTotals">,
 ): Promise<void> {
   const totals = totalsArray(period.closedTotals);
+  const midnight = (day: string) => isoFromMicros(period.days.startOf(day));
   await sql`
-    INSERT INTO usage_period (period_id, customer_id, start_date, end_date, time_zone, close_time, closed_by, restatement_number, checked_time,
+    INSERT INTO usage_period (period_id, customer_id, start_date, end_date, time_zone, start_time, end_time, close_time, closed_by, restatement_number, checked_time,
                               completeness, judged, closed_totals, current_totals)
     VALUES (${period.periodId}, ${period.customerId}, ${period.startDate}::date, ${period.endDate}::date, ${period.timeZone},
+            ${midnight(period.startDate)}::timestamptz, ${midnight(period.endDate)}::timestamptz,
             ${isoFromMicros(period.closeTime)}::timestamptz, ${period.closedBy}, 0,
             ${isoFromMicros(period.closeTime)}::timestamptz - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
             ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`.execute(tx);

@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { ChangedCall, ChangedLine, RestatedRecord } from "../domain/usage/restating.ts";
+import type { DatedPeriod } from "../domain/usage/scope.ts";
 import {
   type PartTotals,
   sumsOfTotals,
@@ -19,6 +20,7 @@ import {
   UNSEEN_S,
 } from "./usage-periods.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
+import { dayOf } from "./zone-days.ts";
 
 /**
  * How long after its end a period may still change, days. Records may be corrected for 400 days; what retention deletes afterwards must not look like
@@ -121,7 +123,7 @@ export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod
  */
 export async function compareLines(
   tx: Tx,
-  period: StoredPeriod,
+  period: DatedPeriod & StoredPeriod,
   phoneNumbers: readonly string[],
   limit: number,
 ): Promise<ChangedLine[]> {
@@ -147,13 +149,13 @@ export async function compareLines(
 /** The calls of numbers, in and around a period, that were judged anew since it was checked; the newest changes, at most `limit`. */
 export async function readChangedCalls(
   tx: Tx,
-  { startDate, endDate, timeZone, checkedTime }: StoredPeriod,
+  { startDate, endDate, days, checkedTime }: DatedPeriod & StoredPeriod,
   phoneNumbers: readonly string[],
   limit: number,
 ): Promise<(ChangedCall & { updateTime: Micros })[]> {
   // Around it, for a call may have been moved out of it.
   const { rows } = await sql<CallRow>`
-    SELECT (r.start_time AT TIME ZONE ${timeZone}::text)::date AS usage_date, r.phone_number, r.direction,
+    SELECT ${dayOf(days, sql`r.start_time`)} AS usage_date, r.phone_number, r.direction,
       COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
       r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
     FROM call_result r

@@ -1,7 +1,9 @@
 import { type RawBuilder, sql } from "kysely";
-import type { UsageFilter, UsagePeriod } from "../domain/usage/scope.ts";
+import { isoFromMicros } from "../domain/instant.ts";
+import type { DatedPeriod, UsageFilter, UsagePeriod } from "../domain/usage/scope.ts";
 import { UsagePart } from "../domain/usage/totals.ts";
 import { dateArray, int4Array, textArray } from "./binary-array.ts";
+import { dayOf } from "./zone-days.ts";
 
 // What usage is summed over: a relation with the columns below, made of the calls as they are judged and attributed now, and of the lines of closed
 // periods. Everything that tells or keeps usage reads it from here, so that a query, an export and a closing never count differently.
@@ -22,7 +24,7 @@ export interface PeriodVersion {
 
 /** Usage of a period as it is now, but for the days of these versions of closed periods. */
 export function usageRelation(
-  period: UsagePeriod,
+  period: DatedPeriod,
   filter: UsageFilter,
   versions: readonly PeriodVersion[] = [],
 ): RawBuilder<unknown> {
@@ -71,11 +73,11 @@ const CONNECTED_MS = sql`
        WHEN r.status = 7 THEN r.carrier_ms
        ELSE r.platform_ms END`;
 
-function liveUsage(period: UsagePeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
-  const { startDate, endDate, timeZone } = period;
-  const usageDate = sql`(r.start_time AT TIME ZONE ${timeZone}::text)::date`;
-  // The days decide; the instants around them, wider than any zone's distance from UTC, are for the index. OFFSET 0 keeps the planner from turning
-  // the look-up by number around, which it does when it takes the calls of a period for few: behind row-level security it can only guess.
+function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
+  const { start, end } = instantsOf(period);
+  const usageDate = dayOf(period.days, sql`r.start_time`);
+  // OFFSET 0 keeps the planner from turning the look-up by number around, which it does when it takes the calls of a period for few: behind
+  // row-level security it can only guess.
   const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
     SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
       CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
@@ -88,9 +90,7 @@ function liveUsage(period: UsagePeriod, filter: UsageFilter, versions: readonly 
         r.other_number, ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
         CASE WHEN cardinality(r.carrier_record_ids) > 0 THEN 1 ELSE 0 END::int8 AS reported
       FROM call_result r
-      WHERE ${isMeant} AND r.start_time >= ${startDate}::timestamptz - interval '1 day'
-        AND r.start_time < ${endDate}::timestamptz + interval '1 day'
-        AND NOT r.is_merged AND ${usageDate} >= ${startDate}::date AND ${usageDate} < ${endDate}::date
+      WHERE ${isMeant} AND r.start_time >= ${start} AND r.start_time < ${end} AND NOT r.is_merged
         AND ${otherConditions(sql`r.direction`, sql`COALESCE(r.other_country, '')`, filter)}
         ${notIn(usageDate, versions)}
       OFFSET 0) c
@@ -115,7 +115,9 @@ function liveUsage(period: UsagePeriod, filter: UsageFilter, versions: readonly 
  * carrier: a port that is corrected for the past moves the number, and not the calls that went through the carrier that had it. What is between the
  * two carriers of a port (stage 2) is in number_port.
  */
-function heldNumbers({ customerId, startDate, endDate }: UsagePeriod, phoneNumbers: readonly string[]) {
+function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
+  const { customerId } = period;
+  const { start, end } = instantsOf(period);
   const isWanted = phoneNumbers.length === 0 ? sql`true` : sql`phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
   return sql`(
     SELECT h.phone_number, range_agg(tstzrange(h.start_time, h.end_time)) AS times FROM (
@@ -124,9 +126,13 @@ function heldNumbers({ customerId, startDate, endDate }: UsagePeriod, phoneNumbe
       SELECT p.phone_number, ${instantOf("start")}, ${instantOf("end")}
       FROM number_port p CROSS JOIN LATERAL jsonb_array_elements(p.moved) m
       WHERE p.stage = 2 AND p.role = 1 AND p.moved IS NOT NULL AND m->'assignment'->>'customerId' = ${customerId} AND ${isWanted}) h
-    WHERE h.start_time < h.end_time
-      AND h.start_time < ${endDate}::timestamptz + interval '1 day' AND h.end_time > ${startDate}::timestamptz - interval '1 day'
+    WHERE h.start_time < h.end_time AND h.start_time < ${end} AND h.end_time > ${start}
     GROUP BY h.phone_number)`;
+}
+
+function instantsOf({ startDate, endDate, days }: DatedPeriod) {
+  const instant = (day: string) => sql`${isoFromMicros(days.startOf(day))}::timestamptz`;
+  return { start: instant(startDate), end: instant(endDate) };
 }
 
 // Microseconds as text in JSON. The seconds and the rest apart, because to_timestamp counts in floating point.

@@ -1,8 +1,8 @@
 import { createHash } from "node:crypto";
 import { type RawBuilder, sql } from "kysely";
-import type { Micros } from "../domain/instant.ts";
+import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { ReportedCell } from "../domain/usage/reporting.ts";
-import { UsageDimension, type UsageFilter, type UsagePeriod } from "../domain/usage/scope.ts";
+import { type DatedPeriod, UsageDimension, type UsageFilter } from "../domain/usage/scope.ts";
 import { addParts, type PartTotals, USAGE_PARTS, UsagePart, type UsageTotals } from "../domain/usage/totals.ts";
 import type { Tx } from "./database.ts";
 import { type PeriodVersion, usageRelation } from "./usage-source.ts";
@@ -12,7 +12,7 @@ export const USAGE_TIMEOUT_MS = 30_000;
 
 /** Which usage, from which state of the figures. */
 export interface UsageQuery {
-  readonly period: UsagePeriod;
+  readonly period: DatedPeriod;
   readonly filter: UsageFilter;
   /** At least one. Not OTHER_PARTY with versions: closed lines do not have it. */
   readonly groupBy: readonly UsageDimension[];
@@ -111,10 +111,10 @@ export interface UsageCarrier {
 /** Reads the carriers that held a number of the customer in a period, with these besides, by id. In a system transaction. */
 export async function readUsageCarriers(
   tx: Tx,
-  { customerId, startDate, endDate, timeZone }: UsagePeriod,
+  { customerId, startDate, endDate, days }: DatedPeriod,
   others: readonly string[],
 ): Promise<UsageCarrier[]> {
-  const midnight = (day: string) => sql`(${day}::date::timestamp AT TIME ZONE ${timeZone}::text)`;
+  const midnight = (day: string) => sql`${isoFromMicros(days.startOf(day))}::timestamptz`;
   const { rows } = await sql<{ carrier_id: string; reconciled_through: Micros | null; rules: string | null }>`
     SELECT c.carrier_id, p.reconciled_through, p.agreement_revision || ':' || p.rule_version AS rules
     FROM (SELECT carrier_id FROM number_holding

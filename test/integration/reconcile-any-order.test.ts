@@ -6,6 +6,7 @@ import { createRandom } from "../../src/simulator/random.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
 import { systemTransaction } from "../../src/store/database.ts";
 import { readUsageGroups } from "../../src/store/usage.ts";
+import { withDays } from "../../src/store/usage-periods.ts";
 import { NO_FILTER } from "../../src/store/usage-source.ts";
 import { verifyCarrier } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
@@ -51,11 +52,11 @@ async function outcomeOf({ carrierId, customers }: { carrierId: string; customer
   const usage: string[] = [];
   for (const customerId of customers) {
     const period = { customerId, startDate: "2020-01-01", endDate: "2099-01-01", timeZone: "UTC" };
-    const groups = await systemTransaction(db, (tx) =>
+    const groups = await systemTransaction(db, async (tx) =>
       readUsageGroups(
         tx,
         {
-          period,
+          period: await withDays(tx, period),
           filter: NO_FILTER,
           groupBy: [UsageDimension.DAY, UsageDimension.NUMBER],
           versions: [],

@@ -3,6 +3,7 @@ import { afterAll, beforeEach, describe, expect, test } from "vitest";
 import { addDays } from "../../src/domain/instant.ts";
 import { CallDetailRecordSchema, CallPartiesSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { systemTransaction } from "../../src/store/database.ts";
+import { withDays } from "../../src/store/usage-periods.ts";
 import { NO_FILTER, usageRelation } from "../../src/store/usage-source.ts";
 import { openTestStore } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
@@ -181,7 +182,7 @@ async function usageOf(): Promise<[number, number][]> {
     timeZone: "UTC",
   };
   return systemTransaction(db, async (tx) => {
-    const { rows } = await usageRelation(period, NO_FILTER).execute(tx);
+    const { rows } = await usageRelation(await withDays(tx, period), NO_FILTER).execute(tx);
     return (rows as { carrier_id: string; attempts: bigint; connected_ms: bigint }[])
       .filter((row) => row.carrier_id === carrierId)
       .map(({ attempts, connected_ms }) => [Number(attempts), Number(connected_ms)]);

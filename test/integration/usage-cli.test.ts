@@ -123,6 +123,11 @@ test("wrong usage says what was expected", async () => {
   const wrong: [string[], string][] = [
     [["usage", "cedar-bank", "--month", "2026-10"], "required option '--time-zone <zone>'"],
     [["usage", "cedar-bank", "--time-zone", "UTC"], "say which days"],
+    [
+      ["usage", "cedar-bank", "--time-zone", "PST", "--month", "2026-10"],
+      "option '--time-zone <zone>' argument 'PST' is invalid",
+    ],
+    [["carriers", "create", "x-tele", "--country", "DK", "--time-zone", "cet"], "Expected an IANA time zone"],
     [["usage", "cedar-bank", ...DAYS, "--from", "2026-10-01"], "cannot be used with option"],
     [["usage", "cedar-bank", "--time-zone", "UTC", "--from", "yesterday"], "Expected a day such as 2026-03-01."],
     [["usage", "close", "cedar-bank", ...DAYS, "--max-pending", "2"], "Expected a share from 0 to 1"],

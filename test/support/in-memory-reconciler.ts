@@ -5,10 +5,10 @@ import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/d
 import { pairFarCalls } from "../../src/domain/matching/far-calls.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
+import { ZoneDays } from "../../src/domain/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { CallDays } from "../../src/reconcile/call-days.ts";
 import { evidenceOf } from "../../src/reconcile/clock-evidence.ts";
 import { carrierFacts, platformFacts } from "../../src/reconcile/facts-edge.ts";
 import { judgedRow } from "../../src/reconcile/result-row.ts";
@@ -28,6 +28,11 @@ export interface InMemoryInput {
 }
 
 const MOST_ROUNDS = 12;
+const DAY = 86_400_000_000n;
+const UTC_DAYS = new ZoneDays(
+  "1970-01-01",
+  Array.from({ length: 30_000 }, (_, day) => BigInt(day) * DAY),
+);
 
 /**
  * Reconciles without a database: the decoder, the matcher and the votes are those of the job, all records are looked at at once, and matched again until
@@ -36,7 +41,6 @@ const MOST_ROUNDS = 12;
 export function reconcileInMemory(input: InMemoryInput): CallResult[] {
   const platform = tipsOf(input.cdrs, encodeCdr).map(platformFacts);
   const carrier = tipsOf(input.durations, encodeDuration).map(carrierFacts);
-  const days = new CallDays("UTC");
   const said = clockVotes(platform, carrier);
   let votes = new CarrierVotes([], []);
   votes.hear(said);
@@ -52,7 +56,7 @@ export function reconcileInMemory(input: InMemoryInput): CallResult[] {
     });
     votes = new CarrierVotes([], []);
     votes.hear(said);
-    for (const result of results) votes.count(judgedRow(result, days), 1);
+    for (const result of results) votes.count(judgedRow(result, UTC_DAYS), 1);
     if (decisionsOf(votes) === decisionsOf(current)) return results;
   }
   throw new Error(`offsets and pairs do not agree after ${MOST_ROUNDS} rounds`);

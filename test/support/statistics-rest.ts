@@ -1,10 +1,11 @@
 import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
+import { PINNED_ZONES, type ZoneData } from "../../src/domain/time-zone.ts";
 import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
 import { readClockMinutes, readRoundedMinutes } from "../../src/store/clock-offsets.ts";
 import { commitConsumer } from "../../src/store/consumers.ts";
-import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database.ts";
 import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.ts";
 import * as numbers from "../../src/store/erase-numbers.ts";
 import * as results from "../../src/store/erase-results.ts";
@@ -18,6 +19,7 @@ import {
 } from "../../src/store/erasures.ts";
 import { lockFeed } from "../../src/store/feed-head.ts";
 import { readOpenCalls } from "../../src/store/near-calls.ts";
+import { takeNewerZoneData } from "../../src/store/newer-zone-data.ts";
 import { findPortedIn } from "../../src/store/number-port-rows.ts";
 import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
 import { raiseClaimTimes } from "../../src/store/number-rows.ts";
@@ -30,7 +32,7 @@ import { readRetentionState } from "../../src/store/retention-state.ts";
 import { Feed, UploadKind } from "../../src/store/schema.ts";
 import { recountNumbers } from "../../src/store/tally-recount.ts";
 import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
-import { listPeriods, readPeriod, readRestatementNumbers } from "../../src/store/usage-periods.ts";
+import { listPeriods, readPeriod, readRestatementNumbers, withDays } from "../../src/store/usage-periods.ts";
 import {
   insertRestatement,
   readChangedCalls,
@@ -47,6 +49,7 @@ import { verifyClaims } from "../../src/store/verify-numbers.ts";
 import type { Exchange } from "./exchange.ts";
 import { readAllResults } from "./reconcile.ts";
 import type { WorldCarrier } from "./statistics-world.ts";
+import { undone } from "./undone.ts";
 
 /**
  * Calls functions of the store that a carrier of a test does not come to by itself, or only by
@@ -154,12 +157,13 @@ async function ofUsage(db: Database, { carrierId, customers, numbers: own }: Wor
     await readOldestCheck(tx);
     await readRestatementNumbers(tx, [periodId], microsFromMs(Date.now()));
     await readNewestRestatementTime(tx, periodId);
-    await readChangedCalls(tx, period, own.slice(0, 20), 100);
+    await readChangedCalls(tx, await withDays(tx, period), own.slice(0, 20), 100);
     await readChangedNumbers(tx, own.slice(0, 20), closeTime);
     await writePeriodCheck(tx, periodId, closeTime, period.judged);
     await writePeriodTotals(tx, periodId, 7, period.currentTotals);
     await insertRestatement(tx, { periodId, number: 7, recordTime: closeTime, payload: new Uint8Array(), lines: [] });
     await rewriteRestatement(tx, periodId, 7, Buffer.alloc(0));
+    await takeNewerZoneData(tx, LATER_DAYS, microsFromMs(Date.now()));
     await readRetentionState(tx, carrierId);
     await sql`UPDATE retention_state SET call_before = 'infinity', duration_before = 'infinity'`.execute(tx);
     await deleteOldPeriod(tx, microsFromMs(Date.now() + 1_500 * 86_400_000));
@@ -193,14 +197,8 @@ async function ofErasures(db: Database, carrier: WorldCarrier): Promise<void> {
   });
 }
 
-/** Runs what may write, and undoes it. */
-async function undone(db: Database, run: (tx: Tx) => Promise<void>): Promise<void> {
-  const done = new Error("undone");
-  const undo = systemTransaction(db, async (tx) => {
-    await run(tx);
-    throw done;
-  });
-  await undo.catch((error: unknown) => {
-    if (error !== done) throw error;
-  });
-}
+/** Data that says of every day that it begins a minute later. */
+const LATER_DAYS: ZoneData = {
+  version: `${PINNED_ZONES.version}-later`,
+  startsOfYear: (timeZone, year) => PINNED_ZONES.startsOfYear(timeZone, year).map((start) => start + 60_000_000n),
+};

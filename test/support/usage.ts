@@ -1,4 +1,3 @@
-import { DateTime } from "luxon";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import type { UsageKey, UsageRow, UsageTotals } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database.ts";
@@ -113,7 +112,7 @@ function sourceOf({
 
 /** The day of an instant in a time zone. */
 export function dayIn(iso: string, timeZone: string): string {
-  return DateTime.fromISO(iso, { zone: timeZone }).toFormat("yyyy-MM-dd");
+  return new Intl.DateTimeFormat("en-CA", { timeZone, dateStyle: "short" }).format(Date.parse(iso));
 }
 
 /** Sums as `judgeCall` has them. */

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { addDays, isDay } from "../../domain/instant.ts";
+import { parseTimeZone } from "../values.ts";
 
 /** Between which days, of which time zone. */
 export interface PeriodOptions {
@@ -17,7 +18,11 @@ export function withPeriod(command: Command): Command {
     .addOption(
       new Option("--month <month>", "all days of a month: 2026-03").argParser(parseMonth).conflicts(["from", "to"]),
     )
-    .requiredOption("--time-zone <zone>", "the customer's, in which days begin, IANA: Europe/Copenhagen");
+    .requiredOption(
+      "--time-zone <zone>",
+      "the customer's, in which days begin, IANA: Europe/Copenhagen",
+      parseTimeZone,
+    );
 }
 
 /** The period that the options mean, the last day not included, as the contract has it. */

@@ -1,9 +1,10 @@
-import { isTimeZone } from "../carrier.ts";
 import { isCountry } from "../country.ts";
 import type { FieldViolation } from "../errors.ts";
 import { addDays, isDay } from "../instant.ts";
 import { isCustomerId } from "../number-item.ts";
 import { isE164 } from "../phone-number.ts";
+import { isTimeZone } from "../time-zone.ts";
+import type { ZoneDays } from "../zone-days.ts";
 
 /** By what usage can be grouped; the numbers of tandem.platform.v1.UsageDimension. */
 export const UsageDimension = { DAY: 1, NUMBER: 2, DIRECTION: 3, COUNTRY: 4, CARRIER: 5, OTHER_PARTY: 6 } as const;
@@ -18,6 +19,12 @@ export interface UsagePeriod {
   readonly endDate: string;
   /** IANA. */
   readonly timeZone: string;
+}
+
+/** A period of which it is known when its days begin. */
+export interface DatedPeriod extends UsagePeriod {
+  /** Its days, and some around them. */
+  readonly days: ZoneDays;
 }
 
 /** Which calls of them: an empty list leaves nothing out, nor does direction 0. */

@@ -1,4 +1,4 @@
-import { DateTime } from "luxon";
+import { hourIn } from "../../domain/time-zone.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 
@@ -185,7 +185,7 @@ function suits({ offsetMs, roundingS }: TrunkCondition, { condition }: PlaceRule
 }
 
 function isDaytime(ms: number, zone: string): boolean {
-  const hour = localHour(ms, zone);
+  const hour = hourIn(zone, ms);
   return hour >= 7 && hour < 20;
 }
 
@@ -194,7 +194,7 @@ function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: R
   const starts = Array.from({ length: dayCount * 24 }, (_, hour) => startMs + hour * HOUR_MS);
   let sum = 0;
   const sums = starts.map((ms) => {
-    sum += DIURNAL[localHour(ms, zone)] ?? 0;
+    sum += DIURNAL[hourIn(zone, ms)] ?? 0;
     return sum;
   });
   return (random) => {
@@ -202,8 +202,4 @@ function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: R
     const hour = sums.findIndex((upTo) => point < upTo);
     return (starts[hour] ?? startMs) + random.int(0, HOUR_MS - 1);
   };
-}
-
-function localHour(ms: number, zone: string): number {
-  return DateTime.fromMillis(ms, { zone }).hour;
 }
