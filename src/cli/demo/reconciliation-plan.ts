@@ -8,8 +8,16 @@ const DAY_MS = 86_400_000;
 const NUMBERS = 300;
 /** Records of more than a week ago are for long retention; all calls end before today. */
 const DAYS_AGO = 6;
-/** What would be a share of the calls otherwise. */
-const OFTEN = { unansweredUnreported: 30, inboundUnreported: 30, droppedAtCarrier: 15, carrierOnly: 15 };
+const LEAST_PER_FAULT = 12;
+/** What would be a share of the calls otherwise, and what is planted only where it is asked for. */
+const PLANTED = {
+  unansweredUnreported: 30,
+  inboundUnreported: 30,
+  droppedAtCarrier: 15,
+  carrierOnly: 15,
+  transferred: LEAST_PER_FAULT,
+  translated: LEAST_PER_FAULT,
+};
 /** Its days and the day of the calls that its last night goes on into. */
 const DAYS = 4;
 
@@ -43,9 +51,9 @@ export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: n
     callCount: 300,
     correlatedShare: 0.5,
     startDay: dayOf(startMs),
-    leastPerFault: 12,
+    leastPerFault: LEAST_PER_FAULT,
     // Calls that are still going on, or of which a side may still come, would keep the demo waiting for ever.
-    faults: { ...OFTEN, stillPartial: 0, insideGrace: 0 },
+    faults: { ...PLANTED, stillPartial: 0, insideGrace: 0 },
   });
   const lateIds = lateRecordIds(world.truths);
   const sent = <Rec extends { recordId: string }>(arriving: readonly { record: Rec }[]): SentRecords<Rec> => {

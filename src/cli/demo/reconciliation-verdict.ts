@@ -40,7 +40,7 @@ export interface ReconciliationVerdict {
 /** What a call comes to when nothing is wrong with it. */
 const FAULTLESS: readonly string[] = ["MATCHED_EXACT", "WITHIN_TOLERANCE", "MATCHED_UNANSWERED", "NOT_REPORTED"];
 /** What no list tells of when it was so from the start: the summary counts it. */
-const UNLISTED: readonly string[] = [...FAULTLESS, "VOIDED"];
+const UNLISTED: readonly string[] = [...FAULTLESS, "VOIDED", "PART_OF_CALL"];
 
 /** Compares what was found with what was planted. */
 export function judgeReconciliation({ plan, uploads, findings }: ReconciliationTrace): ReconciliationVerdict {

@@ -3,6 +3,7 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import { dayOf } from "../cdr.ts";
 import { carrierRecord, switchView, voidDuration, writtenTwice } from "./carrier-record.ts";
+import { playTransferred, playTranslated } from "./dialog-faults.ts";
 import {
   playAnsweredAtCarrierOnly,
   playAnsweredAtPlatformOnly,
@@ -52,6 +53,8 @@ const long = (bounds: TimeBounds): CallWish => ({
   connectedMs: (random) => random.int(20 * MINUTE_MS, 100 * MINUTE_MS),
 });
 
+const transfer = (): CallWish => ({ ...plain(), connectedMs: (random) => random.int(MINUTE_MS, 20 * MINUTE_MS) });
+
 /** What can be planted in a call, and what must come out. */
 export const FAULTS = {
   none: { wish: () => ({ place: { condition: "any" } }), play: (call: MadeCall) => playPair(call) },
@@ -80,6 +83,8 @@ export const FAULTS = {
   },
   splitInParts: { wish: long, play: playCompleteSplit },
   splitPartMissing: { wish: long, play: playSplitWithGap },
+  transferred: { wish: transfer, play: playTransferred },
+  translated: { wish: plain, play: playTranslated },
   lateAtCarrier: { wish: late, play: playLateAtCarrier },
   lateAtPlatform: { wish: late, play: playLateAtPlatform },
   voidedAtBoth: { wish: missed, play: playVoidedAtBoth },

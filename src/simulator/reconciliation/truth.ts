@@ -15,7 +15,8 @@ export type TruthStatus =
   | "AMBIGUOUS"
   | "PENDING"
   | "VOIDED"
-  | "NOT_REPORTED";
+  | "NOT_REPORTED"
+  | "PART_OF_CALL";
 
 /** Why both sides differ. */
 export type TruthCause =
@@ -26,7 +27,8 @@ export type TruthCause =
   | "RING_TIME_INCLUDED"
   | "ROUNDING"
   | "LATE"
-  | "UNKNOWN";
+  | "UNKNOWN"
+  | "NUMBERS_DIFFER";
 
 /** The observable truth of one call, or of one record too many. */
 export interface CallTruth {
@@ -82,6 +84,7 @@ const ORDER: readonly TruthCause[] = [
   "ROUNDING",
   "LATE",
   "UNKNOWN",
+  "NUMBERS_DIFFER",
 ];
 
 function statusOf({ deltaMs, toleranceMs }: Difference): TruthStatus {

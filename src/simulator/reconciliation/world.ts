@@ -161,6 +161,9 @@ function faultCounts({ callCount, faults, leastPerFault = 12 }: ReconciliationWo
     // Repeated calls take some of each of these where it does not count: near another.
     droppedAtCarrier: Math.ceil(each * 1.2),
     carrierOnly: Math.ceil(each * 1.2),
+    // Only where they are asked for.
+    transferred: 0,
+    translated: 0,
   };
   return (fault: PlantedFault) => faults?.[fault] ?? often[fault] ?? each;
 }
