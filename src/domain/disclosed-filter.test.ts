@@ -24,6 +24,21 @@ test("every number in it is a hash: in its own fields whatever it looks like, el
   expect(hasNumber).toBe(true);
 });
 
+test("names of trunks and cases are masked as words, for they are often numbers without a plus sign", () => {
+  const request = {
+    filter: { trunk_id: "33112200" },
+    trunk_ids: ["tg 33 11 22 00", "tg-+4533112200", "north"],
+    case_reference: "DSR-17 of 33112200",
+    verified_by: "desk, on 33112200",
+  };
+  expect(JSON.parse(disclosedFilter(request, hash).json)).toEqual({
+    case_reference: "DSR-17 of 33112***",
+    filter: { trunk_id: "33112***" },
+    trunk_ids: ["tg 33 11 2* **", "tg-hash(11)", "north"],
+    verified_by: "desk, on 33112***",
+  });
+});
+
 test("lists that would make it longer than 4,096 characters are cut, and say how long they were", () => {
   const customers = Array.from({ length: 100 }, (_, index) => `${index}`.padStart(64, "c"));
   const { json } = disclosedFilter({ filter: { customer_ids: customers } }, hash);

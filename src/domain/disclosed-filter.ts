@@ -1,5 +1,5 @@
 import type { DisclosedFilter } from "./disclosure.ts";
-import { maskInternational } from "./masking.ts";
+import { maskInternational, maskNumbers } from "./masking.ts";
 
 /** Longest filter that is kept, characters. */
 const MAX_LENGTH = 4_096;
@@ -8,6 +8,8 @@ const KEPT_VALUES = 10;
 /** Where a page or a stream stands is no filter, and what makes a call repeatable neither. */
 const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
 const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
+/** Words of somebody's, masked as elsewhere: trunk groups and cases are often named after a number, without its plus sign. */
+const TEXT_FIELDS = new Set(["trunk_id", "trunk_ids", "case_reference", "verified_by"]);
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
@@ -31,7 +33,7 @@ export function disclosedFilter(request: Json, hash: (number: string) => string)
 }
 
 function canonical(value: Json, hash: (number: string) => string, field: string): Json {
-  if (typeof value === "string") return NUMBER_FIELDS.has(field) ? hash(value) : hashNumbers(value, hash);
+  if (typeof value === "string") return canonicalText(value, hash, field);
   if (value === null || typeof value !== "object") return value;
   if (isList(value)) return value.map((each) => canonical(each, hash, field));
   const names = Object.keys(value).filter((name) => field !== "" || !NO_FILTER.has(name));
@@ -39,9 +41,11 @@ function canonical(value: Json, hash: (number: string) => string, field: string)
 }
 
 // In another spelling it is masked: a hash of it would be found by nobody.
-function hashNumbers(text: string, hash: (number: string) => string): string {
+function canonicalText(text: string, hash: (number: string) => string, field: string): string {
+  if (NUMBER_FIELDS.has(field)) return hash(text);
+  const mask = TEXT_FIELDS.has(field) ? maskNumbers : maskInternational;
   const parts = text.split(/(\+\d{6,15})/);
-  return parts.map((part, at) => (at % 2 === 1 ? hash(part) : maskInternational(part))).join("");
+  return parts.map((part, at) => (at % 2 === 1 ? hash(part) : mask(part))).join("");
 }
 
 function cutLists(value: Json): Json {

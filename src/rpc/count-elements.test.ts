@@ -124,6 +124,16 @@ describe("in JSON", () => {
     expect(fromJsonString(FieldMaskSchema, '"a,b,c"').paths).toHaveLength(3);
   });
 
+  test.each([
+    [String.raw`"a\u002cb\u002Cc"`, 3],
+    [String.raw`"a\\u002cb"`, 1],
+    [String.raw`"a\\\u002cb"`, 2],
+    [String.raw`"a\u002db,"`, 2],
+  ])("commas that are escaped count as well: %s", (text, paths) => {
+    expect(countJson(Buffer.from(text), NO_BOUNDS, true).elements).toBe(paths);
+    expect((JSON.parse(text) as string).split(",")).toHaveLength(paths);
+  });
+
   test("what is over a bound is refused, also where colons would take something back", () => {
     const list = `[${"0,".repeat(1_000)}0]`;
     expect(refusal(() => countJson(Buffer.from(list), bound(1_001)))).toMatchObject({

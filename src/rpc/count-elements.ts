@@ -240,7 +240,7 @@ const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
 
 /**
  * Counts the values of a message in JSON, before it is parsed. Of what is not JSON, it counts at least as many as a parser makes before it sees that.
- * @param countCommas whether commas within texts count: the text of a field mask becomes as many paths.
+ * @param countCommas whether commas within texts count, escaped ones too: the text of a field mask becomes as many paths.
  * @throws TandemError MESSAGE_TOO_LARGE
  */
 export function countJson(bytes: Uint8Array, bounds: ElementBounds, countCommas = false): ElementCount {
@@ -310,10 +310,22 @@ function endOfText(bytes: Uint8Array, start: number): number {
 }
 
 function commasIn(bytes: Uint8Array, start: number, end: number): number {
+  // No further than the text: behind it, each of many short ones would look through all of the message.
+  const text = bytes.subarray(start, end);
   let count = 0;
-  for (let at = bytes.indexOf(COMMA, start); at >= 0 && at < end; at = bytes.indexOf(COMMA, at + 1)) count++;
+  for (let at = text.indexOf(COMMA); at >= 0; at = text.indexOf(COMMA, at + 1)) count++;
+  for (let at = text.indexOf(BACKSLASH); at >= 0; at = text.indexOf(BACKSLASH, at + 2))
+    if (isEscapedComma(text, at)) count++;
   return count;
 }
+
+/** Whether `\u002c` stands there, its last letter in either case. */
+function isEscapedComma(text: Uint8Array, at: number): boolean {
+  const last = text[at + ESCAPED_COMMA.length] ?? 0;
+  return ESCAPED_COMMA.every((byte, index) => byte === text[at + index]) && (last | 0x20) === 0x63;
+}
+
+const ESCAPED_COMMA = Buffer.from("\\u002");
 
 function tooMany(limit: number, unit: "elements" | "objects"): TandemError {
   const what = unit === "elements" ? "fields, items and values" : "messages, objects and lists";

@@ -228,9 +228,9 @@ class GuardedBody {
     if (this.#messageCount > 1) this.#options.takeAnonymous();
     const isCompressed = (flags & compressedFlag) !== 0;
     const isMessage = (flags & this.#endFlag) === 0;
-    // Connect refuses what is compressed without a name for it, and skips ends.
     if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
-    else yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
+    // Connect refuses what is compressed without a name for it. It skips ends as well, but inflates them first.
+    else if (isMessage) yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
     message[Symbol.dispose]();
   }
 

@@ -12,6 +12,7 @@ import {
 } from "../../src/gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../../src/gen/grpc/reflection/v1alpha/reflection_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
+import { CdrService as CarrierCdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
@@ -19,6 +20,7 @@ import { boundsOf } from "../../src/rpc/message-bounds.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { listMethods } from "../support/contract.ts";
+import { EARLIEST, HEAD } from "../support/feed.ts";
 import { FuzzClient } from "../support/fuzz-client.ts";
 import type { Caller } from "../support/fuzz-inputs.ts";
 import { judge } from "../support/fuzz-verdict.ts";
@@ -65,6 +67,21 @@ test.each(WIRES)("each frame of an upload is counted, not only the first: %s", a
   const frames = Buffer.concat([framed(encoded(method, wire, open)), framed(unknownElements(wire, maxObjects + 1))]);
   const input = { ...rawInput(method, wire, new Uint8Array(), { caller: "owner" }), body: frames };
   expect(judge(input, await client.send(input)).reason).toBe("MESSAGE_TOO_LARGE");
+});
+
+test.each([
+  ["grpc-web+proto", 0x80],
+  ["grpc-web+json", 0x80],
+  ["connect+proto", 0b10],
+  ["connect+json", 0b10],
+] as const)("a frame that is an end and no message is not inflated: %s", async (wire, endFlag) => {
+  const method = CarrierCdrService.method.streamCdrs;
+  const request = framed(encoded(method, wire, create(method.input, { start: EARLIEST, end: HEAD })));
+  // Inflated, it would be longer than any message may be.
+  const end = framed(gzipSync(Buffer.alloc(5_000_000)), endFlag | 1);
+  const input = rawInput(method, wire, new Uint8Array(), { caller: "owner", gzipped: true });
+  expect(judge(input, await client.send({ ...input, body: Buffer.concat([request, end]) })).reason).toBe("OK");
+  await expectNothingHeld(app);
 });
 
 test("a message as large as it may be is taken: the limit is the first that is refused", async () => {

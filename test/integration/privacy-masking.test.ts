@@ -176,6 +176,11 @@ async function makeTheRest(): Promise<void> {
     items: [provisionItem("+4533123700", { customerReference })],
   });
   await expect(numbers.releaseNumbers({ requestId: spell(SIBLING, 3), phoneNumbers: [] })).rejects.toThrow();
+  // What was asked for is in the log of disclosures, which no erasure reaches.
+  const cdrs = await exchange.carrierClient(CdrService, CARRIER);
+  const { records } = await cdrs.listCdrs({ ...window(), pageSize: 100 });
+  for (const trunkId of records.map(({ route }) => route?.trunkId ?? ""))
+    expect((await cdrs.listCdrs({ ...window(), filter: { trunkId } })).records).not.toEqual([]);
   const privacy = createClient(PrivacyService, await exchange.platformTransport());
   const target = {
     case: "period" as const,
@@ -338,11 +343,14 @@ const REQUESTS: Readonly<Record<string, () => object[]>> = {
       startTime: fromNow(-2 * DAY_MS),
       endTime: fromNow(-1_000),
       role: 1,
-      caseReference: "case 1",
-      verifiedBy: "desk",
+      // Its own number is refused in them.
+      caseReference: spell(OTHER, 2),
+      verifiedBy: spell(OTHER, 9),
     },
   ],
-  "PrivacyService/ListDisclosures": () => [{ carrierId: CARRIER, subject: { case: "period", value: days() } }],
+  "PrivacyService/ListDisclosures": () => [
+    { carrierId: CARRIER, subject: { case: "period", value: days() }, pageSize: 1_000 },
+  ],
   "PrivacyService/ListAuditEvents": () => [{ carrierId: CARRIER }, {}],
   "PrivacyService/VerifyAuditLog": () => [{ carrierId: CARRIER }, {}],
 };
