@@ -118,7 +118,7 @@ test("an export whose client leaves keeps nothing open", async () => {
   const { slots, db: database } = exchange.app.services;
   await expect.poll(() => slots.count).toBe(0);
   await expect.poll(() => exchange.app.callCount).toBe(0);
-  expect(database.pool.totalCount - database.pool.idleCount).toBe(0);
+  await expect.poll(() => database.pool.totalCount - database.pool.idleCount).toBe(0);
 });
 
 test("a process keeps no more than 8 exports at once in memory", async () => {
