@@ -8,6 +8,7 @@ import {
 } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
+import { EVENTUALLY_MS } from "./eventually.ts";
 
 /** The request of any method; for a stream of requests, all of them. */
 export type AnyRequest = MessageInitShape<DescMethod["input"]> | readonly MessageInitShape<DescMethod["input"]>[];
@@ -27,7 +28,7 @@ export async function callAny(
   transport: Transport,
   method: DescMethod,
   request: AnyRequest,
-  timeoutMs = 10_000,
+  timeoutMs = EVENTUALLY_MS,
 ): Promise<CallOutcome> {
   const answers: string[] = [];
   const keep = (message: Message) => answers.push(toJsonString(method.output, message));
