@@ -63,13 +63,18 @@ export interface CarrierNames {
   readonly summaryToken: string;
 }
 
+/** Version 2, and the first key: other first bytes get another answer, to whoever asks. */
+const SEAL_HEADER = Buffer.from([2, 0, 0, 0, 1]);
+
 /**
  * Names that exist nowhere, of the same form as those of a carrier.
  * @param seed a digit that no carrier has.
  */
 export function namesNowhere(name: string, seed: number): CarrierNames {
-  const cursor = (keyBytes = 0) => randomBytes(46 + keyBytes).toString("base64url");
-  const token = () => randomBytes(60).toString("base64url");
+  const sealed = (bytes: number) =>
+    Buffer.concat([SEAL_HEADER, randomBytes(bytes - SEAL_HEADER.length)]).toString("base64url");
+  const cursor = (keyBytes = 0) => sealed(46 + keyBytes);
+  const token = () => sealed(60);
   return {
     ...namesOf(name, seed),
     cdrCursor: cursor(),
