@@ -36,7 +36,7 @@ beforeAll(async () => {
   exchange = await startExchange();
   acme = await furnishCarrier(exchange, "acme", 1);
   bolt = await furnishCarrier(exchange, "bolt", 2);
-  nowhere = namesNowhere("nope", 8);
+  nowhere = namesNowhere("nope", 8, acme);
   asBolt = await exchange.carrierTransport("bolt");
 });
 afterAll(() => exchange[Symbol.asyncDispose]());

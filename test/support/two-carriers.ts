@@ -63,16 +63,18 @@ export interface CarrierNames {
   readonly summaryToken: string;
 }
 
-/** Version 2, and the first key: other first bytes get another answer, to whoever asks. */
-const SEAL_HEADER = Buffer.from([2, 0, 0, 0, 1]);
+/** Of a seal: its version and the key that it was made with. What has others gets another answer. */
+const SEAL_HEADER_BYTES = 5;
 
 /**
  * Names that exist nowhere, of the same form as those of a carrier.
  * @param seed a digit that no carrier has.
+ * @param like a carrier's, whose seals these look like.
  */
-export function namesNowhere(name: string, seed: number): CarrierNames {
+export function namesNowhere(name: string, seed: number, like: CarrierNames): CarrierNames {
+  const header = Buffer.from(like.cdrCursor, "base64url").subarray(0, SEAL_HEADER_BYTES);
   const sealed = (bytes: number) =>
-    Buffer.concat([SEAL_HEADER, randomBytes(bytes - SEAL_HEADER.length)]).toString("base64url");
+    Buffer.concat([header, randomBytes(bytes - SEAL_HEADER_BYTES)]).toString("base64url");
   const cursor = (keyBytes = 0) => sealed(46 + keyBytes);
   const token = () => sealed(60);
   return {
