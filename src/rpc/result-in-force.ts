@@ -43,13 +43,13 @@ function measureOf(answered: boolean | null, connectedMs: bigint | null) {
 /** Says that the steps behind it are not yet those of the result in force. */
 export function waitingStep(stored: CallResultRow, statusNow: number): EvidenceStep {
   const records = stored.carrierRecords.map(({ recordId }) => recordId).join(", ");
-  const carrier = records === "" ? "no record of the carrier's" : `the carrier's ${records}`;
+  const carrier = records === "" ? "no carrier record" : `the carrier's ${records}`;
   const rests = stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
   const now = (DiscrepancyStatus[statusNow] ?? "").toLowerCase().replaceAll("_", "-");
   return {
     stage: EvidenceStage.RECORD_STATE,
     outcome: EvidenceOutcome.FAILED,
-    explanation: `The result in force rests on ${rests}, and waits to be judged again. Judged now, the call comes to ${now}, as the steps below tell.`,
+    explanation: `The result in force rests on ${rests}. It is waiting to be judged again. If Tandem judged the call now, the result would be ${now}. The steps below tell why.`,
     values: [],
   };
 }

@@ -286,9 +286,11 @@ test("a call that waits to be judged again is explained as it stands, and the fi
   };
   const before = await explain();
   expect(before?.result).toMatchObject({ status: 1, carrierRecords: [{ recordId: "c", revision: 1 }] });
-  expect(before?.steps[0]?.explanation).toMatch(/^The result in force rests on .* waits to be judged again\./);
+  expect(before?.steps[0]?.explanation).toMatch(
+    /^The result in force rests on .*\. It is waiting to be judged again\./,
+  );
   await reconcileFully(db, "waiting");
   const after = await explain();
   expect(after?.result).toMatchObject({ status: 4, carrierRecords: [{ recordId: "c", revision: 2 }] });
-  expect(after?.steps[0]?.explanation).toMatch(/^What counts is/);
+  expect(after?.steps[0]?.explanation).toMatch(/^Tandem compared/);
 });

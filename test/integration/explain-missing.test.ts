@@ -92,9 +92,9 @@ test("a missing call names the open records that nearly fit, with their lengths,
     ["no-zone", BigInt(HOUR_MS + 400_000), 300_000n],
   ]);
   expect(explained.nearRecords.map(({ explanation }) => explanation)).toEqual([
-    "The same two parties, 1 h later, and as long to 400 ms (5 min 0.4 s). A clock that is off by 1 h would explain it, but too few calls of that hour show one.",
-    "The same two parties, 4 h later, and exactly as long (5 min). A clock that is off by 4 h would explain it, but too few calls of that hour show one.",
-    "The same two parties, within the time of this call, and shorter (1 min 40 s of 5 min): it may be one part of it, and the others are missing.",
+    "The same two parties, 1 h later, and almost as long (5 min 0.4 s, 400 ms apart). A clock that is off by 1 h would explain this, but too few calls of that hour show that error.",
+    "The same two parties, 4 h later, and exactly as long (5 min). A clock that is off by 4 h would explain this, but too few calls of that hour show that error.",
+    "The same two parties, within the time of this call, but shorter (1 min 40 s of 5 min). It may be one part of this call. The other parts are missing.",
     "The same two parties, 1 h 6 min 40 s later, and exactly as long (5 min).",
   ]);
   // What was shown of other records is in the log of disclosures.
@@ -141,7 +141,7 @@ test("a part that is left over names the call that lacks it", async () => {
     record: { recordId: "p" },
     connectedDurationMs: 2_400_000n,
     explanation:
-      "The carrier has 20 min too little of p, which began 20 min 30 s before, and this is as long: it may be a further part of that call.",
+      "The carrier's records of p are 20 min too short. That call began 20 min 30 s earlier. This record is as long as what is missing, so it may be a further part of that call.",
   });
 });
 
@@ -153,10 +153,10 @@ test("what was not measured is not told of: neither a clock nor a rule", async (
   const { steps } = await explain("platformRecordId", "p");
   const told = (stage: EvidenceStage) => steps.find((step) => step.stage === stage)?.explanation;
   expect(told(EvidenceStage.CLOCK_OFFSET)).toBe(
-    "Too few calls without a trunk around this hour to tell whether the carrier's clock is right; its times were taken as they are.",
+    "There were too few calls without a trunk around this hour to check the carrier's clock. Tandem used the carrier's times as they are.",
   );
   expect(told(EvidenceStage.DURATION)).toMatch(
-    /^The carrier has billed seconds only\. No rule is declared and too few bills show one: by whole seconds/,
+    /^The carrier reports billed seconds only\. The carrier has declared no billing rule, and too few bills show one\. By whole seconds/,
   );
 });
 
@@ -172,12 +172,12 @@ test("the result shown is the one in force, also where time alone has changed it
   expect(before.result?.status).toBe(MatchStatus.PENDING);
   expect(before.result?.carrierRecords).toEqual([]);
   expect(before.steps[0]?.explanation).toMatch(
-    /^The result in force rests on .* waits to be judged again\. Judged now, the call comes to matched-exact/,
+    /^The result in force rests on .*\. It is waiting to be judged again\. If Tandem judged the call now, the result would be matched-exact/,
   );
   await reconcileFully(db(), carrierId);
   const after = await explain("platformRecordId", "p");
   expect(after.result?.status).toBe(MatchStatus.MATCHED_EXACT);
-  expect(after.steps[0]?.explanation).toMatch(/^What counts is/);
+  expect(after.steps[0]?.explanation).toMatch(/^Tandem compared/);
 });
 
 test("every part of a split call, whichever is asked for, is explained as it is stored", async () => {

@@ -67,7 +67,7 @@ function toldDay(day: string): string {
 }
 
 function shorten(lines: readonly string[]): readonly string[] {
-  const first = lines.indexOf("Considered, and not taken:") + 2;
+  const first = lines.indexOf("Records that were considered but not taken:") + 2;
   const count = lines.length - first;
   if (first < 2 || count <= MOST_SHOWN) return lines;
   return [...lines.slice(0, first + 3), `  ... (${count} in all)`];

@@ -13,6 +13,8 @@ import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js"
 import { type Correlation, DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import {
   type Discrepancy,
+  DiscrepancyCause,
+  DiscrepancyCauseSchema,
   DiscrepancyStatus,
   MatchedBySchema,
   RecordSideSchema,
@@ -34,15 +36,17 @@ export function printExplanation(explanation: CallExplanation): void {
   }
   if (nearRecords.length > 0) {
     console.log();
-    console.log("Open, and nearly fitting:");
+    console.log("Open records that nearly fit:");
     console.log(nearTable(nearRecords).join("\n"));
   } else if (result && MISSING.has(result.status)) {
     console.log();
-    console.log("No open record of the other side nearly fits, of the same two parties within 15 h.");
+    console.log(
+      "No open record of the other side nearly fits. Tandem looked at records of the same two parties within 15 h.",
+    );
   }
   if (refusedCandidates.length > 0) {
     console.log();
-    console.log("Considered, and not taken:");
+    console.log("Records that were considered but not taken:");
     console.log(candidatesTable(refusedCandidates).join("\n"));
   }
 }
@@ -55,7 +59,7 @@ function headline(result: Discrepancy): string {
   const delta = formatDelta(result.deltas?.connectedDurationDeltaMs ?? result.deltas?.billedDurationDeltaMs);
   return [
     formatStatus(result),
-    causes === "" ? "" : `${isAgreeing ? "with" : "because of"} ${causes}`,
+    causes === "" ? "" : `${isAgreeing ? "with" : introduce(causes)} ${causes}`,
     beside === "" ? "" : `with ${beside}`,
     delta === "" ? "" : `carrier ${delta}`,
     matchedBy === undefined ? "" : `matched by ${matchedBy}`,
@@ -63,6 +67,12 @@ function headline(result: Discrepancy): string {
     .filter(Boolean)
     .join(", ");
 }
+
+function introduce(causes: string): string {
+  return causes === UNKNOWN ? "cause" : "because of";
+}
+
+const UNKNOWN = enumName(DiscrepancyCauseSchema, DiscrepancyCause.UNKNOWN);
 
 /** On a pair that agrees a cause is told, and the reason of nothing. */
 const AGREEING: ReadonlySet<DiscrepancyStatus> = new Set([

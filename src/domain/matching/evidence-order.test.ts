@@ -291,7 +291,9 @@ describe("a call that the platform split", () => {
     const input = matchingInput([first, second], [carrierCall("c", { connectedMs: 180_000 }, { ids: IDS })]);
     const evidence = explainCall(input, { side: Side.PLATFORM, recordId: "p2", recordDate: "2026-06-01" });
     expect(evidence?.result).toMatchObject({ status: MatchStatus.PART_OF_CALL });
-    expect(evidence?.steps.map(({ explanation }) => explanation).join(" ")).toContain("further part of p1");
+    expect(evidence?.steps.map(({ explanation }) => explanation).join(" ")).toContain(
+      "later part of the call that began with p1 ",
+    );
   });
 });
 

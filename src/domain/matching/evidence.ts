@@ -40,7 +40,7 @@ export interface EvidenceValue {
 export interface EvidenceStep {
   readonly stage: EvidenceStage;
   readonly outcome: EvidenceOutcome;
-  /** One sentence for a person. */
+  /** In English, for a person. */
   readonly explanation: string;
   readonly values: readonly EvidenceValue[];
   /** Of the search for a cause. */

@@ -22,7 +22,7 @@ export function explainAnswer({ platform, carrier, result }: ExplainedCall): Evi
   const isSame = platform.answered === carrier.answered;
   const told = (answered: boolean) => (answered ? "answered" : "unanswered");
   const both = `Both sides say that the call was ${told(platform.answered)}.`;
-  const differ = `The platform says ${told(platform.answered)}, the carrier ${told(carrier.answered)}.`;
+  const differ = `The platform says that the call was ${told(platform.answered)}. The carrier says that it was ${told(carrier.answered)}.`;
   return {
     stage: EvidenceStage.ANSWER_STATE,
     outcome: isSame ? PASSED : FAILED,
@@ -54,7 +54,7 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
       return {
         stage,
         outcome: NOT_COMPARABLE,
-        explanation: `Both sides say answered, but ${tellUnmeasured(call)} not say for how long: the lengths cannot be compared.`,
+        explanation: `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
         values: [],
       };
     default:
@@ -68,17 +68,16 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
   const { graceEndMs } = result;
   if (graceEndMs === undefined) return undefined;
   const isOver = input.nowMs >= graceEndMs;
-  const awaited = tellAwaited(call);
+  const { awaited, present } = tellAwaited(call);
   const values = [
     evidenceValue("grace_end_time", isOver ? FAILED : PASSED, [undefined, undefined, tellTime(graceEndMs)]),
   ];
-  const grace = `until ${tellTime(graceEndMs)}: ${tellLength(input.agreement.graceMs)} from the end of the call, or from when its other record arrived if that was later`;
+  const deadline = `The deadline for ${awaited} ${isOver ? "was" : "is"} ${tellTime(graceEndMs)}.`;
+  const rule = `That is ${tellLength(input.agreement.graceMs)} after the call ended or ${present} arrived, whichever ${isOver ? "was" : "is"} later.`;
   return {
     stage: EvidenceStage.GRACE,
     outcome: isOver ? FAILED : PASSED,
-    explanation: isOver
-      ? `There was time for ${awaited} to arrive ${grace}. That time is over.`
-      : `There is time for ${awaited} to arrive ${grace}.`,
+    explanation: `${deadline} ${rule} ${tellPassed(call, isOver)}`,
     values,
   };
 }
@@ -106,7 +105,7 @@ function explainConnected({ platform, carrier, result }: ExplainedCall): Evidenc
   const delta = others - mine;
   const told = `The platform counts ${tellLength(mine)} connected, the carrier ${tellLength(others)}`;
   const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
-  const differ = `${told}: ${tellLength(delta)} ${delta > 0 ? "more" : "less"}, ${isWithin ? "within" : "beyond"} ${limit}.`;
+  const differ = `${told}. The carrier has ${tellLength(delta)} ${delta > 0 ? "more" : "less"}, ${isWithin ? "within" : "beyond"} ${limit}.`;
   const outcome = isWithin ? PASSED : FAILED;
   return {
     stage: EvidenceStage.DURATION,
@@ -127,26 +126,28 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const outcome = isWithin ? PASSED : FAILED;
   const known = carrier && ruleOf(carrier.facts, input);
   const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
-  const expected = `${byRule} (${tellRule(rule)}) the platform's ${tellLength(mine)} make ${expectedS} billed seconds`;
+  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${expectedS} s.`;
+  const tolerance = `The tolerance of ${tellLength(result.toleranceMs)}`;
   const ends = {
-    exact: `which is what the carrier bills`,
-    within: `and the carrier bills ${billedS}, which a difference within the tolerance of ${tellLength(result.toleranceMs)} explains`,
-    beyond: `but the carrier bills ${billedS}, which no difference within the tolerance of ${tellLength(result.toleranceMs)} explains`,
+    exact: "The carrier bills exactly that.",
+    within: `The carrier bills ${billedS} s. ${tolerance} explains the difference.`,
+    beyond: `The carrier bills ${billedS} s. ${tolerance} does not explain the difference.`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
   return {
     stage: EvidenceStage.DURATION,
     outcome,
-    explanation: `The carrier has billed seconds only. ${expected}, ${isWithin ? agreeing : ends.beyond}.`,
+    explanation: `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
     values: [
-      evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), String(result.toleranceMs)]),
+      evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`]),
     ],
   };
 }
 
 /** Whose the rule is by which a bill is held against a duration. */
 function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): string {
-  if (known === undefined) return "No rule is declared and too few bills show one: by whole seconds";
+  if (known === undefined)
+    return "The carrier has declared no billing rule, and too few bills show one. By whole seconds";
   if (known.isInferred) return "By the rule that its bills of this trunk and day show";
   return isOfRecord ? "By the rule in its record" : "By the rule that it has declared";
 }
@@ -162,15 +163,15 @@ function tellFinding(finding: Finding, { status, basis }: CallResult): string {
     case MatchCause.CLOCK_SKEW:
       return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
     case MatchCause.SPLIT:
-      return `The carrier's switch split the call, and a part is missing or does not fit${explained}.`;
+      return `The carrier's switch split the call. A part is missing or does not fit${explained}.`;
     case MatchCause.STUCK_CALL:
-      return `The ${side}'s duration is ${tellLength(timerMs)}, after which switches end a call by themselves, and the other side's is at most half of it: the ${side}'s switch seems to have missed the end of the call.`;
+      return tellStuck(side, timerMs);
     case MatchCause.RING_TIME_INCLUDED:
-      return `The carrier's duration seems to have the ringing in it${explained}.`;
+      return `The carrier's duration seems to include the ringing${explained}.`;
     case MatchCause.ROUNDING:
-      return `Rounding makes the difference: ${tellRounding(finding)}.`;
+      return `Rounding explains the difference. ${tellRounding(finding)}`;
     case MatchCause.LATE:
-      return `The ${side}'s record arrived ${tellLength(lateByMs)} after its grace was over.`;
+      return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
     case MatchCause.UNKNOWN:
       return tellUnknown(status, basis);
     case MatchCause.NUMBERS_DIFFER:
@@ -181,22 +182,23 @@ function tellFinding(finding: Finding, { status, basis }: CallResult): string {
 }
 
 function tellUnknown(status: MatchStatus, basis: Basis): string {
-  if (status === MatchStatus.ANSWER_STATE_MISMATCH) return "No known cause explains that only one side says answered.";
-  if (basis === Basis.NONE) return "Of a length that is not known no cause can be told.";
-  return "No known cause explains the difference: no rounding, ringing, switch's timer or missing part.";
+  if (status === MatchStatus.ANSWER_STATE_MISMATCH)
+    return "No known cause explains why only one side says that the call was answered.";
+  if (basis === Basis.NONE) return "One length is not known, so Tandem cannot look for a cause.";
+  return "No known cause explains the difference. Tandem looked for rounding, ringing, a switch's timer and a missing part.";
 }
 
 /** Whose length is not known. */
 function tellUnmeasured({ platform, carrier }: ExplainedCall): string {
   const isCarriers = carrier?.connectedMs === undefined && carrier?.billedS === undefined;
-  if (platform?.connectedMs !== undefined) return "the carrier does";
-  return isCarriers ? "both do" : "the platform does";
+  if (platform?.connectedMs !== undefined) return "the carrier does not say";
+  return isCarriers ? "neither side says" : "the platform does not say";
 }
 
 function tellRounding({ roundingRule = WHOLE_SECONDS, ruleInferred, pairCount = 0, ratio = 0 }: Finding): string {
-  const rule = tellRule(roundingRule);
-  if (ruleInferred !== true) return `${rule}, as the carrier declares`;
-  return `${rule}, as ${Math.round(ratio * 100)} % of ${tellCount(pairCount, "pair")} of this trunk and day show`;
+  const rule = `The carrier rounds ${tellRule(roundingRule)}`;
+  if (ruleInferred !== true) return `${rule}, as it has declared.`;
+  return `${rule}, as ${Math.round(ratio * 100)} % of ${tellCount(pairCount, "pair")} of this trunk and day show.`;
 }
 
 function tellRule({ incrementS, minimumS }: RoundingRule): string {
@@ -204,10 +206,23 @@ function tellRule({ incrementS, minimumS }: RoundingRule): string {
   return `up to the next ${incrementS} s${minimum}`;
 }
 
-// A side that was late arrived last.
-function tellAwaited({ platform, carrier, result }: ExplainedCall): string {
+// What was waited for, and whose arrival its deadline is counted from. A side that was late arrived last.
+function tellAwaited({ platform, carrier, result }: ExplainedCall): { awaited: string; present: string } {
+  const [mine, others] = ["the platform's record", "the carrier's record"];
   const isPair = platform !== undefined && carrier !== undefined;
-  if (isPair ? carrier.lacksParts : result.pendingReason === PendingReason.MISSING_PART) return "the missing part";
+  if (isPair ? carrier.lacksParts : result.pendingReason === PendingReason.MISSING_PART)
+    return { awaited: "the missing part", present: "the newest part" };
   const isPlatform = isPair ? platform.arrivalMs > carrier.arrivalMs : platform === undefined;
-  return isPlatform ? "the platform's record" : "the carrier's record";
+  return isPlatform ? { awaited: mine, present: others } : { awaited: others, present: mine };
+}
+
+function tellPassed({ platform, carrier }: ExplainedCall, isOver: boolean): string {
+  if (platform !== undefined && carrier !== undefined && !carrier.lacksParts) return "The record arrived after that.";
+  return isOver ? "The deadline has passed." : "The deadline has not passed yet.";
+}
+
+function tellStuck(side: "platform" | "carrier", timerMs: number): string {
+  const other = side === "platform" ? "carrier" : "platform";
+  const timer = `The ${side}'s duration is ${tellLength(timerMs)}. Some switches have a timer that ends a call after that time.`;
+  return `${timer} The ${other}'s duration is at most half of it. The ${side}'s switch seems to have missed the end of the call.`;
 }

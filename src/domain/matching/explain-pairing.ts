@@ -16,7 +16,7 @@ import {
   tellRecords,
   tellTime,
 } from "./evidence.ts";
-import type { CorrelationIds } from "./facts.ts";
+import type { CorrelationIds, RecordRef } from "./facts.ts";
 import { areContradicting, areSameParties, isContradicting, isEqual } from "./number-keys.ts";
 import { MatchedBy, MatchStatus } from "./result.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
@@ -34,19 +34,19 @@ export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep
   const isVoid = (platform ?? carrier)?.facts.isVoid === true;
   const isPartial = platform?.facts.isPartial === true;
   const state = [
-    ...(isVoid ? [" Voided: it was taken back, and counts nowhere."] : []),
-    ...(isPartial ? [" The platform's record is partial: the call is not over, or its end is not yet known."] : []),
-    ...(platform ? [] : [" No record of the platform's is paired with it."]),
-    ...(carrier ? [] : [" No record of the carrier's is paired with it."]),
+    ...(isVoid ? [" The call was taken back with a VOID, so it is not counted."] : []),
+    ...(isPartial ? [" The platform's record is partial: the call is not over, or its end is not known yet."] : []),
+    ...(platform ? [] : [" No platform record is paired with it."]),
+    ...(carrier ? [] : [" No carrier record is paired with it."]),
   ];
   return {
     stage: EvidenceStage.RECORD_STATE,
     outcome: isVoid || isPartial ? FAILED : PASSED,
-    explanation: `What counts is ${tellList(records)}.${state.join("")}`,
+    explanation: `${tellLooked(records, isVoid)}.${state.join("")}`,
     values: [
       evidenceValue("revision", PASSED, [
-        platform?.records.map((record) => record.revision).join(", "),
-        carrier?.records.map((record) => record.revision).join(", "),
+        platform && tellList(platform.records.map(({ revision }) => String(revision))),
+        carrier && tellList(carrier.records.map(({ revision }) => String(revision))),
       ]),
     ],
   };
@@ -65,13 +65,13 @@ export function explainScope({ platform, carrier, input, result }: ExplainedCall
   const answered = (platform ?? carrier)?.answered === true;
   const call = `${tellDirection(result.direction)} and ${answered ? "answered" : "unanswered"}`;
   const limit = scope && scope.directions.map(tellDirection).join(", ") + (scope.unanswered ? "" : ", answered only");
-  const outside = isPair ? "it was compared because the carrier reported it all the same" : "so nothing is missing";
+  const outside = isPair ? "It reported this one, so Tandem compared it" : "So nothing is missing";
   return {
     stage: EvidenceStage.REPORTING_SCOPE,
     outcome: isInScope ? PASSED : FAILED,
     explanation: isInScope
       ? `The call is ${call}, which the carrier has agreed to report.`
-      : `The call is ${call}, which the carrier does not have to report: ${outside}.`,
+      : `The call is ${call}. The carrier does not have to report such calls. ${outside}.`,
     values: [
       evidenceValue("reporting_scope", isInScope ? PASSED : FAILED, [
         platform && call,
@@ -89,24 +89,25 @@ export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefin
   const trunk = facts.trunkId === undefined ? "without a trunk" : `on trunk ${facts.trunkId}`;
   const stage = EvidenceStage.CLOCK_OFFSET;
   if (offset === undefined || offset.pairCount === 0) {
-    const explanation = `Too few calls ${trunk} around this hour to tell whether the carrier's clock is right; its times were taken as they are.`;
+    const explanation = `There were too few calls ${trunk} around this hour to check the carrier's clock. Tandem used the carrier's times as they are.`;
     return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
   }
   const pairs = `${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")}`;
-  const support = offset.isAround === true ? `as ${pairs} of the hours around it show` : `as ${pairs} show`;
+  const support = offset.isAround === true ? `${pairs} of the hours around it` : pairs;
   const value = evidenceValue("applied_offset_ms", offset.kind === "NONE" ? PASSED : FAILED, [
     undefined,
     String(offset.offsetMs),
   ]);
   if (offset.kind === "NONE") {
-    const agrees = "agrees with the platform's";
-    const what = offset.ratio >= MIN_SHARE ? agrees : "is off by no one constant that enough pairs share";
-    const explanation = `In this hour the carrier's clock ${trunk} ${what}, ${support}.`;
+    const explanation =
+      offset.ratio >= MIN_SHARE
+        ? `In this hour the carrier's clock ${trunk} agrees with the platform's, as ${support} show.`
+        : `In this hour no single offset of the carrier's clock ${trunk} fits enough pairs. Only ${support} show none. Tandem used the carrier's times as they are.`;
     return { stage, outcome: PASSED, explanation, values: [value] };
   }
-  const fault = offset.kind === "ZONE_SHIFT" ? ", a time zone error" : "";
+  const fault = offset.kind === "ZONE_SHIFT" ? ": a time zone error" : "";
   const by = `${tellLength(offset.offsetMs)} ${offset.offsetMs > 0 ? "ahead of" : "behind"} the platform's`;
-  const explanation = `In this hour the carrier's clock ${trunk} is ${by}${fault}, ${support}; this was taken off its times before they were compared.`;
+  const explanation = `In this hour the carrier's clock ${trunk} is ${by}${fault}. ${support} show this. Tandem corrected the carrier's times by ${tellLength(offset.offsetMs)} before it compared them.`;
   return { stage, outcome: FAILED, explanation, values: [value] };
 }
 
@@ -116,16 +117,16 @@ export function explainCorrelation({ platform, carrier, result }: ExplainedCall)
   if (platform === undefined || carrier === undefined) {
     const present = platform ?? carrier;
     const kinds = CORRELATIONS.filter(({ kind }) => present && idsOf(present.facts.ids, kind).length > 0);
-    const names = tellList(kinds.map(({ title }) => title));
-    const other = platform === undefined ? "the platform's" : "the carrier's";
+    const names = kinds.map(({ title }) => title).join(" or ");
+    const other = platform === undefined ? "platform" : "carrier";
     return kinds.length === 0
       ? {
           stage,
           outcome: NOT_COMPARABLE,
-          explanation: "The record has no id of the signalling (Call-ID, ICID or Session-ID) to be found by.",
+          explanation: "The record has no signalling id (Call-ID, ICID or Session-ID) to search by.",
           values: [],
         }
-      : { stage, outcome: FAILED, explanation: `No unpaired record of ${other} has its ${names}.`, values: [] };
+      : { stage, outcome: FAILED, explanation: `No unpaired ${other} record has the same ${names}.`, values: [] };
   }
   const values = correlationValues(platform, carrier);
   const { matchedBy } = result;
@@ -140,13 +141,13 @@ export function explainCorrelation({ platform, carrier, result }: ExplainedCall)
   }
   if (matchedBy === MatchedBy.ECHOED) {
     const explanation =
-      "Only the platform's own record id, which the carrier sent back, joins the records; that proves nothing of the carrier's.";
+      "The carrier sent back the platform's record id. Only this id joins the records. It proves nothing about the carrier's own record.";
     return { stage, outcome: PASSED, explanation, values };
   }
   const differs = values.some(({ outcome }) => outcome === FAILED);
   const explanation = differs
-    ? "The records have no id in common, although both have some: the pair rests on numbers and time."
-    : "No id can be compared: the pair rests on numbers and time.";
+    ? "Both records have ids, but none in common. Tandem paired them by numbers and time."
+    : "The records have no ids that can be compared. Tandem paired them by numbers and time.";
   return { stage, outcome: differs ? FAILED : NOT_COMPARABLE, explanation, values };
 }
 
@@ -158,16 +159,16 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
   const isHidden = platform.numbers.callers.length === 0 || carrier.numbers.callers.length === 0;
   if (areContradicting(platform.numbers, carrier.numbers)) {
     const explanation =
-      "The records name different numbers. It is one call all the same, for Call-ID and both tags are equal: a number was changed on the way, or one side wrote a wrong one.";
+      "The records name different numbers. Tandem still takes them as one call, because the Call-ID and both tags are equal. Either a number was changed on the way, or one side wrote a wrong number.";
     return { stage, outcome: FAILED, explanation, values };
   }
   if (!areSameParties(platform.numbers, carrier.numbers)) {
-    const explanation = "The numbers cannot be compared; they do not contradict each other.";
+    const explanation = "The numbers cannot be compared, but they do not contradict each other.";
     return { stage, outcome: NOT_COMPARABLE, explanation, values };
   }
   const explanation = isHidden
-    ? "Both records name the same called number; one of them does not show who called."
-    : "Both records name the same two parties, once their spellings are compared.";
+    ? "Both records name the same called number. One of them does not show who called."
+    : "Both records name the same two parties, after Tandem put their numbers into one format.";
   return { stage, outcome: PASSED, explanation, values };
 }
 
@@ -183,14 +184,13 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const windowMs = windowOf(carrier);
   const isInside = Math.abs(deltaMs) <= windowMs;
   const outcome = isInside ? PASSED : FAILED;
-  const rest =
-    isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : "; the ids join the records all the same";
+  const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
   const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
-  const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), String(windowMs)];
+  const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), `${windowMs} ms`];
   return {
     stage,
     outcome,
-    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} the window of ${tellLength(windowMs)}${rest}.`,
+    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
     values: [evidenceValue(name, outcome, times)],
   };
 }
@@ -199,7 +199,7 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
 export function explainAssignment({ platform, carrier, pairing, result }: ExplainedCall): EvidenceStep | undefined {
   const stage = EvidenceStage.ASSIGNMENT;
   if (result.candidateCount !== undefined) {
-    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other, and neither ids nor times nor lengths tell them apart: none is paired by guessing.`;
+    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
     const limit = evidenceValue("candidate_count", FAILED, [
       undefined,
       `at least ${result.candidateCount}`,
@@ -211,8 +211,8 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
     const other = platform === undefined ? "platform" : "carrier";
     const explanation =
       result.status === MatchStatus.PART_OF_CALL
-        ? `It is a further part of ${result.duplicateOf?.recordId} of ${result.duplicateOf?.recordDate}: it has its dialog and begins where that one ended, and the carrier counts both as one call. Its time is counted there.`
-        : `No record of the ${other}'s with these numbers is unpaired within ${tellLength(WINDOW_MS)}.`;
+        ? tellLaterPart(result.duplicateOf)
+        : `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
     const outcome = result.status === MatchStatus.PART_OF_CALL ? PASSED : FAILED;
     return { stage, outcome, explanation, values: [] };
   }
@@ -220,8 +220,25 @@ export function explainAssignment({ platform, carrier, pairing, result }: Explai
   const isAlone = pairing.isAlone[index] === 1;
   const explanation = isAlone
     ? "Neither record could have been paired with any other."
-    : "Other records could have been paired with these; of all that could be, these fit best: by their answers, times and durations.";
+    : "Other records could have been paired with these, but these fit each other best by answer, time and duration.";
   return { stage, outcome: PASSED, explanation, values: [] };
+}
+
+function tellLaterPart(first: RecordRef | undefined): string {
+  const told = `This record is a later part of the call that began with ${first?.recordId} of ${first?.recordDate}.`;
+  const proof = "It has the same dialog as that record and begins where that record ended.";
+  return `${told} ${proof} The carrier counts both as one call, so this record's time is counted with that call.`;
+}
+
+function tellLooked(records: readonly string[], isVoid: boolean): string {
+  if (records.length === 2 && !isVoid) return `Tandem compared ${records.join(" with ")}`;
+  return `Tandem looked at ${tellList(records)}`;
+}
+
+function tellWindow(windowMs: number): string {
+  const slackMs = windowMs - WINDOW_MS;
+  const slack = slackMs === 0 ? "" : ` (plus ${tellLength(slackMs)}, because the carrier's times are coarse)`;
+  return `the window of ${tellLength(WINDOW_MS)}${slack}`;
 }
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {

@@ -25,7 +25,7 @@ export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep
   const told = [
     ...(isPlatforms
       ? [
-          `The platform wrote the call in several records, as a transfer does. Taken together are ${tellRecords(platform.records)}.`,
+          `The platform wrote the call in several records, as happens with a transfer. Tandem counts its ${tellRecords(platform.records)} together.`,
         ]
       : []),
     ...(isCarriers ? [tellCarriersParts(carrier)] : []),
@@ -48,13 +48,14 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
   if (UNDOUBLED.has(result.status)) return undefined;
   const { duplicateOf } = result;
   const outcome = duplicateOf === undefined ? FAILED : PASSED;
+  const side = platform === undefined ? "carrier" : "platform";
   return {
     stage: EvidenceStage.DUPLICATE,
     outcome,
     explanation:
       duplicateOf === undefined
-        ? "It is no copy: no other record of this side has its dialog, or its parties, start and length."
-        : `It is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
+        ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
+        : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
     values: [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])],
   };
 }
@@ -75,19 +76,19 @@ function tellLikeness({ platform, carrier, pairing }: ExplainedCall, original: R
   );
   const rule = `the same dialog, or the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart`;
   if (copy === undefined || first === undefined) return rule;
-  if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both have the same SIP dialog";
+  if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both records have the same SIP dialog";
   const [startMs, mine, others] = [startDelta(copy, first), lengthOf(copy), lengthOf(first)];
   if (startMs === undefined || mine === undefined || others === undefined) return rule;
   const length = mine === others ? "equal" : `${tellLength(others - mine)} apart`;
-  return `the same two parties, starts ${tellLength(startMs)} apart and lengths ${length}`;
+  return `both records have the same two parties, their starts are ${tellLength(startMs)} apart, and their lengths are ${length}`;
 }
 
 function tellCarriersParts(carrier: CarrierUnit): string {
   const { records } = carrier;
   const parts =
     records.length === 1
-      ? `Here is one part, ${tellRecord(carrier.facts)}.`
-      : `Taken together are ${tellRecords(records)}.`;
+      ? `This is one part of it: ${tellRecord(carrier.facts)}.`
+      : `Tandem counts its ${tellRecords(records)} together.`;
   const missing = carrier.lacksParts ? ` ${tellMissing(records)}` : "";
   return `The carrier's switch split the call. ${parts}${missing}`;
 }
@@ -97,9 +98,9 @@ function tellMissing(records: readonly CarrierFacts[]): string {
   const count = Math.max(0, ...records.map(({ part }) => part?.count ?? 0), ...indexes);
   const missing = Array.from({ length: count }, (_, index) => index + 1).filter((index) => !indexes.includes(index));
   if (missing.length === 0 || missing.length > MOST_TOLD)
-    return "By the numbering there is at least one more, which has not arrived.";
+    return "The part numbers show that at least one more part has not arrived.";
   const noun = missing.length === 1 ? "part" : "parts";
-  return `By the numbering ${noun} ${tellList(missing.map(String))} of ${count} ${missing.length === 1 ? "has" : "have"} not arrived.`;
+  return `The part numbers show that ${noun} ${tellList(missing.map(String))} of ${count} ${missing.length === 1 ? "has" : "have"} not arrived.`;
 }
 
 /** More numbers of parts are none that anybody reads. */

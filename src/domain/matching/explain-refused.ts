@@ -94,7 +94,7 @@ function reasonOf(
   if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
   return {
     refusedAt: EvidenceStage.NUMBERS,
-    explanation: "It is near, and to the same number, but from another one.",
+    explanation: "It is near in time and has the same called number, but another caller.",
   };
 }
 
@@ -105,13 +105,14 @@ function otherCallReason(
   agreement: MatchingAgreement,
 ): Reason | undefined {
   if (areOtherCalls(platform, carrier)) {
-    const explanation = "Its numbers fit and it is near, but it has another Call-ID: another call on the trunk.";
+    const explanation =
+      "Its numbers fit and it is near in time, but it has another Call-ID. It is another call on the trunk.";
     return { refusedAt: EvidenceStage.CORRELATION, explanation };
   }
   if (fitOf(platform, carrier, agreement).grade !== undefined) return undefined;
   const isAnswer = platform.answered !== carrier.answered;
-  const what = isAnswer ? "only one of them was answered" : "no known fault makes the one's duration of the other's";
-  const explanation = `Its numbers fit and it is within the window, but the times do not agree and ${what}.`;
+  const what = isAnswer ? "only one of them was answered" : "no known fault explains how far their durations differ";
+  const explanation = `Its numbers fit and it is within the window, but the times do not agree, and ${what}.`;
   return { refusedAt: isAnswer ? EvidenceStage.ANSWER_STATE : EvidenceStage.DURATION, explanation };
 }
 
@@ -123,18 +124,18 @@ const STAGES: Readonly<Record<Refusal, EvidenceStage>> = {
 };
 
 const REFUSALS: Readonly<Record<Refusal, string>> = {
-  TAGS: "It has an id in common, but other tags or another far end: another dialog.",
-  DIRECTION: "It has an id in common, but goes in the other direction.",
-  NUMBERS: "It has an id in common, but its numbers contradict.",
-  TIME: `It has an id in common, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
+  TAGS: "It has an id in common with this call, but other tags or another far end. It is another dialog.",
+  DIRECTION: "It has an id in common with this call, but goes in the other direction.",
+  NUMBERS: "It has an id in common with this call, but its numbers are different.",
+  TIME: `It has an id in common with this call, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
 };
 
 function tellTaken(mate: RecordRef | undefined, isCrowd: boolean): string {
   if (mate === undefined && isCrowd)
-    return "It could be this call's, and so could too many others: none is taken by guessing.";
+    return "It could belong to this call, but so could too many others. Tandem does not guess.";
   return mate === undefined
-    ? "It could have been paired with this call, but others fit better."
-    : "It fits, but another record fits it better.";
+    ? "It could have been paired with this call, but other records fit this call better."
+    : "It could have been paired with this call, but it fits another record better.";
 }
 
 function mateOf(units: readonly CallUnit[], index: number | undefined): RecordRef | undefined {

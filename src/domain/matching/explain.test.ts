@@ -59,11 +59,11 @@ test("a pair that agrees is explained from its records to its durations", () => 
   const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + 800, connectedMs: 101_200 })]);
   expect(sentencesOf(evidence)).toMatchObject({
     [EvidenceStage.REPORTING_SCOPE]: "The call is outbound and answered, which the carrier has agreed to report.",
-    [EvidenceStage.NUMBERS]: "Both records name the same two parties, once their spellings are compared.",
+    [EvidenceStage.NUMBERS]: "Both records name the same two parties, after Tandem put their numbers into one format.",
     [EvidenceStage.TIME_WINDOW]: "The answer times are 800 ms apart, within the window of 1 min.",
     [EvidenceStage.ASSIGNMENT]: "Neither record could have been paired with any other.",
     [EvidenceStage.DURATION]:
-      "The platform counts 1 min 40 s connected, the carrier 1 min 41.2 s: 1.2 s more, within the tolerance of 2 s.",
+      "The platform counts 1 min 40 s connected, the carrier 1 min 41.2 s. The carrier has 1.2 s more, within the tolerance of 2 s.",
   });
   expect(evidence.refused).toEqual([]);
 });
@@ -85,9 +85,9 @@ test("a call whose carrier record is missing is explained with what is near and 
   const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
   expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
   expect(sentencesOf(evidence)).toMatchObject({
-    [EvidenceStage.CORRELATION]: "No unpaired record of the carrier's has its SIP dialog.",
+    [EvidenceStage.CORRELATION]: "No unpaired carrier record has the same SIP dialog.",
     [EvidenceStage.GRACE]:
-      "There was time for the carrier's record to arrive until 2026-06-02T10:01:50.000Z: 24 h from the end of the call, or from when its other record arrived if that was later. That time is over.",
+      "The deadline for the carrier's record was 2026-06-02T10:01:50.000Z. That is 24 h after the call ended or the platform's record arrived, whichever was later. The deadline has passed.",
   });
   expect(evidence.refused).toMatchObject([
     { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
@@ -117,7 +117,7 @@ test("an offset is told with its size, its direction and the pairs it rests on",
     offsetOf: () => offset,
   });
   expect(sentencesOf(evidence)[EvidenceStage.CLOCK_OFFSET]).toBe(
-    "In this hour the carrier's clock on trunk trunk-1 is 1 h behind the platform's, a time zone error, as 93 % of 43 pairs show; this was taken off its times before they were compared.",
+    "In this hour the carrier's clock on trunk trunk-1 is 1 h behind the platform's: a time zone error. 93 % of 43 pairs show this. Tandem corrected the carrier's times by 1 h before it compared them.",
   );
 });
 
@@ -127,7 +127,7 @@ test("each cause is told in a sentence, with its findings", () => {
     stage: EvidenceStage.CAUSE,
     outcome: EvidenceOutcome.PASSED,
     explanation:
-      "The carrier's duration is 12 h, after which switches end a call by themselves, and the other side's is at most half of it: the carrier's switch seems to have missed the end of the call.",
+      "The carrier's duration is 12 h. Some switches have a timer that ends a call after that time. The platform's duration is at most half of it. The carrier's switch seems to have missed the end of the call.",
     findings: [{ timerMs: 43_200_000 }],
   });
 });
@@ -138,7 +138,7 @@ test("a pair of which one side was late waited for that side, and not for a part
     [explain([platformCall("p")], [carrierCall("c", {}, late)]), "the carrier's record"],
     [explain([platformCall("p", {}, late)], [carrierCall("c")]), "the platform's record"],
   ] as const)
-    expect(sentencesOf(evidence)[EvidenceStage.GRACE]).toContain(`There was time for ${awaited} to arrive until`);
+    expect(sentencesOf(evidence)[EvidenceStage.GRACE]).toContain(`The deadline for ${awaited} was`);
 });
 
 test("of too many that could pair, none is said to have been chosen", () => {
@@ -149,7 +149,7 @@ test("of too many that could pair, none is said to have been chosen", () => {
   );
   expect(evidence.result.status).toBe(MatchStatus.AMBIGUOUS);
   expect(evidence.refused[0]?.explanation).toBe(
-    "It could be this call's, and so could too many others: none is taken by guessing.",
+    "It could belong to this call, but so could too many others. Tandem does not guess.",
   );
 });
 

@@ -23,7 +23,7 @@ export interface NearMiss {
   readonly startDeltaMs: number;
   readonly connectedMs?: number | undefined;
   readonly billedS?: number | undefined;
-  /** One sentence for a person. */
+  /** In English, for a person. */
   readonly explanation: string;
 }
 
@@ -81,8 +81,9 @@ function fitOf(missing: OpenCall, call: OpenCall): Fit | undefined {
   const lacks = lackingPart(missing, call, mine);
   if (lacks !== undefined) return { call, rank: 0, offMs, explanation: lacks };
   if (isAsLong(missing, call)) {
-    const alike = mine === others ? "exactly as long" : `as long to ${tellLength(others - mine)}`;
-    const explanation = `The same two parties, ${when}, and ${alike} (${tellLength(others)}).${hintOf(offMs)}`;
+    const alike = mine === others ? "exactly as long" : `almost as long`;
+    const apart = mine === others ? "" : `, ${tellLength(others - mine)} apart`;
+    const explanation = `The same two parties, ${when}, and ${alike} (${tellLength(others)}${apart}).${hintOf(offMs)}`;
     return { call, rank: isZone ? 0 : 2, offMs, explanation };
   }
   const part = tellPart(missing, call, mine, others);
@@ -93,7 +94,11 @@ function fitOf(missing: OpenCall, call: OpenCall): Fit | undefined {
 function lackingPart(missing: OpenCall, { lacksMs, startMs, record }: OpenCall, mine: number): string | undefined {
   if (lacksMs === undefined || Math.abs(lacksMs - mine) > LENGTH_SLACK_MS || missing.startMs < startMs - PART_SLACK_MS)
     return undefined;
-  return `The carrier has ${tellLength(lacksMs)} too little of ${record.recordId}, which began ${tellLength(missing.startMs - startMs)} before, and this is as long: it may be a further part of that call.`;
+  return `The carrier's records of ${record.recordId} are ${tellLength(lacksMs)} too short. ${tellBegan(missing.startMs - startMs)} This record is as long as what is missing, so it may be a further part of that call.`;
+}
+
+function tellBegan(sinceMs: number): string {
+  return `That call began ${sinceMs === 0 ? "at the same time" : `${tellLength(sinceMs)} ${sinceMs < 0 ? "later" : "earlier"}`}.`;
 }
 
 // A part that was not joined, because another is missing.
@@ -105,8 +110,8 @@ function tellPart(missing: OpenCall, call: OpenCall, mine: number, others: numbe
     return undefined;
   const length = `${tellLength(partMs)} of ${tellLength(wholeMs)}`;
   return missing.side === Side.PLATFORM
-    ? `The same two parties, within the time of this call, and shorter (${length}): it may be one part of it, and the others are missing.`
-    : `The same two parties, and this lies within its time and is shorter (${length}): it may be one part of it, and the others are missing.`;
+    ? `The same two parties, within the time of this call, but shorter (${length}). It may be one part of this call. The other parts are missing.`
+    : `The same two parties. This call lies within the time of that one and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
 }
 
 function isAsLong(a: OpenCall, b: OpenCall): boolean {
@@ -128,11 +133,11 @@ function isZoneAway(offMs: number): boolean {
 function hintOf(offMs: number): string {
   const zoneMs = Math.round(offMs / QUARTER_MS) * QUARTER_MS;
   if (zoneMs === 0 || !isZoneAway(offMs)) return "";
-  return ` A clock that is off by ${tellLength(zoneMs)} would explain it, but too few calls of that hour show one.`;
+  return ` A clock that is off by ${tellLength(zoneMs)} would explain this, but too few calls of that hour show that error.`;
 }
 
 function tellWhen(missing: OpenCall, call: OpenCall): string {
-  const seconds = Math.round((call.startMs - missing.startMs) / 1_000) * 1_000;
+  const seconds = Math.trunc((call.startMs - missing.startMs) / 1_000) * 1_000;
   return seconds === 0 ? "at the same time" : `${tellLength(seconds)} ${seconds > 0 ? "later" : "earlier"}`;
 }
 
