@@ -1,6 +1,6 @@
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { type AppendResult, appendBatches } from "../store/append.ts";
-import { currentCaller, outlivingCall } from "../store/callers.ts";
+import { asCaller, currentCaller } from "../store/callers.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
@@ -55,8 +55,12 @@ export class Committer {
 
   async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
     try {
-      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller.
-      const results = await outlivingCall(() => this.#append(carrierId, kind, group), group[0]?.caller);
+      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller. One that is refused while it waits refuses
+      // none of the others: they are tried by themselves.
+      const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
+      const results = await asCaller(caller && { ...caller, signal: undefined }, () =>
+        this.#append(carrierId, kind, group),
+      );
       for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
     } catch (error) {
       if (group.length > 1 && !isTransient(error)) {
