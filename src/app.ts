@@ -321,6 +321,8 @@ export async function openStore(
     openDatabase({
       url,
       maxConnections: config.databasePool,
+      // A client within its limits is not refused for a burst.
+      maxWaiting: Math.max(MIN_LINE, config.limits.maxLiveCalls),
       synchronousCommit: config.synchronousCommit,
       onIdleError: (error) => {
         if (!isClosing) log.warn({ err: error }, "a database connection was lost");
@@ -338,6 +340,9 @@ export async function openStore(
   await proveIsolation(db);
   return { db, applied };
 }
+
+/** As many of one caller's calls may wait for a connection, however few may live at once: one call may ask for several. */
+const MIN_LINE = 1_000;
 
 async function openEmbeddedPostgres(
   config: Config,

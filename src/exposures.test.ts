@@ -54,6 +54,9 @@ test("only secrets that are in use are looked at", async () => {
 });
 
 test("files that decide who is let in, and that others can change, are named", async () => {
+  expect(await exposuresOf({}, { "keys/retired.json": 0o622 })).toEqual([
+    "keys/retired.json 0622: others can change this file, which decides who is let in: chmod go-w it",
+  ]);
   expect(await exposuresOf({}, { "keys/revoked": 0o646 })).toEqual([
     "keys/revoked 0646: others can change this file, which decides who is let in: chmod go-w it",
   ]);

@@ -29,11 +29,12 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
       ? ["password", "password-service"].map((name) => join(dataDir, "postgres", name))
       : []),
   ];
-  // Whoever can write these is let in, or lets others in.
+  // Whoever can write these is let in, or lets others in: keys that were rotated away are believed for as long as the file says.
   const deciders = [
     tlsPaths?.tlsCert,
     tlsPaths?.tlsClientCa,
     tokens.keys.kind === "file" ? tokens.keys.file : undefined,
+    tokens.keys.kind === "own" ? join(dataDir, "keys", "retired.json") : undefined,
     revokedFile ?? join(dataDir, "keys", "revoked"),
   ];
   return [

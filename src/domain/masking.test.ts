@@ -48,6 +48,7 @@ test.each([
 
 test.each([
   ["no-break spaces", "call 33\u00a012\u00a034\u00a056 back"],
+  ["many spaces side by side", "33     12 \u00a0 \u2007  34\r\n\r\n\t56"],
   ["thin and figure spaces", "33\u200912\u200734\u202f56"],
   ["an en dash and a minus", "33\u201312\u221234\u201056"],
   ["fullwidth digits", "\uff14\uff15\uff13\uff13\uff11\uff12\uff13\uff14\uff15\uff16"],

@@ -109,7 +109,7 @@ const MIN_DIGITS = 7;
 const MAX_DIGITS = 13;
 /** Of which so many are shown. */
 const SHOWN_OF_SEVERAL = 4;
-/** Most characters between two digits of one number, besides those that nobody sees. */
+/** Most characters between two digits of one number, besides those that nobody sees; spaces side by side are one. */
 const MAX_GAP = 3;
 /** Shorter national numbers are found in many others: they count at the end of a run only. */
 const MIN_FOUND_ANYWHERE = 7;
@@ -126,6 +126,7 @@ const LIST_MARK =
   /^[,:;*\u060c\u061b\u066b\u066c\u2217\u3001\uff0a\uff0c\uff1a\uff1b\uff64\ufe50\ufe51\ufe54\ufe55\ufe61]$/u;
 const isGap = (character: string) => GAP.test(character);
 const isGapOfWords = (character: string) => GAP.test(character) || LIST_MARK.test(character);
+const SPACE = /^[\p{Zs}\t\r\n]$/u;
 /** What takes no room: formats such as zero-width characters, and marks upon the character before. */
 const HIDDEN = /^[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]$/u;
 const ALL_HIDDEN = /[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]/gu;
@@ -155,10 +156,16 @@ function runsOf(
       if (run.length === 0) runs.push(run);
       run.push(at);
       gap = 0;
-    } else if (mayStandBetween(character)) gap++;
+    } else if (mayStandBetween(character)) gap += lengthInGap(characters, at);
     else if (!HIDDEN.test(character)) gap = MAX_GAP + 1;
   }
   return runs;
+}
+
+// A space behind another only makes it wider.
+function lengthInGap(characters: readonly string[], at: number): number {
+  const isWider = SPACE.test(characters[at] ?? "") && SPACE.test(characters[at - 1] ?? "");
+  return isWider ? 0 : 1;
 }
 
 // A list of numbers that stand together, at its marks: so that each is shown in part.

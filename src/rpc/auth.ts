@@ -4,6 +4,7 @@ import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
 import { wallMicros } from "../domain/wall-clock.ts";
+import type { Judged } from "../store/callers.ts";
 import type { CredentialRow } from "../store/carrier-access.ts";
 import { type AccessRule, accessRuleOf } from "./access.ts";
 import type { CarrierAccess } from "./carrier-access.ts";
@@ -29,6 +30,7 @@ const principalKey = createContextKey<Principal | undefined>(undefined, { descri
 const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
   description: "watch of the credential",
 });
+const judgedKey = createContextKey<Judged | undefined>(undefined, { description: "how the call was judged" });
 const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
 
 /** Who calls; undefined for methods that anyone may call. */
@@ -80,6 +82,14 @@ export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<
   return values.get(againKey)();
 }
 
+/**
+ * How a call was judged, for what it waits for later: to judge it once more counts nothing, and leaves its principal. That rejects with
+ * UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or REGION_MISMATCH.
+ */
+export function judgedOf({ values }: Pick<HandlerContext, "values">): Judged | undefined {
+  return values.get(judgedKey);
+}
+
 export interface AuthOptions {
   /** Undefined: no token is believed. */
   readonly tokens: VerifiedTokens | undefined;
@@ -110,11 +120,23 @@ export async function authorize(context: HandlerContext, options: AuthOptions): 
     attempt?.failed(error);
     throw error;
   }
+  let atMs = performance.now();
+  context.values.set(judgedKey, {
+    get atMs() {
+      return atMs;
+    },
+    again: async () => {
+      const nowMs = performance.now();
+      if (await isStillServed(context, rule, options)) atMs = nowMs;
+    },
+  });
   context.values.set(againKey, async () => {
     const before = principalOf(context);
     // Until it is judged there is nobody whose refusal could be written down, as at the headers.
     context.values.set(principalKey, undefined);
+    const nowMs = performance.now();
     await judge(context, rule, { ...options, failures: undefined }, before);
+    atMs = nowMs;
   });
 }
 
@@ -167,7 +189,29 @@ async function endUnlessGood(
   return true;
 }
 
+/** Whether a call may still be served; false: it cannot be judged at the moment. Throws when it may not. */
+async function isStillServed(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: AuthOptions,
+): Promise<boolean> {
+  const before = findPrincipal(context);
+  if (!before) return false;
+  try {
+    const now = await authenticate(context, { ...options, failures: undefined });
+    assertSame(before, now);
+    if (now.kind === "carrier" && rule.principal === "carrier")
+      await options.access.assertServed(now.carrierId, rule.evenSuspended ?? false);
+    return true;
+  } catch (error) {
+    if (error instanceof TandemError && ENDS.has(error.reason)) throw error;
+    return false;
+  }
+}
+
 const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);
+/** What ends a call that waits. */
+const ENDS: ReadonlySet<ErrorReason> = new Set([...REFUSALS, "CARRIER_SUSPENDED", "REGION_MISMATCH"]);
 
 function assertAllowed(context: HandlerContext, principal: Principal, rule: AccessRule): void {
   const method = `${context.service.typeName}/${context.method.name}`;

@@ -25,9 +25,8 @@ export function shareOf(totalBytes: number): number {
   return Math.floor(totalBytes / 2);
 }
 
-/** How long a call waits for room before it is refused; how many calls of one wait at most, as many as it may have at once; and of all. */
+/** How long a call waits for room before it is refused, and how many wait at most in all. */
 const WAIT_MS = 5_000;
-const MAX_WAITING_OF_ONE = 1_000;
 const MAX_WAITING = 10_000;
 
 /** What those of one standing may have together, and each of them. */
@@ -53,6 +52,8 @@ export interface MemoryBudgetOptions {
   readonly totalBytes: number;
   /** Default 5,000. */
   readonly waitMs?: number;
+  /** Most calls of one that wait: as many as it may have at once. Default 1,000. */
+  readonly maxWaitingOfOne?: number;
 }
 
 interface Waiting {
@@ -69,6 +70,7 @@ interface Waiting {
 export class MemoryBudget {
   readonly #parts: Readonly<Record<Standing, Part>>;
   readonly #waitMs: number;
+  readonly #maxWaitingOfOne: number;
   readonly #used = new Map<string, number>();
   readonly #usedOf: Record<Standing, number> = { caller: 0, unjudged: 0, stranger: 0 };
   /** Those who wait, longest first. */
@@ -76,8 +78,9 @@ export class MemoryBudget {
   readonly #waitingOf = new Map<string, number>();
 
   /** @param options what callers have together; others have their parts besides. */
-  constructor({ totalBytes, waitMs = WAIT_MS }: MemoryBudgetOptions) {
+  constructor({ totalBytes, waitMs = WAIT_MS, maxWaitingOfOne = 1_000 }: MemoryBudgetOptions) {
     this.#parts = partsOf(totalBytes);
+    this.#maxWaitingOfOne = maxWaitingOfOne;
     this.#waitMs = waitMs;
   }
 
@@ -105,7 +108,7 @@ export class MemoryBudget {
     // Nobody overtakes others who wait for the same share.
     const waiting = this.#waitingOf.get(spender.key) ?? 0;
     if (waiting === 0 && this.tryTake(spender, asked)) return asked;
-    if (waiting >= MAX_WAITING_OF_ONE || this.#waiting.size >= MAX_WAITING) throw noRoom();
+    if (waiting >= this.#maxWaitingOfOne || this.#waiting.size >= MAX_WAITING) throw noRoom();
     await this.#wait(spender, asked, signal);
     return asked;
   }

@@ -24,6 +24,7 @@ import {
   callerAddressKey,
   clientCertificateKey,
   findPrincipal,
+  judgedOf,
 } from "./auth.ts";
 import { CallMeter } from "./call-meter.ts";
 import { goneKey, observeCall, resetKey } from "./calls.ts";
@@ -64,6 +65,8 @@ const PATIENT_SHARE = 0.75;
 /** How long connections without calls have to close in order. */
 const GOODBYE_MS = 1_500;
 const SENT_POLL_MS = 5;
+/** As many calls of one may wait for room to decode, however few may live at once: of an address those are not counted. */
+const MIN_LINE = 1_000;
 
 export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
   readonly limits: Limits;
@@ -112,8 +115,12 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     (address) => anonymous.openStream(address),
     options,
   );
-  const received = new MemoryBudget({ totalBytes: options.limits.receivedBudgetBytes });
-  const decoded = new MemoryBudget({ totalBytes: options.limits.decodedBudgetBytes });
+  const { receivedBudgetBytes, decodedBudgetBytes, maxLiveCalls } = options.limits;
+  const received = new MemoryBudget({ totalBytes: receivedBudgetBytes });
+  const decoded = new MemoryBudget({
+    totalBytes: decodedBudgetBytes,
+    maxWaitingOfOne: Math.max(MIN_LINE, maxLiveCalls),
+  });
   const shutdown = new AbortController();
   const meters = new WeakMap<object, CallMeter>();
   const adapter = createAdapter(options, health, { shutdownSignal: shutdown.signal, meters, anonymous });
@@ -224,7 +231,9 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
       judgeAgainInterceptor,
     ],
     requestGate: async (context) => {
-      nameCaller(() => callerOf(findPrincipal(context), context.signal), context.signal);
+      // Streams have a watch, which tells the client in their own way.
+      const findJudged = () => (context.method.methodKind === "unary" ? judgedOf(context) : undefined);
+      nameCaller(() => callerOf(findPrincipal(context), context.signal, findJudged()), context.signal);
       observeCall(context, log, metrics, report);
       holdDelivery(context, options.deliveries);
       const meter = context.values.get(meterKey);

@@ -11,7 +11,17 @@ export type Caller = (
 ) & {
   /** Of a call: once it aborts, nothing of the call waits for a connection any more. */
   readonly signal?: AbortSignal | undefined;
+  /** Of a call that nobody watches: how it was judged. */
+  readonly judged?: Judged | undefined;
 };
+
+/** How a call was judged that is to be served. */
+export interface Judged {
+  /** When it was found good last, by performance.now(). */
+  readonly atMs: number;
+  /** Judges it once more. Rejects when it may no longer be served. */
+  again(): Promise<void>;
+}
 
 export type CallerKind = Caller["kind"];
 
@@ -67,7 +77,7 @@ export function inCall<T>(run: () => T): T {
 const ENDED = AbortSignal.abort();
 
 function asEnded(caller: Caller | undefined): Caller | undefined {
-  return caller && { ...caller, signal: ENDED };
+  return caller && { ...caller, signal: ENDED, judged: undefined };
 }
 
 // A function of its own, so that it keeps nothing else of where it was made.
@@ -95,7 +105,7 @@ export function nameCaller(find: () => Caller | undefined, signal: AbortSignal):
  * Runs what counts to the caller and does not end with its call: what others wait for too, and what must be finished once it has begun.
  */
 export function outlivingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
-  return asCaller(caller && { ...caller, signal: undefined }, run);
+  return asCaller(caller && { ...caller, signal: undefined, judged: undefined }, run);
 }
 
 /** Runs what has no caller and lives for longer than any call: it must not keep the call that happened to start it. */

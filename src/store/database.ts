@@ -57,6 +57,8 @@ export interface DatabaseOptions {
   url: string;
   /** Most connections of this process. Default 10. */
   maxConnections?: number;
+  /** Most that wait for a connection for one caller. Default 1,000. */
+  maxWaiting?: number;
   /** synchronous_commit of every write; "off" only for tests. Default "on". */
   synchronousCommit?: "on" | "off" | "remote_apply";
   /**
@@ -92,7 +94,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   return {
     kysely,
     pool,
-    lanes: new Lanes({ connections }),
+    lanes: new Lanes({ connections, ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }) }),
     heads: new SeenHeads(),
     server: { isReplicated: false },
     waitWithoutLimit,

@@ -149,6 +149,36 @@ describe("limits", () => {
   });
 });
 
+describe("a call that nobody watches", () => {
+  /** Judged a minute ago, and good so many times more. */
+  const judgedBefore = (left: number, atMs = performance.now() - 60_000) => {
+    let count = 0;
+    const again = async () => {
+      count++;
+      if (count > left) throw new Error("put out");
+    };
+    return { judged: { atMs, again }, count: () => count };
+  };
+
+  test("is judged again and again while it waits; once it may no longer be served it leaves the line, and is told why", async () => {
+    const lanes = new Lanes({ connections: 2, judgeMs: 1 });
+    using _held = await lanes.take(carrier("a"));
+    const { judged, count } = judgedBefore(3);
+    await expect(lanes.take({ ...carrier("a"), judged })).rejects.toThrow("put out");
+    expect(count()).toBe(4);
+    expect(lanes.state.carrier).toMatchObject({ held: 1, waiting: 0 });
+  });
+
+  test("is judged before it gets a connection at once, if that was long ago", async () => {
+    const lanes = new Lanes({ connections: 2 });
+    const fresh = judgedBefore(0, performance.now());
+    (await lanes.take({ ...carrier("a"), judged: fresh.judged }))[Symbol.dispose]();
+    expect(fresh.count()).toBe(0);
+    await expect(lanes.take({ ...carrier("a"), judged: judgedBefore(0).judged })).rejects.toThrow("put out");
+    expect(lanes.state.carrier).toMatchObject({ held: 0, waiting: 0 });
+  });
+});
+
 test("it tells how long each waited, and how long the one has that waits for longest", async () => {
   const lanes = new Lanes({ connections: 2 });
   const told: string[] = [];

@@ -14,6 +14,8 @@ export interface LaneOptions {
   readonly maxMovingWaitMs?: number;
   /** Longest wait of a job, milliseconds: it may wait for another job's longest statement. Default 90,000. */
   readonly maxJobWaitMs?: number;
+  /** How long the judgement of a call is believed that waits, or that asks for a connection, milliseconds. Default 2,000. */
+  readonly judgeMs?: number;
 }
 
 /** A connection that may be taken from the pool. Dispose it when the connection is back. */
@@ -61,6 +63,7 @@ export class Lanes {
       maxWaitMs: 5_000,
       maxMovingWaitMs: 60_000,
       maxJobWaitMs: 90_000,
+      judgeMs: 2_000,
       ...options,
     };
     // A pool of one has none to spare: all take turns at it.
@@ -77,10 +80,13 @@ export class Lanes {
   /**
    * Waits for a connection.
    * @throws TandemError RATE_LIMITED when too much of this caller waits already, STORE_UNAVAILABLE when too much waits in all or the time is over; an
-   * AbortError when the caller's call has ended meanwhile.
+   * AbortError when the caller's call has ended meanwhile; what a judgement of the call rejects with.
    */
   async take(caller: Caller): Promise<Place> {
     const key = callerKey(caller);
+    const { judged } = caller;
+    // What it waited for before may have taken a minute.
+    if (judged && performance.now() - judged.atMs > this.#options.judgeMs) await judged.again();
     if (this.#mayTake(caller, key)) return this.#grant(caller, key, 0);
     return this.#wait(caller, key);
   }
@@ -148,10 +154,11 @@ export class Lanes {
     const line = this.#lines.get(key) ?? { caller, key, waiting: new Set(), movedAt: Number.NEGATIVE_INFINITY };
     this.#assertRoom(line);
     const { promise, resolve, reject } = Promise.withResolvers<Place>();
-    const { signal } = caller;
+    const { signal, judged } = caller;
     const sinceMs = performance.now();
     const leave = () => {
       clearTimeout(timer);
+      clearInterval(judging);
       signal?.removeEventListener("abort", abandon);
       if (!line.waiting.delete(waiting)) return;
       this.#waiting--;
@@ -168,6 +175,8 @@ export class Lanes {
       else timer = setTimeout(lookAgain, Math.ceil(leftMs));
     };
     let timer = setTimeout(lookAgain, this.#maxWaitMs(caller));
+    // Whoever is put out meanwhile is not served in the end.
+    const judging = judged && setInterval(() => void judged.again().catch(fail), this.#options.judgeMs);
     const grant = () => {
       leave();
       line.movedAt = performance.now();

@@ -1,6 +1,6 @@
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { type AppendResult, appendBatches } from "../store/append.ts";
-import { currentCaller, outlivingCall } from "../store/callers.ts";
+import { asCaller, currentCaller, type Judged } from "../store/callers.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
@@ -55,8 +55,12 @@ export class Committer {
 
   async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
     try {
-      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller.
-      const results = await outlivingCall(() => this.#append(carrierId, kind, group), group[0]?.caller);
+      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller. One that is refused while it waits refuses
+      // none of the others: they are tried by themselves.
+      const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
+      const results = await asCaller(caller && { ...caller, signal: undefined, judged: judgedTogether(group) }, () =>
+        this.#append(carrierId, kind, group),
+      );
       for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
     } catch (error) {
       if (group.length > 1 && !isTransient(error)) {
@@ -84,6 +88,18 @@ export class Committer {
     if (outcome.appended > 0) onAppended(carrierId, feed, outcome.headSequence);
     return outcome.results;
   }
+}
+
+/** Good as long as each of them is. */
+function judgedTogether(group: readonly PendingBatch[]): Judged | undefined {
+  const each = group.flatMap(({ caller }) => caller?.judged ?? []);
+  if (each.length === 0) return undefined;
+  return {
+    get atMs() {
+      return Math.min(...each.map(({ atMs }) => atMs));
+    },
+    again: async () => void (await Promise.all(each.map((judged) => judged.again()))),
+  };
 }
 
 // Batches of one upload in a group follow each other without a gap, because the store moves an upload once a group.

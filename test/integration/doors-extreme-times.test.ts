@@ -82,7 +82,7 @@ interface End {
   readonly fault?: string;
 }
 
-/** How a call ends, as far as its first answer if it is a stream; undefined: the encoding cannot say it. */
+/** How a call ends, as far as its first answer if it is a stream that may go on for ever; undefined: the encoding cannot say it. */
 async function endOf(
   method: DescMethod,
   { messages }: ExtremeRequest,
@@ -124,7 +124,9 @@ async function callOnce(over: Transport, method: DescMethod, messages: readonly 
       undefined,
       each(messages) as never,
     );
-    for await (const _ of answers) if (method.methodKind === "server_streaming") return;
+    // An export answers with a header before it looks for anything.
+    const isEndless = method.methodKind === "server_streaming" && !method.name.startsWith("Export");
+    for await (const _ of answers) if (isEndless) return;
   } finally {
     stop.abort();
   }

@@ -1,5 +1,7 @@
+import { toJsonString } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { DEFAULT_LIMITS, type Limits } from "../../src/domain/limits.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -7,6 +9,8 @@ import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_servic
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
+import { LimitsSchema } from "../../src/gen/tandem/type/v1/limits_pb.js";
+import { limitsMessage } from "../../src/rpc/upload-frames.ts";
 import { addToTally, readTally, Tally } from "../../src/store/carrier-tally.ts";
 import { systemTransaction } from "../../src/store/database.ts";
 import { recountNumbers } from "../../src/store/tally-recount.ts";
@@ -164,6 +168,30 @@ test("what is ported to a carrier that is full comes all the same, and counts", 
   expect((await claim(full, takeNumbers(1))).outcomes.map(describeOutcome)).toEqual(["LIMIT_REACHED"]);
   await full.releaseNumbers({ requestId: newRequestId(), phoneNumbers: numbers.slice(1, 2) });
   expect((await claim(full, takeNumbers(1))).outcomes.map(describeOutcome)).toEqual(["PROVISIONED"]);
+});
+
+/** Settings of which a carrier is told nothing, and why. */
+const NOT_ADVERTISED: Readonly<Record<string, string>> = {
+  uploadBudgetBytes: "of all uploads together: send_limit_offset tells",
+  accessCacheMs: "how soon a change is seen",
+  maxAuthFailuresPerSecond: "met before it is known who calls",
+  maxConnections: "met before it is known who calls",
+  maxConnectionsPerAddress: "met before it is known who calls",
+  decodedBudgetBytes: "a call waits for room before it is refused",
+  maxAnonymousPerSecond: "of what anyone may call",
+  anonymousRequestMs: "of what anyone may call",
+  maxAnonymousCallsPerAddress: "of what anyone may call",
+  maxAnonymousStreams: "of what anyone may call",
+  maxAnonymousStreamsPerAddress: "of what anyone may call",
+  drainMs: "how long a process takes to end",
+};
+
+test("a limit that is new is advertised, or somebody has said why not", () => {
+  const text = (limits: Limits) => toJsonString(LimitsSchema, limitsMessage(limits));
+  const untold = Object.entries(DEFAULT_LIMITS)
+    .filter(([name, value]) => text({ ...DEFAULT_LIMITS, [name]: value * 2 }) === text(DEFAULT_LIMITS))
+    .map(([name]) => name);
+  expect(untold.toSorted()).toEqual(Object.keys(NOT_ADVERTISED).toSorted());
 });
 
 test("every limit is advertised as it is enforced, in the agreement and in a stream's Opened", async () => {

@@ -16,9 +16,12 @@ import { PERIOD } from "../support/two-carriers.ts";
 /** A transaction that does nothing may do so until the test lets it end. */
 const PATIENT = { idleTimeoutMs: 600_000 };
 
+/** More than the default. */
+const MAX_LIVE_CALLS = 1_050;
+
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ accessCacheMs: 50 });
+  exchange = await startExchange({ accessCacheMs: 50, maxLiveCalls: MAX_LIVE_CALLS });
   for (const carrierId of ["alpha", "bravo", "charlie", "delta"]) {
     await exchange.addCarrier(carrierId);
     await exchange.assignNumbers(carrierId, [NUMBER]);
@@ -59,6 +62,39 @@ test("calls that end while they wait for a connection leave the line", async () 
   stop.abort();
   await expect.poll(() => lanes().carrier.waiting).toBe(0);
   await ended;
+});
+
+test("calls that wait for a connection are refused when their carrier is suspended meanwhile, and nothing of them is kept", async () => {
+  await exchange.addCarrier("echo");
+  const durations = await exchange.carrierClient(DurationService, "echo");
+  expect(await reasonOf(durations.listUploads({}))).toBe("OK");
+  const busy = holdAll(Array.from({ length: 3 }, (): Caller => ({ kind: "carrier", carrierId: "echo" })));
+  try {
+    await expect.poll(() => busy.held).toBe(3);
+    const list = reasonOf(durations.listUploads({}));
+    const append = reasonOf(durations.appendDurations({ uploadId: "waits", records: [{}] }));
+    await expect.poll(() => lanes().carrier.waiting).toBe(2);
+    await runOutside("UPDATE carrier SET suspended = true WHERE carrier_id = 'echo'");
+    expect(await list).toBe("CARRIER_SUSPENDED");
+    // It waited for what others may wait for too, and goes on by itself.
+    await busy.letGo();
+    expect(await append).toBe("CARRIER_SUSPENDED");
+  } finally {
+    await busy.letGo();
+  }
+  await runOutside("UPDATE carrier SET suspended = false WHERE carrier_id = 'echo'");
+  await expect.poll(() => reasonOf(durations.listUploads({}))).toBe("OK");
+  expect((await durations.listUploads({})).uploads).toEqual([]);
+});
+
+test("as many calls of a carrier may wait for a connection as may live at once", async () => {
+  const foxtrot: Caller = { kind: "carrier", carrierId: "foxtrot" };
+  const { lanes: line } = exchange.app.services.db;
+  const held = await Promise.all(Array.from({ length: 3 }, () => line.take(foxtrot)));
+  const waiting = Array.from({ length: MAX_LIVE_CALLS }, () => line.take(foxtrot));
+  const served = waiting.map(async (place) => (await place)[Symbol.dispose]());
+  for (const place of held) place[Symbol.dispose]();
+  await Promise.all(served);
 });
 
 test("the jobs of the process together hold three connections, whatever they do", async () => {

@@ -1,0 +1,28 @@
+import { expect, test } from "vitest";
+import { asCaller, type Caller } from "../store/callers.ts";
+import { openDatabase } from "../store/database.ts";
+import { UploadKind } from "../store/schema.ts";
+import { Committer, type CommitterOptions } from "./committer.ts";
+import type { PreparedBatch } from "./pending.ts";
+
+// Nothing listens there.
+const NOWHERE = "postgres://tandem@127.0.0.1:1/tandem";
+
+test("a batch whose call may no longer be served is refused alone: those that would have shared its commit are tried by themselves", async () => {
+  await using db = openDatabase({ url: NOWHERE });
+  const committer = new Committer({ db } as CommitterOptions);
+  const again = async () => {
+    throw new Error("put out");
+  };
+  const putOut: Caller = { kind: "carrier", carrierId: "acme", judged: { atMs: Number.NEGATIVE_INFINITY, again } };
+  const served: Caller = { kind: "carrier", carrierId: "acme" };
+  const ends = [served, putOut, served, putOut].map((caller, at) =>
+    asCaller(caller, () => committer.commit("acme", UploadKind.DURATIONS, batchOf(`u${at}`)).catch(String)),
+  );
+  const failed = expect.stringContaining("ECONNREFUSED");
+  expect(await Promise.all(ends)).toEqual([failed, "Error: put out", failed, "Error: put out"]);
+});
+
+function batchOf(uploadId: string): PreparedBatch {
+  return { uploadId, writerEpoch: 1n, firstOffset: 0n, records: [] } as unknown as PreparedBatch;
+}
