@@ -53,6 +53,25 @@ test("only secrets that are in use are looked at", async () => {
   expect(await exposuresOf(outside, files)).toEqual([]);
 });
 
+test("a folder of keys into which others can put files is named", async () => {
+  const dataDir = await mkdtemp(join(tmpdir(), "tandem-exposed-"));
+  try {
+    await mkdir(join(dataDir, "keys"));
+    for (const [mode, count] of [
+      [0o700, 0],
+      [0o755, 0],
+      [0o733, 1],
+      [0o777, 1],
+    ] as const) {
+      await chmod(join(dataDir, "keys"), mode);
+      const found = await findExposures(loadConfig({}, { dataDir }));
+      expect(found.filter(({ problem }) => problem.includes("put files into this folder"))).toHaveLength(count);
+    }
+  } finally {
+    await rm(dataDir, { recursive: true });
+  }
+});
+
 test("files that decide who is let in, and that others can change, are named", async () => {
   expect(await exposuresOf({}, { "keys/retired.json": 0o622 })).toEqual([
     "keys/retired.json 0622: others can change this file, which decides who is let in: chmod go-w it",

@@ -39,6 +39,11 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
   ];
   return [
     ...(await openAmong(secrets, "read", "others can read this secret: chmod 600 it, and replace it if they may have")),
+    ...(await openAmong(
+      [join(dataDir, "keys")],
+      "write",
+      "others can put files into this folder, which decide who is let in: chmod 700 it",
+    )),
     ...(await openAmong(deciders, "write", "others can change this file, which decides who is let in: chmod go-w it")),
   ];
 }

@@ -3,7 +3,7 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { SealKeyInfo } from "../store/seal-keys.ts";
 import { commandLineActor } from "./actor.ts";
 import { adoptCommand } from "./keys-adopt.ts";
-import { printTable } from "./output.ts";
+import { formatJson, printTable } from "./output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
 
 /** `tandem keys`: what cursors and page tokens are sealed with, and the files that processes share. */
@@ -27,7 +27,7 @@ function listCommand(): Command {
         import("../store/seal-keys.ts"),
       ]);
       const keys = await systemTransaction(store.db, listSealKeys);
-      if (options.json) console.log(JSON.stringify({ keys: keys.map(jsonOf) }));
+      if (options.json) console.log(formatJson({ keys: keys.map(jsonOf) }));
       else printTable(COLUMNS, keys.map(cellsOf), "No keys.");
     });
 }
@@ -53,7 +53,7 @@ Example:
       const { rotateSealKey } = await import("../store/seal-keys.ts");
       const forgetOld = options.forgetOld === true;
       const rotated = await rotateSealKey(store.db, { forgetOld, actor: commandLineActor() });
-      if (options.json) console.log(JSON.stringify(rotated));
+      if (options.json) console.log(formatJson(rotated));
       else {
         const old = forgetOld ? `${rotated.forgotten} old keys are forgotten` : "what the old ones sealed still opens";
         console.log(`Cursors and page tokens are sealed with key ${rotated.keyId} from now on; ${old}.`);

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import type { App } from "../app.ts";
 import { type Config, describeSettings, loadConfig } from "../config.ts";
+import { visibleText } from "../domain/visible-text.ts";
+import { maskSecrets } from "../log.ts";
 import { parseDatabaseUrl } from "./store-options.ts";
 
 /** How long a process may take to close everything once it was drained, when its database is gone. */
@@ -45,7 +47,7 @@ async function serve(options: ServeOptions): Promise<void> {
 async function endForFailure(app: App, failure: Error, drainMs: number): Promise<never> {
   // Without its database nothing says how long the rest would take.
   setTimeout(() => process.exit(1), drainMs + CLOSE_MS).unref();
-  console.error(`tandem: ${failure.message}`);
+  console.error(`tandem: ${visibleText(maskSecrets(failure.message))}`);
   try {
     await app[Symbol.asyncDispose]();
   } catch {

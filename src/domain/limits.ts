@@ -76,6 +76,9 @@ export interface Limits {
   readonly drainMs: number;
 }
 
+/** Most numbers in one call of a method that takes many. */
+export const MAX_NUMBER_ITEMS = 1_000;
+
 /** The contract's limits. */
 export const DEFAULT_LIMITS: Limits = {
   heartbeatIntervalMs: 15_000,

@@ -9,6 +9,7 @@ import {
 } from "@bufbuild/protobuf";
 import { auditedRequestId } from "../domain/audited-request-id.ts";
 import { invalidArgument, TandemError } from "../domain/errors.ts";
+import { MAX_NUMBER_ITEMS } from "../domain/limits.ts";
 import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberOutcome, NumberOutcomeSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 import type { NumberCall } from "../store/number-inventory.ts";
@@ -19,8 +20,6 @@ import type { Services } from "./context.ts";
 import { type AuditedBatch, auditBatch, type NumberSlot } from "./number-audit.ts";
 import { encodePhoneNumber, outcomeOfResult, redactLocation } from "./number-message.ts";
 
-/** Most items of a call. */
-const MAX_ITEMS = 1_000;
 /** How much of a number an outcome repeats, characters. */
 const MAX_ECHO = 64;
 
@@ -80,9 +79,13 @@ export function readNumberItems<Request, Item>(
   read: (request: Request) => Item | { problem: NumberProblem },
   repeats: "fail" | "follow",
 ): NumberItems<Item> {
-  if (requests.length < 1 || requests.length > MAX_ITEMS) {
-    const metadata = { records: String(requests.length), limit: String(MAX_ITEMS) };
-    throw new TandemError("BATCH_TOO_LARGE", `expected 1 to ${MAX_ITEMS} numbers, got ${requests.length}`, metadata);
+  if (requests.length < 1 || requests.length > MAX_NUMBER_ITEMS) {
+    const metadata = { records: String(requests.length), limit: String(MAX_NUMBER_ITEMS) };
+    throw new TandemError(
+      "BATCH_TOO_LARGE",
+      `expected 1 to ${MAX_NUMBER_ITEMS} numbers, got ${requests.length}`,
+      metadata,
+    );
   }
   const items = new Map<string, Item>();
   const slots: NumberSlot[] = [];

@@ -2,7 +2,7 @@ import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { TandemError } from "../domain/errors.ts";
 import { timestampFromMicros } from "../domain/instant.ts";
-import type { Limits } from "../domain/limits.ts";
+import { type Limits, MAX_NUMBER_ITEMS } from "../domain/limits.ts";
 import type { VerdictCounts } from "../domain/verdict.ts";
 import { LimitsSchema } from "../gen/tandem/type/v1/limits_pb.js";
 import {
@@ -25,6 +25,7 @@ import type { ClientFrame, ServerFrame, UploadEnd } from "../upload/session.ts";
 import type { Services } from "./context.ts";
 import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
 import { shareOf } from "./memory-budget.ts";
+import { CALLER_ALLOWANCE } from "./refusal-budget.ts";
 
 /** A request frame of either upload, as far as they are alike. */
 interface RequestFrame<Message> {
@@ -172,6 +173,9 @@ export function limitsMessage(limits: Limits) {
     maxConsumers: MAX_CONSUMERS,
     maxRequestElements: limits.maxRequestElements,
     maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
+    maxNumberItems: MAX_NUMBER_ITEMS,
+    maxDecodedBytes: BigInt(shareOf(limits.decodedBudgetBytes)),
+    maxAuditedRefusalsPerHour: CALLER_ALLOWANCE,
   });
 }
 

@@ -177,7 +177,6 @@ const NOT_ADVERTISED: Readonly<Record<string, string>> = {
   maxAuthFailuresPerSecond: "met before it is known who calls",
   maxConnections: "met before it is known who calls",
   maxConnectionsPerAddress: "met before it is known who calls",
-  decodedBudgetBytes: "a call waits for room before it is refused",
   maxAnonymousPerSecond: "of what anyone may call",
   anonymousRequestMs: "of what anyone may call",
   maxAnonymousCallsPerAddress: "of what anyone may call",
@@ -209,6 +208,9 @@ test("every limit is advertised as it is enforced, in the agreement and in a str
     maxNumbers: 5n,
     maxUnavailablePerHour: 50,
     maxConsumers: 100,
+    maxNumberItems: 1_000,
+    maxDecodedBytes: 100_663_296n,
+    maxAuditedRefusalsPerHour: 100,
   };
   expect(agreement?.limits).toMatchObject(expected);
   const stop = new AbortController();
