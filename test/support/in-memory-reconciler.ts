@@ -1,6 +1,6 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/instant.ts";
-import { voteBucket } from "../../src/domain/matching/clock-offset.ts";
+import { voteBucket } from "../../src/domain/matching/clock-votes.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import { pairFarCalls } from "../../src/domain/matching/far-calls.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
