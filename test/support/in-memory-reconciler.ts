@@ -25,6 +25,8 @@ export interface InMemoryInput {
   readonly graceMs: number;
   readonly toleranceMs: number;
   readonly nowMs: number;
+  /** Which directions the carrier reports. Default: outbound calls. */
+  readonly directions?: readonly number[];
 }
 
 const MOST_ROUNDS = 12;
@@ -68,8 +70,8 @@ export function foundResult({ platform, carrier, status, findings }: CallResult)
   };
 }
 
-function agreementOf({ graceMs, toleranceMs }: InMemoryInput): MatchingAgreement {
-  return { graceMs, toleranceMs, scopeAt: () => ({ directions: [1], unanswered: false, emergency: false }) };
+function agreementOf({ graceMs, toleranceMs, directions = [1] }: InMemoryInput): MatchingAgreement {
+  return { graceMs, toleranceMs, scopeAt: () => ({ directions, unanswered: false, emergency: false }) };
 }
 
 /** As the store keeps them: the newest revision of each identity; of a VOID, what it takes back. */

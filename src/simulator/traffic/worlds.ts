@@ -1,0 +1,20 @@
+import { hotlines } from "./shapes/hotlines.ts";
+import { ordinary } from "./shapes/ordinary.ts";
+import type { TrafficPlan, TrafficShape } from "./traffic-world.ts";
+
+/** Every world of traffic, by name. */
+export const TRAFFIC_WORLDS: readonly TrafficPlan[] = [beside("hotlines", hotlines)];
+
+/** The world of a name. */
+export function worldPlan(name: string): TrafficPlan {
+  const plan = TRAFFIC_WORLDS.find((each) => each.name === name);
+  if (!plan)
+    throw new Error(`no world is named ${name}; there are ${TRAFFIC_WORLDS.map((each) => each.name).join(", ")}`);
+  return plan;
+}
+
+/** One shape of traffic, three in four calls, beside everybody else's. */
+function beside(name: string, ...shapes: TrafficShape[]): TrafficPlan {
+  const share = 0.7 / shapes.length;
+  return { name, shapes: () => [...shapes.map((shape) => ({ shape, share })), { shape: ordinary, share: 0.3 }] };
+}
