@@ -8,7 +8,7 @@ import {
   platformCall,
   TEN,
 } from "../../../test/support/matching-calls.ts";
-import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../../test/support/number-spellings.ts";
+import { COUNTRIES, numbersIn, spellingsOf, type WrittenNumber } from "../../simulator/number-spellings.ts";
 import { matchCalls } from "./match-calls.ts";
 import { MatchStatus } from "./result.ts";
 

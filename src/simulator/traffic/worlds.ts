@@ -1,9 +1,23 @@
+import { bills } from "./shapes/bills.ts";
+import { clocksSet } from "./shapes/clocks-set.ts";
+import { drift } from "./shapes/drift.ts";
 import { hotlines } from "./shapes/hotlines.ts";
 import { ordinary } from "./shapes/ordinary.ts";
+import { quietZones } from "./shapes/quiet-zones.ts";
+import { spellings } from "./shapes/spellings.ts";
+import { summerTime } from "./shapes/summer-time.ts";
 import type { TrafficPlan, TrafficShape } from "./traffic-world.ts";
 
 /** Every world of traffic, by name. */
-export const TRAFFIC_WORLDS: readonly TrafficPlan[] = [beside("hotlines", hotlines)];
+export const TRAFFIC_WORLDS: readonly TrafficPlan[] = [
+  beside("hotlines", hotlines),
+  beside("drift", drift),
+  beside("clocks set", clocksSet),
+  beside("summer time", summerTime),
+  beside("quiet zones", quietZones),
+  beside("bills", bills),
+  beside("spellings", spellings),
+];
 
 /** The world of a name. */
 export function worldPlan(name: string): TrafficPlan {
