@@ -157,6 +157,11 @@ export function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
   return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
 }
 
+/** When the connected time begins, as far as it is known. */
+export function beginOf({ answerMs, startMs }: CallUnit): number {
+  return answerMs ?? startMs;
+}
+
 /** When a record first arrived: a correction does not make it late. */
 export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;

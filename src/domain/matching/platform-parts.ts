@@ -1,7 +1,7 @@
 import { byStart, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
+import { CUT_SLACK_MS } from "./ending-parts.ts";
 import type { Pairing } from "./pairing.ts";
 import { dialogTexts, isSameDialog } from "./signalling-ids.ts";
-import { CUT_SLACK_MS } from "./split-calls.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
 // A transfer ends one record of the platform's and begins another, while the trunk carries one dialog and the carrier counts one call.

@@ -6,6 +6,7 @@ import { ordinary } from "./shapes/ordinary.ts";
 import { quietZones } from "./shapes/quiet-zones.ts";
 import { spellings } from "./shapes/spellings.ts";
 import { summerTime } from "./shapes/summer-time.ts";
+import { unnumberedSplits } from "./shapes/unnumbered-splits.ts";
 import type { TrafficPlan, TrafficShape } from "./traffic-world.ts";
 
 /** Every world of traffic, by name. */
@@ -17,6 +18,7 @@ export const TRAFFIC_WORLDS: readonly TrafficPlan[] = [
   beside("quiet zones", quietZones),
   beside("bills", bills),
   beside("spellings", spellings),
+  beside("unnumbered splits", unnumberedSplits),
 ];
 
 /** The world of a name. */
