@@ -35,16 +35,19 @@ const NOWHERE: readonly number[] = [
   MatchStatus.PART_OF_CALL,
 ];
 
-/** Connected time by customer and day, counted as docs/decisions/0005 says. */
-function usageOf(results: readonly CallResult[], { carrier, timeZone }: TrafficWorld): Map<string, number> {
+/** Connected time of the decidable calls by customer and day, counted as docs/decisions/0005 says. */
+function usageOf(results: readonly CallResult[], world: TrafficWorld): Map<string, number> {
+  const { carrier, timeZone } = world;
+  const undecidable = undecidableRecords(world);
   const customers = new Map(
     carrier.numbers.map(({ phoneNumber, assignment }) => [phoneNumber, assignment?.customerId]),
   );
   const days = new CallDays(timeZone);
   const usage = new Map<string, number>();
   for (const result of results) {
-    const countedMs = countedMsOf(result);
-    const phoneNumber = (result.platform ?? result.carrier[0])?.phoneNumber;
+    const first = result.platform ?? result.carrier[0];
+    const countedMs = first === undefined || undecidable.has(first.recordId) ? 0 : countedMsOf(result);
+    const phoneNumber = first?.phoneNumber;
     const customerId = phoneNumber === undefined ? undefined : customers.get(phoneNumber);
     if (countedMs === 0 || customerId === undefined) continue;
     const key = `${customerId} ${days.dayOf(result.startMs)}`;
@@ -58,4 +61,11 @@ function countedMsOf({ status, platform, platformMeasure, carrierMeasure }: Call
   if (AGREED.includes(status)) return carrierMeasure?.connectedMs ?? platformMeasure?.connectedMs ?? 0;
   if (status === MatchStatus.MISSING_AT_PLATFORM) return carrierMeasure?.connectedMs ?? 0;
   return platform === undefined ? 0 : (platformMeasure?.connectedMs ?? 0);
+}
+
+function undecidableRecords({ truths }: TrafficWorld): Set<string> {
+  const unsure = truths.filter(({ isAmbiguous }) => isAmbiguous);
+  return new Set(
+    unsure.flatMap(({ platformRecordId, carrierRecordIds }) => [platformRecordId ?? "", ...carrierRecordIds]),
+  );
 }

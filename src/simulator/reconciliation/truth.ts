@@ -15,7 +15,8 @@ export type TruthStatus =
   | "AMBIGUOUS"
   | "PENDING"
   | "VOIDED"
-  | "NOT_REPORTED";
+  | "NOT_REPORTED"
+  | "PART_OF_CALL";
 
 /** Why both sides differ. */
 export type TruthCause =

@@ -3,7 +3,11 @@ import type { CallEnds } from "../reconciliation/parties.ts";
 /** What one side's record, or its parts together, shows of a call; milliseconds, by the platform's clock. */
 export interface SeenRecord {
   readonly inviteMs?: number | undefined;
+  /** Of the platform's. */
+  readonly ringingMs?: number | undefined;
   readonly answerMs?: number | undefined;
+  /** Of the platform's. */
+  readonly endMs?: number | undefined;
   readonly lengthMs: number;
   readonly answered: boolean;
   /** In what steps its times are written. */
@@ -69,37 +73,59 @@ function misfitOfReading(
 const LACKING = Math.log(100);
 /** One unanswered call in two is not reported. */
 const UNREPORTED = Math.log(2);
-/** Some time within a minute, and some length within half of one. */
-const ANYWHERE = Math.log(60_000) + Math.log(30_000);
-const OTHER_ANSWER = Math.log(1_000);
-const OTHER_IDS = 40;
+/** Some time within a minute; some length within half of one. */
+const ANY_TIME = Math.log(60_000);
+const ANY_LENGTH = Math.log(30_000);
+const OTHER_ANSWER = Math.log(100);
+/** One carrier's length in fifty has the ringing in it. */
+const RINGING_IN_IT = Math.log(50);
+/** No two calls have an id in common by chance, and few records lose theirs. */
+const IDS = 40;
+const LOST_IDS = Math.log(1_000);
 
 function misfitOfCall(platform: SeenRecord | undefined, carrier: SeenRecord | undefined): number {
-  if (platform === undefined) return carrier === undefined ? 0 : LACKING + ANYWHERE;
+  if (platform === undefined) return carrier === undefined ? 0 : LACKING + ANY_TIME + anyLength(carrier);
   if (carrier === undefined) return platform.answered ? LACKING : UNREPORTED;
-  if (platform.answered !== carrier.answered)
-    return OTHER_ANSWER + misfitOfStart(platform, carrier) + misfitOfIds(platform, carrier);
-  return misfitOfStart(platform, carrier) + misfitOfLength(platform, carrier) + misfitOfIds(platform, carrier);
+  const misfit = misfitOfStart(platform, carrier) + misfitOfIds(platform, carrier);
+  if (!carrier.answered) return misfit + (platform.answered ? OTHER_ANSWER : 0);
+  const ofLength = misfitOfLength(platform, carrier);
+  return misfit + (platform.answered ? ofLength : OTHER_ANSWER + Math.min(ofLength, ANY_LENGTH));
+}
+
+function anyLength({ answered }: SeenRecord): number {
+  return answered ? ANY_LENGTH : 0;
+}
+
+function misfitOfStart(platform: SeenRecord, carrier: SeenRecord): number {
+  const likeTimes = [
+    [platform.answerMs, carrier.answerMs],
+    [platform.inviteMs, carrier.inviteMs],
+  ].flatMap(([mine, others]) => (mine === undefined || others === undefined ? [] : [others - mine]));
+  const laterMs = likeTimes.length > 0 ? likeTimes : [startOf(carrier) - startOf(platform)];
+  return Math.min(...laterMs.map((ms) => misfitOfDelay(ms, carrier.resolutionMs)));
+}
+
+function startOf({ inviteMs, answerMs }: SeenRecord): number {
+  return inviteMs ?? answerMs ?? 0;
 }
 
 /** A switch sees things up to 120 ms later, one time in ten up to 1.5 s. */
-function misfitOfStart(platform: SeenRecord, carrier: SeenRecord): number {
-  const isByAnswer = platform.answerMs !== undefined && carrier.answerMs !== undefined;
-  const [mine, others] = isByAnswer
-    ? [platform.answerMs, carrier.answerMs]
-    : [platform.inviteMs ?? platform.answerMs, carrier.inviteMs ?? carrier.answerMs];
-  const laterMs = (others ?? 0) - (mine ?? 0);
-  if (carrier.resolutionMs > 1 && laterMs > -carrier.resolutionMs && laterMs <= 120)
-    return Math.log(carrier.resolutionMs + 120);
+function misfitOfDelay(laterMs: number, resolutionMs: number): number {
+  if (resolutionMs > 1 && laterMs > -resolutionMs && laterMs <= 120) return Math.log(resolutionMs + 120);
   if (laterMs >= 0 && laterMs <= 120) return -Math.log(0.9 / 120);
   if (laterMs > 120 && laterMs <= 1_500) return -Math.log(0.1 / 1_380);
   return beyond(laterMs);
 }
 
+function misfitOfLength({ inviteMs, ringingMs, endMs, lengthMs }: SeenRecord, carrier: SeenRecord): number {
+  const withRinging = [inviteMs, ringingMs].map((ms) => (endMs ?? 0) - (ms ?? 0));
+  const misfits = withRinging.map((ms) => RINGING_IN_IT + misfitOfNoise(carrier.lengthMs - ms));
+  return Math.min(misfitOfNoise(carrier.lengthMs - lengthMs), ...misfits);
+}
+
 /** Half of the lengths are equal; most others are off by 120 ms at most, some by up to 1.8 s. */
-function misfitOfLength(platform: SeenRecord, carrier: SeenRecord): number {
-  if (!platform.answered) return 0;
-  const offMs = Math.abs(carrier.lengthMs - platform.lengthMs);
+function misfitOfNoise(differenceMs: number): number {
+  const offMs = Math.abs(differenceMs);
   if (offMs === 0) return -Math.log(0.5);
   if (offMs <= 120) return -Math.log(0.4 / 240);
   if (offMs <= 1_800) return -Math.log(0.1 / 3_200);
@@ -113,6 +139,6 @@ function beyond(offMs: number): number {
 
 function misfitOfIds({ ids }: SeenRecord, carrier: SeenRecord): number {
   if (ids.length === 0 && carrier.ids.length === 0) return 0;
-  if (ids.length === 0 || carrier.ids.length === 0) return OTHER_ANSWER;
-  return ids.some((id) => carrier.ids.includes(id)) ? 0 : OTHER_IDS;
+  if (ids.length === 0 || carrier.ids.length === 0) return LOST_IDS;
+  return ids.some((id) => carrier.ids.includes(id)) ? -IDS : IDS;
 }

@@ -10,25 +10,39 @@ import type { TrafficCall } from "./site.ts";
 export function seenCallsOf({ made, played }: TrafficCall, index: number): SeenCall[] {
   const { ends, condition } = made.plan;
   return played.truths.flatMap((truth): SeenCall[] => {
-    if (truth.copyOf !== undefined || truth.status === "VOIDED") return [];
+    if (truth.copyOf !== undefined || truth.status === "VOIDED" || truth.status === "PART_OF_CALL") return [];
     const cdr = truth.platformRecordId === undefined ? undefined : newestReport(played.cdrs, truth.platformRecordId);
+    const further = played.truths.filter(({ status }) => status === "PART_OF_CALL");
+    const furtherMs = further.map(({ platformRecordId = "" }) => lengthOf(newestReport(played.cdrs, platformRecordId)));
     const durations = truth.carrierRecordIds.flatMap((id) => newestReport(played.durations, id) ?? []);
-    const platform = cdr && ofPlatform(cdr);
+    const platform =
+      cdr &&
+      ofPlatform(
+        cdr,
+        furtherMs.reduce((sum, ms) => sum + ms, 0),
+      );
     const carrier = durations.length === 0 ? undefined : ofCarrier(durations, condition.offsetMs);
     const { inviteMs, answerMs } = platform ?? carrier ?? {};
     return [{ index, ends, startMs: inviteMs ?? answerMs ?? made.clock.inviteMs, answerMs, platform, carrier }];
   });
 }
 
-function ofPlatform({ times, lengths, correlation }: CallDetailRecord): SeenRecord {
+function ofPlatform(cdr: CallDetailRecord, furtherMs: number): SeenRecord {
+  const { times, correlation } = cdr;
   return {
     inviteMs: wholeMs(times?.inviteTime),
+    ringingMs: wholeMs(times?.ringingTime),
     answerMs: wholeMs(times?.answerTime),
-    lengthMs: Number(lengths?.connectedDurationMs ?? 0n),
+    endMs: wholeMs(times?.endTime),
+    lengthMs: lengthOf(cdr) + furtherMs,
     answered: times?.answerTime !== undefined,
     resolutionMs: 1,
     ids: idsOf(correlation),
   };
+}
+
+function lengthOf(cdr: CallDetailRecord | undefined): number {
+  return Number(cdr?.lengths?.connectedDurationMs ?? 0n);
 }
 
 function ofCarrier(parts: readonly CallDuration[], offsetMs: number): SeenRecord {

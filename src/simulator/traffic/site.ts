@@ -48,6 +48,10 @@ export interface SiteOptions {
   readonly nowMs: number;
   readonly graceMs: number;
   readonly toleranceMs: number;
+  /** Default: 0.05. */
+  readonly faultShare?: number;
+  /** Default: 1. */
+  readonly pace?: number;
 }
 
 /** Where a shape of traffic lets calls happen. */
@@ -58,6 +62,10 @@ export class TrafficSite {
   readonly endMs: number;
   /** Where a fault can be planted so that it is seen as what it is. */
   readonly bounds: TimeBounds;
+  /** Share of the calls in a row that have a fault of their own, 0..1. */
+  readonly faultShare: number;
+  /** What pauses between calls are multiplied by: with less calls crowd more. */
+  readonly pace: number;
   /** The shapes' own. */
   readonly random: Random;
   readonly #options: SiteOptions;
@@ -65,11 +73,13 @@ export class TrafficSite {
   readonly #drawMs: (random: Random) => number;
 
   constructor(options: SiteOptions, random: Random) {
-    const { carrier, startMs, endMs, nowMs, graceMs } = options;
+    const { carrier, startMs, endMs, nowMs, graceMs, faultShare = 0.05, pace = 1 } = options;
     this.#options = options;
     this.carrier = carrier;
     this.startMs = startMs;
     this.endMs = endMs;
+    this.faultShare = faultShare;
+    this.pace = pace;
     this.random = random.fork("shapes");
     this.#numbers = assignedNumbers(carrier);
     this.#drawMs = hourlyDraw(carrier.timeZone, startMs, Math.round((endMs - startMs) / DAY_MS));

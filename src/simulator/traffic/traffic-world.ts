@@ -28,11 +28,21 @@ export interface TrafficShape {
   readonly play: (site: TrafficSite, callCount: number) => void;
 }
 
-/** A world by name: its shapes, each with its share of the calls. */
+/** What a world is made of. */
+export interface TrafficMix {
+  /** Each with its share of the calls, relative to the others. */
+  readonly shapes: readonly { readonly shape: TrafficShape; readonly share: number }[];
+  /** Share of the calls in a row that have a fault of their own. Default: 0.05. */
+  readonly faultShare?: number;
+  /** What pauses between calls are multiplied by. Default: 1. */
+  readonly pace?: number;
+}
+
+/** A world by name. */
 export interface TrafficPlan {
   readonly name: string;
-  /** By the seed, for a world that is drawn from it. Shares are relative to each other. */
-  readonly shapes: (seed: string) => readonly { readonly shape: TrafficShape; readonly share: number }[];
+  /** What it is made of, by the seed where it is drawn from it. */
+  readonly draw: (seed: string) => TrafficMix;
   /** What differs from the usual agreement. */
   readonly agreement?: Partial<TrafficAgreement>;
 }
@@ -67,7 +77,7 @@ export interface TrafficWorld extends TrafficAgreement {
   readonly durations: readonly Arriving<CallDuration>[];
   /** One for each real call and each copy. `isAmbiguous`: it is undecidable, see `findUndecidable`. */
   readonly truths: readonly TrafficTruth[];
-  /** Connected milliseconds that must be counted, by `customer day`, the day `YYYY-MM-DD` in the agreement's time zone. */
+  /** Connected milliseconds of the decidable calls that must be counted, by `customer day`, the day `YYYY-MM-DD` in the agreement's time zone. */
   readonly usage: ReadonlyMap<string, number>;
 }
 
@@ -86,8 +96,8 @@ export function createTrafficWorld(plan: TrafficPlan, options: TrafficWorldOptio
   const endMs = startMs + dayCount * DAY_MS;
   const nowMs = endMs + 6 * HOUR_MS;
   const random = createRandom(`${options.seed}/traffic/${plan.name}`);
-  const site = new TrafficSite({ ...options, ...agreement, startMs, endMs, nowMs }, random);
-  const shapes = plan.shapes(options.seed);
+  const { shapes, ...mood } = plan.draw(options.seed);
+  const site = new TrafficSite({ ...options, ...agreement, ...mood, startMs, endMs, nowMs }, random);
   const sum = shapes.reduce((total, { share }) => total + share, 0);
   for (const { shape, share } of shapes) shape.play(site, Math.round((callCount * share) / sum));
   const undecidable = findUndecidable(site.calls);
@@ -106,7 +116,10 @@ export function createTrafficWorld(plan: TrafficPlan, options: TrafficWorldOptio
         isAmbiguous: undecidable.has(index),
       })),
     ),
-    usage: usageOfCalls(site.calls, agreement.timeZone),
+    usage: usageOfCalls(
+      site.calls.filter((_, index) => !undecidable.has(index)),
+      agreement.timeZone,
+    ),
   };
 }
 

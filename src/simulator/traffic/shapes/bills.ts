@@ -15,8 +15,8 @@ const TARIFFS: readonly Tariff[] = [
   { firstS: 60, eachS: 60 },
   { firstS: 90, eachS: 60 },
 ];
-/** A day of fewer bills shows no tariff. */
-const LEAST_OF_A_DAY = 40;
+/** So many that a few which are wrong do not hide the tariff of a day. */
+const LEAST_OF_A_DAY = 100;
 
 /** Carriers that send bills and nothing else of a call's length, and never say by which tariff: one each, and one that changes it every day. */
 export const bills: TrafficShape = {
@@ -46,7 +46,7 @@ function playDay(site: TrafficSite, { trunkId, day, tariff }: BilledDay, count: 
     // Bills of one UTC day are by one tariff, also where a call is written a second later.
     const inviteMs = startMs + day * DAY_MS + random.int(0, DAY_MS - 10_000);
     const isShort = random.chance(0.3);
-    const isOther = random.chance(0.02);
+    const isOther = random.chance(0.01);
     site.happened(
       {
         planted: `billed ${tariff.firstS}/${tariff.eachS}${isOther ? ", otherwise" : ""}`,

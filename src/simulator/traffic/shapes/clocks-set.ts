@@ -14,7 +14,7 @@ const SETUP_MS = 5 * MINUTE_MS;
 
 /** Clocks that are set right, or wrong, in the middle of an hour: while calls go on. */
 export const clocksSet: TrafficShape = {
-  name: "clocks set",
+  name: "clocks-set",
   play: (site, callCount) => {
     let left = callCount;
     for (let index = 0; left > 0; index += 1) {

@@ -9,7 +9,7 @@ const CALLS_OF_A_TRUNK = [40, 90, 160];
 
 /** Trunks with a call or two an hour whose clocks are in another zone, all the time or for a day and a half. */
 export const quietZones: TrafficShape = {
-  name: "quiet zones",
+  name: "quiet-zones",
   play: (site, callCount) => {
     let left = callCount;
     for (let index = 0; left > 0; index += 1) {

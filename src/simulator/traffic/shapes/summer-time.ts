@@ -14,7 +14,7 @@ const SETUP_MS = 5 * MINUTE_MS;
  * the hour that comes twice, the one as the other. Before and after, their clocks are right.
  */
 export const summerTime: TrafficShape = {
-  name: "summer time",
+  name: "summer-time",
   play: (site, callCount) => {
     const trunks = trunksOf(site);
     const each = Math.ceil(callCount / trunks.length);

@@ -13,7 +13,7 @@ const CUT_MS = 1_200;
 
 /** Long calls that the carrier's switch cuts in two to twelve parts without saying so, and of one in three of which a part never comes. */
 export const unnumberedSplits: TrafficShape = {
-  name: "unnumbered splits",
+  name: "unnumbered-splits",
   play: (site, callCount) => {
     for (let left = callCount; left > 0; left -= 1) playOne(site);
   },
