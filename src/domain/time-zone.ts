@@ -35,8 +35,18 @@ export const PINNED_ZONES: ZoneData = {
 
 /** The hour of the day, 0 to 23, of an instant in a zone. */
 export function hourIn(timeZone: string, ms: number): number {
+  return localTime(timeZone, ms).getUTCHours();
+}
+
+/** The day that a zone's calendar shows at an instant, `YYYY-MM-DD`: for simulated truths. Records are cut by rows of `zone_day`. */
+export function dateIn(timeZone: string, ms: number): string {
+  return localTime(timeZone, ms).toISOString().slice(0, 10);
+}
+
+// Whose UTC is the zone's local time.
+function localTime(timeZone: string, ms: number): Date {
   const shift = shiftsOf(timeZone).find(({ endMs }) => ms < endMs);
-  return new Date(ms + (shift?.offsetMs ?? 0)).getUTCHours();
+  return new Date(ms + (shift?.offsetMs ?? 0));
 }
 
 /** The days of a year, `YYYY-MM-DD`. */

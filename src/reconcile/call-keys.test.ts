@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { carrierCall, dialled, e164, RESTRICTED } from "../../test/support/matching-calls.ts";
 import type { Party } from "../domain/party.ts";
+import { COUNTRIES, numbersIn, spellingsOf } from "../simulator/number-spellings.ts";
 import { pairKeyOf } from "./call-keys.ts";
 
 const keyOf = (called: Party) => pairKeyOf(carrierCall("c", {}, { called, phoneNumber: "+4532000001" }));
@@ -20,4 +21,12 @@ test("every spelling of the other party leads to the same far counterparts", () 
 test("a caller that is hidden by a word leads nowhere, like one that is restricted", () => {
   for (const calling of [RESTRICTED, dialled("anonymous"), dialled("sip:anonymous@anonymous.invalid")])
     expect(pairKeyOf(carrierCall("c", {}, { direction: 2, calling, phoneNumber: "+4532000001" }))).toBeUndefined();
+});
+
+test.each(COUNTRIES)("every spelling of a number of %s leads to the same far counterparts", (country) => {
+  const wrong = numbersIn(country, 2).flatMap((number) => {
+    const key = keyOf(e164(number.number));
+    return spellingsOf(number).filter(({ value, countryCode }) => keyOf(dialled(value, countryCode)) !== key);
+  });
+  expect(wrong).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
-import { voteBucket } from "../domain/matching/clock-offset.ts";
+import { voteBucket } from "../domain/matching/clock-votes.ts";
 import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/far-calls.ts";
 import { Side } from "../domain/matching/result.ts";
 import {

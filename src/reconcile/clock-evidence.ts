@@ -9,7 +9,7 @@ import {
   platformUnit,
   startDelta,
 } from "../domain/matching/call-unit.ts";
-import { areAlike, voteBucket } from "../domain/matching/clock-offset.ts";
+import { areAlike, voteBucket } from "../domain/matching/clock-votes.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { NumberIndex, rangesAround } from "../domain/matching/number-index.ts";
 import { couldBePair } from "../domain/matching/pair-grade.ts";

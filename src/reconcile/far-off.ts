@@ -1,7 +1,7 @@
 import { addDays, microsFromMs, msFromMicros } from "../domain/instant.ts";
 import { MAX_COMPONENT } from "../domain/matching/components.ts";
+import { CUT_SLACK_MS } from "../domain/matching/ending-parts.ts";
 import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
-import { CUT_SLACK_MS } from "../domain/matching/split-calls.ts";
 import {
   type CallResultRow,
   type FoundCall,

@@ -1,11 +1,6 @@
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import {
-  areAlike,
-  EVIDENCE_DAYS_MS,
-  type HourSays,
-  offsetOfHour,
-  voteBucket,
-} from "../domain/matching/clock-offset.ts";
+import { EVIDENCE_DAYS_MS, offsetOfHour } from "../domain/matching/clock-offset.ts";
+import { areAlike, type HourSays, voteBucket } from "../domain/matching/clock-votes.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";

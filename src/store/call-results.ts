@@ -128,7 +128,7 @@ export async function findCalls(
   const column = sql.ref(`r.${search.by}`);
   // OFFSET 0: by the key's index, and not by that of the order.
   const query = sql`
-    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
+    SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${FAR_PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ during }) => during ?? null))}::timestamptz[]) AS w(key, range_start, range_end, during)
@@ -185,6 +185,10 @@ export async function findSplitCalls(
 
 /** Of a found call `f`: the carrier's records, where it has more than one. */
 const PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 THEN f.carrier_record_ids END AS part_ids, f.carrier_record_dates AS part_dates`;
+
+/** Or the one that it has, where that begins far from it: the last part of a call whose first is missing does. */
+const FAR_PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 OR f.correlation_key IS NOT NULL THEN f.carrier_record_ids END AS part_ids,
+  f.carrier_record_dates AS part_dates`;
 
 interface FoundRow {
   start_time: Micros;

@@ -137,6 +137,33 @@ describe("a call that the carrier has in three parts, without numbers of parts a
       Object.fromEntries(Object.keys(found).map((order) => [order, ["p1/c1+c2+c3 MATCHED_EXACT"]])),
     );
   });
+
+  test.each([0, 1, 2])(
+    "is one call that lacks a part, in whatever order the others come: without part %i",
+    async (lost) => {
+      const present = [0, 1, 2].filter((index) => index !== lost);
+      const [first = 0, last = 0] = present;
+      const orders = [
+        ["p", first, last],
+        ["p", last, first],
+        [first, "p", last],
+        [last, "p", first],
+        [last, first, "p"],
+      ] as const;
+      const found: Record<string, string[]> = {};
+      for (const order of orders) {
+        await addEndsCarrier();
+        for (const what of order) {
+          if (what === "p") await appendCdrs(db, carrierId, [whole(30 * MINUTE_MS)]);
+          else await appendDurations(db, carrierId, [partOf(what, 10 * MINUTE_MS)]);
+          await reconciledCalls(db, carrierId);
+        }
+        found[order.join()] = await reconciledCalls(db, carrierId);
+      }
+      const parts = present.map((index) => `c${index + 1}`).join("+");
+      expect(new Set(Object.values(found).flat())).toEqual(new Set([`p1/${parts} DURATION_MISMATCH`]));
+    },
+  );
 });
 
 describe("calls that do not settle", () => {

@@ -1,9 +1,10 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/instant.ts";
-import { voteBucket } from "../../src/domain/matching/clock-offset.ts";
+import { voteBucket } from "../../src/domain/matching/clock-votes.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import { pairFarCalls } from "../../src/domain/matching/far-calls.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
+import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
 import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
 import { ZoneDays } from "../../src/domain/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
@@ -25,6 +26,10 @@ export interface InMemoryInput {
   readonly graceMs: number;
   readonly toleranceMs: number;
   readonly nowMs: number;
+  /** To whom calls are attributed. */
+  readonly carrier: { readonly numbers: readonly { readonly phoneNumber: string }[] };
+  /** Which directions the carrier reports. Default: outbound calls. */
+  readonly directions?: readonly number[];
 }
 
 const MOST_ROUNDS = 12;
@@ -39,8 +44,9 @@ const UTC_DAYS = new ZoneDays(
  * clock offsets and rounding rules no longer change.
  */
 export function reconcileInMemory(input: InMemoryInput): CallResult[] {
-  const platform = tipsOf(input.cdrs, encodeCdr).map(platformFacts);
-  const carrier = tipsOf(input.durations, encodeDuration).map(carrierFacts);
+  const held = new Set(input.carrier.numbers.map(({ phoneNumber }) => phoneNumber));
+  const platform = tipsOf(input.cdrs, (record) => encodeCdr(record, held)).map(platformFacts);
+  const carrier = tipsOf(input.durations, (record) => encodeDuration(record, held)).map(carrierFacts);
   const said = clockVotes(platform, carrier);
   let votes = new CarrierVotes([], []);
   votes.hear(said);
@@ -72,8 +78,8 @@ export function foundResult({ platform, carrier, status, findings }: CallResult)
   };
 }
 
-function agreementOf({ graceMs, toleranceMs }: InMemoryInput): MatchingAgreement {
-  return { graceMs, toleranceMs, scopeAt: () => ({ directions: [1], unanswered: false, emergency: false }) };
+function agreementOf({ graceMs, toleranceMs, directions = [1] }: InMemoryInput): MatchingAgreement {
+  return { graceMs, toleranceMs, scopeAt: () => ({ directions, unanswered: false, emergency: false }) };
 }
 
 /** As the store keeps them: the newest revision of each identity; of a VOID, what it takes back. */
@@ -105,30 +111,35 @@ function tipsOf<T extends CallDetailRecord | CallDuration>(
   return [...tips.values()];
 }
 
-function encodeCdr(record: CallDetailRecord) {
+function encodeCdr(record: CallDetailRecord, held: ReadonlySet<string>) {
   const { times, parties, direction } = record;
   return {
     startTime: times?.inviteTime && microsFromTimestamp(times.inviteTime),
     payload: Buffer.from(toBinary(CallDetailRecordSchema, record)),
-    phoneNumber: attributedTo(direction, parties ?? {}),
+    phoneNumber: attributedTo(direction, parties ?? {}, held),
   };
 }
 
-function encodeDuration(record: CallDuration) {
+function encodeDuration(record: CallDuration, held: ReadonlySet<string>) {
   const time = record.inviteTime ?? record.answerTime;
   return {
     startTime: time && microsFromTimestamp(time),
     payload: Buffer.from(toBinary(CallDurationSchema, record)),
-    phoneNumber: attributedTo(record.direction, record),
+    phoneNumber: attributedTo(record.direction, record, held),
   };
 }
 
 type Parties = Partial<Pick<CallDuration, "redirecting" | "asserted" | "calling" | "called">>;
 
-// By the first of them that has a number, as the contract attributes calls.
-function attributedTo(direction: number, { redirecting, asserted, calling, called }: Parties): string | undefined {
+// By the first of them that may be a number of the carrier's, as the contract attributes calls.
+function attributedTo(
+  direction: number,
+  { redirecting, asserted, calling, called }: Parties,
+  held: ReadonlySet<string>,
+): string | undefined {
   const parties = direction === 1 ? [redirecting, asserted, calling] : [called];
-  return parties.find((party) => party?.kind === 1)?.value;
+  const numbers = parties.flatMap((party) => (party === undefined ? [] : numbersOfParty(party)));
+  return numbers.find((number) => held.has(number));
 }
 
 /** What all records say of the clock, as they stand. */

@@ -39,6 +39,8 @@ export async function addWorldCarrier(db: Database, carrierId: string, world: Re
 /** A step of a delivery: records of one side that came within one hour. */
 export interface Delivery {
   readonly arrivalMs: number;
+  /** Whether they are second or higher revisions. */
+  readonly isLater: boolean;
   readonly run: (db: Database, carrierId: string) => Promise<void>;
 }
 
@@ -46,7 +48,7 @@ export interface Delivery {
  * The world's records, in the order of their arrival or shuffled; what is committed at which time does not depend on it. Later revisions stay behind the
  * first ones: a lower revision that comes after a higher one is never stored.
  */
-export function deliveriesOf(world: ReconciliationWorld, shuffleSeed?: string): Delivery[] {
+export function deliveriesOf(world: Pick<ReconciliationWorld, "cdrs" | "durations">, shuffleSeed?: string): Delivery[] {
   const isLater = ({ record }: { record: { revision?: number | undefined } }) => (record.revision ?? 1) > 1;
   const make = (later: boolean) =>
     [
@@ -58,7 +60,9 @@ export function deliveriesOf(world: ReconciliationWorld, shuffleSeed?: string): 
         world.durations.filter((each) => isLater(each) === later),
         appendDurations,
       ),
-    ].sort((left, right) => left.arrivalMs - right.arrivalMs);
+    ]
+      .map((delivery) => ({ ...delivery, isLater: later }))
+      .sort((left, right) => left.arrivalMs - right.arrivalMs);
   const first = make(false);
   if (shuffleSeed === undefined) return [...first, ...make(true)];
   const random = createRandom(shuffleSeed);
@@ -69,7 +73,7 @@ export function deliveriesOf(world: ReconciliationWorld, shuffleSeed?: string): 
 function inHours<R>(
   arriving: readonly { record: R; arrivalMs: number }[],
   append: (db: Database, carrierId: string, records: R[], arrivalMs: number) => Promise<void>,
-): Delivery[] {
+): Omit<Delivery, "isLater">[] {
   const hours = Map.groupBy(arriving, ({ arrivalMs }) => Math.ceil(arrivalMs / HOUR_MS) * HOUR_MS);
   return [...hours].map(([arrivalMs, group]) => ({
     arrivalMs,

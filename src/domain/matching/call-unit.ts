@@ -157,6 +157,16 @@ export function hasLikeTimes(a: CallUnit, b: CallUnit): boolean {
   return areAnswers || (a.inviteMs !== undefined && b.inviteMs !== undefined);
 }
 
+/** When the connected time begins, as far as it is known. */
+export function beginOf({ answerMs, startMs }: CallUnit): number {
+  return answerMs ?? startMs;
+}
+
+/** Whether who called and who was called are shown. */
+export function showsBothParties({ numbers }: CallUnit): boolean {
+  return numbers.callers.length > 0 && numbers.called.length > 0;
+}
+
 /** When a record first arrived: a correction does not make it late. */
 export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;

@@ -1,7 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { HOUR_MS, MINUTE_MS, SECOND_MS, TEN } from "../../../test/support/matching-calls.ts";
-import { areAlike, type HourSays, judgeVotes, offsetOfHour, type VoteCounts, voteBucket } from "./clock-offset.ts";
+import { judgeVotes as judge } from "./clock-judgement.ts";
+import { offsetOfHour } from "./clock-offset.ts";
+import { areAlike, type HourSays, Tally, type VoteCounts, voteBucket } from "./clock-votes.ts";
+
+function judgeVotes(says: HourSays) {
+  return judge(new Tally(says).votes());
+}
 
 function votesOf(differencesMs: readonly number[], isAlike = false): VoteCounts {
   const votes: Record<string, number> = {};
@@ -84,7 +90,8 @@ describe("the votes of a trunk and hour", () => {
     const judged = judgeVotes(near([...repeat(40, HOUR_MS), ...repeat(30, 300), ...repeat(4, 5 * HOUR_MS)]));
     expect(judged).toMatchObject({ kind: "NONE", offsetMs: 0, pairCount: 34 });
     expect(judged?.second).toMatchObject({ kind: "ZONE_SHIFT", offsetMs: HOUR_MS, pairCount: 44 });
-    expect(judgeVotes(near([...repeat(40, HOUR_MS), ...repeat(19, 0)]))?.second).toBeUndefined();
+    const others = near([...repeat(40, HOUR_MS), ...repeat(19, 30_000)]);
+    expect(judgeVotes(others)?.second).toBeUndefined();
   });
 
   test.each([
@@ -116,9 +123,14 @@ describe("the votes of a trunk and hour", () => {
     expect(judgeVotes(five)).toEqual({ kind: "ZONE_SHIFT", offsetMs: HOUR_MS, pairCount: 5, ratio: 1 });
     expect(judgeVotes(far(Array(4).fill(HOUR_MS)))).toBeUndefined();
     expect(judgeVotes(far(Array(19).fill(HOUR_MS), false))).toBeUndefined();
-    expect(judgeVotes(both(five, near([0])))).toBeUndefined();
+    expect(judgeVotes(both(five, near([30_000])))).toBeUndefined();
     expect(judgeVotes(both(five, far([5 * HOUR_MS])))).toBeUndefined();
     expect(judgeVotes(both(five, far([5 * HOUR_MS], false)))).toMatchObject({ offsetMs: HOUR_MS });
+  });
+
+  test("are asked both as they were written and by an offset, where some fit as they were written", () => {
+    const judged = judgeVotes(both(far(Array(7).fill(5.75 * HOUR_MS)), near([0, -1_000])));
+    expect(judged).toMatchObject({ kind: "NONE", offsetMs: 0, pairCount: 2, second: { offsetMs: 5.75 * HOUR_MS } });
   });
 
   test("come out the same whatever the order in which they were counted", () => {
@@ -166,11 +178,30 @@ describe("the offset of an hour", () => {
   });
 
   test("is sought further off where the votes of the nearest hours do not agree", () => {
-    const torn = both(near(Array(7).fill(0)), far(Array(12).fill(95_000)));
+    const torn = both(near(Array(7).fill(30_000)), far(Array(12).fill(95_000)));
     const quiet = Array.from({ length: 5 }, () => far(Array(8).fill(95_000)));
-    expect(judgeVotes(both(torn, near([30_000])))).toMatchObject({ kind: "NONE", pairCount: 20 });
+    expect(judgeVotes(both(torn, near([0])))).toMatchObject({ kind: "NONE", pairCount: 20 });
     const hours = [...quiet.slice(0, 2), undefined, torn, undefined, undefined, ...quiet.slice(2)];
     expect(offsetAt(2, hours)).toMatchObject({ offsetMs: 95_000, isAround: true });
+  });
+
+  test("has a second one for its own calls that the first leaves alone, where hours further off show it", () => {
+    const shifted = far(Array(4).fill(HOUR_MS));
+    const hours = [busy(0), both(busy(0), far([HOUR_MS])), ...Array(4).fill(shifted)];
+    expect(offsetAt(1, hours)).toMatchObject({ offsetMs: 0, second: { offsetMs: HOUR_MS, isAround: true } });
+    expect(offsetAt(0, hours)?.second).toBeUndefined();
+    const skewed = [busy(0), both(busy(0), near(Array(3).fill(20_000), true)), busy(20_000)];
+    expect(offsetAt(1, skewed)).toMatchObject({ offsetMs: 0, second: { offsetMs: 20_000 } });
+  });
+
+  test("leaves a call that fits as it was written as it was, whatever most of the hour's say", () => {
+    const judged = offsetAt(0, [both(far(Array(30).fill(-3.5 * HOUR_MS)), near([100]))]);
+    expect(judged).toMatchObject({ offsetMs: -3.5 * HOUR_MS, second: { kind: "NONE", offsetMs: 0, pairCount: 1 } });
+  });
+
+  test("is that of hours further off, where its own votes speak against the nearest", () => {
+    const hours = [...Array(3).fill(far(Array(6).fill(HOUR_MS))), busy(0), far([HOUR_MS, HOUR_MS]), busy(0)];
+    expect(offsetAt(4, hours)).toMatchObject({ offsetMs: 0, second: { offsetMs: HOUR_MS } });
   });
 
   test("shows itself in 6 calls of 6 hours, one an hour", () => {

@@ -1,4 +1,4 @@
-import { type CallUnit, compareIdentity, lengthOf, startDelta } from "./call-unit.ts";
+import { type CallUnit, compareIdentity, lengthOf, showsBothParties, startDelta } from "./call-unit.ts";
 
 import type { CommonFacts, RecordRef } from "./facts.ts";
 import { isSameCallParty, MOST_TIMES, NumberIndex, rangesAround } from "./number-index.ts";
@@ -28,7 +28,7 @@ export interface DuplicateSearch {
 
 /**
  * Which of the units that are left over are copies: of the same dialog as another unit of their side within 24 h, or of the same parties with starts and durations
- * at most 2 s apart. A matched unit is the original before one that is left over too; of those the one with the lower identity is.
+ * at most 2 s apart, durations 20 ms where a party is not shown. A matched unit is the original before one that is left over too; of those the one with the lower identity is.
  */
 export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   const { units, isMatched, isLeft } = search;
@@ -82,13 +82,18 @@ function isSequel({ answerMs, startMs, endMs }: CallUnit, next: CallUnit): boole
   return isBehind && beginMs >= endMs - SEQUEL_SLACK_MS;
 }
 
+/** What one event differs by in two records of one moment. */
+const SAME_EVENT_MS = 20;
+
 function isNear(a: CallUnit, b: CallUnit): boolean {
   const deltaMs = startDelta(a, b);
   if (deltaMs === undefined || Math.abs(deltaMs) > COPY_WINDOW_MS) return false;
   if (a.answered !== b.answered || isOtherCallId(a.facts.ids, b.facts.ids)) return false;
   // Tries that were not answered ring for different times.
   const [mine, others] = a.answered ? [lengthOf(a), lengthOf(b)] : [ringOf(a), ringOf(b)];
-  return mine !== undefined && others !== undefined && Math.abs(mine - others) <= COPY_WINDOW_MS;
+  // Nobody calls one number twice within 2 s, but two callers who hide theirs may.
+  const mostMs = showsBothParties(a) && showsBothParties(b) ? COPY_WINDOW_MS : SAME_EVENT_MS;
+  return mine !== undefined && others !== undefined && Math.abs(mine - others) <= mostMs;
 }
 
 function ringOf({ inviteMs, endMs }: CallUnit): number | undefined {

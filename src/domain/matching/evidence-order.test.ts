@@ -13,10 +13,12 @@ import {
   matchingInput,
   nameOf,
   platformCall,
+  RESTRICTED,
   SECOND_MS,
   TEN,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
+import type { Party } from "../party.ts";
 import { explainCall } from "./explain.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
@@ -124,6 +126,19 @@ describe("row 2: a pair that fits in every figure", () => {
     expect(results.map(nameOf).sort()).toEqual(["c1", "p2/c2", "p3"]);
   });
 
+  test("and shows its caller goes before one of a hidden caller, who might be anybody", () => {
+    const inbound = { direction: 2 };
+    const platform = [
+      platformCall("hidden", { startMs: TEN + 550, connectedMs: 90_030 }, { ...inbound, calling: RESTRICTED }),
+      platformCall("shown", { connectedMs: 90_000 }, { ...inbound, calling: CAROL }),
+    ];
+    const carrier = [
+      carrierCall("c1", { startMs: TEN + 1_980, connectedMs: 90_030 }, { ...inbound, calling: ALICE }),
+      carrierCall("c2", { startMs: TEN + 700, connectedMs: 90_000 }, { ...inbound, calling: CAROL }),
+    ];
+    expect(match(platform, carrier).map(nameOf).sort()).toEqual(["hidden/c1", "shown/c2"]);
+  });
+
   test("is found first among five tries of a hunt group of which the last was answered", () => {
     const tries = [0, 8, 16, 24].map((seconds, index) => at(`p${index}`, seconds * SECOND_MS, null));
     const results = match([...tries, at("p4", 32_000, 61_000)], [atCarrier("c", 32_400, 61_000)]);
@@ -212,6 +227,21 @@ describe("what is refused", () => {
     expect(refused?.[0]?.explanation).toContain("another Call-ID");
   });
 
+  test("is a pair of two Session-IDs that agrees neither in its time nor in its length; networks on the way may replace ids", () => {
+    const platform = [platformCall("p", { connectedMs: 5_000 }, { ids: { sessionId: `${LOCAL};${REMOTE}` } })];
+    const other = { ids: { sessionId: `${"1".repeat(32)};${"2".repeat(32)}` } };
+    const beside = [carrierCall("c", { startMs: TEN + 12_000, connectedMs: 5_900 }, other)];
+    expect(match(platform, beside).map(nameOf)).toEqual(["p", "c"]);
+    const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" } as const;
+    const refused = explainCall(matchingInput(platform, beside), target)?.refused;
+    expect(refused?.[0]?.explanation).toContain("another ICID or Session-ID");
+    const replaced = [
+      carrierCall("c", { startMs: TEN + 900, connectedMs: 5_900 }, other),
+      carrierCall("c", { startMs: TEN + 12_000, connectedMs: 5_060 }, other),
+    ];
+    for (const carrier of replaced) expect(match(platform, [carrier]).map(nameOf)).toEqual(["p/c"]);
+  });
+
   test("is a copy of a paired record for the call beside it", () => {
     const results = match(
       [at("p1", 0, 30_000), at("p2", 20_000, 55_000)],
@@ -221,6 +251,24 @@ describe("what is refused", () => {
       "p1/c1": MatchStatus.MATCHED_EXACT,
       p2: MatchStatus.MISSING_AT_CARRIER,
       copy: MatchStatus.DUPLICATE_AT_CARRIER,
+    });
+  });
+
+  test("is another hidden caller's, who dials the same number a second later and hangs up with the first", () => {
+    const hidden = (recordId: string, startMs: number, connectedMs: number) =>
+      platformCall(recordId, { startMs: TEN + startMs, connectedMs }, { direction: 2, calling: RESTRICTED });
+    const shown = (recordId: string, startMs: number, connectedMs: number, calling: Party) =>
+      carrierCall(recordId, { startMs: TEN + startMs, connectedMs }, { direction: 2, calling });
+    const inbound = { ...AGREEMENT, scopeAt: () => ({ directions: [1, 2], unanswered: false, emergency: false }) };
+    const results = match(
+      [hidden("p1", 0, 90_000), hidden("p2", 1_300, 88_900), hidden("copy", 900, 88_900)],
+      [shown("c1", 50, 90_000, ALICE), shown("c2", 2_700, 88_700, CAROL)],
+      { agreement: inbound },
+    );
+    expect(tellResults(results, ({ status }) => status)).toEqual({
+      "p1/c1": MatchStatus.MATCHED_EXACT,
+      "p2/c2": MatchStatus.WITHIN_TOLERANCE,
+      copy: MatchStatus.DUPLICATE_AT_PLATFORM,
     });
   });
 
@@ -276,6 +324,16 @@ describe("a call that the platform split", () => {
     const statuses = match([first, second], carrier).map(({ status }) => status);
     expect(statuses).toContain(MatchStatus.MATCHED_EXACT);
     expect(statuses).not.toContain(MatchStatus.DURATION_MISMATCH);
+  });
+
+  test("by a transfer in its last seconds is one call, though the carrier's length is nearer to the first record", () => {
+    const first = platformCall("p1", { connectedMs: 60_000 }, { ids: IDS });
+    const next = platformCall("p2", { startMs: TEN + 65_000, ringMs: 0, connectedMs: 2_600 }, { ids: IDS });
+    const results = match([first, next], [carrierCall("c", { connectedMs: 61_200 }, { ids: IDS })]);
+    expect(tellResults(results, ({ status }) => status)).toEqual({
+      "p1/c": MatchStatus.WITHIN_TOLERANCE,
+      p2: MatchStatus.PART_OF_CALL,
+    });
   });
 
   test("is no split where the second record overlaps the first: that is a copy", () => {

@@ -1,6 +1,6 @@
 import { maskedValue, type Party, PartyKind } from "../party.ts";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "./call-unit.ts";
-import { MIN_SHARE } from "./clock-offset.ts";
+import { MIN_SHARE } from "./clock-judgement.ts";
 import { MAX_COMPONENT } from "./components.ts";
 import { idsOf, shareId } from "./correlation.ts";
 import {

@@ -4,7 +4,7 @@ import { refOf } from "./duplicates.ts";
 import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } from "./evidence.ts";
 import type { MatchingAgreement, RecordRef } from "./facts.ts";
 import { areSameParties, isEqual } from "./number-keys.ts";
-import { areOtherCalls, fitOf } from "./pair-grade.ts";
+import { areOtherCalls, areUnlike, fitOf } from "./pair-grade.ts";
 import { MatchedBy, Side } from "./result.ts";
 import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "./time-window.ts";
 
@@ -110,6 +110,11 @@ function otherCallReason(
     return { refusedAt: EvidenceStage.CORRELATION, explanation };
   }
   if (fitOf(platform, carrier, agreement).grade !== undefined) return undefined;
+  if (areUnlike(platform, carrier)) {
+    const explanation =
+      "Its numbers fit, but it has another ICID or Session-ID, and neither its time nor its length agrees.";
+    return { refusedAt: EvidenceStage.CORRELATION, explanation };
+  }
   const isAnswer = platform.answered !== carrier.answered;
   const what = isAnswer ? "only one of them was answered" : "no known fault explains how far their durations differ";
   const explanation = `Its numbers fit and it is within the window, but the times do not agree, and ${what}.`;

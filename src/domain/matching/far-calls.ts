@@ -1,4 +1,4 @@
-import { areAlike } from "./clock-offset.ts";
+import { areAlike } from "./clock-votes.ts";
 
 /** A call without a counterpart near it, as far as its clock is asked about. */
 export interface FarCall {

@@ -541,6 +541,31 @@ describe("a split call", () => {
     expect(match([shorter], plain).map(nameOf)).toEqual(["p/c0", "c1"]);
   });
 
+  test.each([0, 1, 2, 3])("in four parts without numbers that lacks part %i is put together of the others", (lost) => {
+    const fourths = [0, 1, 2, 3].map((index) => {
+      const startMs = TEN + 5_000 + index * 10 * MINUTE_MS;
+      return carrierCall(`c${index}`, { startMs, ringMs: 0, connectedMs: 10 * MINUTE_MS });
+    });
+    const platform = platformCall("p", { startMs: TEN, connectedMs: 40 * MINUTE_MS });
+    const left = fourths.toSpliced(lost, 1);
+    const [result, ...others] = match([platform], left.toReversed());
+    expect(others).toEqual([]);
+    expect(nameOf(result as CallResult)).toBe(`p/${left.map(({ recordId }) => recordId).join("+")}`);
+    expect(result).toMatchObject({ status: MatchStatus.DURATION_MISMATCH });
+    expect(causesOf(result)).toEqual([MatchCause.SPLIT]);
+  });
+
+  test("does not take what ends elsewhere, has another Call-ID, or begins as the call does", () => {
+    const platform = platformCall("p", { connectedMs: 40 * MINUTE_MS }, { ids: { dialogCallId: "d1" } });
+    const last = { startMs: TEN + 20 * MINUTE_MS, ringMs: 5_000, connectedMs: 20 * MINUTE_MS };
+    const endsAs = (startMs: number, facts = {}) => match([platform], [carrierCall("c", { ...last, startMs }, facts)]);
+    expect(endsAs(last.startMs).map(nameOf)).toEqual(["p/c"]);
+    expect(endsAs(last.startMs - 6_000).map(nameOf)).toEqual(["p", "c"]);
+    expect(endsAs(last.startMs, { ids: { dialogCallId: "d2" } }).map(nameOf)).toEqual(["p", "c"]);
+    const early = carrierCall("c", { startMs: TEN + 30_000, connectedMs: 40 * MINUTE_MS - 30_000 });
+    expect(match([platformCall("p", { connectedMs: 40 * MINUTE_MS })], [early]).map(nameOf)).toEqual(["p", "c"]);
+  });
+
   test("is not made of records that overlap", () => {
     const second = { startMs: long.startMs + 10 * MINUTE_MS, connectedMs: 20 * MINUTE_MS };
     const results = match([platformCall("p", long)], [carrierCall("c0", parts[0]), carrierCall("c1", second)]);

@@ -1,9 +1,16 @@
-import { type CarrierUnit, hasLikeTimes, lengthOf, type PlatformUnit, startDelta } from "./call-unit.ts";
+import {
+  type CarrierUnit,
+  hasLikeTimes,
+  lengthOf,
+  type PlatformUnit,
+  showsBothParties,
+  startDelta,
+} from "./call-unit.ts";
 import { lengthsWithRing, stuckTimerOf } from "./causes.ts";
 import type { MatchingAgreement } from "./facts.ts";
 import { applyRule, CLOCK_SLACK_MS, isRoundedBy } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
-import { isOtherCallId } from "./signalling-ids.ts";
+import { haveUnlikeIds, isOtherCallId } from "./signalling-ids.ts";
 
 /**
  * How well the figures of two records fit each other, the best first. Pairs are made grade by grade: what fits better never gives way to more pairs that
@@ -28,7 +35,10 @@ export const GRADES: readonly Grade[] = Object.values(Grade);
 export interface Fit {
   /** Undefined: nothing but an id could make a pair of them. */
   readonly grade: Grade | undefined;
-  /** Difference of like times, milliseconds; what the resolution of the carrier's times explains is none. */
+  /**
+   * Difference of like times, milliseconds; what the resolution of the carrier's times explains is none. Where a party is not shown a second more: numbers
+   * that are equal say more than one that any number could be.
+   */
   readonly timeMs: number;
   /** Difference of the durations, as far as both are known. */
   readonly durationMs: number;
@@ -44,6 +54,8 @@ export const NEAR_MS = 2_000;
 const FAR_MS = 5_000;
 /** What one event differs by in two records of one moment. */
 const EXACT_MS = 20;
+/** Of records that name unlike ids and begin apart: lengths of one call are mostly no further apart. */
+const UNLIKE_IDS_MS = 100;
 /** By how much rounding lengthens a call at most, with a second for the clocks. */
 const ROUNDED_MS = 61_000;
 /** Of a bill whose rule is not known: a minute and a half at least, or a minute more. */
@@ -56,9 +68,11 @@ export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: M
   const durationMs = lengthDifference(platform, carrier);
   const isLike = isAnsweredAlike(platform, carrier) && isInScopeAlike(platform, carrier, agreement);
   const isComparable = hasLikeTimes(platform, carrier);
-  const grade = gradeOf({ platform, carrier, timeMs, length, isLike, isComparable });
-  const isExact = grade === Grade.EVERY_FIGURE && timeMs <= EXACT_MS && durationMs <= EXACT_MS;
-  return { grade, timeMs, durationMs, isExact };
+  const isOther = isComparable && timeMs > NEAR_MS && durationMs > UNLIKE_IDS_MS && areUnlike(platform, carrier);
+  const grade = isOther ? undefined : gradeOf({ platform, carrier, timeMs, length, isLike, isComparable });
+  const isShown = showsBothParties(platform) && showsBothParties(carrier);
+  const isExact = isShown && grade === Grade.EVERY_FIGURE && timeMs <= EXACT_MS && durationMs <= EXACT_MS;
+  return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
 }
 
 /**
@@ -79,6 +93,11 @@ export function isAtOneTime(platform: PlatformUnit, carrier: CarrierUnit): boole
 export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   if (platform.facts.ids.dialogCallId === undefined) return false;
   return platform.records.every((mine) => carrier.records.every((others) => isOtherCallId(mine.ids, others.ids)));
+}
+
+/** Whether the records name unlike ids, which networks on the way may have made so: then times or lengths have to agree. */
+export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  return haveUnlikeIds(platform.facts.ids, carrier.facts.ids);
 }
 
 interface Figures {

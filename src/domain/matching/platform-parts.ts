@@ -1,14 +1,14 @@
 import { byStart, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
+import { CUT_SLACK_MS } from "./ending-parts.ts";
 import type { Pairing } from "./pairing.ts";
 import { dialogTexts, isSameDialog } from "./signalling-ids.ts";
-import { CUT_SLACK_MS } from "./split-calls.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
 // A transfer ends one record of the platform's and begins another, while the trunk carries one dialog and the carrier counts one call.
 
 /**
- * Ties the platform's records of one dialog that follow each other; and of a pair whose carrier's record is longer takes those that follow and bring the sum
- * nearer as further parts of the same call. `whole` gives the carrier's call of a pair.
+ * Ties the platform's records of one dialog that follow each other; and of a pair takes those that follow and bring the sum nearer to the carrier's length, or
+ * leave it within 2 s of it, as further parts of the same call. `whole` gives the carrier's call of a pair.
  */
 export function mergePlatformParts(pairing: Pairing, whole: (platform: number) => CarrierUnit | undefined): void {
   for (const chain of chainsOf(pairing)) {
@@ -82,7 +82,8 @@ function followingParts(pairing: Pairing, [first, ...rest]: readonly number[], c
     const isFree = pairing.carrierOf[index] === -1 && !pairing.crowd.has(index) && !pairing.partOf.has(index);
     if (next?.connectedMs === undefined || !isFree || !isSequel(last, next)) continue;
     const longerMs = sumMs + next.connectedMs;
-    if (Math.abs(longerMs - wholeMs) >= Math.abs(sumMs - wholeMs)) continue;
+    const [offMs, longerOffMs] = [Math.abs(sumMs - wholeMs), Math.abs(longerMs - wholeMs)];
+    if (longerOffMs >= offMs && longerOffMs > CUT_SLACK_MS) continue;
     parts.push(index);
     sumMs = longerMs;
     last = next;

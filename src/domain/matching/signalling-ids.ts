@@ -64,6 +64,13 @@ export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine !== undefined && others !== undefined && mine !== others;
 }
 
+/** Whether both name an ICID, or a Session-ID, and not the same. Networks on the way replace these, so that it is no proof of two calls. */
+export function haveUnlikeIds(a: CorrelationIds, b: CorrelationIds): boolean {
+  const isUnlike = (mine: readonly string[], others: readonly string[]) =>
+    mine.length > 0 && others.length > 0 && !isWithin(mine, others);
+  return isUnlike(icidTexts(a), icidTexts(b)) || isUnlike(sessionTexts(a), sessionTexts(b));
+}
+
 const ICID_NAME = /^\s*icid-value\s*=\s*/i;
 const REMOTE = /^remote\s*=\s*/i;
 const NIL = /^0+$/;

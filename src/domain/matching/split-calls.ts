@@ -1,4 +1,5 @@
-import { byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "./call-unit.ts";
+import { beginOf, byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "./call-unit.ts";
+import { CUT_SLACK_MS, endingParts, type LeftPart } from "./ending-parts.ts";
 import { MOST_TIMES, NumberIndex } from "./number-index.ts";
 import { areContradicting } from "./number-keys.ts";
 import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
@@ -6,8 +7,6 @@ import { MatchedBy } from "./result.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "./signalling-ids.ts";
 import { WINDOW_MS } from "./time-window.ts";
 
-/** How far a part may begin from where the one before it ended, milliseconds: one switch cut the call, by one clock. */
-export const CUT_SLACK_MS = 2_000;
 /** No call is split over more than so long between the starts of two parts that are known. */
 const LONGEST_PART_MS = 86_400_000;
 /** Most times of the same parties, invites and answers, in a day before a part among which its call is sought. */
@@ -27,7 +26,8 @@ export function mergeKnownParts(units: readonly CarrierUnit[]): readonly Carrier
 
 /**
  * Finds the parts that are left over after pairing: of a pair whose carrier's record is too short, what follows it without a gap and makes the whole fit
- * better than any part does; and of numbered parts without the first, the platform's call within which they lie.
+ * better than any part does; of such a pair, and of a call without any, the parts with which it ends, though one before them is missing; and of numbered
+ * parts without the first, the platform's call within which they lie.
  */
 export function mergeLeftParts(pairing: Pairing): void {
   appendLeftParts(pairing);
@@ -115,47 +115,63 @@ function isSequel(last: CarrierUnit | undefined, next: CarrierUnit): boolean {
   return isBehind && gapMs >= -CUT_SLACK_MS && gapMs <= LONGEST_PART_MS;
 }
 
-/** When the connected time begins, as far as it is known. */
-function beginOf({ answerMs, startMs }: CarrierUnit): number {
-  return answerMs ?? startMs;
-}
-
 function appendLeftParts(pairing: Pairing): void {
   const open = pairing.carrier.flatMap((unit, index) => (isLeftPart(pairing, unit, index) ? [{ unit, index }] : []));
   if (open.length === 0) return;
-  const short = pairing.platform.flatMap((platform, index) => {
+  const lacking = pairing.platform.flatMap((platform, index) => {
     const carrier = pairing.carrier[pairing.carrierOf[index] ?? -1];
-    return carrier !== undefined && isTooShort(carrier, platform) ? [{ platform, carrier, index }] : [];
+    const isLacking = carrier === undefined ? isLongAlone(pairing, index) : isTooShort(carrier, platform);
+    return isLacking ? [{ platform, carrier, index }] : [];
   });
   const index = new NumberIndex(
     open.map(({ unit }) => unit),
-    short.map(({ platform }) => platform),
+    lacking.map(({ platform }) => platform),
   );
-  for (const { platform, carrier, index: position } of short) {
-    const fitting: LeftPart[] = [];
+  const fitting = (platform: PlatformUnit) => {
+    const found: LeftPart[] = [];
     const during = { fromMs: platform.startMs, toMs: (platform.endMs ?? platform.startMs) + WINDOW_MS };
-    if (index.hasMore(platform, [during], MOST_TIMES)) continue;
+    if (index.hasMore(platform, [during], MOST_TIMES)) return found;
     index.visit(platform, [during], (at) => {
       const left = open[at];
-      if (left !== undefined && isOpenCarrier(pairing, left.index)) fitting.push(left);
+      if (left !== undefined && isOpenCarrier(pairing, left.index)) found.push(left);
     });
-    const parts = followingParts(platform, carrier, fitting);
-    if (parts.length === 0) continue;
-    pairing.furtherParts.set(
-      position,
-      parts.map((part) => part.index),
-    );
-    for (const part of parts) {
-      pairing.platformOf[part.index] = position;
-      pairing.together.join(position, carrierMember(pairing, part.index));
-    }
-    pairing.isAlone[position] = 0;
+    return found;
+  };
+  for (const { platform, carrier, index: position } of lacking) {
+    if (carrier !== undefined) appendParts(pairing, position, followingParts(platform, carrier, fitting(platform)));
+  }
+  for (const { platform, carrier, index: position } of lacking) {
+    const fromMs = carrier === undefined ? beginOf(platform) + WINDOW_MS : lastEndOf(pairing, position);
+    appendParts(pairing, position, endingParts(platform, fromMs, fitting(platform)));
   }
 }
 
-interface LeftPart {
-  readonly unit: CarrierUnit;
-  readonly index: number;
+function appendParts(pairing: Pairing, platform: number, parts: readonly LeftPart[]): void {
+  const [first] = parts;
+  if (first === undefined) return;
+  const isOpen = pairing.carrierOf[platform] === -1;
+  if (isOpen) joinPair(pairing, { platform, carrier: first.index }, MatchedBy.NUMBERS_AND_TIME);
+  const further = parts.slice(isOpen ? 1 : 0).map(({ index }) => index);
+  if (further.length > 0) {
+    pairing.furtherParts.set(platform, [...(pairing.furtherParts.get(platform) ?? []), ...further]);
+  }
+  for (const { index } of parts) {
+    pairing.platformOf[index] = platform;
+    pairing.together.join(platform, carrierMember(pairing, index));
+  }
+  pairing.isAlone[platform] = 0;
+}
+
+function lastEndOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): number {
+  const units = [carrierOf[platform] ?? -1, ...(furtherParts.get(platform) ?? [])].map((index) => carrier[index]);
+  return Math.max(...units.map((unit) => unit?.endMs ?? Number.POSITIVE_INFINITY));
+}
+
+// Of a call whose first part is missing what is left begins beyond the window.
+function isLongAlone(pairing: Pairing, index: number): boolean {
+  const unit = pairing.platform[index];
+  if (unit === undefined || !unit.answered || unit.endMs === undefined || !isOpenPlatform(pairing, index)) return false;
+  return (unit.connectedMs ?? 0) > WINDOW_MS;
 }
 
 function isLeftPart(pairing: Pairing, unit: CarrierUnit, index: number): boolean {

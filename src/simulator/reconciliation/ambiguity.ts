@@ -20,7 +20,7 @@ export interface VisibleCall {
 /** Which calls are ambiguous, by their index. */
 export function findAmbiguous(calls: readonly VisibleCall[]): Set<number> {
   const ambiguous = new Set<number>();
-  const byCalled = Map.groupBy(calls.keys(), (index) => calledKey(calls[index]));
+  const byCalled = Map.groupBy(calls.keys(), (index) => endsKey(calls[index]));
   for (const indexes of byCalled.values()) markRivals(calls, indexes, ambiguous);
   return ambiguous;
 }
@@ -39,7 +39,7 @@ function markRivals(calls: readonly VisibleCall[], indexes: readonly number[], a
 }
 
 function areRivals(a: VisibleCall, b: VisibleCall): boolean {
-  return isNear(a.clock, b.clock) && sameCaller(a.ends, b.ends) && !areToldApart(a, b);
+  return isNear(a.clock, b.clock) && areOfSameParties(a.ends, b.ends) && !areToldApart(a, b);
 }
 
 /** Near by the invite, or by the answer, which is what two records are compared by when both have one. */
@@ -53,7 +53,8 @@ function areToldApart(a: VisibleCall, b: VisibleCall): boolean {
   return [a, b].some(({ signalling, isPaired }) => signalling.ids === "own" && isPaired);
 }
 
-function sameCaller(a: CallEnds, b: CallEnds): boolean {
+/** Whether two calls to one number may be of one caller: the other's is not shown, or is among those that are. */
+export function areOfSameParties(a: CallEnds, b: CallEnds): boolean {
   if (a.kind === "inboundRestricted" || b.kind === "inboundRestricted") return true;
   return callersOf(a).some((caller) => callersOf(b).includes(caller));
 }
@@ -63,11 +64,14 @@ function callersOf({ kind, number, contact, originalCaller }: CallEnds): string[
   return kind === "forwarded" ? [number.phoneNumber, originalCaller.value] : [number.phoneNumber];
 }
 
-function calledKey(call: VisibleCall | undefined): string {
-  if (!call) return "";
-  const { kind, number, contact } = call.ends;
+/** Who is called, as a text that tells them apart. */
+export function calledKey({ kind, number, contact }: CallEnds): string {
   if (kind === "emergency") return "emergency";
   return directionOf(kind) === Direction.INBOUND ? `in ${number.phoneNumber}` : `out ${contact.value}`;
+}
+
+function endsKey(call: VisibleCall | undefined): string {
+  return call ? calledKey(call.ends) : "";
 }
 
 function startOf(call: VisibleCall | undefined): number {

@@ -190,7 +190,7 @@ function isDaytime(ms: number, zone: string): boolean {
 }
 
 /** Draws instants of whole days, by the local hour. */
-function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: Random) => number {
+export function hourlyDraw(zone: string, startMs: number, dayCount: number): (random: Random) => number {
   const starts = Array.from({ length: dayCount * 24 }, (_, hour) => startMs + hour * HOUR_MS);
   let sum = 0;
   const sums = starts.map((ms) => {

@@ -1,7 +1,7 @@
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import type { Random } from "../random.ts";
-import { carrierRecord, type SwitchView, switchView } from "./carrier-record.ts";
+import { carrierRecord, type SwitchHand, type SwitchView, switchHand, switchView } from "./carrier-record.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 import { type CallTruth, type TruthCause, truthOfPair } from "./truth.ts";
@@ -34,12 +34,20 @@ export interface MadeCall {
   readonly random: Random;
 }
 
+/** How the carrier's switch saw and writes a call; by default as it was, and as switches do. */
+export interface PairOptions {
+  readonly view?: SwitchView;
+  readonly hand?: SwitchHand;
+  /** Planted beyond what the trunk does. */
+  readonly causes?: TruthCause[];
+}
+
 /** A call that both sides report, as the carrier's switch saw it; by default as it was. */
 export function playPair(
   call: MadeCall,
-  { view = switchView(call.clock, call.random), causes = [] }: { view?: SwitchView; causes?: TruthCause[] } = {},
+  { view = switchView(call.clock, call.random), causes = [], hand = switchHand(call, call.random) }: PairOptions = {},
 ): PlayedCall & { duration: CallDuration } {
-  const duration = carrierRecord({ plan: call.plan, cdr: call.cdr, view }, call.random);
+  const duration = carrierRecord({ plan: call.plan, cdr: call.cdr, view }, call.random, hand);
   const cdrs = [sentByPlatform(call, call.cdr)];
   const durations = [sentByCarrier(call, duration, view.endMs)];
   return { duration, cdrs, durations, truths: [truthOf(call, duration, causes)] };

@@ -6,7 +6,7 @@ import {
   type PhoneNumber,
   parsePhoneNumberFromString,
 } from "libphonenumber-js/max";
-import examples from "libphonenumber-js/mobile/examples" with { type: "json" };
+import examples from "libphonenumber-js/mobile/examples";
 
 /** One number as somebody writes it. */
 export interface WrittenNumber {

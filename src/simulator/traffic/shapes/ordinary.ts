@@ -1,0 +1,74 @@
+import type { TrunkCondition } from "../../reconciliation/calendar.ts";
+import { FAULTS, faultSpec, type PlantedFault } from "../../reconciliation/faults.ts";
+import type { TrafficSite } from "../site.ts";
+import type { TrafficShape } from "../traffic-world.ts";
+
+/** Faults that a trunk has, that stand in rows, or that need another agreement. */
+const NOT_HERE: readonly PlantedFault[] = [
+  ...(["none", "clockOff", "roundedUp", "repeated", "storm"] as const),
+  ...(["inboundUnreported", "inboundAtCarrierOnly"] as const),
+];
+const SINGLE = (Object.keys(FAULTS) as PlantedFault[]).filter((fault) => !NOT_HERE.includes(fault));
+/** Share of the ordinary calls that each fault is planted in. */
+const SHARE_EACH = 0.02;
+
+/**
+ * The calls of everybody else: between any two, at any time, with every fault that one call can have, and on trunks of their own a clock that is 23 s
+ * ahead, one that is an hour ahead, and lengths rounded up to the minute.
+ */
+export const ordinary: TrafficShape = {
+  name: "ordinary",
+  play: (site, callCount) => {
+    for (const fault of SINGLE) {
+      for (let left = Math.ceil(callCount * SHARE_EACH); left > 0; left -= 1) playFault(site, fault);
+    }
+    for (let left = callCount * (1 - SINGLE.length * SHARE_EACH); left > 0; left -= 1) playPlain(site);
+  },
+};
+
+function playPlain(site: TrafficSite): void {
+  const { trunkId, condition } = site.random.pick(trunksOf(site));
+  const planted = condition.offsetMs === 0 && condition.roundingS === undefined ? "none" : trunkId;
+  site.happened({
+    planted,
+    trunkId,
+    condition,
+    ends: site.ends(),
+    inviteMs: site.drawMs(),
+    connectedMs: site.drawTalkMs(),
+  });
+}
+
+function playFault(site: TrafficSite, fault: PlantedFault): void {
+  const { wish, play, suits } = faultSpec(fault);
+  const { place, kind = "outbound", unanswered = false, connectedMs } = wish(site.bounds);
+  const talkMs = connectedMs?.(site.random) ?? site.drawTalkMs();
+  site.happened(
+    {
+      planted: fault,
+      ends: site.ends({ kind }),
+      inviteMs: drawBetween(site, place),
+      ...(unanswered ? {} : { connectedMs: talkMs }),
+    },
+    play,
+    suits,
+  );
+}
+
+function drawBetween(site: TrafficSite, { fromMs = site.startMs, untilMs = site.endMs }): number {
+  for (let draws = 0; draws < 10_000; draws += 1) {
+    const ms = site.drawMs();
+    if (ms >= fromMs && ms < untilMs) return ms;
+  }
+  throw new Error("no time suits the fault");
+}
+
+function trunksOf({ carrier }: TrafficSite): { trunkId: string; condition: TrunkCondition }[] {
+  const [first] = carrier.trunkIds;
+  return [
+    ...carrier.trunkIds.map((trunkId) => ({ trunkId, condition: { offsetMs: 0 } })),
+    { trunkId: `${first}-ahead`, condition: { offsetMs: 23_000 } },
+    { trunkId: `${first}-zone`, condition: { offsetMs: 3_600_000 } },
+    { trunkId: `${first}-minutes`, condition: { offsetMs: 0, roundingS: 60 } },
+  ];
+}
