@@ -28,7 +28,7 @@ export interface ExplainedCall {
    * again.
    */
   readonly isInForce: boolean;
-  /** Open records that nearly fit a call without a counterpart, the best first. */
+  /** Unpaired records that nearly fit a call without a counterpart, the best first. */
   readonly near: readonly NearMiss[];
 }
 

@@ -68,7 +68,7 @@ const near = ({ nearRecords }: Awaited<ReturnType<typeof explain>>) =>
     connectedDurationMs,
   ]);
 
-test("a missing call names the open records that nearly fit, with their lengths, the best first", async () => {
+test("a missing call names the unpaired records that nearly fit, with their lengths, the best first", async () => {
   await appendCdrs(db(), carrierId, [platformCall("p", TEN, 300_000)], ARRIVAL);
   await appendDurations(
     db(),

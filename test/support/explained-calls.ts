@@ -17,6 +17,8 @@ interface Told {
   readonly talk: number | null;
   readonly from?: string;
   readonly to: string;
+  /** When it ended. Default: so long after the answer. */
+  readonly end?: number;
   readonly trunk?: string;
   /** When it arrived. Default: at noon. */
   readonly arrival?: number;
@@ -34,15 +36,16 @@ export function explainedCalls(day: string) {
   const midnight = Date.parse(`${day}T00:00:00Z`);
   const cdrs: Delivered<CallDetailRecord>[] = [];
   const durations: Delivered<CallDuration>[] = [];
-  const timesOf = ({ at, ring = 7.2, talk }: Told) => {
+  const timesOf = ({ at, ring = 7.2, talk, end }: Told) => {
     const invite = midnight + at * 1_000;
     const answer = invite + ring * 1_000;
+    const ended = end === undefined ? answer + (talk ?? 0) * 1_000 : midnight + end * 1_000;
     return talk === null
       ? { inviteTime: timestamp(invite), endTime: timestamp(Math.round(answer)) }
       : {
           inviteTime: timestamp(invite),
           answerTime: timestamp(Math.round(answer)),
-          endTime: timestamp(Math.round(answer + talk * 1_000)),
+          endTime: timestamp(Math.round(ended)),
         };
   };
   const common = ({ id, at }: Told) => ({
@@ -120,7 +123,8 @@ function tellLengths({ platform, carrier, both }: Tellers): void {
     const told = { at: clock(6, index * 2, 31.6), talk, to: `+45110922${40 + index}`, trunk: "cph-12" };
     both({ ...told, id: index === 0 ? "0007" : `0007-${index}` }, { talk: Math.ceil(talk / 60) * 60 });
   }
-  both({ id: "0008", at: clock(7, 50, 0.445), ring: 10.478, talk: 81.059, to: "+4511258208" }, { talk: 91.632 });
+  const rung = { id: "0008", at: clock(7, 50, 0.445), ring: 10.478, talk: 81.059, to: "+4511258208" };
+  both(rung, { talk: 91.537, end: clock(7, 51, 32.062) });
   const parts = { to: "+447700900209", from: "+4510000018" };
   platform({ ...parts, id: "rec-0009", at: clock(7, 16, 45.2), ring: 9.4, talk: 2_973.9 });
   for (const [index, at] of [0, 743.4, 2_230.4].entries()) {
@@ -130,7 +134,11 @@ function tellLengths({ platform, carrier, both }: Tellers): void {
   }
   both({ id: "0010", at: clock(7, 14, 0.321), ring: 5, talk: 9.158, to: "+4511996210" }, { talk: 88.634 });
   const unknown = { id: "0011", at: clock(7, 20, 11.4), ring: 3.2, talk: 214.6, to: "+4511996211" };
-  both(unknown, { more: { connectedDurationMs: undefined, endTime: undefined, timeResolutionMs: 1_000 } });
+  both(unknown, {
+    at: clock(7, 20, 11),
+    ring: 3,
+    more: { connectedDurationMs: undefined, endTime: undefined, timeResolutionMs: 1_000 },
+  });
   const rule = { connectedDurationMs: undefined, endTime: undefined, roundingRule: { incrementS: 60, minimumS: 0 } };
   const billed = { ...rule, billedDurationS: 240n };
   both({ id: "0012", at: clock(7, 25, 40.2), talk: 131.5, to: "+4511996212" }, { more: billed });

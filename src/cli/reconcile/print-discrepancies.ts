@@ -52,12 +52,12 @@ export function formatDiscrepancyLine(discrepancy: Discrepancy): string {
   return `${start}  ${parties}  ${lengths}  ${status.padEnd(21)}  ${causes.padEnd(12)}  ${id} #${discrepancy.revision}`;
 }
 
-/** A status and what it waits for, or that it is resolved. */
-export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy): string {
+/** A status and what it waits for, or that it is resolved: in a word, or as told. */
+export function formatStatus({ status, pendingReason, resolvedTime }: Discrepancy, resolved = "resolved"): string {
   const reason = enumName(PendingReasonSchema, pendingReason);
   const name = enumName(DiscrepancyStatusSchema, status) ?? "";
   if (reason !== undefined) return `${name}: ${reason}`;
-  return resolvedTime === undefined ? name : `${name}, resolved`;
+  return resolvedTime === undefined ? name : `${name}, ${resolved}`;
 }
 
 /** The causes, in their order. */

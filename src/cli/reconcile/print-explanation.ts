@@ -1,10 +1,8 @@
 import {
   type CallExplanation,
-  EvidenceOutcome,
-  EvidenceOutcomeSchema,
+  EvidenceStage,
   EvidenceStageSchema,
   type EvidenceStep,
-  type EvidenceValue,
   type NearRecord,
   type RefusedCandidate,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
@@ -12,6 +10,7 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { type Correlation, DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import {
+  type CallMeasure,
   type Discrepancy,
   DiscrepancyCause,
   DiscrepancyCauseSchema,
@@ -23,6 +22,7 @@ import { formatTable, styled } from "../output.ts";
 import { formatParty } from "../print-party.ts";
 import { enumName, formatDuration, formatTime } from "../values.ts";
 import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatStatus } from "./print-discrepancies.ts";
+import { formatStep } from "./print-evidence.ts";
 
 /** Prints one explained leg: the result, both sides' records side by side, the steps as sentences, and what was not taken. */
 export function printExplanation(explanation: CallExplanation): void {
@@ -32,40 +32,76 @@ export function printExplanation(explanation: CallExplanation): void {
   console.log(sidesTable(explanation).join("\n"));
   console.log();
   for (const [index, step] of steps.entries()) {
-    for (const line of formatStep(step, index + 1)) console.log(line);
+    for (const line of formatStep(step, index + 1, explanation)) console.log(line);
   }
-  if (nearRecords.length > 0) {
+  const { near, others } = onceEach(nearRecords, refusedCandidates);
+  if (near.length > 0) {
     console.log();
-    console.log("Open records that nearly fit:");
-    console.log(nearTable(nearRecords).join("\n"));
+    console.log("Records that nearly fit:");
+    console.log(nearTable(near).join("\n"));
   } else if (result && MISSING.has(result.status)) {
     console.log();
     console.log(
-      "No open record of the other side nearly fits. Tandem looked at records of the same two parties within 15 h.",
+      "No unpaired record of the other side nearly fits. Tandem looked at records of the same two parties within 15 h.",
     );
   }
-  if (refusedCandidates.length > 0) {
+  if (others.length > 0) {
     console.log();
     console.log("Records that were considered but not taken:");
-    console.log(candidatesTable(refusedCandidates).join("\n"));
+    console.log(candidatesTable(others).join("\n"));
   }
+}
+
+/** A record that nearly fits and was considered too stands among the former, with why it was not taken. */
+function onceEach(near: readonly NearRecord[], refused: readonly RefusedCandidate[]) {
+  const isSame = (a: NearRecord, b: RefusedCandidate) =>
+    a.side === b.side && a.record?.recordId === b.record?.recordId && a.record?.recordDate === b.record?.recordDate;
+  return {
+    near: near.map((record) => {
+      const why = refused.find((candidate) => isSame(record, candidate))?.explanation;
+      return why === undefined ? record : { ...record, explanation: `${record.explanation} ${why}` };
+    }),
+    others: refused.filter((candidate) => !near.some((record) => isSame(record, candidate))),
+  };
 }
 
 function headline(result: Discrepancy): string {
   const isAgreeing = AGREEING.has(result.status);
+  const unknown = formatUnknownLength(result);
   const causes = isAgreeing ? formatCauses(result) : formatReasons(result);
   const beside = isAgreeing ? "" : formatCircumstances(result);
   const matchedBy = enumName(MatchedBySchema, result.matchedBy);
-  const delta = formatDelta(result.deltas?.connectedDurationDeltaMs ?? result.deltas?.billedDurationDeltaMs);
+  const delta = formatLengthDelta(result);
   return [
-    formatStatus(result),
-    causes === "" ? "" : `${isAgreeing ? "with" : introduce(causes)} ${causes}`,
+    formatStatus(result, "was a discrepancy, now resolved"),
+    unknown,
+    causes === "" || (unknown !== "" && causes === UNKNOWN)
+      ? ""
+      : `${isAgreeing ? "with" : introduce(causes)} ${causes}`,
     beside === "" ? "" : `with ${beside}`,
     delta === "" ? "" : `carrier ${delta}`,
     matchedBy === undefined ? "" : `matched by ${matchedBy}`,
   ]
     .filter(Boolean)
     .join(", ");
+}
+
+/** The difference of the lengths, or of the bills where only these are known. */
+function formatLengthDelta({ deltas }: Discrepancy): string {
+  if (deltas?.connectedDurationDeltaMs !== undefined) return formatDelta(deltas.connectedDurationDeltaMs);
+  if (deltas?.billedDurationDeltaMs === undefined) return "";
+  // Bills are of whole seconds.
+  return `${formatDelta(deltas.billedDurationDeltaMs).replace(".0 s", " s")} billed`;
+}
+
+/** Of answered calls that cannot be compared: whose length is not known. */
+function formatUnknownLength({ status, platformMeasure, carrierMeasure }: Discrepancy): string {
+  if (status !== DiscrepancyStatus.DURATION_MISMATCH || !platformMeasure || !carrierMeasure) return "";
+  const isUnknown = (measure: CallMeasure) =>
+    measure.connectedDurationMs === undefined && measure.billedDurationS === undefined;
+  if (isUnknown(platformMeasure))
+    return isUnknown(carrierMeasure) ? "both lengths unknown" : "platform's length unknown";
+  return isUnknown(carrierMeasure) ? "carrier's length unknown" : "";
 }
 
 function introduce(causes: string): string {
@@ -111,9 +147,9 @@ const LINES = [
 type Line = (typeof LINES)[number];
 type Side = Partial<Record<Line, string | undefined>>;
 
-function sidesTable({ platformRecord, carrierRecords }: CallExplanation): string[] {
+function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation): string[] {
   const sides: { title: string; side: Side }[] = [
-    { title: "platform", side: platformRecord ? platformSide(platformRecord) : { record: "none" } },
+    { title: "platform", side: platformRecord ? platformSide(platformRecord, steps) : { record: "none" } },
     ...carrierRecords.map((record, index) => ({
       title: carrierRecords.length > 1 ? `carrier, part ${record.part?.partIndex ?? index + 1}` : "carrier",
       side: carrierSide(record),
@@ -128,7 +164,7 @@ function sidesTable({ platformRecord, carrierRecords }: CallExplanation): string
   );
 }
 
-function platformSide(record: CallDetailRecord): Side {
+function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): Side {
   const { parties, times, lengths, route, correlation } = record;
   return {
     record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
@@ -142,12 +178,21 @@ function platformSide(record: CallDetailRecord): Side {
     invite: formatTime(times?.inviteTime, "milliseconds"),
     answer: formatTime(times?.answerTime, "milliseconds"),
     end: formatTime(times?.endTime, "milliseconds"),
-    connected: formatDuration(lengths?.connectedDurationMs),
+    connected: [formatDuration(lengths?.connectedDurationMs), formatWhole(steps)].filter(Boolean).join(" "),
     total: formatDuration(lengths?.totalDurationMs),
     trunk: route?.trunkId,
     ...correlationLines(correlation),
     ingested: formatTime(record.ingestTime, "milliseconds"),
   };
+}
+
+/** Of a call that the platform wrote in parts, of which the first is shown: how long all of them are. */
+function formatWhole(steps: readonly EvidenceStep[]): string {
+  const split = steps.find(({ stage }) => stage === EvidenceStage.SPLIT);
+  const parts = split?.values.flatMap(({ platformValue }) => platformValue?.split(" + ") ?? []) ?? [];
+  const wholeMs = parts.reduce((sum, part) => sum + Number(part), 0);
+  if (parts.length < 2 || !Number.isSafeInteger(wholeMs)) return "";
+  return `(${formatDuration(BigInt(wholeMs))} in ${parts.length} records)`;
 }
 
 function carrierSide(record: CallDuration): Side {
@@ -177,29 +222,6 @@ function correlationLines(correlation: Correlation | undefined): Side {
     ICID: correlation?.icid,
     "Session-ID": correlation?.sessionId,
   };
-}
-
-const COLOURS: Readonly<Record<number, "green" | "red" | "dim">> = {
-  [EvidenceOutcome.PASSED]: "green",
-  [EvidenceOutcome.FAILED]: "red",
-  [EvidenceOutcome.NOT_COMPARABLE]: "dim",
-  [EvidenceOutcome.SKIPPED]: "dim",
-};
-
-function formatStep({ stage, outcome, explanation, values }: EvidenceStep, number: number): string[] {
-  const name = enumName(EvidenceOutcomeSchema, outcome) ?? "";
-  const told = styled(COLOURS[outcome] ?? "dim", name.padEnd(14));
-  const head = `${String(number).padStart(2)}. ${told}  ${enumName(EvidenceStageSchema, stage) ?? ""}: ${explanation}`;
-  return [head, ...values.map((value) => `      ${formatValue(value)}`)];
-}
-
-function formatValue({ valueName, platformValue, carrierValue, limitValue, outcome }: EvidenceValue): string {
-  const sides = [
-    platformValue === undefined ? "" : `platform ${platformValue}`,
-    carrierValue === undefined ? "" : `carrier ${carrierValue}`,
-    limitValue === undefined ? "" : `limit ${limitValue}`,
-  ].filter(Boolean);
-  return styled("dim", `${valueName}: ${[...sides, enumName(EvidenceOutcomeSchema, outcome) ?? ""].join(", ")}`);
 }
 
 function nearTable(records: readonly NearRecord[]): string[] {

@@ -152,7 +152,18 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
     .at(0);
   if (nearest === undefined) return undefined;
   const explainedDeltaMs = nearest - connectedMs;
+  if (countsFromAnswer({ platform, carrier }, agreement.toleranceMs, explainedDeltaMs)) return undefined;
   return { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs };
+}
+
+// Its own times make its duration, and its answer is the platform's: what is longer comes after the answer.
+function countsFromAnswer({ platform, carrier }: PairSides, toleranceMs: number, ringMs: number): boolean {
+  const timesMs = difference(carrier.endMs, carrier.answerMs);
+  const beyondMs = difference(carrier.connectedMs, timesMs);
+  const apartMs = difference(carrier.answerMs, platform.answerMs);
+  if (beyondMs === undefined || apartMs === undefined) return false;
+  // Nearer to the answer than to the ringing, where the tolerance leaves room for both.
+  return Math.abs(beyondMs) <= toleranceMs && Math.abs(apartMs) <= Math.min(toleranceMs, ringMs / 2);
 }
 
 function findRounding(

@@ -1,4 +1,5 @@
 import type { RoundingRule } from "../carrier.ts";
+import type { CarrierUnit } from "./call-unit.ts";
 import { WHOLE_SECONDS } from "./compare-durations.ts";
 import {
   EvidenceOutcome,
@@ -10,6 +11,7 @@ import {
   tellLength,
   tellTime,
 } from "./evidence.ts";
+import { tellMissingParts } from "./explain-parts.ts";
 import type { KnownRounding } from "./facts.ts";
 import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "./result.ts";
 import { applyRule, ruleOf } from "./rounding.ts";
@@ -83,7 +85,8 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
 }
 
 /** The search for a cause. */
-export function explainCause({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
+export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
   const { findings, status } = result;
   if (platform === undefined || carrier === undefined || status === MatchStatus.VOIDED) return undefined;
   const disagrees = status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH;
@@ -92,7 +95,7 @@ export function explainCause({ platform, carrier, result }: ExplainedCall): Evid
   return {
     stage: EvidenceStage.CAUSE,
     outcome: isKnown ? PASSED : FAILED,
-    explanation: findings.map((finding) => tellFinding(finding, result)).join(" "),
+    explanation: findings.map((finding) => tellFinding(finding, call)).join(" "),
     values: [],
     findings,
   };
@@ -131,7 +134,7 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const ends = {
     exact: "The carrier bills exactly that.",
     within: `The carrier bills ${billedS} s. ${tolerance} explains the difference.`,
-    beyond: `The carrier bills ${billedS} s. ${tolerance} does not explain the difference.`,
+    beyond: `The carrier bills ${billedS} s. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
   };
   const agreeing = billedS === expectedS ? ends.exact : ends.within;
   return {
@@ -144,6 +147,14 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   };
 }
 
+function tellBeyond(deltaS: number, toleranceMs: number): string {
+  const apart = `That is ${tellLength(deltaS * 1_000)} ${deltaS > 0 ? "more" : "less"}`;
+  const tolerance = `the tolerance of ${tellLength(toleranceMs)}`;
+  // A bill that the rule cannot make may be nearer than the tolerance.
+  if (Math.abs(deltaS) * 1_000 <= toleranceMs) return `${apart}, and no length within ${tolerance} is billed so.`;
+  return `${apart}, beyond ${tolerance}.`;
+}
+
 /** Whose the rule is by which a bill is held against a duration. */
 function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): string {
   if (known === undefined)
@@ -153,7 +164,7 @@ function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): 
 }
 
 /** A finding in one sentence. */
-function tellFinding(finding: Finding, { status, basis }: CallResult): string {
+function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): string {
   const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
   const side = suspectedSide === Side.PLATFORM ? "platform" : "carrier";
   const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
@@ -163,17 +174,19 @@ function tellFinding(finding: Finding, { status, basis }: CallResult): string {
     case MatchCause.CLOCK_SKEW:
       return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
     case MatchCause.SPLIT:
-      return `The carrier's switch split the call. A part is missing or does not fit${explained}.`;
+      return carrier?.lacksParts
+        ? tellLacking(carrier, explained)
+        : "The carrier's switch split the call, and a part does not fit.";
     case MatchCause.STUCK_CALL:
       return tellStuck(side, timerMs);
     case MatchCause.RING_TIME_INCLUDED:
-      return `The carrier's duration seems to include the ringing${explained}.`;
+      return tellRinging(explainedDeltaMs ?? 0);
     case MatchCause.ROUNDING:
       return `Rounding explains the difference. ${tellRounding(finding)}`;
     case MatchCause.LATE:
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
     case MatchCause.UNKNOWN:
-      return tellUnknown(status, basis);
+      return tellUnknown(result);
     case MatchCause.NUMBERS_DIFFER:
       return "The two sides name different numbers for this call.";
     default:
@@ -181,7 +194,16 @@ function tellFinding(finding: Finding, { status, basis }: CallResult): string {
   }
 }
 
-function tellUnknown(status: MatchStatus, basis: Basis): string {
+function tellLacking({ records }: CarrierUnit, explained: string): string {
+  const { parts, isOne } = tellMissingParts(records) ?? { parts: "a part", isOne: true };
+  return `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+}
+
+function tellRinging(ringMs: number): string {
+  return `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+}
+
+function tellUnknown({ status, basis }: CallResult): string {
   if (status === MatchStatus.ANSWER_STATE_MISMATCH)
     return "No known cause explains why only one side says that the call was answered.";
   if (basis === Basis.NONE) return "One length is not known, so Tandem cannot look for a cause.";

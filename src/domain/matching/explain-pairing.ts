@@ -64,14 +64,15 @@ export function explainScope({ platform, carrier, input, result }: ExplainedCall
   const isPair = platform !== undefined && carrier !== undefined;
   const answered = (platform ?? carrier)?.answered === true;
   const call = `${tellDirection(result.direction)} and ${answered ? "answered" : "unanswered"}`;
+  const told = `${isDisputed(platform, carrier) ? "By the platform's record the" : "The"} call is ${call}`;
   const limit = scope && scope.directions.map(tellDirection).join(", ") + (scope.unanswered ? "" : ", answered only");
   const outside = isPair ? "It reported this one, so Tandem compared it" : "So nothing is missing";
   return {
     stage: EvidenceStage.REPORTING_SCOPE,
     outcome: isInScope ? PASSED : FAILED,
     explanation: isInScope
-      ? `The call is ${call}, which the carrier has agreed to report.`
-      : `The call is ${call}. The carrier does not have to report such calls. ${outside}.`,
+      ? `${told}, which the carrier has agreed to report.`
+      : `${told}. The carrier does not have to report such calls. ${outside}.`,
     values: [
       evidenceValue("reporting_scope", isInScope ? PASSED : FAILED, [
         platform && call,
@@ -80,6 +81,12 @@ export function explainScope({ platform, carrier, input, result }: ExplainedCall
       ]),
     ],
   };
+}
+
+/** Whether the sides differ in what the reporting scope depends on. */
+function isDisputed(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): boolean {
+  if (platform === undefined || carrier === undefined) return false;
+  return platform.answered !== carrier.answered || platform.facts.direction !== carrier.facts.direction;
 }
 
 /** The offset that was taken off the carrier's times. */
@@ -237,8 +244,14 @@ function tellLooked(records: readonly string[], isVoid: boolean): string {
 
 function tellWindow(windowMs: number): string {
   const slackMs = windowMs - WINDOW_MS;
-  const slack = slackMs === 0 ? "" : ` (plus ${tellLength(slackMs)}, because the carrier's times are coarse)`;
+  const slack = slackMs === 0 ? "" : ` (plus ${tellLength(slackMs)}, because ${tellResolution(slackMs + 1)})`;
   return `the window of ${tellLength(WINDOW_MS)}${slack}`;
+}
+
+function tellResolution(resolutionMs: number): string {
+  const declares = "the carrier declares its times";
+  if (resolutionMs === 1_000) return `${declares} to the second`;
+  return resolutionMs === 60_000 ? `${declares} to the minute` : `${declares} in steps of ${tellLength(resolutionMs)}`;
 }
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {

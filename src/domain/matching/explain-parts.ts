@@ -62,6 +62,7 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
 
 /** Of these it is not asked whether they are copies. */
 const UNDOUBLED: ReadonlySet<number> = new Set([
+  MatchStatus.AMBIGUOUS,
   MatchStatus.VOIDED,
   MatchStatus.NOT_REPORTED,
   MatchStatus.PART_OF_CALL,
@@ -94,13 +95,18 @@ function tellCarriersParts(carrier: CarrierUnit): string {
 }
 
 function tellMissing(records: readonly CarrierFacts[]): string {
+  const { parts, isOne } = tellMissingParts(records) ?? { parts: "at least one more part", isOne: true };
+  return `The part numbers show that ${parts} ${isOne ? "has" : "have"} not arrived.`;
+}
+
+/** Which parts of a call have not arrived: `part 3 of 4`. Undefined: the numbers do not say, or there are too many. */
+export function tellMissingParts(records: readonly CarrierFacts[]): { parts: string; isOne: boolean } | undefined {
   const indexes = records.flatMap(({ part }) => part?.index ?? []);
   const count = Math.max(0, ...records.map(({ part }) => part?.count ?? 0), ...indexes);
   const missing = Array.from({ length: count }, (_, index) => index + 1).filter((index) => !indexes.includes(index));
-  if (missing.length === 0 || missing.length > MOST_TOLD)
-    return "The part numbers show that at least one more part has not arrived.";
-  const noun = missing.length === 1 ? "part" : "parts";
-  return `The part numbers show that ${noun} ${tellList(missing.map(String))} of ${count} ${missing.length === 1 ? "has" : "have"} not arrived.`;
+  if (missing.length === 0 || missing.length > MOST_TOLD) return undefined;
+  const isOne = missing.length === 1;
+  return { parts: `${isOne ? "part" : "parts"} ${tellList(missing.map(String))} of ${count}`, isOne };
 }
 
 /** More numbers of parts are none that anybody reads. */

@@ -5,7 +5,7 @@ import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } 
 import type { MatchingAgreement, RecordRef } from "./facts.ts";
 import { areSameParties, isEqual } from "./number-keys.ts";
 import { areOtherCalls, areUnlike, fitOf } from "./pair-grade.ts";
-import { MatchedBy, Side } from "./result.ts";
+import { MatchedBy, MatchStatus, Side } from "./result.ts";
 import { CORRELATED_WINDOW_MS, isInWindow, windowOf } from "./time-window.ts";
 
 /** Most that are told. */
@@ -19,12 +19,13 @@ export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[]
   const { pairing, platform, carrier, result } = call;
   const { agreement } = call.input;
   const isCrowd = result.candidateCount !== undefined;
+  const first = result.status === MatchStatus.PART_OF_CALL ? result.duplicateOf : undefined;
   const isPlatformTarget = side === Side.PLATFORM ? platform !== undefined : carrier === undefined;
   const found = isPlatformTarget
     ? pairing.carrier.flatMap((unit, index): Considered[] => {
         if (platform === undefined || result.carrier.includes(unit.facts)) return [];
         return consider(
-          { platform, carrier: unit, isCrowd, agreement },
+          { platform, carrier: unit, isCrowd, first, agreement },
           Side.CARRIER,
           mateOf(pairing.platform, pairing.platformOf[index]),
         );
@@ -32,7 +33,7 @@ export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[]
     : pairing.platform.flatMap((unit, index): Considered[] => {
         if (carrier === undefined || unit.facts === platform?.facts) return [];
         return consider(
-          { platform: unit, carrier, isCrowd, agreement },
+          { platform: unit, carrier, isCrowd, first, agreement },
           Side.PLATFORM,
           mateOf(pairing.carrier, pairing.carrierOf[index]),
         );
@@ -53,6 +54,8 @@ interface Sides {
   readonly carrier: CarrierUnit;
   /** Whether the call is one of too many that could pair with each other. */
   readonly isCrowd: boolean;
+  /** The first part of the call, if this is a later one. */
+  readonly first: RecordRef | undefined;
   readonly agreement: MatchingAgreement;
 }
 
@@ -74,14 +77,14 @@ function consider(sides: Sides, side: Side, mate: RecordRef | undefined): Consid
 type Reason = Pick<RefusedCandidate, "refusedAt" | "explanation">;
 
 function reasonOf(
-  { platform, carrier, isCrowd, agreement }: Sides,
+  { platform, carrier, isCrowd, first, agreement }: Sides,
   deltaMs: number | undefined,
   mate?: RecordRef,
 ): Reason | undefined {
   const shared = KINDS.find((kind) => shareId(platform.facts.ids, carrier.facts.ids, kind));
   const refusal = shared && refusalOf(platform, carrier, shared);
   if (refusal !== undefined) return { refusedAt: STAGES[refusal], explanation: REFUSALS[refusal] };
-  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate, isCrowd) };
+  const taken = { refusedAt: EvidenceStage.ASSIGNMENT, explanation: tellTaken(mate, isCrowd, first) };
   if (shared !== undefined) return taken;
   if (deltaMs === undefined || Math.abs(deltaMs) > NEARBY_MS) return undefined;
   if (platform.facts.direction !== carrier.facts.direction) return undefined;
@@ -135,7 +138,9 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
   TIME: `It has an id in common with this call, but is more than ${tellLength(CORRELATED_WINDOW_MS)} away.`,
 };
 
-function tellTaken(mate: RecordRef | undefined, isCrowd: boolean): string {
+function tellTaken(mate: RecordRef | undefined, isCrowd: boolean, first: RecordRef | undefined): string {
+  if (mate !== undefined && mate.recordId === first?.recordId && mate.recordDate === first.recordDate)
+    return "It belongs to the first part of this call.";
   if (mate === undefined && isCrowd)
     return "It could belong to this call, but so could too many others. Tandem does not guess.";
   return mate === undefined

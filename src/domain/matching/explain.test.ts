@@ -18,6 +18,8 @@ import type { CarrierFacts, MatchingInput, PlatformFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
 import { MatchStatus, Side } from "./result.ts";
 
+const DIALOG = { dialogCallId: "d", dialogFromTag: "a", dialogToTag: "b" };
+
 function explain(
   platform: PlatformFacts[],
   carrier: CarrierFacts[],
@@ -151,6 +153,74 @@ test("of too many that could pair, none is said to have been chosen", () => {
   expect(evidence.refused[0]?.explanation).toBe(
     "It could belong to this call, but so could too many others. Tandem does not guess.",
   );
+  // Nor is it said that no other record is like it.
+  expect(sentencesOf(evidence)[EvidenceStage.DUPLICATE]).toBeUndefined();
+});
+
+test("the scope is told by the platform's record where the sides differ", () => {
+  const evidence = explain(
+    [platformCall("p", {}, { ids: DIALOG })],
+    [carrierCall("c", { connectedMs: null }, { ids: DIALOG })],
+  );
+  expect(evidence.result.status).toBe(MatchStatus.ANSWER_STATE_MISMATCH);
+  expect(sentencesOf(evidence)[EvidenceStage.REPORTING_SCOPE]).toBe(
+    "By the platform's record the call is outbound and answered, which the carrier has agreed to report.",
+  );
+});
+
+test("a window is widened by how the carrier declares its times", () => {
+  for (const [resolutionMs, told] of [
+    [1_000, "plus 999 ms, because the carrier declares its times to the second"],
+    [60_000, "plus 59.999 s, because the carrier declares its times to the minute"],
+    [100, "plus 99 ms, because the carrier declares its times in steps of 100 ms"],
+  ] as const) {
+    const evidence = explain([platformCall("p")], [carrierCall("c", {}, { resolutionMs })]);
+    expect(sentencesOf(evidence)[EvidenceStage.TIME_WINDOW]).toContain(`(${told})`);
+  }
+});
+
+test("a bill is held against the tolerance in seconds", () => {
+  const bill = (billedS: number, incrementS: number) => {
+    const facts = { connectedMs: undefined, endMs: undefined, billedS, roundingRule: { incrementS, minimumS: 0 } };
+    const evidence = explain([platformCall("p")], [carrierCall("c", {}, facts)]);
+    return sentencesOf(evidence)[EvidenceStage.DURATION];
+  };
+  expect(bill(240, 60)).toMatch(/The carrier bills 240 s\. That is 2 min more, beyond the tolerance of 2 s\.$/);
+  expect(bill(60, 60)).toMatch(/The carrier bills 60 s\. That is 1 min less, beyond the tolerance of 2 s\.$/);
+  expect(bill(101, 1)).toMatch(/The carrier bills 101 s\. The tolerance of 2 s explains the difference\.$/);
+  // No multiple of the rule's increment.
+  expect(bill(121, 60)).toMatch(/That is 1 s more, and no length within the tolerance of 2 s is billed so\.$/);
+});
+
+test("of a split call the parts that are missing are named, and otherwise a part does not fit", () => {
+  const parts = (talks: readonly number[], numbers?: readonly number[]) => {
+    let startMs = TEN;
+    return talks.map((connectedMs, index) => {
+      const part = numbers && { part: { index: numbers[index] ?? 0, count: 4 } };
+      const facts = carrierCall(`c${index}`, { startMs, ringMs: 5_000, connectedMs }, { ids: DIALOG, ...part });
+      startMs += connectedMs;
+      return facts;
+    });
+  };
+  const whole = platformCall("p", { connectedMs: 400_000 }, { ids: DIALOG });
+  const cause = (carrier: CarrierFacts[]) => sentencesOf(explain([whole], carrier))[EvidenceStage.CAUSE];
+  expect(cause(parts([100_000, 100_000], [1, 2]))).toBe("Parts 3 and 4 of 4 are missing, which explains 3 min 20 s.");
+  expect(cause(parts([100_000, 100_000, 100_000], [1, 2, 3]))).toBe(
+    "Part 4 of 4 is missing, which explains 1 min 40 s.",
+  );
+  expect(cause(parts([100_000, 250_000]))).toBe("The carrier's switch split the call, and a part does not fit.");
+});
+
+test("of a later part the carrier's record is said to belong to the first", () => {
+  const later = { startMs: TEN + 105_000, ringMs: 0 };
+  const evidence = explain(
+    [platformCall("p0", {}, { ids: DIALOG }), platformCall("p", later, { ids: DIALOG })],
+    [carrierCall("c", { connectedMs: 200_000 }, { ids: DIALOG })],
+  );
+  expect(evidence.result.status).toBe(MatchStatus.PART_OF_CALL);
+  expect(evidence.refused).toMatchObject([
+    { explanation: "It belongs to the first part of this call.", pairedWith: { recordId: "p0" } },
+  ]);
 });
 
 test("a record that is not among the input is not explained", () => {

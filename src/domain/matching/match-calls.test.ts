@@ -428,6 +428,18 @@ describe("a cause", () => {
     }
   });
 
+  test("is no ring time where the carrier's own answer and end make its duration", () => {
+    const call = { ringMs: 20_000, connectedMs: 100_000 };
+    const causesOf = (carrier: CarrierFacts) =>
+      match([platformCall("p", call)], [carrier])[0]?.findings.map(({ cause }) => cause);
+    // It answered with the platform, and ended 20 s later.
+    expect(causesOf(carrierCall("c", { ringMs: 20_800, connectedMs: 119_600 }))).toEqual([MatchCause.UNKNOWN]);
+    // It took the ringing for the answer.
+    expect(causesOf(carrierCall("c", { ringMs: 1_000, connectedMs: 119_000 }))).toEqual([
+      MatchCause.RING_TIME_INCLUDED,
+    ]);
+  });
+
   test("is rounding when the stated rule makes the difference, and not when another length came out of it", () => {
     const roundingRule = { incrementS: 60, minimumS: 0 };
     const rounded = carrierCall("c", {}, { connectedMs: 120_000, roundingRule });

@@ -1,0 +1,83 @@
+import { maskedValue } from "../../domain/party.ts";
+import {
+  type CallExplanation,
+  EvidenceOutcome,
+  EvidenceOutcomeSchema,
+  EvidenceStage,
+  EvidenceStageSchema,
+  type EvidenceStep,
+  type EvidenceValue,
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
+import { styled } from "../output.ts";
+import { formatParty } from "../print-party.ts";
+import { enumName } from "../values.ts";
+
+const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
+type PartyName = (typeof PARTIES)[number];
+
+type Colour = "green" | "red" | "dim";
+const COLOURS: Readonly<Record<number, Colour>> = {
+  [EvidenceOutcome.PASSED]: "green",
+  [EvidenceOutcome.FAILED]: "red",
+  [EvidenceOutcome.NOT_COMPARABLE]: "dim",
+  [EvidenceOutcome.SKIPPED]: "dim",
+};
+
+/** Steps that ask what is no fault, whatever the answer: what they found in their own words. */
+const ANSWERS: Readonly<Record<number, Readonly<Record<number, string>>>> = {
+  [EvidenceStage.REPORTING_SCOPE]: { [EvidenceOutcome.FAILED]: "outside" },
+  [EvidenceStage.DUPLICATE]: { [EvidenceOutcome.PASSED]: "yes", [EvidenceOutcome.FAILED]: "no" },
+  [EvidenceStage.GRACE]: { [EvidenceOutcome.PASSED]: "running", [EvidenceOutcome.FAILED]: "over" },
+};
+
+/**
+ * One step as a sentence, and under it what it compared. Numbers of parties are masked in steps;
+ * they are printed as the records beside them show them to this reader.
+ */
+export function formatStep(step: EvidenceStep, number: number, explanation: CallExplanation): string[] {
+  const { stage, outcome, values } = step;
+  const answer = ANSWERS[stage]?.[outcome];
+  const colour = answer === undefined ? COLOURS[outcome] : "dim";
+  const told = styled(colour ?? "dim", nameOutcome(step, outcome).padEnd(14));
+  const head = `${String(number).padStart(2)}. ${told}  ${enumName(EvidenceStageSchema, stage) ?? ""}: ${step.explanation}`;
+  const lines = values.map((value) => formatValue(asShown(value, explanation), nameOutcome(step, value.outcome)));
+  return [head, ...lines.map((line) => `      ${line}`)];
+}
+
+function nameOutcome({ stage }: EvidenceStep, outcome: EvidenceOutcome): string {
+  return ANSWERS[stage]?.[outcome] ?? enumName(EvidenceOutcomeSchema, outcome) ?? "";
+}
+
+type ShownValue = Pick<EvidenceValue, "valueName" | "platformValue" | "carrierValue" | "limitValue">;
+
+function asShown(value: EvidenceValue, { platformRecord, carrierRecords: [first] }: CallExplanation): ShownValue {
+  const name = PARTIES.find((each) => value.valueName === `parties.${each}`);
+  if (name === undefined) return value;
+  const { valueName, platformValue, carrierValue } = value;
+  return {
+    valueName,
+    platformValue: partyAsShown(platformValue, platformRecord?.parties, name),
+    carrierValue: partyAsShown(carrierValue, first, name),
+    limitValue: undefined,
+  };
+}
+
+// The record may be of another revision than the one that was compared: then the value stays.
+function partyAsShown(
+  told: string | undefined,
+  parties: Readonly<Partial<Record<PartyName, Party | undefined>>> | undefined,
+  name: PartyName,
+): string | undefined {
+  const party = parties?.[name];
+  return party !== undefined && told !== undefined && maskedValue(party) === told ? formatParty(party) : told;
+}
+
+function formatValue({ valueName, platformValue, carrierValue, limitValue }: ShownValue, outcome: string): string {
+  const sides = [
+    platformValue === undefined ? "" : `platform ${platformValue}`,
+    carrierValue === undefined ? "" : `carrier ${carrierValue}`,
+    limitValue === undefined ? "" : `limit ${limitValue}`,
+  ].filter(Boolean);
+  return styled("dim", `${valueName}: ${[...sides, outcome].join(", ")}`);
+}
