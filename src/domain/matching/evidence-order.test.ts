@@ -183,6 +183,16 @@ describe("row 3: like answers and times", () => {
     expect(results.map(nameOf).sort()).toEqual(["p1/c1", "p2"]);
   });
 
+  test("of the invites are enough where a network on the way answered while it rang: no other call's length goes before", () => {
+    const tryAgain = { startMs: TEN + 28_000, ringMs: 18_000, connectedMs: 18_100 };
+    const platform = [platformCall("p0", { connectedMs: null }, { endMs: TEN + 22_800 }), platformCall("p1", tryAgain)];
+    const carrier = [
+      carrierCall("c0", { ringMs: 4_600, connectedMs: 18_300 }),
+      carrierCall("c1", { startMs: TEN + 28_000, ringMs: 3_700, connectedMs: 33_200 }),
+    ];
+    expect(match(platform, carrier).map(nameOf).sort()).toEqual(["p0/c0", "p1/c1"]);
+  });
+
   test("goes before a call of which one side says unanswered, though that is nearer", () => {
     const results = match([at("p1", 0, null), at("p2", 1_500, 30_000)], [atCarrier("c", 100, 38_000)]);
     expect(tellResults(results, ({ status }) => status)).toMatchObject({
@@ -199,6 +209,26 @@ describe("row 4: like answers and lengths", () => {
       [atCarrier("c0", 45_000, 8_000), atCarrier("c1", 100_000, 8_000)],
     );
     expect(results.map(nameOf)).toEqual(["p0/c0", "p1/c1"]);
+  });
+});
+
+describe("row 5: like times, and one side says unanswered", () => {
+  const tries = [
+    platformCall("p0", { connectedMs: null }, { endMs: TEN + 19_000 }),
+    platformCall("p1", { startMs: TEN + 24_000, connectedMs: 16_300 }),
+  ];
+
+  test("goes before a length that is alike by chance", () => {
+    const carrier = [
+      carrierCall("c0", { ringMs: 4_000, connectedMs: 15_600 }),
+      carrierCall("c1", { startMs: TEN + 24_000, connectedMs: null }),
+    ];
+    expect(match(tries, carrier).map(nameOf).sort()).toEqual(["p0/c0", "p1/c1"]);
+  });
+
+  test("does not go before the same length: a clock may be off by the time between two tries", () => {
+    const carrier = [carrierCall("c1", { startMs: TEN + 1_000, connectedMs: 16_350 })];
+    expect(match(tries, carrier).map(nameOf).sort()).toEqual(["p0", "p1/c1"]);
   });
 });
 

@@ -19,14 +19,16 @@ import { haveUnlikeIds, isOtherCallId } from "./signalling-ids.ts";
 export const Grade = {
   /** Like answer and scope, like times at most 1 s apart, durations alike. */
   EVERY_FIGURE: 0,
-  /** Like answer and scope, like times at most 2 s apart; the durations differ. */
+  /** Like answer and scope, answers or invites at most 2 s apart; the durations differ. */
   TIME: 1,
-  /** Like answer and scope, durations alike; a clock may be off. */
-  LENGTH: 2,
+  /** Like answer and scope, durations at most 100 ms apart; a clock may be off. */
+  SAME_LENGTH: 2,
   /** Like times at most 2 s apart, and one side says unanswered. */
   TIME_ALONE: 3,
+  /** Like answer and scope, durations alike; a clock may be off. */
+  LENGTH: 4,
   /** Nothing but the numbers and the window. */
-  WINDOW: 4,
+  WINDOW: 5,
 } as const;
 export type Grade = (typeof Grade)[keyof typeof Grade];
 export const GRADES: readonly Grade[] = Object.values(Grade);
@@ -54,8 +56,8 @@ export const NEAR_MS = 2_000;
 const FAR_MS = 5_000;
 /** What one event differs by in two records of one moment. */
 const EXACT_MS = 20;
-/** Of records that name unlike ids and begin apart: lengths of one call are mostly no further apart. */
-const UNLIKE_IDS_MS = 100;
+/** Lengths of one call are mostly no further apart, those of two calls mostly are. */
+const SAME_LENGTH_MS = 100;
 /** By how much rounding lengthens a call at most, with a second for the clocks. */
 const ROUNDED_MS = 61_000;
 /** Of a bill whose rule is not known: a minute and a half at least, or a minute more. */
@@ -63,13 +65,17 @@ const BILLED_MS = 91_000;
 
 /** How well the figures of a pair fit each other. */
 export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): Fit {
-  const timeMs = distanceOf(platform, carrier);
+  const answerMs = distanceOf(platform, carrier);
+  // A network on the way may have answered while it rang: then the invites tell that it is one call.
+  const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
   const length = compareLengths(platform, carrier, agreement);
   const durationMs = lengthDifference(platform, carrier);
   const isLike = isAnsweredAlike(platform, carrier) && isInScopeAlike(platform, carrier, agreement);
   const isComparable = hasLikeTimes(platform, carrier);
-  const isOther = isComparable && timeMs > NEAR_MS && durationMs > UNLIKE_IDS_MS && areUnlike(platform, carrier);
-  const grade = isOther ? undefined : gradeOf({ platform, carrier, timeMs, length, isLike, isComparable });
+  const isOther = isComparable && timeMs > NEAR_MS && durationMs > SAME_LENGTH_MS && areUnlike(platform, carrier);
+  const grade = isOther
+    ? undefined
+    : gradeOf({ platform, carrier, timeMs, answerMs, durationMs, length, isLike, isComparable });
   const isShown = showsBothParties(platform) && showsBothParties(carrier);
   const isExact = isShown && grade === Grade.EVERY_FIGURE && timeMs <= EXACT_MS && durationMs <= EXACT_MS;
   return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
@@ -104,23 +110,45 @@ interface Figures {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
   readonly timeMs: number;
+  /** Difference of the times that are compared first: of the answers where both have one. */
+  readonly answerMs: number;
+  readonly durationMs: number;
   readonly length: LengthFit;
   readonly isLike: boolean;
   readonly isComparable: boolean;
 }
 
-function gradeOf({ platform, carrier, timeMs, length, isLike, isComparable }: Figures): Grade | undefined {
+function gradeOf({
+  platform,
+  carrier,
+  timeMs,
+  answerMs,
+  durationMs,
+  length,
+  isLike,
+  isComparable,
+}: Figures): Grade | undefined {
   const isNear = isComparable && timeMs <= NEAR_MS;
-  if (isLike && isNear) return timeMs <= TOGETHER_MS && length === "ALIKE" ? Grade.EVERY_FIGURE : Grade.TIME;
-  if (isLike && length === "ALIKE" && platform.answered) return Grade.LENGTH;
+  if (isLike && isNear) return answerMs <= TOGETHER_MS && length === "ALIKE" ? Grade.EVERY_FIGURE : Grade.TIME;
+  const isLongAsWell = isLike && length === "ALIKE" && platform.answered;
+  if (isLongAsWell && durationMs <= SAME_LENGTH_MS) return Grade.SAME_LENGTH;
   if (isNear) return Grade.TIME_ALONE;
+  if (isLongAsWell) return Grade.LENGTH;
   const isPossible = isAnsweredAlike(platform, carrier) && length !== "OTHER";
   return isPossible || !isComparable || timeMs <= FAR_MS ? Grade.WINDOW : undefined;
 }
 
-// A time that is written in steps of n milliseconds is at most n - 1 earlier than it was.
 function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
-  const deltaMs = startDelta(platform, carrier) ?? 0;
+  return distance(startDelta(platform, carrier) ?? 0, carrier);
+}
+
+function inviteDistanceOf({ inviteMs }: PlatformUnit, carrier: CarrierUnit): number | undefined {
+  if (inviteMs === undefined || carrier.inviteMs === undefined) return undefined;
+  return distance(carrier.inviteMs - inviteMs, carrier);
+}
+
+// A time that is written in steps of n milliseconds is at most n - 1 earlier than it was.
+function distance(deltaMs: number, carrier: CarrierUnit): number {
   return deltaMs >= 0 ? deltaMs : Math.max(0, -deltaMs - carrier.slackMs);
 }
 
