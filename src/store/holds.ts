@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, int2Array, textArray } from "./binary-array.ts";
+import { clockFrom } from "./clock-from.ts";
 import type { Tx } from "./database.ts";
 import { Feed } from "./schema.ts";
 
@@ -110,8 +111,8 @@ export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promi
 /** Ends a hold that is active. */
 export async function endHold(tx: Tx, holdId: string, by: string, note: string): Promise<void> {
   await sql`
-    UPDATE hold SET release_time = clock_timestamp(), released_by = ${by}, release_note = ${note}
-    WHERE hold_id = ${holdId} AND release_time IS NULL AND end_time > clock_timestamp()`.execute(tx);
+    UPDATE hold SET release_time = ${clockFrom("release_time")}, released_by = ${by}, release_note = ${note}
+    WHERE hold_id = ${holdId} AND release_time IS NULL AND end_time > ${clockFrom("end_time")}`.execute(tx);
 }
 
 /** One hold. */

@@ -1231,3 +1231,11 @@ CREATE POLICY system_sees_all ON usage_restatement TO tandem_system
   USING (true)
   WITH CHECK (true);
 GRANT DELETE, INSERT, SELECT, UPDATE ON usage_restatement TO tandem_system;
+
+CREATE OR REPLACE FUNCTION clock_from(of_row timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN clock_timestamp();
+GRANT EXECUTE ON FUNCTION clock_from(timestamp with time zone) TO tandem_carrier;
+GRANT EXECUTE ON FUNCTION clock_from(timestamp with time zone) TO tandem_system;

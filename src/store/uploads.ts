@@ -4,6 +4,7 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../domain/verdict.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
 import { Tally, takePlace } from "./carrier-tally.ts";
+import { clockFrom } from "./clock-from.ts";
 import { send, type Tx } from "./database.ts";
 import { type Schema, UploadKind } from "./schema.ts";
 
@@ -72,7 +73,7 @@ export async function openUpload(
 async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
   const row = await tx
     .updateTable("upload")
-    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: sql<string>`clock_timestamp()` })
+    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
     .where("upload_id", "=", key.uploadId)
@@ -296,8 +297,8 @@ export async function finishUpload(
     .set({
       sealed: true,
       finished: true,
-      seal_time: sql<string>`clock_timestamp()`,
-      update_time: sql<string>`clock_timestamp()`,
+      seal_time: clockFrom("seal_time"),
+      update_time: clockFrom("update_time"),
     })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
@@ -314,32 +315,6 @@ export async function finishUpload(
     .returningAll()
     .executeTakeFirst();
   return row && uploadRow(row);
-}
-
-/** Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago; at most `limit` of each, in a system transaction. */
-export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: number; forgotten: number }> {
-  const sealed = await sql`
-    UPDATE upload u SET sealed = true, seal_time = clock_timestamp() FROM (
-      SELECT carrier_id, kind, upload_id, clock_timestamp() - interval '30 days' AS idle_since FROM upload
-      WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}) idle
-    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id
-      AND NOT u.sealed AND u.update_time < idle.idle_since`.execute(tx);
-  const { rows } = await sql<{ carrier_id: string; kind: number; upload_id: string }>`
-    SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
-    WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
-      AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)
-    LIMIT ${limit}`.execute(tx);
-  for (const row of rows) {
-    for (const table of ["upload_batch", "upload_reject"] as const) {
-      await tx
-        .deleteFrom(table)
-        .where("carrier_id", "=", row.carrier_id)
-        .where("kind", "=", row.kind)
-        .where("upload_id", "=", row.upload_id)
-        .execute();
-    }
-  }
-  return { sealed: Number(sealed.numAffectedRows ?? 0n), forgotten: rows.length };
 }
 
 function uploadRow(row: {

@@ -32,7 +32,8 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "reconcile-progress.ts/listSetAside",
       "reconcile-progress.ts/settleIdleCarriers",
       "request-log.ts/deleteOldResponses",
-      "uploads.ts/ageUploads",
+      "age-uploads.ts/forgetVerdicts",
+      "age-uploads.ts/sealIdle",
     ],
     "by a number, whoever holds it": [
       "number-history.ts/readHolderRow",
@@ -67,24 +68,7 @@ export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<st
       "held-records.ts/dropUnheld",
     ],
   },
-  "clock in UPDATE": {
-    "waits for a function of the schema that reads the clock where the row lies": [
-      "consumers.ts/commitConsumer",
-      "erasures.ts/countLate",
-      "erasures.ts/writeErasureState",
-      "feed-head.ts/lockFeed",
-      "holds.ts/endHold",
-      "job-lease.ts/confirmLease",
-      "job-lease.ts/takeLease",
-      "number-owners.ts/claimNumbers",
-      "number-owners.ts/moveClaims",
-      "reconcile-progress.ts/settleIdleCarriers",
-      "reconcile-progress.ts/writeReconcilePosition",
-      "uploads.ts/ageUploads",
-      "uploads.ts/finishUpload",
-      "uploads.ts/takeUpload",
-    ],
-  },
+  "clock in UPDATE": {},
   "several statements in a message": {},
   "INSERT from unnest alone": {
     "to be joined with the carrier's feed, which lies where the rows go": [

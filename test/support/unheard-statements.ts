@@ -56,7 +56,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "export-phone-number.ts/readFoundDurations": "the records of a page",
   "usage-restatements.ts/compareLines": "the lines of one period that changed",
   "usage-restatements.ts/readChangedCalls": "the calls of the numbers that changed, since they were compared",
-  "uploads.ts/ageUploads": "uploads that nobody has used for 30 days",
+  "age-uploads.ts/sealIdle": "uploads that nobody has used for 30 days",
   "uploads.ts/listUploads": "no index has uploads in the order of their times: a carrier has few, and old ones go",
   "verify-reconciliation.ts/readMisplaced": "one day's records, which are counted as a whole",
 };
