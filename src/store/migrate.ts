@@ -20,7 +20,7 @@ import * as explain from "./migrations/0013-explain.ts";
 import * as sharedFiles from "./migrations/0014-shared-files.ts";
 import * as clockEvidence from "./migrations/0015-clock-evidence.ts";
 import * as clockLengths from "./migrations/0016-clock-lengths.ts";
-import * as clockFrom from "./migrations/0018-clock-from.ts";
+import * as statements from "./migrations/0018-statements.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
@@ -41,7 +41,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0014-shared-files": sharedFiles,
   "0015-clock-evidence": clockEvidence,
   "0016-clock-lengths": clockLengths,
-  "0018-clock-from": clockFrom,
+  "0018-statements": statements,
 };
 
 /**

@@ -90,7 +90,8 @@ export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<M
   if (wanted.length === 0) return;
   await sql`
     INSERT INTO reconcile_minute AS r (carrier_id, minute, round)
-    SELECT ${carrierId}, m.minute, ${round}::int2 FROM unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
+    SELECT c.carrier_id, m.minute, ${round}::int2 FROM carrier c CROSS JOIN unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, minute) DO UPDATE SET round = EXCLUDED.round WHERE r.round > EXCLUDED.round`.execute(tx);
 }
 

@@ -1119,7 +1119,8 @@ CREATE TABLE upload (
 ) WITH (fillfactor=70);
 ALTER TABLE upload ADD CONSTRAINT upload_kind_check CHECK ((kind = ANY (ARRAY[1, 2])));
 ALTER TABLE upload ADD CONSTRAINT upload_pkey PRIMARY KEY (carrier_id, kind, upload_id);
-CREATE INDEX upload_open ON upload USING btree (carrier_id, kind) WHERE (NOT sealed);
+CREATE INDEX upload_open ON upload USING btree (carrier_id, kind, create_time, upload_id) WHERE (NOT sealed);
+CREATE INDEX upload_order ON upload USING btree (carrier_id, kind, create_time, upload_id);
 ALTER TABLE upload ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))

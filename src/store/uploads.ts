@@ -2,10 +2,11 @@ import { type ExpressionBuilder, sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../domain/verdict.ts";
-import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
+import { boolArray, int2Array, int8Array, textArray } from "./binary-array.ts";
 import { Tally, takePlace } from "./carrier-tally.ts";
 import { clockFrom } from "./clock-from.ts";
 import { send, type Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import { type Schema, UploadKind } from "./schema.ts";
 
 /** Names an upload. */
@@ -137,7 +138,7 @@ export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | un
   return row && uploadRow(row);
 }
 
-/** Lists uploads, newest first, after the one that a page ended with. */
+/** Lists uploads, newest first, after the one that a page ended with. In a transaction as `LIST_PAGE`. */
 export async function listUploads(
   tx: Tx,
   carrierId: string,
@@ -199,13 +200,17 @@ export async function insertUploadBatches(
   batches: readonly (StoredBatch & { uploadId: string })[],
   now: Micros,
 ): Promise<void> {
-  const query = sql`
-    INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
-    SELECT ${carrierId}, ${kind}, b.upload_id, b.first_offset, octet_length(b.verdicts), b.verdicts, b.hashes, ${isoFromMicros(now)}::timestamptz
-    FROM unnest(${textArray(batches.map((b) => b.uploadId))}::text[], ${int8Array(batches.map((b) => b.firstOffset))}::int8[],
-                ${byteaArray(batches.map((b) => b.verdicts))}::bytea[], ${byteaArray(batches.map((b) => b.hashes))}::bytea[])
-         AS b(upload_id, first_offset, verdicts, hashes)`;
-  await send(tx, query.compile(tx));
+  const rows = batches.map(({ uploadId, firstOffset, verdicts, hashes }) => ({
+    carrier_id: carrierId,
+    kind,
+    upload_id: uploadId,
+    first_offset: firstOffset,
+    record_count: verdicts.length,
+    verdicts,
+    hashes,
+    create_time: isoFromMicros(now),
+  }));
+  await send(tx, tx.insertInto("upload_batch").values(rows).compile());
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
@@ -235,12 +240,13 @@ export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly Re
   if (rejects.length === 0) return;
   const query = sql`
     INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
-    SELECT ${key.carrierId}, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
-    FROM unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
+    SELECT c.carrier_id, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
+    FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
                 ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
                 ${textArray(rejects.map((r) => r.fieldPath ?? null))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
-                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r`;
-  await send(tx, query.compile(tx));
+                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r
+    WHERE c.carrier_id = ${key.carrierId}`;
+  await insertAll(tx, query, rejects.length);
 }
 
 /** The stored rejects of `[start, end)`, by offset; at most `limit`. */

@@ -3,96 +3,71 @@ import type { ClusterRule } from "./cluster-rules.ts";
 /**
  * Functions of the store whose statements a cluster would refuse or send to every server, with why they
  * do so. The list may only shrink: whoever repairs one takes it out, and a new one is to be made
- * otherwise.
+ * otherwise. None is on the way of a record that comes or is read.
  */
 export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<string, readonly string[]>> } = {
   "level without the carrier": {
-    "for the platform, across carriers": [
+    "right: the platform asks about all carriers, so every server has to answer": [
       "audit-events.ts/listChains",
       "carriers.ts/listCarrierIds",
       "carriers.ts/listCarriers",
       "carriers.ts/listLegalCountries",
       "cdrs.ts/findCarriersOfCdr",
       "explain-targets.ts/findCarriersOfCall",
+      "holds.ts/findCarrierOfHold",
       "holds.ts/listHolds",
       "number-feed.ts/scanNumbers",
-      "reconciliation-status.ts/readReconciliationStatus",
       "retention-partitions.ts/readFloors",
       "verify-feeds.ts/listCarrierIds",
     ],
-    "by timers, across carriers": [
+    "right: a timer looks for the carriers that have something to do, once for all of them": [
+      "age-uploads.ts/forgetVerdicts",
+      "age-uploads.ts/sealIdle",
       "erasures.ts/areAnyUnwritten",
       "erasures.ts/findCarriersWithout",
       "erasures.ts/findErasuresToRun",
       "erasures.ts/readErasureCarriers",
-      "number-owners.ts/sweepClaims",
       "number-schedule.ts/readSchedule",
       "quarantine.ts/listWaitingCarriers",
       "reconcile-progress.ts/listCarriersToReconcile",
       "reconcile-progress.ts/listSetAside",
+    ],
+    "a timer writes for many carriers at once; on a cluster it has to find them first, and go carrier by carrier": [
       "reconcile-progress.ts/settleIdleCarriers",
       "request-log.ts/deleteOldResponses",
-      "age-uploads.ts/forgetVerdicts",
-      "age-uploads.ts/sealIdle",
     ],
-    "by a number, whoever holds it": [
+    "right: a number is looked for at whoever holds or held it": [
       "number-history.ts/readHolderRow",
       "number-history.ts/readNumberHistory",
       "number-owners.ts/findOverlaps",
       "number-port-rows.ts/findDuePorts",
       "number-port-rows.ts/readPortsOfNumber",
     ],
-    "by a customer or a period, which may be of several carriers": [
-      "erase-results.ts/rewriteResults",
-      "retention-deletes.ts/deleteResults",
-      "usage-periods.ts/insertClosedLines",
-      "usage-restatements.ts/compareLines",
-      "usage-restatements.ts/findChangedNumbers",
-      "usage-restatements.ts/readChangedCalls",
-      "usage-restatements.ts/readChangedNumbers",
-      "usage-retention.ts/deleteOldPeriod",
-      "usage.ts/readAllUsageGroups",
-      "usage.ts/readCarrierUsage",
-      "usage.ts/readUsageCarriers",
-      "usage.ts/readUsageGroups",
-    ],
-    "joins the claims, which lie by number": ["verify-numbers.ts/readClaimPage", "verify-numbers.ts/readUnclaimed"],
-    "by the id of a hold alone": ["holds.ts/countHeld", "holds.ts/endHold", "holds.ts/readHold", "holds.ts/withItems"],
-    "names the carrier further out only: to be repaired": [
-      "call-results.ts/findByIds",
-      "erase-calls.ts/findRecordsOf",
-      "erase-calls.ts/findTimelessRecordsOf",
-      "erase-calls.ts/readRevisions",
-      "erase-copies.ts/findHeldOf",
-      "held-records.ts/copyHeldPeriod",
-      "held-records.ts/dropUnheld",
+    "joins calls with the numbers of a customer or the lines of a period, which may be of several carriers; on a cluster numbers come first, by a statement of their own":
+      [
+        "erase-results.ts/rewriteResults",
+        "retention-deletes.ts/deleteResults",
+        "usage-periods.ts/insertClosedLines",
+        "usage-restatements.ts/compareLines",
+        "usage-restatements.ts/findChangedNumbers",
+        "usage-restatements.ts/readChangedCalls",
+        "usage-restatements.ts/readChangedNumbers",
+        "usage-retention.ts/deleteOldPeriod",
+        "usage.ts/readAllUsageGroups",
+        "usage.ts/readCarrierUsage",
+        "usage.ts/readUsageCarriers",
+        "usage.ts/readUsageGroups",
+      ],
+    "joins claims, which lie by number, with numbers, which lie by carrier; on a cluster that is two steps": [
+      "number-owners.ts/sweepClaims",
+      "verify-numbers.ts/readClaimPage",
+      "verify-numbers.ts/readUnclaimed",
     ],
   },
   "clock in UPDATE": {},
   "several statements in a message": {},
-  "INSERT from unnest alone": {
-    "to be joined with the carrier's feed, which lies where the rows go": [
-      "append.ts/insertAccepted",
-      "call-results.ts/writeResults",
-      "clock-offsets.ts/writeClockVotes",
-      "clock-offsets.ts/writeRoundingVotes",
-      "discrepancy-log.ts/appendDiscrepancies",
-      "holds.ts/insertHold",
-      "number-owners.ts/claimNumbers",
-      "number-owners.ts/moveClaims",
-      "number-port-rows.ts/upsertPorts",
-      "number-ranges.ts/writeRanges",
-      "number-rows.ts/writeEntries",
-      "number-rows.ts/writeRows",
-      "number-timelines.ts/upsertPeriods",
-      "reconcile-progress.ts/markMinutes",
-      "record-rows.ts/insertCdrRows",
-      "record-rows.ts/insertDurationRows",
-      "record-rows.ts/insertNetwork",
-      "record-rows.ts/insertQuality",
-      "uploads.ts/insertRejects",
-      "uploads.ts/insertUploadBatches",
-      "usage-restatements.ts/insertRestatement",
-    ],
+  "INSERT from arrays alone": {
+    "right: claims lie by number, so those of one call on many servers, and no row lies beside them; ON CONFLICT keeps them from going by COPY":
+      ["number-owners.ts/claimNumbers", "number-owners.ts/moveClaims"],
   },
 };

@@ -35,10 +35,11 @@ const CASES: {
     breaks: ["UPDATE hold SET reason = 1 WHERE carrier_id = $1; SELECT 1"],
     keeps: ["SELECT ';' || $1;"],
   },
-  "INSERT from unnest alone": {
+  "INSERT from arrays alone": {
     breaks: [
       "INSERT INTO hold_item (carrier_id) SELECT $1, n FROM unnest($2::text[]) AS n",
       "INSERT INTO hold_item (carrier_id) SELECT $1, unnest($2::text[])",
+      "INSERT INTO retention_state (carrier_id) SELECT $1 ON CONFLICT DO NOTHING",
       "INSERT INTO usage_line (period_id) SELECT c.carrier_id, n FROM carrier c CROSS JOIN unnest($2::text[]) AS n WHERE c.carrier_id = $1",
     ],
     keeps: [

@@ -11,8 +11,8 @@ export type ClusterRule =
   | "clock in UPDATE"
   /** A cluster takes an ALTER or SET only as a message of its own. */
   | "several statements in a message"
-  /** It goes by COPY, which row-level security refuses. */
-  | "INSERT from unnest alone";
+  /** It goes by COPY, which row-level security refuses, or through the coordinator. */
+  | "INSERT from arrays alone";
 
 const CLOCK = /\b(?:clock_timestamp|now|statement_timestamp|transaction_timestamp)\(\)/i;
 const CLOCK_FROM = /\bclock_from\(/i;
@@ -28,7 +28,7 @@ export function brokenRules(text: string): ClusterRule[] {
   if (levels.some((level) => READS.test(level) && !NAMES_CARRIER.test(level))) broken.push("level without the carrier");
   if (levels.some(setsClock)) broken.push("clock in UPDATE");
   if (/;\s*\S/.test(withoutTexts(text))) broken.push("several statements in a message");
-  if (levels.some(insertsUnnested)) broken.push("INSERT from unnest alone");
+  if (levels.some(insertsArrays)) broken.push("INSERT from arrays alone");
   return broken;
 }
 
@@ -49,11 +49,17 @@ function isOnEveryServer(level: string): boolean {
   return DISTRIBUTION[table as keyof typeof DISTRIBUTION] === "reference";
 }
 
-function insertsUnnested(level: string): boolean {
+// Of arrays, or of parameters without any FROM.
+function insertsArrays(level: string): boolean {
   if (!/^\s*(?:WITH\b[\s\S]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
   const table = /INSERT INTO "?(\w+)/i.exec(level)?.[1] ?? "";
   const by = DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local";
-  return by !== "reference" && by !== "local" && /\bunnest\(/i.test(level) && !reads(by).test(level);
+  return (
+    by !== "reference" &&
+    by !== "local" &&
+    (/\bunnest\(/i.test(level) || !/\bFROM\b/i.test(level)) &&
+    !reads(by).test(level)
+  );
 }
 
 // The text of each query by itself: without the queries within it, which are levels of their own.
