@@ -87,14 +87,18 @@ SELECT concat_ws(E'\\n',
 ) AS text
 FROM tables t ORDER BY t.relname COLLATE "C"`;
 
-// There should be none of these (storage.md, "What to keep to"); what there is must show.
+// There should be none of these but for the clock's function; what there is must show.
 const OTHERS = `
 SELECT text FROM (
   SELECT format('-- %s %I', CASE c.relkind WHEN 'S' THEN 'SEQUENCE' WHEN 'v' THEN 'VIEW' WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'RELATION' END,
     c.relname) AS text
   FROM pg_class c WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('S', 'v', 'm', 'f')
   UNION ALL
-  SELECT '-- FUNCTION ' || p.oid::regprocedure FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
+  SELECT concat_ws(E'\\n', replace(rtrim(pg_get_functiondef(p.oid), E'\\n'), quote_ident(current_schema()) || '.', '') || ';',
+    (SELECT string_agg(format('GRANT %s ON FUNCTION %s TO %s;', a.privilege_type, p.oid::regprocedure,
+        CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(a.grantee)) END), E'\\n' ORDER BY a.grantee::regrole::text COLLATE "C")
+      FROM aclexplode(COALESCE(p.proacl, acldefault('f', p.proowner))) a WHERE a.grantee <> p.proowner))
+  FROM pg_proc p WHERE p.pronamespace = current_schema()::regnamespace
   UNION ALL
   SELECT '-- TYPE ' || quote_ident(ty.typname) FROM pg_type ty
   WHERE ty.typnamespace = current_schema()::regnamespace AND ty.typtype IN ('d', 'e', 'r')

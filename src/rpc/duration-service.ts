@@ -112,12 +112,17 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
   const size = pageSize(request.pageSize, limits);
   const scope = ["ListUploads", carrierId, String(request.state)];
   const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const found = await carrierTransaction(services.db, carrierId, (tx) =>
-    listUploads(tx, carrierId, UploadKind.DURATIONS, {
-      limit: size + 1,
-      ...(request.state === UploadState.UNSPECIFIED ? {} : { sealed: request.state === UploadState.SEALED }),
-      ...(token ? { after: { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" } } : {}),
-    }),
+  const after = token && { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" };
+  const which = {
+    limit: size + 1,
+    ...(request.state === UploadState.UNSPECIFIED ? {} : { sealed: request.state === UploadState.SEALED }),
+    ...(after ? { after } : {}),
+  };
+  const found = await carrierTransaction(
+    services.db,
+    carrierId,
+    (tx) => listUploads(tx, carrierId, UploadKind.DURATIONS, which),
+    LIST_PAGE,
   );
   const { messages: uploads, last } = await cutPage(found, {
     size,

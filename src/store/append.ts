@@ -4,9 +4,10 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { Judge, type KnownRevision } from "../domain/judge.ts";
 import { addCounts, countVerdicts, Verdict } from "../domain/verdict.ts";
 import { dateArray, int4Array, int8Array, textArray } from "./binary-array.ts";
-import { send, type Tx, together } from "./database.ts";
+import { type Tx, together } from "./database.ts";
 import { countLate } from "./erasures.ts";
 import { advanceFeed, type FeedHead, type FeedLock, lockFeed, readFeedHead } from "./feed-head.ts";
+import { insertAll } from "./insert-all.ts";
 import { findKnownRevisions } from "./known-revisions.ts";
 import { dropQuarantined, insertQuarantined, type QuarantineRow } from "./quarantine.ts";
 import { type AppendRecord, insertCdrRows, insertDurationRows } from "./record-rows.ts";
@@ -212,12 +213,13 @@ export async function insertAccepted(
   };
   const keys = sql`
     INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
-    SELECT ${carrierId}, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
+    SELECT c.carrier_id, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
            unnest(${int8Array(records.map((r) => keptHash(r, r.contentHash)))}::int8[]), unnest(${int8Array(records.map((r) => keptHash(r, r.partyHash)))}::int8[]),
            generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
-           ${isoFromMicros(lock.ingestTime)}::timestamptz`;
+           ${isoFromMicros(lock.ingestTime)}::timestamptz
+    FROM carrier c WHERE c.carrier_id = ${carrierId}`;
   const insertRows = kind === UploadKind.CDRS ? insertCdrRows : insertDurationRows;
-  await together([send(tx, keys.compile(tx)), insertRows(tx, carrierId, lock, records, identity)]);
+  await together([insertAll(tx, keys, records.length), insertRows(tx, carrierId, lock, records, identity)]);
 }
 
 async function keepAside(

@@ -11,6 +11,7 @@ import {
   timestamptzArray,
 } from "./binary-array.ts";
 import { send, type Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
 /** Names a result: the platform's record (side 1) where there is one, else the carrier's first (side 2). */
@@ -150,15 +151,16 @@ export async function findByIds(
   { wanted, most }: { wanted: readonly WantedCall[]; most: number },
 ): Promise<FoundCall[]> {
   if (wanted.length === 0) return [];
-  // OFFSET 0: few share an id, which the planner does not know and would rather read the carrier's calls of the time.
+  // OFFSET 0, and the id twice: few share one, which the planner does not know and would rather read the carrier's calls.
   const query = sql`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) AS w(key, range_start, range_end)
     CROSS JOIN LATERAL (
       SELECT * FROM (
-        SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
-      WHERE r.carrier_id = ${carrierId} AND r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
+        SELECT r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r
+        WHERE r.carrier_id = ${carrierId} AND r.id_keys @> ARRAY[w.key] AND r.id_keys && ARRAY[w.key] OFFSET 0) r
+      WHERE r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
   const { rows } = await send<FoundRow>(tx, query.compile(tx));
   const byKey = Map.groupBy(rows, ({ key }) => key);
   return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));
@@ -223,12 +225,12 @@ export async function writeResults(
   const updated = [...COLUMNS.filter(({ name }) => !NAMING.has(name)).map(({ name }) => name), "update_time"];
   const query = sql`
     INSERT INTO call_result (carrier_id, update_time, ${names})
-    SELECT ${carrierId}, ${isoFromMicros(now)}::timestamptz, ${sql.join(values)}
-    FROM unnest(${sql.join(parameters)}) AS r(${names})
+    SELECT c.carrier_id, ${isoFromMicros(now)}::timestamptz, ${sql.join(values)}
+    FROM carrier c CROSS JOIN unnest(${sql.join(parameters)}) AS r(${names}) WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, record_date, record_id, side) DO UPDATE SET ${sql.join(
       updated.map((name) => sql`${sql.ref(name)} = EXCLUDED.${sql.ref(name)}`),
     )}`;
-  await send(tx, query.compile(tx));
+  await insertAll(tx, query, rows.length);
 }
 
 /** Forgets results whose record is in another's now, and that were never shown to anybody. */

@@ -3,8 +3,8 @@ import type { Micros } from "../domain/instant.ts";
 import { boolArray, dateArray, int2Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
 import type { Votes } from "./clock-offsets.ts";
 import { send, type Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
-import { Feed } from "./schema.ts";
 
 // What records say of a carrier's clock as they stand, whatever is made of them. In system
 // transactions.
@@ -57,12 +57,12 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
   if (telling.length === 0) return;
   const query = sql`
     INSERT INTO clock_minute (carrier_id, minute, votes)
-    SELECT h.carrier_id, v.minute, v.votes::jsonb
-    FROM feed_head h, unnest(${timestamptzArray(telling.map(({ minute }) => minute))}::timestamptz[],
+    SELECT c.carrier_id, v.minute, v.votes::jsonb
+    FROM carrier c CROSS JOIN unnest(${timestamptzArray(telling.map(({ minute }) => minute))}::timestamptz[],
       ${textArray(telling.map(({ votes }) => JSON.stringify(votes)))}::text[]) AS v(minute, votes)
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, minute) DO UPDATE SET votes = EXCLUDED.votes`;
-  await send(tx, query.compile(tx));
+  await insertAll(tx, query, telling.length);
 }
 
 /** Reads the lacking calls that begin in some ranges, which do not overlap. */
@@ -108,17 +108,17 @@ export async function writeLacking(tx: Tx, carrierId: string, calls: readonly La
   if (calls.length === 0) return;
   const query = sql`
     INSERT INTO clock_lacking (carrier_id, side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
-    SELECT h.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms, l.length_ms, l.is_alike
-    FROM feed_head h, unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
+    SELECT c.carrier_id, l.side, l.record_id, l.record_date, l.start_time, l.pair_key, l.trunk_id, l.vote_ms, l.length_ms, l.is_alike
+    FROM carrier c CROSS JOIN unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
       ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[],
       ${int8Array(calls.map(({ pairKey }) => pairKey))}::int8[], ${textArray(calls.map(({ trunkId }) => trunkId))}::text[],
       ${int8Array(calls.map(({ voteMs }) => voteMs))}::int8[], ${int8Array(calls.map(({ lengthMs }) => lengthMs))}::int8[],
       ${boolArray(calls.map(({ isAlike }) => isAlike))}::bool[])
       AS l(side, record_id, record_date, start_time, pair_key, trunk_id, vote_ms, length_ms, is_alike)
-    WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, record_date, record_id, side, start_time) DO UPDATE SET pair_key = EXCLUDED.pair_key,
       trunk_id = EXCLUDED.trunk_id, vote_ms = EXCLUDED.vote_ms, length_ms = EXCLUDED.length_ms, is_alike = EXCLUDED.is_alike`;
-  await send(tx, query.compile(tx));
+  await insertAll(tx, query, calls.length);
 }
 
 /** Forgets lacking calls. */

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, textArray, timestamptzArray } from "./binary-array.ts";
 import { send, type Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
 /** How many pairs say what, by bucket. */
@@ -31,11 +32,12 @@ export async function writeClockVotes(tx: Tx, carrierId: string, votes: readonly
   if (votes.length === 0) return;
   const query = sql`
     INSERT INTO clock_offset (carrier_id, trunk_id, hour, votes)
-    SELECT ${carrierId}, v.trunk_id, v.hour, v.votes::jsonb
-    FROM unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${timestamptzArray(votes.map(({ hour }) => hour))}::timestamptz[],
+    SELECT c.carrier_id, v.trunk_id, v.hour, v.votes::jsonb
+    FROM carrier c CROSS JOIN unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${timestamptzArray(votes.map(({ hour }) => hour))}::timestamptz[],
                 ${textArray(votes.map((each) => JSON.stringify(each.votes)))}::text[]) AS v(trunk_id, hour, votes)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, trunk_id, hour) DO UPDATE SET votes = EXCLUDED.votes`;
-  await send(tx, query.compile(tx));
+  await insertAll(tx, query, votes.length);
 }
 
 /** What the pairs of a trunk and UTC day of the carrier's clock say of how it rounds. */
@@ -66,11 +68,12 @@ export async function writeRoundingVotes(tx: Tx, carrierId: string, votes: reado
   if (votes.length === 0) return;
   const query = sql`
     INSERT INTO rounding_vote (carrier_id, trunk_id, day, votes)
-    SELECT ${carrierId}, v.trunk_id, v.day, v.votes::jsonb
-    FROM unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${dateArray(votes.map(({ day }) => day))}::date[],
+    SELECT c.carrier_id, v.trunk_id, v.day, v.votes::jsonb
+    FROM carrier c CROSS JOIN unnest(${textArray(votes.map(({ trunkId }) => trunkId))}::text[], ${dateArray(votes.map(({ day }) => day))}::date[],
                 ${textArray(votes.map((each) => JSON.stringify(each.votes)))}::text[]) AS v(trunk_id, day, votes)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, trunk_id, day) DO UPDATE SET votes = EXCLUDED.votes`;
-  await send(tx, query.compile(tx));
+  await insertAll(tx, query, votes.length);
 }
 
 /**

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import { Tally, takePlace } from "./carrier-tally.ts";
+import { clockFrom } from "./clock-from.ts";
 import type { Tx } from "./database.ts";
 
 /** How many named consumers a carrier may have. */
@@ -27,11 +28,10 @@ export async function commitConsumer(
   carrierId: string,
   commit: { consumer: string; cursor: string; sequence: bigint; previousCursor: string | undefined },
 ): Promise<boolean> {
-  const now = sql<string>`clock_timestamp()`;
   if (commit.previousCursor === undefined && (await addConsumer(tx, carrierId, commit))) return true;
   const updated = await tx
     .updateTable("cdr_consumer")
-    .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: now })
+    .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: clockFrom("commit_time") })
     .where("carrier_id", "=", carrierId)
     .where("consumer", "=", commit.consumer)
     .where((where) =>

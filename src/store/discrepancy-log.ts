@@ -1,8 +1,9 @@
 import { sql } from "kysely";
 import { isoFromMicros } from "../domain/instant.ts";
 import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
-import { send, type Tx } from "./database.ts";
+import type { Tx } from "./database.ts";
 import type { FeedLock } from "./feed-head.ts";
+import { insertAll } from "./insert-all.ts";
 
 /** What filters of the discrepancy feed ask for. */
 export interface DiscrepancyTraits {
@@ -39,10 +40,10 @@ export async function appendDiscrepancies(
     INSERT INTO discrepancy_entry (carrier_id, sequence, ingest_time, entry_kind, discrepancy_id, status, causes, customer_id, trunk_id, direction,
       unresolved, absolute_delta_ms, previous_status, previous_causes, previous_customer_id, previous_trunk_id, previous_direction,
       previous_unresolved, previous_absolute_delta_ms, payload)
-    SELECT ${carrierId}, ${lock.nextSequence}::int8 + e.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, 1, e.discrepancy_id, e.status,
+    SELECT c.carrier_id, ${lock.nextSequence}::int8 + e.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, 1, e.discrepancy_id, e.status,
       e.causes, e.customer_id, e.trunk_id, e.direction, e.unresolved, e.absolute_delta_ms, e.previous_status, e.previous_causes,
       e.previous_customer_id, e.previous_trunk_id, e.previous_direction, e.previous_unresolved, e.previous_absolute_delta_ms, e.payload
-    FROM unnest(${textArray(entries.map((entry) => entry.discrepancyId))}::text[], ${int2Array(now("status"))}::int2[],
+    FROM carrier c CROSS JOIN unnest(${textArray(entries.map((entry) => entry.discrepancyId))}::text[], ${int2Array(now("status"))}::int2[],
       ${int2Array(now("causes"))}::int2[], ${textArray(now("customerId"))}::text[], ${textArray(now("trunkId"))}::text[],
       ${int2Array(now("direction"))}::int2[], ${boolArray(now("unresolved"))}::bool[], ${int8Array(now("absoluteDeltaMs"))}::int8[],
       ${int2Array(before("status"))}::int2[], ${int2Array(before("causes"))}::int2[], ${textArray(before("customerId"))}::text[],
@@ -50,6 +51,7 @@ export async function appendDiscrepancies(
       ${int8Array(before("absoluteDeltaMs"))}::int8[], ${byteaArray(entries.map((entry) => entry.payload))}::bytea[])
       WITH ORDINALITY AS e(discrepancy_id, status, causes, customer_id, trunk_id, direction, unresolved, absolute_delta_ms, previous_status,
         previous_causes, previous_customer_id, previous_trunk_id, previous_direction, previous_unresolved, previous_absolute_delta_ms, payload,
-        position)`;
-  await send(tx, query.compile(tx));
+        position)
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, query, entries.length);
 }

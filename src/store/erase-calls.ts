@@ -85,7 +85,7 @@ export async function findRecordsOf(
       SELECT * FROM ${sql.table(record)} r
       WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref(`r.${start}`), search)} AND r.entry_kind <> ${EntryKind.ERASURE}
         AND r.sequence > ${page.after} OFFSET 0) r
-    WHERE ${mayHold(side, search)}
+    WHERE ${mayHold(side, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
@@ -106,18 +106,18 @@ export async function findTimelessRecordsOf(
         AND r.record_date >= (${isoFromMicros(search.start)}::timestamptz AT TIME ZONE 'UTC')::date
         AND r.record_date <= ((${isoFromMicros(search.end)}::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
         AND r.sequence > ${page.after} OFFSET 0) r
-    WHERE ${mayHold(side, search)}
+    WHERE ${mayHold(side, carrierId, search)}
     ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
   return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
 
 // A number with separators in it is found as well; bytes that are no text come out as backslashes and digits, which find too much and never too little.
-function mayHold(side: RecordSide, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
+function mayHold(side: RecordSide, carrierId: string, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
   const agent =
     side === "carrier"
       ? sql``
-      : sql`OR EXISTS (SELECT FROM cdr_network n WHERE n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
-          AND encode(n.payload, 'escape') ~ ${pattern})`;
+      : sql`OR EXISTS (SELECT FROM cdr_network n WHERE n.carrier_id = ${carrierId} AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time
+          AND encode(n.payload, 'escape') ~ ${pattern} OFFSET 0)`;
   return sql`(r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} ${agent})`;
 }
 
@@ -146,15 +146,20 @@ export async function readRevisions(
     FROM ${unnestNames(names)}
     JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
     JOIN ${sql.table(record)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
-    ${network} ${holdOn(side === "platform" ? 1 : 2, start, now)}`.execute(tx);
+    ${network} ${holdOn(carrierId, side === "platform" ? 1 : 2, start, now)}`.execute(tx);
   return rows.map(storedRecord);
 }
 
-/** Joins the last to end of the holds that are on a record `r`, as `held`. */
-export function holdOn(side: HeldSide, start: "invite_time" | "start_time", now: Micros): RawBuilder<unknown> {
+/** Joins the last to end of the holds that are on a record `r` of a carrier, as `held`. */
+export function holdOn(
+  carrierId: string,
+  side: HeldSide,
+  start: "invite_time" | "start_time",
+  now: Micros,
+): RawBuilder<unknown> {
   return sql`LEFT JOIN LATERAL (
     SELECT o.hold_id, o.end_time FROM hold o
-    WHERE o.carrier_id = r.carrier_id AND ${isInForce(now)} AND ${covers(side, start)}
+    WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND ${covers(carrierId, side, start)}
     ORDER BY o.end_time DESC, o.hold_id LIMIT 1) held ON true`;
 }
 

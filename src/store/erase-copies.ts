@@ -147,7 +147,7 @@ export async function findHeldOf(
     sql.raw(`r.side, r.sequence, r.record_id, r.record_date, r.ingest_time, r.start_time, r.phone_number, r.payload, r.network,
     r.call_id, r.dialog_call_id, r.correlation_id, held.hold_id, held.end_time AS hold_end`);
   const ofSide = (side: 1 | 2) => sql`
-    SELECT ${columns} FROM held_record r ${holdOn(side, "start_time", page.now)}
+    SELECT ${columns} FROM held_record r ${holdOn(carrierId, side, "start_time", page.now)}
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND (r.side, r.sequence) > (${after.side}::int2, ${after.sequence}::int8)
       AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}

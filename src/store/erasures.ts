@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
-import { send, type Tx } from "./database.ts";
+import { clockFrom } from "./clock-from.ts";
+import { readClock, send, type Tx } from "./database.ts";
 import { ALL_FEEDS } from "./schema.ts";
 
 /** An erasure as it stands. */
@@ -117,16 +118,18 @@ export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
   return rows[0]?.unwritten === true;
 }
 
-/** Moves an erasure on. */
+/** Moves an erasure on, under the lease of its job. */
 export async function writeErasureState(
   tx: Tx,
   erasureId: string,
   state: number,
   times: { drains?: boolean; completes?: boolean } = {},
 ): Promise<void> {
-  const drains = times.drains ? sql`, drain_time = clock_timestamp()` : sql``;
+  // Read apart: on a cluster each server has this table, and all must write the same time.
+  const now = sql`${isoFromMicros(await readClock(tx))}::timestamptz`;
+  const drains = times.drains ? sql`, drain_time = ${now}` : sql``;
   const completes = times.completes
-    ? sql`, complete_time = COALESCE(complete_time, clock_timestamp()), receipt_time = clock_timestamp()`
+    ? sql`, complete_time = COALESCE(complete_time, ${now}), receipt_time = ${now}`
     : sql``;
   await sql`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`.execute(tx);
 }
@@ -181,7 +184,7 @@ export async function countLate(
 ): Promise<void> {
   const query = sql`
     UPDATE erasure_carrier SET late_cdrs = late_cdrs + ${late.cdrs}, late_durations = late_durations + ${late.durations},
-      late_time = clock_timestamp()
+      late_time = ${clockFrom("late_time")}
     WHERE carrier_id = ${carrierId} AND erasure_id = ${erasureId}`;
   await send(tx, query.compile(tx));
 }

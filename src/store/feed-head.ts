@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
+import { clockFrom } from "./clock-from.ts";
 import { onCommit, seenHeadsOf, send, type Tx } from "./database.ts";
 import { ALL_FEEDS, type Feed } from "./schema.ts";
 import { judgeHead } from "./seen-heads.ts";
@@ -58,7 +59,7 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
 export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
   const query = tx
     .updateTable("feed_head")
-    .set({ last_ingest_time: sql<string>`GREATEST(clock_timestamp(), last_ingest_time)` })
+    .set({ last_ingest_time: sql<string>`GREATEST(${clockFrom("last_ingest_time")}, last_ingest_time)` })
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed)
     .returning([
@@ -66,7 +67,7 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       "next_sequence",
       "last_ingest_time",
       "payload_generation",
-      sql<boolean>`last_ingest_time > clock_timestamp() + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+      sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
         AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
   const { rows } = await send<LockRow>(tx, query.compile());

@@ -47,7 +47,7 @@ export async function copyHeldPeriod(
     WITH page AS MATERIALIZED (
       SELECT r.sequence, r.ingest_time, ${startTime} AS start FROM hold o JOIN ${sql.table(table)} r ON r.carrier_id = ${leaving.carrierId}
         AND ${startTime} >= o.start_time AND ${startTime} < o.before_time
-      WHERE o.carrier_id = ${leaving.carrierId} AND o.hold_id = ${holdId} AND ${covers(leaving.side, start)} AND ${isLeaving(leaving)}${behind}
+      WHERE o.carrier_id = ${leaving.carrierId} AND o.hold_id = ${holdId} AND ${covers(leaving.carrierId, leaving.side, start)} AND ${isLeaving(leaving)}${behind}
       ORDER BY ${startTime}, r.sequence LIMIT ${page.limit}
     ), copied AS (
       ${copyFrom(leaving, sql`JOIN page p ON p.sequence = r.sequence AND p.ingest_time = r.ingest_time WHERE r.carrier_id = ${leaving.carrierId}`)})
@@ -76,7 +76,7 @@ export async function dropUnheld(
 ): Promise<bigint | undefined> {
   const { rows } = await sql<{ sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
-      SELECT r.sequence, NOT ${isHeld(of.side, "start_time", of.now)} AS over FROM held_record r
+      SELECT r.sequence, NOT ${isHeld(of.carrierId, of.side, "start_time", of.now)} AS over FROM held_record r
       WHERE r.carrier_id = ${of.carrierId} AND r.side = ${of.side} AND r.sequence > ${page.after}::int8
       ORDER BY r.sequence LIMIT ${page.limit}
     ), gone AS (

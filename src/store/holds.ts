@@ -1,6 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { dateArray, int2Array, textArray } from "./binary-array.ts";
+import { clockFrom } from "./clock-from.ts";
 import type { Tx } from "./database.ts";
 import { Feed } from "./schema.ts";
 import { readStartOfDay } from "./zone-days.ts";
@@ -97,30 +98,43 @@ export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promi
   await sql`
     INSERT INTO hold (carrier_id, hold_id, start_date, end_date, start_time, before_time, customer_id, trunk_id, direction, reason,
       case_reference, owner, end_time, create_time, created_by)
-    SELECT ${hold.carrierId}, ${hold.holdId}, ${period?.startDate ?? null}::date, ${period?.endDate ?? null}::date,
+    VALUES (${hold.carrierId}, ${hold.holdId}, ${period?.startDate ?? null}::date, ${period?.endDate ?? null}::date,
       ${instant(start)}, ${instant(end)}, ${period?.customerId ?? null}, ${period?.trunkId ?? null},
       ${period?.direction ?? 0}::int2, ${hold.reason}::int2, ${hold.caseReference}, ${hold.owner}, ${isoFromMicros(hold.endTime)}::timestamptz,
-      clock_timestamp(), ${hold.createdBy}`.execute(tx);
+      clock_timestamp(), ${hold.createdBy})`.execute(tx);
   if (!("records" in hold.target)) return;
   await sql`
     INSERT INTO hold_item (carrier_id, hold_id, side, record_id, record_date)
-    SELECT DISTINCT ${hold.carrierId}, ${hold.holdId}, n.side, n.record_id, n.record_date FROM ${unnested(hold.target.records)}`.execute(
-    tx,
-  );
+    SELECT DISTINCT c.carrier_id, ${hold.holdId}, n.side, n.record_id, n.record_date FROM carrier c CROSS JOIN ${unnested(hold.target.records)}
+    WHERE c.carrier_id = ${hold.carrierId}`.execute(tx);
 }
 
 /** Ends a hold that is active. */
-export async function endHold(tx: Tx, holdId: string, by: string, note: string): Promise<void> {
+export async function endHold(
+  tx: Tx,
+  { carrierId, holdId }: HoldName,
+  { by, note }: { by: string; note: string },
+): Promise<void> {
   await sql`
-    UPDATE hold SET release_time = clock_timestamp(), released_by = ${by}, release_note = ${note}
-    WHERE hold_id = ${holdId} AND release_time IS NULL AND end_time > clock_timestamp()`.execute(tx);
+    UPDATE hold SET release_time = ${clockFrom("release_time")}, released_by = ${by}, release_note = ${note}
+    WHERE carrier_id = ${carrierId} AND hold_id = ${holdId} AND release_time IS NULL AND end_time > ${clockFrom("end_time")}`.execute(
+    tx,
+  );
+}
+
+/** A hold, and whose it is. */
+export type HoldName = Pick<StoredHold, "carrierId" | "holdId">;
+
+/** Whose a hold is; undefined: there is none with this id. */
+export async function findCarrierOfHold(tx: Tx, holdId: string): Promise<string | undefined> {
+  const { rows } = await sql<{ carrier_id: string }>`SELECT carrier_id FROM hold WHERE hold_id = ${holdId}`.execute(tx);
+  return rows[0]?.carrier_id;
 }
 
 /** One hold. */
-export async function readHold(tx: Tx, holdId: string): Promise<StoredHold | undefined> {
-  const { rows } = await sql<HoldRow>`SELECT o.*, ${STATE} AS state FROM hold o WHERE o.hold_id = ${holdId}`.execute(
-    tx,
-  );
+export async function readHold(tx: Tx, { carrierId, holdId }: HoldName): Promise<StoredHold | undefined> {
+  const { rows } = await sql<HoldRow>`
+    SELECT o.*, ${STATE} AS state FROM hold o WHERE o.carrier_id = ${carrierId} AND o.hold_id = ${holdId}`.execute(tx);
   return (await withItems(tx, rows))[0];
 }
 
@@ -151,9 +165,9 @@ export async function listHolds(
 }
 
 /** How many record revisions a hold keeps now: stored ones, and copies of those that are past their retention. */
-export async function countHeld(tx: Tx, { carrierId, holdId }: { carrierId: string; holdId: string }): Promise<bigint> {
+export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: HeldSide, start: string) => sql`EXISTS (
-    SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(side, start)})`;
+    SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
   const { rows } = await sql<{ held: bigint }>`
     SELECT (SELECT count(*) FROM cdr_record r WHERE ${within("cdr", carrierId, holdId)} AND ${isOf(HeldSide.PLATFORM, "invite_time")})
       + (SELECT count(*) FROM duration_record r WHERE ${within("duration", carrierId, holdId)} AND ${isOf(HeldSide.CARRIER, "start_time")})
@@ -170,9 +184,14 @@ export async function countHeld(tx: Tx, { carrierId, holdId }: { carrierId: stri
  * The condition that a hold is on a record `r`: of cdr_record (its start is `invite_time`), duration_record or held_record (`start_time`).
  * @param now holds that end later are in force.
  */
-export function isHeld(side: HeldSide, start: "invite_time" | "start_time", now: Micros): RawBuilder<boolean> {
+export function isHeld(
+  carrierId: string,
+  side: HeldSide,
+  start: "invite_time" | "start_time",
+  now: Micros,
+): RawBuilder<boolean> {
   return sql<boolean>`EXISTS (
-    SELECT FROM hold o WHERE o.carrier_id = r.carrier_id AND ${isInForce(now)} AND ${covers(side, start)})`;
+    SELECT FROM hold o WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND ${covers(carrierId, side, start)})`;
 }
 
 /** The condition that a hold `o` is in force. */
@@ -180,11 +199,11 @@ export function isInForce(now: Micros): RawBuilder<boolean> {
   return sql<boolean>`o.release_time IS NULL AND o.end_time > ${isoFromMicros(now)}::timestamptz`;
 }
 
-/** The condition that a hold `o` is on a record `r` of the same carrier. */
-export function covers(side: HeldSide, start: string): RawBuilder<boolean> {
+/** The condition that a hold `o` of a carrier is on a record `r` of it. */
+export function covers(carrierId: string, side: HeldSide, start: string): RawBuilder<boolean> {
   const startTime = sql.ref(`r.${start}`);
   return sql<boolean>`CASE WHEN o.start_time IS NULL
-    THEN EXISTS (SELECT FROM hold_item i WHERE i.carrier_id = r.carrier_id AND i.side = ${sql.lit(side)} AND i.record_id = r.record_id
+    THEN EXISTS (SELECT FROM hold_item i WHERE i.carrier_id = ${carrierId} AND i.side = ${sql.lit(side)} AND i.record_id = r.record_id
       AND i.record_date = r.record_date AND i.hold_id = o.hold_id)
     ELSE ${startTime} >= o.start_time AND ${startTime} < o.before_time AND (o.customer_id IS NULL OR o.customer_id = r.customer_id)
       AND (o.trunk_id IS NULL OR o.trunk_id = r.trunk_id) AND o.direction IN (0, r.direction) END`;
@@ -195,7 +214,8 @@ function within(of: "cdr" | "duration", carrierId: string, holdId: string): RawB
   const start = sql.ref(of === "cdr" ? "r.invite_time" : "r.start_time");
   const feed = of === "cdr" ? Feed.CDRS : Feed.DURATIONS;
   const side = of === "cdr" ? HeldSide.PLATFORM : HeldSide.CARRIER;
-  const hold = (column: string) => sql`(SELECT ${sql.ref(column)} FROM hold WHERE hold_id = ${holdId})`;
+  const hold = (column: string) =>
+    sql`(SELECT ${sql.ref(column)} FROM hold WHERE carrier_id = ${carrierId} AND hold_id = ${holdId})`;
   return sql<boolean>`r.carrier_id = ${carrierId}
     AND r.sequence >= (SELECT earliest_sequence FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed})
     AND (${start} >= ${hold("start_time")} AND ${start} < ${hold("before_time")} OR r.sequence = ANY(ARRAY(
@@ -232,14 +252,19 @@ interface HoldRow {
 }
 
 async function withItems(tx: Tx, rows: readonly HoldRow[]): Promise<StoredHold[]> {
-  const single = rows.filter((row) => row.start_date === null).map((row) => row.hold_id);
+  const single = rows.filter((row) => row.start_date === null);
   const items =
     single.length === 0
       ? []
       : await tx
           .selectFrom("hold_item")
           .selectAll()
-          .where("hold_id", "in", single)
+          .where(
+            "carrier_id",
+            "=",
+            sql<string>`ANY(${textArray([...new Set(single.map((row) => row.carrier_id))])}::text[])`,
+          )
+          .where("hold_id", "=", sql<string>`ANY(${textArray(single.map((row) => row.hold_id))}::text[])`)
           .orderBy("side")
           .orderBy("record_date")
           .orderBy("record_id")

@@ -1,4 +1,5 @@
 import { sql } from "kysely";
+import { clockFrom } from "./clock-from.ts";
 import type { Tx } from "./database.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work instead of doing it twice. The lease is confirmed in each of
@@ -32,8 +33,8 @@ export async function takeLease(
     INSERT INTO job_lease AS l (carrier_id, job, holder, lease_epoch, until_time)
     VALUES (${carrierId}, ${job}, ${holder}, 1, clock_timestamp() + make_interval(secs => ${ttlS}))
     ON CONFLICT (carrier_id, job) DO UPDATE
-    SET holder = EXCLUDED.holder, lease_epoch = l.lease_epoch + 1, until_time = EXCLUDED.until_time
-    WHERE l.until_time <= clock_timestamp() OR l.holder = EXCLUDED.holder
+    SET holder = EXCLUDED.holder, lease_epoch = l.lease_epoch + 1, until_time = ${clockFrom("l.until_time")} + make_interval(secs => ${ttlS})
+    WHERE l.until_time <= ${clockFrom("l.until_time")} OR l.holder = EXCLUDED.holder
     RETURNING lease_epoch`.execute(tx);
   const row = rows[0];
   return row && { carrierId, job, holder, leaseEpoch: row.lease_epoch };
@@ -42,7 +43,7 @@ export async function takeLease(
 /** Confirms a lease in a write transaction, and prolongs it. Throws LeaseLost. */
 export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promise<void> {
   const { numAffectedRows } = await sql`
-    UPDATE job_lease SET until_time = clock_timestamp() + make_interval(secs => ${ttlS})
+    UPDATE job_lease SET until_time = ${clockFrom("until_time")} + make_interval(secs => ${ttlS})
     WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`.execute(
     tx,
   );

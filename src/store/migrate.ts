@@ -21,6 +21,7 @@ import * as sharedFiles from "./migrations/0014-shared-files.ts";
 import * as clockEvidence from "./migrations/0015-clock-evidence.ts";
 import * as clockLengths from "./migrations/0016-clock-lengths.ts";
 import * as zoneDays from "./migrations/0017-zone-days.ts";
+import * as statements from "./migrations/0018-statements.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
 
@@ -42,6 +43,7 @@ const MIGRATIONS: Record<string, Migration> = {
   "0015-clock-evidence": clockEvidence,
   "0016-clock-lengths": clockLengths,
   "0017-zone-days": zoneDays,
+  "0018-statements": statements,
 };
 
 /**

@@ -116,6 +116,7 @@ export async function changeNumbers(tx: Tx, lock: FeedLock, batch: NumberBatch):
   );
   await writePorts(
     tx,
+    carrierId,
     changes.flatMap(({ number, after }) =>
       after.port === number.port ? [] : [{ before: number.port, after: after.port }],
     ),

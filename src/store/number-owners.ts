@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../domain/instant.ts";
 import { textArray, timestamptzArray } from "./binary-array.ts";
+import { clockFrom } from "./clock-from.ts";
 import { readInOrder, type Tx } from "./database.ts";
 
 // number_owner decides between carriers, keyed by the number alone. A claim is committed before the carrier's rows, and freed after them, so a
@@ -61,7 +62,7 @@ export async function claimNumbers(
       AS n(phone_number, earlier)
     ON CONFLICT DO NOTHING RETURNING phone_number`.execute(tx);
   const { rows } = await sql<OwnerRow>`
-    UPDATE number_owner SET claim_time = GREATEST(clock_timestamp(), claim_time + interval '1 microsecond')
+    UPDATE number_owner SET claim_time = GREATEST(${clockFrom("claim_time")}, claim_time + interval '1 microsecond')
     WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
     RETURNING phone_number, claim_time`.execute(tx);
   const claimable = claimTimes(rows);
@@ -132,7 +133,7 @@ export async function moveClaims(
 ): Promise<Map<string, Micros>> {
   const { rows: moved } = await sql<OwnerRow>`
     UPDATE number_owner o
-    SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(clock_timestamp(), o.claim_time + interval '1 microsecond')
+    SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(${clockFrom("o.claim_time")}, o.claim_time + interval '1 microsecond')
     FROM ${claimList(claims)}
     WHERE o.phone_number = c.phone_number AND o.claim_time = c.claim_time AND NOT o.in_transit
     RETURNING o.phone_number, o.claim_time`.execute(tx);

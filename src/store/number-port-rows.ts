@@ -3,6 +3,7 @@ import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { NumberTimeline } from "../domain/number-state.ts";
 import { textArray, timestamptzArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
 /** How far a port is; the losing carrier's row says it. */
@@ -64,22 +65,24 @@ export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<St
   return rows.map(portOfRow);
 }
 
-/** Writes what became of the ports of numbers: scheduled, replaced, dropped, or on their way. */
+/** Writes what became of the ports that take numbers away from a carrier: scheduled, replaced, dropped, or on their way. */
 export async function writePorts(
   tx: Tx,
+  carrierId: string,
   writes: readonly { before: StoredPort | undefined; after: StoredPort | undefined }[],
 ): Promise<void> {
   const dropped = writes.flatMap(({ before, after }) => (before && before.portId !== after?.portId ? [before] : []));
   if (dropped.length > 0) {
     await sql`
-      DELETE FROM number_port p USING unnest(${textArray(dropped.map((port) => port.carrierId))}::text[],
-        ${textArray(dropped.map((port) => port.phoneNumber))}::text[], ${textArray(dropped.map((port) => port.portId))}::text[]) AS d(c, n, id)
-      WHERE p.carrier_id = d.c AND p.phone_number = d.n AND p.port_id = d.id::uuid`.execute(tx);
+      DELETE FROM number_port p USING unnest(${textArray(dropped.map((port) => port.phoneNumber))}::text[],
+        ${textArray(dropped.map((port) => port.portId))}::text[]) AS d(n, id)
+      WHERE p.carrier_id = ${carrierId} AND p.phone_number = d.n AND p.port_id = d.id::uuid`.execute(tx);
   }
   const ports = writes.flatMap(({ after }) => (after ? [after] : []));
   for (const stage of [PortStage.SCHEDULED, PortStage.LEFT]) {
     await upsertPorts(
       tx,
+      carrierId,
       ports.filter((port) => port.stage === stage),
       stage,
     );
@@ -148,21 +151,21 @@ interface PortRow {
   moved: unknown;
 }
 
-async function upsertPorts(tx: Tx, ports: readonly StoredPort[], stage: number): Promise<void> {
+async function upsertPorts(tx: Tx, carrierId: string, ports: readonly StoredPort[], stage: number): Promise<void> {
   if (ports.length === 0) return;
-  await sql`
+  const query = sql`
     INSERT INTO number_port (carrier_id, phone_number, port_id, role, other_carrier_id, effective_time, stage, moved, ordered_by)
-    SELECT w.c, w.n, w.id::uuid, ${ROLE.LOSES}::int2, w.other, w.effective_time, ${stage}::int2, w.moved::jsonb, w.ordered_by
-    FROM unnest(${textArray(ports.map((port) => port.carrierId))}::text[], ${textArray(ports.map((port) => port.phoneNumber))}::text[],
+    SELECT c.carrier_id, w.n, w.id::uuid, ${ROLE.LOSES}::int2, w.other, w.effective_time, ${stage}::int2, w.moved::jsonb, w.ordered_by
+    FROM carrier c CROSS JOIN unnest(${textArray(ports.map((port) => port.phoneNumber))}::text[],
                 ${textArray(ports.map((port) => port.portId))}::text[], ${textArray(ports.map((port) => port.toCarrierId))}::text[],
                 ${timestamptzArray(ports.map((port) => port.effectiveTime))}::timestamptz[],
                 ${textArray(ports.map((port) => (port.moved ? encodePeriods(port.moved) : null)))}::text[],
                 ${textArray(ports.map((port) => port.orderedBy ?? null))}::text[])
-      AS w(c, n, id, other, effective_time, moved, ordered_by)
+      AS w(n, id, other, effective_time, moved, ordered_by)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, phone_number, port_id) DO UPDATE
-    SET other_carrier_id = EXCLUDED.other_carrier_id, effective_time = EXCLUDED.effective_time, stage = EXCLUDED.stage, moved = EXCLUDED.moved`.execute(
-    tx,
-  );
+    SET other_carrier_id = EXCLUDED.other_carrier_id, effective_time = EXCLUDED.effective_time, stage = EXCLUDED.stage, moved = EXCLUDED.moved`;
+  await insertAll(tx, query, ports.length);
 }
 
 function portOfRow(row: PortRow): StoredPort {

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { prefixesOf, whoseRange } from "../domain/number-ranges.ts";
 import { textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
 // number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in
@@ -77,9 +78,11 @@ export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRange
   await sql`
     INSERT INTO number_range (prefix, carrier_id)
     SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`.execute(tx);
-  await sql`
+  const approvals = sql`
     INSERT INTO number_approval (carrier_id, phone_number)
-    SELECT ${carrierId}, n FROM unnest(${textArray(ranges.approvedNumbers)}::text[]) AS n`.execute(tx);
+    SELECT c.carrier_id, n FROM carrier c CROSS JOIN unnest(${textArray(ranges.approvedNumbers)}::text[]) AS n
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, approvals, ranges.approvedNumbers.length);
 }
 
 /** Forgets that a number was approved for a carrier. */

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { byteaArray, int2Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 
 /** A number's current row: what filters look for, and the row as readers get it. */
 export interface StoredRow {
@@ -38,18 +39,18 @@ export async function readRows(tx: Tx, carrierId: string, numbers: readonly stri
 /** Writes the current rows of numbers. */
 export async function writeRows(tx: Tx, carrierId: string, rows: readonly StoredRow[]): Promise<void> {
   if (rows.length === 0) return;
-  await sql`
+  const query = sql`
     INSERT INTO phone_number (carrier_id, phone_number, state, customer_id, country_code, revision, recorded_time, claim_time, payload)
-    SELECT ${carrierId}, w.* FROM unnest(
+    SELECT c.carrier_id, w.* FROM carrier c CROSS JOIN unnest(
       ${textArray(rows.map((row) => row.phoneNumber))}::text[], ${int2Array(rows.map((row) => row.state))}::int2[],
       ${textArray(rows.map((row) => row.customerId))}::text[], ${textArray(rows.map((row) => row.countryCode))}::text[],
       ${int8Array(rows.map((row) => row.revision))}::int8[], ${timestamptzArray(rows.map((row) => row.recordedTime))}::timestamptz[],
       ${timestamptzArray(rows.map((row) => row.claimTime))}::timestamptz[], ${byteaArray(rows.map((row) => row.payload))}::bytea[]) AS w
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, phone_number) DO UPDATE
     SET state = EXCLUDED.state, customer_id = EXCLUDED.customer_id, country_code = EXCLUDED.country_code, revision = EXCLUDED.revision,
-        recorded_time = EXCLUDED.recorded_time, claim_time = EXCLUDED.claim_time, payload = EXCLUDED.payload`.execute(
-    tx,
-  );
+        recorded_time = EXCLUDED.recorded_time, claim_time = EXCLUDED.claim_time, payload = EXCLUDED.payload`;
+  await insertAll(tx, query, rows.length);
 }
 
 /** Notes on the rows of numbers that are held that they were claimed anew. */
@@ -69,17 +70,19 @@ export async function writeEntries(
   entries: readonly EntryWrite[],
 ): Promise<void> {
   if (entries.length === 0) return;
-  await sql`
+  const query = sql`
     INSERT INTO number_entry (carrier_id, ingest_time, entry_kind, sequence, phone_number, state, customer_id, country_code,
                               previous_state, previous_customer_id, previous_country_code, payload)
-    SELECT ${carrierId}, ${isoFromMicros(ingestTime)}::timestamptz, ${NumberEntryKind.CHANGE}::int2, w.* FROM unnest(
+    SELECT c.carrier_id, ${isoFromMicros(ingestTime)}::timestamptz, ${NumberEntryKind.CHANGE}::int2, w.* FROM carrier c CROSS JOIN unnest(
       ${int8Array(entries.map((entry) => entry.sequence))}::int8[], ${textArray(entries.map((entry) => entry.phoneNumber))}::text[],
       ${int2Array(entries.map((entry) => entry.state))}::int2[], ${textArray(entries.map((entry) => entry.customerId))}::text[],
       ${textArray(entries.map((entry) => entry.countryCode))}::text[],
       ${int2Array(entries.map((entry) => entry.previous?.state ?? null))}::int2[],
       ${textArray(entries.map((entry) => entry.previous?.customerId ?? null))}::text[],
       ${textArray(entries.map((entry) => entry.previous?.countryCode ?? null))}::text[],
-      ${byteaArray(entries.map((entry) => entry.payload))}::bytea[]) AS w`.execute(tx);
+      ${byteaArray(entries.map((entry) => entry.payload))}::bytea[]) AS w
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, query, entries.length);
 }
 
 interface PhoneNumberRow {

@@ -3,6 +3,7 @@ import type { Micros } from "../domain/instant.ts";
 import type { EndState, NumberPeriod, NumberTimeline } from "../domain/number-state.ts";
 import { int2Array, int8Array, textArray, timestamptzArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 
 // A timeline is kept as rows of number_holding: what queries look for in columns, what only the domain reads as JSON.
 
@@ -117,12 +118,12 @@ async function upsertPeriods(
   if (written.length === 0) return;
   const periods = written.map(({ period }) => period);
   const details = periods.map(({ attributes, assignment }) => JSON.stringify({ attributes, assignment }));
-  await sql`
+  const query = sql`
     INSERT INTO number_holding
       (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
-    SELECT ${carrierId}, w.phone_number, w.start_time, w.end_time, w.holding_start_time, w.customer_id, w.ended_as, w.revision,
+    SELECT c.carrier_id, w.phone_number, w.start_time, w.end_time, w.holding_start_time, w.customer_id, w.ended_as, w.revision,
            w.recorded_time, w.detail::jsonb
-    FROM unnest(${textArray(written.map(({ phoneNumber }) => phoneNumber))}::text[],
+    FROM carrier c CROSS JOIN unnest(${textArray(written.map(({ phoneNumber }) => phoneNumber))}::text[],
                 ${timestamptzArray(periods.map((period) => period.start))}::timestamptz[],
                 ${timestamptzArray(periods.map((period) => period.end))}::timestamptz[],
                 ${timestamptzArray(periods.map((period) => period.holdingStart))}::timestamptz[],
@@ -132,9 +133,9 @@ async function upsertPeriods(
                 ${timestamptzArray(periods.map((period) => period.recordedTime))}::timestamptz[],
                 ${textArray(details)}::text[])
       AS w(phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, phone_number, start_time) DO UPDATE
     SET end_time = EXCLUDED.end_time, holding_start_time = EXCLUDED.holding_start_time, customer_id = EXCLUDED.customer_id,
-        ended_as = EXCLUDED.ended_as, revision = EXCLUDED.revision, recorded_time = EXCLUDED.recorded_time, detail = EXCLUDED.detail`.execute(
-    tx,
-  );
+        ended_as = EXCLUDED.ended_as, revision = EXCLUDED.revision, recorded_time = EXCLUDED.recorded_time, detail = EXCLUDED.detail`;
+  await insertAll(tx, query, written.length);
 }

@@ -2,6 +2,7 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { textArray, timestamptzArray } from "./binary-array.ts";
 import { isOfRegion } from "./carriers.ts";
+import { clockFrom } from "./clock-from.ts";
 import { readInOrder, type Tx } from "./database.ts";
 
 /** How far a carrier's feeds have been looked at. */
@@ -68,12 +69,15 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
     rule_version: position.ruleVersion,
     reconciled_through: isoFromMicros(position.reconciledThrough),
     marked_through: position.markedThrough === undefined ? null : isoFromMicros(position.markedThrough),
-    update_time: sql<string>`clock_timestamp()`,
   };
   await tx
     .insertInto("reconcile_position")
-    .values({ carrier_id: carrierId, ...values })
-    .onConflict((conflict) => conflict.column("carrier_id").doUpdateSet(values))
+    .values({ carrier_id: carrierId, ...values, update_time: sql<string>`clock_timestamp()` })
+    .onConflict((conflict) =>
+      conflict
+        .column("carrier_id")
+        .doUpdateSet({ ...values, update_time: clockFrom("reconcile_position.update_time") }),
+    )
     .execute();
 }
 
@@ -86,7 +90,8 @@ export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<M
   if (wanted.length === 0) return;
   await sql`
     INSERT INTO reconcile_minute AS r (carrier_id, minute, round)
-    SELECT ${carrierId}, m.minute, ${round}::int2 FROM unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
+    SELECT c.carrier_id, m.minute, ${round}::int2 FROM carrier c CROSS JOIN unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
+    WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, minute) DO UPDATE SET round = EXCLUDED.round WHERE r.round > EXCLUDED.round`.execute(tx);
 }
 
@@ -221,14 +226,14 @@ export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: numb
   // A feed that a writer holds may get an entry of before now(); one that is raised under its lock gets none any more.
   await sql`
     WITH idle AS (
-      SELECT p.carrier_id FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
+      SELECT p.carrier_id, now() AS time FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
       WHERE p.reconciled_through < now() - make_interval(secs => ${ageS}) AND p.cdr_sequence = cdrs.next_sequence - 1
         AND p.duration_sequence = durations.next_sequence - 1 AND NOT ${hasWork(ruleVersion)}
       FOR UPDATE OF p, cdrs, durations SKIP LOCKED
     ), raised AS (
-      UPDATE feed_head h SET last_ingest_time = GREATEST(h.last_ingest_time, now()) FROM idle WHERE h.carrier_id = idle.carrier_id AND h.feed IN (2, 4)
+      UPDATE feed_head h SET last_ingest_time = GREATEST(h.last_ingest_time, idle.time) FROM idle WHERE h.carrier_id = idle.carrier_id AND h.feed IN (2, 4)
     )
-    UPDATE reconcile_position p SET reconciled_through = now(), update_time = clock_timestamp() FROM idle WHERE p.carrier_id = idle.carrier_id`.execute(
+    UPDATE reconcile_position p SET reconciled_through = idle.time, update_time = ${clockFrom("p.update_time")} FROM idle WHERE p.carrier_id = idle.carrier_id`.execute(
     tx,
   );
 }

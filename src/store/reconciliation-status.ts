@@ -48,7 +48,7 @@ export async function readReconciliationStatus(
 ): Promise<ReconciliationStatus | undefined> {
   const { carrierId, timeZone, graceMs } = carrier;
   const head = (feed: Feed) =>
-    sql`(SELECT next_sequence - 1 FROM feed_head h WHERE h.carrier_id = c.carrier_id AND h.feed = ${feed})`;
+    sql`(SELECT next_sequence - 1 FROM feed_head h WHERE h.carrier_id = ${carrierId} AND h.feed = ${feed})`;
   // The feed's own last ingest time is raised by readers too.
   const newest = (table: "cdr_record" | "duration_record") =>
     sql`(SELECT ingest_time FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} ORDER BY sequence DESC LIMIT 1)`;

@@ -12,6 +12,7 @@ import {
   timestamptzArray,
 } from "./binary-array.ts";
 import { send, type Tx, together } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 
 /** What an entry of a feed of records is. */
 export const EntryKind = { REPORT: 1, VOID: 2, ERASURE: 3 } as const;
@@ -110,17 +111,18 @@ export async function insertDurationRows(
   const query = sql`
     INSERT INTO duration_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction,
       phone_number, customer_id, trunk_id, connected_duration_ms, payload${hasParts ? sql`, part_index` : sql``})
-    SELECT ${carrierId}, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
+    SELECT c.carrier_id, generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
       ${isoFromMicros(lock.ingestTime)}::timestamptz, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]),
       unnest(${identity.revisions}::int4[]), unnest(${int2Array(rows.map((r) => r.entryKind))}::int2[]),
       unnest(${timestamptzArray(rows.map((r) => r.startTime))}::timestamptz[]), unnest(${int2Array(rows.map((r) => r.direction))}::int2[]),
       unnest(${textArray(records.map((r) => r.attribution?.phoneNumber || null))}::text[]),
       unnest(${textArray(records.map((r) => r.attribution?.customerId ?? null))}::text[]),
       unnest(${textArray(rows.map((r) => r.trunkId))}::text[]), unnest(${int8Array(rows.map((r) => r.connectedDurationMs))}::int8[]),
-      unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}`;
+      unnest(${byteaArray(rows.map((r) => r.payload))}::bytea[])${parts}
+    FROM carrier c WHERE c.carrier_id = ${carrierId}`;
   const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
   await together([
-    send(tx, query.compile(tx)),
+    insertAll(tx, query, records.length),
     ...(hasVoid ? [inheritVoidedDuration(tx, carrierId, lock, records.length)] : []),
   ]);
 }
@@ -138,11 +140,11 @@ export async function insertCdrRows(
     INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, call_id, invite_time,
       direction, phone_number, customer_id, trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered,
       network_effective, setup_duration_ms, connected_duration_ms, quality_verdict, payload)
-    SELECT ${carrierId}, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
+    SELECT c.carrier_id, ${lock.nextSequence}::int8 + r.position - 1, ${isoFromMicros(lock.ingestTime)}::timestamptz, r.record_id, r.record_date,
       r.revision, r.entry_kind, r.partial, r.call_id, r.invite_time, r.direction, r.phone_number, r.customer_id, r.trunk_id, r.dialog_call_id,
       r.correlation_id, r.codec, r.calling_number, r.called_number, r.answered, r.network_effective, r.setup_duration_ms,
       r.connected_duration_ms, r.quality_verdict, r.payload
-    FROM unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
+    FROM carrier c CROSS JOIN unnest(${identity.recordIds}::text[], ${identity.recordDates}::date[],
       ${identity.revisions}::int4[], ${int2Array(rows.map((r) => r.entryKind))}::int2[],
       ${boolArray(rows.map((r) => r.partial))}::bool[], ${textArray(rows.map((r) => r.callId))}::text[],
       ${timestamptzArray(rows.map((r) => r.inviteTime))}::timestamptz[], ${int2Array(rows.map((r) => r.direction))}::int2[],
@@ -156,10 +158,11 @@ export async function insertCdrRows(
       ${byteaArray(rows.map((r) => r.payload))}::bytea[])
       WITH ORDINALITY AS r(record_id, record_date, revision, entry_kind, partial, call_id, invite_time, direction, phone_number, customer_id,
         trunk_id, dialog_call_id, correlation_id, codec, calling_number, called_number, answered, network_effective, setup_duration_ms,
-        connected_duration_ms, quality_verdict, payload, position)`;
+        connected_duration_ms, quality_verdict, payload, position)
+    WHERE c.carrier_id = ${carrierId}`;
   const hasVoid = rows.some((row) => row.entryKind === EntryKind.VOID);
   await together([
-    send(tx, query.compile(tx)),
+    insertAll(tx, query, records.length),
     insertQuality(tx, carrierId, lock, rows),
     insertNetwork(tx, carrierId, lock, rows),
     ...(hasVoid ? [inheritVoided(tx, carrierId, lock, records.length)] : []),
@@ -173,14 +176,15 @@ async function insertQuality(tx: Tx, carrierId: string, lock: Lock, rows: readon
   if (parts.length === 0) return;
   const query = sql`
     INSERT INTO cdr_quality (carrier_id, sequence, ingest_time, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
-    SELECT ${carrierId}, q.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams,
+    SELECT c.carrier_id, q.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, q.mos_lq, q.mos_cq, q.classified_streams, q.poor_streams,
       q.reasons::int2[], q.payload
-    FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${float8Array(parts.map((p) => p.mosLq))}::float8[],
+    FROM carrier c CROSS JOIN unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${float8Array(parts.map((p) => p.mosLq))}::float8[],
       ${float8Array(parts.map((p) => p.mosCq))}::float8[], ${int4Array(parts.map((p) => p.classifiedStreams))}::int4[],
       ${int4Array(parts.map((p) => p.poorStreams))}::int4[], ${textArray(parts.map((p) => `{${p.reasons.join(",")}}`))}::text[],
       ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)`;
-  await send(tx, query.compile(tx));
+      AS q(sequence, mos_lq, mos_cq, classified_streams, poor_streams, reasons, payload)
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, query, parts.length);
 }
 
 async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readonly CdrRow[]): Promise<void> {
@@ -190,10 +194,11 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
   if (parts.length === 0) return;
   const query = sql`
     INSERT INTO cdr_network (carrier_id, sequence, ingest_time, payload)
-    SELECT ${carrierId}, n.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, n.payload
-    FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${byteaArray(parts.map((p) => p.payload))}::bytea[])
-      AS n(sequence, payload)`;
-  await send(tx, query.compile(tx));
+    SELECT c.carrier_id, n.sequence, ${isoFromMicros(lock.ingestTime)}::timestamptz, n.payload
+    FROM carrier c CROSS JOIN unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${byteaArray(parts.map((p) => p.payload))}::bytea[])
+      AS n(sequence, payload)
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, query, parts.length);
 }
 
 // A VOID may name only an identity: its start and its number are those of the revision that it takes back, where calls are looked for by time.

@@ -25,12 +25,7 @@ export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> 
 
 /** Reads how far retention has come with a carrier, and begins it. */
 export async function readRetentionState(tx: Tx, carrierId: string): Promise<RetentionState> {
-  await tx
-    .insertInto("retention_state")
-    .columns(["carrier_id"])
-    .expression(sql`SELECT ${carrierId}`)
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+  await sql`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`.execute(tx);
   const row = await tx
     .selectFrom("retention_state")
     .selectAll()

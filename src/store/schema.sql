@@ -1119,7 +1119,8 @@ CREATE TABLE upload (
 ) WITH (fillfactor=70);
 ALTER TABLE upload ADD CONSTRAINT upload_kind_check CHECK ((kind = ANY (ARRAY[1, 2])));
 ALTER TABLE upload ADD CONSTRAINT upload_pkey PRIMARY KEY (carrier_id, kind, upload_id);
-CREATE INDEX upload_open ON upload USING btree (carrier_id, kind) WHERE (NOT sealed);
+CREATE INDEX upload_open ON upload USING btree (carrier_id, kind, create_time, upload_id) WHERE (NOT sealed);
+CREATE INDEX upload_order ON upload USING btree (carrier_id, kind, create_time, upload_id);
 ALTER TABLE upload ENABLE ROW LEVEL SECURITY;
 CREATE POLICY carrier_sees_its_own ON upload TO tandem_carrier
   USING ((carrier_id = current_setting('tandem.carrier_id'::text, true)))
@@ -1263,3 +1264,11 @@ CREATE POLICY system_sees_all ON zone_year TO tandem_system
   WITH CHECK (true);
 GRANT INSERT, SELECT ON zone_year TO tandem_system;
 GRANT UPDATE (data_version) ON zone_year TO tandem_system;
+
+CREATE OR REPLACE FUNCTION clock_from(of_row timestamp with time zone)
+ RETURNS timestamp with time zone
+ LANGUAGE sql
+ IMMUTABLE PARALLEL SAFE
+RETURN clock_timestamp();
+GRANT EXECUTE ON FUNCTION clock_from(timestamp with time zone) TO tandem_carrier;
+GRANT EXECUTE ON FUNCTION clock_from(timestamp with time zone) TO tandem_system;

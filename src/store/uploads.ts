@@ -2,9 +2,11 @@ import { type ExpressionBuilder, sql } from "kysely";
 import { TandemError } from "../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../domain/verdict.ts";
-import { boolArray, byteaArray, int2Array, int8Array, textArray } from "./binary-array.ts";
+import { boolArray, int2Array, int8Array, textArray } from "./binary-array.ts";
 import { Tally, takePlace } from "./carrier-tally.ts";
+import { clockFrom } from "./clock-from.ts";
 import { send, type Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import { type Schema, UploadKind } from "./schema.ts";
 
 /** Names an upload. */
@@ -72,7 +74,7 @@ export async function openUpload(
 async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
   const row = await tx
     .updateTable("upload")
-    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: sql<string>`clock_timestamp()` })
+    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
     .where("upload_id", "=", key.uploadId)
@@ -136,7 +138,7 @@ export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | un
   return row && uploadRow(row);
 }
 
-/** Lists uploads, newest first, after the one that a page ended with. */
+/** Lists uploads, newest first, after the one that a page ended with. In a transaction as `LIST_PAGE`. */
 export async function listUploads(
   tx: Tx,
   carrierId: string,
@@ -198,13 +200,17 @@ export async function insertUploadBatches(
   batches: readonly (StoredBatch & { uploadId: string })[],
   now: Micros,
 ): Promise<void> {
-  const query = sql`
-    INSERT INTO upload_batch (carrier_id, kind, upload_id, first_offset, record_count, verdicts, hashes, create_time)
-    SELECT ${carrierId}, ${kind}, b.upload_id, b.first_offset, octet_length(b.verdicts), b.verdicts, b.hashes, ${isoFromMicros(now)}::timestamptz
-    FROM unnest(${textArray(batches.map((b) => b.uploadId))}::text[], ${int8Array(batches.map((b) => b.firstOffset))}::int8[],
-                ${byteaArray(batches.map((b) => b.verdicts))}::bytea[], ${byteaArray(batches.map((b) => b.hashes))}::bytea[])
-         AS b(upload_id, first_offset, verdicts, hashes)`;
-  await send(tx, query.compile(tx));
+  const rows = batches.map(({ uploadId, firstOffset, verdicts, hashes }) => ({
+    carrier_id: carrierId,
+    kind,
+    upload_id: uploadId,
+    first_offset: firstOffset,
+    record_count: verdicts.length,
+    verdicts,
+    hashes,
+    create_time: isoFromMicros(now),
+  }));
+  await send(tx, tx.insertInto("upload_batch").values(rows).compile());
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
@@ -234,12 +240,13 @@ export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly Re
   if (rejects.length === 0) return;
   const query = sql`
     INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
-    SELECT ${key.carrierId}, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
-    FROM unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
+    SELECT c.carrier_id, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
+    FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
                 ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
                 ${textArray(rejects.map((r) => r.fieldPath ?? null))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
-                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r`;
-  await send(tx, query.compile(tx));
+                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r
+    WHERE c.carrier_id = ${key.carrierId}`;
+  await insertAll(tx, query, rejects.length);
 }
 
 /** The stored rejects of `[start, end)`, by offset; at most `limit`. */
@@ -296,8 +303,8 @@ export async function finishUpload(
     .set({
       sealed: true,
       finished: true,
-      seal_time: sql<string>`clock_timestamp()`,
-      update_time: sql<string>`clock_timestamp()`,
+      seal_time: clockFrom("seal_time"),
+      update_time: clockFrom("update_time"),
     })
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
@@ -314,32 +321,6 @@ export async function finishUpload(
     .returningAll()
     .executeTakeFirst();
   return row && uploadRow(row);
-}
-
-/** Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago; at most `limit` of each, in a system transaction. */
-export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: number; forgotten: number }> {
-  const sealed = await sql`
-    UPDATE upload u SET sealed = true, seal_time = clock_timestamp() FROM (
-      SELECT carrier_id, kind, upload_id, clock_timestamp() - interval '30 days' AS idle_since FROM upload
-      WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}) idle
-    WHERE u.carrier_id = idle.carrier_id AND u.kind = idle.kind AND u.upload_id = idle.upload_id
-      AND NOT u.sealed AND u.update_time < idle.idle_since`.execute(tx);
-  const { rows } = await sql<{ carrier_id: string; kind: number; upload_id: string }>`
-    SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
-    WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
-      AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)
-    LIMIT ${limit}`.execute(tx);
-  for (const row of rows) {
-    for (const table of ["upload_batch", "upload_reject"] as const) {
-      await tx
-        .deleteFrom(table)
-        .where("carrier_id", "=", row.carrier_id)
-        .where("kind", "=", row.kind)
-        .where("upload_id", "=", row.upload_id)
-        .execute();
-    }
-  }
-  return { sealed: Number(sealed.numAffectedRows ?? 0n), forgotten: rows.length };
 }
 
 function uploadRow(row: {

@@ -11,6 +11,7 @@ import {
 } from "../domain/usage/totals.ts";
 import { dateArray, int2Array, textArray } from "./binary-array.ts";
 import type { Tx } from "./database.ts";
+import { insertAll } from "./insert-all.ts";
 import {
   type Judged,
   type PeriodRow,
@@ -197,13 +198,15 @@ export async function insertRestatement(
   await sql`
     INSERT INTO usage_restatement (period_id, restatement_number, record_time, payload)
     VALUES (${periodId}, ${number}, ${isoFromMicros(recordTime)}::timestamptz, ${Buffer.from(payload)})`.execute(tx);
-  await sql`
+  const query = sql`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
-    SELECT ${periodId}, ${number}, w.usage_date, w.phone_number, w.direction, w.country_code, w.carrier_id, w.parts::jsonb
-    FROM unnest(${dateArray(lines.map((line) => line.usageDate))}::date[], ${textArray(lines.map((line) => line.phoneNumber))}::text[],
+    SELECT p.period_id, ${number}::int4, w.usage_date, w.phone_number, w.direction, w.country_code, w.carrier_id, w.parts::jsonb
+    FROM usage_period p CROSS JOIN unnest(${dateArray(lines.map((line) => line.usageDate))}::date[], ${textArray(lines.map((line) => line.phoneNumber))}::text[],
                 ${int2Array(lines.map((line) => line.direction))}::int2[], ${textArray(lines.map((line) => line.countryCode))}::text[],
                 ${textArray(lines.map((line) => line.carrierId))}::text[], ${textArray(lines.map((line) => encodeParts(line.newParts)))}::text[])
-      AS w(usage_date, phone_number, direction, country_code, carrier_id, parts)`.execute(tx);
+      AS w(usage_date, phone_number, direction, country_code, carrier_id, parts)
+    WHERE p.period_id = ${periodId}`;
+  await insertAll(tx, query, lines.length);
 }
 
 /** Says how a period stands after restatements. */

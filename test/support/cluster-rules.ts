@@ -1,4 +1,4 @@
-import { DISTRIBUTION } from "../../src/store/schema.ts";
+import { DISTRIBUTION, type Distribution } from "../../src/store/schema.ts";
 
 // What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of a
 // statement. A statement goes to one server only if each of its levels names the carrier by a value.
@@ -7,19 +7,18 @@ import { DISTRIBUTION } from "../../src/store/schema.ts";
 export type ClusterRule =
   /** A level reads a carrier's table and does not name the carrier by a parameter. */
   | "level without the carrier"
-  /** The coordinator's clock, or none at all, is what an UPDATE gets. */
+  /** The coordinator's clock, or none at all, is what an UPDATE gets; or each server another, where all have the table. */
   | "clock in UPDATE"
   /** A cluster takes an ALTER or SET only as a message of its own. */
   | "several statements in a message"
-  /** It goes by COPY, which row-level security refuses. */
-  | "INSERT from unnest alone";
+  /** It goes by COPY, which row-level security refuses, or through the coordinator. */
+  | "INSERT from arrays alone";
 
 const CLOCK = /\b(?:clock_timestamp|now|statement_timestamp|transaction_timestamp)\(\)/i;
-const OF_CARRIERS = Object.entries(DISTRIBUTION).flatMap(([table, by]) => (by === "carrier_id" ? [table] : []));
-const READS = new RegExp(
-  `\\b(?:FROM|JOIN|UPDATE|USING)\\s+(?:ONLY\\s+)?"?(?:${OF_CARRIERS.join("|")})"?(?![\\w"])`,
-  "i",
-);
+const CLOCK_FROM = /\bclock_from\(/i;
+/** It is read once, when the plan is made: by `clock_from` of what is no column. */
+const CLOCK_OF_NO_ROW = /\bclock_from\((?!\s*(?:"?[a-z_]+"?\.)?"?[a-z_]+"?\s*\))/i;
+const READS = reads("carrier_id");
 const NAMES_CARRIER = /carrier_id"?\s*=\s*(?:\$\d|ANY)/i;
 
 /** The rules that a statement breaks. */
@@ -29,20 +28,38 @@ export function brokenRules(text: string): ClusterRule[] {
   if (levels.some((level) => READS.test(level) && !NAMES_CARRIER.test(level))) broken.push("level without the carrier");
   if (levels.some(setsClock)) broken.push("clock in UPDATE");
   if (/;\s*\S/.test(withoutTexts(text))) broken.push("several statements in a message");
-  if (levels.some(insertsUnnested)) broken.push("INSERT from unnest alone");
+  if (levels.some(insertsArrays)) broken.push("INSERT from arrays alone");
   return broken;
+}
+
+// What reads a table that is distributed so.
+function reads(distribution: Distribution): RegExp {
+  const tables = Object.entries(DISTRIBUTION).flatMap(([table, by]) => (by === distribution ? [table] : []));
+  return new RegExp(`\\b(?:FROM|JOIN|UPDATE|USING)\\s+(?:ONLY\\s+)?"?(?:${tables.join("|")})"?(?![\\w"])`, "i");
 }
 
 function setsClock(level: string): boolean {
   const [, set = ""] = /\b(?:DO UPDATE SET|UPDATE\b[\s\S]*?\bSET)\b([\s\S]*)/i.exec(level) ?? [];
-  return CLOCK.test(set);
+  return CLOCK.test(set) || CLOCK_OF_NO_ROW.test(level) || (CLOCK_FROM.test(set) && isOnEveryServer(level));
 }
 
-function insertsUnnested(level: string): boolean {
+// Each server would write its own time.
+function isOnEveryServer(level: string): boolean {
+  const [, table = ""] = /\b(?:INSERT INTO|UPDATE(?: ONLY)?)\s+"?(\w+)/i.exec(level) ?? [];
+  return DISTRIBUTION[table as keyof typeof DISTRIBUTION] === "reference";
+}
+
+// Of arrays, or of parameters without any FROM.
+function insertsArrays(level: string): boolean {
   if (!/^\s*(?:WITH\b[\s\S]*)?INSERT INTO/i.test(level) || !/\bSELECT\b/i.test(level)) return false;
   const table = /INSERT INTO "?(\w+)/i.exec(level)?.[1] ?? "";
-  const isDistributed = !["reference", "local"].includes(DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local");
-  return isDistributed && /\bunnest\(/i.test(level) && !READS.test(level);
+  const by = DISTRIBUTION[table as keyof typeof DISTRIBUTION] ?? "local";
+  return (
+    by !== "reference" &&
+    by !== "local" &&
+    (/\bunnest\(/i.test(level) || !/\bFROM\b/i.test(level)) &&
+    !reads(by).test(level)
+  );
 }
 
 // The text of each query by itself: without the queries within it, which are levels of their own.

@@ -1,6 +1,7 @@
 import { sql } from "kysely";
 import { microsFromMs } from "../../src/domain/instant.ts";
 import { PINNED_ZONES, type ZoneData } from "../../src/domain/time-zone.ts";
+import { ageUploads } from "../../src/store/age-uploads.ts";
 import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
 import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
 import { readClockMinutes, readRoundedMinutes } from "../../src/store/clock-offsets.ts";
@@ -31,7 +32,7 @@ import { deleteOldResponses } from "../../src/store/request-log.ts";
 import { readRetentionState } from "../../src/store/retention-state.ts";
 import { Feed, UploadKind } from "../../src/store/schema.ts";
 import { recountNumbers } from "../../src/store/tally-recount.ts";
-import { ageUploads, finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
+import { finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
 import { listPeriods, readPeriod, readRestatementNumbers, withDays } from "../../src/store/usage-periods.ts";
 import {
   insertRestatement,
@@ -130,6 +131,7 @@ async function ofUploads(db: Database, { carrierId }: WorldCarrier): Promise<voi
         finalOffset: upload.nextOffset,
         connectedDurationMs: upload.connectedDurationMs,
       });
+    await sql`UPDATE upload SET update_time = 'epoch' WHERE carrier_id = ${carrierId} AND NOT sealed`.execute(tx);
     await ageUploads(tx, 100);
     const options = { numbersSequence: 0n, all: true, limit: 100 };
     const aside = await readQuarantined(tx, carrierId, UploadKind.DURATIONS, options);

@@ -56,13 +56,6 @@ export const SORTED: Readonly<Record<string, string>> = {
   "export-phone-number.ts/readFoundDurations": "the records of a page",
   "usage-restatements.ts/compareLines": "the lines of one period that changed",
   "usage-restatements.ts/readChangedCalls": "the calls of the numbers that changed, since they were compared",
-  "uploads.ts/ageUploads": "uploads that nobody has used for 30 days",
-  "uploads.ts/listUploads": "no index has uploads in the order of their times: a carrier has few, and old ones go",
+  "age-uploads.ts/sealIdle": "uploads that nobody has used for 30 days",
   "verify-reconciliation.ts/readMisplaced": "one day's records, which are counted as a whole",
-};
-
-/** Statements that are known to read more than with new statistics, each with when and why. */
-export const READS_MORE: Readonly<Record<string, string>> = {
-  "export-phone-number.ts/readFoundDurations":
-    "never analyzed, a small table: two indexes cost the same for a number's results, and either is taken",
 };

@@ -20,6 +20,7 @@ import { systemTransaction, type Tx } from "../../store/database.ts";
 import {
   countHeld,
   endHold,
+  findCarrierOfHold,
   findMissing,
   HoldState,
   insertHold,
@@ -69,7 +70,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
       }
       const holdId = randomUUID();
       await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);
-      const hold = await describe(tx, await readHold(tx, holdId));
+      const hold = await describe(tx, await readHold(tx, { carrierId, holdId }));
       const fresh = toBinary(CreateHoldResponseSchema, create(CreateHoldResponseSchema, { hold }));
       await insertResponse(tx, carrierId, call, fresh);
       await appendAuditEvent(tx, {
@@ -94,15 +95,16 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
   if (!isText(holdId, 64)) throw invalidArgument("hold_id", "is required: 1 to 64 characters");
   if (!isText(releaseNote, 256)) throw invalidArgument("release_note", "is required: 1 to 256 characters");
   const response = await systemTransaction(services.db, async (tx) => {
-    const found = await readHold(tx, holdId);
-    if (!found) throw new TandemError("HOLD_NOT_FOUND", "no hold with this id", { hold_id: holdId });
-    const { carrierId } = found;
+    const carrierId = await findCarrierOfHold(tx, holdId);
+    if (carrierId === undefined) throw new TandemError("HOLD_NOT_FOUND", "no hold with this id", { hold_id: holdId });
+    const name = { carrierId, holdId };
     await assertServedHere(tx, services, [carrierId]);
     await lockHolds(tx, carrierId);
     const given = await findResponse(tx, carrierId, call);
     if (given) return given;
-    await endHold(tx, holdId, actorOf(context), releaseNote);
-    const ended = await readHold(tx, holdId);
+    const found = await readHold(tx, name);
+    await endHold(tx, name, { by: actorOf(context), note: releaseNote });
+    const ended = await readHold(tx, name);
     const message = create(ReleaseHoldResponseSchema, { hold: await describe(tx, ended) });
     const fresh = toBinary(ReleaseHoldResponseSchema, message);
     await insertResponse(tx, carrierId, call, fresh);
@@ -113,7 +115,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
       resource: `hold/${holdId}`,
       outcome: AuditOutcome.DONE,
       requestId: call.auditedId,
-      changedFields: found.state === HoldState.ACTIVE ? ["state"] : [],
+      changedFields: found?.state === HoldState.ACTIVE ? ["state"] : [],
     });
     return fresh;
   });
