@@ -187,11 +187,13 @@ describe("the offset of an hour", () => {
 
   test("has a second one for its own calls that the first leaves alone, where hours further off show it", () => {
     const shifted = far(Array(4).fill(HOUR_MS));
-    const hours = [busy(0), both(busy(0), far([HOUR_MS])), ...Array(4).fill(shifted)];
-    expect(offsetAt(1, hours)).toMatchObject({ offsetMs: 0, second: { offsetMs: HOUR_MS, isAround: true } });
+    const hours = [busy(0), busy(0), both(busy(0), far([HOUR_MS])), ...Array(4).fill(shifted)];
+    for (const hour of [1, 2])
+      expect(offsetAt(hour, hours)).toMatchObject({ offsetMs: 0, second: { offsetMs: HOUR_MS, isAround: true } });
     expect(offsetAt(0, hours)?.second).toBeUndefined();
-    const skewed = [busy(0), both(busy(0), near(Array(3).fill(20_000), true)), busy(20_000)];
-    expect(offsetAt(1, skewed)).toMatchObject({ offsetMs: 0, second: { offsetMs: 20_000 } });
+    const skewed = (isAlike: boolean) => [busy(0), both(busy(0), near(Array(3).fill(20_000), isAlike)), busy(20_000)];
+    expect(offsetAt(1, skewed(true))).toMatchObject({ offsetMs: 0, second: { offsetMs: 20_000 } });
+    expect(offsetAt(1, skewed(false))?.second).toBeUndefined();
   });
 
   test("leaves a call that fits as it was written as it was, whatever most of the hour's say", () => {

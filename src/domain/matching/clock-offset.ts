@@ -10,8 +10,8 @@ export const EVIDENCE_DAYS_MS = 2 * 86_400_000;
 /**
  * The offset of a trunk and hour: by the hour's own votes; where they are too few, by those of the
  * hours around it as well, the nearest first, up to its UTC day with the day before and after. What
- * its own votes speak against is passed over. Calls of the hour that agree in length and that the
- * offset leaves alone have a second one, which the hours further off have, or none.
+ * its own votes speak against is passed over. Calls of the hour, or of one beside it, that the offset
+ * leaves alone have a second one, which the hours further off have, or none.
  * Undefined: too few anywhere.
  */
 export function offsetOfHour(
@@ -19,18 +19,25 @@ export function offsetOfHour(
   saysAt: (hourMs: number) => HourSays | undefined,
 ): ClockOffset | undefined {
   const own = new Tally(saysAt(hourMs)).votes();
+  const nearby = votesOf([hourMs - HOUR_MS, hourMs, hourMs + HOUR_MS], saysAt);
   let first = judgeVotes(own);
-  if (first !== undefined && isWhole(own, first)) return first;
+  if (first !== undefined && isWhole(nearby, first)) return first;
   for (const { votes, around } of judgeAround(hourMs, saysAt)) {
     if (first !== undefined) {
-      const second = secondOf(first, around, own);
+      const second = secondOf(first, around, nearby);
       if (second !== undefined) return { ...first, second };
     } else if (!isContradicted(own, votes, around)) {
       first = around;
-      if (isWhole(own, first)) return first;
+      if (isWhole(nearby, first)) return first;
     }
   }
-  return first && orAsWritten(first, own);
+  return first && orAsWritten(first, nearby);
+}
+
+function votesOf(hours: readonly number[], saysAt: (hourMs: number) => HourSays | undefined): Vote[] {
+  const tally = new Tally();
+  for (const hour of hours) tally.add(saysAt(hour));
+  return tally.votes();
 }
 
 const HOUR_MS = 3_600_000;
@@ -76,9 +83,10 @@ function isWhole(own: readonly Vote[], first: ClockOffset): boolean {
   return first.second !== undefined || leftAlone(own, first).length === 0;
 }
 
-/** Votes that an offset does not explain. */
+// Votes that an offset does not explain. What the window holds is paired in any case, and may be
+// answered early or late: it is another offset's where lengths agree.
 function leftAlone(own: readonly Vote[], { offsetMs }: ClockOffset): Vote[] {
-  return own.filter(({ seconds }) => !isOne(seconds, offsetMs));
+  return own.filter(({ seconds, alike }) => !isNear(seconds, offsetMs) || (alike > 0 && !isOne(seconds, offsetMs)));
 }
 
 // Of the hours around: the offset that calls of this hour have which the first leaves alone.
@@ -94,7 +102,7 @@ function secondOf(first: ClockOffset, around: ClockOffset, own: readonly Vote[])
 // A right clock needs no evidence: a call that fits as it was written is asked as it was written.
 function orAsWritten(first: ClockOffset, own: readonly Vote[]): ClockOffset {
   const asWritten = leftAlone(own, first).filter(isAsWritten);
-  if (first.second !== undefined || asWritten.length === 0 || isOne(0, first.offsetMs)) return first;
+  if (first.second !== undefined || asWritten.length === 0 || isNear(0, first.offsetMs)) return first;
   const pairCount = asWritten.reduce((sum, { count }) => sum + count, 0);
   return { ...first, second: { ...AS_WRITTEN, pairCount } };
 }
