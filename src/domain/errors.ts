@@ -114,3 +114,15 @@ export function fieldViolations(violations: readonly FieldViolation[]): TandemEr
   const field = violations[0]?.field ?? "";
   return new TandemError("INVALID_ARGUMENT", message, { field }, { fieldViolations: violations });
 }
+
+const NO_LONGER_SERVED: ReadonlySet<ErrorReason> = new Set([
+  "UNAUTHENTICATED",
+  "CREDENTIAL_EXPIRED",
+  "CARRIER_SUSPENDED",
+  "REGION_MISMATCH",
+]);
+
+/** Whether an error says that a call that was let in may no longer be served. */
+export function isNoLongerServed(error: unknown): boolean {
+  return error instanceof TandemError && NO_LONGER_SERVED.has(error.reason);
+}

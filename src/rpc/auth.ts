@@ -1,5 +1,5 @@
 import { createContextKey, type HandlerContext } from "@connectrpc/connect";
-import { type ErrorReason, TandemError } from "../domain/errors.ts";
+import { type ErrorReason, isNoLongerServed, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../domain/principal.ts";
 import type { PlatformScope } from "../domain/scopes.ts";
@@ -204,14 +204,12 @@ async function isStillServed(
       await options.access.assertServed(now.carrierId, rule.evenSuspended ?? false);
     return true;
   } catch (error) {
-    if (error instanceof TandemError && ENDS.has(error.reason)) throw error;
+    if (isNoLongerServed(error)) throw error;
     return false;
   }
 }
 
 const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);
-/** What ends a call that waits. */
-const ENDS: ReadonlySet<ErrorReason> = new Set([...REFUSALS, "CARRIER_SUSPENDED", "REGION_MISMATCH"]);
 
 function assertAllowed(context: HandlerContext, principal: Principal, rule: AccessRule): void {
   const method = `${context.service.typeName}/${context.method.name}`;

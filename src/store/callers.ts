@@ -108,6 +108,14 @@ export function outlivingCall<T>(run: () => T, caller: Caller | undefined = curr
   return asCaller(caller && { ...caller, signal: undefined, judged: undefined }, run);
 }
 
+/**
+ * Runs what the call itself is to finish, whether or not its client waits for it. Whoever may no longer be served while it waits is refused, as in the
+ * call.
+ */
+export function finishingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
+  return asCaller(caller && { ...caller, signal: undefined }, run);
+}
+
 /** Runs what has no caller and lives for longer than any call: it must not keep the call that happened to start it. */
 export function outsideCalls<T>(run: () => T): T {
   return slots.run(undefined, run);

@@ -1,10 +1,10 @@
 import type { AuditAct } from "../domain/audit.ts";
-import { TandemError } from "../domain/errors.ts";
+import { isNoLongerServed, TandemError } from "../domain/errors.ts";
 import type { Micros } from "../domain/instant.ts";
 import { type AssignmentRequest, assign, notHeld, provision, release, unassign } from "../domain/number-changes.ts";
 import { type NumberAttributes, periodAt } from "../domain/number-state.ts";
 import { appendAuditEvent } from "./audit-log.ts";
-import { outlivingCall } from "./callers.ts";
+import { currentCaller, finishingCall, outlivingCall } from "./callers.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "./database.ts";
 import { lockFeed } from "./feed-head.ts";
@@ -85,8 +85,9 @@ export interface NumberAnswer {
 
 /**
  * Provisions numbers for a carrier. Claim first: the claims are committed, then the carrier's rows. A retry after a crash in between finds itself the
- * owner and goes on; if none comes, the sweeper frees the claims.
- * @throws TooManyUnavailable
+ * owner and goes on; if none comes, the sweeper frees the claims. Whoever may no longer be served by the time that the rows could be written is
+ * refused, and the claims that the call made are freed.
+ * @throws TooManyUnavailable; TandemError as the judgement of the call
  */
 export async function provisionNumbers(
   writer: NumberWriter,
@@ -94,7 +95,27 @@ export async function provisionNumbers(
   call: NumberCall,
   offers: NumberOffers,
 ): Promise<NumberAnswer> {
+  const made: NumberClaim[] = [];
+  try {
+    return await claimAndProvision(writer, carrierId, call, offers, made);
+  } catch (error) {
+    // Calls are judged before they get a connection, so this attempt wrote nothing; and no retry is to be expected.
+    if (isNoLongerServed(error)) await freeClaims(writer, carrierId, made);
+    throw error;
+  }
+}
+
+/** @param made is given the claims that the call makes. */
+async function claimAndProvision(
+  writer: NumberWriter,
+  carrierId: string,
+  call: NumberCall,
+  offers: NumberOffers,
+  made: NumberClaim[],
+): Promise<NumberAnswer> {
   const { items, mostHeld } = offers;
+  // Of a call that has ended it is no longer known how it was judged.
+  const caller = currentCaller();
   const numbers = [...items.keys()];
   const everClaimed = new Map<string, Micros>();
   for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
@@ -102,12 +123,13 @@ export async function provisionNumbers(
     if (survey.response) return { response: survey.response, unavailable: 0 };
     const found = await systemTransaction(writer.db, (tx) => claimFree(tx, carrierId, survey, offers));
     for (const [phoneNumber, claimTime] of found.claims) everClaimed.set(phoneNumber, claimTime);
+    made.push(...found.made);
     const claimed: Claimed = { ...found, survey, everClaimed, atMs: performance.now() };
     const decide: NumberBatch["decide"] = (number, now, hasRoom) =>
       decideProvision(number, { offer: items.get(number.key.phoneNumber), claimed, hasRoom, mostHeld }, now);
     const run = () => runOnce(writer, carrierId, call, { numbers, decide, mostHeld }, everClaimed);
     // Claims without rows would be left behind by whoever hangs up in between.
-    const answer = await outlivingCall(() => afterDuePorts(writer, run)).catch(passClaimMissing);
+    const answer = await finishingCall(() => afterDuePorts(writer, run), caller).catch(passClaimMissing);
     if (answer) return answer;
   }
   throw new TandemError(
@@ -134,9 +156,7 @@ export async function releaseNumbers(
     };
     return runOnce(writer, carrierId, call, { numbers, decide });
   });
-  await outlivingCall(() => systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, freed))).catch(
-    writer.onError,
-  );
+  await freeClaims(writer, carrierId, freed);
   return answer;
 }
 
@@ -178,6 +198,13 @@ export async function portNumbers(
   const answer = await changeHeld(writer, carrierId, call, numbers, (number, now) => decidePort(number, request, now));
   await settlePorts(writer, numbers).catch(writer.onError);
   return answer;
+}
+
+/** Those that stay because the store fails are left to the sweeper. */
+async function freeClaims(writer: NumberWriter, carrierId: string, claims: readonly NumberClaim[]): Promise<void> {
+  if (claims.length === 0) return;
+  const free = () => systemTransaction(writer.db, (tx) => freeNumbers(tx, carrierId, claims));
+  await outlivingCall(free).catch(writer.onError);
 }
 
 const MAX_ATTEMPTS = 5;

@@ -35,6 +35,8 @@ export interface WantedNumber {
 export interface ClaimedNumbers {
   /** The claims that are now the carrier's; the other numbers are another's, or on their way to another. */
   readonly claims: ReadonlyMap<string, Micros>;
+  /** Those of the claims that were not there before: no other call of the carrier goes by them unless it renews them. */
+  readonly made: readonly NumberClaim[];
   /** Free numbers that another carrier held since the time that the carrier names; they are not claimed. */
   readonly overlaps: ReadonlySet<string>;
   /** What is behind the last place: it is not claimed, and nothing is said of it. */
@@ -51,11 +53,12 @@ export async function claimNumbers(
   wanted: readonly WantedNumber[],
   most: number,
 ): Promise<ClaimedNumbers> {
-  if (wanted.length === 0 || most <= 0) return { claims: new Map(), overlaps: new Set(), beyond: numbersOf(wanted) };
+  if (wanted.length === 0 || most <= 0)
+    return { claims: new Map(), made: [], overlaps: new Set(), beyond: numbersOf(wanted) };
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
   const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
   const numbers = textArray(sorted.map((number) => number.phoneNumber));
-  const { rows: made } = await sql<{ phone_number: string }>`
+  const { rows: inserted } = await sql<{ phone_number: string }>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
     FROM unnest(${numbers}::text[], ${timestamptzArray(sorted.map((number) => number.earlierClaimTime ?? 0n))}::timestamptz[])
@@ -74,9 +77,15 @@ export async function claimNumbers(
   for (const phoneNumber of overlaps) claimable.delete(phoneNumber);
   const { claims, beyond } = takePlaces(wanted, claimable, most);
   // Nobody has seen these claims yet; one that was there before may be what another call of the carrier goes by.
-  const unmade = made.map((row) => row.phone_number).filter((phoneNumber) => !claims.has(phoneNumber));
+  const made: NumberClaim[] = [];
+  const unmade: string[] = [];
+  for (const { phone_number: phoneNumber } of inserted) {
+    const claimTime = claims.get(phoneNumber);
+    if (claimTime === undefined) unmade.push(phoneNumber);
+    else made.push({ phoneNumber, claimTime });
+  }
   if (unmade.length > 0) await tx.deleteFrom("number_owner").where("phone_number", "in", unmade).execute();
-  return { claims, overlaps, beyond };
+  return { claims, made, overlaps, beyond };
 }
 
 function takePlaces(wanted: readonly WantedNumber[], claimable: ReadonlyMap<string, Micros>, most: number) {

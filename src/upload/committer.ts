@@ -1,6 +1,6 @@
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
 import { type AppendResult, appendBatches } from "../store/append.ts";
-import { asCaller, currentCaller, type Judged } from "../store/callers.ts";
+import { currentCaller, finishingCall, type Judged } from "../store/callers.ts";
 import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
 import type { HoldingsCache } from "../store/holdings-cache.ts";
 import { Feed, UploadKind } from "../store/schema.ts";
@@ -58,8 +58,9 @@ export class Committer {
       // Several uploads may share it, so it does not end with one's call; it counts to the first's caller. One that is refused while it waits refuses
       // none of the others: they are tried by themselves.
       const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
-      const results = await asCaller(caller && { ...caller, signal: undefined, judged: judgedTogether(group) }, () =>
-        this.#append(carrierId, kind, group),
+      const results = await finishingCall(
+        () => this.#append(carrierId, kind, group),
+        caller && { ...caller, judged: judgedTogether(group) },
       );
       for (const [index, pending] of group.entries()) pending.resolve(results[index] ?? { committed: false });
     } catch (error) {

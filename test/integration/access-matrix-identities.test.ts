@@ -28,6 +28,7 @@ import { holdCalls } from "../support/held-calls.ts";
 import {
   ALL_SCOPES,
   CHANGES,
+  type Change,
   carrierIdOf,
   IdentityWorld,
   identityOf,
@@ -66,9 +67,11 @@ const OF_CARRIER: Record<State, Verdict> = {
   "never known": nobody,
   active: asCarrier("allowed"),
   suspended: asCarrier("CARRIER_SUSPENDED"),
+  elsewhere: asCarrier("REGION_MISMATCH"),
   removed: nobody,
   expired: nobody,
   moved: asCarrier("allowed"),
+  revoked: nobody,
 };
 const PLATFORM = asPlatform(...PLATFORM_SCOPES);
 
@@ -198,10 +201,31 @@ test.each(MODES)("Confidentiality: by %s, a moved identity acts for its new carr
   expect((await agreements.getAgreement({})).agreement?.carrierId).toBe(`${carrierIdOf(mode, "moved")}-new`);
 });
 
-const PLATFORM_CASES = (["JWKS", "certificate"] as const).flatMap((mode) =>
-  PLATFORM_CHANGES.map((change) => ({ mode, change })),
-);
+const PLATFORM_CASES = MODES.flatMap((mode) => PLATFORM_CHANGES.map((change) => ({ mode, change })));
 const CASES = MODES.flatMap((mode) => CHANGES.map((change) => ({ mode, change })));
+
+/** How a live stream ends. One whose carrier is in another region is told to come back, and then where to go. */
+const STREAM_ENDS: Record<Change, string> = {
+  suspended: "CARRIER_SUSPENDED",
+  elsewhere: "DRAINING",
+  removed: "CREDENTIAL_EXPIRED",
+  expired: "CREDENTIAL_EXPIRED",
+  moved: "CREDENTIAL_EXPIRED",
+  revoked: "CREDENTIAL_EXPIRED",
+};
+
+test.each(PLATFORM_CASES)(
+  "Confidentiality: by $mode, what the platform shows reaches every method of its own, and nothing once it is $change",
+  async ({ mode, change }) => {
+    const name = `${change}-unary`;
+    const shown = await world.showPlatform(mode, name);
+    const transport = world.connect(mode, shown);
+    expect(await judgeAll(transport)).toEqual(expected(PLATFORM));
+    using _change = await world.applyToPlatform(mode, name, change, shown);
+    const verdict = change === "expired" ? everywhere("CREDENTIAL_EXPIRED") : nobody;
+    expect(await judgeAll(transport)).toEqual(expected(verdict));
+  },
+);
 
 describe("a live stream", () => {
   test.each(CASES)(
@@ -211,8 +235,7 @@ describe("a live stream", () => {
       const streams = openStreams(world.connect(mode, await world.makeActive(mode, name)));
       await Promise.all(streams.map(({ opened }) => opened));
       await world.apply(mode, name, change);
-      const reason = change === "suspended" ? "CARRIER_SUSPENDED" : "CREDENTIAL_EXPIRED";
-      expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual(streams.map(() => reason));
+      expect(await Promise.all(streams.map(({ ended }) => ended))).toEqual(streams.map(() => STREAM_ENDS[change]));
     },
   );
 });
@@ -225,7 +248,7 @@ describe("a live upload of the platform", () => {
       const shown = await world.showPlatform(mode, name);
       const platform = createClient(PlatformCdrService, world.connect(mode, shown));
       const stop = new AbortController();
-      const upload = follow(platform.ingestCdrs(ingestFrames(name), { signal: stop.signal }));
+      const upload = follow(platform.ingestCdrs(ingestFrames(mode, name), { signal: stop.signal }));
       await upload.opened;
       using _change = await world.applyToPlatform(mode, name, change, shown);
       expect(await upload.ended).toBe("CREDENTIAL_EXPIRED");
@@ -252,6 +275,9 @@ describe("a call whose body is held back", () => {
       const reasons = await held.release();
       // The agreement says why the carrier is suspended.
       if (change === "suspended") delete reasons[nameOf(probe)];
+      // The life of an upload has begun at its headers: it may end as a stream does.
+      const upload = nameOf(DurationService.method.uploadDurations);
+      if (reasons[upload] === STREAM_ENDS[change]) delete reasons[upload];
       expect(Object.entries(reasons).filter(([, reason]) => !DENIALS.has(reason))).toEqual([]);
     },
   );
@@ -321,9 +347,9 @@ async function* uploadFrames() {
   await new Promise(() => {});
 }
 
-async function* ingestFrames(name: string) {
+async function* ingestFrames(mode: Mode, name: string) {
   const uploadId = name.replaceAll(/[^a-z]+/g, "-");
-  const open = { carrierId: carrierIdOf("JWKS", "active"), open: { uploadId } };
+  const open = { carrierId: carrierIdOf(mode, "active"), open: { uploadId } };
   yield { frame: { case: "open", value: open } } as const;
   await new Promise(() => {});
 }

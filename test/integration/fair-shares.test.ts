@@ -1,6 +1,6 @@
 import { createClient } from "@connectrpc/connect";
 import pg from "pg";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
@@ -9,7 +9,7 @@ import { asCaller, asOwn, type Caller, callerKey } from "../../src/store/callers
 import { carrierTransaction, openDatabase, readClock, systemTransaction } from "../../src/store/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, LATEST, NUMBER, readFeed } from "../support/feed.ts";
-import { newRequestId } from "../support/numbers.ts";
+import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { PERIOD } from "../support/two-carriers.ts";
 
@@ -85,6 +85,42 @@ test("calls that wait for a connection are refused when their carrier is suspend
   await runOutside("UPDATE carrier SET suspended = false WHERE carrier_id = 'echo'");
   await expect.poll(() => reasonOf(durations.listUploads({}))).toBe("OK");
   expect((await durations.listUploads({})).uploads).toEqual([]);
+});
+
+test("numbers whose rows wait for a connection are refused when their carrier is suspended meanwhile, and only what the call claimed is freed", async () => {
+  await exchange.addCarrier("golf");
+  const numbers = await exchange.carrierClient(NumberService, "golf");
+  const [fresh, leftOver] = [takeNumber(), takeNumber()];
+  await runOutside(`INSERT INTO number_owner VALUES ('${leftOver}', 'golf', clock_timestamp(), false)`);
+  const golf: Caller = { kind: "carrier", carrierId: "golf" };
+  const busy = [holdAll([golf, golf])];
+  const held = () => busy.reduce((sum, each) => sum + each.held, 0);
+  try {
+    await expect.poll(held).toBe(2);
+    const provisioned = await (async () => {
+      await using lock = await beginOutside(`INSERT INTO number_owner VALUES ('${fresh}', 'alpha', now(), false)`);
+      const items = [fresh, leftOver].map((number) => provisionItem(number));
+      const answer = reasonOf(numbers.provisionNumbers({ requestId: newRequestId(), items }));
+      await expect.poll(() => lock.countWaiting()).toBe(1);
+      // It gets the connection on which the call claims, so that the rows have none.
+      busy.push(holdAll([golf]));
+      await expect.poll(() => lanes().carrier.waiting).toBe(1);
+      return { answer };
+    })();
+    await expect.poll(held).toBe(3);
+    await expect.poll(() => lanes().carrier.waiting).toBe(1);
+    expect(await claimsOf("golf")).toEqual([fresh, leftOver]);
+    using judged = vi.spyOn(exchange.app.services.access, "assertServed");
+    await runOutside("UPDATE carrier SET suspended = true WHERE carrier_id = 'golf'");
+    await expect.poll(() => judged.mock.settledResults.map(({ type }) => type)).toContain("rejected");
+    for (const each of busy) await each.letGo();
+    expect(await provisioned.answer).toBe("CARRIER_SUSPENDED");
+  } finally {
+    for (const each of busy) await each.letGo();
+  }
+  expect(await claimsOf("golf")).toEqual([leftOver]);
+  const rows = await runOutside("SELECT FROM phone_number WHERE carrier_id = 'golf'");
+  expect(rows).toEqual([]);
 });
 
 test("as many calls of a carrier may wait for a connection as may live at once", async () => {
@@ -228,11 +264,16 @@ function holdAll(callers: readonly Caller[]) {
 }
 
 /** Locks a carrier's feeds on a connection that is not the server's, until it is disposed. */
-async function lockFeeds(carrierId: string) {
+function lockFeeds(carrierId: string) {
+  return beginOutside(`SELECT FROM feed_head WHERE carrier_id = '${carrierId}' FOR UPDATE`);
+}
+
+/** Runs a statement on a connection that is not the server's, and takes it back when it is disposed. */
+async function beginOutside(statement: string) {
   const client = new pg.Client({ connectionString: exchange.databaseUrl });
   await client.connect();
   await client.query("BEGIN");
-  await client.query("SELECT FROM feed_head WHERE carrier_id = $1 FOR UPDATE", [carrierId]);
+  await client.query(statement);
   let isLocked = true;
   return {
     /** How many of the server's connections wait for a lock. */
@@ -249,11 +290,16 @@ async function lockFeeds(carrierId: string) {
   };
 }
 
-async function runOutside(statement: string): Promise<void> {
+async function claimsOf(carrierId: string): Promise<string[]> {
+  const rows = await runOutside(`SELECT phone_number FROM number_owner WHERE carrier_id = '${carrierId}' ORDER BY 1`);
+  return rows.map((row) => row["phone_number"] ?? "");
+}
+
+async function runOutside(statement: string): Promise<Record<string, string>[]> {
   const client = new pg.Client({ connectionString: exchange.databaseUrl });
   await client.connect();
   try {
-    await client.query(statement);
+    return (await client.query(statement)).rows;
   } finally {
     await client.end();
   }

@@ -22,9 +22,9 @@ export const MODES: readonly Mode[] = ["own key", "JWKS", "certificate"];
 
 /** What has become of an identity. */
 export type State = "never known" | "active" | Change;
-/** What can happen to an identity while a call of it lives. */
-export type Change = "suspended" | "removed" | "expired" | "moved";
-export const CHANGES: readonly Change[] = ["suspended", "removed", "expired", "moved"];
+/** What can happen to an identity while a call of it lives; elsewhere: its carrier is in another region. */
+export type Change = "suspended" | "elsewhere" | "removed" | "expired" | "moved" | "revoked";
+export const CHANGES: readonly Change[] = ["suspended", "elsewhere", "removed", "expired", "moved", "revoked"];
 export const STATES: readonly State[] = ["never known", "active", ...CHANGES];
 
 /** What can happen to what the platform shows while a call of it lives. */
@@ -49,7 +49,9 @@ export const TAINTED = [jwt("JWKS", "tainted"), { kind: "spiffe", uri: "spiffe:/
 export function platformName(name: string): CredentialIdentity {
   return { kind: "spiffe", uri: `spiffe://platform.example/${name.replaceAll(/[^a-z]+/g, "-")}` };
 }
-const PLATFORM_NAMES = PLATFORM_CHANGES.flatMap((change) => [`${change}-stream`, `${change}-held`]).map(platformName);
+const PLATFORM_NAMES = PLATFORM_CHANGES.flatMap((change) =>
+  ["unary", "stream", "held"].map((kind) => platformName(`${change}-${kind}`)),
+);
 
 /** Longer than any credential of a test is good. */
 const LATER_MS = 2 * 3_600_000;
@@ -81,7 +83,9 @@ export class IdentityWorld implements AsyncDisposable {
   readonly issuer: TestIssuer;
   readonly #own: TestApp;
   readonly #outside: TestApp;
-  readonly #revokedFile: string;
+  readonly #revokedFiles: RevokedFiles;
+  /** What each name shows, where that is a certificate: the same each time, so that it can be revoked. */
+  readonly #certificates = new Map<string, Promise<Shown>>();
   #takenBack = 0;
 
   private constructor(parts: WorldParts) {
@@ -91,7 +95,7 @@ export class IdentityWorld implements AsyncDisposable {
     this.issuer = parts.issuer;
     this.#own = parts.own;
     this.#outside = parts.outside;
-    this.#revokedFile = parts.revokedFile;
+    this.#revokedFiles = parts.revokedFiles;
   }
 
   static async open(): Promise<IdentityWorld> {
@@ -105,11 +109,17 @@ export class IdentityWorld implements AsyncDisposable {
       await writeFile(join(folder, name), text);
       return join(folder, name);
     };
-    const common = { accessCacheMs: 20, reconcileIntervalMs: 0, retentionIntervalMs: 0, maxFeedStreams: 50 };
+    const common = {
+      accessCacheMs: 20,
+      reconcileIntervalMs: 0,
+      retentionIntervalMs: 0,
+      maxFeedStreams: 50,
+      region: "eu",
+    };
     const named = (identities: readonly CredentialIdentity[]) =>
       identities.map((identity) => `${identityText(identity)}=${ALL_SCOPES}`).join(";");
-    const revokedFile = await file("revoked", "");
-    const own = opening.use(await startTestApp(common));
+    const revokedFiles = { own: await file("revoked-own", ""), outside: await file("revoked-outside", "") };
+    const own = opening.use(await startTestApp({ ...common, revokedFile: revokedFiles.own }));
     const outside = opening.use(
       await startTestApp({
         ...common,
@@ -117,12 +127,20 @@ export class IdentityWorld implements AsyncDisposable {
         tlsCert: await file("server.pem", cert),
         tlsKey: await file("server.key", key),
         tlsClientCa: await file("clients.pem", clients.cert),
-        revokedFile,
+        revokedFile: revokedFiles.outside,
         jwtPlatformAudience: PLATFORM_AUDIENCE,
         platformIdentities: named([...OPS, ...TAINTED, ...PLATFORM_NAMES]),
       }),
     );
-    const world = new IdentityWorld({ resources: opening.move(), servers, clients, issuer, own, outside, revokedFile });
+    const world = new IdentityWorld({
+      resources: opening.move(),
+      servers,
+      clients,
+      issuer,
+      own,
+      outside,
+      revokedFiles,
+    });
     for (const mode of MODES) for (const state of STATES) await world.#make(mode, state);
     // By a process with other settings.
     await world.takeBack("JWKS", TAINTED[0]);
@@ -149,14 +167,14 @@ export class IdentityWorld implements AsyncDisposable {
 
   /** What the identity of a name shows; its token has every scope, as far as the kind of token can. */
   async show(mode: Mode, name: string, claims: { readonly tandem_carrier?: string } = {}): Promise<Shown> {
-    if (mode === "certificate") return this.certificate(identityOf(mode, name));
+    if (mode === "certificate") {
+      const certificate = this.#certificates.get(name) ?? this.certificate(identityOf(mode, name));
+      this.#certificates.set(name, certificate);
+      return certificate;
+    }
     if (mode === "JWKS")
       return { token: await this.issuer.sign({ sub: subjectOf(name), scope: ALL_SCOPES, ...claims }) };
-    if (!this.#own.signingKey) throw new Error("the app has no key");
-    const { tandem_carrier: carrierId } = claims;
-    const who = carrierId === undefined ? { scopes: PLATFORM_SCOPES } : { carrierId };
-    const common = { issuer: "tandem", audience: "tandem", identity: subjectOf(name), ttlSeconds: 600 };
-    return { token: await this.#own.signingKey.issueToken({ ...common, ...who }) };
+    return this.#issue(subjectOf(name), claims.tandem_carrier);
   }
 
   /** A certificate with these names. */
@@ -182,11 +200,13 @@ export class IdentityWorld implements AsyncDisposable {
     const { db, access } = this.appOf(mode).services;
     const carrierId = carrierIdOf(mode, name);
     const identity = identityOf(mode, name);
-    if (change === "suspended") {
+    if (change === "suspended" || change === "elsewhere") {
+      const changed = change === "suspended" ? { suspended: true } : { region: "us" };
       await systemTransaction(db, async (tx) => {
-        await tx.updateTable("carrier").set({ suspended: true }).where("carrier_id", "=", carrierId).execute();
+        await tx.updateTable("carrier").set(changed).where("carrier_id", "=", carrierId).execute();
       });
-    } else await this.#write(mode, carrierId, change === "expired" ? [{ identity, expireTime: 1n }] : []);
+    } else if (change === "revoked") await this.#revoke(mode, subjectOf(name), await this.show(mode, name));
+    else await this.#write(mode, carrierId, change === "expired" ? [{ identity, expireTime: 1n }] : []);
     if (change === "moved") await addCarrier(db, `${carrierId}-new`, { credentials: [{ identity }] });
     access.forget();
   }
@@ -201,28 +221,22 @@ export class IdentityWorld implements AsyncDisposable {
     access.forget();
   }
 
-  /** What the platform shows: a token of a subject for its audience, or a certificate with a name that the settings call its own. */
-  async showPlatform(mode: "JWKS" | "certificate", name: string): Promise<Shown> {
+  /** What the platform shows: a token with scopes, of another issuer for its audience, or a certificate with a name that the settings call its own. */
+  async showPlatform(mode: Mode, name: string): Promise<Shown> {
     if (mode === "certificate") return this.certificate(platformName(name));
+    if (mode === "own key") return this.#issue(name);
     return { token: await this.issuer.sign({ sub: name, aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES }) };
   }
 
   /** Changes what becomes of what the platform shows, until what is returned is disposed. Live streams are judged again. */
-  async applyToPlatform(
-    mode: "JWKS" | "certificate",
-    name: string,
-    change: PlatformChange,
-    { files }: Shown,
-  ): Promise<Disposable> {
+  async applyToPlatform(mode: Mode, name: string, change: PlatformChange, shown: Shown): Promise<Disposable> {
     if (change === "a carrier's") {
-      await this.takeBack(mode, mode === "JWKS" ? jwt(mode, name) : platformName(name));
+      await this.takeBack(mode, mode === "certificate" ? platformName(name) : jwt(mode, name));
       return { [Symbol.dispose]: () => {} };
     }
     const later = change === "expired" ? stepClockBack(-LATER_MS) : { [Symbol.dispose]: () => {} };
-    const shown = files ? { certificate: new X509Certificate(files.cert).fingerprint256 } : { subject: name };
-    const entry = change === "revoked" ? shown : { subject: `nobody ${name}` };
-    await appendFile(this.#revokedFile, `${JSON.stringify(entry)}\n`);
-    await this.#outside.reload();
+    if (change === "revoked") await this.#revoke(mode, name, shown);
+    else await this.#revoke(mode, `nobody ${name}`, {});
     return later;
   }
 
@@ -234,6 +248,22 @@ export class IdentityWorld implements AsyncDisposable {
     const credentials = state === "never known" ? [] : [{ identity: identityOf(mode, state) }];
     await addCarrier(this.appOf(mode).services.db, carrierIdOf(mode, state), { credentials });
     if (state !== "never known" && state !== "active") await this.apply(mode, state, state);
+  }
+
+  /** Takes back the certificate that is shown, or the tokens of a subject. */
+  async #revoke(mode: Mode, subject: string, { files }: Shown): Promise<void> {
+    const entry = files ? { certificate: new X509Certificate(files.cert).fingerprint256 } : { subject };
+    const file = mode === "own key" ? this.#revokedFiles.own : this.#revokedFiles.outside;
+    await appendFile(file, `${JSON.stringify(entry)}\n`);
+    await this.appOf(mode).reload();
+  }
+
+  /** A token of the own key: a carrier's by its claim, else one with every scope. */
+  async #issue(identity: string, carrierId?: string): Promise<Shown> {
+    if (!this.#own.signingKey) throw new Error("the app has no key");
+    const who = carrierId === undefined ? { scopes: PLATFORM_SCOPES } : { carrierId };
+    const common = { issuer: "tandem", audience: "tandem", identity, ttlSeconds: 600 };
+    return { token: await this.#own.signingKey.issueToken({ ...common, ...who }) };
   }
 
   async #write(mode: Mode, carrierId: string, credentials: readonly Credential[]): Promise<void> {
@@ -251,7 +281,13 @@ interface WorldParts {
   readonly issuer: TestIssuer;
   readonly own: TestApp;
   readonly outside: TestApp;
-  readonly revokedFile: string;
+  readonly revokedFiles: RevokedFiles;
+}
+
+/** One for each server: the same subject may show tokens to both. */
+interface RevokedFiles {
+  readonly own: string;
+  readonly outside: string;
 }
 
 function nameIn(identity: CredentialIdentity): { type: "dns" | "url"; value: string } {

@@ -18,21 +18,28 @@ import {
 export interface Together {
   readonly token: string;
   readonly certificate: string;
-  readonly show: (world: IdentityWorld) => Promise<Shown>;
+  readonly show: Show;
   readonly verdict: Verdict;
 }
 
 const platform = asPlatform(...PLATFORM_SCOPES);
 const carrier = asCarrier("allowed");
 
-const CERTIFICATES: Readonly<Record<string, readonly CredentialIdentity[]>> = {
-  ...Object.fromEntries(STATES.map((state) => [named(state), [identityOf("certificate", state)]])),
-  "one of the platform": [OPS[1]],
-  "one of the platform that was a carrier's": [TAINTED[1]],
-  "one of nobody and of a removed identity": [
+type Show = (world: IdentityWorld) => Promise<Shown>;
+const certificateOf =
+  (...names: readonly CredentialIdentity[]): Show =>
+  (world) =>
+    world.certificate(...names);
+const CERTIFICATES: Readonly<Record<string, Show>> = {
+  ...Object.fromEntries(
+    STATES.map((state): [string, Show] => [named(state), (world) => world.show("certificate", state)]),
+  ),
+  "one of the platform": certificateOf(OPS[1]),
+  "one of the platform that was a carrier's": certificateOf(TAINTED[1]),
+  "one of nobody and of a removed identity": certificateOf(
     identityOf("certificate", "never known"),
     identityOf("certificate", "removed"),
-  ],
+  ),
 };
 
 const TOKENS: Readonly<Record<string, Record<string, unknown>>> = {
@@ -42,9 +49,11 @@ const TOKENS: Readonly<Record<string, Record<string, unknown>>> = {
   "a token of a removed subject": { sub: subjectOf("removed") },
 };
 
+// A certificate that is revoked is passed over, as one of an unknown authority: the token came without.
 /** A name that is or ever was a carrier's is never the platform's, whatever token comes with it. */
 const OF_PLATFORM: Readonly<Record<string, Verdict>> = {
   [named("never known")]: platform,
+  [named("revoked")]: platform,
   "one of the platform": platform,
 };
 /** A name that is nobody's now takes nothing from the token of a carrier. */
@@ -52,6 +61,7 @@ const OF_CARRIER: Readonly<Record<string, Verdict>> = {
   [named("never known")]: carrier,
   [named("removed")]: carrier,
   [named("expired")]: carrier,
+  [named("revoked")]: carrier,
   "one of nobody and of a removed identity": carrier,
 };
 const VERDICTS: Readonly<Record<string, Readonly<Record<string, Verdict>>>> = {
@@ -62,11 +72,11 @@ const VERDICTS: Readonly<Record<string, Readonly<Record<string, Verdict>>>> = {
 };
 
 const UNBOUND: readonly Together[] = Object.entries(TOKENS).flatMap(([token, claims]) =>
-  Object.entries(CERTIFICATES).map(([certificate, names]) => ({
+  Object.entries(CERTIFICATES).map(([certificate, show]) => ({
     token,
     certificate,
     show: async (world) => ({
-      ...(await world.certificate(...names)),
+      ...(await show(world)),
       token: await world.issuer.sign({ scope: ALL_SCOPES, ...claims }),
     }),
     verdict: VERDICTS[token]?.[certificate] ?? nobody,
@@ -90,9 +100,14 @@ const BOUND: readonly Together[] = (
       return { ...(shown === "it" ? bindTo : await world.certificate(...names)), token };
     };
   const token = `${name}, bound,`;
+  const bindRevoked: Show = async (world) => {
+    const revoked = await world.show("certificate", "revoked");
+    return { ...revoked, token: await world.bound({ scope: ALL_SCOPES, ...TOKENS[name] }, revoked) };
+  };
   return [
     { token, certificate: "its certificate", show: bind(NAMES, "it"), verdict },
     { token, certificate: "its certificate of a removed identity", show: bind(FORMER, "it"), verdict: ofFormer },
+    { token, certificate: "its certificate, revoked", show: bindRevoked, verdict: nobody },
     { token, certificate: "another one of the same name", show: bind(NAMES, "another"), verdict: nobody },
     { token, certificate: "no certificate", show: bind(NAMES, "none"), verdict: nobody },
   ];
