@@ -151,16 +151,17 @@ export async function findByIds(
   { wanted, most }: { wanted: readonly WantedCall[]; most: number },
 ): Promise<FoundCall[]> {
   if (wanted.length === 0) return [];
-  // OFFSET 0, and the id twice: few share one, which the planner does not know and would rather read the carrier's calls.
+  // The carrier outside of OFFSET 0: few share an id, which the planner does not know. It would rather read the carrier's calls of the time, or the
+  // carrier's whole index beside that of the ids.
   const query = sql`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) AS w(key, range_start, range_end)
     CROSS JOIN LATERAL (
       SELECT * FROM (
-        SELECT r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r
-        WHERE r.carrier_id = ${carrierId} AND r.id_keys @> ARRAY[w.key] AND r.id_keys && ARRAY[w.key] OFFSET 0) r
-      WHERE r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
+        SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r
+        WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
+      WHERE r.carrier_id = ${carrierId} AND r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
   const { rows } = await send<FoundRow>(tx, query.compile(tx));
   const byKey = Map.groupBy(rows, ({ key }) => key);
   return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));

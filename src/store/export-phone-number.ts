@@ -215,14 +215,16 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
 /** The platform's record of the call of a carrier's record `r`. */
 export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
-  // By the number, and not by the carrier's calls of that time, which the planner takes for as few:
-  // what is said of both columns once more costs least where an index has them so.
+  // By the number, and not by the carrier's calls of that time, which the planner takes for as few, or
+  // by both indexes, of which the carrier's is read whole: what is said of both columns once more
+  // costs least where an index has them so, and leaves nothing to be gained by another.
   return sql`(
     SELECT array_agg(p.payload) FROM (
       SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.phone_number = r.phone_number
         AND c.start_time >= r.start_time - ${hours} AND c.start_time <= r.start_time + ${hours}
-        AND (c.phone_number, c.start_time) >= (r.phone_number, r.start_time - ${hours}) OFFSET 0) c
+        AND (c.phone_number, c.start_time) >= (r.phone_number, r.start_time - ${hours})
+        AND (c.phone_number, c.start_time) <= (r.phone_number, r.start_time + ${hours}) OFFSET 0) c
     CROSS JOIN LATERAL (${payloadsOf("cdr", carrierId, sql`c`)}) p
     WHERE c.side = 1 AND (r.record_id, r.record_date) IN (SELECT * FROM unnest(c.carrier_record_ids, c.carrier_record_dates)))`;
 }

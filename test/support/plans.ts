@@ -144,14 +144,15 @@ export class PlanRecorder implements Disposable {
 }
 
 // An index's entries of rows that were deleted a moment ago count in its bitmap, until a vacuum takes them: the heap
-// above it counts the rows that there are.
-function rowsOf(node: PlanNode): number {
-  if (node["Node Type"] === "Bitmap Index Scan") return 0;
+// above it counts the rows that there are. But of two that are held against each other the heap has what is in both: there
+// each counts what it read.
+function rowsOf(node: PlanNode, above = ""): number {
+  if (node["Node Type"] === "Bitmap Index Scan" && above !== "BitmapAnd") return 0;
   const removed = Object.entries(node)
     .filter(([name]) => name.startsWith("Rows Removed by "))
     .reduce((sum, [, count]) => sum + Number(count), 0);
   const own = node["Actual Loops"] * (node["Actual Rows"] + removed);
-  return (node.Plans ?? []).reduce((sum, child) => sum + rowsOf(child), own);
+  return (node.Plans ?? []).reduce((sum, child) => sum + rowsOf(child, node["Node Type"]), own);
 }
 
 /** Whether a plan takes the first rows of a table that it has sorted: it has read all that it takes them from. */
