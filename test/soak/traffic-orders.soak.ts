@@ -1,32 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { scoreTraffic } from "../../src/simulator/traffic/traffic-score.ts";
-import { TRAFFIC_WORLDS } from "../../src/simulator/traffic/worlds.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { createMigratedDatabase } from "../support/database.ts";
+import { openTestStore } from "../support/database.ts";
 import { foundResult } from "../support/reconciliation-world.ts";
 import { outcomeOf, playTraffic, recentTraffic, type TrafficOrder } from "../support/traffic-store.ts";
 
-/** What the worlds are drawn from, and how many calls each has. */
-const SEED = process.env["TANDEM_TEST_TRAFFIC_SEED"] ?? String(Date.now());
-const CALLS = Number(process.env["TANDEM_TEST_TRAFFIC_CALLS"] ?? 1_000);
+/** Which worlds, what they are drawn from, and how many calls each has. With `--long`, all of them and more calls. */
+const WORLDS = process.env["TANDEM_TEST_TRAFFIC_WORLDS"]?.split(",") ?? ["mixed", "mixed-trunks"];
+const SEED = process.env["TANDEM_TEST_TRAFFIC_SEED"] ?? "orders";
+const CALLS = Number(process.env["TANDEM_TEST_TRAFFIC_CALLS"] ?? 300);
 const ORDERS: readonly TrafficOrder[] = ["reverse", "other batches", "two workers and restarts"];
 
-let db: Database;
-let close: () => Promise<void>;
+const store = await openTestStore();
+const { db } = store;
+afterAll(() => store[Symbol.asyncDispose]());
 
-beforeAll(async () => {
-  const database = await createMigratedDatabase();
-  db = openDatabase({ url: database.url, synchronousCommit: "off" });
-  await migrate(db);
-  close = async () => {
-    await db[Symbol.asyncDispose]();
-    await database[Symbol.asyncDispose]();
-  };
-});
-afterAll(() => close());
-
-describe.each(TRAFFIC_WORLDS.map(({ name }) => name))(`%s (TANDEM_TEST_TRAFFIC_SEED=${SEED})`, (name) => {
+describe.each(WORLDS)(`%s (TANDEM_TEST_TRAFFIC_SEED=${SEED})`, (name) => {
   const world = recentTraffic(name, SEED, CALLS);
   let expected: Awaited<ReturnType<typeof outcomeOf>>;
 
