@@ -1,18 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { UsageDimension } from "../../src/domain/usage/scope.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
-import { systemTransaction } from "../../src/store/database.ts";
-import { readUsageGroups } from "../../src/store/usage.ts";
-import { withDays } from "../../src/store/usage-periods.ts";
-import { NO_FILTER } from "../../src/store/usage-source.ts";
 import { verifyCarrier } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { openTestStore } from "../support/database.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { CUSTOMERS, NUMBERS, type Sent, unrulyWorld } from "../support/unruly-world.ts";
+import { tellUsage } from "../support/usage.ts";
 
 const store = await openTestStore();
 const { db } = store;
@@ -51,22 +47,8 @@ async function outcomeOf({ carrierId, customers }: { carrierId: string; customer
   const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
   const usage: string[] = [];
   for (const customerId of customers) {
-    const period = { customerId, startDate: "2020-01-01", endDate: "2099-01-01", timeZone: "UTC" };
-    const groups = await systemTransaction(db, async (tx) =>
-      readUsageGroups(
-        tx,
-        {
-          period: await withDays(tx, period),
-          filter: NO_FILTER,
-          groupBy: [UsageDimension.DAY, UsageDimension.NUMBER],
-          versions: [],
-          otherParty: { isWhole: true, secret: Buffer.alloc(32) },
-        },
-        { after: undefined, limit: 1_000 },
-      ),
-    );
-    for (const { key, parts } of groups)
-      usage.push(`${customerId.split(".")[0]} ${key} ${JSON.stringify(parts, (_, value) => String(value))}`);
+    const lines = await tellUsage(db, customerId, "UTC");
+    usage.push(...lines.map((line) => `${customerId.split(".")[0]} ${line}`));
   }
   return { results: rows.map(told).sort(), usage, places: placesOf(rows), causes: rows.map(({ causes }) => causes) };
 }

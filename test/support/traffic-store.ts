@@ -1,18 +1,15 @@
 import { addDays } from "../../src/domain/instant.ts";
-import { UsageDimension } from "../../src/domain/usage/scope.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { TrafficWorld } from "../../src/simulator/traffic/traffic-world.ts";
 import type { CallResultRow } from "../../src/store/call-results.ts";
-import { type Database, systemTransaction } from "../../src/store/database.ts";
-import { readUsageGroups } from "../../src/store/usage.ts";
-import { withDays } from "../../src/store/usage-periods.ts";
-import { NO_FILTER } from "../../src/store/usage-source.ts";
+import type { Database } from "../../src/store/database.ts";
 import { verifyCarrier } from "../../src/store/verify.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { readAllResults, reconcileFully } from "./reconcile.ts";
 import { type Delivery, deliveriesOf } from "./reconciliation-world.ts";
 import { trafficWorld } from "./traffic-worlds.ts";
+import { tellUsage } from "./usage.ts";
 
 /** After so many of the deliveries all that is there is reconciled, before the next one comes. */
 const RECONCILED_SHARE = 0.08;
@@ -49,7 +46,9 @@ export function recentTraffic(name: string, seed: string, callCount: number): Tr
 /** What stands of a carrier: every result with all that is compared of it, every customer's usage by day, and what `tandem verify` finds. */
 export async function outcomeOf(db: Database, carrierId: string, world: TrafficWorld) {
   const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
-  const usage = await Promise.all(customersOf(world).map((customer) => usageOf(db, `${customer}.${carrierId}`, world)));
+  const usage = await Promise.all(
+    customersOf(world).map((customer) => tellUsage(db, `${customer}.${carrierId}`, world.timeZone)),
+  );
   const faults = await verifyCarrier(db, carrierId, AbortSignal.timeout(600_000));
   // A record came at the world's time, in whatever order it was written.
   const others = faults.filter(({ check }) => check !== "FEED_NOT_DENSE");
@@ -109,22 +108,4 @@ function told({ side, recordDate, recordId, ...row }: CallResultRow): string {
   const carrier = row.carrierRecords.map((each) => `${each.recordDate}/${each.recordId}#${each.revision}`).join("+");
   const figures = [row.status, row.causes, row.matchedBy, row.startTime, row.platformMs, row.carrierMs].join(" ");
   return `${side}/${recordDate}/${recordId} ${carrier} ${figures}`;
-}
-
-async function usageOf(db: Database, customerId: string, { timeZone }: TrafficWorld): Promise<string[]> {
-  const period = { customerId, startDate: "2020-01-01", endDate: "2099-01-01", timeZone };
-  const groups = await systemTransaction(db, async (tx) =>
-    readUsageGroups(
-      tx,
-      {
-        period: await withDays(tx, period),
-        filter: NO_FILTER,
-        groupBy: [UsageDimension.DAY, UsageDimension.NUMBER],
-        versions: [],
-        otherParty: { isWhole: true, secret: Buffer.alloc(32) },
-      },
-      { after: undefined, limit: 100_000 },
-    ),
-  );
-  return groups.map(({ key, parts }) => `${key} ${JSON.stringify(parts, (_, value) => String(value))}`);
 }

@@ -1,6 +1,10 @@
 import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { UsageDimension } from "../../src/domain/usage/scope.ts";
 import type { UsageKey, UsageRow, UsageTotals } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { type Database, systemTransaction } from "../../src/store/database.ts";
+import { readUsageGroups } from "../../src/store/usage.ts";
+import { withDays } from "../../src/store/usage-periods.ts";
+import { NO_FILTER } from "../../src/store/usage-source.ts";
 import { insertCallResults, type PartialResult } from "./call-results.ts";
 
 /** A call as a test of usage says it; the rest is as `insertCallResults` makes it. */
@@ -138,4 +142,23 @@ function describeKey(key: UsageKey | undefined): string[] {
   const { usageDate, phoneNumber, direction, countryCode, carrierId, otherPartyNumber } = key;
   const way = direction === 0 ? undefined : ["", "out", "in"][direction];
   return [usageDate, phoneNumber, way, countryCode, carrierId, otherPartyNumber].filter((part) => part !== undefined);
+}
+
+/** All of a customer's usage by day and number, a line each, to compare. */
+export async function tellUsage(db: Database, customerId: string, timeZone: string): Promise<string[]> {
+  const period = { customerId, startDate: "2020-01-01", endDate: "2099-01-01", timeZone };
+  const groups = await systemTransaction(db, async (tx) =>
+    readUsageGroups(
+      tx,
+      {
+        period: await withDays(tx, period),
+        filter: NO_FILTER,
+        groupBy: [UsageDimension.DAY, UsageDimension.NUMBER],
+        versions: [],
+        otherParty: { isWhole: true, secret: Buffer.alloc(32) },
+      },
+      { after: undefined, limit: 100_000 },
+    ),
+  );
+  return groups.map(({ key, parts }) => `${key} ${JSON.stringify(parts, (_, value) => String(value))}`);
 }

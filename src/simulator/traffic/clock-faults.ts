@@ -33,6 +33,20 @@ export function happenedOn(site: TrafficSite, { planted, trunkId, offsetAt }: Of
   else site.happened(call, playUnansweredOff);
 }
 
+/** Plays calls trunk by trunk, each of so many, in turn, until there are as many as asked for. */
+export function playTrunks(
+  callCount: number,
+  callsOfTrunk: readonly number[],
+  play: (index: number, count: number) => void,
+): void {
+  let left = callCount;
+  for (let index = 0; left > 0; index += 1) {
+    const count = callsOfTrunk[index % callsOfTrunk.length] ?? left;
+    play(index, count);
+    left -= count;
+  }
+}
+
 /** The causes that an offset of a clock has, each with its part of it. */
 function causesOfOffset(offsetMs: number): TruthCause[] {
   const zoneMs = Math.round(offsetMs / QUARTER_HOUR_MS) * QUARTER_HOUR_MS;

@@ -1,4 +1,4 @@
-import { happenedOn } from "../clock-faults.ts";
+import { happenedOn, playTrunks } from "../clock-faults.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
@@ -15,14 +15,7 @@ const SETUP_MS = 5 * MINUTE_MS;
 /** Clocks that are set right, or wrong, in the middle of an hour: while calls go on. */
 export const clocksSet: TrafficShape = {
   name: "clocks-set",
-  play: (site, callCount) => {
-    let left = callCount;
-    for (let index = 0; left > 0; index += 1) {
-      const count = CALLS_OF_A_TRUNK[index % CALLS_OF_A_TRUNK.length] ?? left;
-      playTrunk(site, index, count);
-      left -= count;
-    }
-  },
+  play: (site, callCount) => playTrunks(callCount, CALLS_OF_A_TRUNK, (index, count) => playTrunk(site, index, count)),
 };
 
 function playTrunk(site: TrafficSite, index: number, count: number): void {

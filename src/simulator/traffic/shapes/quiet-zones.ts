@@ -1,4 +1,4 @@
-import { happenedOn } from "../clock-faults.ts";
+import { happenedOn, playTrunks } from "../clock-faults.ts";
 import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
@@ -10,14 +10,7 @@ const CALLS_OF_A_TRUNK = [40, 90, 160];
 /** Trunks with a call or two an hour whose clocks are in another zone, all the time or for a day and a half. */
 export const quietZones: TrafficShape = {
   name: "quiet-zones",
-  play: (site, callCount) => {
-    let left = callCount;
-    for (let index = 0; left > 0; index += 1) {
-      const count = CALLS_OF_A_TRUNK[index % CALLS_OF_A_TRUNK.length] ?? left;
-      playTrunk(site, index, count);
-      left -= count;
-    }
-  },
+  play: (site, callCount) => playTrunks(callCount, CALLS_OF_A_TRUNK, (index, count) => playTrunk(site, index, count)),
 };
 
 function playTrunk(site: TrafficSite, index: number, count: number): void {
