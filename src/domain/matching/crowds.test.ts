@@ -36,11 +36,28 @@ describe("a crowd of calls between the same two numbers", () => {
     expect(Object.keys(results)).toHaveLength(PER_SECOND * SECONDS);
   });
 
-  test("is ambiguous on both sides where nothing tells its calls apart", () => {
-    const results = matchCalls(matchingInput(...crowd({ lengthOf: () => 60_000 })));
+  // Of 64 a second even those of one time are too many to look at.
+  test.each([4, 64])("is ambiguous on both sides where nothing tells its calls apart: %i a second", (perSecond) => {
+    const results = matchCalls(matchingInput(...crowd({ perSecond, lengthOf: () => 60_000 })));
 
     expect(statuses(results)).toEqual([MatchStatus.AMBIGUOUS]);
-    expect(results).toHaveLength(2 * PER_SECOND * SECONDS);
+    expect(results).toHaveLength(2 * perSecond * SECONDS);
+  });
+
+  test("is ambiguous in what is left of it, as far as both sides have something left", () => {
+    const [platform, carrier] = crowd({ lengthOf: (index) => 10_000 + (index % 97) * 3_000 });
+    const strays = [15, 25].map((afterS, index) =>
+      carrierCall(`stray${index}`, { startMs: (platform[150]?.inviteMs ?? 0) + afterS * SECOND_MS, connectedMs: 777 }),
+    );
+    const records = [...carrier.toSpliced(150, 1), ...strays];
+    const results = tellResults(matchCalls(matchingInput(platform, records)), ({ status }) => status);
+    const left = Object.entries(results).filter(([, status]) => status !== MatchStatus.MATCHED_EXACT);
+
+    expect(Object.fromEntries(left)).toEqual({
+      p150: MatchStatus.AMBIGUOUS,
+      stray0: MatchStatus.AMBIGUOUS,
+      stray1: MatchStatus.AMBIGUOUS,
+    });
   });
 
   test("comes to the same in any order of its records", () => {
@@ -56,6 +73,60 @@ describe("a crowd of calls between the same two numbers", () => {
 
     expect(asked).toBeLessThan(MOST_TIMES * perSecond * SECONDS);
   });
+});
+
+describe("what is sought among the calls of the same parties", () => {
+  test("copies: not among more times than a crowd has", () => {
+    let reads = 0;
+    const [platform, carrier] = crowd({ perSecond: 64, lengthOf: () => 60_000 });
+    for (const facts of [...platform, ...carrier]) countReads(facts, "ids", () => reads++);
+    matchCalls(matchingInput(platform, carrier));
+
+    // Each has a thousand times within the reach of a copy.
+    expect(reads / (platform.length + carrier.length)).toBeLessThan(200);
+  });
+
+  test.each([
+    [390, true],
+    [410, false],
+  ])("%i left parts of a call are put together: %s", (count, areTogether) => {
+    const connectedMs = (count + 60) * 10_000;
+    const parts = Array.from({ length: count }, (_, index) =>
+      carrierCall(`c${index}`, { startMs: TEN + 600_000 + index * 10_000, ringMs: 0, connectedMs: 10_000 }),
+    );
+    const results = matchCalls(matchingInput([platformCall("p", { ringMs: 0, connectedMs })], parts));
+
+    expect(results).toHaveLength(areTogether ? 1 : count + 1);
+  });
+
+  test.each([
+    [1_900, true],
+    [2_100, false],
+  ])("the call of a part without a first, among %i that day: %s", (count, isFound) => {
+    const short = Array.from({ length: count }, (_, index) =>
+      platformCall(`s${index}`, { startMs: TEN - (index + 1) * 30_000, ringMs: 1_000, connectedMs: 2_000 }),
+    );
+    const long = platformCall("long", { startMs: TEN, connectedMs: 7_200_000 });
+    const part = carrierCall(
+      "part",
+      { startMs: TEN + 3_600_000, ringMs: 0, connectedMs: 600_000 },
+      { part: { index: 2, count: 3 } },
+    );
+    const results = matchCalls(matchingInput([...short, long], [part]));
+
+    expect(tellResults(results, () => true)).toHaveProperty([isFound ? "long/part" : "long"]);
+  });
+
+  function countReads<Key extends string>(facts: Record<Key, unknown> | object, key: Key, onRead: () => void): void {
+    const value = Reflect.get(facts, key);
+    Object.defineProperty(facts, key, {
+      enumerable: true,
+      get: () => {
+        onRead();
+        return value;
+      },
+    });
+  }
 });
 
 describe("an index of numbers", () => {
