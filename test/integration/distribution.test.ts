@@ -1,7 +1,7 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { writeClockVotes } from "../../src/store/clock-offsets.ts";
-import { carrierTransaction, openDatabase } from "../../src/store/database.ts";
+import { openDatabase, systemTransaction } from "../../src/store/database.ts";
 import { DISTRIBUTION } from "../../src/store/schema.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 
@@ -50,7 +50,7 @@ test("a distributed table has its column in every row and in every key", async (
 test("rows of a carrier that is not there are not left out in silence", async () => {
   await using db = openDatabase({ url: database.url });
   const votes = [{ trunkId: "trunk-1", hour: 0n, votes: { "0": 1 } }];
-  await expect(carrierTransaction(db, "nobody", (tx) => writeClockVotes(tx, "nobody", votes))).rejects.toThrow(
+  await expect(systemTransaction(db, (tx) => writeClockVotes(tx, "nobody", votes))).rejects.toThrow(
     "an INSERT of 1 rows wrote 0",
   );
 });
