@@ -1,7 +1,4 @@
-import { join } from "node:path";
 import type { Logger } from "pino";
-import { makeOpenFolder } from "./backup/open-folder.ts";
-import { refuseHalfRestored } from "./backup/restoring.ts";
 import { warnOfClock } from "./clock-start.ts";
 import type { Config } from "./config.ts";
 import type { ErasureJournal } from "./erasure/journal.ts";
@@ -12,16 +9,9 @@ import { findExposures } from "./exposures.ts";
 import { BlockWrites } from "./feed/block-writes.ts";
 import { FeedHub, POLL_BELIEVED_MS } from "./feed/hub.ts";
 import { SharedPages } from "./feed/shared-pages.ts";
-import { runAgeUploads } from "./jobs/age-uploads.ts";
-import { runCloseDisclosures } from "./jobs/close-disclosures.ts";
 import { EraseJob } from "./jobs/erase.ts";
-import { runKeepZoneDays } from "./jobs/keep-zone-days.ts";
-import { runMakePartitions } from "./jobs/make-partitions.ts";
-import { runReconcile } from "./jobs/reconcile.ts";
 import { ReleaseQuarantinedJob } from "./jobs/release-quarantined.ts";
-import { runRestateUsage } from "./jobs/restate-usage.ts";
-import { runRetention } from "./jobs/retention.ts";
-import { runScheduledNumbers } from "./jobs/scheduled-numbers.ts";
+import { startJobs } from "./jobs-start.ts";
 import { openLog } from "./log.ts";
 import { type MetricsEndpoint, openMetrics } from "./metrics.ts";
 import { checkPlatform } from "./platform-start.ts";
@@ -33,7 +23,6 @@ import type { Services } from "./rpc/context.ts";
 import { DenialLimit } from "./rpc/denial-limit.ts";
 import { TIMELINE_HEALTH } from "./rpc/health.ts";
 import { createMetrics } from "./rpc/metrics.ts";
-import { numberWriter } from "./rpc/number-call.ts";
 import { FailureLimit } from "./rpc/principal-limits.ts";
 import { RefusalLog } from "./rpc/refusal-log.ts";
 import { listRoutes } from "./rpc/routes.ts";
@@ -43,23 +32,17 @@ import { openSharedSigningKey } from "./rpc/shared-signing-key.ts";
 import type { SigningKey } from "./rpc/signing-key.ts";
 import { StreamSlots } from "./rpc/stream-life.ts";
 import { createTokenVerifier } from "./rpc/tokens.ts";
-import { encodeRestatement } from "./rpc/usage-message.ts";
 import { VerifiedTokens } from "./rpc/verified-tokens.ts";
 import { asCaller } from "./store/callers.ts";
 import { CarrierDirectory } from "./store/carriers.ts";
-import { type Database, openDatabase, type Tx } from "./store/database.ts";
+import type { Database } from "./store/database.ts";
 import { DatabaseWatch } from "./store/database-watch.ts";
-import { guardEmbeddedPostgres } from "./store/embedded-guard.ts";
-import { type EmbeddedServer, startEmbeddedPostgres } from "./store/embedded-postgres.ts";
 import { type Installation, readInstallation } from "./store/installation.ts";
-import { findExcessRights, proveIsolation } from "./store/isolation.ts";
-import { assertMigrated, migrate } from "./store/migrate.ts";
-import type { ZoneChange } from "./store/newer-zone-data.ts";
-import { assertClusterThere } from "./store/postgres-cluster.ts";
+import { findExcessRights } from "./store/isolation.ts";
 import { RetentionDirectory } from "./store/retention-policies.ts";
-import type { Feed } from "./store/schema.ts";
 import { SealDirectory } from "./store/seal-directory.ts";
 import type { TimelineWatch } from "./store/timeline-watch.ts";
+import { openStore } from "./store-start.ts";
 import { watchTimeline } from "./timeline-start.ts";
 import { UploadEngine } from "./upload/engine.ts";
 
@@ -250,131 +233,6 @@ async function openErasures(
   // What an exception had held back when a backup was made may be gone since: what is due is looked at first on a server that is another.
   await erase.start((await restoreErasures(db, journal)) || installation.serverChanged);
   return { journal, erase };
-}
-
-/** The loops that work beside the calls; disposing ends them. */
-function startJobs(
-  services: Services,
-  { reconcileIntervalMs, retentionIntervalMs, region }: Config,
-  { onError, onSetAside }: { onError: (error: unknown) => void; onSetAside: (carrierIds: readonly string[]) => void },
-): AsyncDisposable {
-  const { db, log, erasures } = services;
-  const onShort = (weeks: number) => log.error({ weeks }, "partitions run short: ingest will stop");
-  const onZoneChange = ({ moved, kept, ...zone }: ZoneChange) => {
-    const first = { movedFrom: moved[0], keptFrom: kept[0] };
-    log.warn(
-      { ...zone, moved: moved.length, kept: kept.length, ...first },
-      "newer time zone data: days to come begin at other times, days that have begun stay as they are",
-    );
-  };
-  const stop = new AbortController();
-  const running = [
-    runScheduledNumbers({ writer: numberWriter(services), region, onError }, stop.signal),
-    runMakePartitions({ db, onError, onShort }, stop.signal),
-    runAgeUploads({ db, onError }, stop.signal),
-    runKeepZoneDays({ db, onError, onChange: onZoneChange }, stop.signal),
-    runCloseDisclosures({ db, onError }, stop.signal),
-    runRestateUsage({ db, region, encode: encodeRestatement, onError }, stop.signal),
-  ];
-  if (reconcileIntervalMs > 0) {
-    const onAppended = (carrierId: string, feed: Feed, head: bigint) => services.hub.notify(carrierId, feed, head);
-    const readErased = (tx: Tx, carrierId: string) => erasures.inForce.read(tx, carrierId);
-    const options = { db, region, intervalMs: reconcileIntervalMs, readErased, onAppended, onError, onSetAside };
-    running.push(runReconcile(options, stop.signal));
-  }
-  if (retentionIntervalMs > 0)
-    running.push(runRetention({ db, intervalMs: retentionIntervalMs, onError }, stop.signal));
-  return {
-    async [Symbol.asyncDispose]() {
-      stop.abort();
-      await Promise.all(running);
-    },
-  };
-}
-
-interface StoreLife {
-  /**
-   * Told once when the embedded PostgreSQL ended and does not start any more. Undefined: it is not
-   * started again, for a command that lost its database has failed anyway.
-   */
-  readonly onLost?: (error: Error) => void;
-  /** False: the database has to be there, with the newest schema. Default: what is missing is made. */
-  readonly mayMake?: boolean;
-  /** Ends the start. */
-  readonly signal?: AbortSignal | undefined;
-}
-
-/** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
-export async function openStore(
-  config: Config,
-  log: Logger,
-  closers: AsyncDisposableStack,
-  { onLost, mayMake = true, signal }: StoreLife = {},
-): Promise<{ db: Database; applied: string[] }> {
-  if (config.databaseUrl === undefined) await refuseHalfRestored(config.dataDir);
-  if (!mayMake && config.databaseUrl === undefined) await assertClusterThere(join(config.dataDir, "postgres"));
-  const postgres =
-    config.databaseUrl === undefined ? await openEmbeddedPostgres(config, log, closers, signal) : undefined;
-  const url = config.databaseUrl ?? postgres?.url ?? "";
-  let isClosing = false;
-  const db = closers.use(
-    openDatabase({
-      url,
-      maxConnections: config.databasePool,
-      // A client within its limits is not refused for a burst.
-      maxWaiting: Math.max(MIN_LINE, config.limits.maxLiveCalls),
-      synchronousCommit: config.synchronousCommit,
-      onIdleError: (error) => {
-        if (!isClosing) log.warn({ err: error }, "a database connection was lost");
-      },
-    }),
-  );
-  // The pool is closed before its connections are: PostgreSQL, ending next, may still say on them that it ends.
-  closers.defer(() => {
-    isClosing = true;
-  });
-  if (postgres && onLost) closers.use(guardPostgres(postgres, { config, db, log, onLost }));
-  if (!mayMake) await assertMigrated(db);
-  const applied = mayMake ? await migrate(db) : [];
-  if (applied.length > 0) log.info({ applied }, "the schema is up to date");
-  await proveIsolation(db);
-  return { db, applied };
-}
-
-/** As many of one caller's calls may wait for a connection, however few may live at once: one call may ask for several. */
-const MIN_LINE = 1_000;
-
-async function openEmbeddedPostgres(
-  config: Config,
-  log: Logger,
-  closers: AsyncDisposableStack,
-  signal: AbortSignal | undefined,
-): Promise<EmbeddedServer> {
-  await makeOpenFolder(config.dataDir);
-  const dataDir = join(config.dataDir, "postgres");
-  const postgres = closers.use(await startEmbeddedPostgres({ dataDir, ...(signal && { signal }) }));
-  log.info({ dataDir: config.dataDir, isAdopted: postgres.isAdopted }, "PostgreSQL runs in the data folder");
-  return postgres;
-}
-
-interface Guarded {
-  readonly config: Config;
-  readonly db: Database;
-  readonly log: Logger;
-  readonly onLost: (error: Error) => void;
-}
-
-function guardPostgres(postgres: EmbeddedServer, { config, db, log, onLost }: Guarded): AsyncDisposable {
-  return guardEmbeddedPostgres(postgres, {
-    maxStarts: config.embeddedRestarts,
-    onEnded: () => log.error("PostgreSQL in the data folder has ended"),
-    onStarted: () => {
-      db.connectTo(postgres.url);
-      log.warn("PostgreSQL in the data folder runs again");
-    },
-    onFailed: (error, pauseMs) => log.error({ err: error, pauseMs }, "PostgreSQL in the data folder did not start"),
-    onLost,
-  });
 }
 
 function watchDatabase(db: Database, log: Logger): DatabaseWatch {

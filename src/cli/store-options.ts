@@ -44,7 +44,7 @@ export async function openStoreOnly(
   // Who may call does not matter here.
   const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
   // Loaded only here: the commands that talk to a server need not wait for all of one.
-  const { openStore } = await import("../app.ts");
+  const { openStore } = await import("../store-start.ts");
   await using opening = new AsyncDisposableStack();
   // The default level tells a server's story; a command tells its own.
   const log = openLog(config.logLevel === "info" ? "warn" : config.logLevel);

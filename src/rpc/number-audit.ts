@@ -6,7 +6,7 @@ import type { AuditedRequestId } from "../domain/audited-request-id.ts";
 import type { ErrorReason } from "../domain/errors.ts";
 import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberBatchOutcome } from "../store/number-batch.ts";
-import type { NumberAudit } from "../store/number-inventory.ts";
+import type { NumberAudit } from "../store/number-call.ts";
 import { actorOf, methodOf } from "./audit.ts";
 
 /** An item of a call: which number, or which problem. */

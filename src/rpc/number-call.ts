@@ -12,7 +12,7 @@ import { invalidArgument, TandemError } from "../domain/errors.ts";
 import { MAX_NUMBER_ITEMS } from "../domain/limits.ts";
 import type { NumberProblem } from "../domain/number-changes.ts";
 import type { NumberOutcome, NumberOutcomeSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
-import type { NumberCall } from "../store/number-inventory.ts";
+import type { NumberCall } from "../store/number-call.ts";
 import type { NumberWriter } from "../store/number-writer.ts";
 import type { RepeatableCall } from "../store/request-log.ts";
 import { Feed } from "../store/schema.ts";
