@@ -25,8 +25,8 @@ const BETWEEN = "(?:[^0-9A-Za-z\\\\]|\\\\[0-7]{3})*";
 /** A byte behind the first of a character. */
 const NEXT = "\\\\2[0-7]{2}";
 /**
- * A digit of another script: which one it is costs more to tell here than to look at again. The
- * bytes that such characters begin with, and in what is text already any character beyond ASCII.
+ * Any digit of another script, whichever it is: a pattern for each would be long, and what is found
+ * is looked at again. The bytes of such characters, and in text any character beyond ASCII.
  */
 const OTHER_DIGIT = [
   "\\\\302\\\\2(?:6[23]|71)",
@@ -41,7 +41,10 @@ const OTHER_DIGIT = [
   "[^\\u0001-\\u007F]",
 ].join("|");
 
+// A digit of another script stands for one digit of the number and not for a find of its own: of the
+// bytes of times and lengths many look like one.
 function patternOf(phoneNumber: string, of: (digits: string) => string[]): string {
-  const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).join(BETWEEN));
-  return [...spelled, OTHER_DIGIT].join("|");
+  const inAnyScript = (digit: string) => `(?:${digit}|${OTHER_DIGIT})`;
+  const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).map(inAnyScript).join(BETWEEN));
+  return spelled.join("|");
 }
