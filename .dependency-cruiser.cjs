@@ -3,23 +3,31 @@
 /** A part may reach only the parts named here (and its own files). */
 const mayImport = {
   domain: [],
-  store: ["domain"],
+  files: [],
+  trust: ["files", "domain"],
+  port: ["trust", "domain"],
+  config: ["trust", "files", "domain"],
+  store: ["files", "domain"],
   feed: ["store", "domain"],
-  erasure: ["store", "domain"],
-  backup: ["erasure", "store", "domain"],
+  erasure: ["store", "files", "domain"],
+  backup: ["erasure", "store", "files", "domain"],
   upload: ["erasure", "store", "domain"],
   reconcile: ["store", "domain"],
   jobs: ["erasure", "reconcile", "store", "domain"],
-  rpc: ["upload", "feed", "erasure", "reconcile", "store", "domain"],
-  client: ["domain"],
+  rpc: ["port", "trust", "upload", "feed", "erasure", "reconcile", "store", "domain"],
+  start: ["rpc", "port", "trust", "config", "backup", "jobs", "erasure", "store", "files", "domain"],
+  client: ["files", "domain"],
   simulator: ["client", "domain"],
 };
 
+/** The contract's subjects: the wings of rpc, store and cli. What services share is in rpc/shared, how messages are read in rpc/intake. */
+const services = "carriers|cdrs|durations|numbers|reconciliation|usage|privacy";
+
 /** Where generated code may be used. In upload and feed, only at the edge: the files that turn messages into records and back. */
 const usesGenerated = [
-  "^src/(rpc|client|simulator|gen|cli)/",
-  "^src/(upload|feed|reconcile|erasure)/[^/]*edge[^/]*\\.ts$",
-  "^src/upload/(cdr|duration)[a-z-]*\\.ts$",
+  "^src/(rpc|port|client|simulator|gen|cli)/",
+  "^src/(feed|reconcile|erasure)/[^/]*edge[^/]*\\.ts$",
+  "^src/upload/records/[a-z-]+\\.ts$",
   "^(test|bench)/",
   "\\.test\\.ts$",
 ];
@@ -35,6 +43,20 @@ const layers = Object.entries(mayImport).map(([part, others]) => ({
 module.exports = {
   forbidden: [
     ...layers,
+    {
+      name: "services-apart",
+      comment: "no service imports another: what two need is in rpc/shared",
+      severity: "error",
+      from: { path: `^src/rpc/(${services})/`, pathNot: "\\.test\\.ts$" },
+      to: { path: `^src/rpc/(${services})/`, pathNot: "^src/rpc/$1/" },
+    },
+    {
+      name: "shared-below-services",
+      comment: "what services share, and how messages are read, knows no service",
+      severity: "error",
+      from: { path: "^src/rpc/(shared|intake)/", pathNot: "\\.test\\.ts$" },
+      to: { path: "^src/rpc/", pathNot: "^src/rpc/(shared|intake)/" },
+    },
     {
       name: "app-is-the-root",
       comment: "only the command line, tests and benchmarks open the app",

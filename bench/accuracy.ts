@@ -2,7 +2,7 @@
 // Ends with 1 when a bound does not hold. --store has the job reconcile them in PostgreSQL; without it the matcher is given all of them at once.
 // --traffic measures the worlds of traffic instead, 50,000 calls each: see docs/reconciliation.md.
 import { parseArgs } from "node:util";
-import { addDays } from "../src/domain/instant.ts";
+import { addDays } from "../src/domain/time/instant.ts";
 import { formatScore } from "../src/simulator/reconciliation/format-score.ts";
 import { type FoundResult, findShortfalls, scoreResults } from "../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../src/simulator/reconciliation/world.ts";

@@ -5,7 +5,7 @@ import { createClient } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { createTandemTransport } from "../src/client/transport.ts";
 import { CdrService, type StreamCdrsResponse } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { COMPRESS_MIN_BYTES, fastGzip } from "../src/rpc/compression.ts";
+import { COMPRESS_MIN_BYTES, fastGzip } from "../src/port/compression.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import type { FeedClientArgument, FeedClientResult } from "./feed-client.ts";
 import { startHelper } from "./helper-process.ts";

@@ -1,13 +1,13 @@
 import { sql } from "kysely";
-import { microsFromMs } from "../src/domain/instant.ts";
-import { readCdrPage, scanCdrs } from "../src/store/cdrs.ts";
+import { microsFromMs } from "../src/domain/time/instant.ts";
 import {
   carrierTransaction,
   type Database,
   LIST_PAGE,
   ownerTransaction,
   type TransactionOptions,
-} from "../src/store/database.ts";
+} from "../src/store/database/database.ts";
+import { readCdrPage, scanCdrs } from "../src/store/records/cdrs.ts";
 import { addCarrier } from "../test/support/carriers.ts";
 import { PlanRecorder, type StatementCost } from "../test/support/plans.ts";
 import { openBenchWorld } from "./world.ts";

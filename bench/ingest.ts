@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import type { App } from "../src/app.ts";
 import { CallDetailRecordSchema } from "../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { cdrEdge } from "../src/upload/record-edges.ts";
+import { cdrEdge } from "../src/upload/records/record-edges.ts";
 import { benchCdr } from "./records.ts";
 
 const BATCH_RECORDS = 2_000;

@@ -11,7 +11,7 @@ import {
   int8Array,
   textArray,
   timestamptzArray,
-} from "../src/store/binary-array.ts";
+} from "../src/store/database/binary-array.ts";
 import { ownCpuMicros, treeCpuMicros } from "./cpu-time.ts";
 import { median } from "./statistics.ts";
 import { type BenchWorld, openBenchWorld } from "./world.ts";

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { Feed } from "../src/store/schema.ts";
+import { Feed } from "../src/store/database/schema.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import type { FeedClientResult } from "./feed-client.ts";
 import { startHelper } from "./helper-process.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { type App, openApp } from "../src/app.ts";
-import { type ConfigOverrides, loadConfig } from "../src/config.ts";
+import { type ConfigOverrides, loadConfig } from "../src/config/config.ts";
 import { openLog } from "../src/log.ts";
 
 /** A Tandem with a durable PostgreSQL of its own in a temporary folder. */

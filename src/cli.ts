@@ -9,15 +9,15 @@ import { clockCommand } from "./cli/clock.ts";
 import { demoCommand } from "./cli/demo.ts";
 import { durationsCommand } from "./cli/durations.ts";
 import { epochCommand } from "./cli/epoch.ts";
-import { keysCommand } from "./cli/keys.ts";
 import { migrateCommand } from "./cli/migrate.ts";
 import { numbersCommand } from "./cli/numbers.ts";
 import { privacyCommand } from "./cli/privacy.ts";
 import { reconcileCommand } from "./cli/reconcile.ts";
 import { restoreCommand } from "./cli/restore.ts";
-import { runCommand } from "./cli/run-command.ts";
 import { serveCommand } from "./cli/serve.ts";
-import { tokenCommand } from "./cli/token.ts";
+import { runCommand } from "./cli/shared/run-command.ts";
+import { keysCommand } from "./cli/trust/keys.ts";
+import { tokenCommand } from "./cli/trust/token.ts";
 import { usageCommand } from "./cli/usage.ts";
 import { verifyCommand } from "./cli/verify.ts";
 

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { digitsOf } from "./domain/masking.ts";
+import { digitsOf } from "./domain/privacy/masking.ts";
 import { maskDigits, openLog } from "./log.ts";
 
 test("no phone number or token reaches the log, wherever it was put", () => {

@@ -1,6 +1,6 @@
 import { type LogFn, type Logger, pino, stdSerializers } from "pino";
-import { maskReport, plainDigits } from "./domain/masking.ts";
-import { visibleText } from "./domain/visible-text.ts";
+import { maskReport, plainDigits } from "./domain/privacy/masking.ts";
+import { visibleText } from "./domain/privacy/visible-text.ts";
 
 /** Names of fields whose value is a secret, wherever they stand in what is logged. */
 const SECRET_FIELDS = ["authorization", "token", "password", "secret", "databaseUrl", "url", "cookie"];

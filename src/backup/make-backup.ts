@@ -1,9 +1,9 @@
 import { chmod, readdir, realpath, stat } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
-import { makeFolder, syncFolder } from "../domain/files.ts";
-import { takeBaseBackup } from "../store/base-backup.ts";
-import { type ClusterFiles, listClusterFiles, listWalFiles } from "../store/cluster-files.ts";
-import { POSTGRES_VERSION } from "../store/postgres-cluster.ts";
+import { makeFolder, syncFolder } from "../files/files.ts";
+import { takeBaseBackup } from "../store/postgres/base-backup.ts";
+import { type ClusterFiles, listClusterFiles, listWalFiles } from "../store/postgres/cluster-files.ts";
+import { POSTGRES_VERSION } from "../store/postgres/postgres-cluster.ts";
 import { assertRoom, type CopiedFile, copyFile, eachOf, emptyFolder, writeText } from "./copy-files.ts";
 import { type Manifest, writeManifest } from "./manifest.ts";
 

@@ -1,7 +1,7 @@
 import { readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
-import { syncFolder } from "../domain/files.ts";
+import { syncFolder } from "../files/files.ts";
 import { writeText } from "./copy-files.ts";
 
 const NAME = "manifest.json";

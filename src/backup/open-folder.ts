@@ -1,6 +1,6 @@
 import { chmod } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../domain/files.ts";
+import { makeFolder } from "../files/files.ts";
 
 /** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
 export async function makeOpenFolder(path: string): Promise<void> {

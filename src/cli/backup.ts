@@ -2,10 +2,10 @@ import { createRequire } from "node:module";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
 import type { CopiedFile } from "../backup/copy-files.ts";
-import { loadConfig } from "../config.ts";
-import { untilInterrupted } from "./following.ts";
-import { formatJson } from "./output.ts";
-import { databaseUsed, sayUsed } from "./used.ts";
+import { loadConfig } from "../config/config.ts";
+import { untilInterrupted } from "./shared/following.ts";
+import { formatJson } from "./shared/output.ts";
+import { databaseUsed, sayUsed } from "./shared/used.ts";
 
 const { version } = createRequire(import.meta.url)("../../package.json") as { version: string };
 
@@ -37,9 +37,9 @@ async function backUp({ to, json, dataDir }: { to: string; dataDir?: string; jso
       "TANDEM_DATABASE_URL names a PostgreSQL of yours, and this command copies the one that comes with Tandem: use pg_basebackup or what your provider has",
     );
   // Loaded only here: the commands that talk to a server need not wait for all of one.
-  const { assertClusterThere } = await import("../store/postgres-cluster.ts");
+  const { assertClusterThere } = await import("../store/postgres/postgres-cluster.ts");
   const { refuseHalfRestored } = await import("../backup/restoring.ts");
-  const { startEmbeddedPostgres } = await import("../store/embedded-postgres.ts");
+  const { startEmbeddedPostgres } = await import("../store/postgres/embedded-postgres.ts");
   const { makeBackup } = await import("../backup/make-backup.ts");
   const postgres = join(config.dataDir, "postgres");
   await refuseHalfRestored(config.dataDir);

@@ -12,9 +12,9 @@ import {
 import { CarrierState, CarrierStateSchema } from "../gen/tandem/type/v1/agreement_pb.js";
 import { DirectionSchema } from "../gen/tandem/type/v1/call_pb.js";
 import { rangesCommand } from "./carriers/ranges.ts";
-import { type ConnectionOptions, connect, remoteCommand } from "./connection.ts";
-import { printFields, printMessage, printTable } from "./output.ts";
-import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "./shared/connection.ts";
+import { printFields, printMessage, printTable } from "./shared/output.ts";
+import { enumListOption, enumName, enumOption, formatTime, parseTimeZone, parseWhole } from "./shared/values.ts";
 
 /** `tandem carriers`: onboarding. */
 export function carriersCommand(): Command {

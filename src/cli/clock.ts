@@ -1,8 +1,8 @@
 import { Command } from "commander";
-import { visibleText } from "../domain/visible-text.ts";
-import { commandLineActor } from "./actor.ts";
-import { formatJson, printTable } from "./output.ts";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+import { visibleText } from "../domain/privacy/visible-text.ts";
+import { commandLineActor } from "./shared/actor.ts";
+import { formatJson, printTable } from "./shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
 /** `tandem clock`: the way out after the database's clock was ahead. */
 export function clockCommand(): Command {
@@ -20,8 +20,8 @@ function listCommand(): Command {
     .option("--json", "print JSON")
     .action(async (options: ClockOptions) => {
       await using store = await openStoreOnly(options);
-      const { systemTransaction } = await import("../store/database.ts");
-      const { listFeedsAhead } = await import("../store/feed-clock.ts");
+      const { systemTransaction } = await import("../store/database/database.ts");
+      const { listFeedsAhead } = await import("../store/feeds/feed-clock.ts");
       print(await systemTransaction(store.db, listFeedsAhead), options, "No feed is ahead of the clock.");
     });
 }
@@ -45,13 +45,13 @@ Example:
     .action(async (options: ClockOptions & { carrier?: string; yes?: true }, command: Command) => {
       if (!options.yes) command.error("error: if the database's clock is right now, add --yes");
       await using store = await openStoreOnly(options);
-      const { acceptClock } = await import("../store/feed-clock.ts");
+      const { acceptClock } = await import("../store/feeds/feed-clock.ts");
       const accepted = await acceptClock(store.db, commandLineActor(), options.carrier);
       print(accepted, options, "No feed is ahead of the clock: there is nothing to let through.");
     });
 }
 
-type Ahead = Awaited<ReturnType<typeof import("../store/feed-clock.ts").listFeedsAhead>>;
+type Ahead = Awaited<ReturnType<typeof import("../store/feeds/feed-clock.ts").listFeedsAhead>>;
 
 const FEED_NAMES: Readonly<Record<number, string>> = { 1: "numbers", 2: "cdrs", 3: "discrepancies", 4: "durations" };
 

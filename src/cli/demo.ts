@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { DemoOptions } from "./demo/plan.ts";
-import { parseWhole } from "./values.ts";
+import { parseWhole } from "./shared/values.ts";
 
 /** `tandem demo`: everything at once, on a server of its own. */
 export function demoCommand(): Command {

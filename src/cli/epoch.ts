@@ -1,10 +1,10 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command } from "commander";
-import { microsFromTimestamp } from "../domain/instant.ts";
-import { commandLineActor } from "./actor.ts";
-import { formatJson } from "./output.ts";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
-import { parseTime } from "./values.ts";
+import { microsFromTimestamp } from "../domain/time/instant.ts";
+import { commandLineActor } from "./shared/actor.ts";
+import { formatJson } from "./shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
+import { parseTime } from "./shared/values.ts";
 
 /** `tandem epoch`: what a restore needs. */
 export function epochCommand(): Command {
@@ -39,7 +39,7 @@ Example:
         command.error("error: every client will have to begin its feeds again; if that is meant, add --yes");
       }
       await using store = await openStoreOnly(options);
-      const { rotateEpochs } = await import("../store/installation.ts");
+      const { rotateEpochs } = await import("../store/database/installation.ts");
       const { carriers } = await rotateEpochs(
         store.db,
         commandLineActor(),
@@ -68,7 +68,7 @@ Example:
     .action(async (options: StoreOptions & { yes?: true; json?: true }, command: Command) => {
       if (!options.yes) command.error("error: if nothing was lost, or what was lost was told, add --yes");
       await using store = await openStoreOnly(options);
-      const { confirmServer } = await import("../store/installation.ts");
+      const { confirmServer } = await import("../store/database/installation.ts");
       const { timeline } = await confirmServer(store.db, commandLineActor());
       const told = { timeline: String(timeline) };
       console.log(options.json ? formatJson(told) : `Timeline ${timeline} of the database is confirmed.`);

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
 /** `tandem migrate`: brings the database to the newest schema; `serve` does the same at its start. */
 export function migrateCommand(): Command {

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { Command } from "commander";
-import { loadConfig } from "../config.ts";
-import { commandLineActor } from "./actor.ts";
+import { loadConfig } from "../config/config.ts";
 import { tellFiles } from "./backup.ts";
-import { untilInterrupted } from "./following.ts";
-import { formatJson } from "./output.ts";
-import { databaseUsed, sayUsed } from "./used.ts";
+import { commandLineActor } from "./shared/actor.ts";
+import { untilInterrupted } from "./shared/following.ts";
+import { formatJson } from "./shared/output.ts";
+import { databaseUsed, sayUsed } from "./shared/used.ts";
 
 interface RestoreCommandOptions {
   readonly from: string;

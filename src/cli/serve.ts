@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import type { App } from "../app.ts";
-import { type Config, describeSettings, loadConfig } from "../config.ts";
-import { visibleText } from "../domain/visible-text.ts";
+import { type Config, describeSettings, loadConfig } from "../config/config.ts";
+import { visibleText } from "../domain/privacy/visible-text.ts";
 import { maskSecrets } from "../log.ts";
-import { parseDatabaseUrl } from "./store-options.ts";
+import { parseDatabaseUrl } from "./shared/store-options.ts";
 
 /** How long a process may take to close everything once it was drained, when its database is gone. */
 const CLOSE_MS = 15_000;

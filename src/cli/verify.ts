@@ -1,9 +1,9 @@
 import { Command } from "commander";
-import { visibleText } from "../domain/visible-text.ts";
-import type { VerificationWatch } from "../store/verification.ts";
-import { untilInterrupted } from "./following.ts";
-import { formatJson, styled } from "./output.ts";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "./store-options.ts";
+import { visibleText } from "../domain/privacy/visible-text.ts";
+import type { VerificationWatch } from "../store/verify/verification.ts";
+import { untilInterrupted } from "./shared/following.ts";
+import { formatJson, styled } from "./shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "./shared/store-options.ts";
 
 /** `tandem verify`: reads all that is stored, and says whether it adds up. */
 export function verifyCommand(): Command {
@@ -18,7 +18,7 @@ export function verifyCommand(): Command {
     )
     .action(async (options: StoreOptions & { json?: true }) => {
       await using store = await openStoreOnly(options);
-      const { verifyAll } = await import("../store/verify.ts");
+      const { verifyAll } = await import("../store/verify/verify.ts");
       const findings = await verifyAll(store.db, untilInterrupted(), tellProgress());
       const ok = findings.length === 0;
       if (options.json) console.log(formatJson({ ok, findings }));

@@ -1,6 +1,6 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../domain/files.ts";
+import { makeFolder } from "../files/files.ts";
 
 /** A position in a feed: what a client keeps in order to resume. */
 export interface FeedPosition {

@@ -80,7 +80,7 @@ export interface TandemErrorOptions {
   readonly cause?: unknown;
 }
 
-/** The one error that the domain, the store, the feeds and the uploads throw on purpose. Only rpc/errors.ts knows what it is on the wire. */
+/** The one error that the domain, the store, the feeds and the uploads throw on purpose. Only rpc/shared/errors.ts knows what it is on the wire. */
 export class TandemError extends Error {
   override readonly name = "TandemError";
   readonly reason: ErrorReason;

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Expiries } from "./expiries.ts";
-import { wallMicros } from "./wall-clock.ts";
+import { wallMicros } from "./time/wall-clock.ts";
 
 const HOUR = 3_600_000_000n;
 

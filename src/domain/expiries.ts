@@ -1,5 +1,5 @@
-import type { Micros } from "./instant.ts";
-import { wallMicros } from "./wall-clock.ts";
+import type { Micros } from "./time/instant.ts";
+import { wallMicros } from "./time/wall-clock.ts";
 
 /** Most ends that are remembered; beyond it, the one that was not asked for longest is forgotten. */
 const MAX_REMEMBERED = 20_000;

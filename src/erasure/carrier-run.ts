@@ -1,7 +1,7 @@
-import type { ErasureScope } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
-import type { Tx } from "../store/database.ts";
-import type { Feed } from "../store/schema.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import type { Feed } from "../store/database/schema.ts";
 import type { Exceptions } from "./tally.ts";
 
 /** What an erasure at one carrier goes by. */

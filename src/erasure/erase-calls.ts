@@ -1,10 +1,11 @@
-import { type ErasureScope, ExceptionReason, reachesSubscriber, SubjectRole } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
+import { PartyKind } from "../domain/calls/party.ts";
 import { MatchStatus } from "../domain/matching/result.ts";
-import { PartyKind } from "../domain/party.ts";
-import { RecordPart } from "../domain/retention-parts.ts";
-import { forgetPairs } from "../store/clock-evidence.ts";
-import type { Tx } from "../store/database.ts";
+import { type ErasureScope, ExceptionReason, reachesSubscriber, SubjectRole } from "../domain/privacy/erasure.ts";
+import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   insertCdrErasure,
   type RecordName,
@@ -14,7 +15,7 @@ import {
   rewriteCdrs,
   rewriteDurations,
   type StoredRecord,
-} from "../store/erase-calls.ts";
+} from "../store/privacy/erase-calls.ts";
 import {
   insertDiscrepancyErasure,
   type RewrittenResult,
@@ -24,10 +25,9 @@ import {
   rewriteDiscrepancyEntries,
   rewriteResults,
   type StoredResult,
-} from "../store/erase-results.ts";
-import { type ErasureAtCarrier, raiseGeneration } from "../store/erasures.ts";
-import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
-import { Feed } from "../store/schema.ts";
+} from "../store/privacy/erase-results.ts";
+import { type ErasureAtCarrier, raiseGeneration } from "../store/privacy/erasures.ts";
+import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
 import { legalMinimum } from "./legal-minimum.ts";
 import {

@@ -1,6 +1,7 @@
-import { type Micros, microsFromMs } from "../domain/instant.ts";
-import { RecordPart } from "../domain/retention-parts.ts";
-import type { Tx } from "../store/database.ts";
+import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import type { Feed } from "../store/database/schema.ts";
 import {
   type BatchPlace,
   eraseBatchHashes,
@@ -9,10 +10,9 @@ import {
   findTimelessRecordsOf,
   type RecordName,
   type RecordSide,
-} from "../store/erase-calls.ts";
-import { findResultsOf, type ResultPlace } from "../store/erase-results.ts";
-import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
-import type { Feed } from "../store/schema.ts";
+} from "../store/privacy/erase-calls.ts";
+import { findResultsOf, type ResultPlace } from "../store/privacy/erase-results.ts";
+import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/privacy/erasures.ts";
 import type { CarrierErasure, CarrierRun } from "./carrier-run.ts";
 import { eraseCalls, gatherCalls, type Seeds } from "./erase-calls.ts";
 import { eraseCopies } from "./erase-copies.ts";

@@ -1,6 +1,7 @@
-import { type ErasureScope, isInScope } from "../domain/erasure.ts";
-import { RecordPart } from "../domain/retention-parts.ts";
-import type { Tx } from "../store/database.ts";
+import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
+import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { Tx } from "../store/database/database.ts";
+import { Feed, UploadKind } from "../store/database/schema.ts";
 import {
   findHeldOf,
   findQuarantinedOf,
@@ -11,9 +12,13 @@ import {
   rewriteHeld,
   rewriteQuarantined,
   rewriteReject,
-} from "../store/erase-copies.ts";
-import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
-import { Feed, UploadKind } from "../store/schema.ts";
+} from "../store/privacy/erase-copies.ts";
+import {
+  type ErasureAtCarrier,
+  raiseGeneration,
+  readErasureCarrier,
+  writeErasureCarrier,
+} from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { cdrWithout, durationWithout, keeps } from "./erase-calls.ts";
 import { eraseCdr, eraseDuration } from "./messages-edge.ts";

@@ -1,5 +1,5 @@
-import { findAnswersOf, rewriteAnswer } from "../store/erase-copies.ts";
-import { eraseDisclosedNumber } from "../store/erasure-recipients.ts";
+import { findAnswersOf, rewriteAnswer } from "../store/privacy/erase-copies.ts";
+import { eraseDisclosedNumber } from "../store/privacy/erasure-recipients.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 
 /**

@@ -1,7 +1,10 @@
-import { ExceptionReason, reachesSubscriber } from "../domain/erasure.ts";
-import { utcDay } from "../domain/instant.ts";
-import { RecordPart } from "../domain/retention-parts.ts";
-import type { Tx } from "../store/database.ts";
+import { ExceptionReason, reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import { utcDay } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
+import { deleteApproval } from "../store/numbers/number-ranges.ts";
 import {
   cutHoldings,
   deleteNumberRow,
@@ -12,11 +15,13 @@ import {
   readNumberEntries,
   readNumberRow,
   rewriteNumberEntry,
-} from "../store/erase-numbers.ts";
-import { type ErasureAtCarrier, raiseGeneration, readErasureCarrier, writeErasureCarrier } from "../store/erasures.ts";
-import { advanceFeed, type FeedLock, lockFeed } from "../store/feed-head.ts";
-import { deleteApproval } from "../store/number-ranges.ts";
-import { Feed } from "../store/schema.ts";
+} from "../store/privacy/erase-numbers.ts";
+import {
+  type ErasureAtCarrier,
+  raiseGeneration,
+  readErasureCarrier,
+  writeErasureCarrier,
+} from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-edge.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";

@@ -1,5 +1,5 @@
-import { reachesSubscriber } from "../domain/erasure.ts";
-import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } from "../store/erase-usage.ts";
+import { reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } from "../store/privacy/erase-usage.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseRestatement } from "./messages-edge.ts";
 

@@ -1,7 +1,7 @@
-import type { ErasureScope } from "../domain/erasure.ts";
-import { listCarrierIds } from "../store/carriers.ts";
-import { type Database, systemTransaction } from "../store/database.ts";
-import type { ErasureAtCarrier } from "../store/erasures.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import { listCarrierIds } from "../store/carriers/carriers.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import type { ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { forecastAtCarrier } from "./erase-carrier.ts";
 import { forecastNumbers } from "./erase-numbers.ts";
 import { readCircumstances } from "./run-erasure.ts";

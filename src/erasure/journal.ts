@@ -1,9 +1,9 @@
 import { open } from "node:fs/promises";
 import { dirname } from "node:path";
 import { z } from "zod";
-import { ErasedNumber } from "../domain/erased-number.ts";
-import type { ErasureScope } from "../domain/erasure.ts";
-import { makeFolder, readLines, syncFolder } from "../domain/files.ts";
+import { ErasedNumber } from "../domain/privacy/erased-number.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import { makeFolder, readLines, syncFolder } from "../files/files.ts";
 import type { ErasureKey } from "./key-file.ts";
 
 /** Largest journal that is read, bytes: an entry has some 600. */

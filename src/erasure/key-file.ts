@@ -1,7 +1,7 @@
 import { createCipheriv, createDecipheriv, createHmac, randomBytes } from "node:crypto";
 import { chmod, open, readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { makeFolder } from "../domain/files.ts";
+import { makeFolder } from "../files/files.ts";
 
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;

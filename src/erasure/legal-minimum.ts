@@ -1,7 +1,7 @@
-import { ExceptionReason } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
-import { findRule } from "../domain/retention-law.ts";
-import { ALL_PURPOSES, type RecordPart } from "../domain/retention-parts.ts";
+import { ExceptionReason } from "../domain/privacy/erasure.ts";
+import { findRule } from "../domain/privacy/retention-law.ts";
+import { ALL_PURPOSES, type RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { Micros } from "../domain/time/instant.ts";
 import type { HeldBack } from "./tally.ts";
 
 const DAY: Micros = 86_400_000_000n;

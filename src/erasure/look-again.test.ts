@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { ExceptionReason } from "../domain/erasure.ts";
+import { ExceptionReason } from "../domain/privacy/erasure.ts";
 import { lookAgainAt } from "./look-again.ts";
 import { Exceptions } from "./tally.ts";
 

@@ -1,5 +1,5 @@
-import { ExceptionReason } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
+import { ExceptionReason } from "../domain/privacy/erasure.ts";
+import type { Micros } from "../domain/time/instant.ts";
 import type { Exceptions } from "./tally.ts";
 
 /** A hold may be ended before its end, and a number released at any time: looked at again after so long. */

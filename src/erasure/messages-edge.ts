@@ -1,6 +1,8 @@
 import { create, type DescMessage, fromBinary, type Message, toBinary } from "@bufbuild/protobuf";
-import { countryOfNumber } from "../domain/country.ts";
-import type { ErasedNumber } from "../domain/erased-number.ts";
+import { e164Of } from "../domain/calls/party.ts";
+import { countryOfNumber } from "../domain/carriers/country.ts";
+import { hash64, idTexts } from "../domain/matching/id-texts.ts";
+import type { ErasedNumber } from "../domain/privacy/erased-number.ts";
 import {
   type ErasureScope,
   erasedParty,
@@ -8,10 +10,8 @@ import {
   type PartyName,
   partiesInRole,
   reachesSubscriber,
-} from "../domain/erasure.ts";
-import { microsFromTimestamp } from "../domain/instant.ts";
-import { hash64, idTexts } from "../domain/matching/id-texts.ts";
-import { e164Of } from "../domain/party.ts";
+} from "../domain/privacy/erasure.ts";
+import { microsFromTimestamp } from "../domain/time/instant.ts";
 import { RestatementSchema } from "../gen/tandem/platform/v1/usage_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../gen/tandem/type/v1/call_duration_pb.js";

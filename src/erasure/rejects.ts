@@ -1,5 +1,5 @@
-import { type ErasureScope, isInScope } from "../domain/erasure.ts";
-import { type Micros, microsFromMs } from "../domain/instant.ts";
+import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
+import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 
 /** A record is refused when it is older than so many days: one of which nothing tells the time came this long after the call at most. */
 const OLDEST: Micros = 402n * 86_400_000_000n;

@@ -1,6 +1,6 @@
-import { ErasureState } from "../domain/erasure.ts";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { insertErasure, listErasures, readErasure } from "../store/erasures.ts";
+import { ErasureState } from "../domain/privacy/erasure.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { insertErasure, listErasures, readErasure } from "../store/privacy/erasures.ts";
 import type { ErasureJournal } from "./journal.ts";
 
 /**

@@ -1,11 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type AuditAct, AuditOutcome } from "../domain/audit.ts";
-import { auditedRequestId } from "../domain/audited-request-id.ts";
-import { ErasureState } from "../domain/erasure.ts";
-import { numberHash } from "../domain/number-hash.ts";
-import { appendAuditEvent } from "../store/audit-log.ts";
-import { readCarrier } from "../store/carriers.ts";
-import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database.ts";
+import { numberHash } from "../domain/numbers/number-hash.ts";
+import { type AuditAct, AuditOutcome } from "../domain/privacy/audit.ts";
+import { auditedRequestId } from "../domain/privacy/audited-request-id.ts";
+import { ErasureState } from "../domain/privacy/erasure.ts";
+import { appendAuditEvent } from "../store/audit/audit-log.ts";
+import { readCarrier } from "../store/carriers/carriers.ts";
+import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import type { Feed } from "../store/database/schema.ts";
+import { areAllClear } from "../store/database/serving-processes.ts";
 import {
   type ErasureRow,
   findCarriersWithout,
@@ -13,10 +16,7 @@ import {
   readErasure,
   readErasureCarriers,
   writeErasureState,
-} from "../store/erasures.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
-import type { Feed } from "../store/schema.ts";
-import { areAllClear } from "../store/serving-processes.ts";
+} from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseAtCarrier } from "./erase-carrier.ts";
 import type { ErasureJournal } from "./journal.ts";

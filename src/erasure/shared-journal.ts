@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { readErasureEntries } from "../store/erasures.ts";
-import { agreeOnSharedFile, readSharedFiles, type SharedFile } from "../store/shared-files.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { agreeOnSharedFile, readSharedFiles, type SharedFile } from "../store/database/shared-files.ts";
+import { readErasureEntries } from "../store/privacy/erasures.ts";
 import { ErasureJournal } from "./journal.ts";
 import { type ErasureKey, makeErasureKey, parseErasureKey, readErasureKey } from "./key-file.ts";
 

@@ -1,5 +1,5 @@
-import type { Micros } from "../domain/instant.ts";
-import type { ErasedCounts, ErasureAtCarrier, ErasureHeldBack } from "../store/erasures.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import type { ErasedCounts, ErasureAtCarrier, ErasureHeldBack } from "../store/privacy/erasures.ts";
 
 /** Why records stay for now. */
 export interface HeldBack {

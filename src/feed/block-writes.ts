@@ -1,7 +1,7 @@
-import type { DisclosureTerms } from "../domain/disclosure.ts";
-import { outlivingCall } from "../store/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
-import { type ReservedBlock, type SentBlock, writeBlocks } from "../store/disclosures.ts";
+import type { DisclosureTerms } from "../domain/privacy/disclosure.ts";
+import { outlivingCall } from "../store/database/callers.ts";
+import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
+import { type ReservedBlock, type SentBlock, writeBlocks } from "../store/privacy/disclosures.ts";
 
 /** Blocks that one stream reserves, and what was sent of others. */
 export interface BlockChanges {

@@ -2,8 +2,8 @@ import { fromBinary } from "@bufbuild/protobuf";
 import { CdrBatchSchema, CdrFeedEntrySchema } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
-import type { StoredCdr } from "../store/cdrs.ts";
-import { EntryKind } from "../store/record-rows.ts";
+import type { StoredCdr } from "../store/records/cdrs.ts";
+import { EntryKind } from "../store/records/record-rows.ts";
 import { encodePosition, forwardBatches } from "./forwarded-batch.ts";
 
 const RECORD = CdrFeedEntrySchema.field.record.number;

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { TandemError } from "../domain/errors.ts";
-import type { Micros } from "../domain/instant.ts";
 import type { Seals } from "../domain/seals.ts";
+import type { Micros } from "../domain/time/instant.ts";
 import { decodeUnsealedCursor } from "./unsealed-cursor.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { BLOCK_MAX_AGE_MS } from "../domain/disclosure.ts";
-import type { ReservedBlock, SentBlock } from "../store/disclosures.ts";
+import { BLOCK_MAX_AGE_MS } from "../domain/privacy/disclosure.ts";
+import type { ReservedBlock, SentBlock } from "../store/privacy/disclosures.ts";
 import { DisclosedBlocks, type DisclosedEntry } from "./disclosed-blocks.ts";
 
 interface Written {

@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import { BLOCK_MAX_AGE_MS, BLOCK_SEQUENCES } from "../domain/disclosure.ts";
-import type { RecordPart } from "../domain/retention-parts.ts";
-import type { ReservedBlock, SentBlock } from "../store/disclosures.ts";
+import { BLOCK_MAX_AGE_MS, BLOCK_SEQUENCES } from "../domain/privacy/disclosure.ts";
+import type { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { ReservedBlock, SentBlock } from "../store/privacy/disclosures.ts";
 import type { FeedPlace } from "./position.ts";
 
 /** Longest that the end of a stream waits for its last block to be closed, milliseconds. */

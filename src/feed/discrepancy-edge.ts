@@ -1,12 +1,12 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { utcDay } from "../domain/instant.ts";
+import { utcDay } from "../domain/time/instant.ts";
 import {
   DiscrepancyBatchSchema,
   DiscrepancyFeedEntrySchema,
 } from "../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { type Discrepancy, DiscrepancySchema } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
-import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../store/discrepancies.ts";
+import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../store/reconciliation/discrepancies.ts";
 import type { DisclosedEntry } from "./disclosed-blocks.ts";
 import { encodePosition, forwardBatches } from "./forwarded-batch.ts";
 

@@ -1,6 +1,6 @@
 import { create, type DescMessage, fromBinary, type MessageShape, type UnknownField } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type Micros, timestampFromMicros } from "../domain/instant.ts";
+import { type Micros, timestampFromMicros } from "../domain/time/instant.ts";
 
 /** How the stored entries of a feed become the entries of its batch message. */
 export interface ForwardedBatch<Batch extends DescMessage, Stored> {

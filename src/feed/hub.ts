@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { DeliveryWatch } from "../domain/delivery-watch.ts";
-import { asOwn } from "../store/callers.ts";
-import type { FeedHead, PolledHead } from "../store/feed-head.ts";
-import type { Feed } from "../store/schema.ts";
+import { asOwn } from "../store/database/callers.ts";
+import type { Feed } from "../store/database/schema.ts";
+import type { FeedHead, PolledHead } from "../store/feeds/feed-head.ts";
 
 export interface FeedHubOptions {
   /** Reads the heads of these carriers' feeds in one query. */

@@ -1,4 +1,4 @@
-import type { FeedHead } from "../store/feed-head.ts";
+import type { FeedHead } from "../store/feeds/feed-head.ts";
 
 /** A run of entries, read with the feed's ends in one statement. */
 export interface FeedPage<Batch> {

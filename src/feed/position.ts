@@ -1,9 +1,9 @@
 import { TandemError } from "../domain/errors.ts";
-import { isoFromMicros, type Micros } from "../domain/instant.ts";
 import type { Seals } from "../domain/seals.ts";
-import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
-import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feed-head.ts";
-import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feed-position.ts";
+import { isoFromMicros, type Micros } from "../domain/time/instant.ts";
+import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
+import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feeds/feed-head.ts";
+import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feeds/feed-position.ts";
 import { assertFilter, type Cursor, type CursorScope, encodeCursor, type OpenedCursor, openCursor } from "./cursor.ts";
 
 /** A start as the client gave it; a named consumer has been turned into its cursor before. */

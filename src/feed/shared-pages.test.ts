@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { FeedHead } from "../store/feed-head.ts";
+import type { FeedHead } from "../store/feeds/feed-head.ts";
 import type { FeedPage } from "./page.ts";
 import { SharedPages } from "./shared-pages.ts";
 

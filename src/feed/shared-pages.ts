@@ -1,4 +1,4 @@
-import type { FeedPoint } from "../store/feed-page.ts";
+import type { FeedPoint } from "../store/feeds/feed-page.ts";
 import type { FeedPage } from "./page.ts";
 
 /** Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a process hold together. */

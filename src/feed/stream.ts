@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
-import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
-import { outlivingCall } from "../store/callers.ts";
-import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database.ts";
-import type { FeedHead } from "../store/feed-head.ts";
-import type { FeedPoint } from "../store/feed-page.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import { outlivingCall } from "../store/database/callers.ts";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../store/database/database.ts";
+import type { FeedHead } from "../store/feeds/feed-head.ts";
+import type { FeedPoint } from "../store/feeds/feed-page.ts";
 import type { Cursor } from "./cursor.ts";
 import type { FeedDisclosure } from "./disclosed-blocks.ts";
 import type { FeedHub, FeedSubscription } from "./hub.ts";

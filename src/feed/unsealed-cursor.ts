@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
-import type { Micros } from "../domain/instant.ts";
+import type { Micros } from "../domain/time/instant.ts";
 
 // Cursors as they were made before they were sealed (00d3f3f). Clients have stored them, so they
 // are taken for as long as 0.x lives; with 1.0 this file goes, and its one call in cursor.ts. None

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { ageUploads } from "../store/age-uploads.ts";
-import { type Database, systemTransaction } from "../store/database.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { ageUploads } from "../store/records/age-uploads.ts";
 
 export interface AgeUploadsOptions {
   readonly db: Database;

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { closeLeftBlocks, findCarriersOfLeftBlocks } from "../store/open-disclosures.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { closeLeftBlocks, findCarriersOfLeftBlocks } from "../store/privacy/open-disclosures.ts";
 
 export interface CloseDisclosuresOptions {
   readonly db: Database;

@@ -2,11 +2,11 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
-import { asOwn } from "../store/callers.ts";
-import { systemTransaction } from "../store/database.ts";
-import { areAnyUnwritten, findErasuresToRun } from "../store/erasures.ts";
-import { LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
-import { beat, forgetProcess } from "../store/serving-processes.ts";
+import { asOwn } from "../store/database/callers.ts";
+import { systemTransaction } from "../store/database/database.ts";
+import { LeaseLost, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { beat, forgetProcess } from "../store/database/serving-processes.ts";
+import { areAnyUnwritten, findErasuresToRun } from "../store/privacy/erasures.ts";
 
 export interface EraseJobOptions extends Omit<ErasureRunOptions, "signal" | "holder"> {
   /** What the process has read and not yet sent. */

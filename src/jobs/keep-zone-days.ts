@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { PINNED_ZONES, type ZoneData } from "../domain/time-zone.ts";
-import { type Database, readClock, systemTransaction } from "../store/database.ts";
-import { takeNewerZoneData, type ZoneChange } from "../store/newer-zone-data.ts";
+import { PINNED_ZONES, type ZoneData } from "../domain/time/time-zone.ts";
+import { type Database, readClock, systemTransaction } from "../store/database/database.ts";
+import { takeNewerZoneData, type ZoneChange } from "../store/zone-days/newer-zone-data.ts";
 
 export interface KeepZoneDaysOptions {
   readonly db: Database;

@@ -1,8 +1,8 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { utcDay } from "../domain/instant.ts";
-import { wallMicros } from "../domain/wall-clock.ts";
-import type { Database } from "../store/database.ts";
-import { countPartitionWeeksAhead, ensurePartitions } from "../store/partitions.ts";
+import { utcDay } from "../domain/time/instant.ts";
+import { wallMicros } from "../domain/time/wall-clock.ts";
+import type { Database } from "../store/database/database.ts";
+import { countPartitionWeeksAhead, ensurePartitions } from "../store/database/partitions.ts";
 
 /** Fewer whole weeks with partitions than this, and somebody should look: a missing partition stops ingest. */
 const ALARM_WEEKS = 2;

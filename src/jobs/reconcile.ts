@@ -2,9 +2,13 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { type ReconcileOptions, reconcileSlice, type WorkLimit } from "../reconcile/reconcile-carrier.ts";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { listCarriersToReconcile, listSetAside, settleIdleCarriers } from "../store/reconcile-progress.ts";
-import type { Feed } from "../store/schema.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import type { Feed } from "../store/database/schema.ts";
+import {
+  listCarriersToReconcile,
+  listSetAside,
+  settleIdleCarriers,
+} from "../store/reconciliation/reconcile-progress.ts";
 
 export interface ReconcileJobOptions {
   readonly db: Database;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { openDatabase } from "../store/database.ts";
+import { openDatabase } from "../store/database/database.ts";
 import { ReleaseQuarantinedJob } from "./release-quarantined.ts";
 
 // Nothing listens there: a look at the database fails.

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { listWaitingCarriers } from "../store/quarantine.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { listWaitingCarriers } from "../store/records/quarantine.ts";
 
 export interface ReleaseJobOptions {
   db: Database;

@@ -1,12 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Micros } from "../domain/instant.ts";
+import type { Micros } from "../domain/time/instant.ts";
 import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
 import type { DatedPeriod } from "../domain/usage/scope.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
-import { readUsageCarriers } from "../store/usage.ts";
-import { type JudgedCarrier, judgedOf, type StoredPeriod, withDays } from "../store/usage-periods.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { readUsageCarriers } from "../store/usage/usage.ts";
+import { type JudgedCarrier, judgedOf, type StoredPeriod, withDays } from "../store/usage/usage-periods.ts";
 import {
   type ChangedNumber,
   compareLines,
@@ -21,7 +21,7 @@ import {
   readSeenTime,
   writePeriodCheck,
   writePeriodTotals,
-} from "../store/usage-restatements.ts";
+} from "../store/usage/usage-restatements.ts";
 
 export interface RestateUsageOptions {
   readonly db: Database;

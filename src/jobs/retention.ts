@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import type { Carrier } from "../domain/carrier.ts";
-import type { Micros } from "../domain/instant.ts";
-import { listCarriers } from "../store/carriers.ts";
-import { type Database, readClock, systemTransaction } from "../store/database.ts";
-import { confirmLease, type JobLease, LeaseLost, releaseLease, takeLease } from "../store/job-lease.ts";
-import { type DroppedPartition, dropExpiredPartitions } from "../store/retention-partitions.ts";
+import type { Carrier } from "../domain/carriers/carrier.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import { listCarriers } from "../store/carriers/carriers.ts";
+import { type Database, readClock, systemTransaction } from "../store/database/database.ts";
+import { confirmLease, type JobLease, LeaseLost, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { type DroppedPartition, dropExpiredPartitions } from "../store/privacy/retention-partitions.ts";
 import { expireCarrier } from "./retention/carrier.ts";
 import { expirePlatform } from "./retention/platform.ts";
 import type { RetentionWork } from "./retention/work.ts";

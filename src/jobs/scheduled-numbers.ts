@@ -1,11 +1,11 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
-import { systemTransaction } from "../store/database.ts";
-import { confirmLease, releaseLease, takeLease } from "../store/job-lease.ts";
-import { sweepClaims } from "../store/number-owners.ts";
-import { readSchedule, takeEffect } from "../store/number-schedule.ts";
-import type { NumberWriter } from "../store/number-writer.ts";
-import { deleteOldResponses } from "../store/request-log.ts";
+import { systemTransaction } from "../store/database/database.ts";
+import { confirmLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { deleteOldResponses } from "../store/database/request-log.ts";
+import { sweepClaims } from "../store/numbers/number-owners.ts";
+import { readSchedule, takeEffect } from "../store/numbers/number-schedule.ts";
+import type { NumberWriter } from "../store/numbers/number-writer.ts";
 
 export interface ScheduledNumbersOptions {
   readonly writer: NumberWriter;

@@ -1,10 +1,11 @@
-import { microsFromMs, msFromMicros } from "../domain/instant.ts";
-import { EVIDENCE_DAYS_MS } from "../domain/matching/clock-offset.ts";
+import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { readClockVotes } from "../store/clock-offsets.ts";
-import type { Tx } from "../store/database.ts";
-import { readFeedHead } from "../store/feed-head.ts";
-import { type Arrival, readArrivals } from "../store/reconcile-input.ts";
+import { microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { readFeedHead } from "../store/feeds/feed-head.ts";
+import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
+import { type Arrival, readArrivals } from "../store/reconciliation/reconcile-input.ts";
 import {
   markEveryMinute,
   markMinutes,
@@ -12,8 +13,7 @@ import {
   readReconcilePosition,
   takeUpMinutes,
   writeReconcilePosition,
-} from "../store/reconcile-progress.ts";
-import { Feed } from "../store/schema.ts";
+} from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
 import { trunkOf } from "./facts-edge.ts";
 import { CarrierVotes } from "./votes.ts";

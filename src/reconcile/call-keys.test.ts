@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { carrierCall, dialled, e164, RESTRICTED } from "../../test/support/matching-calls.ts";
-import type { Party } from "../domain/party.ts";
+import type { Party } from "../domain/calls/party.ts";
 import { COUNTRIES, numbersIn, spellingsOf } from "../simulator/number-spellings.ts";
 import { pairKeyOf } from "./call-keys.ts";
 

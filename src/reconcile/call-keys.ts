@@ -1,9 +1,9 @@
+import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
 import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { numberKeyOf } from "../domain/matching/number-keys.ts";
 import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
-import { e164Of, type Party } from "../domain/party.ts";
-import { isHiddenCaller } from "../domain/spelling.ts";
+import { isHiddenCaller } from "../domain/numbers/spelling.ts";
 
 /** So many last digits of a number tell it apart; what stands before them, prefixes and codes, is written in many ways. */
 const TELLING_DIGITS = 8;

@@ -1,6 +1,6 @@
-import type { Carrier } from "../domain/carrier.ts";
-import type { ErasureScope } from "../domain/erasure.ts";
+import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { MatchingAgreement } from "../domain/matching/facts.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import { matchingAgreement } from "./agreement.ts";
 
 /** A carrier as its reconciliation needs it. */

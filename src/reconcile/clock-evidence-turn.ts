@@ -1,7 +1,8 @@
-import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
-import { voteBucket } from "../domain/matching/clock-votes.ts";
-import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/far-calls.ts";
+import { voteBucket } from "../domain/matching/clocks/clock-votes.ts";
+import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/clocks/far-calls.ts";
 import { Side } from "../domain/matching/result.ts";
+import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
 import {
   deleteLacking,
   ERASED_PAIR,
@@ -12,8 +13,7 @@ import {
   readMinuteVotes,
   writeLacking,
   writeMinuteVotes,
-} from "../store/clock-evidence.ts";
-import type { Tx } from "../store/database.ts";
+} from "../store/reconciliation/clock-evidence.ts";
 import { EVIDENCE_MS, evidenceOf } from "./clock-evidence.ts";
 import type { ClockVote } from "./votes.ts";
 import { mergeSpans, type Span, type TurnRecords } from "./window.ts";

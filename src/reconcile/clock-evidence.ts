@@ -1,4 +1,3 @@
-import { type Micros, microsFromMs } from "../domain/instant.ts";
 import {
   byStart,
   type CallUnit,
@@ -9,14 +8,15 @@ import {
   platformUnit,
   startDelta,
 } from "../domain/matching/call-unit.ts";
-import { areAlike, voteBucket } from "../domain/matching/clock-votes.ts";
+import { areAlike, voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
-import { NumberIndex, rangesAround } from "../domain/matching/number-index.ts";
-import { couldBePair } from "../domain/matching/pair-grade.ts";
+import { NumberIndex, rangesAround } from "../domain/matching/pairing/number-index.ts";
+import { couldBePair } from "../domain/matching/pairing/pair-grade.ts";
+import { isInWindow } from "../domain/matching/pairing/time-window.ts";
 import { Side } from "../domain/matching/result.ts";
-import { isInWindow } from "../domain/matching/time-window.ts";
-import type { LackingCall, MinuteVotes } from "../store/clock-evidence.ts";
-import type { Votes } from "../store/clock-offsets.ts";
+import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import type { LackingCall, MinuteVotes } from "../store/reconciliation/clock-evidence.ts";
+import type { Votes } from "../store/reconciliation/clock-offsets.ts";
 import { pairKeyOf } from "./call-keys.ts";
 import { rawStartMs } from "./result-row.ts";
 import { isIn, minuteOf, type Span } from "./window.ts";

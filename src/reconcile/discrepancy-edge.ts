@@ -1,11 +1,11 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { type Micros, timestampFromMicros } from "../domain/instant.ts";
+import type { Party } from "../domain/calls/party.ts";
 import { deltasOf } from "../domain/matching/deltas.ts";
 import type { CarrierFacts, RecordRef } from "../domain/matching/facts.ts";
 import { type CallResult, type Finding, type Measure, RULE_VERSION } from "../domain/matching/result.ts";
-import type { Party } from "../domain/party.ts";
+import { type Micros, timestampFromMicros } from "../domain/time/instant.ts";
 import {
   CallDeltasSchema,
   CallMeasureSchema,

@@ -1,8 +1,8 @@
-import { countryOfNumber } from "../domain/country.ts";
-import { type ErasureScope, erasedParty, isInScope, PARTY_NAMES, partiesInRole } from "../domain/erasure.ts";
-import { microsFromMs } from "../domain/instant.ts";
+import { e164Of } from "../domain/calls/party.ts";
+import { countryOfNumber } from "../domain/carriers/country.ts";
 import type { CommonFacts, CorrelationIds } from "../domain/matching/facts.ts";
-import { e164Of } from "../domain/party.ts";
+import { type ErasureScope, erasedParty, isInScope, PARTY_NAMES, partiesInRole } from "../domain/privacy/erasure.ts";
+import { microsFromMs } from "../domain/time/instant.ts";
 import { rawStartMs } from "./result-row.ts";
 
 /**

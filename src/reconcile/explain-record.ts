@@ -1,18 +1,18 @@
-import { type Micros, microsFromMs, msFromMicros } from "../domain/instant.ts";
-import { type CallEvidence, explainCall } from "../domain/matching/explain.ts";
-import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/near-misses.ts";
+import { type CallEvidence, explainCall } from "../domain/matching/explain/explain.ts";
+import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/explain/near-misses.ts";
+import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
-import { WINDOW_MS } from "../domain/matching/time-window.ts";
+import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
 import {
   type CallResultRow,
   findCalls,
   findSplitCalls,
   readResultsIn,
   readResultsNamed,
-} from "../store/call-results.ts";
-import type { Tx } from "../store/database.ts";
-import type { ExplainedRecord } from "../store/explain-targets.ts";
-import { type OpenCallRow, readOpenCalls } from "../store/near-calls.ts";
+} from "../store/reconciliation/call-results.ts";
+import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts";
+import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
 import { durationKeyOf, pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
 import { nameOf } from "./result-row.ts";

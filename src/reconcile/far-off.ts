@@ -1,7 +1,8 @@
-import { addDays, microsFromMs, msFromMicros } from "../domain/instant.ts";
-import { MAX_COMPONENT } from "../domain/matching/components.ts";
-import { CUT_SLACK_MS } from "../domain/matching/ending-parts.ts";
+import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
+import { CUT_SLACK_MS } from "../domain/matching/pairing/ending-parts.ts";
 import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
+import { addDays, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { type Tx, together } from "../store/database/database.ts";
 import {
   type CallResultRow,
   type FoundCall,
@@ -10,9 +11,8 @@ import {
   findSplitCalls,
   readResultsNamed,
   type WantedCall,
-} from "../store/call-results.ts";
-import { type Tx, together } from "../store/database.ts";
-import { readDurationStarts } from "../store/reconcile-input.ts";
+} from "../store/reconciliation/call-results.ts";
+import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";

@@ -1,9 +1,9 @@
-import { type Micros, msFromMicros } from "../domain/instant.ts";
-import { MAX_COMPONENT } from "../domain/matching/components.ts";
 import type { ClockOffset, MatchingInput } from "../domain/matching/facts.ts";
 import { matchCalls } from "../domain/matching/match-calls.ts";
+import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
 import type { CallResult } from "../domain/matching/result.ts";
-import type { Tx } from "../store/database.ts";
+import { type Micros, msFromMicros } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
 import type { Reconciled } from "./carrier.ts";
 import { farSpans } from "./far-off.ts";
 import type { CarrierVotes } from "./votes.ts";

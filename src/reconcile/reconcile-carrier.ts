@@ -1,11 +1,12 @@
-import type { ErasureScope } from "../domain/erasure.ts";
 import { TandemError } from "../domain/errors.ts";
-import type { Micros } from "../domain/instant.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
-import { readCarrier } from "../store/carriers.ts";
-import { type Database, readClock, systemTransaction, type Tx } from "../store/database.ts";
-import { raiseIngestTime } from "../store/feed-head.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/job-lease.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import { readCarrier } from "../store/carriers/carriers.ts";
+import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
+import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { Feed } from "../store/database/schema.ts";
+import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
   isAnyMinuteMarked,
   MOST_ROUNDS,
@@ -13,8 +14,7 @@ import {
   readMarkedMinutes,
   readReconcilePosition,
   writeReconcilePosition,
-} from "../store/reconcile-progress.ts";
-import { Feed } from "../store/schema.ts";
+} from "../store/reconciliation/reconcile-progress.ts";
 import { markArrivals } from "./arrivals.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
 import { reconcileMinutes, type TurnOutcome } from "./turn.ts";

@@ -1,12 +1,12 @@
 import { createHash } from "node:crypto";
-import { ERASED_HASH } from "../domain/erasure.ts";
-import type { Micros } from "../domain/instant.ts";
 import type { CallResult } from "../domain/matching/result.ts";
 import { MatchStatus, Side } from "../domain/matching/result.ts";
-import type { ZoneDays } from "../domain/zone-days.ts";
-import type { CallResultRow, ResultName } from "../store/call-results.ts";
-import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/discrepancy-log.ts";
-import type { FeedLock } from "../store/feed-head.ts";
+import { ERASED_HASH } from "../domain/privacy/erasure.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import type { ZoneDays } from "../domain/time/zone-days.ts";
+import type { FeedLock } from "../store/feeds/feed-head.ts";
+import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
+import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancy-log.ts";
 import { encodeDiscrepancy, encodeMerged } from "./discrepancy-edge.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 

@@ -1,11 +1,11 @@
-import { microsFromMs } from "../domain/instant.ts";
+import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
+import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
-import { WINDOW_MS } from "../domain/matching/time-window.ts";
-import { e164Of, type Party } from "../domain/party.ts";
-import type { ZoneDays } from "../domain/zone-days.ts";
-import type { CallResultRow, ResultName } from "../store/call-results.ts";
+import { microsFromMs } from "../domain/time/instant.ts";
+import type { ZoneDays } from "../domain/time/zone-days.ts";
+import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
 const HOUR_MS = 3_600_000;

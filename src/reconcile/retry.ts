@@ -1,9 +1,9 @@
-import { AuditOutcome } from "../domain/audit.ts";
 import { TandemError } from "../domain/errors.ts";
-import { appendAuditEvent } from "../store/audit-log.ts";
-import { readCarrier } from "../store/carriers.ts";
-import { type Database, systemTransaction } from "../store/database.ts";
-import { takeUpMinutes } from "../store/reconcile-progress.ts";
+import { AuditOutcome } from "../domain/privacy/audit.ts";
+import { appendAuditEvent } from "../store/audit/audit-log.ts";
+import { readCarrier } from "../store/carriers/carriers.ts";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { takeUpMinutes } from "../store/reconciliation/reconcile-progress.ts";
 
 /**
  * Takes up again what did not settle of a carrier; the job then judges it.

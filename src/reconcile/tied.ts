@@ -1,8 +1,8 @@
-import { type Micros, msFromMicros } from "../domain/instant.ts";
 import { type CallResult, MatchedBy, Side } from "../domain/matching/result.ts";
-import type { CallResultRow } from "../store/call-results.ts";
-import { type Tx, together } from "../store/database.ts";
-import { readDurationStarts } from "../store/reconcile-input.ts";
+import { type Micros, msFromMicros } from "../domain/time/instant.ts";
+import { type Tx, together } from "../store/database/database.ts";
+import type { CallResultRow } from "../store/reconciliation/call-results.ts";
+import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { hasIds } from "./call-keys.ts";
 import { findHolders, identityOf, isFresh } from "./far-off.ts";
 import { nameText } from "./result-row.ts";

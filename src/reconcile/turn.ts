@@ -1,8 +1,11 @@
-import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { EVIDENCE_DAYS_MS } from "../domain/matching/clock-offset.ts";
-import { type MatchedInput, matchToExplain } from "../domain/matching/explain.ts";
+import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
+import { FAR_REACH_MS } from "../domain/matching/clocks/far-calls.ts";
+import { type MatchedInput, matchToExplain } from "../domain/matching/explain/explain.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
-import { FAR_REACH_MS } from "../domain/matching/far-calls.ts";
+import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { advanceFeed, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   type CallResultRow,
   clearDueTimes,
@@ -10,7 +13,7 @@ import {
   readResultsIn,
   readResultsNamed,
   writeResults,
-} from "../store/call-results.ts";
+} from "../store/reconciliation/call-results.ts";
 import {
   readClockMinutes,
   readClockVotes,
@@ -18,13 +21,10 @@ import {
   readRoundingVotes,
   writeClockVotes,
   writeRoundingVotes,
-} from "../store/clock-offsets.ts";
-import type { Tx } from "../store/database.ts";
-import { appendDiscrepancies } from "../store/discrepancy-log.ts";
-import { advanceFeed, lockFeed } from "../store/feed-head.ts";
-import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconcile-progress.ts";
-import { Feed } from "../store/schema.ts";
-import { readDaysOf } from "../store/zone-days.ts";
+} from "../store/reconciliation/clock-offsets.ts";
+import { appendDiscrepancies } from "../store/reconciliation/discrepancy-log.ts";
+import { clearMinutes, type MarkedMinutes, markMinutes } from "../store/reconciliation/reconcile-progress.ts";
+import { readDaysOf } from "../store/zone-days/zone-days.ts";
 import type { Reconciled } from "./carrier.ts";
 import { FAR_VOTES_MS, renewEvidence } from "./clock-evidence-turn.ts";
 import { edgesOf, matchWhole, NEIGHBOUR_MS } from "./read-whole.ts";

@@ -1,11 +1,11 @@
-import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/instant.ts";
-import { EVIDENCE_DAYS_MS, offsetOfHour } from "../domain/matching/clock-offset.ts";
-import { areAlike, type HourSays, voteBucket } from "../domain/matching/clock-votes.ts";
+import { EVIDENCE_DAYS_MS, offsetOfHour } from "../domain/matching/clocks/clock-offset.ts";
+import { areAlike, type HourSays, voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
+import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
 import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
-import { WINDOW_MS } from "../domain/matching/time-window.ts";
-import type { ClockVotes, RoundingVotes, Votes } from "../store/clock-offsets.ts";
+import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
+import type { ClockVotes, RoundingVotes, Votes } from "../store/reconciliation/clock-offsets.ts";
 import { clockHourMs, rawStartMs } from "./result-row.ts";
 
 const HOUR_MS = 3_600_000;

@@ -1,9 +1,15 @@
-import type { ErasureScope } from "../domain/erasure.ts";
-import { type Micros, microsFromMs } from "../domain/instant.ts";
 import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
-import type { Tx } from "../store/database.ts";
-import { readErasedPairs } from "../store/erase-results.ts";
-import { type RecordTables, readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconcile-input.ts";
+import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import type { Tx } from "../store/database/database.ts";
+import { readErasedPairs } from "../store/privacy/erase-results.ts";
+import {
+  type RecordTables,
+  readPartTips,
+  readTips,
+  type StoredTip,
+  type TimeRange,
+} from "../store/reconciliation/reconcile-input.ts";
 import { withoutErased } from "./erased-facts.ts";
 import { carrierFacts, platformFacts } from "./facts-edge.ts";
 import { rawStartMs } from "./result-row.ts";

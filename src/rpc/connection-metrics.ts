@@ -1,6 +1,6 @@
 import type { Meter } from "@opentelemetry/api";
-import type { CallerKind } from "../store/callers.ts";
-import type { LaneState, Lanes } from "../store/lanes.ts";
+import type { CallerKind } from "../store/database/callers.ts";
+import type { LaneState, Lanes } from "../store/database/lanes.ts";
 
 /** Measures who holds the pool's connections and who waits for one, until it is disposed. Labels: lane, which is the kind of caller and never who it is. */
 export function measureConnections(meter: Meter, lanes: Lanes): Disposable {

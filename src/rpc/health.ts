@@ -1,8 +1,8 @@
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { TandemError } from "../domain/errors.ts";
 import { type Health, HealthCheckResponse_ServingStatus as Status } from "../gen/grpc/health/v1/health_pb.js";
-import { callerAddressKey } from "./auth.ts";
-import { serviceUnknown } from "./errors.ts";
+import { callerAddressKey } from "./shared/access/auth.ts";
+import { serviceUnknown } from "./shared/errors.ts";
 
 /** The name under which health tells whether the database is on the timeline that was confirmed. */
 export const TIMELINE_HEALTH = "tandem.database.timeline";

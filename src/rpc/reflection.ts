@@ -17,9 +17,9 @@ import type {
   ServerReflection as V1,
 } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import type { ServerReflection as V1Alpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
-import type { AnonymousLimits } from "./anonymous-limits.ts";
-import { callerAddressKey } from "./auth.ts";
-import { untilAborted } from "./until-aborted.ts";
+import type { AnonymousLimits } from "../port/anonymous-limits.ts";
+import { untilAborted } from "../port/until-aborted.ts";
+import { callerAddressKey } from "./shared/access/auth.ts";
 
 type Request = MessageShape<typeof ServerReflectionRequestSchema>;
 type Response = MessageInitShape<typeof ServerReflectionResponseSchema>;

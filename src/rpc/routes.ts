@@ -11,20 +11,20 @@ import { NumberService as PlatformNumberService } from "../gen/tandem/platform/v
 import { ReconciliationService as PlatformReconciliationService } from "../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PrivacyService } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../gen/tandem/platform/v1/usage_service_pb.js";
-import { agreementService } from "./agreement-service.ts";
-import { carrierCdrService } from "./carrier-cdr-service.ts";
-import { carrierNumberService } from "./carrier-number-service.ts";
-import { carrierReconciliationService } from "./carrier-reconciliation-service.ts";
-import type { Services } from "./context.ts";
-import { appendDurations, durationService, uploadDurations } from "./duration-service.ts";
-import { platformCarrierService } from "./platform-carrier-service.ts";
-import { ingestCdrs, platformCdrService } from "./platform-cdr-service.ts";
-import { platformNumberService } from "./platform-number-service.ts";
-import { platformReconciliationService } from "./platform-reconciliation-service.ts";
-import { privacyService } from "./privacy-service.ts";
-import { registerRaw, registerRawUnary } from "./raw-messages.ts";
-import { readAppended, readCdrFrame, readDurationFrame, readEach } from "./record-requests.ts";
-import { usageService } from "./usage-service.ts";
+import { agreementService } from "./carriers/agreement.ts";
+import { platformCarrierService } from "./carriers/service.ts";
+import { carrierCdrService } from "./cdrs/carrier.ts";
+import { ingestCdrs, platformCdrService } from "./cdrs/platform.ts";
+import { appendDurations, durationService, uploadDurations } from "./durations/carrier.ts";
+import { registerRaw, registerRawUnary } from "./intake/raw-messages.ts";
+import { readAppended, readCdrFrame, readDurationFrame, readEach } from "./intake/record-requests.ts";
+import { carrierNumberService } from "./numbers/carrier.ts";
+import { platformNumberService } from "./numbers/platform.ts";
+import { privacyService } from "./privacy/service.ts";
+import { carrierReconciliationService } from "./reconciliation/carrier.ts";
+import { platformReconciliationService } from "./reconciliation/platform.ts";
+import type { Services } from "./shared/context.ts";
+import { usageService } from "./usage/service.ts";
 
 /** A service of the contract and how it is registered. */
 export interface Route {

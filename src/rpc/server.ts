@@ -10,37 +10,14 @@ import type { Limits } from "../domain/limits.ts";
 import { Health } from "../gen/grpc/health/v1/health_pb.js";
 import { ServerReflection } from "../gen/grpc/reflection/v1/reflection_pb.js";
 import { ServerReflection as ServerReflectionAlpha } from "../gen/grpc/reflection/v1alpha/reflection_pb.js";
-import { inCall, nameCaller } from "../store/callers.ts";
-import { accessRuleOf } from "./access.ts";
-import { addressGroup } from "./address-group.ts";
-import { unknownSpender } from "./address-standing.ts";
-import { admitAnonymous } from "./admit-anonymous.ts";
-import { AnonymousLimits } from "./anonymous-limits.ts";
-import { auditInterceptor, recordRefusal } from "./audit-interceptor.ts";
-import {
-  type AuthOptions,
-  authorizationCountKey,
-  authorize,
-  callerAddressKey,
-  clientCertificateKey,
-  findPrincipal,
-  judgedOf,
-} from "./auth.ts";
-import { CallMeter } from "./call-meter.ts";
-import { goneKey, observeCall, resetKey } from "./calls.ts";
-import { readClientCertificate } from "./client-certificate.ts";
-import { COMPRESS_MIN_BYTES, fastGzip } from "./compression.ts";
-import { ANSWER_GROWTH } from "./cut-page.ts";
-import { forgetFarDeadline } from "./deadlines.ts";
-import { disclosureInterceptor } from "./disclose.ts";
-import { errorInterceptor, type FaultReporter, toConnectError } from "./errors.ts";
-import { answerBadRequest, answerUnknown } from "./fallback.ts";
-import { createHealth, type Footing, type HealthState } from "./health.ts";
-import { maskInterceptor } from "./mask-interceptor.ts";
-import { callerOfKey, MemoryBudget } from "./memory-budget.ts";
-import { guardMessages } from "./message-guard.ts";
-import type { Metrics } from "./metrics.ts";
-import { createNodeAdapter } from "./node-adapter.ts";
+import { addressGroup } from "../port/address-group.ts";
+import { AnonymousLimits } from "../port/anonymous-limits.ts";
+import { CallMeter } from "../port/call-meter.ts";
+import { COMPRESS_MIN_BYTES, fastGzip } from "../port/compression.ts";
+import { forgetFarDeadline } from "../port/deadlines.ts";
+import { answerBadRequest, answerUnknown } from "../port/fallback.ts";
+import { callerOfKey, MemoryBudget } from "../port/memory-budget.ts";
+import { createNodeAdapter } from "../port/node-adapter.ts";
 import {
   type ConnectionLimits,
   DEFAULT_CONNECTION_LIMITS,
@@ -50,15 +27,38 @@ import {
   type PortRequest,
   type PortResponse,
   type PortTls,
-} from "./port.ts";
-import { callerOf } from "./principal-caller.ts";
-import { callerKeyOf, PrincipalLimits } from "./principal-limits.ts";
+} from "../port/port.ts";
+import { dropRestOnceAnswered } from "../port/rest-of-request.ts";
+import { inCall, nameCaller } from "../store/database/callers.ts";
+import { readClientCertificate } from "../trust/client-certificate.ts";
+import { createHealth, type Footing, type HealthState } from "./health.ts";
+import { guardMessages } from "./intake/message-guard.ts";
+import { DROP_UNKNOWN_FIELDS } from "./intake/unknown-fields.ts";
 import { createReflection } from "./reflection.ts";
-import type { RefusalLog } from "./refusal-log.ts";
-import { dropRestOnceAnswered } from "./rest-of-request.ts";
 import { type Route, route } from "./routes.ts";
-import { judgeAgainInterceptor } from "./second-judgement.ts";
-import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
+import { accessRuleOf } from "./shared/access/access.ts";
+import { unknownSpender } from "./shared/access/address-standing.ts";
+import { admitAnonymous } from "./shared/access/admit-anonymous.ts";
+import {
+  type AuthOptions,
+  authorizationCountKey,
+  authorize,
+  callerAddressKey,
+  clientCertificateKey,
+  findPrincipal,
+  judgedOf,
+} from "./shared/access/auth.ts";
+import { callerOf } from "./shared/access/principal-caller.ts";
+import { callerKeyOf, PrincipalLimits } from "./shared/access/principal-limits.ts";
+import { judgeAgainInterceptor } from "./shared/access/second-judgement.ts";
+import { auditInterceptor, recordRefusal } from "./shared/audit/audit-interceptor.ts";
+import type { RefusalLog } from "./shared/audit/refusal-log.ts";
+import { goneKey, observeCall, resetKey } from "./shared/calls.ts";
+import { ANSWER_GROWTH } from "./shared/cut-page.ts";
+import { disclosureInterceptor } from "./shared/disclosure/disclose.ts";
+import { errorInterceptor, type FaultReporter, toConnectError } from "./shared/errors.ts";
+import { maskInterceptor } from "./shared/masking/mask-interceptor.ts";
+import type { Metrics } from "./shared/metrics.ts";
 
 /** How much of the drain's time a call has to end by itself before its signal is aborted. */
 const PATIENT_SHARE = 0.75;

@@ -1,6 +1,6 @@
 import { clone, create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { hourIn } from "../domain/time-zone.ts";
+import { hourIn } from "../domain/time/time-zone.ts";
 import {
   type CallDetailRecord,
   CallDetailRecordSchema,

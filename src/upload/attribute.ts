@@ -1,9 +1,9 @@
-import type { AppendBatch } from "../store/append.ts";
-import type { Tx } from "../store/database.ts";
-import { attribute, type HoldingsCache, type NumbersHead } from "../store/holdings-cache.ts";
-import type { AppendRecord } from "../store/record-rows.ts";
+import type { Tx } from "../store/database/database.ts";
+import { attribute, type HoldingsCache, type NumbersHead } from "../store/numbers/holdings-cache.ts";
+import type { AppendBatch } from "../store/records/append.ts";
+import type { AppendRecord } from "../store/records/record-rows.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { PreparedRecord } from "./prepared.ts";
+import type { PreparedRecord } from "./records/prepared.ts";
 
 /** Joins each record to the number and customer that it belongs to, as the carrier's numbers stand at a state of their feed. */
 export async function attributeBatches(

@@ -1,11 +1,11 @@
-import { ERASED_HASH } from "../domain/erasure.ts";
+import { countVerdicts, Verdict, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
-import type { Micros } from "../domain/instant.ts";
-import { countVerdicts, Verdict, type VerdictCounts } from "../domain/verdict.ts";
-import type { AppendResult } from "../store/append.ts";
-import { carrierTransaction, type Database } from "../store/database.ts";
-import { readFeedHead } from "../store/feed-head.ts";
-import { Feed, UploadKind } from "../store/schema.ts";
+import { ERASED_HASH } from "../domain/privacy/erasure.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import { carrierTransaction, type Database } from "../store/database/database.ts";
+import { Feed, UploadKind } from "../store/database/schema.ts";
+import { readFeedHead } from "../store/feeds/feed-head.ts";
+import type { AppendResult } from "../store/records/append.ts";
 import {
   finishUpload,
   openUpload,
@@ -15,14 +15,14 @@ import {
   type StoredBatch,
   type UploadKey,
   type UploadRow,
-} from "../store/uploads.ts";
+} from "../store/records/uploads.ts";
 import type { Committer } from "./committer.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { PrepareContext, PreparedRecord } from "./prepared.ts";
-import { type RecordList, UnreadableRecord } from "./record-list.ts";
-import { prepareUnreadable } from "./unreadable-records.ts";
+import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
+import { type RecordList, UnreadableRecord } from "./records/record-list.ts";
+import { prepareUnreadable } from "./records/unreadable-records.ts";
 import type { WriterRegistry } from "./writers.ts";
 
 /** How an upload is opened. */

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
-import { asCaller, type Caller } from "../store/callers.ts";
-import { openDatabase } from "../store/database.ts";
-import { UploadKind } from "../store/schema.ts";
+import { asCaller, type Caller } from "../store/database/callers.ts";
+import { openDatabase } from "../store/database/database.ts";
+import { UploadKind } from "../store/database/schema.ts";
 import { Committer, type CommitterOptions } from "./committer.ts";
 import type { PreparedBatch } from "./pending.ts";
 

@@ -1,9 +1,9 @@
 import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
-import { type AppendResult, appendBatches } from "../store/append.ts";
-import { currentCaller, finishingCall, type Judged } from "../store/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database.ts";
-import type { HoldingsCache } from "../store/holdings-cache.ts";
-import { Feed, UploadKind } from "../store/schema.ts";
+import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
+import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
+import { Feed, UploadKind } from "../store/database/schema.ts";
+import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
+import { type AppendResult, appendBatches } from "../store/records/append.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { PendingBatch } from "./pending.ts";
 

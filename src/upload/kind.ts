@@ -1,6 +1,6 @@
-import type { RecordRow } from "../store/record-rows.ts";
-import type { UploadKind } from "../store/schema.ts";
-import type { PrepareContext, PreparedRecord } from "./prepared.ts";
+import type { UploadKind } from "../store/database/schema.ts";
+import type { RecordRow } from "../store/records/record-rows.ts";
+import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
 
 /** The number and customer that a call belongs to. */
 export interface Attribution {

@@ -1,8 +1,8 @@
-import { maskLastDigits } from "../domain/masking.ts";
-import { RecordIssue, Verdict } from "../domain/verdict.ts";
-import type { RejectRow } from "../store/uploads.ts";
+import { RecordIssue, Verdict } from "../domain/calls/verdict.ts";
+import { maskLastDigits } from "../domain/privacy/masking.ts";
+import type { RejectRow } from "../store/records/uploads.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { AttributionCandidate } from "./prepared.ts";
+import type { AttributionCandidate } from "./records/prepared.ts";
 
 /** What is told of a record that was more than plainly accepted. */
 export interface Outcome {

@@ -1,8 +1,8 @@
-import type { AppendResult } from "../store/append.ts";
-import type { Caller } from "../store/callers.ts";
-import type { RejectRow } from "../store/uploads.ts";
+import type { Caller } from "../store/database/callers.ts";
+import type { AppendResult } from "../store/records/append.ts";
+import type { RejectRow } from "../store/records/uploads.ts";
 import type { RecordKindEdge } from "./kind.ts";
-import type { PreparedRecord } from "./prepared.ts";
+import type { PreparedRecord } from "./records/prepared.ts";
 
 /** A batch that has been read and checked, and waits for its commit. */
 export interface PreparedBatch {

@@ -1,20 +1,20 @@
-import { Judge } from "../domain/judge.ts";
-import { Verdict } from "../domain/verdict.ts";
-import { wallMicros } from "../domain/wall-clock.ts";
+import { Judge } from "../domain/calls/judge.ts";
+import { Verdict } from "../domain/calls/verdict.ts";
+import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
-import { countErased, insertAccepted } from "../store/append.ts";
-import type { Database, Tx } from "../store/database.ts";
-import { carrierTransaction } from "../store/database.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../store/feed-head.ts";
-import type { HoldingsCache } from "../store/holdings-cache.ts";
-import { findKnownRevisions } from "../store/known-revisions.ts";
-import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/quarantine.ts";
-import type { AppendRecord } from "../store/record-rows.ts";
-import { Feed, UploadKind } from "../store/schema.ts";
+import type { Database, Tx } from "../store/database/database.ts";
+import { carrierTransaction } from "../store/database/database.ts";
+import { Feed, UploadKind } from "../store/database/schema.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
+import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
+import { countErased, insertAccepted } from "../store/records/append.ts";
+import { findKnownRevisions } from "../store/records/known-revisions.ts";
+import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
+import type { AppendRecord } from "../store/records/record-rows.ts";
 import { attributeBatches } from "./attribute.ts";
-import { prepareKept } from "./erased-edge.ts";
 import type { RecordKindEdge } from "./kind.ts";
-import type { PrepareContext } from "./prepared.ts";
+import { prepareKept } from "./records/erased-edge.ts";
+import type { PrepareContext } from "./records/prepared.ts";
 
 export interface ReleaseOptions<Message> {
   db: Database;

@@ -1,14 +1,14 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
+import { countVerdicts, RecordIssue, Verdict } from "../domain/calls/verdict.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
-import { countVerdicts, RecordIssue, Verdict } from "../domain/verdict.ts";
-import type { AppendResult } from "../store/append.ts";
-import type { UploadRow } from "../store/uploads.ts";
+import type { AppendResult } from "../store/records/append.ts";
+import type { UploadRow } from "../store/records/uploads.ts";
 import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { RecordList } from "./record-list.ts";
+import type { RecordList } from "./records/record-list.ts";
 import { type ClientFrame, UploadSession } from "./session.ts";
 
 const WINDOW = 4_000;

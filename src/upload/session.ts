@@ -1,15 +1,15 @@
+import { addCounts, countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
-import type { Micros } from "../domain/instant.ts";
 import { StallWatch, type StreamEnd, type StreamLife, streamEndError } from "../domain/stream-life.ts";
-import { addCounts, countVerdicts, type VerdictCounts } from "../domain/verdict.ts";
-import type { AppendResult } from "../store/append.ts";
-import { isTransient } from "../store/database.ts";
-import type { UploadRow } from "../store/uploads.ts";
+import type { Micros } from "../domain/time/instant.ts";
+import { isTransient } from "../store/database/database.ts";
+import type { AppendResult } from "../store/records/append.ts";
+import type { UploadRow } from "../store/records/uploads.ts";
 import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
 import type { ByteBudget } from "./byte-budget.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { RecordList } from "./record-list.ts";
+import type { RecordList } from "./records/record-list.ts";
 
 /** A frame from the client, after Open. */
 export type ClientFrame<Message> =

@@ -1,10 +1,10 @@
-import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/verdict.ts";
-import { type AppendResult, judgeOnly } from "../store/append.ts";
-import { carrierTransaction, type Database, type Tx } from "../store/database.ts";
-import { readFeedHead } from "../store/feed-head.ts";
-import type { HoldingsCache } from "../store/holdings-cache.ts";
-import { Feed } from "../store/schema.ts";
-import type { UploadRow } from "../store/uploads.ts";
+import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
+import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { readFeedHead } from "../store/feeds/feed-head.ts";
+import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
+import { type AppendResult, judgeOnly } from "../store/records/append.ts";
+import type { UploadRow } from "../store/records/uploads.ts";
 import { attributeBatches } from "./attribute.ts";
 import {
   checkBatchSize,
@@ -20,8 +20,8 @@ import {
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
-import type { PrepareContext } from "./prepared.ts";
-import type { RecordList } from "./record-list.ts";
+import type { PrepareContext } from "./records/prepared.ts";
+import type { RecordList } from "./records/record-list.ts";
 
 export interface ValidationBookOptions<Message> {
   db: Database;

@@ -1,14 +1,14 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { microsFromTimestamp } from "../../src/domain/instant.ts";
+import { microsFromTimestamp } from "../../src/domain/time/instant.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { openLog } from "../../src/log.ts";
-import { openDatabase } from "../../src/store/database.ts";
-import { confirmServer, readInstallation } from "../../src/store/installation.ts";
-import { Feed } from "../../src/store/schema.ts";
+import { openDatabase } from "../../src/store/database/database.ts";
+import { confirmServer, readInstallation } from "../../src/store/database/installation.ts";
+import { Feed } from "../../src/store/database/schema.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { FailoverServers } from "../support/failover.ts";

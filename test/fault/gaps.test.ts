@@ -14,8 +14,8 @@ import {
 } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { type AppliedRun, checkLogs, type ProducedRecord } from "../../src/simulator/checker.ts";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
-import { asCaller } from "../../src/store/callers.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
+import { asCaller } from "../../src/store/database/callers.ts";
+import { type Database, openDatabase } from "../../src/store/database/database.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {

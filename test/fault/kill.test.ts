@@ -18,15 +18,15 @@ import {
   type UploadSource,
   uploadDurations,
 } from "../../src/client/index.ts";
-import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
+import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { openSigningKey } from "../../src/rpc/signing-key.ts";
 import { type AppliedRun, checkLogs, type ProducedRecord } from "../../src/simulator/checker.ts";
 import { createRandom } from "../../src/simulator/random.ts";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { verifyAll } from "../../src/store/verify.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
+import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
+import { openSigningKey } from "../../src/trust/signing-key.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { EVENTUALLY_MS, eventually } from "../support/eventually.ts";
 import { pace } from "../support/pace.ts";

@@ -7,8 +7,8 @@ import {
   openDatabase,
   readClock,
   systemTransaction,
-} from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+} from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 /** A TCP proxy before PostgreSQL that can fall silent: it keeps its connections and carries nothing more. */

@@ -15,7 +15,7 @@ import {
 } from "../../src/client/index.ts";
 import { UploadRewindReason } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { createRandom, type Random } from "../../src/simulator/random.ts";
-import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { pace } from "../support/pace.ts";

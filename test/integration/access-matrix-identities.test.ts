@@ -1,7 +1,7 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { CredentialIdentity } from "../../src/domain/principal.ts";
-import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
+import type { CredentialIdentity } from "../../src/domain/carriers/principal.ts";
+import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import { Health } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";

@@ -1,12 +1,12 @@
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { identityText } from "../../src/domain/principal.ts";
+import { identityText } from "../../src/domain/carriers/principal.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createIssuer } from "../support/issuer.ts";

@@ -1,9 +1,14 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { BLOCK_SEQUENCES, DisclosureKind, type DisclosureTerms, RecipientKind } from "../../src/domain/disclosure.ts";
-import { RecordPart } from "../../src/domain/retention-parts.ts";
+import {
+  BLOCK_SEQUENCES,
+  DisclosureKind,
+  type DisclosureTerms,
+  RecipientKind,
+} from "../../src/domain/privacy/disclosure.ts";
+import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { BlockWrites } from "../../src/feed/block-writes.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
-import { Feed } from "../../src/store/schema.ts";
+import { type Database, openDatabase } from "../../src/store/database/database.ts";
+import { Feed } from "../../src/store/database/schema.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 

@@ -1,6 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { readCsvCell } from "../../src/cli/csv-cells.ts";
+import { readCsvCell } from "../../src/cli/shared/csv-cells.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { runCli } from "../support/cli.ts";

@@ -9,7 +9,7 @@ import { ingestCdrs } from "../../src/client/ingest-cdrs.ts";
 import { arraySource } from "../../src/client/upload-source.ts";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 

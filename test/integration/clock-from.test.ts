@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import type { Micros } from "../../src/domain/instant.ts";
-import { readClock, systemTransaction } from "../../src/store/database.ts";
-import { lockFeed } from "../../src/store/feed-head.ts";
-import { Feed } from "../../src/store/schema.ts";
+import type { Micros } from "../../src/domain/time/instant.ts";
+import { readClock, systemTransaction } from "../../src/store/database/database.ts";
+import { Feed } from "../../src/store/database/schema.ts";
+import { lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { openTestStore } from "../support/database.ts";
 

@@ -7,7 +7,7 @@ import {
   ReconciliationService,
   WatchDiscrepanciesResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { Feed } from "../../src/store/schema.ts";
+import { Feed } from "../../src/store/database/schema.ts";
 import { appendDiscrepancies, appendErasure, type PartialResult } from "../support/call-results.ts";
 import { curlStream, readEnvelopes } from "../support/curl.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

@@ -33,8 +33,8 @@ test("the linter finds a limit on time that outlives its call", async () => {
 });
 
 test.each([
-  ["src/domain/wall-clock.ts", "export const now = Date.now();"],
-  ["src/rpc/tokens.ts", 'import { wallMs } from "../domain/wall-clock.ts";\nexport const now = wallMs();'],
+  ["src/domain/time/wall-clock.ts", "export const now = Date.now();"],
+  ["src/trust/tokens.ts", 'import { wallMs } from "../domain/wall-clock.ts";\nexport const now = wallMs();'],
   ["src/feed/planted.ts", "export const startedMs = performance.now();\nexport const day = new Date(0);"],
 ])("the linter lets moments be, and clocks that only go forward: %s", async (file, text) => {
   expect(await lint(file, text)).toBe("");

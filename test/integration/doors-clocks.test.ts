@@ -1,14 +1,14 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { identityText } from "../../src/domain/principal.ts";
+import { identityText } from "../../src/domain/carriers/principal.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
   DurationService,
   type UploadDurationsRequestSchema,
 } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { stepClockBack } from "../support/clock.ts";

@@ -13,7 +13,7 @@ import {
   type Port,
   type PortResponse,
   type PortTls,
-} from "../../src/rpc/port.ts";
+} from "../../src/port/port.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { createAuthority } from "../support/certificates.ts";
 

@@ -16,7 +16,7 @@ import { CdrService as CarrierCdrService } from "../../src/gen/tandem/carrier/v1
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import { boundsOf } from "../../src/rpc/message-bounds.ts";
+import { boundsOf } from "../../src/rpc/intake/message-bounds.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { listMethods } from "../support/contract.ts";

@@ -10,10 +10,10 @@ import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { LimitsSchema } from "../../src/gen/tandem/type/v1/limits_pb.js";
-import { limitsMessage } from "../../src/rpc/upload-frames.ts";
-import { addToTally, readTally, Tally } from "../../src/store/carrier-tally.ts";
-import { systemTransaction } from "../../src/store/database.ts";
-import { recountNumbers } from "../../src/store/tally-recount.ts";
+import { limitsMessage } from "../../src/rpc/shared/upload-frames.ts";
+import { addToTally, readTally, Tally } from "../../src/store/carriers/carrier-tally.ts";
+import { recountNumbers } from "../../src/store/carriers/tally-recount.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { describeOutcome, fromNow, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf, refusalOf } from "../support/refusal.ts";

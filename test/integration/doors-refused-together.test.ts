@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { type CredentialIdentity, identityText } from "../../src/domain/principal.ts";
+import { type CredentialIdentity, identityText } from "../../src/domain/carriers/principal.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { startTestApp, type TestApp } from "../support/app.ts";

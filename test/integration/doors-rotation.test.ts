@@ -14,7 +14,7 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
-import { rotateSigningKey } from "../../src/rpc/signing-key.ts";
+import { rotateSigningKey } from "../../src/trust/signing-key.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";

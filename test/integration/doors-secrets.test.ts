@@ -8,7 +8,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { openSigningKey } from "../../src/rpc/signing-key.ts";
+import { openSigningKey } from "../../src/trust/signing-key.ts";
 import { runCli } from "../support/cli.ts";
 import { createTestDatabase } from "../support/database.ts";
 import { reasonOf } from "../support/refusal.ts";

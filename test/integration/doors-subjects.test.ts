@@ -1,13 +1,13 @@
 import { randomUUID } from "node:crypto";
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { identityText } from "../../src/domain/principal.ts";
+import { identityText } from "../../src/domain/carriers/principal.ts";
 import { BadRequestSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
-import { writeCredentials } from "../../src/store/carriers.ts";
-import { openDatabase, ownerTransaction, systemTransaction } from "../../src/store/database.ts";
+import { writeCredentials } from "../../src/store/carriers/carriers.ts";
+import { openDatabase, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import * as carrierIdentities from "../../src/store/migrations/0009-carrier-identities.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";

@@ -8,7 +8,7 @@ import { tandemReason } from "../../src/client/errors.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { Durability } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { openLog } from "../../src/log.ts";
-import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 import { eventually } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
 

@@ -5,17 +5,17 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { expect, test } from "vitest";
-import { listCarriers } from "../../src/store/carriers.ts";
-import { openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
-import { readInstallation } from "../../src/store/installation.ts";
-import { findExcessRights, proveIsolation } from "../../src/store/isolation.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { listCarriers } from "../../src/store/carriers/carriers.ts";
+import { openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { readInstallation } from "../../src/store/database/installation.ts";
+import { findExcessRights, proveIsolation } from "../../src/store/database/isolation.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
+import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 import { addCarrier } from "../support/carriers.ts";
 
 const OWNERS = `
   SELECT DISTINCT pg_get_userbyid(relowner) AS owner FROM pg_class WHERE relnamespace = 'public'::regnamespace`;
-const modulePath = join(import.meta.dirname, "../../src/store/embedded-postgres.ts");
+const modulePath = join(import.meta.dirname, "../../src/store/postgres/embedded-postgres.ts");
 
 test("keeps its data over a restart, and is gone after dispose", async () => {
   await using folder = await makeFolder();

@@ -2,8 +2,8 @@ import { type DescMessage, toJson } from "@bufbuild/protobuf";
 import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RecipientKind } from "../../src/domain/disclosure.ts";
-import { addDays } from "../../src/domain/instant.ts";
+import { RecipientKind } from "../../src/domain/privacy/disclosure.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
@@ -14,7 +14,7 @@ import {
   ExplainCallResponseSchema,
   ReconciliationService,
 } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import type { CallResultRow } from "../../src/store/call-results.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { NUMBER, runSql, timestamp } from "../support/feed.ts";

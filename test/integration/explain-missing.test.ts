@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { EvidenceStage } from "../../src/domain/matching/evidence.ts";
+import { EvidenceStage } from "../../src/domain/matching/explain/evidence.ts";
 import { MatchStatus, Side } from "../../src/domain/matching/result.ts";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";

@@ -6,7 +6,7 @@ import { decodeJwt } from "jose";
 import { sql } from "kysely";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { createTandemTransport } from "../../src/client/transport.ts";
-import type { ConfigOverrides } from "../../src/config.ts";
+import type { ConfigOverrides } from "../../src/config/config.ts";
 import {
   CdrService,
   StreamCdrsRequestSchema,

@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor } from "../../src/feed/cursor.ts";
 import { CdrService, type StreamCdrsResponse } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
-import { rotateEpochs } from "../../src/store/installation.ts";
-import { readSealSecrets } from "../../src/store/seal-keys.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { readSealSecrets } from "../../src/store/database/seal-keys.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,

@@ -5,9 +5,9 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema, Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
-import { carrierTransaction } from "../../src/store/database.ts";
-import { advanceFeed, lockFeed } from "../../src/store/feed-head.ts";
-import { Feed } from "../../src/store/schema.ts";
+import { carrierTransaction } from "../../src/store/database/database.ts";
+import { Feed } from "../../src/store/database/schema.ts";
+import { advanceFeed, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,

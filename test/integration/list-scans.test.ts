@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { scanCdrs } from "../../src/store/cdrs.ts";
-import { LIST_PAGE, systemTransaction, type Tx } from "../../src/store/database.ts";
-import { listDiscrepancies } from "../../src/store/discrepancies.ts";
-import type { Scanned } from "../../src/store/list-scan.ts";
-import { listNumbersOfAll, readNumberSnapshotPage } from "../../src/store/number-feed.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { LIST_PAGE, systemTransaction, type Tx } from "../../src/store/database/database.ts";
+import type { Scanned } from "../../src/store/database/list-scan.ts";
+import { listNumbersOfAll, readNumberSnapshotPage } from "../../src/store/numbers/number-feed.ts";
+import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.ts";
+import { scanCdrs } from "../../src/store/records/cdrs.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, NUMBER } from "../support/feed.ts";
 import { reconcileFully } from "../support/reconcile.ts";

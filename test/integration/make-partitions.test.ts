@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { expect, test } from "vitest";
 import { runMakePartitions } from "../../src/jobs/make-partitions.ts";
-import { openDatabase, ownerTransaction } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { openDatabase, ownerTransaction } from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 test("partitions that are missing are made while the process lives, and a shortage is told", async () => {

@@ -1,12 +1,12 @@
 import type { Kysely } from "kysely";
 import { describe, expect, test } from "vitest";
-import { microsFromMs } from "../../src/domain/instant.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
-import { encodeRestatement } from "../../src/rpc/usage-message.ts";
-import type { Database } from "../../src/store/database.ts";
+import { encodeRestatement } from "../../src/rpc/usage/message.ts";
+import type { Database } from "../../src/store/database/database.ts";
 import * as zoneDays from "../../src/store/migrations/0017-zone-days.ts";
 import { insertCallResults } from "../support/call-results.ts";
 import { startExchange } from "../support/exchange.ts";

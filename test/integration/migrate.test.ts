@@ -7,23 +7,27 @@ import type { Kysely } from "kysely";
 import pg from "pg";
 import { describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { AuditOutcome } from "../../src/domain/audit.ts";
-import { addDays, microsFromMs, utcDay } from "../../src/domain/instant.ts";
+import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
+import { addDays, microsFromMs, utcDay } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { runMakePartitions } from "../../src/jobs/make-partitions.ts";
-import { appendAuditEvent } from "../../src/store/audit-log.ts";
-import { Tally } from "../../src/store/carrier-tally.ts";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { readInstallation } from "../../src/store/installation.ts";
-import { proveIsolation } from "../../src/store/isolation.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
+import { Tally } from "../../src/store/carriers/carrier-tally.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { readInstallation } from "../../src/store/database/installation.ts";
+import { proveIsolation } from "../../src/store/database/isolation.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
+import {
+  countPartitionWeeksAhead,
+  ensurePartitions,
+  PARTITION_WEEKS_AHEAD,
+} from "../../src/store/database/partitions.ts";
 import * as limits from "../../src/store/migrations/0010-limits.ts";
 import * as seals from "../../src/store/migrations/0011-seals.ts";
-import { countPartitionWeeksAhead, ensurePartitions, PARTITION_WEEKS_AHEAD } from "../../src/store/partitions.ts";
-import { verifyAll } from "../../src/store/verify.ts";
-import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify-audit.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
+import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
 import { EVENTUALLY_MS } from "../support/eventually.ts";

@@ -6,13 +6,13 @@ import { ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { NumberState } from "../../src/gen/tandem/type/v1/phone_number_pb.js";
-import { numberWriter } from "../../src/rpc/number-call.ts";
-import { carrierTransaction, systemTransaction } from "../../src/store/database.ts";
-import { readNumberPage } from "../../src/store/number-feed.ts";
-import { claimNumbers, moveClaims, readClaims, sweepClaims } from "../../src/store/number-owners.ts";
-import { readPortsOfNumber } from "../../src/store/number-port-rows.ts";
-import { settlePorts } from "../../src/store/number-ports.ts";
-import { readHoldings } from "../../src/store/numbers.ts";
+import { numberWriter } from "../../src/rpc/numbers/number-call.ts";
+import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
+import { readNumberPage } from "../../src/store/numbers/number-feed.ts";
+import { claimNumbers, moveClaims, readClaims, sweepClaims } from "../../src/store/numbers/number-owners.ts";
+import { readPortsOfNumber } from "../../src/store/numbers/number-port-rows.ts";
+import { settlePorts } from "../../src/store/numbers/number-ports.ts";
+import { readHoldings } from "../../src/store/numbers/numbers.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   describeOutcome,

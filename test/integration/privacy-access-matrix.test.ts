@@ -4,9 +4,9 @@ import { join } from "node:path";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
-import { isAdministrativeAct } from "../../src/rpc/administrative-acts.ts";
-import { openSigningKey } from "../../src/rpc/signing-key.ts";
+import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/carriers/scopes.ts";
+import { isAdministrativeAct } from "../../src/rpc/shared/audit/administrative-acts.ts";
+import { openSigningKey } from "../../src/trust/signing-key.ts";
 import {
   asCarrier,
   asPlatform,

@@ -6,7 +6,7 @@ import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb
 import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
-import { verifyAll } from "../../src/store/verify.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
 import { runCli } from "../support/cli.ts";
 import { askErasure, erase, searchDatabase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

@@ -14,7 +14,7 @@ import {
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
-import { verifyAll } from "../../src/store/verify.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
 import { backUpCarrier, restoreCarrier } from "../support/backup.ts";
 import { askErasure, erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

@@ -3,7 +3,7 @@ import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { RecordPart } from "../../src/domain/retention-parts.ts";
+import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type Erasure,
@@ -14,7 +14,7 @@ import {
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
-import { ensurePartitions } from "../../src/store/partitions.ts";
+import { ensurePartitions } from "../../src/store/database/partitions.ts";
 import { erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, runSql, timestamp } from "../support/feed.ts";

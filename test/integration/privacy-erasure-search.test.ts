@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { numberHash } from "../../src/domain/number-hash.ts";
+import { numberHash } from "../../src/domain/numbers/number-hash.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";

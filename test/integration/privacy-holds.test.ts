@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/retention-parts.ts";
+import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
@@ -9,11 +9,11 @@ import { HoldReason, HoldState } from "../../src/gen/tandem/platform/v1/hold_pb.
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { QualityVerdict } from "../../src/gen/tandem/type/v1/stream_quality_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
-import { ensurePartitions } from "../../src/store/partitions.ts";
-import { HoldsChanged, raiseFloors, readRetentionState } from "../../src/store/retention-state.ts";
-import { Feed } from "../../src/store/schema.ts";
-import { verifyAll } from "../../src/store/verify.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { ensurePartitions } from "../../src/store/database/partitions.ts";
+import { Feed } from "../../src/store/database/schema.ts";
+import { HoldsChanged, raiseFloors, readRetentionState } from "../../src/store/privacy/retention-state.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
 import { runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, readAll } from "../support/feed.ts";

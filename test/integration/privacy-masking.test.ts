@@ -2,14 +2,14 @@ import { create, type DescMethod, fromJson, type JsonValue, type MessageInitShap
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
+import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/carriers/scopes.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import { accessRuleOf } from "../../src/rpc/access.ts";
-import { textClassOf } from "../../src/rpc/string-fields.ts";
+import { accessRuleOf } from "../../src/rpc/shared/access/access.ts";
+import { textClassOf } from "../../src/rpc/shared/masking/string-fields.ts";
 import { type AnyRequest, callAny } from "../support/any-call.ts";
 import { listMethods, methodName } from "../support/contract.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

@@ -1,7 +1,7 @@
 import type { Client, ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Purpose, RecordPart } from "../../src/domain/retention-parts.ts";
+import { Purpose, RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { BadRequestSchema, ErrorInfoSchema } from "../../src/gen/google/rpc/error_details_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -12,9 +12,9 @@ import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { QualityVerdict } from "../../src/gen/tandem/type/v1/stream_quality_pb.js";
 import { RecordIssue, Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { ownerTransaction } from "../../src/store/database.ts";
-import { ensurePartitions } from "../../src/store/partitions.ts";
-import { verifyAll } from "../../src/store/verify.ts";
+import { ownerTransaction } from "../../src/store/database/database.ts";
+import { ensurePartitions } from "../../src/store/database/partitions.ts";
+import { verifyAll } from "../../src/store/verify/verify.ts";
 import { setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { EARLIEST, HEAD, readAll } from "../support/feed.ts";

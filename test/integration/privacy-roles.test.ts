@@ -4,9 +4,9 @@ import { sql } from "kysely";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { AuditOutcome } from "../../src/domain/audit.ts";
+import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
-import { appendAuditEvent } from "../../src/store/audit-log.ts";
+import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import {
   carrierTransaction,
   type Database,
@@ -14,9 +14,9 @@ import {
   openDatabase,
   ownerTransaction,
   systemTransaction,
-} from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
-import { verifyAuditChain } from "../../src/store/verify-audit.ts";
+} from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
+import { verifyAuditChain } from "../../src/store/verify/verify-audit.ts";
 import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createTestDatabase } from "../support/database.ts";

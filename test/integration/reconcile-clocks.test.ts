@@ -1,6 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
-import { addDays } from "../../src/domain/instant.ts";
 import { MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { openTestStore } from "../support/database.ts";

@@ -1,14 +1,14 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays, microsFromMs } from "../../src/domain/instant.ts";
+import { addDays, microsFromMs } from "../../src/domain/time/instant.ts";
 import { Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { runReconcile } from "../../src/jobs/reconcile.ts";
 import type { WorkLimit } from "../../src/reconcile/reconcile-carrier.ts";
 import { retrySetAside } from "../../src/reconcile/retry.ts";
-import { systemTransaction } from "../../src/store/database.ts";
-import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconcile-progress.ts";
-import { readReconciliationStatus } from "../../src/store/reconciliation-status.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { listSetAside, MOST_ROUNDS, markDueMinutes } from "../../src/store/reconciliation/reconcile-progress.ts";
+import { readReconciliationStatus } from "../../src/store/reconciliation/reconciliation-status.ts";
 import { openTestStore } from "../support/database.ts";
 import { timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";

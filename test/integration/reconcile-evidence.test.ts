@@ -1,10 +1,10 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays } from "../../src/domain/instant.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import { CallDetailRecordSchema, CallPartiesSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
-import { withDays } from "../../src/store/usage-periods.ts";
-import { NO_FILTER, usageRelation } from "../../src/store/usage-source.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { withDays } from "../../src/store/usage/usage-periods.ts";
+import { NO_FILTER, usageRelation } from "../../src/store/usage/usage-source.ts";
 import { openTestStore } from "../support/database.ts";
 import { NUMBER, timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";

@@ -1,9 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays } from "../../src/domain/instant.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import { CorrelationSchema, RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { systemTransaction } from "../../src/store/database.ts";
-import { readReconcilePosition } from "../../src/store/reconcile-progress.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { readReconcilePosition } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { openTestStore } from "../support/database.ts";
 import { timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";

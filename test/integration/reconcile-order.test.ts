@@ -1,12 +1,12 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays } from "../../src/domain/instant.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import { type Correlation, CorrelationSchema } from "../../src/gen/tandem/type/v1/call_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
-import { carrierTransaction, systemTransaction } from "../../src/store/database.ts";
-import { lockFeed } from "../../src/store/feed-head.ts";
-import { readReconcilePosition, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
-import { Feed } from "../../src/store/schema.ts";
+import { carrierTransaction, systemTransaction } from "../../src/store/database/database.ts";
+import { Feed } from "../../src/store/database/schema.ts";
+import { lockFeed } from "../../src/store/feeds/feed-head.ts";
+import { readReconcilePosition, settleIdleCarriers } from "../../src/store/reconciliation/reconcile-progress.ts";
 import { openTestStore } from "../support/database.ts";
 import { timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openApp } from "../../src/app.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/config.ts";
 import { openLog } from "../../src/log.ts";
 import {
   carrierTransaction,
@@ -11,9 +11,9 @@ import {
   ownerTransaction,
   systemTransaction,
   type Tx,
-} from "../../src/store/database.ts";
-import { assertRolesBound, findExcessRights, proveIsolation } from "../../src/store/isolation.ts";
-import { migrate } from "../../src/store/migrate.ts";
+} from "../../src/store/database/database.ts";
+import { assertRolesBound, findExcessRights, proveIsolation } from "../../src/store/database/isolation.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
 import { type CarrierTable, dropChecks, insertRow, listCarrierTables, selectRows } from "../support/generic-rows.ts";
 

@@ -1,15 +1,15 @@
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { openDatabase } from "../../src/store/database.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { openDatabase } from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
 import { createTestDatabase } from "../support/database.ts";
 
 test("the migrated schema is the one that is committed: `npm run schema:dump` writes it anew", async () => {
   await using database = await createTestDatabase();
   await using db = openDatabase({ url: database.url });
   await migrate(db);
-  const committed = await readFile(new URL("../../src/store/schema.sql", import.meta.url), "utf8");
+  const committed = await readFile(new URL("../../src/store/database/schema.sql", import.meta.url), "utf8");
   expect(await readSchemaText(db.pool)).toBe(committed);
 });
 

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Seals } from "../../src/domain/seals.ts";
-import { asCaller } from "../../src/store/callers.ts";
-import { type Database, openDatabase } from "../../src/store/database.ts";
-import { SealDirectory } from "../../src/store/seal-directory.ts";
-import { rotateSealKey } from "../../src/store/seal-keys.ts";
+import { asCaller } from "../../src/store/database/callers.ts";
+import { type Database, openDatabase } from "../../src/store/database/database.ts";
+import { SealDirectory } from "../../src/store/database/seal-directory.ts";
+import { rotateSealKey } from "../../src/store/database/seal-keys.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 
 let database: Awaited<ReturnType<typeof createMigratedDatabase>>;

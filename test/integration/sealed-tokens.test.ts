@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/retention-parts.ts";
+import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor, openCursor } from "../../src/feed/cursor.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
@@ -9,10 +9,10 @@ import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { applyRetention } from "../../src/jobs/retention.ts";
-import { decodePageToken } from "../../src/rpc/page-token.ts";
-import { listAuditEvents } from "../../src/store/audit-events.ts";
-import { systemTransaction } from "../../src/store/database.ts";
-import { readSealSecrets, rotateSealKey } from "../../src/store/seal-keys.ts";
+import { decodePageToken } from "../../src/rpc/shared/page-token.ts";
+import { listAuditEvents } from "../../src/store/audit/audit-events.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { readSealSecrets, rotateSealKey } from "../../src/store/database/seal-keys.ts";
 import unsealed from "../data/unsealed-tokens.json" with { type: "json" };
 import { runCli } from "../support/cli.ts";
 import { EVENTUALLY_MS } from "../support/eventually.ts";

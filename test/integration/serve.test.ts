@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { describeSettings } from "../../src/config.ts";
+import { describeSettings } from "../../src/config/config.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { CdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import { createTestDatabase } from "../support/database.ts";

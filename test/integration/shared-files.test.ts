@@ -7,7 +7,7 @@ import pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { openLog } from "../../src/log.ts";
-import { openSigningKey, rotateSigningKey } from "../../src/rpc/signing-key.ts";
+import { openSigningKey, rotateSigningKey } from "../../src/trust/signing-key.ts";
 import { runCli } from "../support/cli.ts";
 import { erase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { fileCursorStore } from "../../src/client/cursor-store.ts";
-import { makeFolder } from "../../src/domain/files.ts";
+import { makeFolder } from "../../src/files/files.ts";
 import { runCli } from "../support/cli.ts";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");

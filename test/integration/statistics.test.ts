@@ -1,17 +1,21 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { microsFromMs } from "../../src/domain/instant.ts";
 import { RULE_VERSION } from "../../src/domain/matching/result.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { reconcileSlice } from "../../src/reconcile/reconcile-carrier.ts";
-import { encodeRestatement } from "../../src/rpc/usage-message.ts";
-import { readCdrPage, scanCdrs } from "../../src/store/cdrs.ts";
-import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../src/store/database.ts";
-import { listDiscrepancies } from "../../src/store/discrepancies.ts";
-import { listDurations } from "../../src/store/durations.ts";
-import { readNumberSnapshotPage } from "../../src/store/number-feed.ts";
-import { sweepClaims } from "../../src/store/number-owners.ts";
-import { listCarriersToReconcile, listSetAside, settleIdleCarriers } from "../../src/store/reconcile-progress.ts";
-import { verifyCarrier } from "../../src/store/verify.ts";
+import { encodeRestatement } from "../../src/rpc/usage/message.ts";
+import { carrierTransaction, LIST_PAGE, systemTransaction } from "../../src/store/database/database.ts";
+import { readNumberSnapshotPage } from "../../src/store/numbers/number-feed.ts";
+import { sweepClaims } from "../../src/store/numbers/number-owners.ts";
+import { listDiscrepancies } from "../../src/store/reconciliation/discrepancies.ts";
+import {
+  listCarriersToReconcile,
+  listSetAside,
+  settleIdleCarriers,
+} from "../../src/store/reconciliation/reconcile-progress.ts";
+import { readCdrPage, scanCdrs } from "../../src/store/records/cdrs.ts";
+import { listDurations } from "../../src/store/records/durations.ts";
+import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { CLUSTER_DEBTS } from "../support/cluster-debts.ts";
 import { brokenRules } from "../support/cluster-rules.ts";
 import { erase } from "../support/erasure.ts";

@@ -4,9 +4,9 @@ import { createLocalJWKSet } from "jose";
 import { sql } from "kysely";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import type { CarrierPrincipal, Principal } from "../../src/domain/principal.ts";
+import type { CarrierPrincipal, Principal } from "../../src/domain/carriers/principal.ts";
 import type { StreamEnd } from "../../src/domain/stream-life.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/v1/platform_cdr_service_pb.js";
@@ -17,12 +17,12 @@ import {
   judgeAgain,
   principalOf,
   watchCredential,
-} from "../../src/rpc/auth.ts";
-import { CarrierAccess } from "../../src/rpc/carrier-access.ts";
-import { createTokenVerifier } from "../../src/rpc/tokens.ts";
-import { Trust } from "../../src/rpc/trust.ts";
-import { VerifiedTokens } from "../../src/rpc/verified-tokens.ts";
-import { systemTransaction } from "../../src/store/database.ts";
+} from "../../src/rpc/shared/access/auth.ts";
+import { CarrierAccess } from "../../src/rpc/shared/access/carrier-access.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
+import { createTokenVerifier } from "../../src/trust/tokens.ts";
+import { Trust } from "../../src/trust/trust.ts";
+import { VerifiedTokens } from "../../src/trust/verified-tokens.ts";
 import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";

@@ -1,7 +1,7 @@
 import { decodeJwt } from "jose";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { PlatformScope } from "../../src/domain/scopes.ts";
+import type { PlatformScope } from "../../src/domain/carriers/scopes.ts";
 import { UploadClosingReason, UploadRewindReason } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { eventually, untilPassed } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

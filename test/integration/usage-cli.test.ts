@@ -2,7 +2,7 @@ import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
-import { encodeRestatement } from "../../src/rpc/usage-message.ts";
+import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { insertCalls } from "../support/usage.ts";

@@ -13,8 +13,8 @@ import {
 } from "../../src/gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
-import { encodeRestatement } from "../../src/rpc/usage-message.ts";
-import { systemTransaction } from "../../src/store/database.ts";
+import { encodeRestatement } from "../../src/rpc/usage/message.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { setReconciled } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { newRequestId, provisionItem, takeNumber } from "../support/numbers.ts";

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { verifyCarrier } from "../../src/store/verify.ts";
+import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { appendDiscrepancies, insertCallResults, type PartialResult, setReconciled } from "../support/call-results.ts";
 import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

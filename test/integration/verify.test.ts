@@ -1,6 +1,6 @@
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { verifyAll, verifyCarrier } from "../../src/store/verify.ts";
+import { verifyAll, verifyCarrier } from "../../src/store/verify/verify.ts";
 import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { BOTH_UPLOADS, OWN_NUMBER, someRecords } from "../support/upload-kinds.ts";

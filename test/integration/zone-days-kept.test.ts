@@ -1,11 +1,17 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { addDays, type Micros } from "../../src/domain/instant.ts";
-import { PINNED_ZONES, type ZoneData } from "../../src/domain/time-zone.ts";
+import { addDays, type Micros } from "../../src/domain/time/instant.ts";
+import { PINNED_ZONES, type ZoneData } from "../../src/domain/time/time-zone.ts";
 import { runKeepZoneDays } from "../../src/jobs/keep-zone-days.ts";
-import { type Database, isSqlState, openDatabase, readClock, systemTransaction } from "../../src/store/database.ts";
-import { takeNewerZoneData, type ZoneChange } from "../../src/store/newer-zone-data.ts";
-import { readZoneDays } from "../../src/store/zone-days.ts";
+import {
+  type Database,
+  isSqlState,
+  openDatabase,
+  readClock,
+  systemTransaction,
+} from "../../src/store/database/database.ts";
+import { takeNewerZoneData, type ZoneChange } from "../../src/store/zone-days/newer-zone-data.ts";
+import { readZoneDays } from "../../src/store/zone-days/zone-days.ts";
 import { startTestApp } from "../support/app.ts";
 import { createMigratedDatabase } from "../support/database.ts";
 

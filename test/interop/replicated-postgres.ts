@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import pg from "pg";
 import { vi } from "vitest";
-import { choosePostgresAccount, type PostgresAccount } from "../../src/store/postgres-account.ts";
+import { choosePostgresAccount, type PostgresAccount } from "../../src/store/postgres/postgres-account.ts";
 import { findFreePort } from "../support/server-process.ts";
 import { findToolchain, run } from "./toolchain.ts";
 

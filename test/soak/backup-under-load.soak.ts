@@ -14,13 +14,13 @@ import {
   type TandemTransport,
   uploadDurations,
 } from "../../src/client/index.ts";
+import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
 import { PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
-import { findSigningKey } from "../../src/rpc/signing-key.ts";
-import { type Database, openDatabase, systemTransaction } from "../../src/store/database.ts";
-import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
+import { type Database, openDatabase, systemTransaction } from "../../src/store/database/database.ts";
+import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
+import { findSigningKey } from "../../src/trust/signing-key.ts";
 import { addCarrier, assignNumbers } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
 import { eventually } from "../support/eventually.ts";

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import type { Interceptor, Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { type App, openApp } from "../../src/app.ts";
-import { type ConfigOverrides, loadConfig } from "../../src/config.ts";
-import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
+import { type ConfigOverrides, loadConfig } from "../../src/config/config.ts";
+import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/carriers/scopes.ts";
 import { openLog } from "../../src/log.ts";
 import { createMigratedDatabase } from "./database.ts";
 

@@ -1,11 +1,11 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Insertable } from "kysely";
-import { isoFromMicros, type Micros, utcDay } from "../../src/domain/instant.ts";
 import { MatchedBy, MatchStatus, RULE_VERSION } from "../../src/domain/matching/result.ts";
+import { isoFromMicros, type Micros, utcDay } from "../../src/domain/time/instant.ts";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
-import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
-import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feed-head.ts";
-import { Feed, type Schema } from "../../src/store/schema.ts";
+import { type Database, systemTransaction, type Tx } from "../../src/store/database/database.ts";
+import { Feed, type Schema } from "../../src/store/database/schema.ts";
+import { advanceFeed, type FeedLock, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { encodeDiscrepancy } from "./discrepancy-payload.ts";
 
 type ResultRow = Insertable<Schema["call_result"]>;

@@ -1,8 +1,8 @@
 import { sql } from "kysely";
-import { CARRIER_DEFAULTS, type Carrier } from "../../src/domain/carrier.ts";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { insertCarrier, writeCredentials } from "../../src/store/carriers.ts";
-import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database.ts";
+import { CARRIER_DEFAULTS, type Carrier } from "../../src/domain/carriers/carrier.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { insertCarrier, writeCredentials } from "../../src/store/carriers/carriers.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database/database.ts";
 
 /** Onboards a carrier with the defaults and returns it. */
 export async function addCarrier(db: Database, carrierId: string, settings: Partial<Carrier> = {}): Promise<Carrier> {

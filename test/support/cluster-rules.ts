@@ -1,4 +1,4 @@
-import { DISTRIBUTION, type Distribution } from "../../src/store/schema.ts";
+import { DISTRIBUTION, type Distribution } from "../../src/store/database/schema.ts";
 
 // What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of a
 // statement. A statement goes to one server only if each of its levels names the carrier by a value.

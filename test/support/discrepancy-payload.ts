@@ -1,9 +1,9 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { Insertable } from "kysely";
-import { timestampFromMicros } from "../../src/domain/instant.ts";
 import { MatchCause } from "../../src/domain/matching/result.ts";
+import { timestampFromMicros } from "../../src/domain/time/instant.ts";
 import { DiscrepancySchema } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import type { Schema } from "../../src/store/schema.ts";
+import type { Schema } from "../../src/store/database/schema.ts";
 import { timestamp } from "./feed.ts";
 
 type ResultRow = Insertable<Schema["call_result"]>;

@@ -9,10 +9,10 @@ import {
   type TandemTransport,
   type TandemTransportOptions,
 } from "../../src/client/transport.ts";
-import { type ConfigOverrides, loadConfig } from "../../src/config.ts";
-import type { Carrier } from "../../src/domain/carrier.ts";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/scopes.ts";
+import { type ConfigOverrides, loadConfig } from "../../src/config/config.ts";
+import type { Carrier } from "../../src/domain/carriers/carrier.ts";
+import { PLATFORM_SCOPES, type PlatformScope } from "../../src/domain/carriers/scopes.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { openLog } from "../../src/log.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { createMigratedDatabase } from "./database.ts";

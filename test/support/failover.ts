@@ -5,8 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import { vi } from "vitest";
-import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
-import { type Cluster, openCluster, spawnOptions } from "../../src/store/postgres-cluster.ts";
+import { type EmbeddedServer, startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
+import { type Cluster, openCluster, spawnOptions } from "../../src/store/postgres/postgres-cluster.ts";
 import { findFreePort } from "./server-process.ts";
 
 /**

@@ -17,9 +17,9 @@ import type {
 } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import { ownerTransaction } from "../../src/store/database.ts";
-import { Feed } from "../../src/store/schema.ts";
-import { cdrEdge } from "../../src/upload/record-edges.ts";
+import { ownerTransaction } from "../../src/store/database/database.ts";
+import { Feed } from "../../src/store/database/schema.ts";
+import { cdrEdge } from "../../src/upload/records/record-edges.ts";
 import { EVENTUALLY_MS } from "./eventually.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */

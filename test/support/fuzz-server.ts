@@ -1,9 +1,9 @@
 // Tandem in a process of its own, whose parent asks what is still open in it and how much memory it holds. Needs --expose-gc.
 import { setImmediate } from "node:timers/promises";
 import { openApp } from "../../src/app.ts";
-import { loadConfig } from "../../src/config.ts";
+import { loadConfig } from "../../src/config/config.ts";
 import { openLog } from "../../src/log.ts";
-import { callerKey } from "../../src/store/callers.ts";
+import { callerKey } from "../../src/store/database/callers.ts";
 
 /** What the server tells of itself. */
 export type ServerNews = { readonly url: string } | { readonly logged: string } | ServerState;

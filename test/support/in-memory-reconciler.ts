@@ -1,12 +1,12 @@
 import { toBinary } from "@bufbuild/protobuf";
-import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/instant.ts";
-import { voteBucket } from "../../src/domain/matching/clock-votes.ts";
+import { voteBucket } from "../../src/domain/matching/clocks/clock-votes.ts";
+import { pairFarCalls } from "../../src/domain/matching/clocks/far-calls.ts";
 import type { CarrierFacts, MatchingAgreement, PlatformFacts } from "../../src/domain/matching/facts.ts";
-import { pairFarCalls } from "../../src/domain/matching/far-calls.ts";
 import { matchCalls } from "../../src/domain/matching/match-calls.ts";
 import { numbersOfParty } from "../../src/domain/matching/number-keys.ts";
 import { type CallResult, MatchCause, MatchStatus } from "../../src/domain/matching/result.ts";
-import { ZoneDays } from "../../src/domain/zone-days.ts";
+import { microsFromMs, microsFromTimestamp, msFromMicros } from "../../src/domain/time/instant.ts";
+import { ZoneDays } from "../../src/domain/time/zone-days.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
@@ -16,8 +16,8 @@ import { judgedRow } from "../../src/reconcile/result-row.ts";
 import { CarrierVotes, type ClockVote } from "../../src/reconcile/votes.ts";
 import type { Arriving } from "../../src/simulator/reconciliation/played-call.ts";
 import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
-import type { LackingCall } from "../../src/store/clock-evidence.ts";
-import type { StoredTip } from "../../src/store/reconcile-input.ts";
+import type { LackingCall } from "../../src/store/reconciliation/clock-evidence.ts";
+import type { StoredTip } from "../../src/store/reconciliation/reconcile-input.ts";
 
 /** Both sides' records in the order of arrival, and by what to judge them. */
 export interface InMemoryInput {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
+import { type Party, PartyKind } from "../../src/domain/calls/party.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "../../src/domain/matching/facts.ts";
 import type { CallResult } from "../../src/domain/matching/result.ts";
-import { type Party, PartyKind } from "../../src/domain/party.ts";
 
 /** 10:00 on an ordinary Monday. */
 export const TEN = Date.UTC(2026, 5, 1, 10);

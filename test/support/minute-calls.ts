@@ -2,7 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import type { Database } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database/database.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { call, NUMBER, timestamp } from "./feed.ts";
 import { readAllResults, reconcileFully } from "./reconcile.ts";

@@ -1,6 +1,6 @@
 import { type DescField, type DescMessage, type Message, type MessageShape, ScalarType } from "@bufbuild/protobuf";
-import { digitsOf } from "../../src/domain/masking.ts";
-import { textClassOf } from "../../src/rpc/string-fields.ts";
+import { digitsOf } from "../../src/domain/privacy/masking.ts";
+import { textClassOf } from "../../src/rpc/shared/masking/string-fields.ts";
 
 /** Danish numbers, as whoever writes texts spells them: each with its calling code, or without. */
 const SPELLINGS: readonly ((national: string) => string)[] = [

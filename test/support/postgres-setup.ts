@@ -5,9 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import pg from "pg";
 import type { TestProject } from "vitest/node";
-import { openDatabase } from "../../src/store/database.ts";
-import { startEmbeddedPostgres } from "../../src/store/embedded-postgres.ts";
-import { migrate } from "../../src/store/migrate.ts";
+import { openDatabase } from "../../src/store/database/database.ts";
+import { migrate } from "../../src/store/database/migrate.ts";
+import { startEmbeddedPostgres } from "../../src/store/postgres/embedded-postgres.ts";
 
 declare module "vitest" {
   interface ProvidedContext {

@@ -1,16 +1,16 @@
-import { microsFromMs } from "../../src/domain/instant.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
-import { insertAccepted } from "../../src/store/append.ts";
-import { type CallResultRow, readResultsIn } from "../../src/store/call-results.ts";
-import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feed-head.ts";
-import { HoldingsCache } from "../../src/store/holdings-cache.ts";
-import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { carrierTransaction, type Database, systemTransaction } from "../../src/store/database/database.ts";
+import { Feed, UploadKind } from "../../src/store/database/schema.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
+import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
+import { type CallResultRow, readResultsIn } from "../../src/store/reconciliation/call-results.ts";
+import { insertAccepted } from "../../src/store/records/append.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
-import { cdrEdge, durationEdge } from "../../src/upload/record-edges.ts";
+import { cdrEdge, durationEdge } from "../../src/upload/records/record-edges.ts";
 import { nowMicros } from "./exchange.ts";
 
 const ANY_AGE = { firstDays: 1_000_000, laterDays: 1_000_000 };

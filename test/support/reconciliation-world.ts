@@ -1,11 +1,11 @@
-import { addDays } from "../../src/domain/instant.ts";
 import { MatchCause, MatchStatus, Side } from "../../src/domain/matching/result.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import { createRandom } from "../../src/simulator/random.ts";
 import type { FoundResult } from "../../src/simulator/reconciliation/score.ts";
 import { createReconciliationWorld, type ReconciliationWorld } from "../../src/simulator/reconciliation/world.ts";
 import { createWorld } from "../../src/simulator/world.ts";
-import type { CallResultRow } from "../../src/store/call-results.ts";
-import type { Database } from "../../src/store/database.ts";
+import type { Database } from "../../src/store/database/database.ts";
+import type { CallResultRow } from "../../src/store/reconciliation/call-results.ts";
 import { addCarrier, assignNumbers } from "./carriers.ts";
 import { appendCdrs, appendDurations } from "./reconcile.ts";
 

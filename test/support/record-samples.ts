@@ -1,7 +1,7 @@
 import { create, type DescMessage, type Message, type MessageInitShape } from "@bufbuild/protobuf";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
-import type { PrepareContext } from "../../src/upload/prepared.ts";
+import type { PrepareContext } from "../../src/upload/records/prepared.ts";
 
 /** Fields to set or to replace. */
 type Changes<T extends DescMessage> = Exclude<MessageInitShape<T>, Message>;

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { LegalBasis, Purpose, type RecordPart } from "../../src/domain/retention-parts.ts";
+import { LegalBasis, Purpose, type RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { applyRetention, type RetentionOutcome } from "../../src/jobs/retention.ts";
-import { type Database, ownerTransaction } from "../../src/store/database.ts";
+import { type Database, ownerTransaction } from "../../src/store/database/database.ts";
 import { newRequestId } from "./numbers.ts";
 
 export const DAY_MS = 86_400_000;

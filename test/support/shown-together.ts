@@ -1,5 +1,5 @@
-import type { CredentialIdentity } from "../../src/domain/principal.ts";
-import { PLATFORM_SCOPES } from "../../src/domain/scopes.ts";
+import type { CredentialIdentity } from "../../src/domain/carriers/principal.ts";
+import { PLATFORM_SCOPES } from "../../src/domain/carriers/scopes.ts";
 import { asCarrier, asPlatform, nobody, type Verdict } from "./access-matrix.ts";
 import {
   ALL_SCOPES,

@@ -1,6 +1,6 @@
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
-import { microsFromMs } from "../../src/domain/instant.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { NumberService as CarrierNumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
@@ -12,9 +12,9 @@ import {
 } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { expireCarrier } from "../../src/jobs/retention/carrier.ts";
-import { encodeRestatement } from "../../src/rpc/usage-message.ts";
-import { readCarrier } from "../../src/store/carriers.ts";
-import { systemTransaction } from "../../src/store/database.ts";
+import { encodeRestatement } from "../../src/rpc/usage/message.ts";
+import { readCarrier } from "../../src/store/carriers/carriers.ts";
+import { systemTransaction } from "../../src/store/database/database.ts";
 import { erase } from "./erasure.ts";
 import type { Exchange } from "./exchange.ts";
 import { fromNow, newRequestId, provisionItem } from "./numbers.ts";

@@ -1,39 +1,39 @@
 import { sql } from "kysely";
-import { microsFromMs } from "../../src/domain/instant.ts";
-import { PINNED_ZONES, type ZoneData } from "../../src/domain/time-zone.ts";
-import { ageUploads } from "../../src/store/age-uploads.ts";
-import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/call-results.ts";
-import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers.ts";
-import { readClockMinutes, readRoundedMinutes } from "../../src/store/clock-offsets.ts";
-import { commitConsumer } from "../../src/store/consumers.ts";
-import type { Database } from "../../src/store/database.ts";
-import { rewriteAnswer, rewriteQuarantined } from "../../src/store/erase-copies.ts";
-import * as numbers from "../../src/store/erase-numbers.ts";
-import * as results from "../../src/store/erase-results.ts";
-import { rewriteRestatement } from "../../src/store/erase-usage.ts";
+import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { PINNED_ZONES, type ZoneData } from "../../src/domain/time/time-zone.ts";
+import { listCarrierIds, readCarrier, writeCredentials } from "../../src/store/carriers/carriers.ts";
+import { recountNumbers } from "../../src/store/carriers/tally-recount.ts";
+import type { Database } from "../../src/store/database/database.ts";
+import { deleteOldResponses } from "../../src/store/database/request-log.ts";
+import { Feed, UploadKind } from "../../src/store/database/schema.ts";
+import { commitConsumer } from "../../src/store/feeds/consumers.ts";
+import { lockFeed } from "../../src/store/feeds/feed-head.ts";
+import { findPortedIn } from "../../src/store/numbers/number-port-rows.ts";
+import { findApproved, findOutOfRange } from "../../src/store/numbers/number-ranges.ts";
+import { raiseClaimTimes } from "../../src/store/numbers/number-rows.ts";
+import { readTimelines, writeTimelines } from "../../src/store/numbers/number-timelines.ts";
+import { rewriteAnswer, rewriteQuarantined } from "../../src/store/privacy/erase-copies.ts";
+import * as numbers from "../../src/store/privacy/erase-numbers.ts";
+import * as results from "../../src/store/privacy/erase-results.ts";
+import { rewriteRestatement } from "../../src/store/privacy/erase-usage.ts";
 import {
   areAnyUnwritten,
   countLate,
   listErasures,
   readErasureCarriers,
   readErasureEntries,
-} from "../../src/store/erasures.ts";
-import { lockFeed } from "../../src/store/feed-head.ts";
-import { readOpenCalls } from "../../src/store/near-calls.ts";
-import { takeNewerZoneData } from "../../src/store/newer-zone-data.ts";
-import { findPortedIn } from "../../src/store/number-port-rows.ts";
-import { findApproved, findOutOfRange } from "../../src/store/number-ranges.ts";
-import { raiseClaimTimes } from "../../src/store/number-rows.ts";
-import { readTimelines, writeTimelines } from "../../src/store/number-timelines.ts";
-import { dropQuarantined, readQuarantined } from "../../src/store/quarantine.ts";
-import { readDurationStarts } from "../../src/store/reconcile-input.ts";
-import { markEveryMinute } from "../../src/store/reconcile-progress.ts";
-import { deleteOldResponses } from "../../src/store/request-log.ts";
-import { readRetentionState } from "../../src/store/retention-state.ts";
-import { Feed, UploadKind } from "../../src/store/schema.ts";
-import { recountNumbers } from "../../src/store/tally-recount.ts";
-import { finishUpload, openUpload, readUpload } from "../../src/store/uploads.ts";
-import { listPeriods, readPeriod, readRestatementNumbers, withDays } from "../../src/store/usage-periods.ts";
+} from "../../src/store/privacy/erasures.ts";
+import { readRetentionState } from "../../src/store/privacy/retention-state.ts";
+import { deleteOldPeriod } from "../../src/store/privacy/usage-retention.ts";
+import { clearDueTimes, deleteResults, findSplitCalls } from "../../src/store/reconciliation/call-results.ts";
+import { readClockMinutes, readRoundedMinutes } from "../../src/store/reconciliation/clock-offsets.ts";
+import { readOpenCalls } from "../../src/store/reconciliation/near-calls.ts";
+import { readDurationStarts } from "../../src/store/reconciliation/reconcile-input.ts";
+import { markEveryMinute } from "../../src/store/reconciliation/reconcile-progress.ts";
+import { ageUploads } from "../../src/store/records/age-uploads.ts";
+import { dropQuarantined, readQuarantined } from "../../src/store/records/quarantine.ts";
+import { finishUpload, openUpload, readUpload } from "../../src/store/records/uploads.ts";
+import { listPeriods, readPeriod, readRestatementNumbers, withDays } from "../../src/store/usage/usage-periods.ts";
 import {
   insertRestatement,
   readChangedCalls,
@@ -42,11 +42,11 @@ import {
   readOldestCheck,
   writePeriodCheck,
   writePeriodTotals,
-} from "../../src/store/usage-restatements.ts";
-import { deleteOldPeriod } from "../../src/store/usage-retention.ts";
-import { verifyAuditChains } from "../../src/store/verify-audit.ts";
-import { listCarrierIds as listCarrierIdsAfter } from "../../src/store/verify-feeds.ts";
-import { verifyClaims } from "../../src/store/verify-numbers.ts";
+} from "../../src/store/usage/usage-restatements.ts";
+import { verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
+import { listCarrierIds as listCarrierIdsAfter } from "../../src/store/verify/verify-feeds.ts";
+import { verifyClaims } from "../../src/store/verify/verify-numbers.ts";
+import { takeNewerZoneData } from "../../src/store/zone-days/newer-zone-data.ts";
 import type { Exchange } from "./exchange.ts";
 import { readAllResults } from "./reconcile.ts";
 import type { WorldCarrier } from "./statistics-world.ts";

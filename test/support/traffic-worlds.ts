@@ -1,6 +1,6 @@
 import type { CallResult } from "../../src/domain/matching/result.ts";
 import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { dateIn } from "../../src/domain/time-zone.ts";
+import { dateIn } from "../../src/domain/time/time-zone.ts";
 import type { FoundTraffic } from "../../src/simulator/traffic/traffic-score.ts";
 import { createTrafficWorld, type TrafficWorld } from "../../src/simulator/traffic/traffic-world.ts";
 import { worldPlan } from "../../src/simulator/traffic/worlds.ts";

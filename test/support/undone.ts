@@ -1,4 +1,4 @@
-import { type Database, systemTransaction, type Tx } from "../../src/store/database.ts";
+import { type Database, systemTransaction, type Tx } from "../../src/store/database/database.ts";
 
 /** Runs something in a system transaction of which nothing stays, and gives what it gave. */
 export async function undone<T>(db: Database, run: (tx: Tx) => Promise<T>): Promise<T> {

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { addDays } from "../../src/domain/instant.ts";
+import { addDays } from "../../src/domain/time/instant.ts";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";

@@ -10,7 +10,7 @@ import { CdrService, type IngestCdrsRequestSchema } from "../../src/gen/tandem/p
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../src/gen/tandem/type/v1/call_pb.js";
-import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** The number that the carriers of these tests hold, assigned since long ago. */

@@ -1,6 +1,6 @@
 import pg from "pg";
 import { expect } from "vitest";
-import { verifyCarrier } from "../../src/store/verify.ts";
+import { verifyCarrier } from "../../src/store/verify/verify.ts";
 import { EVENTUALLY_MS, eventually } from "./eventually.ts";
 import type { Exchange } from "./exchange.ts";
 import { OWN_NUMBER, type TestedUpload } from "./upload-kinds.ts";

@@ -1,10 +1,10 @@
 import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { UsageDimension } from "../../src/domain/usage/scope.ts";
 import type { UsageKey, UsageRow, UsageTotals } from "../../src/gen/tandem/platform/v1/usage_pb.js";
-import { type Database, systemTransaction } from "../../src/store/database.ts";
-import { readUsageGroups } from "../../src/store/usage.ts";
-import { withDays } from "../../src/store/usage-periods.ts";
-import { NO_FILTER } from "../../src/store/usage-source.ts";
+import { type Database, systemTransaction } from "../../src/store/database/database.ts";
+import { readUsageGroups } from "../../src/store/usage/usage.ts";
+import { withDays } from "../../src/store/usage/usage-periods.ts";
+import { NO_FILTER } from "../../src/store/usage/usage-source.ts";
 import { insertCallResults, type PartialResult } from "./call-results.ts";
 
 /** A call as a test of usage says it; the rest is as `insertCallResults` makes it. */

@@ -1,13 +1,13 @@
 import { sql } from "kysely";
 import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
-import { insertAccepted } from "../../src/store/append.ts";
-import { carrierTransaction, type Database, type Tx } from "../../src/store/database.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feed-head.ts";
-import { HoldingsCache } from "../../src/store/holdings-cache.ts";
-import { Feed, UploadKind } from "../../src/store/schema.ts";
+import { carrierTransaction, type Database, type Tx } from "../../src/store/database/database.ts";
+import { Feed, UploadKind } from "../../src/store/database/schema.ts";
+import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
+import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
+import { insertAccepted } from "../../src/store/records/append.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
-import { cdrEdge } from "../../src/upload/record-edges.ts";
+import { cdrEdge } from "../../src/upload/records/record-edges.ts";
 import { nowMicros } from "./exchange.ts";
 
 /** What a writer of its own transactions does between its statements, and at its end. */

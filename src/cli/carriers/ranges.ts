@@ -6,9 +6,9 @@ import {
   GetNumberRangesResponseSchema,
   SetNumberRangesResponseSchema,
 } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printFields, printMessage } from "../output.ts";
-import { collect } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printFields, printMessage } from "../shared/output.ts";
+import { collect } from "../shared/values.ts";
 
 /** `tandem carriers ranges`: which numbers a carrier may claim. */
 export function rangesCommand(): Command {

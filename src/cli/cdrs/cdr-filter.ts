@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { type CdrFilter, CdrFilterSchema } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityVerdictSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { collect, enumListOption, enumOption } from "../values.ts";
+import { collect, enumListOption, enumOption } from "../shared/values.ts";
 
 /** Which records. */
 export interface CdrFilterOptions {

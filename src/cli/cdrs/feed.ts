@@ -6,9 +6,9 @@ import {
   GetCdrFeedResponseSchema,
   ListCdrConsumersResponseSchema,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { formatCount, printFields, printMessage, printTable } from "../output.ts";
-import { formatDuration, formatTime } from "../values.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { formatCount, printFields, printMessage, printTable } from "../shared/output.ts";
+import { formatDuration, formatTime } from "../shared/values.ts";
 
 /** `tandem cdrs feed` */
 export function feedCommand(): Command {

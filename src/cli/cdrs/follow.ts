@@ -2,9 +2,9 @@ import type { Command } from "commander";
 import { followCdrs } from "../../client/follow-cdrs.ts";
 import { type CdrFeedEntry, CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../following.ts";
-import { TIME_HELP } from "../window.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
 import { formatCdrLine } from "./print-cdrs.ts";
 

@@ -7,10 +7,10 @@ import {
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CdrService as PlatformCdrService } from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
-import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
-import { parseWhole } from "../values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../window.ts";
+import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
+import { parseWhole } from "../shared/values.ts";
+import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
 import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
 import { printCdr, printCdrs } from "./print-cdrs.ts";
 

@@ -1,9 +1,9 @@
 import { type CallDetailRecord, Completeness } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { DirectionSchema, RecordKind, ReleasePartySchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityReasonSchema, QualityVerdictSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { type Column, printFields, printTable } from "../output.ts";
-import { formatParty } from "../print-party.ts";
-import { enumName, formatDuration, formatTime } from "../values.ts";
+import { type Column, printFields, printTable } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "invite" },

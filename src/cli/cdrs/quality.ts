@@ -11,10 +11,10 @@ import {
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { QualityReasonSchema } from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type Column, formatCount, printMessage, printTable } from "../output.ts";
-import { enumListOption, enumName, enumOption, formatTime } from "../values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../window.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type Column, formatCount, printMessage, printTable } from "../shared/output.ts";
+import { enumListOption, enumName, enumOption, formatTime } from "../shared/values.ts";
+import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
 import { type CdrFilterOptions, cdrFilterOf, withCdrFilter } from "./cdr-filter.ts";
 
 interface QualityOptions extends ConnectionOptions, CdrFilterOptions, WindowOptions {

@@ -1,7 +1,7 @@
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
-import { wallMs } from "../../domain/wall-clock.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";

@@ -2,11 +2,11 @@ import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type App, openApp } from "../../app.ts";
-import { loadConfig } from "../../config.ts";
-import { findFolderClosedToOthers } from "../../config-data-dir.ts";
-import { PLATFORM_SCOPES } from "../../domain/scopes.ts";
+import { loadConfig } from "../../config/config.ts";
+import { findFolderClosedToOthers } from "../../config/data-dir.ts";
+import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
 import { openLog } from "../../log.ts";
-import { startEmbeddedPostgres } from "../../store/embedded-postgres.ts";
+import { startEmbeddedPostgres } from "../../store/postgres/embedded-postgres.ts";
 
 /** A demo that is kept is meant for an afternoon. */
 const TOKEN_TTL_S = 86_400;

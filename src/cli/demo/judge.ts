@@ -9,7 +9,7 @@ import {
   VerdictSchema,
 } from "../../gen/tandem/type/v1/upload_pb.js";
 import { type CheckResult, checkLogs, type ProducedRecord } from "../../simulator/checker.ts";
-import { enumName } from "../values.ts";
+import { enumName } from "../shared/values.ts";
 import type { DemoCarrier } from "./carrier.ts";
 import { type DemoDuration, numberOfCdr } from "./plan.ts";
 import { judgeReconciliation, type ReconciliationVerdict } from "./reconciliation-verdict.ts";

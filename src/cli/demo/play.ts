@@ -1,7 +1,7 @@
-import { wallMs } from "../../domain/wall-clock.ts";
-import { untilInterrupted } from "../following.ts";
-import { formatJson } from "../output.ts";
-import { openProgress } from "../progress.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
+import { untilInterrupted } from "../shared/following.ts";
+import { formatJson } from "../shared/output.ts";
+import { openProgress } from "../shared/progress.ts";
 import { openDemoExchange } from "./exchange.ts";
 import { judge } from "./judge.ts";
 import { tellHowToTalk } from "./keep.ts";

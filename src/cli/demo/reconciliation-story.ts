@@ -1,5 +1,5 @@
 import type { ReconciliationSummaryRow, ThresholdResult } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type Column, formatCount, formatTable } from "../output.ts";
+import { type Column, formatCount, formatTable } from "../shared/output.ts";
 import type { ReconciliationVerdict } from "./reconciliation-verdict.ts";
 import type { CustomerUsage } from "./usage.ts";
 

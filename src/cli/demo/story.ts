@@ -1,6 +1,6 @@
 import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
-import { type Column, formatCount, formatTable, styled } from "../output.ts";
-import { enumName } from "../values.ts";
+import { type Column, formatCount, formatTable, styled } from "../shared/output.ts";
+import { enumName } from "../shared/values.ts";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
 import type { DemoPlan } from "./plan.ts";
 import { reconciliationLines, usageTable } from "./reconciliation-story.ts";

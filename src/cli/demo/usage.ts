@@ -1,5 +1,5 @@
 import type { Client } from "@connectrpc/connect";
-import { wallMs } from "../../domain/wall-clock.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 import { DurationSource, UsageDimension, type UsageRow } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import type { Line } from "./line.ts";

@@ -8,7 +8,7 @@ import {
   RecordKindSchema,
 } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Party, PartyKind, PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
-import { parseEnumName, parseTime } from "../values.ts";
+import { parseEnumName, parseTime } from "../shared/values.ts";
 
 /**
  * A column of the file: what it means, and how its text becomes part of a record. The text is never empty. What is taken otherwise than it stands is

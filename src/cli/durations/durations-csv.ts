@@ -4,7 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import { parse } from "csv-parse";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { readCsvCell } from "../csv-cells.ts";
+import { readCsvCell } from "../shared/csv-cells.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 
 /** A file is read whole before the first record is sent. */

@@ -3,11 +3,11 @@ import type { Command } from "commander";
 import { DurationService, ListDurationsResponseSchema } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { type CallDuration, DurationStateSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage, printTable } from "../output.ts";
-import { formatParty } from "../print-party.ts";
-import { enumName, enumOption, formatDuration, formatTime, parseTime, parseWhole } from "../values.ts";
-import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../window.ts";
+import { asCarrier, type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage, printTable } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName, enumOption, formatDuration, formatTime, parseTime, parseWhole } from "../shared/values.ts";
+import { TIME_HELP, type WindowOptions, windowOf, withWindow } from "../shared/window.ts";
 
 interface DurationListOptions extends ConnectionOptions, WindowOptions {
   readonly state?: number;

@@ -1,6 +1,6 @@
 import { RecordIssueSchema, type RecordOutcome, Verdict, VerdictSchema } from "../../gen/tandem/type/v1/upload_pb.js";
-import { formatCount, styled } from "../output.ts";
-import { enumName } from "../values.ts";
+import { formatCount, styled } from "../shared/output.ts";
+import { enumName } from "../shared/values.ts";
 
 /** How many records are named for one reason. */
 const MAX_NAMED = 10;

@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
-import { visibleText } from "../../domain/visible-text.ts";
+import { visibleText } from "../../domain/privacy/visible-text.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type RecordOutcome,
@@ -11,13 +11,13 @@ import {
   UploadReceiptSchema,
   Verdict,
 } from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { describeLoss } from "../describe-loss.ts";
-import { untilInterrupted } from "../following.ts";
-import { formatCount, formatJson, styled } from "../output.ts";
-import { openProgress } from "../progress.ts";
-import { describeResume } from "../run-command.ts";
-import { formatTime } from "../values.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { describeLoss } from "../shared/describe-loss.ts";
+import { untilInterrupted } from "../shared/following.ts";
+import { formatCount, formatJson, styled } from "../shared/output.ts";
+import { openProgress } from "../shared/progress.ts";
+import { describeResume } from "../shared/run-command.ts";
+import { formatTime } from "../shared/values.ts";
 import { DURATION_COLUMNS } from "./duration-columns.ts";
 import { type DurationsFile, readDurationsCsv } from "./durations-csv.ts";
 import { printOutcomes } from "./print-outcomes.ts";

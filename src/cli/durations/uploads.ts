@@ -6,9 +6,9 @@ import {
   ListUploadsResponseSchema,
 } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { type Upload, UploadStateSchema } from "../../gen/tandem/type/v1/upload_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { formatCount, printMessage, printTable } from "../output.ts";
-import { enumName, enumOption, formatTime, parseWhole } from "../values.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { formatCount, printMessage, printTable } from "../shared/output.ts";
+import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 import { printOutcomes } from "./print-outcomes.ts";
 import { formatVerdicts } from "./verdicts.ts";
 

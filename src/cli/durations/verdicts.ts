@@ -1,5 +1,5 @@
 import type { VerdictCounts } from "../../gen/tandem/type/v1/upload_pb.js";
-import { formatCount } from "../output.ts";
+import { formatCount } from "../shared/output.ts";
 
 const VERDICTS = ["accepted", "duplicate", "conflict", "superseded", "rejected", "quarantined"] as const;
 

@@ -9,9 +9,9 @@ import {
   UnassignNumbersResponseSchema,
 } from "../../gen/tandem/platform/v1/platform_number_service_pb.js";
 import { AssigneeKind, AssigneeKindSchema } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
-import { enumOption, parseTime } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumOption, parseTime } from "../shared/values.ts";
 import { inBatches } from "./batches.ts";
 import { printOutcomes } from "./print-numbers.ts";
 

@@ -15,9 +15,9 @@ import {
   NumberStateSchema,
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
-import { enumListOption, parseWhole } from "../values.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumListOption, parseWhole } from "../shared/values.ts";
 import { printNumber, printNumbers } from "./print-numbers.ts";
 
 /** How a list is narrowed, and how long it may be. */

@@ -8,8 +8,8 @@ import {
   NumberTypeSchema,
   type PhoneNumber,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { printFields, printTable, styled } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import { printFields, printTable, styled } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 
 /** Prints numbers, a line each. */
 export function printNumbers(numbers: readonly PhoneNumber[], empty = "No numbers."): void {

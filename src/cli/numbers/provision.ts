@@ -15,9 +15,9 @@ import {
   NumberType,
   NumberTypeSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
-import { enumListOption, enumOption, parseTime } from "../values.ts";
+import { asCarrier, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumListOption, enumOption, parseTime } from "../shared/values.ts";
 import { inBatches } from "./batches.ts";
 import { printOutcomes } from "./print-numbers.ts";
 

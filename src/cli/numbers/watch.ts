@@ -9,10 +9,10 @@ import {
   type PhoneNumber,
   PhoneNumberSchema,
 } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { asCarrier, connect, remoteCommand } from "../connection.ts";
-import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../following.ts";
-import { formatJson, styled } from "../output.ts";
-import { enumName } from "../values.ts";
+import { asCarrier, connect, remoteCommand } from "../shared/connection.ts";
+import { createTeller, cursorStore, printFollowEnd, untilInterrupted } from "../shared/following.ts";
+import { formatJson, styled } from "../shared/output.ts";
+import { enumName } from "../shared/values.ts";
 import { filterOf, hasNumberFilter, type NumberListOptions, withNumberFilter } from "./list.ts";
 
 interface WatchOptions extends Omit<NumberListOptions, "limit"> {

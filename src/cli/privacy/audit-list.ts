@@ -3,11 +3,11 @@ import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
 import { type AuditEvent, AuditOutcomeSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { ListAuditEventsResponseSchema, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, printMessage, printTable } from "../output.ts";
-import { enumName, formatTime, parseTime, parseWhole } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { type Column, printMessage, printTable } from "../shared/output.ts";
+import { enumName, formatTime, parseTime, parseWhole } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { formatJsonFields } from "./json-fields.ts";
 
 interface ListOptions extends ConnectionOptions {

@@ -11,10 +11,10 @@ import {
   type VerifyAuditLogResponse,
   VerifyAuditLogResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../output.ts";
-import { enumName, parseWhole } from "../values.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { type Column, countOf, formatCount, formatJson, printTable, styled } from "../shared/output.ts";
+import { enumName, parseWhole } from "../shared/values.ts";
 import { type KeptEnd, readKeptEnds, writeKeptEnds } from "./kept-ends.ts";
 
 interface VerifyOptions extends ConnectionOptions {

@@ -1,7 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
-import { addDays } from "../../domain/instant.ts";
+import { addDays } from "../../domain/time/instant.ts";
 import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
   type ListDisclosuresRequestSchema,
@@ -11,12 +11,12 @@ import {
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordSide, RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, printCsv } from "../csv-output.ts";
-import { printMessage } from "../output.ts";
 import { parseDay } from "../reconcile/days.ts";
-import { enumOption, parseTime, parseWhole } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumOption, parseTime, parseWhole } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { DISCLOSURE_CSV, printDisclosures } from "./print-disclosures.ts";
 

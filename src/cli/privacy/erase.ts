@@ -11,10 +11,10 @@ import {
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
-import { enumOption, parseTime } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumOption, parseTime } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { printErasure } from "./print-erasure.ts";
 

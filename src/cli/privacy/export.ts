@@ -9,11 +9,11 @@ import {
   PrivacyService,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption } from "../csv-output.ts";
-import { formatJson } from "../output.ts";
-import { enumOption, parseTime } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption } from "../shared/csv-output.ts";
+import { formatJson } from "../shared/output.ts";
+import { enumOption, parseTime } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { NUMBER_HELP, readNumber } from "./number-argument.ts";
 import { exportCsv, formatExportHeader, formatExportLine, formatExportTrailer } from "./print-export.ts";
 

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
-import { addDays, isDay } from "../../domain/instant.ts";
+import { addDays, isDay } from "../../domain/time/instant.ts";
 import {
   type Hold,
   HoldReasonSchema,
@@ -17,11 +17,11 @@ import {
   ReleaseHoldResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, printCsv } from "../csv-output.ts";
-import { printMessage } from "../output.ts";
 import { parseDay } from "../reconcile/days.ts";
-import { enumOption, parseTime } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage } from "../shared/output.ts";
+import { enumOption, parseTime } from "../shared/values.ts";
 import { HOLD_CSV, printHold, printHolds } from "./print-holds.ts";
 
 /** `tandem privacy hold` */

@@ -1,8 +1,8 @@
 import type { DescEnum } from "@bufbuild/protobuf";
-import { visibleText } from "../../domain/visible-text.ts";
+import { visibleText } from "../../domain/privacy/visible-text.ts";
 import { HoldReasonSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { SubjectRoleSchema } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { enumName } from "../values.ts";
+import { enumName } from "../shared/values.ts";
 
 /** Fields that are written as numbers of an enum. */
 const ENUMS: Readonly<Record<string, DescEnum>> = { role: SubjectRoleSchema, reason: HoldReasonSchema };

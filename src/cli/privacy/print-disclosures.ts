@@ -5,9 +5,9 @@ import {
 } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import { LegalBasisSchema, ProcessingPurposeSchema } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import type { CsvColumn } from "../csv-output.ts";
-import { type Column, formatCount, printTable } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import type { CsvColumn } from "../shared/csv-output.ts";
+import { type Column, formatCount, printTable } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 import { formatJsonFields } from "./json-fields.ts";
 
 const COLUMNS: readonly Column[] = [

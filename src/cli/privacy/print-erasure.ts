@@ -7,8 +7,8 @@ import {
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { formatCount, formatTable, printFields } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import { formatCount, formatTable, printFields } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 
 /** Prints an erasure and, once it has one, its receipt. */
 export function printErasure(erasure: Erasure): void {

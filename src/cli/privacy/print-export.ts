@@ -11,11 +11,11 @@ import { type CallDuration, DurationState } from "../../gen/tandem/type/v1/call_
 import { DirectionSchema, RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { NumberStateSchema, type PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { type CsvColumn, formatCsv } from "../csv-output.ts";
-import { countOf, formatCount, styled } from "../output.ts";
-import { formatParty } from "../print-party.ts";
 import { formatStatus } from "../reconcile/print-discrepancies.ts";
-import { enumName, formatDuration, formatTime } from "../values.ts";
+import { type CsvColumn, formatCsv } from "../shared/csv-output.ts";
+import { countOf, formatCount, styled } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 
 /** An item as a line. */
 interface ExportRow {

@@ -1,9 +1,9 @@
-import { addDays } from "../../domain/instant.ts";
+import { addDays } from "../../domain/time/instant.ts";
 import { type Hold, HoldReasonSchema, HoldStateSchema } from "../../gen/tandem/platform/v1/hold_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import type { CsvColumn } from "../csv-output.ts";
-import { countOf, formatCount, printFields, printTable } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import type { CsvColumn } from "../shared/csv-output.ts";
+import { countOf, formatCount, printFields, printTable } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 
 /** Prints one hold. */
 export function printHold(hold: Hold): void {

@@ -13,10 +13,10 @@ import {
   type RetentionPolicy,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
 import { RecordPartSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { printMessage, printTable } from "../output.ts";
-import { enumName, enumOption, formatTime, parseWhole } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage, printTable } from "../shared/output.ts";
+import { enumName, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 
 /** `tandem privacy retention` */
 export function retentionCommand(): Command {

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
-import { addDays, isDay } from "../../domain/instant.ts";
-import { wallMs } from "../../domain/wall-clock.ts";
+import { addDays, isDay } from "../../domain/time/instant.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 
 /** Between which days. */
 export interface DayOptions {

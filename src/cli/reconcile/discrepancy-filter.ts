@@ -7,7 +7,7 @@ import {
   DiscrepancyFilterSchema,
   DiscrepancyStatusSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { collect, enumListOption, enumOption, parseWhole } from "../values.ts";
+import { collect, enumListOption, enumOption, parseWhole } from "../shared/values.ts";
 
 /** Which discrepancies. */
 export interface DiscrepancyFilterOptions {

@@ -12,8 +12,8 @@ import {
   ExplainCallResponseSchema,
   ReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { printMessage } from "../output.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { printMessage } from "../shared/output.ts";
 import { printExplanation } from "./print-explanation.ts";
 
 interface ExplainOptions extends ConnectionOptions {

@@ -5,10 +5,10 @@ import {
   ReconciliationService,
 } from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, formatCsv } from "../csv-output.ts";
-import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../following.ts";
-import { TIME_HELP } from "../window.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, formatCsv } from "../shared/csv-output.ts";
+import { type FollowingOptions, followToEnd, formatJsonEntry, withFollowing, writeOut } from "../shared/following.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { DISCREPANCY_CSV, formatDiscrepancyLine } from "./print-discrepancies.ts";
 

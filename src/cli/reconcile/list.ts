@@ -6,10 +6,10 @@ import {
   ReconciliationService as PlatformReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { Discrepancy } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, printCsv } from "../csv-output.ts";
-import { printMessage } from "../output.ts";
-import { parseWhole } from "../values.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage } from "../shared/output.ts";
+import { parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type DayOptions, daysOf, withDays } from "./days.ts";
 import { type DiscrepancyFilterOptions, discrepancyFilterOf, withDiscrepancyFilter } from "./discrepancy-filter.ts";
 import { DISCREPANCY_CSV, printDiscrepancies } from "./print-discrepancies.ts";

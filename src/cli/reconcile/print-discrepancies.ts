@@ -8,10 +8,10 @@ import {
   MatchedBySchema,
   PendingReasonSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import type { CsvColumn } from "../csv-output.ts";
-import { type Column, printTable } from "../output.ts";
-import { formatParty } from "../print-party.ts";
-import { enumName, formatDuration, formatTime } from "../values.ts";
+import type { CsvColumn } from "../shared/csv-output.ts";
+import { type Column, printTable } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 
 const COLUMNS: readonly Column[] = [
   { title: "start" },

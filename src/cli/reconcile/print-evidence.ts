@@ -1,4 +1,4 @@
-import { maskedValue } from "../../domain/party.ts";
+import { maskedValue } from "../../domain/calls/party.ts";
 import {
   type CallExplanation,
   EvidenceOutcome,
@@ -9,9 +9,9 @@ import {
   type EvidenceValue,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import type { Party } from "../../gen/tandem/type/v1/party_pb.js";
-import { styled } from "../output.ts";
-import { formatParty } from "../print-party.ts";
-import { enumName } from "../values.ts";
+import { styled } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName } from "../shared/values.ts";
 
 const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
 type PartyName = (typeof PARTIES)[number];

@@ -18,9 +18,9 @@ import {
   MatchedBySchema,
   RecordSideSchema,
 } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import { formatTable, styled } from "../output.ts";
-import { formatParty } from "../print-party.ts";
-import { enumName, formatDuration, formatTime } from "../values.ts";
+import { formatTable, styled } from "../shared/output.ts";
+import { formatParty } from "../shared/print-party.ts";
+import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatStatus } from "./print-discrepancies.ts";
 import { formatStep } from "./print-evidence.ts";
 

@@ -11,9 +11,9 @@ import {
   SummaryDimension,
   type ThresholdResult,
 } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import type { CsvColumn } from "../csv-output.ts";
-import { type Column, formatCount, printTable } from "../output.ts";
-import { enumName } from "../values.ts";
+import type { CsvColumn } from "../shared/csv-output.ts";
+import { type Column, formatCount, printTable } from "../shared/output.ts";
+import { enumName } from "../shared/values.ts";
 
 type Row = ReconciliationSummaryRow;
 

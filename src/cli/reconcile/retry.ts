@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { commandLineActor } from "../actor.ts";
-import { formatJson } from "../output.ts";
-import { openStoreOnly, type StoreOptions, withStoreOptions } from "../store-options.ts";
+import { commandLineActor } from "../shared/actor.ts";
+import { formatJson } from "../shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
 
 /** `tandem reconcile retry` */
 export function retryCommand(): Command {

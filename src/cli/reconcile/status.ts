@@ -7,10 +7,10 @@ import {
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { PendingReasonSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { type Column, formatCount, printMessage, printTable } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { type Column, formatCount, printMessage, printTable } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 
 type Status = CarrierReconciliationStatus;
 

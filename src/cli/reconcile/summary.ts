@@ -11,10 +11,10 @@ import {
   SummaryDimension,
   SummaryDimensionSchema,
 } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, printCsv } from "../csv-output.ts";
-import { printMessage } from "../output.ts";
-import { collect, enumListOption, enumOption, formatTime, parseWhole } from "../values.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage } from "../shared/output.ts";
+import { collect, enumListOption, enumOption, formatTime, parseWhole } from "../shared/values.ts";
 import { DAY_HELP, type DayOptions, daysOf, withDays } from "./days.ts";
 import { printSummary, SUMMARY_CSV } from "./print-summary.ts";
 

@@ -2,9 +2,9 @@ import { randomUUID } from "node:crypto";
 import { type Command, InvalidArgumentError } from "commander";
 import type { ClosedPeriod } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { ClosePeriodResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { formatCount, printFields, printMessage } from "../output.ts";
-import { formatTime } from "../values.ts";
+import { type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { formatCount, printFields, printMessage } from "../shared/output.ts";
+import { formatTime } from "../shared/values.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
 import { describeCompleteness, formatMinutes } from "./print-usage.ts";
 

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { addDays, isDay } from "../../domain/instant.ts";
-import { parseTimeZone } from "../values.ts";
+import { addDays, isDay } from "../../domain/time/instant.ts";
+import { parseTimeZone } from "../shared/values.ts";
 
 /** Between which days, of which time zone. */
 export interface PeriodOptions {

@@ -9,9 +9,9 @@ import {
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
 import { ReportingState, ReportingStateSchema } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
-import type { CsvColumn } from "../csv-output.ts";
-import { type Column, formatCount, printTable } from "../output.ts";
-import { enumName, formatTime } from "../values.ts";
+import type { CsvColumn } from "../shared/csv-output.ts";
+import { type Column, formatCount, printTable } from "../shared/output.ts";
+import { enumName, formatTime } from "../shared/values.ts";
 
 /** What a line of figures is about, by dimension: how it is titled and read. */
 export const USAGE_KEYS: readonly {

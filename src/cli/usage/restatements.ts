@@ -8,11 +8,11 @@ import {
   type RestatementLine,
 } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { ListRestatementsResponseSchema, UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { type CsvColumn, csvOption, printCsv } from "../csv-output.ts";
-import { formatCount, printMessage, printTable } from "../output.ts";
-import { enumName, formatTime, parseTime } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { type CsvColumn, csvOption, printCsv } from "../shared/csv-output.ts";
+import { formatCount, printMessage, printTable } from "../shared/output.ts";
+import { enumName, formatTime, parseTime } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { formatMinutes, USAGE_KEYS, usageKeyCsv } from "./print-usage.ts";
 
 interface RestatementOptions extends ConnectionOptions {

@@ -13,11 +13,11 @@ import {
   UsageService,
 } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { DirectionSchema } from "../../gen/tandem/type/v1/call_pb.js";
-import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../connection.ts";
-import { csvOption, printCsv } from "../csv-output.ts";
-import { printMessage } from "../output.ts";
-import { collect, enumListOption, enumOption, parseTime } from "../values.ts";
-import { TIME_HELP } from "../window.ts";
+import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
+import { csvOption, printCsv } from "../shared/csv-output.ts";
+import { printMessage } from "../shared/output.ts";
+import { collect, enumListOption, enumOption, parseTime } from "../shared/values.ts";
+import { TIME_HELP } from "../shared/window.ts";
 import { type PeriodOptions, periodOf, withPeriod } from "./period-options.ts";
 import { describeCompleteness, printUsage, usageCsv } from "./print-usage.ts";
 

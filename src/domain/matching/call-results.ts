@@ -9,15 +9,15 @@ import {
 } from "./call-unit.ts";
 import { findFindings, graceEndOf, latenessOf } from "./causes.ts";
 import { compareDurations } from "./compare-durations.ts";
-import { MAX_COMPONENT } from "./components.ts";
-import { type Copy, findCopies, refOf } from "./duplicates.ts";
 import type { MatchingInput } from "./facts.ts";
-import { carrierMember, type Pairing } from "./pairing.ts";
-import { platformOf } from "./platform-parts.ts";
+import { MAX_COMPONENT } from "./pairing/components.ts";
+import { type Copy, findCopies, refOf } from "./pairing/duplicates.ts";
+import { carrierMember, type Pairing } from "./pairing/pairing.ts";
+import { platformOf } from "./pairing/platform-parts.ts";
+import { asReported } from "./pairing/spare-copies.ts";
 import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
-import { asReported } from "./spare-copies.ts";
 
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Span = CallResult["span"];

@@ -1,5 +1,5 @@
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
-import { zonePartMs } from "./clock-judgement.ts";
+import { zonePartMs } from "./clocks/clock-judgement.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
 import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";

@@ -1,4 +1,4 @@
-import type { RoundingRule } from "../carrier.ts";
+import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import { Basis, MatchStatus } from "./result.ts";
 import { applyRule } from "./rounding.ts";

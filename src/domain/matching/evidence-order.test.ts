@@ -18,8 +18,8 @@ import {
   TEN,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
-import type { Party } from "../party.ts";
-import { explainCall } from "./explain.ts";
+import type { Party } from "../calls/party.ts";
+import { explainCall } from "./explain/explain.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "./facts.ts";
 import { matchCalls } from "./match-calls.ts";
 import { type CallResult, MatchCause, MatchedBy, MatchStatus, Side } from "./result.ts";

@@ -1,5 +1,5 @@
-import type { RoundingRule } from "../carrier.ts";
-import type { Party } from "../party.ts";
+import type { Party } from "../calls/party.ts";
+import type { RoundingRule } from "../carriers/carrier.ts";
 
 // What matching knows of a record: the tip of its identity, times in milliseconds since 1970, UTC. A voided record has the facts of the newest
 // revision that reported the call, for a VOID may name no more than an identity.

@@ -1,11 +1,11 @@
 import { carrierOf, judgePairing, judgeVoided } from "./call-results.ts";
 import { byStart, type CarrierUnit, carrierUnit, type PlatformUnit, platformUnit } from "./call-unit.ts";
-import { pairUnits } from "./candidates.ts";
 import type { MatchingAgreement, MatchingInput } from "./facts.ts";
-import type { Pairing } from "./pairing.ts";
-import { mergePlatformParts } from "./platform-parts.ts";
+import { pairUnits } from "./pairing/candidates.ts";
+import type { Pairing } from "./pairing/pairing.ts";
+import { mergePlatformParts } from "./pairing/platform-parts.ts";
+import { mergeKnownParts, mergeLeftParts } from "./pairing/split-calls.ts";
 import type { CallResult } from "./result.ts";
-import { mergeKnownParts, mergeLeftParts } from "./split-calls.ts";
 
 /**
  * What became of each call: every record that is handed in is in exactly one result. Pure: the order of the records does not matter, and records that

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { ALICE, BOB, CAROL, carrierCall, dialled, e164, RESTRICTED } from "../../../test/support/matching-calls.ts";
-import { type Party, PartyKind } from "../party.ts";
+import { type Party, PartyKind } from "../calls/party.ts";
 import { areContradicting, areSameParties, type CallNumbers, numbersOf } from "./number-keys.ts";
 
 function called(party: Party): CallNumbers {

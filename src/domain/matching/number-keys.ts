@@ -1,4 +1,4 @@
-import { isE164, type Party, PartyKind } from "../party.ts";
+import { isE164, type Party, PartyKind } from "../calls/party.ts";
 import {
   callingCodeIn,
   callingCodeOf,
@@ -8,7 +8,7 @@ import {
   isHiddenCaller,
   nationalDigitsOf,
   readSpelling,
-} from "../spelling.ts";
+} from "../numbers/spelling.ts";
 import type { CommonFacts } from "./facts.ts";
 
 /**

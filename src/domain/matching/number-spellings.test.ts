@@ -8,7 +8,7 @@ import {
   RESTRICTED,
   tellResults,
 } from "../../../test/support/matching-calls.ts";
-import { isCallerRestricted } from "../subject.ts";
+import { isCallerRestricted } from "../privacy/subject.ts";
 import { matchCalls } from "./match-calls.ts";
 import { areContradicting, areSameParties, type CallNumbers, numbersOf } from "./number-keys.ts";
 import { MatchStatus } from "./result.ts";

@@ -1,5 +1,5 @@
-import type { RoundingRule } from "../carrier.ts";
-import type { Party } from "../party.ts";
+import type { Party } from "../calls/party.ts";
+import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "./facts.ts";
 
 /** The version of the rules in this folder; a higher one judges everything anew. */

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { RoundingRule } from "../carrier.ts";
+import type { RoundingRule } from "../carriers/carrier.ts";
 import { applyRule, judgeRounding, roundingVotes } from "./rounding.ts";
 
 function votesOf(pairs: readonly (readonly [number, number])[]): Record<string, number> {

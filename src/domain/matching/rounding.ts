@@ -1,4 +1,4 @@
-import type { RoundingRule } from "../carrier.ts";
+import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "./facts.ts";
 
 /** A duration as a rule bills it, whole seconds: the minimum, and from there on each increment that has begun. */

@@ -1,4 +1,4 @@
-import { PartyKind } from "../party.ts";
+import { PartyKind } from "../calls/party.ts";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import type { MatchingAgreement } from "./facts.ts";
 

@@ -1,5 +1,5 @@
-import type { Micros } from "../instant.ts";
 import { MatchStatus } from "../matching/result.ts";
+import type { Micros } from "../time/instant.ts";
 import { addTotals, type PartTotals, subtractTotals, totalOf, UsagePart, type UsageTotals } from "./totals.ts";
 
 // Why figures of a closed period changed. The lines are compared as they are, so nothing that changes them can be missed; the cause is then looked for

@@ -1,10 +1,10 @@
-import { isCountry } from "../country.ts";
+import { isCountry } from "../carriers/country.ts";
 import type { FieldViolation } from "../errors.ts";
-import { addDays, isDay } from "../instant.ts";
-import { isCustomerId } from "../number-item.ts";
-import { isE164 } from "../phone-number.ts";
-import { isTimeZone } from "../time-zone.ts";
-import type { ZoneDays } from "../zone-days.ts";
+import { isCustomerId } from "../numbers/number-item.ts";
+import { isE164 } from "../numbers/phone-number.ts";
+import { addDays, isDay } from "../time/instant.ts";
+import { isTimeZone } from "../time/time-zone.ts";
+import type { ZoneDays } from "../time/zone-days.ts";
 
 /** By what usage can be grouped; the numbers of tandem.platform.v1.UsageDimension. */
 export const UsageDimension = { DAY: 1, NUMBER: 2, DIRECTION: 3, COUNTRY: 4, CARRIER: 5, OTHER_PARTY: 6 } as const;

@@ -1,8 +1,9 @@
-import type { Carrier } from "../../domain/carrier.ts";
-import { addDays, type Micros, utcDay } from "../../domain/instant.ts";
-import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/retention.ts";
-import { RecordPart } from "../../domain/retention-parts.ts";
-import type { Tx } from "../../store/database.ts";
+import type { Carrier } from "../../domain/carriers/carrier.ts";
+import { KEY_DAYS, keptHorizons, type RetentionDays } from "../../domain/privacy/retention.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
+import type { Tx } from "../../store/database/database.ts";
+import { Feed } from "../../store/database/schema.ts";
 import {
   type CopyPlace,
   copyHeldItems,
@@ -10,9 +11,9 @@ import {
   dropUnheld,
   type Leaving,
   listPeriodHolds,
-} from "../../store/held-records.ts";
-import { HeldSide } from "../../store/holds.ts";
-import { closeLeftBlocks, dateOpenBlocks } from "../../store/open-disclosures.ts";
+} from "../../store/privacy/held-records.ts";
+import { HeldSide } from "../../store/privacy/holds.ts";
+import { closeLeftBlocks, dateOpenBlocks } from "../../store/privacy/open-disclosures.ts";
 import {
   clearVerdicts,
   deleteKeys,
@@ -23,8 +24,8 @@ import {
   findRun,
   otherDeletes,
   type PagePlace,
-} from "../../store/retention-deletes.ts";
-import { readRetentionDays } from "../../store/retention-policies.ts";
+} from "../../store/privacy/retention-deletes.ts";
+import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import {
   type Cutoffs,
   type Floors,
@@ -33,8 +34,7 @@ import {
   type RetentionState,
   raiseFloors,
   readRetentionState,
-} from "../../store/retention-state.ts";
-import { Feed } from "../../store/schema.ts";
+} from "../../store/privacy/retention-state.ts";
 import { deleteLogs } from "./logs.ts";
 import { drain, type RetentionWork } from "./work.ts";
 

@@ -1,7 +1,7 @@
-import type { Micros } from "../../domain/instant.ts";
-import { deleteAuditEvents } from "../../store/audit-events.ts";
-import { ownerTransaction, type Tx } from "../../store/database.ts";
-import { deleteDisclosures } from "../../store/disclosure-retention.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { deleteAuditEvents } from "../../store/audit/audit-events.ts";
+import { ownerTransaction, type Tx } from "../../store/database/database.ts";
+import { deleteDisclosures } from "../../store/privacy/disclosure-retention.ts";
 import { drain, type RetentionWork } from "./work.ts";
 
 /** Deletes a chain's and a carrier's logs before an instant, with the owner's rights. */

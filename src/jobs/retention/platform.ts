@@ -1,9 +1,9 @@
-import type { Micros } from "../../domain/instant.ts";
-import { RecordPart } from "../../domain/retention-parts.ts";
-import { listCarriers } from "../../store/carriers.ts";
-import type { Tx } from "../../store/database.ts";
-import { readRetentionDays } from "../../store/retention-policies.ts";
-import { deleteOldPeriod } from "../../store/usage-retention.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { listCarriers } from "../../store/carriers/carriers.ts";
+import type { Tx } from "../../store/database/database.ts";
+import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
+import { deleteOldPeriod } from "../../store/privacy/usage-retention.ts";
 import { deleteLogs } from "./logs.ts";
 import { forgetSealKeys } from "./seal-keys.ts";
 import type { RetentionWork } from "./work.ts";

@@ -1,8 +1,8 @@
-import { RecordPart } from "../../domain/retention-parts.ts";
-import { listCarriers } from "../../store/carriers.ts";
-import type { Tx } from "../../store/database.ts";
-import { readRetentionDays } from "../../store/retention-policies.ts";
-import { deleteSealKeys } from "../../store/seal-keys.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { listCarriers } from "../../store/carriers/carriers.ts";
+import type { Tx } from "../../store/database/database.ts";
+import { deleteSealKeys } from "../../store/database/seal-keys.ts";
+import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import type { RetentionWork } from "./work.ts";
 
 const DAY_MICROS = 86_400_000_000n;

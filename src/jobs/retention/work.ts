@@ -1,5 +1,5 @@
-import type { Micros } from "../../domain/instant.ts";
-import type { Database, Tx } from "../../store/database.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import type { Database, Tx } from "../../store/database/database.ts";
 
 /** One carrier's, or the platform's, retention at work. */
 export interface RetentionWork {

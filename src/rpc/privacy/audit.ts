@@ -1,24 +1,24 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import type { AuditEvent } from "../../domain/audit.ts";
-import { isCarrierId } from "../../domain/carrier.ts";
+import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { timestampFromMicros } from "../../domain/instant.ts";
-import { maskInternational } from "../../domain/masking.ts";
+import type { AuditEvent } from "../../domain/privacy/audit.ts";
+import { maskInternational } from "../../domain/privacy/masking.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { AuditEventSchema } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type {
   ListAuditEventsRequest,
   PrivacyService,
   VerifyAuditLogRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type AuditConditions, listAuditEvents } from "../../store/audit-events.ts";
-import { systemTransaction } from "../../store/database.ts";
-import { verifyAuditChain } from "../../store/verify-audit.ts";
-import { requireCarrier, type Services } from "../context.ts";
-import { cutPage } from "../cut-page.ts";
-import { optionalInstant, pageSize } from "../lists.ts";
-import { decodePageToken, encodePageToken } from "../page-token.ts";
-import { assertServedRegion } from "../residency.ts";
+import { type AuditConditions, listAuditEvents } from "../../store/audit/audit-events.ts";
+import { systemTransaction } from "../../store/database/database.ts";
+import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { optionalInstant, pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { assertServedRegion } from "../shared/residency.ts";
 
 /** Longest actor and method that are looked for, characters. */
 const MAX_FILTER = 1_024;

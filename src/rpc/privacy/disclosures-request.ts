@@ -1,17 +1,16 @@
-import { DisclosedSide } from "../../domain/disclosure.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { addDays, isDay, type Micros } from "../../domain/instant.ts";
-import { isE164 } from "../../domain/phone-number.ts";
-import { isSubjectRole, type SubjectRole } from "../../domain/subject.ts";
+import { isE164 } from "../../domain/numbers/phone-number.ts";
+import { DisclosedSide } from "../../domain/privacy/disclosure.ts";
+import { isSubjectRole, type SubjectRole } from "../../domain/privacy/subject.ts";
+import { addDays, isDay, type Micros } from "../../domain/time/instant.ts";
 import type {
   DisclosedNumber,
   DisclosedPeriod,
   DisclosedRecord,
   ListDisclosuresRequest,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { AskedRecord } from "../../store/disclosure-targets.ts";
-import { idText } from "../carrier-cdr-service.ts";
-import { optionalInstant, requiredInstant } from "../lists.ts";
+import type { AskedRecord } from "../../store/privacy/disclosure-targets.ts";
+import { idText, optionalInstant, requiredInstant } from "../shared/lists.ts";
 
 /** Longest period of record dates, days. */
 const MAX_DAYS = 400;

@@ -1,25 +1,25 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { recordKey } from "../../domain/disclosure.ts";
 import { TandemError } from "../../domain/errors.ts";
-import { timestampFromMicros } from "../../domain/instant.ts";
+import { recordKey } from "../../domain/privacy/disclosure.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import type { ListDisclosuresRequest, PrivacyService } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { systemTransaction } from "../../store/database.ts";
+import { systemTransaction } from "../../store/database/database.ts";
 import {
   type DisclosurePlace,
   type DisclosureSelection,
   type DisclosureSubject,
   type FoundDisclosure,
   findDisclosures,
-} from "../../store/disclosure-lists.ts";
-import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
-import { type AskedRecord, isRecordKnown, readDisclosureTarget } from "../../store/disclosure-targets.ts";
-import { requireCarrier, type Services } from "../context.ts";
-import { cutPage } from "../cut-page.ts";
-import { pageSize } from "../lists.ts";
-import { decodePageToken, encodePageToken, type PageTokenValue } from "../page-token.ts";
-import { carriersAsked } from "../reconciliation-carriers.ts";
+} from "../../store/privacy/disclosure-lists.ts";
+import { readDisclosures, type StoredDisclosure } from "../../store/privacy/disclosure-rows.ts";
+import { type AskedRecord, isRecordKnown, readDisclosureTarget } from "../../store/privacy/disclosure-targets.ts";
+import { carriersAsked } from "../shared/carriers-asked.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken, type PageTokenValue } from "../shared/page-token.ts";
 import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
 import { type ScanBudget, scanBudget, targetOfNumber } from "./records-of-number.ts";
 

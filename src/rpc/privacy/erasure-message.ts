@@ -1,8 +1,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { TimestampSchema } from "@bufbuild/protobuf/wkt";
-import { ErasureState } from "../../domain/erasure.ts";
-import { type Micros, timestampFromMicros } from "../../domain/instant.ts";
-import { RecordPart } from "../../domain/retention-parts.ts";
+import { ErasureState } from "../../domain/privacy/erasure.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import {
   type Erasure,
   type ErasureCountSchema,
@@ -12,10 +12,10 @@ import {
   ErasureReceiptSchema,
   ErasureSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { type Database, systemTransaction, type Tx } from "../../store/database.ts";
-import { countRecipients } from "../../store/erasure-recipients.ts";
-import { type ErasureAtCarrier, type ErasureRow, readErasureCarriers } from "../../store/erasures.ts";
-import { Feed } from "../../store/schema.ts";
+import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { Feed } from "../../store/database/schema.ts";
+import { countRecipients } from "../../store/privacy/erasure-recipients.ts";
+import { type ErasureAtCarrier, type ErasureRow, readErasureCarriers } from "../../store/privacy/erasures.ts";
 
 /** Most exceptions, and most notices, of a receipt. */
 const MOST = 1_000;

@@ -1,14 +1,14 @@
 import { randomUUID } from "node:crypto";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { AuditOutcome } from "../../domain/audit.ts";
-import { auditedRequestId } from "../../domain/audited-request-id.ts";
-import { ErasedNumber } from "../../domain/erased-number.ts";
-import { ErasureState, SubjectRole } from "../../domain/erasure.ts";
+import { isE164 } from "../../domain/calls/party.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { type Micros, microsFromTimestamp } from "../../domain/instant.ts";
-import { isE164 } from "../../domain/party.ts";
-import { holdsNumber } from "../../domain/subject.ts";
-import { wallMicros } from "../../domain/wall-clock.ts";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
+import { ErasedNumber } from "../../domain/privacy/erased-number.ts";
+import { ErasureState, SubjectRole } from "../../domain/privacy/erasure.ts";
+import { holdsNumber } from "../../domain/privacy/subject.ts";
+import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
 import type {
@@ -16,11 +16,11 @@ import type {
   GetErasureRequest,
   PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { appendAuditEvent } from "../../store/audit-log.ts";
-import { systemTransaction } from "../../store/database.ts";
-import { type ErasureRow, insertErasure, readErasure } from "../../store/erasures.ts";
-import { actorOf, methodOf } from "../audit.ts";
-import type { Services } from "../context.ts";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { systemTransaction } from "../../store/database/database.ts";
+import { type ErasureRow, insertErasure, readErasure } from "../../store/privacy/erasures.ts";
+import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import type { Services } from "../shared/context.ts";
 import { erasureMessage, forecastMessage } from "./erasure-message.ts";
 import { isPast, isText } from "./text.ts";
 

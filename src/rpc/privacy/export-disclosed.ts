@@ -1,6 +1,11 @@
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { DisclosedRecords } from "../disclose.ts";
-import { disclosedCdrs, disclosedDiscrepancies, disclosedDurations, disclosedNumbers } from "../disclosed-records.ts";
+import type { DisclosedRecords } from "../shared/disclosure/disclose.ts";
+import {
+  disclosedCdrs,
+  disclosedDiscrepancies,
+  disclosedDurations,
+  disclosedNumbers,
+} from "../shared/disclosure/disclosed-records.ts";
 import type { ExportedItem } from "./export-records.ts";
 
 /** The records that items of an export deliver, as the disclosure log names them. Disclosures deliver none: they name records at most. */

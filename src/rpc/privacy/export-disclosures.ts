@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
-import { DisclosedSide, recordKey } from "../../domain/disclosure.ts";
 import { TandemError } from "../../domain/errors.ts";
-import { addDays, type Micros, utcDay } from "../../domain/instant.ts";
+import { DisclosedSide, recordKey } from "../../domain/privacy/disclosure.ts";
+import { addDays, type Micros, utcDay } from "../../domain/time/instant.ts";
 import { type Disclosure, DisclosureSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
-import { type Database, systemTransaction } from "../../store/database.ts";
-import { type DisclosurePlace, type DisclosureSubject, findDisclosures } from "../../store/disclosure-lists.ts";
-import { readDisclosures, type StoredDisclosure } from "../../store/disclosure-rows.ts";
+import { type Database, systemTransaction } from "../../store/database/database.ts";
+import { type DisclosurePlace, type DisclosureSubject, findDisclosures } from "../../store/privacy/disclosure-lists.ts";
+import { readDisclosures, type StoredDisclosure } from "../../store/privacy/disclosure-rows.ts";
 import { disclosureMessage } from "./disclosures.ts";
 import type { CarrierPage } from "./export-records.ts";
 import type { AskedExport } from "./export-request.ts";

@@ -1,6 +1,6 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { maskLastDigits } from "../../domain/masking.ts";
-import { PartyKind } from "../../domain/party.ts";
+import { PartyKind } from "../../domain/calls/party.ts";
+import { maskLastDigits } from "../../domain/privacy/masking.ts";
 import {
   type CallOfParties,
   findParticipation,
@@ -8,15 +8,15 @@ import {
   isInRole,
   type Participation,
   SubjectRole,
-} from "../../domain/subject.ts";
+} from "../../domain/privacy/subject.ts";
 import { cdrMessage } from "../../feed/cdr-edge.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { type Discrepancy, DiscrepancySchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
-import type { FoundCdr, FoundDuration } from "../../store/export-phone-number.ts";
-import { durationMessage } from "../duration-service.ts";
-import { maskForReader } from "../reader-mask.ts";
+import type { FoundCdr, FoundDuration } from "../../store/privacy/export-phone-number.ts";
+import { maskForReader } from "../shared/masking/reader-mask.ts";
+import { durationMessage } from "../shared/messages/duration.ts";
 
 /** The person whose records are exported. */
 export interface Subject {

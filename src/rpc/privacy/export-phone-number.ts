@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { AuditOutcome } from "../../domain/audit.ts";
-import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/instant.ts";
-import { PRIVACY_STATEMENT_VERSION } from "../../domain/retention.ts";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { PRIVACY_STATEMENT_VERSION } from "../../domain/privacy/retention.ts";
 import { StallWatch } from "../../domain/stream-life.ts";
+import { isoFromMicros, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
 import {
   type ExportPhoneNumberRequest,
   ExportPhoneNumberResponseSchema,
@@ -13,15 +13,14 @@ import {
   PhoneNumberExportItemSchema,
   type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { appendAuditEvent } from "../../store/audit-log.ts";
-import { readClock, systemTransaction } from "../../store/database.ts";
-import { actorOf, methodOf } from "../audit.ts";
-import { hasScope } from "../auth.ts";
-import type { Services } from "../context.ts";
-import { discloseRecords } from "../disclose.ts";
-import { assertAlive } from "../export-usage.ts";
-import { maskForReader } from "../reader-mask.ts";
-import { openStreamLife } from "../stream-life.ts";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { readClock, systemTransaction } from "../../store/database/database.ts";
+import { hasScope } from "../shared/access/auth.ts";
+import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import type { Services } from "../shared/context.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { maskForReader } from "../shared/masking/reader-mask.ts";
+import { assertAlive, openStreamLife } from "../shared/stream-life.ts";
 import { disclosedItems } from "./export-disclosed.ts";
 import { exportedPages } from "./export-pages.ts";
 import type { ExportedItem } from "./export-records.ts";

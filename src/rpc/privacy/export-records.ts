@@ -1,11 +1,12 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import type { Carrier } from "../../domain/carrier.ts";
+import type { Carrier } from "../../domain/carriers/carrier.ts";
 import { discrepancyMessage } from "../../feed/discrepancy-edge.ts";
 import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { carrierTransaction, type Database, type Tx } from "../../store/database.ts";
-import { findHeldCdrs, findHeldDurations } from "../../store/export-held.ts";
+import { carrierTransaction, type Database, type Tx } from "../../store/database/database.ts";
+import { UploadKind } from "../../store/database/schema.ts";
+import { findHeldCdrs, findHeldDurations } from "../../store/privacy/export-held.ts";
 import {
   type FoundCdr,
   type FoundDuration,
@@ -17,16 +18,15 @@ import {
   type ScanPlace,
   scanCdrs,
   scanDurations,
-} from "../../store/export-phone-number.ts";
+} from "../../store/privacy/export-phone-number.ts";
 import {
   type FoundDiscrepancy,
   type FoundQuarantined,
   findDiscrepanciesOfNumber,
   findQuarantinedOfNumber,
   type NamedPlace,
-} from "../../store/export-phone-number-more.ts";
-import { UploadKind } from "../../store/schema.ts";
-import { durationMessage } from "../duration-service.ts";
+} from "../../store/privacy/export-phone-number-more.ts";
+import { durationMessage } from "../shared/messages/duration.ts";
 import {
   callOf,
   type Given,

@@ -1,9 +1,9 @@
 import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
-import type { Micros } from "../../domain/instant.ts";
-import { isE164 } from "../../domain/phone-number.ts";
-import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/subject.ts";
+import { isE164 } from "../../domain/numbers/phone-number.ts";
+import { holdsNumber, isSubjectRole, partyMatcher } from "../../domain/privacy/subject.ts";
+import type { Micros } from "../../domain/time/instant.ts";
 import type { ExportPhoneNumberRequest } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { requiredInstant } from "../lists.ts";
+import { requiredInstant } from "../shared/lists.ts";
 import type { Subject } from "./export-item.ts";
 import { isPast } from "./text.ts";
 

@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { isCarrierId } from "../../domain/carrier.ts";
+import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { type FieldViolation, fieldViolations, invalidArgument } from "../../domain/errors.ts";
-import { addDays, isDay, type Micros, timestampFromMicros } from "../../domain/instant.ts";
-import { isCustomerId } from "../../domain/number-item.ts";
-import { wallMicros } from "../../domain/wall-clock.ts";
+import { isCustomerId } from "../../domain/numbers/number-item.ts";
+import { addDays, isDay, type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
 import {
   type HeldPeriod as HeldPeriodMessage,
   type Hold,
@@ -19,8 +19,8 @@ import {
   HoldState,
   type NewHold,
   type StoredHold,
-} from "../../store/holds.ts";
-import { requiredInstant } from "../lists.ts";
+} from "../../store/privacy/holds.ts";
+import { requiredInstant } from "../shared/lists.ts";
 import { isText } from "./text.ts";
 
 const MAX_RECORDS = 1_000;

@@ -1,9 +1,9 @@
 import { randomUUID } from "node:crypto";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { AuditOutcome } from "../../domain/audit.ts";
-import { isCarrierId } from "../../domain/carrier.ts";
+import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { HoldSchema, HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
 import {
   type CreateHoldRequest,
@@ -15,8 +15,9 @@ import {
   ReleaseHoldRequestSchema,
   ReleaseHoldResponseSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { appendAuditEvent } from "../../store/audit-log.ts";
-import { systemTransaction, type Tx } from "../../store/database.ts";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { findResponse, insertResponse } from "../../store/database/request-log.ts";
 import {
   countHeld,
   endHold,
@@ -28,15 +29,14 @@ import {
   lockHolds,
   readHold,
   type StoredHold,
-} from "../../store/holds.ts";
-import { findResponse, insertResponse } from "../../store/request-log.ts";
-import { actorOf, methodOf } from "../audit.ts";
-import { requireCarrier, type Services } from "../context.ts";
-import { cutPage } from "../cut-page.ts";
-import { pageSize } from "../lists.ts";
-import { repeatableCall } from "../number-call.ts";
-import { decodePageToken, encodePageToken } from "../page-token.ts";
-import { assertServedHere } from "../residency.ts";
+} from "../../store/privacy/holds.ts";
+import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { repeatableCall } from "../shared/repeatable-call.ts";
+import { assertServedHere } from "../shared/residency.ts";
 import { holdMessage, readHoldMessage } from "./hold-message.ts";
 import { isText } from "./text.ts";
 

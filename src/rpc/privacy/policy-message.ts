@@ -1,9 +1,9 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { timestampFromMicros } from "../../domain/instant.ts";
-import type { PolicyInForce } from "../../domain/retention.ts";
-import { type Bound, findRule } from "../../domain/retention-law.ts";
+import type { PolicyInForce } from "../../domain/privacy/retention.ts";
+import { type Bound, findRule } from "../../domain/privacy/retention-law.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
 import type { RetentionPolicySchema } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import type { StoredPolicy } from "../../store/retention-policies.ts";
+import type { StoredPolicy } from "../../store/privacy/retention-policies.ts";
 
 /** A policy in force as a message, with what its country's law asks. */
 export function policyMessage(policy: StoredPolicy | PolicyInForce): MessageInitShape<typeof RetentionPolicySchema> {

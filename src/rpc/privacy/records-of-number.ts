@@ -1,26 +1,26 @@
 import { fromBinary } from "@bufbuild/protobuf";
-import { DisclosedSide } from "../../domain/disclosure.ts";
 import { invalidArgument } from "../../domain/errors.ts";
-import { searchPattern } from "../../domain/number-pattern.ts";
-import { e164Forms } from "../../domain/spelling.ts";
-import { type CallOfParties, findParticipation, isInRole, partyMatcher } from "../../domain/subject.ts";
+import { searchPattern } from "../../domain/numbers/number-pattern.ts";
+import { e164Forms } from "../../domain/numbers/spelling.ts";
+import { DisclosedSide } from "../../domain/privacy/disclosure.ts";
+import { type CallOfParties, findParticipation, isInRole, partyMatcher } from "../../domain/privacy/subject.ts";
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { type Database, systemTransaction, type Tx } from "../../store/database.ts";
+import { type Database, systemTransaction, type Tx } from "../../store/database/database.ts";
 import {
   type AskedRecord,
   type DisclosureTarget,
   type HitRecord,
   readDisclosureTarget,
   readHits,
-} from "../../store/disclosure-targets.ts";
+} from "../../store/privacy/disclosure-targets.ts";
 import {
   type PhoneNumberSearch,
   readRecordHeads,
   type ScanPlace,
   scanCdrs,
   scanDurations,
-} from "../../store/export-phone-number.ts";
+} from "../../store/privacy/export-phone-number.ts";
 import type { NumberSubject } from "./disclosures-request.ts";
 import { callOf } from "./export-item.ts";
 

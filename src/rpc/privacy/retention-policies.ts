@@ -1,18 +1,18 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
-import { AuditOutcome } from "../../domain/audit.ts";
-import { isCarrierId } from "../../domain/carrier.ts";
-import { isCountry } from "../../domain/country.ts";
+import { isCarrierId } from "../../domain/carriers/carrier.ts";
+import { isCountry } from "../../domain/carriers/country.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/retention.ts";
-import { findRule } from "../../domain/retention-law.ts";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { type PolicyInForce, policiesInForce, type SetPolicy } from "../../domain/privacy/retention.ts";
+import { findRule } from "../../domain/privacy/retention-law.ts";
 import {
   ALL_PARTS,
   ALL_PURPOSES,
   type LegalBasis,
   type Purpose,
   type RecordPart,
-} from "../../domain/retention-parts.ts";
+} from "../../domain/privacy/retention-parts.ts";
 import type {
   ListRetentionPoliciesRequest,
   PrivacyService,
@@ -27,17 +27,17 @@ import {
   type RetentionPolicy,
   RetentionPolicySchema,
 } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
-import { appendAuditEvent } from "../../store/audit-log.ts";
-import { listLegalCountries } from "../../store/carriers.ts";
-import { systemTransaction, type Tx } from "../../store/database.ts";
-import { findResponse, insertResponse } from "../../store/request-log.ts";
-import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/retention-policies.ts";
-import { actorOf, methodOf } from "../audit.ts";
-import { requireCarrier, type Services } from "../context.ts";
-import { cutPage } from "../cut-page.ts";
-import { pageSize } from "../lists.ts";
-import { repeatableCall } from "../number-call.ts";
-import { decodePageToken, encodePageToken } from "../page-token.ts";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { listLegalCountries } from "../../store/carriers/carriers.ts";
+import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/privacy/retention-policies.ts";
+import { actorOf, methodOf } from "../shared/audit/audit.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { repeatableCall } from "../shared/repeatable-call.ts";
 import { policyMessage } from "./policy-message.ts";
 import { isText } from "./text.ts";
 

@@ -1,5 +1,5 @@
-import { type Micros, microsFromMs } from "../../domain/instant.ts";
-import { wallMs } from "../../domain/wall-clock.ts";
+import { type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 
 /** How far a caller's clock may be ahead of ours, milliseconds: as that of an issuer of tokens. */
 const CLOCK_TOLERANCE_MS = 10_000;

@@ -1,4 +1,4 @@
-import { hourIn } from "../../domain/time-zone.ts";
+import { hourIn } from "../../domain/time/time-zone.ts";
 import type { Random } from "../random.ts";
 import type { SimulatedCarrier } from "../world.ts";
 

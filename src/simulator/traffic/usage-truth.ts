@@ -1,4 +1,4 @@
-import { dateIn } from "../../domain/time-zone.ts";
+import { dateIn } from "../../domain/time/time-zone.ts";
 import type { Truth } from "../reconciliation/played-call.ts";
 import type { TruthStatus } from "../reconciliation/truth.ts";
 import { newestReport } from "./newest-report.ts";

@@ -1,0 +1,158 @@
+import type { DescService } from "@bufbuild/protobuf";
+import { type Client, createClient } from "@connectrpc/connect";
+import { Command, Option } from "commander";
+import { decodeJwt } from "jose";
+import { createTandemTransport, type TandemTransport } from "../../client/transport.ts";
+import { type ClientConfig, loadClientConfig, loadConfig } from "../../config/config.ts";
+import { PLATFORM_SCOPES } from "../../domain/carriers/scopes.ts";
+import { isLoopback } from "../../trust/settings.ts";
+import { findSigningKey } from "../../trust/signing-key.ts";
+import { givenToken } from "../trust/given-token.ts";
+import { commandLineActor } from "./actor.ts";
+import { endQuietlyWhenNobodyReads } from "./run-command.ts";
+import { keyUsed, sayUsed } from "./used.ts";
+import { visibleAnswers } from "./visible-messages.ts";
+
+/** A token that a command signs for itself; a command that runs longer signs the next when it resumes. */
+const OWN_TOKEN_TTL_S = 900;
+
+/** Who a command acts as. */
+export type Role = "carrier" | "platform";
+
+/** The options that every command has which talks to a server. */
+export interface ConnectionOptions {
+  readonly url?: string;
+  readonly tokenFile?: string;
+  readonly carrier?: string;
+  readonly dataDir?: string;
+  readonly json?: true;
+  readonly csv?: true;
+}
+
+/** A connection to a running server, as a carrier or as the platform. */
+export interface Connection extends Disposable {
+  readonly role: Role;
+  client<S extends DescService>(service: S): Client<S>;
+}
+
+/** A command that talks to a running server. `--carrier` is added by those that need one. */
+export function remoteCommand(name: string): Command {
+  const connection = (flags: string, description: string) => new Option(flags, description).helpGroup("Connection:");
+  return new Command(name)
+    .option("--json", "print JSON, as the contract defines it, instead of text")
+    .addOption(connection("--url <url>", "the server (TANDEM_URL; http://127.0.0.1:7443)"))
+    .addOption(
+      connection(
+        "--token-file <file>",
+        "file with the bearer token, - for standard input (TANDEM_TOKEN_FILE, or the token itself in TANDEM_TOKEN); else one is signed with the data folder's key",
+      ),
+    )
+    .addOption(connection("--data-dir <folder>", "data folder of a server on this machine (TANDEM_DATA_DIR)"));
+}
+
+/** `--carrier` of commands that act as a carrier. */
+export function asCarrier(): Option {
+  return new Option("--carrier <id>", "the carrier to act as; a carrier's token says so itself");
+}
+
+/**
+ * Connects. With a token, its claims say who it is; without one, a token is signed with the data folder's own key: as the carrier that is
+ * named, else as the platform, as far as the command allows. Either way the logs name the platform, and the person who runs the command.
+ */
+export async function connect(options: ConnectionOptions, allowed: Role | "either"): Promise<Connection> {
+  endQuietlyWhenNobodyReads();
+  const config = loadClientConfig(undefined, options);
+  const { url } = config;
+  const given = givenToken(config);
+  const role = given === undefined ? roleToSignFor(options, allowed) : checkToken(await given(), options, allowed);
+  const { issue: tokenProvider, key } = given
+    ? { issue: given, key: describeGiven(config) }
+    : await ownTokens(url, options, role);
+  const as = role === "platform" ? "as the platform" : `as carrier ${options.carrier ?? "that the token names"}`;
+  sayUsed({ server: `${url.origin}, ${as}`, key });
+  const isForPeople = options.json === undefined && options.csv === undefined;
+  const transport: TandemTransport = createTandemTransport({
+    baseUrl: url.origin,
+    tokenProvider,
+    ...(isForPeople ? { interceptors: [visibleAnswers] } : {}),
+  });
+  return {
+    role,
+    client: (service) => createClient(service, transport),
+    [Symbol.dispose]: () => transport[Symbol.dispose](),
+  };
+}
+
+function roleToSignFor({ carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+  if (allowed !== "carrier") return "platform";
+  if (carrier === undefined) throw new Error("say which carrier to act as: --carrier <id>, or a carrier's token");
+  return "carrier";
+}
+
+/** A hint for people, and no check: the server verifies the token. */
+function checkToken(token: string, { carrier }: ConnectionOptions, allowed: Role | "either"): Role {
+  const { tandem_carrier: itsCarrier, scope } = readClaims(token);
+  // A token without either claim may be of both: the server knows its subject.
+  const isSilent = itsCarrier === undefined && scope === undefined && allowed !== "either";
+  const role = isSilent ? allowed : roleClaimed(itsCarrier, scope);
+  if (allowed !== "either" && role !== allowed) {
+    throw new Error(
+      `this command is the ${allowed}'s, and the token is ${role === "carrier" ? "a carrier" : "the platform"}'s`,
+    );
+  }
+  if (role === "carrier" && carrier !== undefined && itsCarrier !== undefined && carrier !== itsCarrier) {
+    throw new Error(`the token is of carrier ${itsCarrier}, not ${carrier}`);
+  }
+  return role;
+}
+
+function roleClaimed(itsCarrier: unknown, scope: unknown): Role {
+  return itsCarrier === undefined && typeof scope === "string" ? "platform" : "carrier";
+}
+
+function readClaims(token: string): Record<string, unknown> {
+  try {
+    return decodeJwt(token);
+  } catch (error) {
+    throw new Error("the token is no JSON Web Token: check --token-file, TANDEM_TOKEN_FILE or TANDEM_TOKEN", {
+      cause: error,
+    });
+  }
+}
+
+function describeGiven({ tokenFile }: Pick<ClientConfig, "tokenFile">): string {
+  if (tokenFile === undefined) return "the token of TANDEM_TOKEN";
+  return tokenFile === "-" ? "the token from standard input" : `the token in ${tokenFile}`;
+}
+
+/** Tokens that a command signs for itself, and what with. */
+interface OwnTokens {
+  readonly issue: () => Promise<string>;
+  readonly key: string;
+}
+
+async function ownTokens(url: URL, options: ConnectionOptions, role: Role): Promise<OwnTokens> {
+  const config = loadConfig(undefined, { dataDir: options.dataDir });
+  // What this key signs is of no use elsewhere, and should not be shown there.
+  if (!isLoopback(url.hostname)) throw noToken(`${url.host} is not this machine`);
+  const key = await findSigningKey(config.dataDir).catch((cause: Error) => {
+    throw noToken(cause.message, cause);
+  });
+  const { issuer, audience } = config.tokens;
+  const who =
+    role === "carrier"
+      ? { carrierId: options.carrier ?? "", byPlatform: true, identity: commandLineActor() }
+      : { scopes: PLATFORM_SCOPES, identity: commandLineActor() };
+  return {
+    key: keyUsed(key.keyId, config.dataDir),
+    // Opened for each: the key may have been rotated since.
+    issue: async () => {
+      const now = await findSigningKey(config.dataDir);
+      return await now.issueToken({ issuer, audience, ttlSeconds: OWN_TOKEN_TTL_S, ...who });
+    },
+  };
+}
+
+function noToken(why: string, cause?: Error): Error {
+  return new Error(`no token: give --token-file or TANDEM_TOKEN (none can be signed: ${why})`, { cause });
+}

@@ -1,0 +1,62 @@
+import { styleText } from "node:util";
+import { type DescMessage, type MessageShape, toJson } from "@bufbuild/protobuf";
+import { visibleJson } from "../../domain/privacy/visible-text.ts";
+
+/** A column of a table. */
+export interface Column {
+  readonly title: string;
+  /** Default: left; numbers look best at the right. */
+  readonly align?: "left" | "right";
+}
+
+/** Prints a message as the contract's JSON (int64 as text, enums by name), on one line. */
+export function printMessage<Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>): void {
+  console.log(formatJson(toJson(schema, message)));
+}
+
+/** A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not. */
+export function formatJson(value: unknown): string {
+  return visibleJson(JSON.stringify(value));
+}
+
+/** Lines of a table, each indented by `indent`; columns are two spaces apart, and nothing is cut. */
+export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ""): string[] {
+  const widths = columns.map(({ title }, index) =>
+    Math.max(title.length, ...rows.map((row) => (row[index] ?? "").length)),
+  );
+  const format = (cells: readonly string[]) => {
+    const padded = columns.map(({ align }, index) => {
+      const [cell, width] = [cells[index] ?? "", widths[index] ?? 0];
+      return align === "right" ? cell.padStart(width) : cell.padEnd(width);
+    });
+    return `${indent}${padded.join("  ")}`.trimEnd();
+  };
+  return [styled("dim", format(columns.map(({ title }) => title))), ...rows.map(format)];
+}
+
+/** Prints a table, or what to say when it is empty. */
+export function printTable(columns: readonly Column[], rows: readonly (readonly string[])[], empty: string): void {
+  console.log(rows.length === 0 ? empty : formatTable(columns, rows).join("\n"));
+}
+
+/** Prints names and values, one pair a line; pairs without a value are left out. */
+export function printFields(fields: readonly (readonly [name: string, value: string | undefined])[]): void {
+  const known = fields.filter((field): field is readonly [string, string] => field[1] !== undefined && field[1] !== "");
+  const width = Math.max(...known.map(([name]) => name.length));
+  for (const [name, value] of known) console.log(`${styled("dim", name.padEnd(width))}  ${value}`);
+}
+
+/** Text in a style when standard output is a terminal that wants colours (NO_COLOR and FORCE_COLOR count), else as it is. */
+export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text: string): string {
+  return styleText(style, text, { stream: process.stdout });
+}
+
+/** So many of something: `1 call`, `2 calls`. */
+export function countOf(count: number | bigint, thing: string): string {
+  return `${formatCount(count)} ${thing}${BigInt(count) === 1n ? "" : "s"}`;
+}
+
+/** A whole number with thousands marked. */
+export function formatCount(count: number | bigint): string {
+  return count.toLocaleString("en");
+}

@@ -1,0 +1,69 @@
+import { MultiBar, Presets } from "cli-progress";
+import { visibleLines } from "../../domain/privacy/visible-text.ts";
+
+const BAR_WIDTH = 24;
+
+/** One thing that goes on. */
+export interface ProgressLine {
+  set(value: number): void;
+}
+
+/** How work goes on, on standard error: bars on a terminal, short lines elsewhere. Dispose it before printing a result. */
+export interface Progress extends Disposable {
+  add(label: string, total: number): ProgressLine;
+  /** Tells of something that happened. */
+  say(text: string): void;
+}
+
+/** Opens the display that suits standard error. */
+export function openProgress(isTerminal = process.stderr.isTTY === true): Progress {
+  return isTerminal ? openBars() : openLines();
+}
+
+function openBars(): Progress {
+  const bars = new MultiBar(
+    {
+      stream: process.stderr,
+      clearOnComplete: false,
+      hideCursor: true,
+      fps: 20,
+      barsize: BAR_WIDTH,
+      format: "  {label} {bar} {value} of {total}",
+      barCompleteChar: Presets.shades_classic.barCompleteChar,
+      barIncompleteChar: Presets.shades_classic.barIncompleteChar,
+    },
+    Presets.shades_classic,
+  );
+  let isStopped = false;
+  return {
+    add: (label, total) => {
+      const bar = bars.create(total, 0, { label: label.padEnd(24) });
+      return { set: (value) => bar.update(value) };
+    },
+    say: (text) => bars.log(`  ${visibleLines(text)}\n`),
+    [Symbol.dispose]: () => {
+      if (isStopped) return;
+      isStopped = true;
+      bars.stop();
+    },
+  };
+}
+
+/** A line at the start of each quarter. */
+function openLines(): Progress {
+  return {
+    add: (label, total) => {
+      let told = 0;
+      return {
+        set: (value) => {
+          const quarters = total === 0 ? 4 : Math.floor((4 * value) / total);
+          if (quarters <= told) return;
+          told = quarters;
+          console.error(`${label}: ${value} of ${total}`);
+        },
+      };
+    },
+    say: (text) => console.error(visibleLines(text)),
+    [Symbol.dispose]: () => {},
+  };
+}

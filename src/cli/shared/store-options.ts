@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+import { loadConfig } from "../../config/config.ts";
+import { openLog } from "../../log.ts";
+import type { Database } from "../../store/database/database.ts";
+import { databaseUsed, sayUsed } from "./used.ts";
+
+/** Which database a command opens. */
+export interface StoreOptions {
+  readonly dataDir?: string;
+  readonly databaseUrl?: string;
+}
+
+/** A database that a command opened, and the migrations that it had to apply. */
+export interface OpenStore extends AsyncDisposable {
+  readonly db: Database;
+  readonly applied: readonly string[];
+}
+
+/** The options of commands that open the database themselves, beside a server or without one. */
+export function withStoreOptions(command: Command): Command {
+  return command
+    .option("--data-dir <folder>", "data folder (TANDEM_DATA_DIR); a server that runs on it is shared")
+    .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl);
+}
+
+/** `--database-url`, which must not have a password: every account of the machine can read command lines. */
+export function parseDatabaseUrl(text: string): string {
+  const url = URL.parse(text);
+  if (url?.password || url?.searchParams.has("password") || /:[^/@]*@/.test(text)) {
+    // Not an argument error of commander's: that would print the argument.
+    throw new Error("a password on the command line can be read by everybody on the machine: set TANDEM_DATABASE_URL");
+  }
+  return text;
+}
+
+/**
+ * Opens the database alone, which has to be there and to have the newest schema.
+ * @param mayMake for `migrate` only: makes what is missing.
+ */
+export async function openStoreOnly(
+  { dataDir, databaseUrl }: StoreOptions,
+  { mayMake = false }: { mayMake?: boolean } = {},
+): Promise<OpenStore> {
+  // Who may call does not matter here.
+  const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+  // Loaded only here: the commands that talk to a server need not wait for all of one.
+  const { openStore } = await import("../../start/store.ts");
+  await using opening = new AsyncDisposableStack();
+  // The default level tells a server's story; a command tells its own.
+  const log = openLog(config.logLevel === "info" ? "warn" : config.logLevel);
+  sayUsed({ database: databaseUsed(config.databaseUrl, config.dataDir) });
+  const { db, applied } = await openStore(config, log, opening, { mayMake });
+  const opened = opening.move();
+  return { db, applied, [Symbol.asyncDispose]: () => opened.disposeAsync() };
+}

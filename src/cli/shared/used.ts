@@ -1,0 +1,31 @@
+import { join } from "node:path";
+import { visibleText } from "../../domain/privacy/visible-text.ts";
+
+/** What a command used, each part as a person would look for it. */
+export interface Used {
+  readonly database?: string;
+  readonly server?: string;
+  readonly key?: string;
+}
+
+/**
+ * Says in one line what a command used. On standard error, so that scripts which read the output need
+ * not know of it.
+ */
+export function sayUsed(used: Used): void {
+  const parts = Object.entries(used).filter(([, value]) => value !== undefined);
+  console.error(visibleText(parts.map(([name, value]) => `${name}: ${value}`).join("; ")));
+}
+
+/** A signing key by its id and place. */
+export function keyUsed(keyId: string, dataDir: string): string {
+  return `${keyId} in ${join(dataDir, "keys")}`;
+}
+
+/** A database by its place. Never its password, nor what else its URL may carry. */
+export function databaseUsed(databaseUrl: string | undefined, dataDir: string): string {
+  if (databaseUrl === undefined) return `the embedded PostgreSQL in ${join(dataDir, "postgres")}`;
+  const url = URL.parse(databaseUrl);
+  if (url === null) return "the one of TANDEM_DATABASE_URL";
+  return `${url.host || url.searchParams.get("host") || "the default host"}${url.pathname}`;
+}

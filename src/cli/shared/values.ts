@@ -1,0 +1,121 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import { type Timestamp, timestampDate, timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { InvalidArgumentError, Option } from "commander";
+import { isDay } from "../../domain/time/instant.ts";
+import { isTimeZone } from "../../domain/time/time-zone.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
+
+/** An option whose value is a name of an enum of the contract, given in lower case: `--state assigned`. */
+export function enumOption(flags: string, description: string, schema: DescEnum): Option {
+  const names = enumNames(schema);
+  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text) => parseEnumName(schema, text));
+}
+
+/** As `enumOption`, with one or more values. */
+export function enumListOption(flags: string, description: string, schema: DescEnum): Option {
+  const names = enumNames(schema);
+  return new Option(flags, `${description} (${names.join(", ")})`).argParser((text, before: number[] | undefined) => [
+    ...(before ?? []),
+    ...splitList(text).map((name) => parseEnumName(schema, name)),
+  ]);
+}
+
+/** The number of an enum's value by its name. */
+export function parseEnumName(schema: DescEnum, text: string): number {
+  const found = schema.values.find(
+    (value) => value.number !== 0 && shortName(schema, value.name) === text.toLowerCase(),
+  );
+  if (found === undefined) throw new InvalidArgumentError(`Expected one of ${enumNames(schema).join(", ")}.`);
+  return found.number;
+}
+
+/** The name of an enum's value as the command line writes it; undefined for the unspecified one. */
+export function enumName(schema: DescEnum, value: number): string | undefined {
+  if (value === 0) return undefined;
+  const known = schema.values.find(({ number }) => number === value);
+  return known === undefined ? `${value}` : shortName(schema, known.name);
+}
+
+/** The name of a time zone. */
+export function parseTimeZone(text: string): string {
+  if (isTimeZone(text)) return text;
+  throw new InvalidArgumentError("Expected an IANA time zone, such as Europe/Copenhagen.");
+}
+
+/** A list written with commas or spaces. */
+export function splitList(text: string): string[] {
+  return text.split(/[\s,]+/).filter(Boolean);
+}
+
+/** Collects an option that may be given more than once, each with one or more values. */
+export function collect(text: string, before: string[] = []): string[] {
+  return [...before, ...splitList(text)];
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** A time: `2026-03-01`, `2026-03-01T10:05:00Z`, `now`, or so long ago: `90m`, `24h`, `7d`. Undefined: it is none. */
+export function readTime(text: string): Timestamp | undefined {
+  if (text === "now") return timestampFromDate(new Date(wallMs()));
+  const [, count, unit] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  if (count !== undefined) return inCalendar(new Date(wallMs() - Number(count) * (UNIT_MS[unit ?? ""] ?? 0)));
+  const parts = /^(\d{4}-\d{2}-\d{2})(?:(T\d{2}:\d{2}(?::\d{2})?)(?:\.(\d{1,9}))?(Z|[+-]\d{2}:\d{2}))?$/.exec(text);
+  const [, day = "", clock = "", fraction, zone = ""] = parts ?? [];
+  // JavaScript takes 30 February for 2 March, and 24:00 for the next day; and it would cut the fraction to milliseconds.
+  if (!isDay(day) || clock.startsWith("T24") || (fraction !== undefined && clock.length < 9)) return undefined;
+  const time = inCalendar(new Date(`${day}${clock}${zone}`));
+  if (time && fraction !== undefined) time.nanos = Number(fraction.padEnd(9, "0"));
+  return time;
+}
+
+/** Undefined for what is no time of the years 1 to 9999. */
+function inCalendar(date: Date): Timestamp | undefined {
+  const isTime = !Number.isNaN(date.getTime()) && isDay(date.toISOString().slice(0, 10));
+  return isTime ? timestampFromDate(date) : undefined;
+}
+
+/** As `readTime`, for commander. */
+export function parseTime(text: string): Timestamp {
+  const time = readTime(text);
+  if (time === undefined) {
+    throw new InvalidArgumentError("Expected a time such as 2026-03-01T10:05:00Z, a day (UTC), 24h (ago), or now.");
+  }
+  return time;
+}
+
+/** A time in UTC, to the second or to the millisecond. */
+export function formatTime(timestamp: Timestamp | undefined, digits: "seconds" | "milliseconds" = "seconds"): string {
+  if (timestamp === undefined) return "";
+  const iso = timestampDate(timestamp).toISOString();
+  return digits === "milliseconds" ? iso : `${iso.slice(0, 19)}Z`;
+}
+
+/** A duration for people: `0.8 s`, `95.3 s`, `1:02:03`. */
+export function formatDuration(ms: bigint | undefined): string {
+  if (ms === undefined) return "";
+  const seconds = Number(ms) / 1000;
+  if (seconds < 600) return `${seconds.toFixed(1)} s`;
+  const two = (value: number) => String(Math.floor(value)).padStart(2, "0");
+  return `${Math.floor(seconds / 3600)}:${two((seconds % 3600) / 60)}:${two(seconds % 60)}`;
+}
+
+/** A whole number in a range, for commander. */
+export function parseWhole(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(value >= min && value <= max))
+      throw new InvalidArgumentError(`Expected a whole number from ${min} to ${max}.`);
+    return value;
+  };
+}
+
+function enumNames(schema: DescEnum): string[] {
+  return schema.values.filter(({ number }) => number !== 0).map(({ name }) => shortName(schema, name));
+}
+
+function shortName(schema: DescEnum, name: string): string {
+  return name
+    .slice(schema.sharedPrefix?.length ?? 0)
+    .toLowerCase()
+    .replaceAll("_", "-");
+}

@@ -1,0 +1,56 @@
+import { Command } from "commander";
+import { loadConfig } from "../../config/config.ts";
+import type { SharedFile } from "../../store/database/shared-files.ts";
+import { commandLineActor } from "../shared/actor.ts";
+import { formatJson } from "../shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
+
+/** `tandem keys adopt`: the way out when a file that all processes share was lost. */
+export function adoptCommand(): Command {
+  return withStoreOptions(new Command("adopt"))
+    .description("Make this folder's erasure key, erasure journal and signing key those that all processes share.")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+The first process on a database decides which key and journal of erasures and which signing key all processes share, and no
+process starts with others. This is for the day on which one of these files was lost. Stop every process first. The files are
+those of TANDEM_ERASURE_KEY_FILE, TANDEM_ERASURE_JOURNAL and TANDEM_DATA_DIR; the next process to start makes what is not there.
+An erasure key that cannot read what was erased before is refused.
+
+Example:
+  tandem keys adopt`,
+    )
+    .action(async (_: object, command: Command) => {
+      const options = command.optsWithGlobals<StoreOptions & { json?: true }>();
+      const { dataDir, databaseUrl } = options;
+      await using store = await openStoreOnly(options);
+      const [{ fingerprintErasureFiles }, { findSigningKey, hasSigningKey }, { replaceSharedFiles }] =
+        await Promise.all([
+          import("../../erasure/shared-journal.ts"),
+          import("../../trust/signing-key.ts"),
+          import("../../store/database/shared-files.ts"),
+        ]);
+      const config = loadConfig(undefined, { dataDir, databaseUrl, jwksUrl: "", jwksFile: "", issueTokens: true });
+      const found = await fingerprintErasureFiles(store.db, config);
+      if (await hasSigningKey(config.dataDir)) found.set("signing-key", (await findSigningKey(config.dataDir)).lineage);
+      await replaceSharedFiles(store.db, found, commandLineActor());
+      if (options.json) console.log(formatJson(Object.fromEntries(found)));
+      else for (const line of tell(found)) console.log(line);
+    });
+}
+
+const NAMES: Readonly<Record<SharedFile, string>> = {
+  "erasure-key": "erasure key",
+  "erasure-journal": "erasure journal",
+  "signing-key": "signing key",
+};
+
+function tell(found: ReadonlyMap<SharedFile, string>): string[] {
+  return (Object.keys(NAMES) as SharedFile[]).map((file) => {
+    const fingerprint = found.get(file);
+    return fingerprint === undefined
+      ? `${NAMES[file]}: there is none here; the next process to start decides`
+      : `${NAMES[file]}: all processes share ${fingerprint}`;
+  });
+}

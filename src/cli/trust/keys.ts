@@ -1,0 +1,80 @@
+import { Command } from "commander";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { SealKeyInfo } from "../../store/database/seal-keys.ts";
+import { commandLineActor } from "../shared/actor.ts";
+import { formatJson, printTable } from "../shared/output.ts";
+import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
+import { adoptCommand } from "./keys-adopt.ts";
+
+/** `tandem keys`: what cursors and page tokens are sealed with, and the files that processes share. */
+export function keysCommand(): Command {
+  return new Command("keys")
+    .description("The keys that cursors and page tokens are sealed with, and those that processes share in files.")
+    .addCommand(listCommand(), { isDefault: true })
+    .addCommand(rotateCommand())
+    .addCommand(adoptCommand());
+}
+
+function listCommand(): Command {
+  return withStoreOptions(new Command("list"))
+    .description("List the keys by their ids, the one in use last. No command shows a key itself.")
+    .option("--json", "print JSON")
+    .action(async (_: object, command: Command) => {
+      const options = command.optsWithGlobals<StoreOptions & { json?: true }>();
+      await using store = await openStoreOnly(options);
+      const [{ systemTransaction }, { listSealKeys }] = await Promise.all([
+        import("../../store/database/database.ts"),
+        import("../../store/database/seal-keys.ts"),
+      ]);
+      const keys = await systemTransaction(store.db, listSealKeys);
+      if (options.json) console.log(formatJson({ keys: keys.map(jsonOf) }));
+      else printTable(COLUMNS, keys.map(cellsOf), "No keys.");
+    });
+}
+
+function rotateCommand(): Command {
+  return withStoreOptions(new Command("rotate"))
+    .description("Make a new key. Every server on the database takes it within seconds, without a restart.")
+    .option("--forget-old", "for keys that others may have: nothing that they sealed opens any more")
+    .option("--json", "print JSON")
+    .addHelpText(
+      "after",
+      `
+What old keys have sealed opens until no feed keeps anything of before the rotation; then retention forgets them. With
+--forget-old every cursor that they sealed gets CURSOR_EXPIRED with the earliest sequence, and clients begin again from
+there. Cursors of a version that did not seal them yet have no key, and open until 1.0.
+
+Example:
+  tandem keys rotate`,
+    )
+    .action(async (_: object, command: Command) => {
+      const options = command.optsWithGlobals<StoreOptions & { json?: true; forgetOld?: true }>();
+      await using store = await openStoreOnly(options);
+      const { rotateSealKey } = await import("../../store/database/seal-keys.ts");
+      const forgetOld = options.forgetOld === true;
+      const rotated = await rotateSealKey(store.db, { forgetOld, actor: commandLineActor() });
+      if (options.json) console.log(formatJson(rotated));
+      else {
+        const old = forgetOld ? `${rotated.forgotten} old keys are forgotten` : "what the old ones sealed still opens";
+        console.log(`Cursors and page tokens are sealed with key ${rotated.keyId} from now on; ${old}.`);
+      }
+    });
+}
+
+const COLUMNS = [{ title: "key", align: "right" }, { title: "made" }, { title: "replaced" }] as const;
+
+function cellsOf({ keyId, createTime, retireTime }: SealKeyInfo): string[] {
+  return [String(keyId), timeOf(createTime), retireTime === undefined ? "in use" : timeOf(retireTime)];
+}
+
+function jsonOf({ keyId, createTime, retireTime }: SealKeyInfo) {
+  return {
+    keyId,
+    createTime: isoFromMicros(createTime),
+    ...(retireTime === undefined ? {} : { retireTime: isoFromMicros(retireTime) }),
+  };
+}
+
+function timeOf(time: Micros): string {
+  return `${isoFromMicros(time).slice(0, 19)}Z`;
+}

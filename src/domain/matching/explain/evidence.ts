@@ -1,0 +1,125 @@
+import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
+import type { MatchingInput, RecordRef } from "../facts.ts";
+import type { Pairing } from "../pairing/pairing.ts";
+import type { CallResult, Finding, Side } from "../result.ts";
+
+/** What a step of the judgement looked at; the numbers of tandem.platform.v1.EvidenceStage. */
+export const EvidenceStage = {
+  RECORD_STATE: 1,
+  REPORTING_SCOPE: 2,
+  CLOCK_OFFSET: 3,
+  CORRELATION: 4,
+  NUMBERS: 5,
+  TIME_WINDOW: 6,
+  ASSIGNMENT: 7,
+  SPLIT: 8,
+  DUPLICATE: 9,
+  ANSWER_STATE: 10,
+  DURATION: 11,
+  GRACE: 12,
+  CAUSE: 13,
+} as const;
+export type EvidenceStage = (typeof EvidenceStage)[keyof typeof EvidenceStage];
+
+/** What a step came to; the numbers of tandem.platform.v1.EvidenceOutcome. */
+export const EvidenceOutcome = { PASSED: 1, FAILED: 2, NOT_COMPARABLE: 3, SKIPPED: 4 } as const;
+export type EvidenceOutcome = (typeof EvidenceOutcome)[keyof typeof EvidenceOutcome];
+
+/** One comparison within a step, as text for reading. */
+export interface EvidenceValue {
+  /** By its field path in the records, or by a rule's name. */
+  readonly name: string;
+  readonly platformValue?: string;
+  /** With the offset taken off. */
+  readonly carrierValue?: string;
+  readonly limitValue?: string;
+  readonly outcome: EvidenceOutcome;
+}
+
+/** One step of the judgement. */
+export interface EvidenceStep {
+  readonly stage: EvidenceStage;
+  readonly outcome: EvidenceOutcome;
+  /** In English, for a person. */
+  readonly explanation: string;
+  readonly values: readonly EvidenceValue[];
+  /** Of the search for a cause. */
+  readonly findings?: readonly Finding[];
+}
+
+/** A record of the other side that was considered and not taken. */
+export interface RefusedCandidate {
+  readonly side: Side;
+  readonly record: RecordRef;
+  readonly refusedAt: EvidenceStage;
+  readonly explanation: string;
+  /** Carrier minus platform, the offset taken off. */
+  readonly startDeltaMs?: number;
+  /** With what it was paired instead: a record of the explained call's side. */
+  readonly pairedWith?: RecordRef;
+}
+
+/** What the steps are told of. */
+export interface ExplainedCall {
+  readonly input: MatchingInput;
+  readonly pairing: Pairing;
+  readonly result: CallResult;
+  readonly platform?: PlatformUnit;
+  readonly carrier?: CarrierUnit;
+}
+
+/** A value to compare; what is undefined is left out. */
+export function evidenceValue(
+  name: string,
+  outcome: EvidenceOutcome,
+  [platformValue, carrierValue, limitValue]: readonly (string | undefined)[],
+): EvidenceValue {
+  return {
+    name,
+    ...(platformValue === undefined ? {} : { platformValue }),
+    ...(carrierValue === undefined ? {} : { carrierValue }),
+    ...(limitValue === undefined ? {} : { limitValue }),
+    outcome,
+  };
+}
+
+/** An instant, RFC 3339 in UTC. */
+export function tellTime(ms: number): string {
+  return new Date(ms).toISOString();
+}
+
+/** A length of time for a sentence: `850 ms`, `12.4 s`, `3 min 5 s`, `5 h 30 min`; no sign. */
+export function tellLength(ms: number): string {
+  const length = Math.abs(ms);
+  if (length < 1_000) return `${length} ms`;
+  if (length < 60_000) return `${Number((length / 1_000).toFixed(3))} s`;
+  const hours = Math.floor(length / 3_600_000);
+  const minutes = Math.floor((length % 3_600_000) / 60_000);
+  const seconds = Number(((length % 60_000) / 1_000).toFixed(3));
+  const told = [
+    [hours, "h"],
+    [minutes, "min"],
+    [seconds, "s"],
+  ] as const;
+  return told.flatMap(([count, unit]) => (count === 0 ? [] : [`${count} ${unit}`])).join(" ");
+}
+
+/** `1 record`, `2 records`. */
+export function tellCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}
+
+/** Joins parts of a sentence: `a`, `a and b`, `a, b and c`. */
+export function tellList(parts: readonly string[]): string {
+  return parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`;
+}
+
+/** A record for a sentence: its id, its day and its revision. */
+export function tellRecord({ recordId, recordDate, revision }: RecordRef): string {
+  return `${recordId} of ${recordDate} (revision ${revision})`;
+}
+
+/** Records of one side for a sentence: `record a of …`, `records a of … and b of …`. */
+export function tellRecords(records: readonly RecordRef[]): string {
+  return `${records.length === 1 ? "record" : "records"} ${tellList(records.map(tellRecord))}`;
+}

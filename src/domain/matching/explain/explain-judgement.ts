@@ -1,0 +1,250 @@
+import type { RoundingRule } from "../../carriers/carrier.ts";
+import type { CarrierUnit } from "../call-unit.ts";
+import { WHOLE_SECONDS } from "../compare-durations.ts";
+import type { KnownRounding } from "../facts.ts";
+import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "../result.ts";
+import { applyRule, ruleOf } from "../rounding.ts";
+import {
+  EvidenceOutcome,
+  EvidenceStage,
+  type EvidenceStep,
+  type ExplainedCall,
+  evidenceValue,
+  tellCount,
+  tellLength,
+  tellTime,
+} from "./evidence.ts";
+import { tellMissingParts } from "./explain-parts.ts";
+
+const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
+
+/** Whether both sides say answered. */
+export function explainAnswer({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
+  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  const isSame = platform.answered === carrier.answered;
+  const told = (answered: boolean) => (answered ? "answered" : "unanswered");
+  const both = `Both sides say that the call was ${told(platform.answered)}.`;
+  const differ = `The platform says that the call was ${told(platform.answered)}. The carrier says that it was ${told(carrier.answered)}.`;
+  return {
+    stage: EvidenceStage.ANSWER_STATE,
+    outcome: isSame ? PASSED : FAILED,
+    explanation: isSame ? both : differ,
+    values: [evidenceValue("answered", isSame ? PASSED : FAILED, [told(platform.answered), told(carrier.answered)])],
+  };
+}
+
+/** The durations against the tolerance. */
+export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
+  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  if (!platform.answered || !carrier.answered) return undefined;
+  const stage = EvidenceStage.DURATION;
+  if (result.status === MatchStatus.PENDING) {
+    return {
+      stage,
+      outcome: SKIPPED,
+      explanation: "The durations are compared when the call is complete.",
+      values: [],
+    };
+  }
+  switch (result.basis) {
+    case Basis.CONNECTED:
+      return explainConnected(call);
+    case Basis.BILLED:
+      return explainBill(call);
+    case Basis.NONE:
+      return {
+        stage,
+        outcome: NOT_COMPARABLE,
+        explanation: `Both sides say that the call was answered, but ${tellUnmeasured(call)} for how long. The lengths cannot be compared.`,
+        values: [],
+      };
+    default:
+      return result.basis satisfies never;
+  }
+}
+
+/** The grace of a side that is missing. */
+export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
+  const { input, result } = call;
+  const { graceEndMs } = result;
+  if (graceEndMs === undefined) return undefined;
+  const isOver = input.nowMs >= graceEndMs;
+  const { awaited, present } = tellAwaited(call);
+  const values = [
+    evidenceValue("grace_end_time", isOver ? FAILED : PASSED, [undefined, undefined, tellTime(graceEndMs)]),
+  ];
+  const deadline = `The deadline for ${awaited} ${isOver ? "was" : "is"} ${tellTime(graceEndMs)}.`;
+  const rule = `That is ${tellLength(input.agreement.graceMs)} after the call ended or ${present} arrived, whichever ${isOver ? "was" : "is"} later.`;
+  return {
+    stage: EvidenceStage.GRACE,
+    outcome: isOver ? FAILED : PASSED,
+    explanation: `${deadline} ${rule} ${tellPassed(call, isOver)}`,
+    values,
+  };
+}
+
+/** The search for a cause. */
+export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
+  const { findings, status } = result;
+  if (platform === undefined || carrier === undefined || status === MatchStatus.VOIDED) return undefined;
+  const disagrees = status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (findings.length === 0 && !disagrees) return undefined;
+  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== MatchCause.UNKNOWN);
+  return {
+    stage: EvidenceStage.CAUSE,
+    outcome: isKnown ? PASSED : FAILED,
+    explanation: findings.map((finding) => tellFinding(finding, call)).join(" "),
+    values: [],
+    findings,
+  };
+}
+
+function explainConnected({ platform, carrier, result }: ExplainedCall): EvidenceStep {
+  const mine = platform?.connectedMs ?? 0;
+  const others = carrier?.connectedMs ?? 0;
+  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const delta = others - mine;
+  const told = `The platform counts ${tellLength(mine)} connected, the carrier ${tellLength(others)}`;
+  const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
+  const differ = `${told}. The carrier has ${tellLength(delta)} ${delta > 0 ? "more" : "less"}, ${isWithin ? "within" : "beyond"} ${limit}.`;
+  const outcome = isWithin ? PASSED : FAILED;
+  return {
+    stage: EvidenceStage.DURATION,
+    outcome,
+    explanation: delta === 0 ? `Both sides count ${tellLength(mine)} connected, to the millisecond.` : differ,
+    values: [
+      evidenceValue("connected_duration_ms", outcome, [String(mine), String(others), String(result.toleranceMs)]),
+    ],
+  };
+}
+
+function explainBill({ platform, carrier, result, input }: ExplainedCall): EvidenceStep {
+  const mine = platform?.connectedMs ?? 0;
+  const billedS = carrier?.billedS ?? 0;
+  const rule = result.billedRule ?? WHOLE_SECONDS;
+  const expectedS = applyRule(rule, mine);
+  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const outcome = isWithin ? PASSED : FAILED;
+  const known = carrier && ruleOf(carrier.facts, input);
+  const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
+  const expected = `${byRule} (${tellRule(rule)}), the platform's ${tellLength(mine)} would be billed as ${expectedS} s.`;
+  const tolerance = `The tolerance of ${tellLength(result.toleranceMs)}`;
+  const ends = {
+    exact: "The carrier bills exactly that.",
+    within: `The carrier bills ${billedS} s. ${tolerance} explains the difference.`,
+    beyond: `The carrier bills ${billedS} s. ${tellBeyond(billedS - expectedS, result.toleranceMs)}`,
+  };
+  const agreeing = billedS === expectedS ? ends.exact : ends.within;
+  return {
+    stage: EvidenceStage.DURATION,
+    outcome,
+    explanation: `The carrier reports billed seconds only. ${expected} ${isWithin ? agreeing : ends.beyond}`,
+    values: [
+      evidenceValue("billed_duration_s", outcome, [String(expectedS), String(billedS), `${result.toleranceMs} ms`]),
+    ],
+  };
+}
+
+function tellBeyond(deltaS: number, toleranceMs: number): string {
+  const apart = `That is ${tellLength(deltaS * 1_000)} ${deltaS > 0 ? "more" : "less"}`;
+  const tolerance = `the tolerance of ${tellLength(toleranceMs)}`;
+  // A bill that the rule cannot make may be nearer than the tolerance.
+  if (Math.abs(deltaS) * 1_000 <= toleranceMs) return `${apart}, and no length within ${tolerance} is billed so.`;
+  return `${apart}, beyond ${tolerance}.`;
+}
+
+/** Whose the rule is by which a bill is held against a duration. */
+function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): string {
+  if (known === undefined)
+    return "The carrier has declared no billing rule, and too few bills show one. By whole seconds";
+  if (known.isInferred) return "By the rule that its bills of this trunk and day show";
+  return isOfRecord ? "By the rule in its record" : "By the rule that it has declared";
+}
+
+/** A finding in one sentence. */
+function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): string {
+  const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
+  const side = suspectedSide === Side.PLATFORM ? "platform" : "carrier";
+  const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
+  switch (cause) {
+    case MatchCause.ZONE_SHIFT:
+      return `The carrier's times on this trunk are off by ${tellLength(offsetMs)} in this hour: a time zone error.`;
+    case MatchCause.CLOCK_SKEW:
+      return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
+    case MatchCause.SPLIT:
+      return carrier?.lacksParts
+        ? tellLacking(carrier, explained)
+        : "The carrier's switch split the call, and a part does not fit.";
+    case MatchCause.STUCK_CALL:
+      return tellStuck(side, timerMs);
+    case MatchCause.RING_TIME_INCLUDED:
+      return tellRinging(explainedDeltaMs ?? 0);
+    case MatchCause.ROUNDING:
+      return `Rounding explains the difference. ${tellRounding(finding)}`;
+    case MatchCause.LATE:
+      return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
+    case MatchCause.UNKNOWN:
+      return tellUnknown(result);
+    case MatchCause.NUMBERS_DIFFER:
+      return "The two sides name different numbers for this call.";
+    default:
+      return cause satisfies never;
+  }
+}
+
+function tellLacking({ records }: CarrierUnit, explained: string): string {
+  const { parts, isOne } = tellMissingParts(records) ?? { parts: "a part", isOne: true };
+  return `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+}
+
+function tellRinging(ringMs: number): string {
+  return `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+}
+
+function tellUnknown({ status, basis }: CallResult): string {
+  if (status === MatchStatus.ANSWER_STATE_MISMATCH)
+    return "No known cause explains why only one side says that the call was answered.";
+  if (basis === Basis.NONE) return "One length is not known, so Tandem cannot look for a cause.";
+  return "No known cause explains the difference. Tandem looked for rounding, ringing, a switch's timer and a missing part.";
+}
+
+/** Whose length is not known. */
+function tellUnmeasured({ platform, carrier }: ExplainedCall): string {
+  const isCarriers = carrier?.connectedMs === undefined && carrier?.billedS === undefined;
+  if (platform?.connectedMs !== undefined) return "the carrier does not say";
+  return isCarriers ? "neither side says" : "the platform does not say";
+}
+
+function tellRounding({ roundingRule = WHOLE_SECONDS, ruleInferred, pairCount = 0, ratio = 0 }: Finding): string {
+  const rule = `The carrier rounds ${tellRule(roundingRule)}`;
+  if (ruleInferred !== true) return `${rule}, as it has declared.`;
+  return `${rule}, as ${Math.round(ratio * 100)} % of ${tellCount(pairCount, "pair")} of this trunk and day show.`;
+}
+
+function tellRule({ incrementS, minimumS }: RoundingRule): string {
+  const minimum = minimumS === 0 ? "" : `, at least ${minimumS} s`;
+  return `up to the next ${incrementS} s${minimum}`;
+}
+
+// What was waited for, and whose arrival its deadline is counted from. A side that was late arrived last.
+function tellAwaited({ platform, carrier, result }: ExplainedCall): { awaited: string; present: string } {
+  const [mine, others] = ["the platform's record", "the carrier's record"];
+  const isPair = platform !== undefined && carrier !== undefined;
+  if (isPair ? carrier.lacksParts : result.pendingReason === PendingReason.MISSING_PART)
+    return { awaited: "the missing part", present: "the newest part" };
+  const isPlatform = isPair ? platform.arrivalMs > carrier.arrivalMs : platform === undefined;
+  return isPlatform ? { awaited: mine, present: others } : { awaited: others, present: mine };
+}
+
+function tellPassed({ platform, carrier }: ExplainedCall, isOver: boolean): string {
+  if (platform !== undefined && carrier !== undefined && !carrier.lacksParts) return "The record arrived after that.";
+  return isOver ? "The deadline has passed." : "The deadline has not passed yet.";
+}
+
+function tellStuck(side: "platform" | "carrier", timerMs: number): string {
+  const other = side === "platform" ? "carrier" : "platform";
+  const timer = `The ${side}'s duration is ${tellLength(timerMs)}. Some switches have a timer that ends a call after that time.`;
+  return `${timer} The ${other}'s duration is at most half of it. The ${side}'s switch seems to have missed the end of the call.`;
+}

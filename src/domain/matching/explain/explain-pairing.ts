@@ -1,0 +1,328 @@
+import { maskedValue, type Party, PartyKind } from "../../calls/party.ts";
+import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
+import { MIN_SHARE } from "../clocks/clock-judgement.ts";
+import type { CorrelationIds, RecordRef } from "../facts.ts";
+import { areContradicting, areSameParties, isContradicting, isEqual } from "../number-keys.ts";
+import { MAX_COMPONENT } from "../pairing/components.ts";
+import { idsOf, shareId } from "../pairing/correlation.ts";
+import { WINDOW_MS, windowOf } from "../pairing/time-window.ts";
+import { MatchedBy, MatchStatus } from "../result.ts";
+import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
+import { isSameDialog } from "../signalling-ids.ts";
+import {
+  EvidenceOutcome,
+  EvidenceStage,
+  type EvidenceStep,
+  type EvidenceValue,
+  type ExplainedCall,
+  evidenceValue,
+  tellCount,
+  tellLength,
+  tellList,
+  tellRecords,
+  tellTime,
+} from "./evidence.ts";
+
+const { PASSED, FAILED, NOT_COMPARABLE } = EvidenceOutcome;
+
+/** Which revision of each record counts, and whether it is void or partial. */
+export function explainState({ platform, carrier }: ExplainedCall): EvidenceStep {
+  const records = [
+    ...(platform ? [`the platform's ${tellRecords(platform.records)}`] : []),
+    ...(carrier ? [`the carrier's ${tellRecords(carrier.records)}`] : []),
+  ];
+  const isVoid = (platform ?? carrier)?.facts.isVoid === true;
+  const isPartial = platform?.facts.isPartial === true;
+  const state = [
+    ...(isVoid ? [" The call was taken back with a VOID, so it is not counted."] : []),
+    ...(isPartial ? [" The platform's record is partial: the call is not over, or its end is not known yet."] : []),
+    ...(platform ? [] : [" No platform record is paired with it."]),
+    ...(carrier ? [] : [" No carrier record is paired with it."]),
+  ];
+  return {
+    stage: EvidenceStage.RECORD_STATE,
+    outcome: isVoid || isPartial ? FAILED : PASSED,
+    explanation: `${tellLooked(records, isVoid)}.${state.join("")}`,
+    values: [
+      evidenceValue("revision", PASSED, [
+        platform && tellList(platform.records.map(({ revision }) => String(revision))),
+        carrier && tellList(carrier.records.map(({ revision }) => String(revision))),
+      ]),
+    ],
+  };
+}
+
+/** Whether the carrier has to report the call. */
+export function explainScope({ platform, carrier, input, result }: ExplainedCall): EvidenceStep | undefined {
+  if (result.status === MatchStatus.VOIDED) return undefined;
+  const { agreement } = input;
+  const isInScope =
+    platform === undefined
+      ? carrier !== undefined && isCarrierInScope(carrier, agreement)
+      : isPlatformInScope(platform, agreement);
+  const scope = agreement.scopeAt(result.startMs);
+  const isPair = platform !== undefined && carrier !== undefined;
+  const answered = (platform ?? carrier)?.answered === true;
+  const call = `${tellDirection(result.direction)} and ${answered ? "answered" : "unanswered"}`;
+  const told = `${isDisputed(platform, carrier) ? "By the platform's record the" : "The"} call is ${call}`;
+  const limit = scope && scope.directions.map(tellDirection).join(", ") + (scope.unanswered ? "" : ", answered only");
+  const outside = isPair ? "It reported this one, so Tandem compared it" : "So nothing is missing";
+  return {
+    stage: EvidenceStage.REPORTING_SCOPE,
+    outcome: isInScope ? PASSED : FAILED,
+    explanation: isInScope
+      ? `${told}, which the carrier has agreed to report.`
+      : `${told}. The carrier does not have to report such calls. ${outside}.`,
+    values: [
+      evidenceValue("reporting_scope", isInScope ? PASSED : FAILED, [
+        platform && call,
+        platform ? undefined : call,
+        limit,
+      ]),
+    ],
+  };
+}
+
+/** Whether the sides differ in what the reporting scope depends on. */
+function isDisputed(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): boolean {
+  if (platform === undefined || carrier === undefined) return false;
+  return platform.answered !== carrier.answered || platform.facts.direction !== carrier.facts.direction;
+}
+
+/** The offset that was taken off the carrier's times. */
+export function explainClock({ carrier }: ExplainedCall): EvidenceStep | undefined {
+  if (carrier === undefined || carrier.facts.isVoid) return undefined;
+  const { offset, facts } = carrier;
+  const trunk = facts.trunkId === undefined ? "without a trunk" : `on trunk ${facts.trunkId}`;
+  const stage = EvidenceStage.CLOCK_OFFSET;
+  if (offset === undefined || offset.pairCount === 0) {
+    const explanation = `There were too few calls ${trunk} around this hour to check the carrier's clock. Tandem used the carrier's times as they are.`;
+    return { stage, outcome: NOT_COMPARABLE, explanation, values: [] };
+  }
+  const pairs = `${Math.round(offset.ratio * 100)} % of ${tellCount(offset.pairCount, "pair")}`;
+  const support = offset.isAround === true ? `${pairs} of the hours around it` : pairs;
+  const value = evidenceValue("applied_offset_ms", offset.kind === "NONE" ? PASSED : FAILED, [
+    undefined,
+    String(offset.offsetMs),
+  ]);
+  if (offset.kind === "NONE") {
+    const explanation =
+      offset.ratio >= MIN_SHARE
+        ? `In this hour the carrier's clock ${trunk} agrees with the platform's, as ${support} show.`
+        : `In this hour no single offset of the carrier's clock ${trunk} fits enough pairs. Only ${support} show none. Tandem used the carrier's times as they are.`;
+    return { stage, outcome: PASSED, explanation, values: [value] };
+  }
+  const fault = offset.kind === "ZONE_SHIFT" ? ": a time zone error" : "";
+  const by = `${tellLength(offset.offsetMs)} ${offset.offsetMs > 0 ? "ahead of" : "behind"} the platform's`;
+  const explanation = `In this hour the carrier's clock ${trunk} is ${by}${fault}. ${support} show this. Tandem corrected the carrier's times by ${tellLength(offset.offsetMs)} before it compared them.`;
+  return { stage, outcome: FAILED, explanation, values: [value] };
+}
+
+/** The ids of the signalling. */
+export function explainCorrelation({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
+  const stage = EvidenceStage.CORRELATION;
+  if (platform === undefined || carrier === undefined) {
+    const present = platform ?? carrier;
+    const kinds = CORRELATIONS.filter(({ kind }) => present && idsOf(present.facts.ids, kind).length > 0);
+    const names = kinds.map(({ title }) => title).join(" or ");
+    const other = platform === undefined ? "platform" : "carrier";
+    return kinds.length === 0
+      ? {
+          stage,
+          outcome: NOT_COMPARABLE,
+          explanation: "The record has no signalling id (Call-ID, ICID or Session-ID) to search by.",
+          values: [],
+        }
+      : { stage, outcome: FAILED, explanation: `No unpaired ${other} record has the same ${names}.`, values: [] };
+  }
+  const values = correlationValues(platform, carrier);
+  const { matchedBy } = result;
+  const joined = CORRELATIONS.find(({ kind }) => kind === matchedBy);
+  if (joined !== undefined) {
+    return {
+      stage,
+      outcome: PASSED,
+      explanation: `Both records have the same ${joined.title}.`,
+      values,
+    };
+  }
+  if (matchedBy === MatchedBy.ECHOED) {
+    const explanation =
+      "The carrier sent back the platform's record id. Only this id joins the records. It proves nothing about the carrier's own record.";
+    return { stage, outcome: PASSED, explanation, values };
+  }
+  const differs = values.some(({ outcome }) => outcome === FAILED);
+  const explanation = differs
+    ? "Both records have ids, but none in common. Tandem paired them by numbers and time."
+    : "The records have no ids that can be compared. Tandem paired them by numbers and time.";
+  return { stage, outcome: differs ? FAILED : NOT_COMPARABLE, explanation, values };
+}
+
+/** The numbers, as either side has them. */
+export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceStep | undefined {
+  if (platform === undefined || carrier === undefined) return undefined;
+  const stage = EvidenceStage.NUMBERS;
+  const values = PARTIES.flatMap((name) => partyValue(name, platform, carrier));
+  const isHidden = platform.numbers.callers.length === 0 || carrier.numbers.callers.length === 0;
+  if (areContradicting(platform.numbers, carrier.numbers)) {
+    const explanation =
+      "The records name different numbers. Tandem still takes them as one call, because the Call-ID and both tags are equal. Either a number was changed on the way, or one side wrote a wrong number.";
+    return { stage, outcome: FAILED, explanation, values };
+  }
+  if (!areSameParties(platform.numbers, carrier.numbers)) {
+    const explanation = "The numbers cannot be compared, but they do not contradict each other.";
+    return { stage, outcome: NOT_COMPARABLE, explanation, values };
+  }
+  const explanation = isHidden
+    ? "Both records name the same called number. One of them does not show who called."
+    : "Both records name the same two parties, after Tandem put their numbers into one format.";
+  return { stage, outcome: PASSED, explanation, values };
+}
+
+/** Like times with like. */
+export function explainTime({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
+  if (platform === undefined || carrier === undefined) return undefined;
+  const deltaMs = startDelta(platform, carrier);
+  const stage = EvidenceStage.TIME_WINDOW;
+  if (deltaMs === undefined) {
+    return { stage, outcome: NOT_COMPARABLE, explanation: "One of the records has no times.", values: [] };
+  }
+  const { title, name, platformMs } = comparedTimes(platform, carrier);
+  const windowMs = windowOf(carrier);
+  const isInside = Math.abs(deltaMs) <= windowMs;
+  const outcome = isInside ? PASSED : FAILED;
+  const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
+  const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
+  const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), `${windowMs} ms`];
+  return {
+    stage,
+    outcome,
+    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
+    values: [evidenceValue(name, outcome, times)],
+  };
+}
+
+/** The choice of one among several. */
+export function explainAssignment({ platform, carrier, pairing, result }: ExplainedCall): EvidenceStep | undefined {
+  const stage = EvidenceStage.ASSIGNMENT;
+  if (result.candidateCount !== undefined) {
+    const explanation = `More than ${MAX_COMPONENT} records of the same parties could pair with each other. Ids, times and lengths do not tell them apart. Tandem does not guess, so this record stays unpaired.`;
+    const limit = evidenceValue("candidate_count", FAILED, [
+      undefined,
+      `at least ${result.candidateCount}`,
+      String(MAX_COMPONENT),
+    ]);
+    return { stage, outcome: FAILED, explanation, values: [limit] };
+  }
+  if (platform === undefined || carrier === undefined) {
+    const other = platform === undefined ? "platform" : "carrier";
+    const explanation =
+      result.status === MatchStatus.PART_OF_CALL
+        ? tellLaterPart(result.duplicateOf)
+        : `No unpaired ${other} record has these numbers and a time within ${tellLength(WINDOW_MS)}.`;
+    const outcome = result.status === MatchStatus.PART_OF_CALL ? PASSED : FAILED;
+    return { stage, outcome, explanation, values: [] };
+  }
+  const index = pairing.platform.findIndex(({ facts }) => facts === platform.facts);
+  const isAlone = pairing.isAlone[index] === 1;
+  const explanation = isAlone
+    ? "Neither record could have been paired with any other."
+    : "Other records could have been paired with these, but these fit each other best by answer, time and duration.";
+  return { stage, outcome: PASSED, explanation, values: [] };
+}
+
+function tellLaterPart(first: RecordRef | undefined): string {
+  const told = `This record is a later part of the call that began with ${first?.recordId} of ${first?.recordDate}.`;
+  const proof = "It has the same dialog as that record and begins where that record ended.";
+  return `${told} ${proof} The carrier counts both as one call, so this record's time is counted with that call.`;
+}
+
+function tellLooked(records: readonly string[], isVoid: boolean): string {
+  if (records.length === 2 && !isVoid) return `Tandem compared ${records.join(" with ")}`;
+  return `Tandem looked at ${tellList(records)}`;
+}
+
+function tellWindow(windowMs: number): string {
+  const slackMs = windowMs - WINDOW_MS;
+  const slack = slackMs === 0 ? "" : ` (plus ${tellLength(slackMs)}, because ${tellResolution(slackMs + 1)})`;
+  return `the window of ${tellLength(WINDOW_MS)}${slack}`;
+}
+
+function tellResolution(resolutionMs: number): string {
+  const declares = "the carrier declares its times";
+  if (resolutionMs === 1_000) return `${declares} to the second`;
+  return resolutionMs === 60_000 ? `${declares} to the minute` : `${declares} in steps of ${tellLength(resolutionMs)}`;
+}
+
+function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {
+  const { inviteMs, answerMs, startMs } = platform;
+  if (answerMs !== undefined && carrier.answerMs !== undefined) {
+    return { title: "answer times", name: "times.answer_time", platformMs: answerMs };
+  }
+  if (inviteMs !== undefined && carrier.inviteMs !== undefined) {
+    return { title: "invite times", name: "times.invite_time", platformMs: inviteMs };
+  }
+  return { title: "times (one side's invite, the other's answer)", name: "times", platformMs: startMs };
+}
+
+const CORRELATIONS = [
+  { kind: MatchedBy.DIALOG, title: "SIP dialog", name: "correlation.interconnect_dialog.call_id" },
+  { kind: MatchedBy.ICID, title: "ICID", name: "correlation.icid" },
+  { kind: MatchedBy.SESSION_ID, title: "Session-ID", name: "correlation.session_id" },
+] as const;
+const PRESENTATION_RESTRICTED = 2;
+const PARTIES = ["calling", "asserted", "redirecting", "called", "dialed"] as const;
+
+function correlationValues(platform: PlatformUnit, carrier: CarrierUnit): EvidenceValue[] {
+  const mine = platform.facts.ids;
+  const others = carrier.facts.ids;
+  const values = CORRELATIONS.flatMap(({ kind, name }) => {
+    const pair = [writtenId(mine, kind), writtenId(others, kind)] as const;
+    if (pair[0] === undefined && pair[1] === undefined) return [];
+    return [evidenceValue(name, idOutcome(kind, mine, others), pair)];
+  });
+  const { echoedRecordId } = carrier.facts;
+  if (echoedRecordId === undefined) return values;
+  const outcome = echoedRecordId === platform.facts.recordId ? PASSED : FAILED;
+  return [...values, evidenceValue("platform_record_id", outcome, [platform.facts.recordId, echoedRecordId])];
+}
+
+function idOutcome(kind: (typeof CORRELATIONS)[number]["kind"], mine: CorrelationIds, others: CorrelationIds) {
+  if (idsOf(mine, kind).length === 0 || idsOf(others, kind).length === 0) return NOT_COMPARABLE;
+  const isSame = kind === MatchedBy.DIALOG ? isSameDialog(mine, others) : shareId(mine, others, kind);
+  return isSame ? PASSED : FAILED;
+}
+
+// As its side wrote it.
+function writtenId(ids: CorrelationIds, kind: (typeof CORRELATIONS)[number]["kind"]): string | undefined {
+  if (kind === MatchedBy.DIALOG) return ids.dialogCallId;
+  return kind === MatchedBy.ICID ? ids.icid : ids.sessionId;
+}
+
+function partyValue(
+  name: (typeof PARTIES)[number],
+  { facts: mine, numbers }: PlatformUnit,
+  { facts: others, numbers: otherNumbers }: CarrierUnit,
+): EvidenceValue[] {
+  if (mine[name] === undefined && others[name] === undefined) return [];
+  const isCaller = name !== "called" && name !== "dialed";
+  const keys = isCaller ? numbers.callers : numbers.called;
+  const otherKeys = isCaller ? otherNumbers.callers : otherNumbers.called;
+  const isShown = mine[name]?.value !== undefined && others[name]?.value !== undefined;
+  let outcome: EvidenceOutcome = isShown && isEqual(keys, otherKeys) ? PASSED : NOT_COMPARABLE;
+  if (isShown && isContradicting(keys, otherKeys)) outcome = FAILED;
+  return [evidenceValue(`parties.${name}`, outcome, [tellParty(mine[name]), tellParty(others[name])])];
+}
+
+/** A party for a person who is not concerned: its last digits hidden, or why it is not shown. */
+function tellParty(party: Party | undefined): string | undefined {
+  if (party === undefined) return undefined;
+  const shown = party.presentation === PRESENTATION_RESTRICTED ? undefined : maskedValue(party);
+  if (shown !== undefined) return shown;
+  if (party.kind === PartyKind.RESTRICTED || party.presentation === PRESENTATION_RESTRICTED) return "restricted";
+  return party.kind === PartyKind.ERASED ? "erased" : "unavailable";
+}
+
+function tellDirection(direction: number): string {
+  return direction === 2 ? "inbound" : "outbound";
+}

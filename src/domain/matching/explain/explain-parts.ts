@@ -1,0 +1,123 @@
+import { type CallUnit, type CarrierUnit, lengthOf, startDelta } from "../call-unit.ts";
+import type { CarrierFacts, RecordRef } from "../facts.ts";
+import { COPY_WINDOW_MS } from "../pairing/duplicates.ts";
+import { MatchStatus } from "../result.ts";
+import { isSameDialog } from "../signalling-ids.ts";
+import {
+  EvidenceOutcome,
+  EvidenceStage,
+  type EvidenceStep,
+  type ExplainedCall,
+  evidenceValue,
+  tellLength,
+  tellList,
+  tellRecord,
+  tellRecords,
+} from "./evidence.ts";
+
+const { PASSED, FAILED } = EvidenceOutcome;
+
+/** The parts of a call that one side, or both, wrote in several records. */
+export function explainSplit({ platform, carrier }: ExplainedCall): EvidenceStep | undefined {
+  const isCarriers = carrier !== undefined && (carrier.records.length > 1 || carrier.facts.part !== undefined);
+  const isPlatforms = carrier !== undefined && platform !== undefined && platform.records.length > 1;
+  if (!isCarriers && !isPlatforms) return undefined;
+  const told = [
+    ...(isPlatforms
+      ? [
+          `The platform wrote the call in several records, as happens with a transfer. Tandem counts its ${tellRecords(platform.records)} together.`,
+        ]
+      : []),
+    ...(isCarriers ? [tellCarriersParts(carrier)] : []),
+  ];
+  const outcome = carrier.lacksParts ? FAILED : PASSED;
+  const lengths = (records: readonly Measured[]) => records.map(tellPart).join(" + ");
+  const mine = isPlatforms ? lengths(platform.records) : tellNumber(platform?.connectedMs);
+  return {
+    stage: EvidenceStage.SPLIT,
+    outcome,
+    explanation: told.join(" "),
+    values: [evidenceValue("connected_duration_ms", outcome, [mine, lengths(carrier.records)])],
+  };
+}
+
+/** Whether a record that is left over is a copy. */
+export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined {
+  const { platform, carrier, result } = call;
+  if (platform !== undefined && carrier !== undefined) return undefined;
+  if (UNDOUBLED.has(result.status)) return undefined;
+  const { duplicateOf } = result;
+  const outcome = duplicateOf === undefined ? FAILED : PASSED;
+  const side = platform === undefined ? "carrier" : "platform";
+  return {
+    stage: EvidenceStage.DUPLICATE,
+    outcome,
+    explanation:
+      duplicateOf === undefined
+        ? `This record is not a copy. No other ${side} record has the same dialog, or the same parties, start and length.`
+        : `This record is a copy of ${tellRecord(duplicateOf)}: ${tellLikeness(call, duplicateOf)}.`,
+    values: [evidenceValue("copy_window_ms", outcome, [undefined, undefined, String(COPY_WINDOW_MS)])],
+  };
+}
+
+/** Of these it is not asked whether they are copies. */
+const UNDOUBLED: ReadonlySet<number> = new Set([
+  MatchStatus.AMBIGUOUS,
+  MatchStatus.VOIDED,
+  MatchStatus.NOT_REPORTED,
+  MatchStatus.PART_OF_CALL,
+]);
+
+/** What a copy and its original have in common. */
+function tellLikeness({ platform, carrier, pairing }: ExplainedCall, original: RecordRef): string {
+  const copy: CallUnit | undefined = platform ?? carrier;
+  const units: readonly CallUnit[] = platform === undefined ? pairing.carrier : pairing.platform;
+  const first = units.find(({ records }) =>
+    records.some(({ recordId, recordDate }) => recordId === original.recordId && recordDate === original.recordDate),
+  );
+  const rule = `the same dialog, or the same parties with start and length at most ${tellLength(COPY_WINDOW_MS)} apart`;
+  if (copy === undefined || first === undefined) return rule;
+  if (isSameDialog(copy.facts.ids, first.facts.ids)) return "both records have the same SIP dialog";
+  const [startMs, mine, others] = [startDelta(copy, first), lengthOf(copy), lengthOf(first)];
+  if (startMs === undefined || mine === undefined || others === undefined) return rule;
+  const length = mine === others ? "equal" : `${tellLength(others - mine)} apart`;
+  return `both records have the same two parties, their starts are ${tellLength(startMs)} apart, and their lengths are ${length}`;
+}
+
+function tellCarriersParts(carrier: CarrierUnit): string {
+  const { records } = carrier;
+  const parts =
+    records.length === 1
+      ? `This is one part of it: ${tellRecord(carrier.facts)}.`
+      : `Tandem counts its ${tellRecords(records)} together.`;
+  const missing = carrier.lacksParts ? ` ${tellMissing(records)}` : "";
+  return `The carrier's switch split the call. ${parts}${missing}`;
+}
+
+function tellMissing(records: readonly CarrierFacts[]): string {
+  const { parts, isOne } = tellMissingParts(records) ?? { parts: "at least one more part", isOne: true };
+  return `The part numbers show that ${parts} ${isOne ? "has" : "have"} not arrived.`;
+}
+
+/** Which parts of a call have not arrived: `part 3 of 4`. Undefined: the numbers do not say, or there are too many. */
+export function tellMissingParts(records: readonly CarrierFacts[]): { parts: string; isOne: boolean } | undefined {
+  const indexes = records.flatMap(({ part }) => part?.index ?? []);
+  const count = Math.max(0, ...records.map(({ part }) => part?.count ?? 0), ...indexes);
+  const missing = Array.from({ length: count }, (_, index) => index + 1).filter((index) => !indexes.includes(index));
+  if (missing.length === 0 || missing.length > MOST_TOLD) return undefined;
+  const isOne = missing.length === 1;
+  return { parts: `${isOne ? "part" : "parts"} ${tellList(missing.map(String))} of ${count}`, isOne };
+}
+
+/** More numbers of parts are none that anybody reads. */
+const MOST_TOLD = 5;
+
+type Measured = Pick<CarrierFacts, "connectedMs"> & { readonly billedS?: number | undefined };
+
+function tellPart({ connectedMs, billedS }: Measured): string {
+  return tellNumber(connectedMs) ?? (billedS === undefined ? "unknown" : `${billedS * 1_000} (billed)`);
+}
+
+function tellNumber(value: number | undefined): string | undefined {
+  return value === undefined ? undefined : String(value);
+}

@@ -1,0 +1,242 @@
+import fc from "fast-check";
+import { expect, test } from "vitest";
+import {
+  CAROL,
+  canonical,
+  carrierCall,
+  crowdedRecords,
+  HOUR_MS,
+  MINUTE_MS,
+  matchingInput,
+  platformCall,
+  SECOND_MS,
+  TEN,
+} from "../../../../test/support/matching-calls.ts";
+import type { CarrierFacts, MatchingInput, PlatformFacts } from "../facts.ts";
+import { matchCalls } from "../match-calls.ts";
+import { MatchStatus, Side } from "../result.ts";
+import { EvidenceOutcome, EvidenceStage, tellLength, tellList } from "./evidence.ts";
+import { type CallEvidence, explainCall } from "./explain.ts";
+
+const DIALOG = { dialogCallId: "d", dialogFromTag: "a", dialogToTag: "b" };
+
+function explain(
+  platform: PlatformFacts[],
+  carrier: CarrierFacts[],
+  others: Partial<MatchingInput> = {},
+): CallEvidence {
+  const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" };
+  const evidence = explainCall(matchingInput(platform, carrier, others), target);
+  if (evidence === undefined) throw new Error("the call is among the records");
+  return evidence;
+}
+
+function sentencesOf({ steps }: CallEvidence): Record<number, string> {
+  return Object.fromEntries(steps.map(({ stage, explanation }) => [stage, explanation]));
+}
+
+test("an explanation has the result that matching has, for every record of either side", () => {
+  fc.assert(
+    fc.property(crowdedRecords, ({ platform, carrier }) => {
+      const input = matchingInput(platform, carrier);
+      const results = canonical(matchCalls(input));
+      for (const [side, records] of [
+        [Side.PLATFORM, platform],
+        [Side.CARRIER, carrier],
+      ] as const) {
+        for (const { recordId, recordDate } of records) {
+          const evidence = explainCall(input, { side, recordId, recordDate });
+          expect(results).toContainEqual(evidence?.result);
+          const stages = evidence?.steps.map(({ stage }) => stage) ?? [];
+          expect(stages).toEqual([...new Set(stages)].sort((a, b) => a - b));
+          expect(stages[0]).toBe(EvidenceStage.RECORD_STATE);
+        }
+      }
+    }),
+    { numRuns: 60 },
+  );
+});
+
+test("a pair that agrees is explained from its records to its durations", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN + 800, connectedMs: 101_200 })]);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.REPORTING_SCOPE]: "The call is outbound and answered, which the carrier has agreed to report.",
+    [EvidenceStage.NUMBERS]: "Both records name the same two parties, after Tandem put their numbers into one format.",
+    [EvidenceStage.TIME_WINDOW]: "The answer times are 800 ms apart, within the window of 1 min.",
+    [EvidenceStage.ASSIGNMENT]: "Neither record could have been paired with any other.",
+    [EvidenceStage.DURATION]:
+      "The platform counts 1 min 40 s connected, the carrier 1 min 41.2 s. The carrier has 1.2 s more, within the tolerance of 2 s.",
+  });
+  expect(evidence.refused).toEqual([]);
+});
+
+test("numbers are masked in every value", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c")]);
+  expect(JSON.stringify(evidence.steps)).not.toMatch(/\+\d{10,}/);
+  expect(evidence.steps.find(({ stage }) => stage === EvidenceStage.NUMBERS)?.values).toContainEqual({
+    name: "parties.called",
+    platformValue: "+4633000***",
+    carrierValue: "+4633000***",
+    outcome: EvidenceOutcome.PASSED,
+  });
+});
+
+test("a call whose carrier record is missing is explained with what is near and why it was not taken", () => {
+  const near = carrierCall("near", { startMs: TEN + 5 * MINUTE_MS });
+  const wrong = carrierCall("wrong", {}, { called: CAROL, ids: { dialogCallId: "d" } });
+  const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
+  expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
+  expect(sentencesOf(evidence)).toMatchObject({
+    [EvidenceStage.CORRELATION]: "No unpaired carrier record has the same SIP dialog.",
+    [EvidenceStage.GRACE]:
+      "The deadline for the carrier's record was 2026-06-02T10:01:50.000Z. That is 24 h after the call ended or the platform's record arrived, whichever was later. The deadline has passed.",
+  });
+  expect(evidence.refused).toMatchObject([
+    { record: { recordId: "wrong" }, refusedAt: EvidenceStage.NUMBERS, startDeltaMs: 0 },
+    { record: { recordId: "near" }, refusedAt: EvidenceStage.TIME_WINDOW, startDeltaMs: 5 * MINUTE_MS },
+  ]);
+});
+
+test("a rival is told with what it was paired with instead", () => {
+  const later = { startMs: TEN + 30 * SECOND_MS };
+  const evidence = explain(
+    [platformCall("p"), platformCall("p2", later)],
+    [carrierCall("c"), carrierCall("c2", later)],
+  );
+  expect(evidence.refused).toMatchObject([
+    {
+      side: Side.CARRIER,
+      record: { recordId: "c2" },
+      refusedAt: EvidenceStage.ASSIGNMENT,
+      pairedWith: { recordId: "p2" },
+    },
+  ]);
+});
+
+test("an offset is told with its size, its direction and the pairs it rests on", () => {
+  const offset = { offsetMs: -HOUR_MS, kind: "ZONE_SHIFT", pairCount: 43, ratio: 0.93 } as const;
+  const evidence = explain([platformCall("p")], [carrierCall("c", { startMs: TEN - HOUR_MS })], {
+    offsetOf: () => offset,
+  });
+  expect(sentencesOf(evidence)[EvidenceStage.CLOCK_OFFSET]).toBe(
+    "In this hour the carrier's clock on trunk trunk-1 is 1 h behind the platform's: a time zone error. 93 % of 43 pairs show this. Tandem corrected the carrier's times by 1 h before it compared them.",
+  );
+});
+
+test("each cause is told in a sentence, with its findings", () => {
+  const evidence = explain([platformCall("p")], [carrierCall("c", { connectedMs: 43_200_000 })]);
+  expect(evidence.steps.at(-1)).toMatchObject({
+    stage: EvidenceStage.CAUSE,
+    outcome: EvidenceOutcome.PASSED,
+    explanation:
+      "The carrier's duration is 12 h. Some switches have a timer that ends a call after that time. The platform's duration is at most half of it. The carrier's switch seems to have missed the end of the call.",
+    findings: [{ timerMs: 43_200_000 }],
+  });
+});
+
+test("a pair of which one side was late waited for that side, and not for a part", () => {
+  const late = { ingestMs: TEN + 72 * HOUR_MS };
+  for (const [evidence, awaited] of [
+    [explain([platformCall("p")], [carrierCall("c", {}, late)]), "the carrier's record"],
+    [explain([platformCall("p", {}, late)], [carrierCall("c")]), "the platform's record"],
+  ] as const)
+    expect(sentencesOf(evidence)[EvidenceStage.GRACE]).toContain(`The deadline for ${awaited} was`);
+});
+
+test("of too many that could pair, none is said to have been chosen", () => {
+  const many = Array.from({ length: 101 }, (_, index) => `${index}`);
+  const evidence = explain(
+    [platformCall("p"), ...many.map((id) => platformCall(`p${id}`))],
+    many.map((id) => carrierCall(`c${id}`)),
+  );
+  expect(evidence.result.status).toBe(MatchStatus.AMBIGUOUS);
+  expect(evidence.refused[0]?.explanation).toBe(
+    "It could belong to this call, but so could too many others. Tandem does not guess.",
+  );
+  // Nor is it said that no other record is like it.
+  expect(sentencesOf(evidence)[EvidenceStage.DUPLICATE]).toBeUndefined();
+});
+
+test("the scope is told by the platform's record where the sides differ", () => {
+  const evidence = explain(
+    [platformCall("p", {}, { ids: DIALOG })],
+    [carrierCall("c", { connectedMs: null }, { ids: DIALOG })],
+  );
+  expect(evidence.result.status).toBe(MatchStatus.ANSWER_STATE_MISMATCH);
+  expect(sentencesOf(evidence)[EvidenceStage.REPORTING_SCOPE]).toBe(
+    "By the platform's record the call is outbound and answered, which the carrier has agreed to report.",
+  );
+});
+
+test("a window is widened by how the carrier declares its times", () => {
+  for (const [resolutionMs, told] of [
+    [1_000, "plus 999 ms, because the carrier declares its times to the second"],
+    [60_000, "plus 59.999 s, because the carrier declares its times to the minute"],
+    [100, "plus 99 ms, because the carrier declares its times in steps of 100 ms"],
+  ] as const) {
+    const evidence = explain([platformCall("p")], [carrierCall("c", {}, { resolutionMs })]);
+    expect(sentencesOf(evidence)[EvidenceStage.TIME_WINDOW]).toContain(`(${told})`);
+  }
+});
+
+test("a bill is held against the tolerance in seconds", () => {
+  const bill = (billedS: number, incrementS: number) => {
+    const facts = { connectedMs: undefined, endMs: undefined, billedS, roundingRule: { incrementS, minimumS: 0 } };
+    const evidence = explain([platformCall("p")], [carrierCall("c", {}, facts)]);
+    return sentencesOf(evidence)[EvidenceStage.DURATION];
+  };
+  expect(bill(240, 60)).toMatch(/The carrier bills 240 s\. That is 2 min more, beyond the tolerance of 2 s\.$/);
+  expect(bill(60, 60)).toMatch(/The carrier bills 60 s\. That is 1 min less, beyond the tolerance of 2 s\.$/);
+  expect(bill(101, 1)).toMatch(/The carrier bills 101 s\. The tolerance of 2 s explains the difference\.$/);
+  // No multiple of the rule's increment.
+  expect(bill(121, 60)).toMatch(/That is 1 s more, and no length within the tolerance of 2 s is billed so\.$/);
+});
+
+test("of a split call the parts that are missing are named, and otherwise a part does not fit", () => {
+  const parts = (talks: readonly number[], numbers?: readonly number[]) => {
+    let startMs = TEN;
+    return talks.map((connectedMs, index) => {
+      const part = numbers && { part: { index: numbers[index] ?? 0, count: 4 } };
+      const facts = carrierCall(`c${index}`, { startMs, ringMs: 5_000, connectedMs }, { ids: DIALOG, ...part });
+      startMs += connectedMs;
+      return facts;
+    });
+  };
+  const whole = platformCall("p", { connectedMs: 400_000 }, { ids: DIALOG });
+  const cause = (carrier: CarrierFacts[]) => sentencesOf(explain([whole], carrier))[EvidenceStage.CAUSE];
+  expect(cause(parts([100_000, 100_000], [1, 2]))).toBe("Parts 3 and 4 of 4 are missing, which explains 3 min 20 s.");
+  expect(cause(parts([100_000, 100_000, 100_000], [1, 2, 3]))).toBe(
+    "Part 4 of 4 is missing, which explains 1 min 40 s.",
+  );
+  expect(cause(parts([100_000, 250_000]))).toBe("The carrier's switch split the call, and a part does not fit.");
+});
+
+test("of a later part the carrier's record is said to belong to the first", () => {
+  const later = { startMs: TEN + 105_000, ringMs: 0 };
+  const evidence = explain(
+    [platformCall("p0", {}, { ids: DIALOG }), platformCall("p", later, { ids: DIALOG })],
+    [carrierCall("c", { connectedMs: 200_000 }, { ids: DIALOG })],
+  );
+  expect(evidence.result.status).toBe(MatchStatus.PART_OF_CALL);
+  expect(evidence.refused).toMatchObject([
+    { explanation: "It belongs to the first part of this call.", pairedWith: { recordId: "p0" } },
+  ]);
+});
+
+test("a record that is not among the input is not explained", () => {
+  const input = matchingInput([platformCall("p")], []);
+  expect(explainCall(input, { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
+  expect(explainCall(input, { side: Side.CARRIER, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
+});
+
+test("lengths and lists read like a sentence", () => {
+  expect([0, 850, -1_500, 60_000, 3_605_250, 19_800_000].map(tellLength)).toEqual([
+    "0 ms",
+    "850 ms",
+    "1.5 s",
+    "1 min",
+    "1 h 5.25 s",
+    "5 h 30 min",
+  ]);
+  expect([[], ["a"], ["a", "b"], ["a", "b", "c"]].map(tellList)).toEqual(["", "a", "a and b", "a, b and c"]);
+});

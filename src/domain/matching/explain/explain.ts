@@ -1,0 +1,105 @@
+import { carrierOf, judgePairing, judgeVoided } from "../call-results.ts";
+import type { CarrierUnit } from "../call-unit.ts";
+import type { CommonFacts, MatchingInput, RecordRef } from "../facts.ts";
+import { pairCalls } from "../match-calls.ts";
+import type { Pairing } from "../pairing/pairing.ts";
+import { platformOf } from "../pairing/platform-parts.ts";
+import { type CallResult, Side } from "../result.ts";
+import type { EvidenceStep, ExplainedCall, RefusedCandidate } from "./evidence.ts";
+import { explainAnswer, explainCause, explainDuration, explainGrace } from "./explain-judgement.ts";
+import {
+  explainAssignment,
+  explainClock,
+  explainCorrelation,
+  explainNumbers,
+  explainScope,
+  explainState,
+  explainTime,
+} from "./explain-pairing.ts";
+import { explainDuplicate, explainSplit } from "./explain-parts.ts";
+import { findRefused } from "./explain-refused.ts";
+
+/** A record to explain. */
+export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"> {
+  readonly side: Side;
+}
+
+/** Why a call came out as it did. */
+export interface CallEvidence {
+  readonly result: CallResult;
+  /** In the order in which they are made; those that have nothing to do with the call are left out. */
+  readonly steps: readonly EvidenceStep[];
+  /** Records of the other side that were considered and not taken, the nearest in time first; at most 20. */
+  readonly refused: readonly RefusedCandidate[];
+}
+
+/**
+ * Explains what became of a record's call: matches the input as `matchCalls` does, and tells what each step looked at and came to. The input must hold all
+ * records that were judged together with it (the result's span); more of them show more candidates. Undefined: the record is not among them.
+ */
+export function explainCall(
+  input: MatchingInput,
+  target: ExplainTarget,
+  { live, voided }: MatchedInput = matchToExplain(input),
+): CallEvidence | undefined {
+  const call =
+    findCall(input, live.pairing, live.results, target) ?? findCall(input, voided.pairing, voided.results, target);
+  if (call === undefined) return undefined;
+  const steps = STEPS.flatMap((explain) => explain(call) ?? []);
+  return { result: call.result, steps, refused: findRefused(call, target.side) };
+}
+
+/** What `matchCalls` makes of an input, and how it came to that. */
+export interface MatchedInput {
+  readonly live: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
+  readonly voided: { readonly pairing: Pairing; readonly results: readonly CallResult[] };
+}
+
+/** Matches as `matchCalls` does, for calls to be explained without matching a second time. */
+export function matchToExplain(input: MatchingInput): MatchedInput {
+  const { live, voided } = pairCalls(input);
+  return {
+    live: { pairing: live, results: judgePairing(live, input) },
+    voided: { pairing: voided, results: judgeVoided(voided, input) },
+  };
+}
+
+const STEPS: readonly ((call: ExplainedCall) => EvidenceStep | undefined)[] = [
+  explainState,
+  explainScope,
+  explainClock,
+  explainCorrelation,
+  explainNumbers,
+  explainTime,
+  explainAssignment,
+  explainSplit,
+  explainDuplicate,
+  explainAnswer,
+  explainDuration,
+  explainGrace,
+  explainCause,
+];
+
+function findCall(
+  input: MatchingInput,
+  pairing: Pairing,
+  results: readonly CallResult[],
+  target: ExplainTarget,
+): ExplainedCall | undefined {
+  const isTarget = (record: CommonFacts) =>
+    record.recordId === target.recordId && record.recordDate === target.recordDate;
+  const result = results.find(({ platform, carrier }) =>
+    target.side === Side.PLATFORM ? platform !== undefined && isTarget(platform) : carrier.some(isTarget),
+  );
+  if (result === undefined) return undefined;
+  const index = pairing.platform.findIndex(({ facts }) => facts === result.platform);
+  const platform = platformOf(pairing, index);
+  const carrier = findCarrier(pairing, index, result);
+  return { input, pairing, result, ...(platform && { platform }), ...(carrier && { carrier }) };
+}
+
+function findCarrier(pairing: Pairing, platform: number, { carrier: [first] }: CallResult): CarrierUnit | undefined {
+  if (first === undefined) return undefined;
+  if (platform !== -1) return carrierOf(pairing, platform);
+  return pairing.carrier.find(({ facts }) => facts === first);
+}

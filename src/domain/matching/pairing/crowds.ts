@@ -1,0 +1,71 @@
+import type { CallUnit } from "../call-unit.ts";
+import { NumberIndex, rangesAround } from "./number-index.ts";
+import { carrierMember, type Pairing } from "./pairing.ts";
+import { isInWindow, WINDOW_MS } from "./time-window.ts";
+
+/**
+ * Marks what of a crowd found no pair, on both sides, as long as there is something left that it
+ * could be paired with: nothing is paired by guessing.
+ *
+ * @param crowded Those of the platform's that were not held against all in their window.
+ * @param asked Those of the carrier's that they were held against.
+ */
+export function markCrowded(pairing: Pairing, crowded: readonly number[], asked: readonly number[]): void {
+  if (crowded.length === 0) return;
+  const { platform, carrier, crowd, decidedAt, together } = pairing;
+  const mine = crowded.filter((index) => pairing.carrierOf[index] === -1 && pairing.isSpare[index] === 0);
+  const others = asked.filter((index) => {
+    return pairing.platformOf[index] === -1 && pairing.isSpare[carrierMember(pairing, index)] === 0;
+  });
+  const reachMs = WINDOW_MS + others.reduce((most, index) => Math.max(most, carrier[index]?.slackMs ?? 0), 0);
+  const nearMine = firstNear(mine, platform, { others, units: carrier, reachMs, isNear: isInWindow });
+  const nearOthers = firstNear(others, carrier, {
+    others: mine,
+    units: platform,
+    reachMs,
+    isNear: (unit, call) => isInWindow(call, unit),
+  });
+  pairing.step++;
+  const mark = (call: number, unit: number) => {
+    const member = carrierMember(pairing, unit);
+    together.join(call, member);
+    for (const each of [call, member]) {
+      if (!crowd.has(each)) decidedAt[each] = pairing.step;
+      crowd.add(each);
+    }
+  };
+  for (const [call, unit] of nearMine) mark(call, unit);
+  for (const [unit, call] of nearOthers) mark(call, unit);
+}
+
+interface Others<Seeker, Found> {
+  readonly others: readonly number[];
+  readonly units: readonly Found[];
+  readonly reachMs: number;
+  readonly isNear: (seeker: Seeker, found: Found) => boolean;
+}
+
+// Of each the first of the others that could be its pair.
+function firstNear<Seeker extends CallUnit, Found extends CallUnit>(
+  seekers: readonly number[],
+  seekerUnits: readonly Seeker[],
+  { others, units, reachMs, isNear }: Others<Seeker, Found>,
+): [seeker: number, found: number][] {
+  const found = others.flatMap((index) => units[index] ?? []);
+  const index = new NumberIndex(
+    found,
+    seekers.flatMap((seeker) => seekerUnits[seeker] ?? []),
+  );
+  return seekers.flatMap((position) => {
+    const pairs: [number, number][] = [];
+    const seeker = seekerUnits[position];
+    if (seeker === undefined) return pairs;
+    index.visit(seeker, rangesAround(seeker, reachMs), (at) => {
+      const unit = found[at];
+      if (unit === undefined || !isNear(seeker, unit)) return true;
+      pairs.push([position, others[at] ?? 0]);
+      return false;
+    });
+    return pairs;
+  });
+}

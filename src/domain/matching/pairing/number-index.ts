@@ -1,0 +1,184 @@
+import type { CallUnit } from "../call-unit.ts";
+import { areSameParties, type CallNumbers, type NumberKey } from "../number-keys.ts";
+import { PartyTimes, type TimeRange, type Times } from "./party-times.ts";
+
+/**
+ * Most times, invites and answers, of the other side's records of the same parties within a
+ * record's window that all of them are asked. With more it is in a crowd: only those of one time
+ * with it are asked, and of these no more either.
+ */
+export const MOST_TIMES = 400;
+
+/**
+ * Units by the last three digits of their numbers and by time, to find those of the same parties near an instant without looking at the others. Every
+ * spelling of a number ends alike, so no pair is missed; what only ends alike is refused by its numbers.
+ */
+export class NumberIndex {
+  readonly #units: readonly CallUnit[];
+  readonly #buckets = new Map<number, PartyTimes>();
+  readonly #seen: Int32Array;
+  #round = 0;
+
+  /** Indexes units, in the order of their start, for being found by these seekers; what none of them looks for is left out. */
+  constructor(units: readonly CallUnit[], seekers: readonly CallUnit[]) {
+    this.#units = units;
+    this.#seen = new Int32Array(units.length);
+    const hidden = hiddenIn(seekers);
+    // Where most are looked for, asking costs more than it saves.
+    const wanted = seekers.length * 4 < units.length ? wantedBy(seekers) : undefined;
+    for (let index = 0; index < units.length; index++) {
+      const unit = units[index];
+      if (unit === undefined) continue;
+      for (const key of keysOf(unit, hidden)) if (wanted?.has(key) !== false) this.#add(key, unit, index);
+    }
+  }
+
+  /**
+   * Calls `visit` once with the position of each unit of the same parties and direction that has an
+   * invite or an answer in one of the ranges, until it answers `false`.
+   */
+  visit(seeker: CallUnit, ranges: readonly TimeRange[], visit: (index: number) => unknown): void {
+    this.#round++;
+    for (const bucket of this.#bucketsOf(seeker)) {
+      for (const times of bucket.ofParties(seeker.numbers, this.#units)) {
+        for (const range of ranges) if (!this.#visitTimes(times, range, seeker, visit)) return;
+      }
+    }
+  }
+
+  /**
+   * Whether more than `most` times, invites and answers, of the same parties and direction lie in
+   * the ranges, which do not overlap. It costs a few looks, however many there are.
+   */
+  hasMore(seeker: CallUnit, ranges: readonly TimeRange[], most: number): boolean {
+    const buckets = this.#bucketsOf(seeker);
+    if (buckets.reduce((sum, { size }) => sum + size, 0) <= most) return false;
+    let count = 0;
+    for (const bucket of buckets) {
+      for (const times of bucket.ofParties(seeker.numbers, this.#units)) {
+        for (const range of ranges) count += this.#countTimes(times, range, seeker);
+        if (count > most) return true;
+      }
+    }
+    return false;
+  }
+
+  #bucketsOf({ numbers, facts: { direction } }: CallUnit): PartyTimes[] {
+    const buckets: PartyTimes[] = [];
+    const add = (called: number, caller: number) => {
+      const bucket = this.#buckets.get(keyOf(direction, called, caller));
+      if (bucket !== undefined && !buckets.includes(bucket)) buckets.push(bucket);
+    };
+    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
+      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
+        add(target.tail, caller.tail);
+        if (caller !== ANY) add(target.tail, HIDDEN);
+        if (target !== ANY) add(HIDDEN, caller.tail);
+      }
+    }
+    return buckets;
+  }
+
+  // An unanswered call of the other side is compared by the invite, an answered one by the answer: a unit is found by both.
+  #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
+    let bucket = this.#buckets.get(key);
+    if (bucket === undefined) {
+      bucket = new PartyTimes();
+      this.#buckets.set(key, bucket);
+    }
+    if (inviteMs !== undefined) bucket.add(inviteMs, index);
+    if (answerMs !== undefined && answerMs !== inviteMs) bucket.add(answerMs, index);
+  }
+
+  // False: `visit` wants no more.
+  #visitTimes(times: Times, range: TimeRange, seeker: CallUnit, visit: (index: number) => unknown): boolean {
+    return times.each(range, (index) => {
+      if (this.#seen[index] === this.#round) return true;
+      this.#seen[index] = this.#round;
+      return times.areSame || this.#isOfParties(index, seeker) ? visit(index) : true;
+    });
+  }
+
+  #countTimes(times: Times, range: TimeRange, seeker: CallUnit): number {
+    if (times.areSame) return times.countWithin(range);
+    let count = 0;
+    times.each(range, (index) => {
+      if (this.#isOfParties(index, seeker)) count++;
+    });
+    return count;
+  }
+
+  #isOfParties(index: number, { numbers }: CallUnit): boolean {
+    const unit = this.#units[index];
+    return unit !== undefined && areSameParties(numbers, unit.numbers);
+  }
+}
+
+/** The ranges around a unit's start and its answer: one, where they meet. */
+export function rangesAround({ startMs, answerMs = startMs }: CallUnit, reachMs: number): TimeRange[] {
+  const [firstMs, lastMs] = startMs <= answerMs ? [startMs, answerMs] : [answerMs, startMs];
+  if (lastMs - firstMs <= 2 * reachMs) return [{ fromMs: firstMs - reachMs, toMs: lastMs + reachMs }];
+  return [firstMs, lastMs].map((ms) => ({ fromMs: ms - reachMs, toMs: ms + reachMs }));
+}
+
+/** Whether two units have the same direction and parties. */
+export function isSameCallParty(a: CallUnit, b: CallUnit): boolean {
+  return a.facts.direction === b.facts.direction && areSameParties(a.numbers, b.numbers);
+}
+
+interface Hidden {
+  readonly hasCallers: boolean;
+  readonly hasCalled: boolean;
+}
+
+type Tail = Pick<NumberKey, "tail">;
+
+/** In the place of a tail: the record does not show the number. */
+const HIDDEN = 1_000;
+/** In the place of a tail: whatever the record shows, for seekers that do not show theirs. */
+const ANY: Tail = { tail: 1_001 };
+const ANYONE: readonly Tail[] = [ANY];
+const SHOWS_NOTHING: readonly Tail[] = [{ tail: HIDDEN }];
+
+function keyOf(direction: number, called: number, caller: number): number {
+  return (called * 1_024 + caller) * 4 + direction;
+}
+
+function hiddenIn(seekers: Iterable<CallUnit>): Hidden {
+  let hasCallers = false;
+  let hasCalled = false;
+  for (const { numbers } of seekers) {
+    hasCallers ||= numbers.callers.length === 0;
+    hasCalled ||= numbers.called.length === 0;
+  }
+  return { hasCallers, hasCalled };
+}
+
+function keysOf({ numbers, facts }: CallUnit, hidden: Hidden): Iterable<number> {
+  if (isPlain(numbers) && !hidden.hasCallers && !hidden.hasCalled) {
+    return [keyOf(facts.direction, numbers.called[0]?.tail ?? HIDDEN, numbers.callers[0]?.tail ?? HIDDEN)];
+  }
+  const callers: Tail[] = numbers.callers.length === 0 ? [...SHOWS_NOTHING] : [...numbers.callers];
+  const called: Tail[] = numbers.called.length === 0 ? [...SHOWS_NOTHING] : [...numbers.called];
+  if (hidden.hasCallers) callers.push(ANY);
+  if (hidden.hasCalled) called.push(ANY);
+  return new Set(called.flatMap((target) => callers.map((caller) => keyOf(facts.direction, target.tail, caller.tail))));
+}
+
+function isPlain({ callers, called }: CallNumbers): boolean {
+  return callers.length <= 1 && called.length <= 1;
+}
+
+function wantedBy(seekers: readonly CallUnit[]): Set<number> {
+  const wanted = new Set<number>();
+  for (const { numbers, facts } of seekers) {
+    for (const caller of numbers.callers.length === 0 ? ANYONE : numbers.callers) {
+      for (const target of numbers.called.length === 0 ? ANYONE : numbers.called) {
+        wanted.add(keyOf(facts.direction, target.tail, caller.tail));
+        wanted.add(keyOf(facts.direction, target.tail, HIDDEN));
+        wanted.add(keyOf(facts.direction, HIDDEN, caller.tail));
+      }
+    }
+  }
+  return wanted;
+}

@@ -1,0 +1,217 @@
+import {
+  type CarrierUnit,
+  hasLikeTimes,
+  lengthOf,
+  type PlatformUnit,
+  showsBothParties,
+  startDelta,
+} from "../call-unit.ts";
+import { lengthsWithRing, stuckTimerOf } from "../causes.ts";
+import type { MatchingAgreement } from "../facts.ts";
+import { applyRule, CLOCK_SLACK_MS, isRoundedBy } from "../rounding.ts";
+import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
+import { haveUnlikeIds, isOtherCallId } from "../signalling-ids.ts";
+
+/**
+ * How well the figures of two records fit each other, the best first. Pairs are made grade by grade: what fits better never gives way to more pairs that
+ * fit worse. `docs/decisions/0004` has the table.
+ */
+export const Grade = {
+  /** Like answer and scope, like times at most 1 s apart, durations alike. */
+  EVERY_FIGURE: 0,
+  /** Like answer and scope, answers or invites at most 2 s apart; the durations differ. */
+  TIME: 1,
+  /** Like answer and scope, durations at most 100 ms apart; a clock may be off. */
+  SAME_LENGTH: 2,
+  /** Like times at most 2 s apart, and one side says unanswered. */
+  TIME_ALONE: 3,
+  /** Like answer and scope, durations alike; a clock may be off. */
+  LENGTH: 4,
+  /** Nothing but the numbers and the window. */
+  WINDOW: 5,
+} as const;
+export type Grade = (typeof Grade)[keyof typeof Grade];
+export const GRADES: readonly Grade[] = Object.values(Grade);
+
+/** How far apart a pair is, and how well it fits. */
+export interface Fit {
+  /** Undefined: nothing but an id could make a pair of them. */
+  readonly grade: Grade | undefined;
+  /**
+   * Difference of like times, milliseconds; what the resolution of the carrier's times explains is none. Where a party is not shown a second more: numbers
+   * that are equal say more than one that any number could be.
+   */
+  readonly timeMs: number;
+  /** Difference of the durations, as far as both are known. */
+  readonly durationMs: number;
+  /** Equal to the millisecond, but for what measuring makes. */
+  readonly isExact: boolean;
+}
+
+/** Like times of a call that two clocks saw without fault. */
+const TOGETHER_MS = 1_000;
+/** A clock that is off by no more is not called skewed. */
+export const NEAR_MS = 2_000;
+/** Where times are further apart, one of the other figures has to be possible for one call. */
+const FAR_MS = 5_000;
+/** What one event differs by in two records of one moment. */
+const EXACT_MS = 20;
+/** Lengths of one call are mostly no further apart, those of two calls mostly are. */
+const SAME_LENGTH_MS = 100;
+/** By how much rounding lengthens a call at most, with a second for the clocks. */
+const ROUNDED_MS = 61_000;
+/** Of a bill whose rule is not known: a minute and a half at least, or a minute more. */
+const BILLED_MS = 91_000;
+
+/** How well the figures of a pair fit each other. */
+export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): Fit {
+  const answerMs = distanceOf(platform, carrier);
+  // A network on the way may have answered while it rang: then the invites tell that it is one call.
+  const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
+  const length = compareLengths(platform, carrier, agreement);
+  const durationMs = lengthDifference(platform, carrier);
+  const isLike = isAnsweredAlike(platform, carrier) && isInScopeAlike(platform, carrier, agreement);
+  const isComparable = hasLikeTimes(platform, carrier);
+  const isOther = isComparable && timeMs > NEAR_MS && durationMs > SAME_LENGTH_MS && areUnlike(platform, carrier);
+  const grade = isOther
+    ? undefined
+    : gradeOf({ platform, carrier, timeMs, answerMs, durationMs, length, isLike, isComparable });
+  const isShown = showsBothParties(platform) && showsBothParties(carrier);
+  const isExact = isShown && grade === Grade.EVERY_FIGURE && timeMs <= EXACT_MS && durationMs <= EXACT_MS;
+  return { grade, timeMs: isShown ? timeMs : timeMs + TOGETHER_MS, durationMs, isExact };
+}
+
+/**
+ * Whether two records could be a pair by their answers and lengths, as far as they are apart by
+ * both clocks; whatever the carrier agreed on.
+ */
+export function couldBePair(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  if (!hasLikeTimes(platform, carrier) || distanceOf(platform, carrier) <= FAR_MS) return true;
+  return isAnsweredAlike(platform, carrier) && compareLengths(platform, carrier) !== "OTHER";
+}
+
+/** Whether like times of two records say one moment: they are at most 2 s apart. */
+export function isAtOneTime(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  return hasLikeTimes(platform, carrier) && distanceOf(platform, carrier) <= NEAR_MS;
+}
+
+/** Whether the records name two Call-IDs, which no call on one trunk has. */
+export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  if (platform.facts.ids.dialogCallId === undefined) return false;
+  return platform.records.every((mine) => carrier.records.every((others) => isOtherCallId(mine.ids, others.ids)));
+}
+
+/** Whether the records name unlike ids, which networks on the way may have made so: then times or lengths have to agree. */
+export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  return haveUnlikeIds(platform.facts.ids, carrier.facts.ids);
+}
+
+interface Figures {
+  readonly platform: PlatformUnit;
+  readonly carrier: CarrierUnit;
+  readonly timeMs: number;
+  /** Difference of the times that are compared first: of the answers where both have one. */
+  readonly answerMs: number;
+  readonly durationMs: number;
+  readonly length: LengthFit;
+  readonly isLike: boolean;
+  readonly isComparable: boolean;
+}
+
+function gradeOf({
+  platform,
+  carrier,
+  timeMs,
+  answerMs,
+  durationMs,
+  length,
+  isLike,
+  isComparable,
+}: Figures): Grade | undefined {
+  const isNear = isComparable && timeMs <= NEAR_MS;
+  if (isLike && isNear) return answerMs <= TOGETHER_MS && length === "ALIKE" ? Grade.EVERY_FIGURE : Grade.TIME;
+  const isLongAsWell = isLike && length === "ALIKE" && platform.answered;
+  if (isLongAsWell && durationMs <= SAME_LENGTH_MS) return Grade.SAME_LENGTH;
+  if (isNear) return Grade.TIME_ALONE;
+  if (isLongAsWell) return Grade.LENGTH;
+  const isPossible = isAnsweredAlike(platform, carrier) && length !== "OTHER";
+  return isPossible || !isComparable || timeMs <= FAR_MS ? Grade.WINDOW : undefined;
+}
+
+function distanceOf(platform: PlatformUnit, carrier: CarrierUnit): number {
+  return distance(startDelta(platform, carrier) ?? 0, carrier);
+}
+
+function inviteDistanceOf({ inviteMs }: PlatformUnit, carrier: CarrierUnit): number | undefined {
+  if (inviteMs === undefined || carrier.inviteMs === undefined) return undefined;
+  return distance(carrier.inviteMs - inviteMs, carrier);
+}
+
+// A time that is written in steps of n milliseconds is at most n - 1 earlier than it was.
+function distance(deltaMs: number, carrier: CarrierUnit): number {
+  return deltaMs >= 0 ? deltaMs : Math.max(0, -deltaMs - carrier.slackMs);
+}
+
+function isAnsweredAlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
+  return platform.answered === carrier.answered || isOpenEnded(platform);
+}
+
+// A call that is not over may yet be answered.
+function isOpenEnded({ records, answered }: PlatformUnit): boolean {
+  return !answered && records.some(({ isPartial }) => isPartial);
+}
+
+function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): boolean {
+  return isPlatformInScope(platform, agreement) === isCarrierInScope(carrier, agreement);
+}
+
+/** ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault makes the one of the other. */
+type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
+
+function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement?: MatchingAgreement): LengthFit {
+  if (!platform.answered && !carrier.answered) return "ALIKE";
+  const { connectedMs } = platform;
+  const othersMs = lengthOf(carrier);
+  if (!platform.answered || !carrier.answered) return "OTHER";
+  if (connectedMs === undefined || othersMs === undefined) return "POSSIBLE";
+  const slackMs = CLOCK_SLACK_MS + Math.min(carrier.slackMs, CLOCK_SLACK_MS);
+  const excessMs = othersMs - connectedMs;
+  if (Math.abs(excessMs) <= slackMs || isByRule(connectedMs, carrier, agreement)) return "ALIKE";
+  const mostMs = carrier.connectedMs === undefined ? BILLED_MS : ROUNDED_MS;
+  const isRounded = excessMs >= -NEAR_MS && excessMs <= mostMs;
+  return isRounded || isFaulty(platform, carrier, othersMs) ? "POSSIBLE" : "OTHER";
+}
+
+function isByRule(connectedMs: number, carrier: CarrierUnit, agreement?: MatchingAgreement): boolean {
+  const rule = carrier.facts.roundingRule ?? agreement?.roundingRule;
+  if (rule === undefined) return false;
+  const partCount = carrier.records.length;
+  if (carrier.connectedMs !== undefined) {
+    return isRoundedBy(rule, { platformMs: connectedMs, carrierMs: carrier.connectedMs, partCount }, CLOCK_SLACK_MS);
+  }
+  const { billedS = Number.NaN } = carrier;
+  const mostS = applyRule(rule, connectedMs + CLOCK_SLACK_MS) + (partCount - 1) * rule.incrementS;
+  return billedS >= applyRule(rule, Math.max(0, connectedMs - CLOCK_SLACK_MS)) && billedS <= mostS;
+}
+
+function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number): boolean {
+  if (carrier.facts.part !== undefined || carrier.records.length > 1 || platform.records.length > 1) return true;
+  if (platform.records.some(({ isPartial }) => isPartial)) return true;
+  if (stuckTimerOf(platform, carrier) !== undefined) return true;
+  return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
+}
+
+// Of unanswered calls how long they rang, for it tells tries apart; a carrier that writes none says nothing.
+function lengthDifference(platform: PlatformUnit, carrier: CarrierUnit): number {
+  if (!platform.answered && !carrier.answered) {
+    const [mine, others] = [ringOf(platform), ringOf(carrier)];
+    return mine === undefined || others === undefined || others === 0 ? 0 : Math.abs(others - mine);
+  }
+  const mine = lengthOf(platform);
+  const others = lengthOf(carrier);
+  return mine === undefined || others === undefined ? 0 : Math.abs(others - mine);
+}
+
+function ringOf({ inviteMs, endMs }: { inviteMs: number | undefined; endMs: number | undefined }): number | undefined {
+  return inviteMs === undefined || endMs === undefined ? undefined : endMs - inviteMs;
+}

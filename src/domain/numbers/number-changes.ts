@@ -1,0 +1,278 @@
+import type { ErrorReason } from "../errors.ts";
+import type { Micros } from "../time/instant.ts";
+import {
+  endTimeline,
+  FOREVER,
+  type NumberAssignment,
+  type NumberAttributes,
+  type NumberPeriod,
+  NumberState,
+  type NumberTimeline,
+  periodAt,
+  timelineBefore,
+  timelineFrom,
+} from "./number-state.ts";
+
+/** Why one item of a batch failed; the parts of tandem.type.v1.NumberFailure. */
+export interface NumberProblem {
+  readonly reason: ErrorReason;
+  /** Path of the field at fault within the item; empty when no single field is. */
+  readonly field: string;
+  readonly message: string;
+  readonly retryable: boolean;
+}
+
+/** What an operation makes of a timeline. */
+export type TimelineChange = { readonly timeline: NumberTimeline } | { readonly problem: NumberProblem };
+
+/** How far back an effective time may lie, days. */
+export const MAX_PAST_DAYS = 400;
+/** How far ahead an effective time may lie, days. */
+export const MAX_AHEAD_DAYS = 366;
+
+/** Whether an effective time lies within what is accepted. */
+export function isEffectiveTime(time: Micros, now: Micros): boolean {
+  return time >= now - BigInt(MAX_PAST_DAYS) * DAY && time <= now + BigInt(MAX_AHEAD_DAYS) * DAY;
+}
+
+/** Provisions a number that the carrier does not hold, or brings one that it holds to these attributes from now on. */
+export function provision(
+  timeline: NumberTimeline,
+  attributes: NumberAttributes,
+  now: Micros,
+  effectiveTime?: Micros,
+): TimelineChange {
+  if (!periodAt(timeline, now)) return beginHolding(timeline, attributes, now, effectiveTime ?? now);
+  const over = timeline.filter((period) => period.end <= now);
+  const standing = timeline.filter((period) => period.end > now);
+  for (const { assignment } of standing) {
+    if (assignment && !attributes.usages.includes(assignment.assigneeKind)) {
+      return conflict("usages", "the number is assigned, or is about to be, to a kind that these usages lack");
+    }
+    if (assignment && attributes.customerId !== undefined && attributes.customerId !== assignment.customerId) {
+      return conflict("customer_id", "the number is assigned, or is about to be, to another customer");
+    }
+  }
+  return { timeline: [...over, ...standing.map((period) => withAttributes(period, attributes))] };
+}
+
+function beginHolding(
+  timeline: NumberTimeline,
+  attributes: NumberAttributes,
+  now: Micros,
+  start: Micros,
+): TimelineChange {
+  const over = timelineBefore(timeline, now);
+  if (start > now || !isEffectiveTime(start, now)) {
+    return invalid("effective_time", "lies in the future or more than 400 days back");
+  }
+  if (over.some((period) => period.end > start)) {
+    return invalid("effective_time", "lies before the carrier's earlier holding ended");
+  }
+  const period = { start, end: FOREVER, holdingStart: start, attributes, revision: 0n, recordedTime: now };
+  return { timeline: [...over, period] };
+}
+
+/** Ends a holding that is not assigned, and drops what was scheduled for it. One that was released before stays as it is. */
+export function release(timeline: NumberTimeline, now: Micros): TimelineChange {
+  const current = periodAt(timeline, now);
+  if (!current) return timeline.at(-1)?.endedAs === NumberState.RELEASED ? { timeline } : notHeld();
+  if (current.assignment) return conflict("", "the number is ASSIGNED: the platform must unassign it first");
+  return { timeline: endTimeline(timeline, now, NumberState.RELEASED) };
+}
+
+/** What the platform asks for when it assigns a number. */
+export interface AssignmentRequest {
+  readonly customerId: string;
+  readonly assigneeKind: number;
+  /** Absent: made by Tandem; one that was made before for the same assignment stays. */
+  readonly sipUri?: string;
+  /** Absent: as provisioned. */
+  readonly locationId?: string;
+  /** Whether the location of an assignment that stands is to stay, because the caller may not set one. */
+  readonly keepLocation: boolean;
+  readonly activationState: number;
+  readonly activationFailure?: NumberAssignment["activationFailure"];
+  /** Absent: now; or, of an assignment that stands, when it began. Given, it also replaces whatever was scheduled for later. */
+  readonly effectiveTime?: Micros;
+  readonly makeSipUri: () => string;
+}
+
+/** Assigns a number: now, since a past time or from a future one; or brings an assignment that stands to these values. */
+export function assign(timeline: NumberTimeline, request: AssignmentRequest, now: Micros): TimelineChange {
+  const current = periodAt(timeline, now);
+  if (!current) return notHeld();
+  const problem = findAssignmentProblem(current.attributes, request);
+  if (problem) return { problem };
+  const time = request.effectiveTime ?? now;
+  if (time > now) return scheduleAssignment(timeline, request, time, now);
+  if (time < current.holdingStart) return invalid("effective_time", "lies before the carrier's holding began");
+  const since = timelineFrom(timeline, time).filter((period) => period.start <= now);
+  if (since.some(({ assignment }) => assignment && assignment.customerId !== request.customerId)) {
+    return conflict("customer_id", "the number is, or was since then, assigned to another customer: unassign it first");
+  }
+  const assignment = makeAssignment(current, request);
+  if (current.assignment && request.effectiveTime === undefined) {
+    return { timeline: timeline.map((period) => (period === current ? { ...period, assignment } : period)) };
+  }
+  // An assignment that began later than it was said to have: until then the number was nobody's.
+  const before =
+    current.assignment && time > current.start ? freeBetween(timeline, current, time) : timelineBefore(timeline, time);
+  return { timeline: join(before, { ...current, start: time, end: FOREVER, assignment }) };
+}
+
+/** Ends the assignment that stands at a time (absent: now); where none does, withdraws the one that is scheduled for later. */
+export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undefined, now: Micros): TimelineChange {
+  const current = periodAt(timeline, now);
+  if (!current) return notHeld();
+  const time = effectiveTime ?? now;
+  const scheduled = timeline.find((period) => period.start > now && period.assignment);
+  if (current.assignment && (time <= now || !scheduled || time <= scheduled.start)) {
+    return endCurrent(timeline, current, scheduled, time);
+  }
+  return { timeline: scheduled ? endScheduled(timeline, scheduled, time) : timeline };
+}
+
+/** Why a port at this time cannot be scheduled, or done at once when the time is past; undefined when it can. */
+export function findPortProblem(timeline: NumberTimeline, time: Micros, now: Micros): NumberProblem | undefined {
+  const current = periodAt(timeline, now);
+  if (!current) return notHeld().problem;
+  if (time > current.holdingStart) return undefined;
+  return invalid("effective_time", "does not lie after the start of the carrier's holding").problem;
+}
+
+/** What a port at this time takes along, as a holding of its own. */
+export function periodsMoved(timeline: NumberTimeline, time: Micros): NumberTimeline {
+  return timelineFrom(timeline, time).map((period) => ({ ...period, holdingStart: time }));
+}
+
+/**
+ * The gaining carrier's timeline after a port. The losing carrier's reference to its customer is its own and does not come along; SIP URIs that
+ * Tandem made are made again.
+ */
+export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipUri: () => string): NumberTimeline {
+  const arrived = moved.map((period) => {
+    const { customerReference: _, ...attributes } = period.attributes;
+    const { assignment } = period;
+    const own = assignment?.sipUriMade ? { assignment: { ...assignment, sipUri: makeSipUri() } } : {};
+    return { ...period, ...own, attributes, revision: 0n };
+  });
+  // Should the carriers' clocks differ, what has arrived counts.
+  return [...timelineBefore(timeline, moved[0]?.start ?? FOREVER), ...arrived];
+}
+
+/** The problem of an item whose number the carrier does not hold. */
+export function notHeld(): { problem: NumberProblem } {
+  const message = "the carrier does not hold the number";
+  return { problem: { reason: "NUMBER_NOT_FOUND", field: "phone_number", message, retryable: false } };
+}
+
+/** The problem of an item with a wrong field. */
+export function invalid(field: string, message: string): { problem: NumberProblem } {
+  return { problem: { reason: "INVALID_ARGUMENT", field, message: `${field}: ${message}`, retryable: false } };
+}
+
+/** The problem of an item that the number's state does not allow. */
+export function conflict(field: string, message: string): { problem: NumberProblem } {
+  return { problem: { reason: "NUMBER_STATE_CONFLICT", field, message, retryable: false } };
+}
+
+const DAY: Micros = 86_400_000_000n;
+
+// What is scheduled for somebody after it stays.
+function endCurrent(
+  timeline: NumberTimeline,
+  current: NumberPeriod,
+  scheduled: NumberPeriod | undefined,
+  time: Micros,
+): TimelineChange {
+  if (time < current.start) return invalid("effective_time", "lies before the assignment began");
+  const ended = time > current.start ? [{ ...current, end: time }] : [];
+  const before = [...timelineBefore(timeline, current.start), ...ended];
+  const freed = join(before, unassigned(current, time, scheduled?.start ?? FOREVER));
+  return { timeline: [...freed, ...(scheduled ? timelineFrom(timeline, scheduled.start) : [])] };
+}
+
+// One that would end before it begins is withdrawn.
+function endScheduled(timeline: NumberTimeline, scheduled: NumberPeriod, time: Micros): NumberTimeline {
+  const before = timelineBefore(timeline, scheduled.start);
+  if (time <= scheduled.start) return join(before, unassigned(scheduled, scheduled.start, FOREVER));
+  return join([...before, { ...scheduled, end: time }], unassigned(scheduled, time, FOREVER));
+}
+
+// From a future time on. The one that was scheduled before is replaced; the number must then be free at that time.
+function scheduleAssignment(
+  timeline: NumberTimeline,
+  request: AssignmentRequest,
+  time: Micros,
+  now: Micros,
+): TimelineChange {
+  const scheduled = timeline.find((period) => period.start > now && period.assignment);
+  const free = scheduled
+    ? join(timelineBefore(timeline, scheduled.start), unassigned(scheduled, scheduled.start, FOREVER))
+    : timeline;
+  const there = periodAt(free, time);
+  if (!there) return notHeld();
+  if (there.assignment) {
+    const whose =
+      there.assignment.customerId === request.customerId ? "to this customer already" : "to another customer";
+    return conflict("effective_time", `at that time the number is still assigned ${whose}: unassign it first`);
+  }
+  const standing = scheduled?.start === time ? scheduled : there;
+  const assignment = makeAssignment(standing, request);
+  return { timeline: join(timelineBefore(free, time), { ...there, start: time, end: FOREVER, assignment }) };
+}
+
+function findAssignmentProblem(attributes: NumberAttributes, request: AssignmentRequest): NumberProblem | undefined {
+  if (!attributes.usages.includes(request.assigneeKind)) {
+    return invalid("assignee_kind", "is not one of the number's usages").problem;
+  }
+  if (attributes.customerId !== undefined && attributes.customerId !== request.customerId) {
+    return conflict("customer_id", "the number was ordered by another customer").problem;
+  }
+  return undefined;
+}
+
+function makeAssignment({ attributes, assignment }: NumberPeriod, request: AssignmentRequest): NumberAssignment {
+  const standing = assignment?.customerId === request.customerId ? assignment : undefined;
+  const kept = request.keepLocation && standing ? standing : attributes;
+  const locationId = request.locationId ?? kept.locationId;
+  const made = standing?.sipUriMade ? standing.sipUri : undefined;
+  return {
+    customerId: request.customerId,
+    assigneeKind: request.assigneeKind,
+    sipUri: request.sipUri ?? made ?? request.makeSipUri(),
+    sipUriMade: request.sipUri === undefined,
+    ...(locationId === undefined ? {} : { locationId }),
+    activationState: request.activationState,
+    ...(request.activationFailure ? { activationFailure: request.activationFailure } : {}),
+  };
+}
+
+// What the carrier states of an assigned number leaves the assignment as it is, but for a location that it names.
+function withAttributes(period: NumberPeriod, attributes: NumberAttributes): NumberPeriod {
+  if (!period.assignment || attributes.locationId === undefined) return { ...period, attributes };
+  return { ...period, attributes, assignment: { ...period.assignment, locationId: attributes.locationId } };
+}
+
+function freeBetween(timeline: NumberTimeline, assigned: NumberPeriod, time: Micros): NumberPeriod[] {
+  return join(timelineBefore(timeline, assigned.start), unassigned(assigned, assigned.start, time));
+}
+
+function unassigned(period: NumberPeriod, start: Micros, end: Micros): NumberPeriod {
+  const { assignment: _, ...free } = period;
+  return { ...free, start, end };
+}
+
+// Appends a period; an empty one is nothing, and unassigned time that goes on is one period.
+function join(before: readonly NumberPeriod[], period: NumberPeriod): NumberPeriod[] {
+  if (period.start >= period.end) return [...before];
+  const last = before.at(-1);
+  const goesOn =
+    last &&
+    !last.assignment &&
+    !period.assignment &&
+    last.holdingStart === period.holdingStart &&
+    last.end === period.start;
+  return goesOn ? [...before.slice(0, -1), { ...last, end: period.end }] : [...before, period];
+}

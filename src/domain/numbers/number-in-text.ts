@@ -1,0 +1,78 @@
+import { isBetweenDigits, isUnseen } from "../privacy/masking.ts";
+import { digitOf } from "./decimal-digits.ts";
+
+// Finds numbers in texts, whatever stands between their digits and in whatever script these are.
+
+/** One character of a text: what it stands for and what it is stored as. */
+interface Character {
+  readonly shown: string;
+  readonly stored: string;
+}
+
+/** A text in which numbers are looked for. */
+export interface ReadText {
+  /** Its digits as those of ASCII, `*` where told, a space for what may stand within a number, `|` for anything else. */
+  readonly spelled: string;
+  /** Of each character of `spelled`, where it stands in the text. */
+  readonly at: readonly number[];
+  readonly characters: readonly Character[];
+}
+
+/** Reads a text, or bytes in which texts are. `withStars`: a star may stand for a digit that was masked before. */
+export function readText(text: string | Buffer, withStars = false): ReadText {
+  const characters = typeof text === "string" ? charactersOf(text) : charactersOfBytes(text);
+  const at: number[] = [];
+  let spelled = "";
+  let gap = 0;
+  for (const [index, { shown }] of characters.entries()) {
+    const digit = withStars && shown === "*" ? "*" : digitOf(shown);
+    if (digit === undefined) {
+      gap += widthOf(shown);
+      continue;
+    }
+    if (gap > 0) {
+      spelled += gap > MAX_GAP ? "|" : " ";
+      at.push(index);
+    }
+    spelled += digit;
+    at.push(index);
+    gap = 0;
+  }
+  return { spelled, at, characters };
+}
+
+// Of what is no digit: nothing, one of the few characters that may stand in a number, or more than these.
+function widthOf(character: string): number {
+  if (isUnseen(character)) return 0;
+  return isBetweenDigits(character) ? 1 : MAX_GAP + 1;
+}
+
+/** What is stored of a text, with every digit that a pattern finds as a star for each unit that it takes. */
+export function starFound({ spelled, at, characters }: ReadText, pattern: RegExp): string {
+  const stars = new Set<number>();
+  for (const { index, 0: found } of spelled.matchAll(pattern)) {
+    for (let offset = 0; offset < found.length; offset++) {
+      if (found[offset] !== " ") stars.add(at[index + offset] ?? -1);
+    }
+  }
+  return characters.map(({ stored }, index) => (stars.has(index) ? "*".repeat(stored.length) : stored)).join("");
+}
+
+/** Most characters between two digits of one number, besides those that nobody sees. */
+const MAX_GAP = 3;
+
+function charactersOf(text: string): Character[] {
+  return Array.from(text, (shown) => ({ shown, stored: shown }));
+}
+
+// As Latin-1, so that whatever is no text stays as it is.
+function charactersOfBytes(bytes: Buffer): Character[] {
+  const found = bytes.toString("latin1").match(UTF8) ?? [];
+  return found.map((stored) => ({
+    shown: stored.length === 1 ? stored : Buffer.from(stored, "latin1").toString("utf8"),
+    stored,
+  }));
+}
+
+const UTF8 =
+  /[\u00c2-\u00df][\u0080-\u00bf]|[\u00e0-\u00ef][\u0080-\u00bf]{2}|[\u00f0-\u00f4][\u0080-\u00bf]{3}|[\s\S]/g;

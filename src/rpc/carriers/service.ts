@@ -1,0 +1,245 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { type Carrier, findCarrierViolations, isCarrierId, isRegion } from "../../domain/carriers/carrier.ts";
+import { isCountry } from "../../domain/carriers/country.ts";
+import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import { keptHorizons } from "../../domain/privacy/retention.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
+import { type Carrier as CarrierMessage, CarrierSchema } from "../../gen/tandem/platform/v1/carrier_pb.js";
+import {
+  type CarrierService,
+  type CreateCarrierRequest,
+  CreateCarrierRequestSchema,
+  CreateCarrierResponseSchema,
+  type ListCarriersRequest,
+  type UpdateCarrierRequest,
+  UpdateCarrierRequestSchema,
+  UpdateCarrierResponseSchema,
+} from "../../gen/tandem/platform/v1/carrier_service_pb.js";
+import { CarrierState, ReportingScopeSchema } from "../../gen/tandem/type/v1/agreement_pb.js";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import {
+  type CarrierConditions,
+  insertCarrier,
+  listCarriers as listStoredCarriers,
+  readCarrier,
+  updateCarrier as updateStoredCarrier,
+  writeCredentials,
+} from "../../store/carriers/carriers.ts";
+import { systemTransaction, type Tx } from "../../store/database/database.ts";
+import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
+import { findPlatformViolations } from "../shared/access/platform-identities.ts";
+import { doneBy } from "../shared/audit/audit.ts";
+import type { Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { repeatableCall } from "../shared/repeatable-call.ts";
+import { auditCarrier } from "./audit.ts";
+import { applyCarrierMask } from "./mask.ts";
+import { carrierMessage, inCarrier, readCarrierMessage } from "./message.ts";
+import { getNumberRanges, setNumberRanges } from "./number-ranges.ts";
+
+/** How often an update that lost to another is tried again on what that left. */
+const MAX_ATTEMPTS = 5;
+
+/** The carriers, for the platform. */
+export function platformCarrierService(services: Services): ServiceImpl<typeof CarrierService> {
+  return {
+    createCarrier: (request, context) => createCarrier(services, request, context),
+    async getCarrier({ carrierId }) {
+      assertCarrierId("carrier_id", carrierId);
+      const carrier = await systemTransaction(services.db, (tx) => readCarrier(tx, carrierId));
+      if (!carrier) throw carrierNotFound(carrierId);
+      return { carrier: carrierMessage(carrier, services.config.sipDomain) };
+    },
+    listCarriers: (request, context) => listCarriers(services, request, context),
+    updateCarrier: (request, context) => updateCarrier(services, request, context),
+    setNumberRanges: (request, context) => setNumberRanges(services, request, context),
+    getNumberRanges: (request, context) => getNumberRanges(services, request, context),
+  };
+}
+
+async function createCarrier(services: Services, request: CreateCarrierRequest, context: HandlerContext) {
+  const { carrierId } = request;
+  const call = repeatableCall(services, "CreateCarrier", CreateCarrierRequestSchema, request);
+  const carrier = readNewCarrier(services, request);
+  const response = await systemTransaction(services.db, async (tx) => {
+    const given = await findResponse(tx, carrierId, call);
+    if (given) return given;
+    if (request.carrier?.horizons) await assertHorizonsKept(tx, carrier);
+    if (!(await insertCarrier(tx, carrier))) {
+      // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
+      const meanwhile = await findResponse(tx, carrierId, call);
+      if (meanwhile) return meanwhile;
+      throw new TandemError("CARRIER_ALREADY_EXISTS", "the carrier_id is taken", { carrier_id: carrierId });
+    }
+    await putCredentials(tx, carrier);
+    const message = create(CreateCarrierResponseSchema, {
+      carrier: carrierMessage(carrier, services.config.sipDomain),
+    });
+    const fresh = toBinary(CreateCarrierResponseSchema, message);
+    await insertResponse(tx, carrierId, call, fresh);
+    await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(undefined, carrier), requestId: call.auditedId }));
+    return fresh;
+  });
+  forgetCarrier(services, carrierId);
+  return fromBinary(CreateCarrierResponseSchema, response);
+}
+
+async function listCarriers(services: Services, request: ListCarriersRequest, context: HandlerContext) {
+  const { limits, sipDomain } = services.config;
+  const size = pageSize(request.pageSize, limits);
+  const conditions = readConditions(request);
+  const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const found = await systemTransaction(services.db, (tx) =>
+    listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
+  );
+  const show = (carrier: Carrier) => carrierMessage(carrier, sipDomain);
+  const { messages: carriers, last } = await cutPage(found, { size, schema: CarrierSchema, show, context, limits });
+  return {
+    carriers,
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",
+  };
+}
+
+async function updateCarrier(services: Services, request: UpdateCarrierRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "UpdateCarrier", UpdateCarrierRequestSchema, request);
+  const changes = request.carrier;
+  if (!changes) throw invalidArgument("carrier", "is required");
+  const { carrierId } = changes;
+  assertCarrierId("carrier.carrier_id", carrierId);
+  const paths = request.updateMask?.paths ?? [];
+  applyCarrierMask(create(CarrierSchema), changes, paths);
+  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+    const response = await systemTransaction(services.db, async (tx) => {
+      const given = await findResponse(tx, carrierId, call);
+      if (given) return given;
+      const current = await readCarrier(tx, carrierId);
+      if (!current) throw carrierNotFound(carrierId);
+      assertRevision(request.expectedRevision, current.revision);
+      const next = changeCarrier(services, current, changes, paths);
+      if (paths.some((path) => path.startsWith("horizons"))) await assertHorizonsKept(tx, next);
+      if (!(await updateStoredCarrier(tx, next))) return undefined;
+      if (paths.includes("credential_identities")) await putCredentials(tx, next);
+      const message = create(UpdateCarrierResponseSchema, { carrier: carrierMessage(next, services.config.sipDomain) });
+      const fresh = toBinary(UpdateCarrierResponseSchema, message);
+      await insertResponse(tx, carrierId, call, fresh);
+      await appendAuditEvent(tx, doneBy(context, { ...auditCarrier(current, next), requestId: call.auditedId }));
+      return fresh;
+    });
+    if (!response) continue;
+    forgetCarrier(services, carrierId);
+    return fromBinary(UpdateCarrierResponseSchema, response);
+  }
+  throw new TandemError(
+    "STORE_UNAVAILABLE",
+    "the carrier is being changed by other calls at the same time: call again",
+  );
+}
+
+function readNewCarrier(services: Services, { carrierId, carrier: message }: CreateCarrierRequest): Carrier {
+  if (!message) throw invalidArgument("carrier", "is required");
+  assertCarrierId("carrier_id", carrierId);
+  if (message.carrierId !== "" && message.carrierId !== carrierId) {
+    throw invalidArgument("carrier.carrier_id", "expected none, or the same as carrier_id");
+  }
+  const now = wallMicros();
+  const filled = create(CarrierSchema, {
+    ...message,
+    carrierId,
+    state: message.state === CarrierState.UNSPECIFIED ? CarrierState.ACTIVE : message.state,
+    reportingScopes: message.reportingScopes.length === 0 ? [create(ReportingScopeSchema)] : message.reportingScopes,
+  });
+  const carrier = readCarrierMessage(filled, { createTime: now, updateTime: now, revision: 1n });
+  assertValid(services, carrier);
+  return carrier;
+}
+
+function changeCarrier(
+  services: Services,
+  current: Carrier,
+  changes: CarrierMessage,
+  paths: readonly string[],
+): Carrier {
+  const message = applyCarrierMask(carrierMessage(current, undefined), changes, paths);
+  const now = wallMicros();
+  const isBehind = now < current.updateTime;
+  const next = readCarrierMessage(message, {
+    createTime: current.createTime,
+    updateTime: isBehind ? current.updateTime : now,
+    revision: current.revision + 1n,
+  });
+  assertValid(services, next, paths);
+  return next;
+}
+
+// Records that arrive later than what they would be compared with is kept are refused, so that no more can be agreed.
+async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
+  const kept = keptHorizons(carrier.horizons, await readRetentionDays(tx, carrier));
+  if (kept.laterDays === carrier.horizons.laterDays && kept.firstDays === carrier.horizons.firstDays) return;
+  throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
+}
+
+// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep other fields from being changed.
+function assertValid(services: Services, carrier: Carrier, paths?: readonly string[]): void {
+  const isGiven = (field: string) => paths === undefined || paths.includes(field);
+  const found = findCarrierViolations(carrier).filter(({ field }) => field !== "time_zone" || isGiven(field));
+  if (isGiven("credential_identities")) {
+    found.push(...findIssuerViolations(carrier, services.config.tokens.issuer));
+    found.push(...findPlatformViolations(carrier, services.config));
+  }
+  if (found.length > 0) throw fieldViolations(inCarrier(found));
+}
+
+function findIssuerViolations({ credentials }: Carrier, trusted: string): FieldViolation[] {
+  return credentials.flatMap(({ identity }, index) => {
+    if (identity.kind !== "jwt" || identity.issuer === trusted) return [];
+    return [
+      { field: `credential_identities[${index}].jwt.issuer`, description: "is not an issuer that this server trusts" },
+    ];
+  });
+}
+
+async function putCredentials(tx: Tx, carrier: Carrier): Promise<void> {
+  const taken = await writeCredentials(tx, carrier);
+  if (!taken) return;
+  const message = "a credential identity belongs to another carrier";
+  throw new TandemError("CREDENTIAL_IN_USE", message, { carrier_id: taken.carrierId });
+}
+
+function readConditions({ state, legalCountry, region }: ListCarriersRequest): CarrierConditions {
+  if (CarrierState[state] === undefined) throw invalidArgument("state", "expected ACTIVE or SUSPENDED");
+  if (legalCountry !== undefined && !isCountry(legalCountry))
+    throw invalidArgument("legal_country", "expected an ISO 3166-1 alpha-2 code");
+  if (region !== undefined && !isRegion(region))
+    throw invalidArgument("region", "expected 1 to 32 characters of a-z, 0-9 and -");
+  return {
+    ...(state === CarrierState.UNSPECIFIED ? {} : { suspended: state === CarrierState.SUSPENDED }),
+    ...(legalCountry === undefined ? {} : { legalCountry }),
+    ...(region === undefined ? {} : { region }),
+  };
+}
+
+function assertRevision(expected: bigint | undefined, actual: bigint): void {
+  if (expected === undefined || expected === actual) return;
+  const message = `the carrier is at revision ${actual}, not ${expected}: read it again`;
+  throw new TandemError("REVISION_MISMATCH", message, { expected: String(expected), actual: String(actual) });
+}
+
+function assertCarrierId(field: string, carrierId: string): void {
+  if (isCarrierId(carrierId)) return;
+  throw invalidArgument(field, "expected 3 to 32 characters of a-z, 0-9 and -, the first a letter");
+}
+
+function carrierNotFound(carrierId: string): TandemError {
+  return new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId });
+}
+
+// What this process believes of the carrier is out of date; other processes follow within two seconds.
+function forgetCarrier(services: Services, carrierId: string): void {
+  services.carriers.forget(carrierId);
+  services.access.forget();
+}

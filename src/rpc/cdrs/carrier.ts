@@ -1,0 +1,148 @@
+import { create } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { cdrBatch, cdrMessage, cdrParts } from "../../feed/cdr-edge.ts";
+import { cursorText, resolveStart } from "../../feed/position.ts";
+import { type FeedSource, streamFeed } from "../../feed/stream.ts";
+import {
+  type CdrService,
+  type GetCdrRequest,
+  type ListCdrsRequest,
+  ListCdrsResponseSchema,
+  type StreamCdrsRequest,
+} from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { type CdrSearch, type FeedCdr, listCdrs, readCdrPage, scanCdrs } from "../../store/records/cdrs.ts";
+import { carrierOf } from "../shared/access/auth.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutForwardedPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { feedDisclosure } from "../shared/disclosure/disclose-feed.ts";
+import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
+import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "../shared/feed-frames.ts";
+import { idText, pageSize, requiredInstant, requiredPeriod } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { openStreamLife } from "../shared/stream-life.ts";
+import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
+import { cdrConditions, filterBytes } from "./filter.ts";
+import { summarizeQuality } from "./quality-summary.ts";
+import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+
+/** Most records of one feed message. */
+const PAGE_RECORDS = 1_000;
+const STREAM_METHOD = "tandem.carrier.v1.CdrService/StreamCdrs";
+/** What entries include unless the agreement has network identifiers too. */
+const PLAIN_PARTS = [RecordPart.CALL, RecordPart.QUALITY];
+
+/** The carrier's call detail records. */
+export function carrierCdrService(services: Services): ServiceImpl<typeof CdrService> {
+  return {
+    streamCdrs: (request, context) => streamCdrs(services, request, context),
+    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
+    getCdr: (request, context) => getCdr(services, request, context),
+    getCdrFeed: (_, context) => getCdrFeed(services, carrierOf(context).carrierId),
+    async resolveCdrCursor(request, context) {
+      cdrConditions(request.filter);
+      const place = cdrPlace(services, carrierOf(context).carrierId, request.filter);
+      const ingestTime = requiredInstant("ingest_time", request.ingestTime);
+      const { position } = await resolveStart(place, { at: "ingest_time", ingestTime });
+      return { cursor: cursorText(place, position), afterSequence: position.sequence };
+    },
+    commitCdrCursor: (request, context) => commitCdrCursor(services, request, carrierOf(context).carrierId),
+    listCdrConsumers: (request, context) => listCdrConsumers(services, request, context),
+    summarizeQuality: (request, context) => summarizeQuality(services, request, carrierOf(context).carrierId),
+  };
+}
+
+async function* streamCdrs(services: Services, request: StreamCdrsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const conditions = cdrConditions(request.filter);
+  const start = feedStart(request.start);
+  const end = feedEnd(request.end);
+  using life = openStreamLife(context, services, carrierId, "feed");
+  const allowsNetwork = async () => (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  let withNetwork = await allowsNetwork();
+  const place = cdrPlace(services, carrierId, request.filter);
+  const source: FeedSource<FeedCdr[]> = {
+    async readPage(tx, after, until) {
+      const page = await readCdrPage(tx, { carrierId, after, until, limit: PAGE_RECORDS, conditions, withNetwork });
+      return { ...page, batch: page.entries };
+    },
+  };
+  const frames = streamFeed({
+    place,
+    hub: services.hub,
+    source,
+    start: start.at === "consumer" ? await consumerStart(services, carrierId, start.consumer) : start,
+    end,
+    life,
+    disclose: feedDisclosure(services, context, {
+      request,
+      place,
+      recordParts: () => (withNetwork ? [...PLAIN_PARTS, RecordPart.NETWORK] : PLAIN_PARTS),
+      entriesOf: (entries: FeedCdr[]) => entries,
+    }),
+    heartbeatMs: limits.heartbeatIntervalMs,
+    maxStallMs: limits.maxStallMs,
+    shared: conditions ? undefined : { pages: services.cdrPages, variant: () => (withNetwork ? "network" : "plain") },
+  });
+  const format = batchFormat(context);
+  for await (const frame of frames) {
+    if (frame.frame === "batch") {
+      yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
+      services.metrics.recordsSent.add(frame.batch.length, { method: STREAM_METHOD });
+    } else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
+    // Between pages, not in their transactions: an agreement that changes holds within a heartbeat, for streams that live on too.
+    if (frame.frame !== "closing") withNetwork = await allowsNetwork();
+  }
+}
+
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const { dialogCallId, correlationId } = request;
+  const byId = dialogCallId !== undefined || correlationId !== undefined;
+  const search: CdrSearch = {
+    period:
+      byId && !request.startTime && !request.endTime ? undefined : requiredPeriod(request, limits.maxListWindowDays),
+    dialogCallId: dialogCallId === undefined ? undefined : idText("dialog_call_id", dialogCallId, MAX_CALL_ID),
+    correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
+    conditions: cdrConditions(request.filter),
+  };
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const after = token && pagePlace(token);
+  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork);
+  const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
+  const { page, last, fill } = await cutForwardedPage(found, {
+    size,
+    schema: CallDetailRecordSchema,
+    show: cdrMessage,
+    partsOf: cdrParts,
+    field: ListCdrsResponseSchema.field.records,
+    context,
+    limits,
+  });
+  const next = last ?? scannedTo;
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedStoredCdrs(carrierId, page) });
+  const nextPageToken = next ? encodePageToken(services.seals, scope, pageKey(next)) : "";
+  return fill(create(ListCdrsResponseSchema, { nextPageToken }));
+}
+
+async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const search = cdrNameSearch(request.name, request.recordDate);
+  const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
+  const found = await carrierTransaction(services.db, carrierId, (tx) =>
+    listCdrs(tx, carrierId, search, { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined }, withNetwork),
+  );
+  if (found.length === 0) throw recordNotFound(search);
+  const { records, hasMore } = await cutLegs(found, services.config.limits, context);
+  await discloseRecords(services, context, { request, masked: false, disclosed: disclosedCdrs(records) });
+  return { records, hasMore };
+}

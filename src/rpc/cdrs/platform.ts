@@ -1,0 +1,117 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { MAX_CALL_ID } from "../../domain/calls/call-fields.ts";
+import { invalidArgument } from "../../domain/errors.ts";
+import { cdrMessage } from "../../feed/cdr-edge.ts";
+import type {
+  CdrService,
+  GetCdrRequest,
+  ListCdrsRequest,
+} from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { carrierTransaction, LIST_PAGE, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs } from "../../store/records/cdrs.ts";
+import { cdrEdge } from "../../upload/records/record-edges.ts";
+import type { CdrFrame } from "../intake/record-requests.ts";
+import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
+import { idText, pageSize, requiredPeriod } from "../shared/lists.ts";
+import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
+import { countAcknowledged } from "../shared/metrics.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { openStreamLife } from "../shared/stream-life.ts";
+import { clientFrames, durabilityOf, readOpen, responseFrame } from "../shared/upload-frames.ts";
+import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
+
+const INGEST_METHOD = "tandem.platform.v1.CdrService/IngestCdrs";
+
+/** The platform's side of the call detail records, but for the method that takes them. */
+export function platformCdrService(services: Services): Omit<ServiceImpl<typeof CdrService>, "ingestCdrs"> {
+  return {
+    getCdr: (request, context) => getCdr(services, request, context),
+    listCdrs: (request, context) => listCarrierCdrs(services, request, context),
+  };
+}
+
+/** The method IngestCdrs. */
+export async function* ingestCdrs(services: Services, requests: AsyncIterable<CdrFrame>, context: HandlerContext) {
+  const { limits } = services.config;
+  const { open: ingest, rest } = await readOpen(requests, context, services);
+  if (!ingest.open) throw invalidArgument("open.open", "is required");
+  const { carrierId } = await requireCarrier(services, ingest.carrierId);
+  const horizons = await horizonsOf(services, carrierId);
+  using life = openStreamLife(context, services, carrierId, "upload");
+  const target = { carrierId, edge: cdrEdge, horizons, validateOnly: ingest.open.validateOnly };
+  for await (const frame of services.uploads.run(target, ingest.open, life, clientFrames(rest))) {
+    if (frame.frame === "ack" && !ingest.open.validateOnly)
+      countAcknowledged(services.metrics, INGEST_METHOD, frame.counts);
+    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
+  }
+}
+
+async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {
+  const search = cdrNameSearch(request.name);
+  const carriers =
+    request.carrierId === undefined
+      ? await systemTransaction(services.db, (tx) => findCarriersOfCdr(tx, namesOf(search), MAX_LEGS))
+      : [request.carrierId];
+  const stored: StoredCdr[] = [];
+  for (const id of carriers) {
+    const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, id);
+    const page = { limit: MAX_LEGS + 1, newestFirst: search.recordId !== undefined };
+    const found = await carrierTransaction(services.db, carrierId, (tx) =>
+      listCdrs(tx, carrierId, search, page, networkIdentifiersAllowed),
+    );
+    stored.push(...found);
+  }
+  if (stored.length === 0) throw recordNotFound(search);
+  const { records, hasMore } = await cutLegs(stored, services.config.limits, context);
+  await discloseRecords(services, context, {
+    request,
+    masked: seesMaskedParties(context),
+    disclosed: disclosedCdrs(records),
+  });
+  return { records, hasMore };
+}
+
+async function listCarrierCdrs(services: Services, request: ListCdrsRequest, context: HandlerContext) {
+  const { limits } = services.config;
+  const { carrierId, networkIdentifiersAllowed } = await requireCarrier(services, request.carrierId);
+  if (Direction[request.direction] === undefined)
+    throw invalidArgument("direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
+  const search: CdrSearch = {
+    period: requiredPeriod(request, limits.maxListWindowDays),
+    dialogCallId:
+      request.dialogCallId === undefined ? undefined : idText("dialog_call_id", request.dialogCallId, MAX_CALL_ID),
+    conditions: {
+      direction: request.direction || undefined,
+      customerIds: request.customerId === undefined ? undefined : [idText("customer_id", request.customerId, 64)],
+      phoneNumbers: request.phoneNumber === undefined ? undefined : [idText("phone_number", request.phoneNumber, 16)],
+    },
+  };
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const after = token && pagePlace(token);
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed);
+  const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
+  const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
+  const { messages: records, last } = await cutPage(found, page);
+  const next = last ?? scannedTo;
+  await discloseRecords(services, context, {
+    request,
+    masked: seesMaskedParties(context),
+    disclosed: disclosedCdrs(records),
+  });
+  return {
+    records,
+    nextPageToken: next ? encodePageToken(services.seals, scope, pageKey(next)) : "",
+  };
+}
+
+function namesOf(search: CdrSearch): { recordId?: string; callId?: string } {
+  if (search.recordId !== undefined) return { recordId: search.recordId };
+  return { callId: search.callId ?? "" };
+}

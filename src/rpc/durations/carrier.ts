@@ -1,0 +1,232 @@
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { VerdictCounts } from "../../domain/calls/verdict.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
+import type {
+  DurationService,
+  ListDurationsRequest,
+  ListRejectsRequest,
+  ListUploadsRequest,
+} from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import { CallDurationSchema, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { ErrorReason } from "../../gen/tandem/type/v1/error_reason_pb.js";
+import { StoredRejectSchema, UploadSchema, UploadState, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
+import { carrierTransaction, LIST_PAGE, type Tx } from "../../store/database/database.ts";
+import { UploadKind } from "../../store/database/schema.ts";
+import { listDurations, listQuarantinedDurations } from "../../store/records/durations.ts";
+import { listUploads, type RejectRow, readRejects, readUpload, type UploadKey } from "../../store/records/uploads.ts";
+import { checkUploadId } from "../../upload/book.ts";
+import { durationEdge } from "../../upload/records/record-edges.ts";
+import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
+import { carrierOf } from "../shared/access/auth.ts";
+import { horizonsOf, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";
+import { idText, pageSize, requiredPeriod } from "../shared/lists.ts";
+import { durationMessage } from "../shared/messages/duration.ts";
+import { countAcknowledged } from "../shared/metrics.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { openStreamLife } from "../shared/stream-life.ts";
+import {
+  clientFrames,
+  countsMessage,
+  durabilityOf,
+  finishOf,
+  outcomeMessage,
+  readOpen,
+  receiptMessage,
+  responseFrame,
+  uploadMessage,
+} from "../shared/upload-frames.ts";
+
+const UPLOAD_METHOD = "tandem.carrier.v1.DurationService/UploadDurations";
+const APPEND_METHOD = "tandem.carrier.v1.DurationService/AppendDurations";
+
+/** The carrier's uploads of durations, but for the methods that take records. */
+export function durationService(
+  services: Services,
+): Omit<ServiceImpl<typeof DurationService>, "uploadDurations" | "appendDurations"> {
+  return {
+    async getUpload(request, context) {
+      const { carrierId } = carrierOf(context);
+      checkUploadId(request.uploadId);
+      const key = durationUpload(carrierId, request.uploadId);
+      const upload = await carrierTransaction(services.db, carrierId, (tx) => readUpload(tx, key));
+      if (!upload) throw uploadNotFound(request.uploadId);
+      return { upload: uploadMessage(upload) };
+    },
+    listUploads: (request, context) => listDurationUploads(services, request, context),
+    listRejects: (request, context) => listRejects(services, request, context),
+    listDurations: (request, context) => listStoredDurations(services, request, context),
+  };
+}
+
+/** The method UploadDurations. */
+export async function* uploadDurations(
+  services: Services,
+  requests: AsyncIterable<DurationFrame>,
+  context: HandlerContext,
+) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  using life = openStreamLife(context, services, carrierId, "upload");
+  const { open, rest } = await readOpen(requests, life, services);
+  const horizons = await horizonsOf(services, carrierId);
+  const target = { carrierId, edge: durationEdge, horizons, validateOnly: open.validateOnly };
+  for await (const frame of services.uploads.run(target, open, life, clientFrames(rest))) {
+    if (frame.frame === "ack" && !open.validateOnly) countAcknowledged(services.metrics, UPLOAD_METHOD, frame.counts);
+    yield { frame: responseFrame(frame, limits, durabilityOf(services)) };
+  }
+}
+
+/** The method AppendDurations. */
+export async function appendDurations(
+  services: Services,
+  { request, records }: AppendedDurations,
+  context: HandlerContext,
+) {
+  const { carrierId } = carrierOf(context);
+  const horizons = await horizonsOf(services, carrierId);
+  const target = { carrierId, edge: durationEdge, horizons, validateOnly: request.validateOnly };
+  const finish = request.finish && finishOf(request.finish);
+  const run = { firstOffset: request.firstOffset, messages: records };
+  const appended = await services.uploads.append(target, request, run, finish);
+  if (!request.validateOnly) countAcknowledged(services.metrics, APPEND_METHOD, appended.counts);
+  return {
+    committedOffset: appended.committedOffset,
+    counts: countsMessage(appended.counts),
+    outcomes: appended.outcomes.map(outcomeMessage),
+    durability: durabilityOf(services),
+    ...(appended.finished ? { receipt: receiptMessage(appended.finished) } : {}),
+  };
+}
+
+async function listDurationUploads(services: Services, request: ListUploadsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  if (UploadState[request.state] === undefined)
+    throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["ListUploads", carrierId, String(request.state)];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const after = token && { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" };
+  const which = {
+    limit: size + 1,
+    ...(request.state === UploadState.UNSPECIFIED ? {} : { sealed: request.state === UploadState.SEALED }),
+    ...(after ? { after } : {}),
+  };
+  const found = await carrierTransaction(
+    services.db,
+    carrierId,
+    (tx) => listUploads(tx, carrierId, UploadKind.DURATIONS, which),
+    LIST_PAGE,
+  );
+  const { messages: uploads, last } = await cutPage(found, {
+    size,
+    schema: UploadSchema,
+    show: uploadMessage,
+    context,
+    limits,
+  });
+  const next = last && { createTime: String(last.createTime), uploadId: last.uploadId };
+  return {
+    uploads,
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
+  };
+}
+
+async function listRejects(services: Services, request: ListRejectsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  checkUploadId(request.uploadId);
+  const { limits } = services.config;
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["ListRejects", carrierId, request.uploadId];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const key = durationUpload(carrierId, request.uploadId);
+  const { upload, found } = await carrierTransaction(services.db, carrierId, async (tx) => ({
+    upload: await readUpload(tx, key),
+    found: await readRejects(tx, key, { start: BigInt(token?.["offset"] ?? 0), limit: size + 1 }),
+  }));
+  if (!upload) throw uploadNotFound(request.uploadId);
+  const {
+    page,
+    messages: rejects,
+    last,
+  } = await cutPage(found, { size, schema: StoredRejectSchema, show: rejectMessage, context, limits });
+  // Their excerpts are masked, but for the customer's own numbers.
+  const disclosed = [disclosedRejects(carrierId, page)];
+  await discloseRecords(services, context, { request, masked: true, disclosed });
+  return {
+    rejects,
+    totalCount: notAcceptedOf(upload.counts),
+    nextPageToken: last ? encodePageToken(services.seals, scope, { offset: String(last.recordOffset + 1n) }) : "",
+  };
+}
+
+function rejectMessage(reject: RejectRow & { createTime: Micros }) {
+  return {
+    outcome: outcomeMessage(reject),
+    recordJson: reject.recordJson,
+    createTime: timestampFromMicros(reject.createTime),
+    reason: reasonOf(reject.verdict as Verdict),
+  };
+}
+
+function reasonOf(verdict: Verdict): ErrorReason {
+  switch (verdict) {
+    case Verdict.REJECTED:
+    case Verdict.CONFLICT:
+    case Verdict.SUPERSEDED:
+      return ErrorReason.RECORD_REFUSED;
+    case Verdict.QUARANTINED:
+      return ErrorReason.RECORD_QUARANTINED;
+    case Verdict.ACCEPTED:
+    case Verdict.DUPLICATE:
+    case Verdict.UNSPECIFIED:
+      return ErrorReason.UNSPECIFIED;
+    default:
+      return verdict satisfies never;
+  }
+}
+
+function notAcceptedOf({ duplicate, conflict, superseded, rejected, quarantined }: VerdictCounts): bigint {
+  return BigInt(duplicate + conflict + superseded + rejected + quarantined);
+}
+
+async function listStoredDurations(services: Services, request: ListDurationsRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const { limits } = services.config;
+  const period = requiredPeriod(request, limits.maxListWindowDays);
+  if (DurationState[request.state] === undefined)
+    throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
+  const recordId = request.recordId === undefined ? undefined : idText("record_id", request.recordId, 128);
+  const size = pageSize(request.pageSize, limits);
+  const scope = [
+    "ListDurations",
+    carrierId,
+    JSON.stringify([String(period.start), String(period.end), recordId, request.state]),
+  ];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
+  const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
+  const read = (tx: Tx) => list(tx, carrierId, { ...period, recordId, after, limit: size + 1 });
+  const found = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
+  const page = { size, schema: CallDurationSchema, show: durationMessage, context, limits };
+  const { messages: durations, last } = await cutPage(found, page);
+  const next = last && { startTime: String(last.startTime), recordId: last.recordId };
+  const disclosed = [disclosedDurations(carrierId, durations)];
+  await discloseRecords(services, context, { request, masked: false, disclosed });
+  return {
+    durations,
+    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
+  };
+}
+
+function durationUpload(carrierId: string, uploadId: string): UploadKey {
+  return { carrierId, kind: UploadKind.DURATIONS, uploadId };
+}
+
+function uploadNotFound(uploadId: string): TandemError {
+  return new TandemError("UPLOAD_NOT_FOUND", "no upload with this id", { upload_id: uploadId });
+}

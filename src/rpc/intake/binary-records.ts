@@ -1,0 +1,96 @@
+import { type DescMessage, fromBinary, type MessageShape } from "@bufbuild/protobuf";
+import type { RecordProblem } from "../../domain/calls/field-checks.ts";
+import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { MAX_RECORD_BYTES } from "../../upload/records/record-limits.ts";
+import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
+import { findBinaryFault, salvageBinary } from "./binary-faults.ts";
+import { countBinary, type ElementBounds } from "./count-elements.ts";
+import { KEEP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
+import { shapeOf } from "./wire-shape.ts";
+
+/** Reads a message of ordinary form from bytes `[start, end)`; undefined for one that must be left to `fromBinary`. */
+export type FastDecoder<T> = (bytes: Buffer, start: number, end: number) => T | undefined;
+
+/** How records of one type are read. */
+export interface RecordReader<T extends DescMessage> {
+  readonly schema: T;
+  readonly bounds: ElementBounds;
+  readonly decodeFast?: FastDecoder<MessageShape<T>>;
+}
+
+/** Encoded records that are read each time they are asked for, so that none is kept once it has been prepared. */
+export class BinaryRecords<T extends DescMessage> implements RecordList<MessageShape<T>> {
+  readonly #reader: RecordReader<T>;
+  readonly #bytes: Buffer;
+  readonly #bounds: readonly number[];
+
+  /** @param bounds the start and the end of each record, one behind the other. */
+  constructor(reader: RecordReader<T>, bytes: Buffer, bounds: readonly number[]) {
+    this.#reader = reader;
+    this.#bytes = bytes;
+    this.#bounds = bounds;
+  }
+
+  get length(): number {
+    return this.#bounds.length / 2;
+  }
+
+  get byteLength(): number {
+    return this.#bytes.length;
+  }
+
+  at(index: number): MessageShape<T> | UnreadableRecord<MessageShape<T>> | undefined {
+    const start = this.#bounds[index * 2];
+    const end = this.#bounds[index * 2 + 1];
+    if (start === undefined || end === undefined) return undefined;
+    const message = this.#reader.decodeFast?.(this.#bytes, start, end);
+    return message ?? readRecord(this.#reader, this.#bytes.subarray(start, end));
+  }
+
+  slice(start: number, end = this.length): BinaryRecords<T> {
+    return new BinaryRecords(this.#reader, this.#bytes, this.#bounds.slice(start * 2, end * 2));
+  }
+}
+
+/** The refusal of a record that is larger than any may be. */
+export function tooManyBytes(bytes: number): RecordProblem {
+  const message = `the record is ${bytes} bytes encoded, expected at most ${MAX_RECORD_BYTES}`;
+  return { issue: RecordIssue.TOO_LARGE, message, retryable: false };
+}
+
+/** The refusal of a record with more in it than any needs: fields, items or levels. */
+export function tooMuchInside(message: string): RecordProblem {
+  return { issue: RecordIssue.TOO_LARGE, message: message.replace("the message", "the record"), retryable: false };
+}
+
+function readRecord<T extends DescMessage>(
+  { schema, bounds }: RecordReader<T>,
+  bytes: Uint8Array,
+): MessageShape<T> | UnreadableRecord<MessageShape<T>> {
+  const unreadable = (wrong: RecordProblem) => new UnreadableRecord(wrong, salvageBinary(schema, bytes), bytes);
+  if (bytes.length > MAX_RECORD_BYTES) return unreadable(tooManyBytes(bytes.length));
+  const fault = countFault(schema, bytes, bounds);
+  if (fault) return unreadable(fault);
+  try {
+    return fromBinary(schema, bytes, KEEP_UNKNOWN_FIELDS.binaryOptions);
+  } catch {
+    return unreadable(findBinaryFault(schema, bytes) ?? NO_SUCH_RECORD);
+  }
+}
+
+// protobuf-es reads by a field's type, whatever the wire says: only bytes that fit are given to it.
+function countFault(schema: DescMessage, bytes: Uint8Array, bounds: ElementBounds): RecordProblem | undefined {
+  try {
+    countBinary(shapeOf(schema), bytes, bounds);
+    return undefined;
+  } catch (error) {
+    const isTooMuch = error instanceof Error && "reason" in error && error.reason === "MESSAGE_TOO_LARGE";
+    return isTooMuch ? tooMuchInside(error.message) : (findBinaryFault(schema, bytes) ?? NO_SUCH_RECORD);
+  }
+}
+
+const NO_SUCH_RECORD: RecordProblem = {
+  issue: RecordIssue.UNREADABLE,
+  message: "the record is no protobuf of its type",
+  retryable: false,
+};

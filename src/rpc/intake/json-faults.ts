@@ -1,0 +1,137 @@
+import {
+  create,
+  type DescField,
+  type DescMessage,
+  fromJson,
+  type JsonObject,
+  type JsonValue,
+  type MessageShape,
+  mergeFromJson,
+} from "@bufbuild/protobuf";
+import { problem, type RecordProblem, within } from "../../domain/calls/field-checks.ts";
+import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { isTimestampText } from "../../domain/time/instant.ts";
+import { MAX_DEPTH } from "./count-elements.ts";
+
+/** How JSON is decoded wherever something is written: a name that the contract does not have is not passed over. */
+export const STRICT_JSON = { ignoreUnknownFields: false, recursionLimit: MAX_DEPTH } as const;
+
+/**
+ * What JSON says that its type does not have: a field's name, an enum value's name, a day that is in no calendar, which JavaScript would take for one of
+ * the next month. With the path of the contract's names to it. What else is wrong, the decoder finds.
+ */
+export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
+  if (!isObject(json) || depth > MAX_DEPTH) return undefined;
+  for (const [name, value] of Object.entries(json)) {
+    const field = fieldNamed(schema, name);
+    if (!field) return problem(RecordIssue.UNKNOWN_FIELDS, shownName(name), `is no field of ${schema.typeName}`);
+    const fault =
+      field.fieldKind === "list" ? listFault(field, value, depth) : valueFault(field, field.name, value, depth);
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+/** The first field whose value its type does not take. Slow: it decodes each by itself. */
+export function findJsonTypeFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
+  if (!isObject(json)) return { issue: RecordIssue.UNREADABLE, message: "is no object", retryable: false };
+  for (const [name, value] of Object.entries(json)) {
+    const field = fieldNamed(schema, name);
+    if (field && !takes(schema, { [name]: value })) return typeFault(schema, field, value, depth);
+  }
+  return undefined;
+}
+
+function typeFault(schema: DescMessage, field: DescField, value: JsonValue, depth: number): RecordProblem {
+  const { name } = field;
+  if (field.fieldKind !== "list" || !Array.isArray(value)) return oneTypeFault(field, name, value, depth);
+  const at = value.findIndex((item) => !takes(schema, { [name]: [item] }));
+  return oneTypeFault(field, `${name}[${Math.max(0, at)}]`, value[Math.max(0, at)] ?? null, depth);
+}
+
+function oneTypeFault(field: DescField, path: string, value: JsonValue, depth: number): RecordProblem {
+  const isOurs = field.message && !field.message.typeName.startsWith("google.protobuf.") && depth < MAX_DEPTH;
+  const inner = isOurs ? within(path, findJsonTypeFault(field.message, value, depth + 1)) : undefined;
+  return inner ?? problem(RecordIssue.UNREADABLE, path, `is no ${typeNameOf(field)}`);
+}
+
+/** What can be read of a record that cannot be read whole, name by name. Lists are left out. */
+export function salvageJson<T extends DescMessage>(schema: T, json: JsonValue): MessageShape<T> {
+  const message = create(schema);
+  if (!isObject(json)) return message;
+  for (const [name, value] of Object.entries(json).slice(0, MAX_SALVAGED)) {
+    if (Array.isArray(value) || !takes(schema, { [name]: value })) continue;
+    mergeFromJson(schema, message, { [name]: value }, { ignoreUnknownFields: true, recursionLimit: MAX_DEPTH });
+  }
+  return message;
+}
+
+const MAX_SALVAGED = 1_000;
+const MAX_SHOWN_NAME = 64;
+const TIMESTAMP = "google.protobuf.Timestamp";
+
+function isObject(json: JsonValue): json is JsonObject {
+  return typeof json === "object" && json !== null && !Array.isArray(json);
+}
+
+function fieldNamed(schema: DescMessage, name: string): DescField | undefined {
+  return schema.fields.find((field) => field.jsonName === name || field.name === name);
+}
+
+function listFault(field: DescField, value: JsonValue, depth: number): RecordProblem | undefined {
+  if (!Array.isArray(value)) return undefined;
+  for (const [index, item] of value.entries()) {
+    const fault = valueFault(field, `${field.name}[${index}]`, item, depth);
+    if (fault) return fault;
+  }
+  return undefined;
+}
+
+function valueFault(field: DescField, path: string, value: JsonValue, depth: number): RecordProblem | undefined {
+  if (field.fieldKind === "map") return undefined;
+  if (field.message?.typeName === TIMESTAMP) {
+    const isTime = typeof value !== "string" || isTimestampText(value);
+    return isTime ? undefined : problem(RecordIssue.FIELD_MALFORMED, path, NO_TIME);
+  }
+  if (field.message && !field.message.typeName.startsWith("google.protobuf."))
+    return within(path, findJsonFault(field.message, value, depth + 1));
+  if (!field.enum || typeof value !== "string") return undefined;
+  const isKnown = field.enum.values.some(({ name }) => name === value);
+  return isKnown
+    ? undefined
+    : problem(RecordIssue.UNKNOWN_ENUM_VALUE, path, `is no name of ${field.enum.typeName} that this server knows`);
+}
+
+const NO_TIME = "is no time, expected one such as 2026-03-01T10:05:00.250Z, of a day that there is";
+
+function takes(schema: DescMessage, json: JsonObject): boolean {
+  try {
+    fromJson(schema, json, { ignoreUnknownFields: true, recursionLimit: MAX_DEPTH });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function typeNameOf(field: DescField): string {
+  if (field.message) return field.message.typeName;
+  if (field.enum) return field.enum.typeName;
+  if (field.fieldKind === "list") return "list";
+  return field.fieldKind === "scalar" ? (SCALAR_NAMES[field.scalar] ?? "value of its type") : "value of its type";
+}
+
+/** By the numbers of descriptor.proto's Type. */
+const SCALAR_NAMES: Readonly<Record<number, string>> = {
+  1: "number",
+  2: "number",
+  3: "whole number of 64 bits",
+  5: "whole number of 32 bits",
+  8: "true or false",
+  9: "text",
+  13: "whole number of 32 bits",
+};
+
+// A name may be a number that somebody put there: it is shown cut, and masked where it is told.
+function shownName(name: string): string {
+  return name.slice(0, MAX_SHOWN_NAME).toWellFormed().replaceAll("\0", "\ufffd");
+}

@@ -1,0 +1,127 @@
+import { create, type DescMessage, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { problem, type RecordProblem } from "../../domain/calls/field-checks.ts";
+import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { maskNumbers } from "../../domain/privacy/masking.ts";
+import { type RecordList, UnreadableRecord } from "../../upload/records/record-list.ts";
+import { type RecordReader, tooMuchInside } from "./binary-records.ts";
+import { countJson } from "./count-elements.ts";
+import { findJsonFault, findJsonTypeFault, STRICT_JSON, salvageJson } from "./json-faults.ts";
+
+/** Records in JSON that are read each time they are asked for. */
+export class JsonRecords<T extends DescMessage> implements RecordList<MessageShape<T>> {
+  readonly #reader: RecordReader<T>;
+  readonly #bytes: Uint8Array;
+  readonly #bounds: readonly number[];
+
+  /** @param bounds the start and the end of each record, one behind the other. */
+  constructor(reader: RecordReader<T>, bytes: Uint8Array, bounds: readonly number[]) {
+    this.#reader = reader;
+    this.#bytes = bytes;
+    this.#bounds = bounds;
+  }
+
+  get length(): number {
+    return this.#bounds.length / 2;
+  }
+
+  get byteLength(): number {
+    return this.#bytes.length;
+  }
+
+  at(index: number): MessageShape<T> | UnreadableRecord<MessageShape<T>> | undefined {
+    const start = this.#bounds[index * 2];
+    const end = this.#bounds[index * 2 + 1];
+    if (start === undefined || end === undefined) return undefined;
+    return readRecord(this.#reader, this.#bytes.subarray(start, end));
+  }
+
+  slice(start: number, end = this.length): JsonRecords<T> {
+    return new JsonRecords(this.#reader, this.#bytes, this.#bounds.slice(start * 2, end * 2));
+  }
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
+
+function readRecord<T extends DescMessage>(
+  { schema, bounds }: RecordReader<T>,
+  bytes: Uint8Array,
+): MessageShape<T> | UnreadableRecord<MessageShape<T>> {
+  const unreadable = (wrong: RecordProblem, json: JsonValue) =>
+    new UnreadableRecord(maskedPath(wrong), salvageJson(schema, json), bytes);
+  try {
+    countJson(bytes, bounds);
+  } catch (error) {
+    return new UnreadableRecord(tooMuchInside(error instanceof Error ? error.message : ""), create(schema), bytes);
+  }
+  const { text, isUtf8 } = textOf(bytes);
+  const json = parse(text);
+  if (json === undefined) return unreadable(NOT_JSON, null);
+  if (!isUtf8) return unreadable(findReplaced(json, schema) ?? NOT_UTF8, json);
+  const fault = findJsonFault(schema, json);
+  if (fault) return unreadable(fault, json);
+  try {
+    return fromJson(schema, json, STRICT_JSON);
+  } catch {
+    return unreadable(findJsonTypeFault(schema, json) ?? NO_SUCH_RECORD, json);
+  }
+}
+
+function textOf(bytes: Uint8Array): { text: string; isUtf8: boolean } {
+  try {
+    return { text: strictUtf8.decode(bytes), isUtf8: true };
+  } catch {
+    return { text: Buffer.from(bytes).toString(), isUtf8: false };
+  }
+}
+
+function parse(text: string): JsonValue | undefined {
+  try {
+    return JSON.parse(text) as JsonValue;
+  } catch {
+    return undefined;
+  }
+}
+
+// Where the bytes that are not UTF-8 became replacement characters.
+function findReplaced(json: JsonValue, schema: DescMessage): RecordProblem | undefined {
+  for (const { path, text } of textsOf(json, schema, ""))
+    if (text.includes("\ufffd")) return problem(RecordIssue.INVALID_TEXT, path, "is not valid UTF-8");
+  return undefined;
+}
+
+/** Each text and each name of a value, with the path of the contract's names to it. */
+function* textsOf(
+  json: JsonValue,
+  schema: DescMessage | undefined,
+  path: string,
+): Generator<{ path: string; text: string }> {
+  if (typeof json === "string") yield { path, text: json };
+  if (typeof json !== "object" || json === null) return;
+  if (Array.isArray(json)) {
+    for (const [at, item] of json.entries()) yield* textsOf(item, schema, `${path}[${at}]`);
+    return;
+  }
+  for (const [name, value] of Object.entries(json)) {
+    const field = schema?.fields.find((each) => each.jsonName === name || each.name === name);
+    const inner = `${path === "" ? "" : `${path}.`}${field?.name ?? name.slice(0, 64)}`;
+    yield { path: inner, text: name };
+    yield* textsOf(value, field?.message, inner);
+  }
+}
+
+// A misspelt name is told as it was sent, and may be anything.
+function maskedPath(wrong: RecordProblem): RecordProblem {
+  return wrong.fieldPath === undefined ? wrong : { ...wrong, fieldPath: maskNumbers(wrong.fieldPath) };
+}
+
+const NOT_JSON: RecordProblem = { issue: RecordIssue.UNREADABLE, message: "the record is no JSON", retryable: false };
+const NOT_UTF8: RecordProblem = {
+  issue: RecordIssue.INVALID_TEXT,
+  message: "the record is not valid UTF-8",
+  retryable: false,
+};
+const NO_SUCH_RECORD: RecordProblem = {
+  issue: RecordIssue.UNREADABLE,
+  message: "the record is no JSON of its type",
+  retryable: false,
+};

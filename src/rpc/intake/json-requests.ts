@@ -1,0 +1,22 @@
+import type { DescMessage, JsonValue } from "@bufbuild/protobuf";
+import { invalidArgument } from "../../domain/errors.ts";
+import { findJsonFault } from "./json-faults.ts";
+
+/**
+ * Refuses a request in JSON that says what the contract does not have. Connect would pass over a name that it does not know, as it passes over the fields
+ * of a newer contract in binary; but names are written by people, and what one has misspelt would be lost without a word.
+ * @throws TandemError INVALID_ARGUMENT
+ */
+export function checkJsonRequest(input: DescMessage, bytes: Uint8Array): void {
+  const fault = findJsonFault(input, parse(bytes));
+  if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
+}
+
+// What is no JSON is refused where it is decoded.
+function parse(bytes: Uint8Array): JsonValue {
+  try {
+    return JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString()) as JsonValue;
+  } catch {
+    return null;
+  }
+}

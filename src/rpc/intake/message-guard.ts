@@ -1,0 +1,309 @@
+import type { DescMethod } from "@bufbuild/protobuf";
+import { Code, ConnectError, type ContextValues } from "@connectrpc/connect";
+import { compressedFlag, type UniversalHandler, type UniversalServerRequest } from "@connectrpc/connect/protocol";
+import { TandemError } from "../../domain/errors.ts";
+import type { Limits } from "../../domain/limits.ts";
+import { isTransportGone } from "../../port/client-gone.ts";
+import { fastGzip } from "../../port/compression.ts";
+import type { MemoryHold } from "../../port/memory-budget.ts";
+import { type FaultReporter, toConnectError } from "../shared/errors.ts";
+import { type CountedRecords, countBinary, countJson, type ElementCount } from "./count-elements.ts";
+import { countRecordsJson } from "./count-records.ts";
+import { checkJsonRequest } from "./json-requests.ts";
+import { boundsOf, type MessageBounds, recordBounds } from "./message-bounds.ts";
+import { MessageBytes } from "./message-bytes.ts";
+import { type RawMessage, rawMessagesKey } from "./raw-messages.ts";
+import { type RecordPath, recordPathOf } from "./record-paths.ts";
+import { type MessageShape, shapeOf } from "./wire-shape.ts";
+
+/** What stands between an exchange and its messages. */
+export interface GuardedCall {
+  /** What was received of messages that are not whole. */
+  readonly received: MemoryHold;
+  /** What whole messages cost while they are decoded and worked on. */
+  readonly decoded: MemoryHold;
+  /** What is held for decoded messages is held until this has settled, too. */
+  holdDecoded(until: Promise<unknown>): void;
+  /** Some of a framed message has come. */
+  messageBegan(): void;
+  /** A framed message is whole. */
+  messageCame(): void;
+}
+
+export interface GuardOptions {
+  readonly limits: Limits;
+  /** The call of an exchange; undefined: it is not guarded. */
+  readonly callOf: (values: ContextValues) => GuardedCall | undefined;
+  /** Told of each message of a stream that anyone may send, but the first, which was paid for with the call. Throws for one too many. */
+  readonly takeAnonymous: (values: ContextValues) => void;
+  readonly report: FaultReporter;
+}
+
+/**
+ * Puts a guard before each handler, which reads requests in its stead, and gives it only whole messages that were counted and paid for: how many
+ * elements a message has is known before Connect decodes it. Compressed messages are inflated here, because only then they can be counted.
+ */
+export function guardMessages(handlers: UniversalHandler[], options: GuardOptions): void {
+  for (const [index, handler] of handlers.entries()) handlers[index] = guarded(handler, options);
+}
+
+function guarded(handler: UniversalHandler, options: GuardOptions): UniversalHandler {
+  const { method } = handler;
+  const bounds = boundsOf(method, options.limits);
+  const shape = shapeOf(method.input);
+  const records = recordsOf(method, options.limits);
+  const handle = (request: UniversalServerRequest) => {
+    const values = request.contextValues;
+    const call = values && options.callOf(values);
+    if (!values || !call || !isByteStream(request.body)) return handler(request);
+    const takeAnonymous = bounds.isAnonymous ? () => options.takeAnonymous(values) : () => {};
+    const raw: RawMessage[] = [];
+    if (records) values.set(rawMessagesKey, raw);
+    const body = new GuardedBody({
+      chunks: request.body,
+      request,
+      method,
+      bounds,
+      shape,
+      records: records && { ...records, raw },
+      call,
+      takeAnonymous,
+      report: options.report,
+    });
+    request.body = body.read();
+    const answer = handler(request);
+    call.holdDecoded(answer);
+    const release = () => body.releaseMessage();
+    answer.then(release, release);
+    return answer;
+  };
+  return Object.assign(handle, handler);
+}
+
+function recordsOf(
+  method: DescMethod,
+  { maxBatchRecords }: Limits,
+): (CountedRecords & { path: RecordPath }) | undefined {
+  const path = recordPathOf(method);
+  return path && { path, shape: shapeOf(path.record), bounds: recordBounds(path.record), most: maxBatchRecords };
+}
+
+function isByteStream(body: UniversalServerRequest["body"]): body is AsyncIterable<Uint8Array> {
+  return typeof body === "object" && body !== null && Symbol.asyncIterator in body;
+}
+
+interface BodyOptions {
+  /** The body as it comes. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly request: UniversalServerRequest;
+  readonly method: DescMethod;
+  readonly bounds: MessageBounds;
+  readonly shape: MessageShape;
+  /** Of a method of records: how they are counted, and where its messages go, for it takes them undecoded. */
+  readonly records: (CountedRecords & { readonly path: RecordPath; readonly raw: RawMessage[] }) | undefined;
+  readonly call: GuardedCall;
+  readonly takeAnonymous: () => void;
+  readonly report: FaultReporter;
+}
+
+/** What a decoded message costs at the most, estimated: a field or an item, an object with its own fields, and a byte of JSON with its parsed form. */
+const ELEMENT_BYTES = 32;
+const OBJECT_BYTES = 256;
+const JSON_BYTES = 3;
+/** The most that gzip can shrink something, times. */
+const MAX_INFLATION = 1_032;
+const ENVELOPE_BYTES = 5;
+const EMPTY = new Uint8Array(0);
+const EMPTY_JSON = Buffer.from("{}");
+
+interface Framing {
+  /** Whether messages stand in frames of five bytes and a length. */
+  readonly isEnveloped: boolean;
+  /** The flag of a frame that is the end of a stream, and no message. */
+  readonly endFlag: number;
+  /** Where it says how messages are compressed. */
+  readonly encodingHeader: string;
+}
+
+function framingOf(contentType: string): Framing {
+  if (/^application\/connect\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0b10, encodingHeader: "connect-content-encoding" };
+  if (/^application\/grpc-web\b/i.test(contentType))
+    return { isEnveloped: true, endFlag: 0x80, encodingHeader: "grpc-encoding" };
+  const isEnveloped = /^application\/grpc\b/i.test(contentType);
+  return { isEnveloped, endFlag: 0, encodingHeader: isEnveloped ? "grpc-encoding" : "content-encoding" };
+}
+
+/** The body of one request. */
+class GuardedBody {
+  readonly #options: BodyOptions;
+  readonly #isJson: boolean;
+  readonly #isEnveloped: boolean;
+  readonly #endFlag: number;
+  readonly #isGzip: boolean;
+  readonly #isOneMessage: boolean;
+  readonly #promisedBytes: number = 0;
+  /** What the one message of a request costs, as long as it is held. */
+  #heldBytes = 0;
+  #messageCount = 0;
+
+  constructor(options: BodyOptions) {
+    this.#options = options;
+    const { header } = options.request;
+    const { methodKind } = options.method;
+    const contentType = header.get("content-type") ?? "";
+    this.#isJson = /\bjson\b/i.test(contentType);
+    const { isEnveloped, endFlag, encodingHeader } = framingOf(contentType);
+    this.#isEnveloped = isEnveloped;
+    this.#endFlag = endFlag;
+    this.#isOneMessage = methodKind === "unary" || methodKind === "server_streaming";
+    this.#isGzip = header.get(encodingHeader) === fastGzip.name && !options.bounds.isAnonymous;
+    if (this.#isEnveloped) return;
+    this.#promisedBytes = Number(header.get("content-length") ?? 0);
+    // Connect would make room for all that is promised before anything has come.
+    header.delete("content-length");
+    // What is not compressed any more must not be said to be.
+    if (this.#isGzip) header.delete("content-encoding");
+  }
+
+  /** Whole messages, checked, in the protocol's frames. */
+  async *read(): AsyncGenerator<Uint8Array> {
+    const { chunks, report } = this.#options;
+    try {
+      yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
+    } catch (error) {
+      // Here a broken connection is the client's; the methods could not tell it from the database's.
+      const told = isTransportGone(error) ? new TandemError("CANCELLED", "the client left") : error;
+      throw told instanceof TandemError ? toConnectError(told, undefined, report) : told;
+    }
+  }
+
+  /**
+   * Gives back what one message costs: its method has answered, of a stream the first frame. What a stream keeps of its request is small by its
+   * bounds. Of a stream of requests, each message is given back when the next is asked for.
+   */
+  releaseMessage(): void {
+    this.#options.call.decoded.remove(this.#heldBytes);
+    this.#heldBytes = 0;
+  }
+
+  async *#readBare(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const { call, bounds } = this.#options;
+    this.#assertSize(this.#promisedBytes);
+    using body = new MessageBytes(call.received);
+    for await (const chunk of chunks) {
+      this.#assertSize(body.length + chunk.length);
+      body.append(chunk, Math.min(bounds.maxBytes, this.#promisedBytes || bounds.maxBytes));
+    }
+    yield* this.#check(body, this.#isGzip, false);
+  }
+
+  async *#readEnvelopes(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    const head = Buffer.alloc(ENVELOPE_BYTES);
+    let headLength = 0;
+    using message = new MessageBytes(this.#options.call.received);
+    for await (const chunk of chunks) {
+      for (let at = 0; at < chunk.length; ) {
+        this.#options.call.messageBegan();
+        if (headLength < ENVELOPE_BYTES) {
+          head[headLength++] = chunk[at++] as number;
+          if (headLength < ENVELOPE_BYTES) continue;
+          this.#assertSize(head.readUInt32BE(1));
+        }
+        const length = head.readUInt32BE(1);
+        const part = chunk.subarray(at, at + length - message.length);
+        message.append(part, length);
+        at += part.length;
+        if (message.length < length) continue;
+        headLength = 0;
+        this.#options.call.messageCame();
+        yield* this.#takeEnvelope(head.readUInt8(0), message);
+      }
+    }
+    if (headLength > 0) throw new ConnectError("protocol error: incomplete envelope", Code.InvalidArgument);
+  }
+
+  async *#takeEnvelope(flags: number, message: MessageBytes): AsyncGenerator<Uint8Array> {
+    this.#messageCount += 1;
+    if (this.#messageCount > 1) this.#options.takeAnonymous();
+    const isCompressed = (flags & compressedFlag) !== 0;
+    const isMessage = (flags & this.#endFlag) === 0;
+    if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
+    // Connect refuses what is compressed without a name for it. It skips ends as well, but inflates them first.
+    else if (isMessage) yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
+    message[Symbol.dispose]();
+  }
+
+  /** Gives a whole message on once it was counted and what it costs was paid for. */
+  async *#check(
+    message: MessageBytes,
+    isCompressed: boolean,
+    isEnveloped: boolean,
+    flags = 0,
+  ): AsyncGenerator<Uint8Array> {
+    const { call, request } = this.#options;
+    using inflated = new MessageBytes(call.received);
+    const whole = isCompressed ? inflated : message;
+    if (isCompressed) {
+      await this.#inflate(message.bytes, inflated);
+      message[Symbol.dispose]();
+    }
+    const counted = this.#count(whole.bytes);
+    const held = await call.decoded.addWhenRoom(this.#costOf(whole.bytes, counted), request.signal);
+    if (this.#isOneMessage) this.#heldBytes += held;
+    const given = this.#giveRaw(whole.bytes, counted.split);
+    if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, given.length);
+    if (given.length > 0) yield given;
+    // Asked for the next one: of a stream the method has taken this one. Of one message it is only asked whether it was the last.
+    if (!this.#isOneMessage) call.decoded.remove(held);
+  }
+
+  /** What it may become is paid for before it is inflated. */
+  async #inflate(compressed: Uint8Array<ArrayBuffer>, inflated: MessageBytes): Promise<void> {
+    const { call, bounds, request } = this.#options;
+    const most = Math.min(bounds.maxBytes, compressed.length * MAX_INFLATION);
+    const held = await call.decoded.addWhenRoom(most, request.signal);
+    try {
+      const bytes = await fastGzip.decompress(compressed, bounds.maxBytes);
+      inflated.append(bytes, bytes.length);
+    } finally {
+      call.decoded.remove(held);
+    }
+  }
+
+  #count(bytes: Uint8Array): ElementCount & Pick<RawMessage, "split"> {
+    const { bounds, shape, records, method } = this.#options;
+    if (!this.#isJson) return countBinary(shape, bytes, bounds, records);
+    if (records) return countRecordsJson(records, bytes, bounds);
+    const counted = countJson(bytes, bounds, bounds.hasFieldMask);
+    // Anyone's methods are not of this contract, and nothing is parsed twice for strangers.
+    if (!bounds.isAnonymous) checkJsonRequest(method.input, bytes);
+    return counted;
+  }
+
+  /** What Connect gets of a message: nothing, of one that its method takes undecoded. */
+  #giveRaw(bytes: Uint8Array, split: RawMessage["split"]): Uint8Array {
+    const { records } = this.#options;
+    if (!records) return bytes;
+    records.raw.push({ bytes, isJson: this.#isJson, split });
+    return this.#isJson ? EMPTY_JSON : EMPTY;
+  }
+
+  #costOf(bytes: Uint8Array, { elements, objects }: ElementCount): number {
+    return bytes.length * (this.#isJson ? JSON_BYTES : 1) + elements * ELEMENT_BYTES + objects * OBJECT_BYTES;
+  }
+
+  #assertSize(bytes: number): void {
+    const { maxBytes } = this.#options.bounds;
+    if (bytes <= maxBytes) return;
+    const limit = String(maxBytes);
+    throw new TandemError("MESSAGE_TOO_LARGE", `the message is over ${limit} bytes`, { limit, unit: "bytes" });
+  }
+}
+
+function envelopeHead(flags: number, length: number): Uint8Array {
+  const head = Buffer.alloc(ENVELOPE_BYTES);
+  head.writeUInt8(flags);
+  head.writeUInt32BE(length, 1);
+  return head;
+}

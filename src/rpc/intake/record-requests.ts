@@ -1,0 +1,149 @@
+import { type DescMessage, fromBinary, fromJson, type JsonValue, type MessageShape } from "@bufbuild/protobuf";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import {
+  type AppendDurationsRequest,
+  AppendDurationsRequestSchema,
+  type UploadDurationsRequest,
+  UploadDurationsRequestSchema,
+} from "../../gen/tandem/carrier/v1/duration_service_pb.js";
+import {
+  type IngestCdrsRequest,
+  IngestCdrsRequestSchema,
+} from "../../gen/tandem/platform/v1/platform_cdr_service_pb.js";
+import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { decodeDuration } from "../../upload/records/duration-decoder.ts";
+import type { RecordList } from "../../upload/records/record-list.ts";
+import { BinaryRecords, type RecordReader } from "./binary-records.ts";
+import { findJsonFault, STRICT_JSON } from "./json-faults.ts";
+import { JsonRecords } from "./json-records.ts";
+import { recordBounds } from "./message-bounds.ts";
+import type { RawMessage } from "./raw-messages.ts";
+import { type RecordPath, recordPathOf } from "./record-paths.ts";
+import { type SplitRequest, splitBinary } from "./split-binary.ts";
+import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
+
+/** A run of records that have not been read yet. */
+export interface RecordBatch<Message> {
+  readonly firstOffset: bigint;
+  readonly records: RecordList<Message>;
+}
+
+/** A frame of an upload whose records are read one by one, each for itself. */
+export interface RecordFrame<Frame, Message> {
+  frame: Exclude<Frame, { case: "batch" }> | { case: "batch"; value: RecordBatch<Message> };
+}
+
+export type DurationFrame = RecordFrame<UploadDurationsRequest["frame"], CallDuration>;
+export type CdrFrame = RecordFrame<IngestCdrsRequest["frame"], CallDetailRecord>;
+
+/** AppendDurations without its records, and these. */
+export interface AppendedDurations {
+  readonly request: AppendDurationsRequest;
+  readonly records: RecordList<CallDuration>;
+}
+
+/** Reads a frame of UploadDurations. @throws TandemError INVALID_ARGUMENT for what is none outside of its records. */
+export function readDurationFrame(message: RawMessage): DurationFrame {
+  const { request, records } = readRequest(DURATION_FRAME, message);
+  return withRecords(request.frame, records);
+}
+
+/** Reads a frame of IngestCdrs, as `readDurationFrame`. */
+export function readCdrFrame(message: RawMessage): CdrFrame {
+  const { request, records } = readRequest(CDR_FRAME, message);
+  return withRecords(request.frame, records);
+}
+
+/** Reads the request of AppendDurations, as `readDurationFrame`. */
+export function readAppended(message: RawMessage): AppendedDurations {
+  return readRequest(APPEND, message);
+}
+
+/** Each message, read. */
+export function readEach<T>(messages: AsyncIterable<RawMessage>, read: (message: RawMessage) => T): AsyncIterable<T> {
+  return {
+    // By hand, as the messages are: their return must be called at once, even while their next is pending.
+    [Symbol.asyncIterator]() {
+      const inner = messages[Symbol.asyncIterator]();
+      return {
+        async next() {
+          const next = await inner.next();
+          return next.done ? { done: true, value: undefined } : { done: false, value: read(next.value) };
+        },
+        async return(value) {
+          await inner.return?.();
+          return { done: true, value };
+        },
+      };
+    },
+  };
+}
+
+interface RequestKind<I extends DescMessage, R extends DescMessage> {
+  readonly input: I;
+  readonly path: RecordPath;
+  readonly reader: RecordReader<R>;
+}
+
+const DURATION = { schema: CallDurationSchema, bounds: recordBounds(CallDurationSchema), decodeFast: decodeDuration };
+const CDR = { schema: CallDetailRecordSchema, bounds: recordBounds(CallDetailRecordSchema) };
+const DURATION_FRAME = kindOf(UploadDurationsRequestSchema, DURATION);
+const APPEND = kindOf(AppendDurationsRequestSchema, DURATION);
+const CDR_FRAME = kindOf(IngestCdrsRequestSchema, CDR);
+
+function kindOf<I extends DescMessage, R extends DescMessage>(input: I, reader: RecordReader<R>): RequestKind<I, R> {
+  const path = recordPathOf({ input });
+  if (!path) throw new Error(`${input.typeName} has no records`);
+  return { input, path, reader };
+}
+
+function readRequest<I extends DescMessage, R extends DescMessage>(
+  { input, path, reader }: RequestKind<I, R>,
+  { bytes, isJson, split }: RawMessage,
+): { request: MessageShape<I>; records: RecordList<MessageShape<R>> } {
+  if (isJson) {
+    if (!split) throw malformed();
+    const request = readJsonHead(input, split.head);
+    return { request, records: new JsonRecords(reader, bytes, split.bounds) };
+  }
+  try {
+    const { head, bounds }: SplitRequest = splitBinary(path, bytes);
+    const request = fromBinary(input, head, DROP_UNKNOWN_FIELDS.binaryOptions);
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    return { request, records: new BinaryRecords(reader, buffer, bounds) };
+  } catch (cause) {
+    throw malformed(cause);
+  }
+}
+
+function readJsonHead<I extends DescMessage>(input: I, head: Uint8Array): MessageShape<I> {
+  let json: JsonValue;
+  try {
+    json = JSON.parse(strictUtf8.decode(head)) as JsonValue;
+  } catch (cause) {
+    throw malformed(cause);
+  }
+  const fault = findJsonFault(input, json);
+  if (fault) throw invalidArgument(fault.fieldPath ?? "", fault.message);
+  try {
+    return fromJson(input, json, STRICT_JSON);
+  } catch (cause) {
+    throw malformed(cause);
+  }
+}
+
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
+
+function withRecords<Frame extends { case: string | undefined; value?: unknown }, Message>(
+  frame: Frame,
+  records: RecordList<Message>,
+): RecordFrame<Frame, Message> {
+  if (frame.case !== "batch") return { frame: frame as Exclude<Frame, { case: "batch" }> };
+  const { firstOffset } = frame.value as { firstOffset: bigint };
+  return { frame: { case: "batch", value: { firstOffset, records } } };
+}
+
+function malformed(cause?: unknown): TandemError {
+  return new TandemError("INVALID_ARGUMENT", "the message is not what the method takes", { field: "" }, { cause });
+}

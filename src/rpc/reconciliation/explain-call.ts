@@ -1,0 +1,315 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Carrier } from "../../domain/carriers/carrier.ts";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import type { EvidenceStep, RefusedCandidate } from "../../domain/matching/explain/evidence.ts";
+import type { NearMiss } from "../../domain/matching/explain/near-misses.ts";
+import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
+import { Side } from "../../domain/matching/result.ts";
+import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
+import { cdrMessage } from "../../feed/cdr-edge.ts";
+import {
+  CallExplanationSchema as OwnExplanationSchema,
+  type ExplainCallRequest as OwnRequest,
+} from "../../gen/tandem/carrier/v1/reconciliation_service_pb.js";
+import {
+  type CallExplanation,
+  CallExplanationSchema,
+  EvidenceStepSchema,
+  EvidenceValueSchema,
+  type ExplainCallRequest,
+  NearRecordSchema,
+  RefusedCandidateSchema,
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { reconciled } from "../../reconcile/carrier.ts";
+import { discrepancyMessage, findingMessage } from "../../reconcile/discrepancy-edge.ts";
+import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
+import { carrierTransaction, readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
+import {
+  type ExplainedRecord,
+  findCarriersOfCall,
+  findExplainedRecords,
+  type RecordName,
+} from "../../store/reconciliation/explain-targets.ts";
+import { listCdrs } from "../../store/records/cdrs.ts";
+import { listDurations } from "../../store/records/durations.ts";
+import { readDaysOf } from "../../store/zone-days/zone-days.ts";
+import { carrierOf } from "../shared/access/auth.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { disclosedExplanations } from "../shared/disclosure/disclosed-records.ts";
+import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
+import { attributeForReader } from "../shared/masking/reader-mask.ts";
+import { durationMessage } from "../shared/messages/duration.ts";
+import { resultInForce, waitingStep } from "./result-in-force.ts";
+
+/** Most calls that one request explains. */
+const MAX_EXPLANATIONS = 100;
+/** Most carriers that a call's legs are looked for at. */
+const MAX_CARRIERS = 100;
+const DAY_MS = 86_400_000;
+/** How a call is explained: on one state of the database, of which nothing is changed. */
+const EXPLAINING = { statementTimeoutMs: 30_000, snapshot: true, byIndexOnly: true };
+/** Most calls that one request of a carrier explains. */
+const MAX_OWN_EXPLANATIONS = 20;
+
+/** Explains the calls that a request names, one after the other; `truncated` when there are more than 100. */
+export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
+  const name = recordName(request);
+  const explanations: CallExplanation[] = [];
+  let found = 0;
+  for (const carrierId of await carriersOf(services, request, name)) {
+    const settings = await requireCarrier(services, carrierId);
+    const most = MAX_EXPLANATIONS - explanations.length;
+    const ofCarrier = await systemTransaction(
+      services.db,
+      (tx) => explainNamed(services, tx, settings, { name, most }),
+      EXPLAINING,
+    );
+    found += ofCarrier.found;
+    explanations.push(...(await dated(services, settings, ofCarrier.explanations)));
+    if (found > MAX_EXPLANATIONS) break;
+  }
+  if (explanations.length === 0) throw notFound(request);
+  const disclosed = disclosedExplanations(explanations);
+  await discloseRecords(services, context, { request, masked: seesMaskedParties(context), disclosed });
+  return { explanations, truncated: found > MAX_EXPLANATIONS };
+}
+
+/**
+ * Explains calls of one carrier to itself, by the same code: in a transaction that sees its rows only, so that no id of another carrier's finds anything.
+ * `truncated` when there are more than 20.
+ */
+export async function explainOwnCalls(services: Services, request: OwnRequest, context: HandlerContext) {
+  const { carrierId } = carrierOf(context);
+  const name = recordName(request);
+  const settings = await requireCarrier(services, carrierId);
+  const most = MAX_OWN_EXPLANATIONS;
+  const { explanations: undated, found } = await carrierTransaction(
+    services.db,
+    carrierId,
+    (tx) => explainNamed(services, tx, settings, { name, most }),
+    EXPLAINING,
+  );
+  const explanations = await dated(services, settings, undated);
+  if (explanations.length === 0) throw notFound(request);
+  const disclosed = disclosedExplanations(explanations);
+  await discloseRecords(services, context, { request, masked: false, disclosed });
+  // The messages are those of the platform, without the carrier's id.
+  return { explanations: explanations.map(ownExplanation), truncated: found > most };
+}
+
+function ownExplanation({ $typeName: _, $unknown: __, carrierId: ___, ...own }: CallExplanation) {
+  return create(OwnExplanationSchema, own as unknown as MessageInitShape<typeof OwnExplanationSchema>);
+}
+
+/** The calls of one carrier that a name means, at most `most`; and how many records it means, counted to one more. */
+async function explainNamed(
+  services: Services,
+  tx: Tx,
+  settings: Carrier,
+  { name, most }: { name: RecordName; most: number },
+): Promise<{ explanations: Undated[]; found: number }> {
+  const { carrierId } = settings;
+  const records = await findExplainedRecords(tx, carrierId, name, most + 1);
+  const carrier = reconciled(settings, await services.erasures.inForce.read(tx, carrierId));
+  return { explanations: await explainEach(tx, carrier, records.slice(0, most)), found: records.length };
+}
+
+/** An explanation whose call has no day yet, if it is not reconciled; and when the call began. */
+interface Undated {
+  readonly message: CallExplanation;
+  readonly start: Micros;
+}
+
+// Days are not a carrier's to read, and a snapshot cannot write those that nobody has asked for.
+async function dated(services: Services, { timeZone }: Carrier, found: readonly Undated[]): Promise<CallExplanation[]> {
+  for (const { message, start } of found) {
+    if (message.result?.callDate !== "") continue;
+    const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, timeZone, [start]));
+    message.result.callDate = days.dayOf(start);
+  }
+  return found.map(({ message }) => message);
+}
+
+/** What both sides' requests have in common. */
+type Target = Pick<ExplainCallRequest | OwnRequest, "target" | "recordDate">;
+
+function recordName({ target, recordDate }: Target): RecordName {
+  if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
+  if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
+    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters, none of them NUL`);
+  switch (target.case) {
+    case "callId":
+      return { by: "callId", callId: target.value };
+    case "discrepancyId":
+      return { by: "discrepancyId", discrepancyId: target.value };
+    case "platformRecordId":
+    case "carrierRecordId":
+      return { by: target.case, recordId: target.value, recordDate };
+    default:
+      return target satisfies never;
+  }
+}
+
+const MAX_NAME = 128;
+
+async function carriersOf(services: Services, request: ExplainCallRequest, name: RecordName): Promise<string[]> {
+  if (request.carrierId !== "") return [(await requireCarrier(services, request.carrierId)).carrierId];
+  if (name.by !== "callId") throw invalidArgument("carrier_id", "is required unless the target is a call_id");
+  return systemTransaction(services.db, (tx) => findCarriersOfCall(tx, name.callId, MAX_CARRIERS));
+}
+
+function notFound({ target, ...request }: ExplainCallRequest | OwnRequest): TandemError {
+  return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
+    ...("carrierId" in request && { carrier_id: request.carrierId }),
+    [NAMES[target.case ?? "callId"]]: target.value ?? "",
+  });
+}
+
+/** Targets as the contract spells them. */
+const NAMES = {
+  callId: "call_id",
+  discrepancyId: "discrepancy_id",
+  platformRecordId: "platform_record_id",
+  carrierRecordId: "carrier_record_id",
+} as const;
+
+async function explainEach(
+  tx: Tx,
+  carrier: ReturnType<typeof reconciled>,
+  records: readonly ExplainedRecord[],
+): Promise<Undated[]> {
+  const now = await readClock(tx);
+  const explanations: Undated[] = [];
+  for (const record of records) {
+    const explained = await explainRecord(tx, carrier, record, now);
+    if (!explained) continue;
+    const message = await explanation(tx, carrier, explained);
+    attributeForReader(message, explained.stored?.phoneNumber);
+    explanations.push({ message, start: microsFromMs(explained.evidence.result.startMs) });
+  }
+  return explanations;
+}
+
+async function explanation(
+  tx: Tx,
+  carrier: ReturnType<typeof reconciled>,
+  explained: ExplainedCall,
+): Promise<CallExplanation> {
+  const { carrierId } = carrier;
+  const { evidence, stored, isInForce, near } = explained;
+  if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
+  const { result, steps, refused } = evidence;
+  const message = discrepancyMessage(result, {
+    carrierId,
+    discrepancyId: stored?.discrepancyId ?? "",
+    revision: stored?.discrepancyRevision ?? 0,
+    callDate: stored?.callDate ?? "",
+    firstSeenTime: stored?.firstSeenTime ?? null,
+    resolvedTime: stored?.resolvedTime ?? null,
+  });
+  if (stored?.sequence) message.sequence = stored.sequence;
+  const platformRecord = result.platform && (await readCdr(tx, carrierId, result.platform));
+  const carrierRecords: CallDuration[] = [];
+  for (const record of result.carrier) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
+  return create(CallExplanationSchema, {
+    carrierId,
+    result: message,
+    ...(platformRecord && { platformRecord }),
+    carrierRecords,
+    steps: steps.map(stepMessage),
+    refusedCandidates: refused.map(refusedMessage),
+    nearRecords: near.map(nearMessage),
+  });
+}
+
+// What stands is shown, and not what it will be.
+async function explanationInForce(
+  tx: Tx,
+  carrierId: string,
+  { evidence, near }: ExplainedCall,
+  stored: CallResultRow,
+): Promise<CallExplanation> {
+  const platformRecord = stored.side === Side.PLATFORM ? await readCdr(tx, carrierId, stored) : undefined;
+  const carrierRecords: CallDuration[] = [];
+  for (const record of stored.carrierRecords) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
+  return create(CallExplanationSchema, {
+    carrierId,
+    result: resultInForce(carrierId, stored),
+    ...(platformRecord && { platformRecord }),
+    carrierRecords,
+    steps: [waitingStep(stored, evidence.result.status), ...evidence.steps].map(stepMessage),
+    refusedCandidates: evidence.refused.map(refusedMessage),
+    nearRecords: near.map(nearMessage),
+  });
+}
+
+type NamedRecord = Pick<RecordRef, "recordId" | "recordDate">;
+
+async function readCdr(tx: Tx, carrierId: string, name: NamedRecord): Promise<CallDetailRecord | undefined> {
+  const { recordId, recordDate } = name;
+  const search = { recordId, recordDate, conditions: {} };
+  const [stored] = await listCdrs(tx, carrierId, search, { limit: 1 }, false);
+  return stored && cdrMessage(stored);
+}
+
+async function readDuration(
+  tx: Tx,
+  carrierId: string,
+  facts: NamedRecord & Partial<Pick<CarrierFacts, "inviteMs" | "answerMs">>,
+): Promise<CallDuration[]> {
+  const startMs = facts.inviteMs ?? facts.answerMs ?? Date.parse(`${facts.recordDate}T12:00:00Z`);
+  const around = { start: microsFromMs(startMs - DAY_MS), end: microsFromMs(startMs + DAY_MS) };
+  const search = { ...around, recordId: facts.recordId, after: undefined, withVoids: true, limit: 10 };
+  const found = (await listDurations(tx, carrierId, search)).map(durationMessage);
+  return found.filter((message) => message.recordDate === facts.recordDate).slice(0, 1);
+}
+
+function stepMessage(step: EvidenceStep) {
+  return create(EvidenceStepSchema, {
+    stage: step.stage,
+    outcome: step.outcome,
+    explanation: step.explanation,
+    values: step.values.map((value) =>
+      create(EvidenceValueSchema, {
+        valueName: value.name,
+        outcome: value.outcome,
+        ...(value.platformValue !== undefined && { platformValue: value.platformValue }),
+        ...(value.carrierValue !== undefined && { carrierValue: value.carrierValue }),
+        ...(value.limitValue !== undefined && { limitValue: value.limitValue }),
+      }),
+    ),
+    findings: (step.findings ?? []).map(findingMessage),
+  });
+}
+
+function refusedMessage(candidate: RefusedCandidate) {
+  return create(RefusedCandidateSchema, {
+    side: candidate.side,
+    record: reference(candidate.record),
+    refusedAt: candidate.refusedAt,
+    explanation: candidate.explanation,
+    ...(candidate.startDeltaMs !== undefined && { startDeltaMs: BigInt(Math.round(candidate.startDeltaMs)) }),
+    ...(candidate.pairedWith && { pairedWith: reference(candidate.pairedWith) }),
+  });
+}
+
+function nearMessage({ side, record, startDeltaMs, connectedMs, billedS, explanation }: NearMiss) {
+  return create(NearRecordSchema, {
+    side,
+    record: reference(record),
+    startDeltaMs: BigInt(Math.round(startDeltaMs)),
+    ...(connectedMs !== undefined && { connectedDurationMs: BigInt(Math.round(connectedMs)) }),
+    ...(billedS !== undefined && { billedDurationS: BigInt(billedS) }),
+    explanation,
+  });
+}
+
+function reference({ recordId, recordDate, revision }: RecordRef) {
+  return create(RecordReferenceSchema, { recordId, recordDate, revision });
+}

@@ -1,0 +1,77 @@
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { addDays, isDay, utcDay } from "../../domain/time/instant.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
+
+/** Notes a field that is wrong when a condition does not hold. */
+export type FieldCheck = (holds: boolean, field: string, description: string) => void;
+
+/** Most customers, and most trunks, of a request. */
+const MAX_VALUES = 100;
+const MAX_NAME_LENGTH = 128;
+
+/** Checks the ids of customers and trunks that a request names. */
+export function checkNames(
+  check: FieldCheck,
+  { customerIds, trunkIds }: { customerIds: readonly string[]; trunkIds: readonly string[] },
+): void {
+  for (const [field, ids] of [
+    ["customer_ids", customerIds],
+    ["trunk_ids", trunkIds],
+  ] as const) {
+    check(ids.length <= MAX_VALUES, field, `expected at most ${MAX_VALUES}`);
+    check(ids.every(isName), field, `expected 1 to ${MAX_NAME_LENGTH} characters each, without control characters`);
+  }
+}
+
+/** Days of the carrier's calendar, the last not included. */
+export interface DatePeriod {
+  readonly startDate: string;
+  readonly endDate: string;
+}
+
+/** A required period of days, at most so many. Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
+export function requiredDates(request: { startDate: string; endDate: string }, maxDays: number): DatePeriod {
+  const startDate = day("start_date", request.startDate);
+  const endDate = day("end_date", request.endDate);
+  if (endDate <= startDate) throw invalidArgument("end_date", "expected a day after start_date");
+  if (endDate > addDays(startDate, maxDays)) {
+    const description = `expected at most ${maxDays} days after start_date`;
+    throw new TandemError(
+      "LIST_WINDOW_TOO_LARGE",
+      `the period is longer than ${maxDays} days`,
+      { limit_days: String(maxDays) },
+      { fieldViolations: [{ field: "end_date", description }] },
+    );
+  }
+  return { startDate, endDate };
+}
+
+/** A period of days of which either end may be left out: then it is as long as may be, and ends with tomorrow (UTC) if neither is given. */
+export function optionalDates(
+  request: { startDate?: string | undefined; endDate?: string | undefined },
+  maxDays: number,
+): DatePeriod {
+  const startDate = request.startDate === undefined ? undefined : day("start_date", request.startDate);
+  const endDate =
+    request.endDate === undefined
+      ? addDays(startDate ?? utcDay(wallMicros()), startDate === undefined ? 2 : maxDays)
+      : day("end_date", request.endDate);
+  return requiredDates({ startDate: startDate ?? addDays(endDate, -maxDays), endDate }, maxDays);
+}
+
+/** Values in one order, each once. */
+export function sortedUnique<T extends string | number>(values: readonly T[]): T[] {
+  return [...new Set(values)].sort((a, b) => (a < b ? -1 : 1));
+}
+
+function day(field: string, text: string): string {
+  if (isDay(text)) return text;
+  throw invalidArgument(field, text === "" ? "is required: a day, YYYY-MM-DD" : "expected a day, YYYY-MM-DD");
+}
+
+// NUL and unpaired surrogates would reach the database as errors.
+function isName(text: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  const isPlain = !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed();
+  return text.length >= 1 && text.length <= MAX_NAME_LENGTH && isPlain;
+}

@@ -1,0 +1,154 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { Carrier } from "../../domain/carriers/carrier.ts";
+import { invalidArgument } from "../../domain/errors.ts";
+import { RULE_VERSION } from "../../domain/matching/result.ts";
+import { addDays, timestampFromMicros } from "../../domain/time/instant.ts";
+import { wallMicros } from "../../domain/time/wall-clock.ts";
+import {
+  CarrierReconciliationStatusSchema,
+  type GetReconciliationStatusRequest,
+  type ListDiscrepanciesRequest,
+  type ReconciliationService,
+} from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { ReportingState } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import { systemTransaction } from "../../store/database/database.ts";
+import {
+  type ReconciliationStatus,
+  readReconciliationStatus,
+} from "../../store/reconciliation/reconciliation-status.ts";
+import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../../store/reconciliation/reconciliation-summary.ts";
+import { readDaysOf } from "../../store/zone-days/zone-days.ts";
+import { carriersAsked } from "../shared/carriers-asked.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";
+import { pageSize } from "../shared/lists.ts";
+import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
+import { explainCalls } from "./explain-call.ts";
+import { sortedUnique } from "./fields.ts";
+import { reportingState, summary } from "./summary.ts";
+
+/** Most carriers that a request for statuses names. */
+const MAX_CARRIERS = 100;
+/** Days over which a carrier's status says whether it reports. */
+const REPORTING_DAYS = 7;
+
+/** The platform's view of reconciliation. */
+export function platformReconciliationService(services: Services): ServiceImpl<typeof ReconciliationService> {
+  return {
+    getReconciliationSummary: (request, context) =>
+      summary(services, request, {
+        method: "platform.GetReconciliationSummary",
+        carrierId: request.carrierId,
+        context,
+      }),
+    listDiscrepancies: (request, context) => listOfAll(services, request, context),
+    getReconciliationStatus: (request, context) => getStatus(services, request, context),
+    explainCall: (request, context) => explainCalls(services, request, context),
+  };
+}
+
+function listOfAll(services: Services, request: ListDiscrepanciesRequest, context: HandlerContext) {
+  const masked = seesMaskedParties(context);
+  return listedDiscrepancies(services, request, {
+    method: "platform.ListDiscrepancies",
+    carrierId: request.carrierId,
+    context,
+    show: shownDiscrepancy,
+    disclose: (found) =>
+      discloseRecords(services, context, { request, masked, disclosed: disclosedDiscrepancies(found) }),
+  });
+}
+
+async function getStatus(services: Services, request: GetReconciliationStatusRequest, context: HandlerContext) {
+  const { limits } = services.config;
+  const asked = sortedUnique(request.carrierIds);
+  if (request.carrierIds.length > MAX_CARRIERS)
+    throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
+  const size = pageSize(request.pageSize, limits);
+  const scope = ["platform.GetReconciliationStatus", ...asked];
+  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
+  const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
+  for await (const carrier of statusCarriers(services, asked, after)) {
+    const status = await systemTransaction(services.db, (tx) => readReconciliationStatus(tx, carrier), {
+      statementTimeoutMs: SUMMARY_TIMEOUT_MS,
+    });
+    if (status) found.push({ carrier, status });
+    if (found.length > size) break;
+  }
+  const shown = new Map<unknown, MessageInitShape<typeof CarrierReconciliationStatusSchema>>();
+  for (const item of found.slice(0, size)) shown.set(item, await statusMessage(services, item.carrier, item.status));
+  const show = (item: unknown) => shown.get(item) ?? {};
+  const page = { size, schema: CarrierReconciliationStatusSchema, show, context, limits };
+  const { messages: statuses, last } = await cutPage(found, page);
+  return {
+    statuses,
+    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",
+  };
+}
+
+async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {
+  // Each is looked for on every page: one that is not there is said at once.
+  const named: Carrier[] = [];
+  for (const carrierId of asked) named.push(await requireCarrier(services, carrierId));
+  const carriers = asked.length > 0 ? named : carriersAsked(services, "", after);
+  for await (const carrier of carriers) if (carrier.carrierId > after) yield carrier;
+}
+
+async function statusMessage(services: Services, carrier: Carrier, status: ReconciliationStatus) {
+  const { carrierId } = carrier;
+  return {
+    carrierId,
+    reportingState: await recentReporting(services, carrier),
+    cdrSequence: status.cdrSequence,
+    cdrHeadSequence: status.cdrHead,
+    durationSequence: status.durationSequence,
+    durationHeadSequence: status.durationHead,
+    discrepancyHeadSequence: status.discrepancyHead,
+    reconciledThroughTime: timestampFromMicros(status.reconciledThrough),
+    ...(status.lastDurationTime === undefined
+      ? {}
+      : { lastDurationTime: timestampFromMicros(status.lastDurationTime) }),
+    ...(status.lastCdrTime === undefined ? {} : { lastCdrTime: timestampFromMicros(status.lastCdrTime) }),
+    pendingTotals: status.pending.map(({ reason, calls, oldest }) => ({
+      pendingReason: reason,
+      callCount: calls,
+      oldestCallTime: timestampFromMicros(oldest),
+    })),
+    unresolvedDiscrepancyCount: status.unresolved,
+    quarantinedDurationCount: status.quarantined,
+    ruleVersion: RULE_VERSION,
+    ...(status.rejudgedFrom === undefined ? {} : { rejudgedFromDate: status.rejudgedFrom }),
+    ...(status.setAside === undefined
+      ? {}
+      : {
+          setAside: { minuteCount: status.setAside.minutes, firstTime: timestampFromMicros(status.setAside.first) },
+        }),
+  };
+}
+
+// The last seven days that were over, in the carrier's time zone, a grace ago.
+async function recentReporting(services: Services, carrier: Carrier) {
+  const end = wallMicros() - carrier.graceMs * 1_000n;
+  const days = await systemTransaction(services.db, (tx) => readDaysOf(tx, carrier.timeZone, [end]));
+  const endDate = days.dayOf(end);
+  const request = {
+    ...carrier,
+    startDate: addDays(endDate, -REPORTING_DAYS),
+    endDate,
+    customerIds: [],
+    trunkIds: [],
+    direction: undefined,
+    groupBy: [],
+  };
+  const [figures] = await systemTransaction(
+    services.db,
+    (tx) => summarizeReconciliation(tx, request, { after: undefined, limit: 1 }),
+    { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
+  );
+  return figures ? reportingState(figures.reporting) : ReportingState.UNSPECIFIED;
+}

@@ -1,0 +1,55 @@
+import { create, fromBinary } from "@bufbuild/protobuf";
+import { EvidenceOutcome, EvidenceStage, type EvidenceStep } from "../../domain/matching/explain/evidence.ts";
+import { RULE_VERSION } from "../../domain/matching/result.ts";
+import { type Discrepancy, DiscrepancySchema, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
+
+/**
+ * A result as it stands: as it was told, and of one that was never told, for it never disagreed,
+ * what is kept of it.
+ */
+export function resultInForce(carrierId: string, stored: CallResultRow): Discrepancy {
+  const message = stored.payload === null ? keptMessage(stored) : fromBinary(DiscrepancySchema, stored.payload);
+  message.carrierId = carrierId;
+  if (stored.sequence !== null) message.sequence = stored.sequence;
+  return message;
+}
+
+function keptMessage(stored: CallResultRow): Discrepancy {
+  const { status, matchedBy, pendingReason, direction, callDate } = stored;
+  return create(DiscrepancySchema, {
+    status,
+    matchedBy,
+    pendingReason,
+    direction,
+    callDate,
+    ruleVersion: RULE_VERSION,
+    ...(stored.side === 1 && {
+      platformRecord: { recordId: stored.recordId, recordDate: stored.recordDate, revision: stored.revision },
+      platformMeasure: measureOf(stored.platformAnswered, stored.platformMs),
+    }),
+    ...(stored.carrierRecords.length > 0 && { carrierMeasure: measureOf(stored.carrierAnswered, stored.carrierMs) }),
+    carrierRecords: stored.carrierRecords.map((record) => ({ ...record })),
+    ...(stored.callId !== null && { callId: stored.callId }),
+    ...(stored.customerId !== null && { customerId: stored.customerId }),
+    ...(stored.trunkId !== null && { trunkId: stored.trunkId }),
+  });
+}
+
+function measureOf(answered: boolean | null, connectedMs: bigint | null) {
+  return { answered: answered === true, ...(connectedMs !== null && { connectedDurationMs: connectedMs }) };
+}
+
+/** Says that the steps behind it are not yet those of the result in force. */
+export function waitingStep(stored: CallResultRow, statusNow: number): EvidenceStep {
+  const records = stored.carrierRecords.map(({ recordId }) => recordId).join(", ");
+  const carrier = records === "" ? "no carrier record" : `the carrier's ${records}`;
+  const rests = stored.side === 1 ? `the platform's record ${stored.recordId} and ${carrier}` : carrier;
+  const now = (DiscrepancyStatus[statusNow] ?? "").toLowerCase().replaceAll("_", "-");
+  return {
+    stage: EvidenceStage.RECORD_STATE,
+    outcome: EvidenceOutcome.FAILED,
+    explanation: `The result in force rests on ${rests}. It is waiting to be judged again. If Tandem judged the call now, the result would be ${now}. The steps below tell why.`,
+    values: [],
+  };
+}

@@ -1,0 +1,202 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Carrier } from "../../domain/carriers/carrier.ts";
+import { type FieldViolation, fieldViolations } from "../../domain/errors.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import {
+  SummaryDimension as Dimension,
+  ReconciliationSummaryRowSchema,
+  ReportingState,
+} from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
+import { carrierTransaction, systemTransaction } from "../../store/database/database.ts";
+import { readReconciledThrough } from "../../store/reconciliation/reconciliation-status.ts";
+import {
+  type ReportingFigures,
+  SUMMARY_DIMENSIONS,
+  SUMMARY_TIMEOUT_MS,
+  type SummaryDimension,
+  type SummaryFigures,
+  type SummaryKey,
+  type SummaryRequest,
+  summarizeReconciliation,
+} from "../../store/reconciliation/reconciliation-summary.ts";
+import { carriersAsked } from "../shared/carriers-asked.ts";
+import { requireCarrier, type Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./fields.ts";
+
+/** What both sides' requests have in common. */
+export interface AskedSummary {
+  readonly startDate: string;
+  readonly endDate: string;
+  readonly customerIds: readonly string[];
+  readonly trunkIds: readonly string[];
+  readonly direction: Direction;
+  readonly groupBy: readonly Dimension[];
+  readonly pageSize: number;
+  readonly pageToken: string;
+}
+
+type Asked = DatePeriod & Pick<SummaryRequest, "customerIds" | "trunkIds" | "direction" | "groupBy">;
+
+/**
+ * Answers GetReconciliationSummary.
+ * @param method with which the page tokens are good.
+ * @param carrierId empty: every carrier.
+ */
+export async function summary(
+  services: Services,
+  request: AskedSummary,
+  { method, carrierId, context }: { method: string; carrierId: string; context: HandlerContext },
+) {
+  const { limits, region } = services.config;
+  const asked = readRequest(request, limits.maxListWindowDays);
+  const size = pageSize(request.pageSize, limits);
+  const scope = [method, carrierId, JSON.stringify(asked)];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  if (carrierId !== "") await requireCarrier(services, carrierId);
+  // Before the rows: they may know more.
+  const named = carrierId === "" ? { region } : { carrierId };
+  const through = await systemTransaction(services.db, (tx) => readReconciledThrough(tx, named));
+  const found = await findRows(services, carrierId, asked, token, size + 1);
+  const page = { size, schema: ReconciliationSummaryRowSchema, show: rowMessage, context, limits };
+  const { messages: rows, last } = await cutPage(found, page);
+  return {
+    rows,
+    nextPageToken: last
+      ? encodePageToken(services.seals, scope, { ...last.figures.key, carrier: last.carrier.carrierId })
+      : "",
+    ...(through === undefined ? {} : { reconciledThroughTime: timestampFromMicros(through) }),
+  };
+}
+
+interface FoundRow {
+  readonly carrier: Carrier;
+  readonly figures: SummaryFigures;
+}
+
+async function findRows(
+  services: Services,
+  carrierId: string,
+  asked: Asked,
+  token: Readonly<Record<string, string>> | undefined,
+  limit: number,
+): Promise<FoundRow[]> {
+  const found: FoundRow[] = [];
+  for await (const carrier of carriersAsked(services, carrierId, token?.["carrier"] ?? "")) {
+    const after = token && carrier.carrierId === token["carrier"] ? keyOf(token) : undefined;
+    const page = { after, limit: limit - found.length };
+    const rows = await carrierTransaction(
+      services.db,
+      carrier.carrierId,
+      (tx) => summarizeReconciliation(tx, { ...asked, ...carrier }, page),
+      { statementTimeoutMs: SUMMARY_TIMEOUT_MS, snapshot: true },
+    );
+    found.push(...rows.map((figures) => ({ carrier, figures })));
+    if (found.length >= limit) break;
+  }
+  return found;
+}
+
+function keyOf(token: Readonly<Record<string, string>>): SummaryKey {
+  return Object.fromEntries(SUMMARY_DIMENSIONS.map((dimension) => [dimension, token[dimension] ?? ""]));
+}
+
+function readRequest(request: AskedSummary, maxDays: number): Asked {
+  const { customerIds, trunkIds, direction, groupBy } = request;
+  const wrong: FieldViolation[] = [];
+  const check: FieldCheck = (holds, field, description) => void (holds || wrong.push({ field, description }));
+  checkNames(check, { customerIds, trunkIds });
+  check(Direction[direction] !== undefined, "direction", "expected DIRECTION_OUTBOUND or DIRECTION_INBOUND, or none");
+  check(
+    groupBy.every((by) => COLUMN_OF[by] !== undefined),
+    "group_by",
+    "expected DAY, CUSTOMER, TRUNK or DIRECTION",
+  );
+  check(new Set(groupBy).size === groupBy.length, "group_by", "expected each at most once");
+  if (wrong.length > 0) throw fieldViolations(wrong);
+  const columns = new Set(groupBy.map((by) => COLUMN_OF[by]));
+  return {
+    ...requiredDates(request, maxDays),
+    customerIds: sortedUnique(customerIds),
+    trunkIds: sortedUnique(trunkIds),
+    direction: direction || undefined,
+    groupBy: SUMMARY_DIMENSIONS.filter((dimension) => columns.size === 0 || columns.has(dimension)),
+  };
+}
+
+const COLUMN_OF: Readonly<Record<number, SummaryDimension>> = {
+  [Dimension.DAY]: "call_date",
+  [Dimension.CUSTOMER]: "customer_id",
+  [Dimension.TRUNK]: "trunk_id",
+  [Dimension.DIRECTION]: "direction",
+};
+
+function rowMessage({ carrier, figures }: FoundRow) {
+  const { key, compared, unmeasured } = figures;
+  const { thresholds } = carrier;
+  const overTime = { whole: compared.platformMs, unmeasured: unmeasured.calls };
+  return {
+    carrierId: carrier.carrierId,
+    ...(key.call_date === undefined ? {} : { callDate: key.call_date }),
+    ...(key.customer_id ? { customerId: key.customer_id } : {}),
+    ...(key.trunk_id ? { trunkId: key.trunk_id } : {}),
+    direction: Number(key.direction ?? 0) as Direction,
+    reportingState: reportingState(figures.reporting),
+    statusTotals: figures.statuses.map(({ status, calls, unmeasured: unmeasuredCallCount, platformMs, carrierMs }) => ({
+      status,
+      callCount: calls,
+      unmeasuredCallCount,
+      platformConnectedDurationMs: platformMs,
+      carrierConnectedDurationMs: carrierMs,
+    })),
+    causeTotals: figures.causes.map(({ cause, calls, absoluteDeltaMs }) => ({
+      cause,
+      callCount: calls,
+      absoluteDeltaMs,
+    })),
+    matchedByTotals: figures.matchedBy.map(({ matchedBy, pairs }) => ({ matchedBy, pairCount: pairs })),
+    comparedCallCount: compared.calls,
+    platformCallCount: compared.platformCalls,
+    carrierCallCount: compared.carrierCalls,
+    platformConnectedDurationMs: compared.platformMs,
+    carrierConnectedDurationMs: compared.carrierMs,
+    absoluteDeltaMs: compared.absoluteDeltaMs,
+    net: thresholdResult(compared.carrierMs - compared.platformMs, overTime, thresholds.netRatio),
+    gross: thresholdResult(compared.absoluteDeltaMs, overTime, thresholds.grossRatio),
+    unmatched: thresholdResult(
+      compared.unmatched,
+      { whole: compared.calls, unmeasured: 0n },
+      thresholds.unmatchedRatio,
+    ),
+    unmeasuredCallCount: unmeasured.calls,
+    unmeasuredPlatformDurationMs: unmeasured.platformMs,
+    unmeasuredCarrierDurationMs: unmeasured.carrierMs,
+  };
+}
+
+/** @param over the divisor, and how many calls are neither in it nor in the part. */
+function thresholdResult(
+  part: bigint,
+  over: { whole: bigint; unmeasured: bigint },
+  thresholdRatio: number | undefined,
+) {
+  const ratio = over.whole === 0n ? undefined : Number(part) / Number(over.whole);
+  return {
+    unmeasuredCallCount: over.unmeasured,
+    ...(ratio === undefined ? {} : { ratio }),
+    ...(thresholdRatio === undefined ? {} : { thresholdRatio }),
+    ...(ratio === undefined || thresholdRatio === undefined ? {} : { exceeded: Math.abs(ratio) > thresholdRatio }),
+  };
+}
+
+/** Whether the carrier reported what the figures are of: by its days and directions, as far as their grace is over. */
+export function reportingState(figures: ReportingFigures): ReportingState {
+  const { outside, notExpected, expectedParts, reportedParts } = figures;
+  if (expectedParts === 0n) return notExpected > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;
+  if (outside > 0n) return ReportingState.PARTLY_REPORTED;
+  if (reportedParts === 0n) return ReportingState.SILENT;
+  return reportedParts === expectedParts ? ReportingState.REPORTED : ReportingState.PARTLY_REPORTED;
+}

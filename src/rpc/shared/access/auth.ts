@@ -1,0 +1,404 @@
+import { createContextKey, type HandlerContext } from "@connectrpc/connect";
+import { type CarrierPrincipal, isSamePrincipal, type Principal } from "../../../domain/carriers/principal.ts";
+import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
+import { type ErrorReason, isNoLongerServed, TandemError } from "../../../domain/errors.ts";
+import type { Micros } from "../../../domain/time/instant.ts";
+import { wallMicros } from "../../../domain/time/wall-clock.ts";
+import type { CredentialRow } from "../../../store/carriers/carrier-access.ts";
+import type { Judged } from "../../../store/database/callers.ts";
+import type { ClientCertificate } from "../../../trust/client-certificate.ts";
+import { assertBound } from "../../../trust/token-binding.ts";
+import {
+  claimedIdentity,
+  credentialExpired,
+  TokenExpired,
+  unauthenticated,
+  type VerifiedToken,
+} from "../../../trust/tokens.ts";
+import type { Trust } from "../../../trust/trust.ts";
+import type { VerifiedTokens } from "../../../trust/verified-tokens.ts";
+import { type AccessRule, accessRuleOf } from "./access.ts";
+import type { CarrierAccess } from "./carrier-access.ts";
+import { credentialKey, expiredCertificateKey, expiredTokenKey, tokenIdentity, unboundKey } from "./credential-key.ts";
+import type { DenialAttempt, DenialLimit } from "./denial-limit.ts";
+import { platformScopes } from "./platform-identities.ts";
+import type { FailureLimit } from "./principal-limits.ts";
+
+/** The certificate of the call's connection, set by the port. */
+export const clientCertificateKey = createContextKey<ClientCertificate | undefined>(undefined, {
+  description: "client certificate",
+});
+/** The group of the caller's address, set by the port; empty when it is not known. */
+export const callerAddressKey = createContextKey("", { description: "caller's address" });
+/** How many authorization headers the call came with, set by the port. */
+export const authorizationCountKey = createContextKey(0, { description: "authorization headers" });
+const principalKey = createContextKey<Principal | undefined>(undefined, { description: "principal" });
+const watchKey = createContextKey<(end: () => void) => Disposable>(() => ({ [Symbol.dispose]: () => {} }), {
+  description: "watch of the credential",
+});
+const judgedKey = createContextKey<Judged | undefined>(undefined, { description: "how the call was judged" });
+const againKey = createContextKey<() => Promise<void>>(async () => {}, { description: "second judgement" });
+
+/** Who calls; undefined for methods that anyone may call. */
+export function findPrincipal(context: Pick<HandlerContext, "values">): Principal | undefined {
+  return context.values.get(principalKey);
+}
+
+/** Who calls. Every method but health and reflection has a principal. */
+export function principalOf(context: Pick<HandlerContext, "values">): Principal {
+  const principal = findPrincipal(context);
+  if (!principal) throw unauthenticated("the call has no credential");
+  return principal;
+}
+
+/** The carrier that calls. */
+export function carrierOf(context: Pick<HandlerContext, "values">): CarrierPrincipal {
+  const principal = principalOf(context);
+  if (principal.kind !== "carrier") throw denied("only a carrier's credential reaches this method");
+  return principal;
+}
+
+/** Whether the call's principal has a scope that a method asks for besides its own, such as `locations.read`. */
+export function hasScope(context: Pick<HandlerContext, "values">, scope: PlatformScope): boolean {
+  const principal = principalOf(context);
+  return principal.kind === "platform" && principal.scopes.has(scope);
+}
+
+/**
+ * Calls `end`, once, when the call's credential is no longer believed: its key, its authority or it itself was withdrawn. Dispose it when the call
+ * ends.
+ */
+export function watchCredential(context: Pick<HandlerContext, "values">, end: () => void): Disposable {
+  return context.values.get(watchKey)(end);
+}
+
+/** Every name that the call's credentials show, the principal's own first. */
+export function shownIdentities(context: Pick<HandlerContext, "values">): string[] {
+  const { identity } = principalOf(context);
+  const certificate = context.values.get(clientCertificateKey);
+  return [...new Set([identity, ...(certificate?.isTrusted ? certificate.identities : [])])];
+}
+
+/**
+ * Judges a call again whose message has come, perhaps long after its headers, and gives it the principal of now. It is no new call, and no attempt
+ * to get in: nothing is counted. Does nothing for methods that anyone may call.
+ * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another principal than before.
+ */
+export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
+  return values.get(againKey)();
+}
+
+/**
+ * How a call was judged, for what it waits for later: to judge it once more counts nothing, and leaves its principal. That rejects with
+ * UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or REGION_MISMATCH.
+ */
+export function judgedOf({ values }: Pick<HandlerContext, "values">): Judged | undefined {
+  return values.get(judgedKey);
+}
+
+export interface AuthOptions {
+  /** Undefined: no token is believed. */
+  readonly tokens: VerifiedTokens | undefined;
+  /** Undefined: whoever asks may fail as often as they like. */
+  readonly failures: FailureLimit | undefined;
+  /** Undefined: a credential may be refused as often as it likes. */
+  readonly denials: DenialLimit | undefined;
+  /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
+  readonly signsTokens: boolean;
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
+  readonly access: CarrierAccess;
+  readonly trust: Trust;
+}
+
+/**
+ * Decides, before the request's body is read, whether a call may go on, and gives it its principal.
+ * @throws TandemError UNAUTHENTICATED, CREDENTIAL_EXPIRED, PERMISSION_DENIED, CARRIER_SUSPENDED,
+ * REGION_MISMATCH, RATE_LIMITED, STORE_UNAVAILABLE.
+ */
+export async function authorize(context: HandlerContext, options: AuthOptions): Promise<void> {
+  const rule = accessRuleOf(context.method);
+  if (!rule) throw denied("nobody may call this method");
+  if (rule.principal === "anyone") return;
+  const attempt = options.denials?.begin(`${context.service.typeName}/${context.method.name}`);
+  try {
+    await judge(context, rule, { ...options, attempt });
+  } catch (error) {
+    attempt?.failed(error);
+    throw error;
+  }
+  let atMs = performance.now();
+  context.values.set(judgedKey, {
+    get atMs() {
+      return atMs;
+    },
+    again: async () => {
+      const nowMs = performance.now();
+      if (await isStillServed(context, rule, options)) atMs = nowMs;
+    },
+  });
+  context.values.set(againKey, async () => {
+    const before = principalOf(context);
+    // Until it is judged there is nobody whose refusal could be written down, as at the headers.
+    context.values.set(principalKey, undefined);
+    const nowMs = performance.now();
+    await judge(context, rule, { ...options, failures: undefined }, before);
+    atMs = nowMs;
+  });
+}
+
+/** How a credential is judged. */
+interface Judgement extends AuthOptions {
+  /** Told whose the credential is. Undefined: it is no attempt to get in. */
+  readonly attempt?: DenialAttempt | undefined;
+}
+
+/** @param before who the credential has shown already. */
+async function judge(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: Judgement,
+  before?: Principal,
+): Promise<void> {
+  const { generation } = options.trust;
+  const principal = await authenticate(context, options);
+  if (before) assertSame(before, principal);
+  context.values.set(principalKey, principal);
+  context.values.set(watchKey, (end) =>
+    options.trust.watch(() => endUnlessGood(context, options, principal, end), generation),
+  );
+  assertAllowed(context, principal, rule);
+  if (principal.kind === "carrier" && rule.principal === "carrier") {
+    await options.access.assertServed(principal.carrierId, rule.evenSuspended ?? false);
+  }
+}
+
+function assertSame(before: Principal, now: Principal): void {
+  if (!isSamePrincipal(before, now)) throw unauthenticated("the credential is no longer what it was: call again");
+}
+
+/** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
+async function endUnlessGood(
+  context: HandlerContext,
+  options: Judgement,
+  before: Principal,
+  end: () => void,
+): Promise<boolean> {
+  try {
+    // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
+    const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
+    assertSame(before, now);
+  } catch (error) {
+    const isRefusal = error instanceof TandemError && REFUSALS.has(error.reason);
+    if (!isRefusal) return false;
+    end();
+  }
+  return true;
+}
+
+/** Whether a call may still be served; false: it cannot be judged at the moment. Throws when it may not. */
+async function isStillServed(
+  context: HandlerContext,
+  rule: Exclude<AccessRule, { principal: "anyone" }>,
+  options: AuthOptions,
+): Promise<boolean> {
+  const before = findPrincipal(context);
+  if (!before) return false;
+  try {
+    const now = await authenticate(context, { ...options, failures: undefined });
+    assertSame(before, now);
+    if (now.kind === "carrier" && rule.principal === "carrier")
+      await options.access.assertServed(now.carrierId, rule.evenSuspended ?? false);
+    return true;
+  } catch (error) {
+    if (isNoLongerServed(error)) throw error;
+    return false;
+  }
+}
+
+const REFUSALS: ReadonlySet<ErrorReason> = new Set(["UNAUTHENTICATED", "CREDENTIAL_EXPIRED"]);
+
+function assertAllowed(context: HandlerContext, principal: Principal, rule: AccessRule): void {
+  const method = `${context.service.typeName}/${context.method.name}`;
+  if (rule.principal === "carrier" && principal.kind !== "carrier") {
+    throw denied("only a carrier's credential reaches this method", { method });
+  }
+  if (rule.principal !== "platform") return;
+  if (principal.kind !== "platform") {
+    throw denied("only a credential of the platform reaches this method", { method, scope: rule.scope });
+  }
+  if (!principal.scopes.has(rule.scope)) {
+    throw denied(`the credential lacks the scope ${rule.scope}`, { method, scope: rule.scope });
+  }
+}
+
+/** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
+async function authenticate(context: HandlerContext, options: Judgement): Promise<Principal> {
+  // Node passes on the first of two, and a proxy before us may have judged the other.
+  if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
+  const token = readBearerToken(context.requestHeader.get("authorization"));
+  const certificate = context.values.get(clientCertificateKey);
+  if (certificate) assertCertificateLives(certificate, options);
+  if (token === undefined) return authenticateByCertificate(certificate, options);
+  const verified = await verifyBoundToken(token, certificate, context.values.get(callerAddressKey), options);
+  const found = await findTokenPrincipal(verified, options);
+  if (!certificate?.isTrusted) return found;
+  const shown = await findCertificatePrincipal(certificate, options);
+  const principal = withExpiry(found, certificate.expiresAt);
+  if (!shown) {
+    if (principal.kind === "platform") await assertNeverCarriers(certificate, options);
+    return principal;
+  }
+  const isSame =
+    principal.kind === "carrier"
+      ? shown.kind === "carrier" && shown.carrierId === principal.carrierId
+      : shown.kind === "platform";
+  if (!isSame) throw unauthenticated("token and client certificate are not of the same carrier");
+  return withExpiry(principal, shown.expiresAt);
+}
+
+async function authenticateByCertificate(
+  certificate: ClientCertificate | undefined,
+  options: Judgement,
+): Promise<Principal> {
+  if (!certificate) throw unauthenticated("the call has no credential");
+  if (certificate.isTrusted) options.attempt?.identify(credentialKey(undefined, certificate));
+  const shown = await findCertificatePrincipal(certificate, options);
+  if (!shown) throw unauthenticated("the client certificate is not accepted here");
+  return shown;
+}
+
+function readBearerToken(header: string | null): string | undefined {
+  if (header === null) return undefined;
+  const token = /^bearer +([^ ]+) *$/i.exec(header)?.[1];
+  if (!token) throw unauthenticated("the authorization header is not `Bearer` and a token");
+  return token;
+}
+
+/** Verifies a token, and that it came with what it is bound to. */
+async function verifyBoundToken(
+  token: string,
+  certificate: ClientCertificate | undefined,
+  address: string,
+  options: Judgement,
+): Promise<VerifiedToken> {
+  const verified = await verifyToken(token, address, options);
+  try {
+    assertBound(verified.binding, certificate);
+  } catch (error) {
+    options.attempt?.identify(unboundKey(verified, address));
+    throw error;
+  }
+  options.attempt?.identify(credentialKey(verified, certificate));
+  return verified;
+}
+
+async function verifyToken(token: string, address: string, options: Judgement): Promise<VerifiedToken> {
+  const { tokens, attempt } = options;
+  if (!tokens) throw unauthenticated("this server believes no tokens: use a client certificate");
+  try {
+    return tokens.find(token) ?? (await verifyUnknown(tokens, token, address, options));
+  } catch (error) {
+    if (error instanceof TokenExpired) attempt?.identify(expiredTokenKey(error));
+    throw error;
+  }
+}
+
+async function verifyUnknown(
+  tokens: VerifiedTokens,
+  token: string,
+  address: string,
+  { failures }: Judgement,
+): Promise<VerifiedToken> {
+  const claimed = () => {
+    const identity = claimedIdentity(token);
+    return identity && tokenIdentity(identity);
+  };
+  const key = tokens.wasGenuine(token) ? undefined : failures?.assertAllowed(address, claimed);
+  try {
+    const verified = await tokens.verify(token);
+    failures?.letIn(address, tokenIdentity(verified));
+    return verified;
+  } catch (error) {
+    // One that has expired was verified too, the first time that it was shown.
+    const isRefused = error instanceof TandemError && REFUSALS.has(error.reason);
+    if (isRefused && key !== undefined) failures?.spend(key);
+    throw error;
+  }
+}
+
+async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions): Promise<Principal> {
+  const identity = tokenIdentity(verified);
+  const [owner] = await options.access.findOwners([identity]);
+  const { carrierId, expiresAt } = verified;
+  if (owner) {
+    if (!verified.isForCarriers) throw unauthenticated("the token's subject is a carrier's, and its audience is not");
+    if (carrierId !== undefined && carrierId !== owner.carrierId) {
+      throw unauthenticated("the token's claim tandem_carrier is not the carrier that its subject belongs to");
+    }
+    return registeredCarrier(owner, expiresAt);
+  }
+  // Whatever else the token says: who was put out stays out.
+  if (await options.access.isEverCarriers([identity]))
+    throw unauthenticated("the token's subject is no longer among its carrier's credential identities");
+  if (carrierId !== undefined) return claimedCarrier(verified, carrierId, identity, options);
+  return { kind: "platform", identity, scopes: platformScopes(verified, identity, options), expiresAt };
+}
+
+// Another issuer's word is not enough: the platform says which subjects may act as a carrier, and takes it back (carrier.proto).
+function claimedCarrier(
+  verified: VerifiedToken,
+  carrierId: string,
+  identity: string,
+  options: AuthOptions,
+): CarrierPrincipal {
+  if (!options.signsTokens)
+    throw unauthenticated("the token's subject is not among its carrier's credential identities");
+  const { byPlatform, expiresAt } = verified;
+  return { kind: "carrier", carrierId, identity, standing: "claimed", expiresAt, ...(byPlatform && { byPlatform }) };
+}
+
+function registeredCarrier({ carrierId, identity, expireTime }: CredentialRow, expiresAt: Micros): CarrierPrincipal {
+  return withExpiry({ kind: "carrier", carrierId, identity, standing: "registered", expiresAt }, expireTime);
+}
+
+// Whatever token comes with it. One that is not believed is passed over.
+function assertCertificateLives(certificate: ClientCertificate, { attempt }: Judgement): void {
+  if (!certificate.isTrusted || certificate.expiresAt > wallMicros()) return;
+  attempt?.identify(expiredCertificateKey(certificate));
+  throw credentialExpired();
+}
+
+async function findCertificatePrincipal(
+  certificate: ClientCertificate,
+  options: AuthOptions,
+): Promise<Principal | undefined> {
+  if (!certificate.isTrusted) return undefined;
+  const { identities, expiresAt } = certificate;
+  const owners = await options.access.findOwners(identities);
+  const platform = identities.filter((identity) => options.platformIdentities.has(identity));
+  const [owner] = owners;
+  if (owner) {
+    const isOne = platform.length === 0 && owners.every((other) => other.carrierId === owner.carrierId);
+    if (!isOne) throw unauthenticated("the client certificate has names of more than one principal");
+    return registeredCarrier(owner, expiresAt);
+  }
+  const [identity] = platform;
+  if (identity === undefined) return undefined;
+  await assertNeverCarriers(certificate, options);
+  const scopes = new Set(platform.flatMap((name) => [...(options.platformIdentities.get(name) ?? [])]));
+  return { kind: "platform", identity, scopes, expiresAt };
+}
+
+async function assertNeverCarriers({ identities }: ClientCertificate, { access }: AuthOptions): Promise<void> {
+  if (await access.isEverCarriers(identities))
+    throw unauthenticated("the client certificate has the name of one that was a carrier's");
+}
+
+function withExpiry<P extends Principal>(principal: P, other: Micros | undefined): P {
+  if (other === undefined || (principal.expiresAt !== undefined && principal.expiresAt <= other)) return principal;
+  return { ...principal, expiresAt: other };
+}
+
+function denied(message: string, metadata: Record<string, string> = {}): TandemError {
+  return new TandemError("PERMISSION_DENIED", message, metadata);
+}

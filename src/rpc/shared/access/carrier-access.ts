@@ -1,0 +1,240 @@
+import { setTimeout as wait } from "node:timers/promises";
+import type { Principal } from "../../../domain/carriers/principal.ts";
+import { TandemError } from "../../../domain/errors.ts";
+import { Expiries } from "../../../domain/expiries.ts";
+import type { StreamEnd } from "../../../domain/stream-life.ts";
+import {
+  type CarrierAccessRow,
+  type CredentialRow,
+  findCredentials,
+  readCarrierAccess,
+} from "../../../store/carriers/carrier-access.ts";
+import { asOwn } from "../../../store/database/callers.ts";
+import { type Database, systemTransaction } from "../../../store/database/database.ts";
+import { regionMismatch } from "../residency.ts";
+import { GatheredLookups } from "./gathered-lookups.ts";
+
+/** Most carriers, and most identities, that are remembered; beyond it all are forgotten. */
+const MAX_REMEMBERED = 10_000;
+
+export interface CarrierAccessOptions {
+  readonly db: Database;
+  /** The region of this process; undefined: every carrier is served. */
+  readonly region: string | undefined;
+  /** How long a look-up is believed, and how often live streams are checked, milliseconds. At most 2,000. */
+  readonly cacheMs: number;
+  readonly onError?: (error: unknown) => void;
+}
+
+/**
+ * Knows which carriers are served here and whose an identity is. The platform may change both through another process, so nothing is believed
+ * for longer than `cacheMs`; while streams live, one query for all of them is run as often, so that they end within 5 s.
+ */
+export class CarrierAccess implements AsyncDisposable {
+  readonly #options: CarrierAccessOptions;
+  readonly #carriers = new Map<string, Remembered<CarrierAccessRow | undefined>>();
+  readonly #credentials = new Map<string, Remembered<CredentialRow | undefined>>();
+  readonly #carrierLookups: GatheredLookups<CarrierAccessRow>;
+  readonly #credentialLookups: GatheredLookups<CredentialRow>;
+  readonly #watchers = new Set<Watcher>();
+  /** Those that have not been judged yet. */
+  readonly #newcomers = new Set<Watcher>();
+  readonly #expiries = new Expiries();
+  readonly #stop = new AbortController();
+  #watching: Promise<void> | undefined;
+  #welcoming: Promise<void> | undefined;
+
+  constructor(options: CarrierAccessOptions) {
+    this.#options = options;
+    // On a connection of its own, since nobody has a share before it is known who calls.
+    this.#carrierLookups = new GatheredLookups((carrierIds) =>
+      asOwn("access", async () => {
+        const rows = await systemTransaction(options.db, (tx) => readCarrierAccess(tx, carrierIds));
+        return rows.map((row) => [row.carrierId, row] as const);
+      }),
+    );
+    this.#credentialLookups = new GatheredLookups((identities) =>
+      asOwn("access", async () => {
+        const rows = await systemTransaction(options.db, (tx) => findCredentials(tx, identities));
+        return rows.map((row) => [row.identity, row] as const);
+      }),
+    );
+  }
+
+  /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
+  async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
+    const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
+    return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
+  }
+
+  /** Whether one of these identities is or ever was a carrier's: then none of them is the platform's. */
+  async isEverCarriers(identities: readonly string[]): Promise<boolean> {
+    const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
+    return found.some((credential) => credential !== undefined);
+  }
+
+  /**
+   * Refuses a carrier that is not served here.
+   * @throws TandemError UNAUTHENTICATED (no such carrier), REGION_MISMATCH, CARRIER_SUSPENDED (unless `evenSuspended`).
+   */
+  async assertServed(carrierId: string, evenSuspended: boolean): Promise<void> {
+    const carrier = await this.#findCarrier(carrierId);
+    if (!carrier) throw new TandemError("UNAUTHENTICATED", "the credential's carrier does not exist here");
+    if (this.#isElsewhere(carrier)) throw regionMismatch(carrier.region);
+    if (carrier.suspended && !evenSuspended) {
+      throw new TandemError("CARRIER_SUSPENDED", "the platform has suspended this carrier");
+    }
+  }
+
+  /**
+   * Calls `end`, once, when a live stream's carrier is suspended, or what its credential shows is no longer its principal's. What is remembered
+   * plays no part: the store is asked at once, and then as often as for all streams. Dispose it when the stream ends.
+   * @param identities every name that its credentials show.
+   */
+  watch(principal: Principal, end: (why: StreamEnd) => void, identities: readonly string[]): Disposable {
+    const isRegistered = principal.kind === "carrier" && principal.standing === "registered";
+    const watcher: Watcher = { principal, identities, end, isRegistered };
+    this.#watchers.add(watcher);
+    this.#newcomers.add(watcher);
+    this.#welcoming ??= asOwn("access", () => this.#welcome());
+    this.#watching ??= asOwn("access", () => this.#watch());
+    return { [Symbol.dispose]: () => this.#forgetWatcher(watcher) };
+  }
+
+  /** Forgets everything, so that a change made by this process is seen at once. */
+  forget(): void {
+    this.#carriers.clear();
+    this.#credentials.clear();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await Promise.all([this.#watching, this.#welcoming]);
+  }
+
+  #findCarrier(carrierId: string): Promise<CarrierAccessRow | undefined> {
+    return remember(this.#carriers, carrierId, this.#options.cacheMs, () => this.#carrierLookups.find(carrierId));
+  }
+
+  #findCredential(identity: string): Promise<CredentialRow | undefined> {
+    return remember(this.#credentials, identity, this.#options.cacheMs, () => this.#credentialLookups.find(identity));
+  }
+
+  // Rests while nobody watches. A database that is away ends no stream: it is asked again at the next turn.
+  async #watch(): Promise<void> {
+    const { signal } = this.#stop;
+    while (!signal.aborted && this.#watchers.size > 0) {
+      await wait(Math.max(10, this.#options.cacheMs), undefined, { signal }).catch(() => {});
+      if (signal.aborted) break;
+      await this.#check([...this.#watchers]).catch((error) => this.#options.onError?.(error));
+    }
+    this.#watching = undefined;
+    if (!signal.aborted && this.#watchers.size > 0) this.#watching = this.#watch();
+  }
+
+  // One look for all that have come since the last. If it fails, the next turn of the watch judges them as it judges all.
+  async #welcome(): Promise<void> {
+    while (this.#newcomers.size > 0 && !this.#stop.signal.aborted) {
+      const newcomers = [...this.#newcomers];
+      this.#newcomers.clear();
+      await this.#check(newcomers).catch((error) => this.#options.onError?.(error));
+    }
+    this.#welcoming = undefined;
+  }
+
+  async #check(watchers: readonly Watcher[]): Promise<void> {
+    const carrierIds = new Set(watchers.flatMap(({ principal }) => carrierIdOf(principal) ?? []));
+    const identities = new Set(watchers.flatMap((watcher) => watcher.identities));
+    const [carriers, credentials] = await systemTransaction(this.#options.db, async (tx) => [
+      new Map((await readCarrierAccess(tx, [...carrierIds])).map((row) => [row.carrierId, row])),
+      new Map((await findCredentials(tx, [...identities])).map((row) => [row.identity, row])),
+    ]);
+    for (const watcher of watchers) {
+      const shown = watcher.identities.flatMap((identity) => credentials.get(identity) ?? []);
+      const accepted = shown.filter((row) => this.#withEnd(row) !== undefined);
+      const { principal } = watcher;
+      const why = principal.kind === "carrier" && this.#whyNotServed(carriers.get(principal.carrierId));
+      if (why) this.#end(watcher, why);
+      else if (!showsPrincipal(watcher, shown, accepted)) this.#end(watcher, "CREDENTIAL_EXPIRING");
+    }
+  }
+
+  #whyNotServed(carrier: CarrierAccessRow | undefined): StreamEnd | undefined {
+    if (carrier?.suspended !== false) return "SUSPENDED";
+    // The client calls again, and is told which region it has to go to.
+    return this.#isElsewhere(carrier) ? "DRAINING" : undefined;
+  }
+
+  /** With its end by the time of day as it is now; undefined: it is over. */
+  #withEnd(credential: CredentialRow): CredentialRow | undefined {
+    const { identity, expireTime } = credential;
+    const end = this.#expiries.endOf(`${expireTime} ${identity}`, expireTime);
+    return end === undefined ? undefined : { ...credential, expireTime: end };
+  }
+
+  #isElsewhere({ region }: CarrierAccessRow): boolean {
+    return this.#options.region !== undefined && region !== this.#options.region;
+  }
+
+  #end(watcher: Watcher, why: StreamEnd): void {
+    if (this.#watchers.has(watcher)) watcher.end(why);
+    this.#forgetWatcher(watcher);
+  }
+
+  #forgetWatcher(watcher: Watcher): void {
+    this.#watchers.delete(watcher);
+    this.#newcomers.delete(watcher);
+  }
+}
+
+function carrierIdOf(principal: Principal): string | undefined {
+  return principal.kind === "carrier" ? principal.carrierId : undefined;
+}
+
+/**
+ * Whether a stream's credential still shows its principal: no name of it may be another carrier's, one that was registered has to be so still,
+ * and one of the platform is no carrier's, whether it has expired there or not.
+ */
+function showsPrincipal(
+  watcher: Watcher,
+  shown: readonly CredentialRow[],
+  accepted: readonly CredentialRow[],
+): boolean {
+  const { principal } = watcher;
+  if (principal.kind === "platform") return shown.length === 0;
+  if (accepted.some(({ carrierId }) => carrierId !== principal.carrierId)) return false;
+  const isOwn = ({ identity }: CredentialRow) => identity === principal.identity;
+  if (shown.some(isOwn)) watcher.isRegistered = true;
+  return !watcher.isRegistered || accepted.some(isOwn);
+}
+
+interface Watcher {
+  readonly principal: Principal;
+  readonly identities: readonly string[];
+  readonly end: (why: StreamEnd) => void;
+  /** Whether the identity was registered with the carrier at any look: one that only claimed it may be by now. */
+  isRegistered: boolean;
+}
+
+interface Remembered<T> {
+  readonly value: Promise<T>;
+  readonly untilMs: number;
+}
+
+/** Looks up once for all who ask within the time; a look-up that fails is not remembered. */
+function remember<T>(
+  memory: Map<string, Remembered<T>>,
+  key: string,
+  cacheMs: number,
+  find: () => Promise<T>,
+): Promise<T> {
+  const known = memory.get(key);
+  if (known && known.untilMs > performance.now()) return known.value;
+  if (memory.size >= MAX_REMEMBERED) memory.clear();
+  const entry: Remembered<T> = { value: find(), untilMs: performance.now() + cacheMs };
+  memory.set(key, entry);
+  entry.value.catch(() => {
+    if (memory.get(key) === entry) memory.delete(key);
+  });
+  return entry.value;
+}

@@ -1,0 +1,57 @@
+import type { Carrier } from "../../../domain/carriers/carrier.ts";
+import { identityText } from "../../../domain/carriers/principal.ts";
+import type { PlatformScope } from "../../../domain/carriers/scopes.ts";
+import type { FieldViolation } from "../../../domain/errors.ts";
+import { unauthenticated, type VerifiedToken } from "../../../trust/tokens.ts";
+
+/** Who is the platform, by the settings. */
+export interface PlatformRules {
+  /** Whether the tokens are signed with the server's own key: whoever has it says who is who. */
+  readonly signsTokens: boolean;
+  /** Identity text to scopes. */
+  readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
+}
+
+/** Of the tokens that the command line signs for the platform; "command-line" in those of older versions. */
+function isCommandLineSubject(subject: string): boolean {
+  return subject === "platform" || subject === "command-line" || subject.startsWith("cli:");
+}
+
+/**
+ * What the token of a subject that never was a carrier's may do as the platform.
+ * @throws TandemError UNAUTHENTICATED if nothing makes it the platform's: then its subject is nobody.
+ */
+export function platformScopes(
+  token: VerifiedToken,
+  identity: string,
+  rules: PlatformRules,
+): ReadonlySet<PlatformScope> {
+  if (rules.signsTokens) return token.scopes ?? new Set();
+  const named = rules.platformIdentities.get(identity);
+  // A token that says what it may do is not given more.
+  if (named) return token.scopes ? named.intersection(token.scopes) : named;
+  if (token.isForPlatform) return token.scopes ?? new Set();
+  throw unauthenticated("the token's subject is neither a carrier's nor the platform's");
+}
+
+/** The identities of a carrier that are the platform's, by their path in tandem.platform.v1.Carrier. */
+export function findPlatformViolations(
+  { credentials }: Carrier,
+  {
+    platformIdentities,
+    tokens,
+  }: {
+    readonly platformIdentities: PlatformRules["platformIdentities"];
+    readonly tokens: { readonly issuer: string; readonly keys: { readonly kind: string } };
+  },
+): FieldViolation[] {
+  return credentials.flatMap(({ identity }, index) => {
+    const isCommandLine =
+      tokens.keys.kind === "own" &&
+      identity.kind === "jwt" &&
+      identity.issuer === tokens.issuer &&
+      isCommandLineSubject(identity.subject);
+    if (!isCommandLine && !platformIdentities.has(identityText(identity))) return [];
+    return [{ field: `credential_identities[${index}]`, description: "is an identity of the platform" }];
+  });
+}

@@ -1,0 +1,119 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Principal } from "../../../domain/carriers/principal.ts";
+import { TandemError } from "../../../domain/errors.ts";
+import type { Limits } from "../../../domain/limits.ts";
+import { Buckets } from "../../../port/buckets.ts";
+import type { CallMeter } from "../../../port/call-meter.ts";
+
+/** What may be spent at once after a rest, in seconds of the rate. */
+const CALL_BURST_S = 10;
+const BYTE_BURST_S = 4;
+const FAILURE_BURST_S = 100;
+
+/**
+ * Limits how much of this process one principal may take: calls a second, calls at once, bytes a second. A carrier is one principal, however many
+ * credentials it has; of the platform each identity is one. Each process counts for itself.
+ */
+export class PrincipalLimits {
+  readonly #calls: Buckets;
+  readonly #bytes: Buckets;
+  readonly #maxLiveCalls: number;
+  readonly #live = new Map<string, number>();
+
+  constructor({ maxCallsPerSecond, maxBytesPerSecond, maxLiveCalls }: Limits) {
+    this.#calls = new Buckets({ perSecond: maxCallsPerSecond, burst: maxCallsPerSecond * CALL_BURST_S });
+    this.#bytes = new Buckets({ perSecond: maxBytesPerSecond, burst: maxBytesPerSecond * BYTE_BURST_S });
+    this.#maxLiveCalls = maxLiveCalls;
+  }
+
+  /** Calls that live now: what a leak test counts. */
+  get liveCallCount(): number {
+    return [...this.#live.values()].reduce((sum, count) => sum + count, 0);
+  }
+
+  /**
+   * Lets a call in, until its signal aborts, and has its bytes counted. Bytes are paid afterwards: a call that is in goes on, its request no faster
+   * than the rate, and the next is refused until what was taken too much has been paid back.
+   * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
+   */
+  admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {
+    const key = callerKeyOf(principal);
+    const live = this.#live.get(key) ?? 0;
+    if (live >= this.#maxLiveCalls) {
+      const message = `the credential has ${this.#maxLiveCalls} calls at once already`;
+      throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(this.#maxLiveCalls) });
+    }
+    const retryAfterMs = this.#bytes.waitMs(key, 0) || this.#calls.take(key);
+    if (retryAfterMs > 0) throw rateLimited("too many calls or bytes of late: call again later", retryAfterMs);
+    if (context.signal.aborted) return;
+    this.#live.set(key, live + 1);
+    context.signal.addEventListener("abort", () => this.#release(key), { once: true });
+    meter?.charge((bytes) => {
+      this.#bytes.spend(key, bytes);
+      return this.#bytes.waitMs(key, 0);
+    });
+  }
+
+  #release(key: string): void {
+    const live = (this.#live.get(key) ?? 1) - 1;
+    if (live > 0) this.#live.set(key, live);
+    else this.#live.delete(key);
+  }
+}
+
+/** Most subjects that are known to have been let in from an address. */
+const MAX_KNOWN_SUBJECTS = 10_000;
+
+/**
+ * Limits how often an address may show a credential that is not genuine. What is known to be good
+ * is not asked about, and a subject that was let in from the address has a limit of its own, so
+ * that one misguided client behind a proxy does not shut out the others.
+ */
+export class FailureLimit {
+  readonly #buckets: Buckets | undefined;
+  readonly #subjects = new Set<string>();
+
+  /** @param perSecond 0: no limit. */
+  constructor(perSecond: number) {
+    if (perSecond > 0) this.#buckets = new Buckets({ perSecond, burst: perSecond * FAILURE_BURST_S });
+  }
+
+  /**
+   * @param subject whose the credential says to be, unverified; asked for only when it matters.
+   * @returns what to spend if it fails.
+   * @throws TandemError RATE_LIMITED
+   */
+  assertAllowed(address: string, subject: () => string | undefined): string {
+    const retryAfterMs = this.#buckets?.waitMs(address) ?? 0;
+    if (retryAfterMs === 0) return address;
+    const own = `${address} ${subject() ?? ""}`;
+    if (this.#subjects.has(own) && this.#buckets?.waitMs(own) === 0) return own;
+    throw rateLimited("too many credentials of this address were refused: call again later", retryAfterMs);
+  }
+
+  spend(key: string): void {
+    this.#buckets?.spend(key, 1);
+  }
+
+  /** Says that a subject was let in from an address. */
+  letIn(address: string, subject: string): void {
+    if (!this.#buckets) return;
+    const own = `${address} ${subject}`;
+    this.#subjects.delete(own);
+    const [oldest] = this.#subjects;
+    if (this.#subjects.size >= MAX_KNOWN_SUBJECTS && oldest !== undefined) this.#subjects.delete(oldest);
+    this.#subjects.add(own);
+  }
+}
+
+/**
+ * The principal as the key of what is counted for it: a carrier is one, whichever credentials it
+ * shows.
+ */
+export function callerKeyOf(principal: Principal): string {
+  return principal.kind === "carrier" ? `carrier:${principal.carrierId}` : `platform:${principal.identity}`;
+}
+
+function rateLimited(message: string, retryAfterMs: number): TandemError {
+  return new TandemError("RATE_LIMITED", message, {}, { retryAfterMs });
+}

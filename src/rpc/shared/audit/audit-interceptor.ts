@@ -1,0 +1,99 @@
+import type { Message } from "@bufbuild/protobuf";
+import { ConnectError, type HandlerContext, type Interceptor } from "@connectrpc/connect";
+import type { Principal } from "../../../domain/carriers/principal.ts";
+import type { ErrorReason } from "../../../domain/errors.ts";
+import { ErrorInfoSchema } from "../../../gen/google/rpc/error_details_pb.js";
+import { findPrincipal } from "../access/auth.ts";
+import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
+import { methodOf } from "./audit.ts";
+import type { RefusalLog } from "./refusal-log.ts";
+
+/** Tells the audit log of administrative acts that were refused or that failed. Outside the interceptor that makes errors what they are on the wire. */
+export function auditInterceptor(refusals: RefusalLog): Interceptor {
+  return (next) => async (request) => {
+    const { service, method, contextValues: values } = request;
+    const message = request.stream ? undefined : (request.message as Message);
+    const record = (error: unknown) => recordRefusal(refusals, { service, method, values }, error, message);
+    try {
+      const response = await next(request);
+      if (!response.stream || !isAdministrativeAct(method)) return response;
+      return { ...response, message: watchErrors(response.message, record) };
+    } catch (error) {
+      await record(error);
+      throw error;
+    }
+  };
+}
+
+/**
+ * Tells the audit log of an act that was not done. Nothing of a call whose credential was not accepted: there is nobody to name, and no limit to how many
+ * there can be.
+ */
+export async function recordRefusal(
+  refusals: RefusalLog,
+  context: Pick<HandlerContext, "service" | "method" | "values">,
+  error: unknown,
+  message?: Message,
+): Promise<void> {
+  if (!isAdministrativeAct(context.method)) return;
+  const principal = findPrincipal(context);
+  const errorReason = reasonOf(error);
+  if (!principal || !errorReason || NO_ACT.has(errorReason)) return;
+  const target = targetOf(context.method, message);
+  const act = {
+    ...target,
+    carrierId: chainOf(principal, target.carrierId),
+    actor: principal.identity,
+    method: methodOf(context),
+    errorReason,
+    requestId: requestIdOf(message),
+  };
+  await refusals.record({ act, principal });
+}
+
+// By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => Promise<void>): AsyncIterable<T> {
+  return {
+    [Symbol.asyncIterator]() {
+      const inner = messages[Symbol.asyncIterator]();
+      const watch = async (step: Promise<IteratorResult<T>>) => {
+        try {
+          return await step;
+        } catch (error) {
+          await record(error);
+          throw error;
+        }
+      };
+      return {
+        next: () => watch(inner.next()),
+        return: (value) => inner.return?.(value) ?? Promise.resolve({ done: true, value }),
+        throw: (error) => watch(inner.throw?.(error) ?? Promise.reject(error)),
+      };
+    },
+  };
+}
+
+// A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail. One that was over its principal's
+// limits was not looked at: a flood of them must not become a flood of writes.
+const NO_ACT: ReadonlySet<string> = new Set([
+  "CANCELLED",
+  "DRAINING",
+  "RATE_LIMITED",
+  "TOO_MANY_STREAMS",
+  "UNIMPLEMENTED",
+]);
+
+function chainOf(principal: Principal, named: string | undefined): string | undefined {
+  return principal.kind === "carrier" ? principal.carrierId : named;
+}
+
+function reasonOf(error: unknown): ErrorReason | undefined {
+  if (!(error instanceof ConnectError)) return undefined;
+  return error.findDetails(ErrorInfoSchema)[0]?.reason as ErrorReason | undefined;
+}
+
+// One that is not allowed may hold anything.
+function requestIdOf(message: Message | undefined): string | undefined {
+  const { requestId } = (message ?? {}) as { requestId?: string };
+  return requestId !== undefined && /^[^\p{Cc}\p{Cs}]{1,64}$/u.test(requestId) ? requestId : undefined;
+}

@@ -1,0 +1,136 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { DisclosedSide } from "../../../domain/privacy/disclosure.ts";
+import { RecordPart } from "../../../domain/privacy/retention-parts.ts";
+import { isDay, type Micros, microsFromTimestamp, utcDay } from "../../../domain/time/instant.ts";
+import type { CallExplanation } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import type { CallDetailRecord } from "../../../gen/tandem/type/v1/call_detail_record_pb.js";
+import type { CallDuration } from "../../../gen/tandem/type/v1/call_duration_pb.js";
+import { type Discrepancy, type RecordReference, RecordSide } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import type { PhoneNumber } from "../../../gen/tandem/type/v1/phone_number_pb.js";
+import type { ListedCdr } from "../../../store/records/cdrs.ts";
+import type { DisclosedRecords } from "./disclose.ts";
+
+/** Call detail records of an answer, by carrier and by which parts are in them. */
+export function disclosedCdrs(records: readonly CallDetailRecord[]): DisclosedRecords[] {
+  const byParts = Map.groupBy(records, (record) => `${record.carrierId} ${partsOfCdr(record).join()}`);
+  return [...byParts.values()].flatMap((alike) => {
+    const [first] = alike;
+    if (!first) return [];
+    const { carrierId } = first;
+    return [{ carrierId, side: DisclosedSide.PLATFORM, recordParts: partsOfCdr(first), records: alike.map(nameOf) }];
+  });
+}
+
+/** Call detail records that an answer forwards as they are stored, all of one carrier. */
+export function disclosedStoredCdrs(carrierId: string, records: readonly ListedCdr[]): DisclosedRecords[] {
+  const partsOf = ({ quality, network }: ListedCdr) => [
+    RecordPart.CALL,
+    ...(quality ? [RecordPart.QUALITY] : []),
+    ...(network ? [RecordPart.NETWORK] : []),
+  ];
+  return [...Map.groupBy(records, (record) => partsOf(record).join()).values()].map((alike) => ({
+    carrierId,
+    side: DisclosedSide.PLATFORM,
+    recordParts: alike[0] ? partsOf(alike[0]) : [],
+    records: alike,
+  }));
+}
+
+/** Durations of an answer. */
+export function disclosedDurations(carrierId: string, durations: readonly CallDuration[]): DisclosedRecords {
+  return {
+    carrierId,
+    side: DisclosedSide.CARRIER,
+    recordParts: [RecordPart.DURATION],
+    records: durations.map(nameOf),
+  };
+}
+
+/** Records that were refused or wait, as they were sent: named as they name themselves, as far as they do. */
+export function disclosedRejects(
+  carrierId: string,
+  rejects: readonly { readonly recordId: string; readonly recordJson: string; readonly createTime: Micros }[],
+): DisclosedRecords {
+  const records = rejects.map(({ recordId, recordJson, createTime }) => {
+    const sent = /"recordDate":"([^"]*)"/.exec(recordJson)?.[1] ?? "";
+    return { recordId: recordId || "-", recordDate: isDay(sent) ? sent : utcDay(createTime), revision: 1 };
+  });
+  return { carrierId, side: DisclosedSide.CARRIER, recordParts: [RecordPart.DURATION], records };
+}
+
+/** Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of its recording. */
+export function disclosedNumbers(numbers: readonly PhoneNumber[]): DisclosedRecords[] {
+  return [...Map.groupBy(numbers, ({ carrierId }) => carrierId)].map(([carrierId, its]) => ({
+    carrierId,
+    side: DisclosedSide.NUMBERS,
+    recordParts: [RecordPart.NUMBER_HISTORY],
+    records: its.map((number) => ({
+      recordId: String(number.revision),
+      recordDate: dayOf(number.recordedTime),
+      revision: 1,
+    })),
+  }));
+}
+
+/** Discrepancies of an answer: what each shows of the records of both sides. */
+export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): DisclosedRecords[] {
+  return [...Map.groupBy(discrepancies, ({ carrierId }) => carrierId)].flatMap(([carrierId, its]) => [
+    {
+      carrierId,
+      side: DisclosedSide.PLATFORM,
+      recordParts: [RecordPart.CALL],
+      records: its.flatMap(({ platformRecord }) => (platformRecord ? [nameOf(platformRecord)] : [])),
+    },
+    {
+      carrierId,
+      side: DisclosedSide.CARRIER,
+      recordParts: [RecordPart.DURATION],
+      records: its.flatMap(({ carrierRecords }) => carrierRecords.map(nameOf)),
+    },
+  ]);
+}
+
+/** Calls of an answer, explained: both sides' records as far as they are shown, and those that are named beside them. */
+export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {
+  return explanations.flatMap(
+    ({ carrierId, result, platformRecord, carrierRecords, refusedCandidates, nearRecords }) => {
+      const [shown] = disclosedDiscrepancies(result ? [result] : []);
+      const beside = new Map(
+        [...refusedCandidates, ...nearRecords].flatMap(({ side, record }) =>
+          record ? [[`${side}/${record.recordDate}/${record.recordId}`, { side, record }]] : [],
+        ),
+      );
+      const named = (side: RecordSide) =>
+        [...beside.values()].flatMap((found) => (found.side === side ? [nameOf(found.record)] : []));
+      const { PLATFORM, CARRIER } = DisclosedSide;
+      return [
+        ...(platformRecord ? disclosedCdrs([platformRecord]) : []),
+        ...(shown && !platformRecord ? [shown] : []),
+        disclosedDurations(carrierId, carrierRecords),
+        { carrierId, side: PLATFORM, recordParts: [RecordPart.CALL], records: named(RecordSide.PLATFORM) },
+        { carrierId, side: CARRIER, recordParts: [RecordPart.DURATION], records: named(RecordSide.CARRIER) },
+      ];
+    },
+  );
+}
+
+/** A record of an answer by its name; answers always have the revision. */
+export function nameOf({
+  recordId,
+  recordDate,
+  revision,
+}: Pick<RecordReference, "recordId" | "recordDate" | "revision">) {
+  return { recordId, recordDate, revision: revision ?? 1 };
+}
+
+function partsOfCdr({ streamQualities, networkIdentifiers }: CallDetailRecord): RecordPart[] {
+  return [
+    RecordPart.CALL,
+    ...(streamQualities.length > 0 ? [RecordPart.QUALITY] : []),
+    ...(networkIdentifiers ? [RecordPart.NETWORK] : []),
+  ];
+}
+
+function dayOf(time: Timestamp | undefined): string {
+  return utcDay(time ? microsFromTimestamp(time) : 0n);
+}

@@ -1,0 +1,110 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { HandlerContext } from "@connectrpc/connect";
+import { invalidArgument } from "../../domain/errors.ts";
+import type { Limits } from "../../domain/limits.ts";
+import type { StreamEnd } from "../../domain/stream-life.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
+import type { FeedEnd, FeedStart } from "../../feed/position.ts";
+import type { FeedFrame } from "../../feed/stream.ts";
+import {
+  FeedClosingReason,
+  type FeedEnd as FeedEndMessage,
+  type FeedStart as FeedStartMessage,
+} from "../../gen/tandem/type/v1/feed_pb.js";
+import { requiredInstant } from "./lists.ts";
+import { limitsMessage, retryAfter } from "./upload-frames.ts";
+
+/** The start of a feed stream; `consumer` where the method knows named consumers. There is no default. */
+export function feedStart(message: FeedStartMessage | undefined): FeedStart | { at: "consumer"; consumer: string } {
+  const position = message?.position;
+  switch (position?.case) {
+    case "cursor":
+      return { at: "cursor", cursor: position.value };
+    case "earliest":
+      return { at: "earliest" };
+    case "latest":
+      return { at: "latest" };
+    case "ingestTime":
+      return { at: "ingest_time", ingestTime: requiredInstant("start.ingest_time", position.value) };
+    case "consumer":
+      return { at: "consumer", consumer: position.value };
+    case undefined:
+      throw invalidArgument(
+        "start",
+        "is required: cursor, earliest, latest or ingest_time; a silent default would lose data",
+      );
+    default:
+      return position satisfies never;
+  }
+}
+
+/** The end of a feed stream; undefined: it stays live. */
+export function feedEnd(message: FeedEndMessage | undefined): FeedEnd | undefined {
+  const position = message?.position;
+  switch (position?.case) {
+    case "cursor":
+      return { at: "cursor", cursor: position.value };
+    case "ingestTime":
+      return { at: "ingest_time", ingestTime: requiredInstant("end.ingest_time", position.value) };
+    case "head":
+      return { at: "head" };
+    case undefined:
+      if (message) throw invalidArgument("end.position", "is required when end is set: cursor, ingest_time or head");
+      return undefined;
+    default:
+      return position satisfies never;
+  }
+}
+
+/** How the entries of a batch are written for a call. */
+export function batchFormat(context: Pick<HandlerContext, "requestHeader">): "binary" | "json" {
+  return /\bjson\b/.test(context.requestHeader.get("content-type") ?? "") ? "json" : "binary";
+}
+
+/** What every message of a feed stream carries. */
+export function rangeOf(frame: { after: bigint; through: bigint; cursor: string }) {
+  return { afterSequence: frame.after, throughSequence: frame.through, cursor: frame.cursor };
+}
+
+/** The frames that every feed shares, as the `frame` of its response. */
+export function sharedFrame(frame: Exclude<FeedFrame<unknown>, { frame: "batch" }>, limits: Limits) {
+  switch (frame.frame) {
+    case "opened": {
+      const { head, sessionId } = frame;
+      const value = {
+        sessionId,
+        feedEpoch: head.epoch,
+        earliestSequence: head.earliestSequence,
+        headSequence: head.headSequence,
+        heartbeatInterval: durationFromMs(limits.heartbeatIntervalMs),
+        limits: limitsMessage(limits),
+        ...(head.lostSince === undefined ? {} : { lostSince: timestampFromMicros(head.lostSince) }),
+      };
+      return { case: "opened", value } as const;
+    }
+    case "caughtUp":
+      return { case: "caughtUp", value: { headSequence: frame.headSequence } } as const;
+    case "heartbeat":
+      return { case: "heartbeat", value: { headSequence: frame.headSequence } } as const;
+    case "closing":
+      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
+    default:
+      return frame satisfies never;
+  }
+}
+
+function closingReason(reason: StreamEnd | "END_REACHED"): FeedClosingReason {
+  switch (reason) {
+    case "DRAINING":
+    case "MAX_AGE":
+    case "END_REACHED":
+    case "CREDENTIAL_EXPIRING":
+    case "SUSPENDED":
+    case "SLOW_CONSUMER":
+      return FeedClosingReason[reason];
+    case "IDLE":
+      return FeedClosingReason.SLOW_CONSUMER;
+    default:
+      return reason satisfies never;
+  }
+}

@@ -1,0 +1,49 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import type { Limits } from "../../domain/limits.ts";
+import { type StreamLife, streamEndError } from "../../domain/stream-life.ts";
+import { limitTime } from "../../domain/time-limit.ts";
+
+/** How many heartbeats a peer may be silent before it is held to be dead. */
+const DEAD_AFTER_HEARTBEATS = 3;
+
+/** What ends the wait for a client's first frame. */
+export interface FirstFrameLimits {
+  readonly config: { readonly limits: Limits };
+  readonly drain: AbortSignal;
+}
+
+/** The call, or its life if that has begun: then what ends the life ends the wait. */
+export type FirstFrameCall = Pick<HandlerContext, "signal"> & Partial<Pick<StreamLife, "end">>;
+
+/**
+ * Reads the first frame of a client's stream. Until it has come there is no session that would heed a drain, or a client that never says anything.
+ * @throws TandemError DRAINING, STREAM_IDLE; why the life has ended; what aborted the call.
+ */
+export async function readFirst<Frame>(
+  frames: AsyncIterator<Frame>,
+  call: FirstFrameCall,
+  { config, drain }: FirstFrameLimits,
+): Promise<IteratorResult<Frame>> {
+  using idle = limitTime(DEAD_AFTER_HEARTBEATS * config.limits.heartbeatIntervalMs);
+  const signal = AbortSignal.any([call.signal, drain, idle.signal]);
+  const ended = Promise.withResolvers<never>();
+  const end = () => {
+    if (drain.aborted) ended.reject(streamEndError("DRAINING"));
+    else if (call.end) ended.reject(streamEndError(call.end));
+    else ended.reject(idle.signal.aborted ? streamEndError("IDLE") : signal.reason);
+  };
+  if (signal.aborted) end();
+  signal.addEventListener("abort", end);
+  const first = frames.next();
+  try {
+    return await Promise.race([first, ended.promise]);
+  } catch (error) {
+    // Nobody waits for it any more; that it fails when the connection closes is nobody's fault.
+    first.catch(() => {});
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", end);
+    // Nobody waits for this one either, when the frame came.
+    ended.promise.catch(() => {});
+  }
+}

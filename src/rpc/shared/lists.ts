@@ -1,0 +1,62 @@
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import type { Limits } from "../../domain/limits.ts";
+import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
+
+const DEFAULT_PAGE_SIZE = 100;
+const DAY_MICROS = 86_400_000_000n;
+/** Years 1 to 9999, as protobuf has them. */
+const MIN_SECONDS = -62_135_596_800n;
+const MAX_SECONDS = 253_402_300_799n;
+
+/** The page size to use: 100 when absent, the limit when larger (AIP-158). */
+export function pageSize(asked: number, limits: Limits): number {
+  if (asked < 0) throw invalidArgument("page_size", "expected 0 (the default, 100) or more");
+  return asked === 0 ? DEFAULT_PAGE_SIZE : Math.min(asked, limits.maxPageSize);
+}
+
+/** A required instant of a request. */
+export function requiredInstant(field: string, timestamp: Timestamp | undefined): Micros {
+  const instant = optionalInstant(field, timestamp);
+  if (instant === undefined) throw invalidArgument(field, "is required");
+  return instant;
+}
+
+/** An instant that a request may leave out. */
+export function optionalInstant(field: string, timestamp: Timestamp | undefined): Micros | undefined {
+  if (!timestamp) return undefined;
+  const { seconds, nanos } = timestamp;
+  if (seconds < MIN_SECONDS || seconds > MAX_SECONDS || nanos < 0 || nanos > 999_999_999) {
+    throw invalidArgument(field, "expected a time between 0001-01-01T00:00:00Z and 9999-12-31T23:59:59.999999999Z");
+  }
+  return microsFromTimestamp(timestamp);
+}
+
+/** A required half-open period of a request, at most so many days long. Throws LIST_WINDOW_TOO_LARGE. */
+export function requiredPeriod(
+  request: { startTime?: Timestamp | undefined; endTime?: Timestamp | undefined },
+  maxDays: number,
+): { start: Micros; end: Micros } {
+  const start = requiredInstant("start_time", request.startTime);
+  const end = requiredInstant("end_time", request.endTime);
+  if (end <= start) throw invalidArgument("end_time", "expected a time after start_time");
+  if (end - start > BigInt(maxDays) * DAY_MICROS) {
+    throw new TandemError(
+      "LIST_WINDOW_TOO_LARGE",
+      `the period is longer than ${maxDays} days`,
+      { limit_days: String(maxDays) },
+      {
+        fieldViolations: [{ field: "end_time", description: `expected at most ${maxDays} days after start_time` }],
+      },
+    );
+  }
+  return { start, end };
+}
+
+/** An id of a request: present, bounded and free of control characters. */
+export function idText(field: string, value: string, maxLength: number): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed())
+    return value;
+  throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);
+}

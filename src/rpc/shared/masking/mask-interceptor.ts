@@ -1,0 +1,42 @@
+import type { DescMethod, Message } from "@bufbuild/protobuf";
+import type { HandlerContext, Interceptor } from "@connectrpc/connect";
+import { ExportPhoneNumberResponseSchema } from "../../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { findPrincipal } from "../access/auth.ts";
+import { maskForReader } from "./reader-mask.ts";
+
+/**
+ * Masks each answer to a reader of the platform whose credential may not see parties, after the method has said what it discloses. One place, so that
+ * no method can forget it. Carriers read what crossed their own trunks, with both parties.
+ */
+export const maskInterceptor: Interceptor = (next) => async (request) => {
+  const response = await next(request);
+  if (!seesMaskedParties({ values: request.contextValues })) return response;
+  if (response.stream) {
+    if (!STREAMS.has(request.method.output.typeName))
+      throw new Error(`${request.method.name} has not said how its stream is masked`);
+    return response;
+  }
+  const message = response.message as Message;
+  // Bytes that are forwarded as they are stored would pass every mask.
+  if (message.$unknown?.length) throw new Error(`${request.method.name} forwards what would have to be masked`);
+  maskForReader(response.method.output, message);
+  return response;
+};
+
+/** Whether whoever calls is of the platform and may not see numbers of parties. */
+export function seesMaskedParties(context: Pick<HandlerContext, "values">): boolean {
+  const principal = findPrincipal(context);
+  return principal?.kind === "platform" && !principal.scopes.has("parties.read");
+}
+
+/** Whether a stream of the platform is one whose messages need no masking here. A test walks the contract. */
+export function isMaskedStream({ output }: Pick<DescMethod, "output">): boolean {
+  return STREAMS.has(output.typeName);
+}
+
+/** Streams of answers to the platform: acknowledgements, usage that is masked where it is summed, and what is masked for the person that it is about. */
+const STREAMS: ReadonlySet<string> = new Set([
+  "tandem.platform.v1.IngestCdrsResponse",
+  "tandem.platform.v1.ExportUsageResponse",
+  ExportPhoneNumberResponseSchema.typeName,
+]);

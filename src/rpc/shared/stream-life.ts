@@ -1,0 +1,136 @@
+import type { HandlerContext } from "@connectrpc/connect";
+import { TandemError } from "../../domain/errors.ts";
+import type { Limits } from "../../domain/limits.ts";
+import type { StreamEnd, StreamLife } from "../../domain/stream-life.ts";
+import { type StallWatch, streamEndError } from "../../domain/stream-life.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
+import { principalOf, shownIdentities, watchCredential } from "./access/auth.ts";
+import type { CarrierAccess } from "./access/carrier-access.ts";
+import { resetKey } from "./calls.ts";
+
+/** How long before a credential expires its streams are ended, milliseconds: time to commit, acknowledge and say so. */
+const EXPIRY_MARGIN_MS = 1_000;
+/** The longest that Node's timers count. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+/** A stream's life; dispose it in the handler's `finally` (or `using`), whatever ended the stream. */
+export interface OpenStreamLife extends StreamLife, Disposable {}
+
+/** How many streams each carrier has, by method. One for each process. */
+export class StreamSlots {
+  readonly #taken = new Map<string, number>();
+
+  /** Streams that live now: what a leak test counts. */
+  get count(): number {
+    return [...this.#taken.values()].reduce((sum, taken) => sum + taken, 0);
+  }
+
+  /** Takes one of a carrier's places for a method. Throws TOO_MANY_STREAMS when all are taken. */
+  take(carrierId: string, method: string, limit: number): Disposable {
+    const key = `${method}:${carrierId}`;
+    const taken = this.#taken.get(key) ?? 0;
+    if (taken >= limit) {
+      const message = `the carrier has ${limit} streams of this method already`;
+      throw new TandemError("TOO_MANY_STREAMS", message, { limit: String(limit) });
+    }
+    this.#taken.set(key, taken + 1);
+    return { [Symbol.dispose]: () => this.#release(key) };
+  }
+
+  #release(key: string): void {
+    const taken = (this.#taken.get(key) ?? 1) - 1;
+    if (taken > 0) this.#taken.set(key, taken);
+    else this.#taken.delete(key);
+  }
+}
+
+/** What a stream's life depends on. */
+export interface StreamSurroundings {
+  readonly config: { readonly limits: Limits };
+  readonly access: CarrierAccess;
+  readonly slots: StreamSlots;
+  readonly drain: AbortSignal;
+}
+
+/**
+ * Begins a stream's life: takes the carrier's place for the method, and watches everything that ends a stream: the client's leaving, a drain, its
+ * age (drawn between 80 and 120 % of the limit, so that streams opened together do not return together), the credential's expiry or withdrawal,
+ * suspension.
+ * @throws TandemError TOO_MANY_STREAMS, DRAINING.
+ */
+export function openStreamLife(
+  context: HandlerContext,
+  services: StreamSurroundings,
+  carrierId: string,
+  kind: "feed" | "upload",
+): OpenStreamLife {
+  if (services.drain.aborted) throw new TandemError("DRAINING", "the server is shutting down: call again");
+  const { limits } = services.config;
+  const method = `${context.service.typeName}/${context.method.name}`;
+  const limit = kind === "feed" ? limits.maxFeedStreams : limits.maxUploadStreams;
+  const slot = services.slots.take(carrierId, method, limit);
+  return new Life(context, services, slot);
+}
+
+class Life implements OpenStreamLife {
+  readonly #controller = new AbortController();
+  readonly #closers = new DisposableStack();
+  readonly #reset: () => void;
+  #end: StreamEnd | undefined;
+
+  constructor(context: HandlerContext, services: StreamSurroundings, slot: Disposable) {
+    const principal = principalOf(context);
+    this.#reset = context.values.get(resetKey);
+    this.#closers.use(slot);
+    this.#closers.use(onAbort(context.signal, () => this.#controller.abort(context.signal.reason)));
+    this.#closers.use(onAbort(services.drain, () => this.#finish("DRAINING")));
+    const ageMs = services.config.limits.maxStreamAgeMs * (0.8 + 0.4 * Math.random());
+    this.#closers.use(after(ageMs, () => this.#finish("MAX_AGE")));
+    if (principal.expiresAt !== undefined) {
+      const leftMs = Number(principal.expiresAt / 1000n) - wallMs() - EXPIRY_MARGIN_MS;
+      this.#closers.use(after(leftMs, () => this.#finish("CREDENTIAL_EXPIRING")));
+    }
+    this.#closers.use(watchCredential(context, () => this.#finish("CREDENTIAL_EXPIRING")));
+    this.#closers.use(services.access.watch(principal, (why) => this.#finish(why), shownIdentities(context)));
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  get end(): StreamEnd | undefined {
+    return this.#end;
+  }
+
+  reset(): void {
+    this.#reset();
+  }
+
+  [Symbol.dispose](): void {
+    this.#closers.dispose();
+  }
+
+  #finish(why: StreamEnd): void {
+    if (this.#controller.signal.aborted) return;
+    this.#end = why;
+    this.#controller.abort();
+  }
+}
+
+function onAbort(signal: AbortSignal, act: () => void): Disposable {
+  if (signal.aborted) act();
+  else signal.addEventListener("abort", act, { once: true });
+  return { [Symbol.dispose]: () => signal.removeEventListener("abort", act) };
+}
+
+function after(delayMs: number, act: () => void): Disposable {
+  const timer = setTimeout(act, Math.min(Math.max(0, delayMs), MAX_TIMER_MS));
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
+}
+
+/** Ends an export that may not go on: without its trailer it ends with an error. */
+export function assertAlive(life: OpenStreamLife, stall?: StallWatch): void {
+  const end = stall?.stalled ? "SLOW_CONSUMER" : life.end;
+  if (end) throw streamEndError(end);
+  if (life.signal.aborted) throw life.signal.reason;
+}

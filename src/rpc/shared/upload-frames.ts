@@ -1,0 +1,261 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import type { VerdictCounts } from "../../domain/calls/verdict.ts";
+import { TandemError } from "../../domain/errors.ts";
+import { type Limits, MAX_NUMBER_ITEMS } from "../../domain/limits.ts";
+import { timestampFromMicros } from "../../domain/time/instant.ts";
+import { LimitsSchema } from "../../gen/tandem/type/v1/limits_pb.js";
+import {
+  Durability,
+  type RecordOutcomeSchema,
+  UploadClosingReason,
+  type UploadFinish as UploadFinishMessage,
+  type UploadReceiptSchema,
+  UploadRewindReason,
+  type UploadSchema,
+  UploadState,
+  type VerdictCountsSchema,
+} from "../../gen/tandem/type/v1/upload_pb.js";
+import { shareOf } from "../../port/memory-budget.ts";
+import { MAX_CONSUMERS } from "../../store/feeds/consumers.ts";
+import type { UploadRow } from "../../store/records/uploads.ts";
+import type { UploadFinish } from "../../upload/book.ts";
+import type { Outcome } from "../../upload/outcome.ts";
+import type { RecordList } from "../../upload/records/record-list.ts";
+import type { ClientFrame, ServerFrame, UploadEnd } from "../../upload/session.ts";
+import { CALLER_ALLOWANCE } from "./audit/refusal-budget.ts";
+import type { Services } from "./context.ts";
+import { type FirstFrameCall, type FirstFrameLimits, readFirst } from "./first-frame.ts";
+
+/** A request frame of either upload, as far as they are alike. */
+interface RequestFrame<Message> {
+  frame:
+    | { case: "open"; value: unknown }
+    | { case: "batch"; value: { firstOffset: bigint; records: RecordList<Message> } }
+    | { case: "keepAlive"; value: unknown }
+    | { case: "finish"; value: UploadFinishMessage }
+    | { case: undefined; value?: undefined };
+}
+
+/** Reads the first frame of an upload, which must be Open, and leaves the rest to be read. */
+export async function readOpen<Message, Frame extends RequestFrame<Message>>(
+  requests: AsyncIterable<Frame>,
+  call: FirstFrameCall,
+  services: FirstFrameLimits,
+): Promise<{ open: Extract<Frame["frame"], { case: "open" }>["value"]; rest: AsyncIterator<Frame> }> {
+  const rest = requests[Symbol.asyncIterator]();
+  const first = await readFirst(rest, call, services);
+  if (first.done) throw outOfTurn("the end of the stream", "open");
+  const { frame } = first.value;
+  if (frame.case !== "open") throw outOfTurn(frame.case ?? "an empty frame", "open");
+  return { open: frame.value as Extract<Frame["frame"], { case: "open" }>["value"], rest };
+}
+
+/** Turns the frames after Open into what the session reads. */
+export async function* clientFrames<Message>(
+  rest: AsyncIterator<RequestFrame<Message>>,
+): AsyncGenerator<ClientFrame<Message>> {
+  try {
+    for (let next = await rest.next(); !next.done; next = await rest.next()) {
+      const { frame } = next.value;
+      switch (frame.case) {
+        case "batch":
+          yield { frame: "batch", firstOffset: frame.value.firstOffset, records: frame.value.records };
+          break;
+        case "keepAlive":
+          yield { frame: "keepAlive" };
+          break;
+        case "finish":
+          yield { frame: "finish", ...finishOf(frame.value) };
+          break;
+        case "open":
+          throw outOfTurn("open", "batch, keep_alive or finish");
+        case undefined:
+          throw outOfTurn("an empty frame", "batch, keep_alive or finish");
+        default:
+          return frame satisfies never;
+      }
+    }
+  } finally {
+    await rest.return?.();
+  }
+}
+
+/** The Finish of either upload. Its totals are required. */
+export function finishOf(finish: UploadFinishMessage): UploadFinish {
+  if (!finish.totals) {
+    const description = "is required: the count and the connected time of every record that was sent";
+    throw new TandemError(
+      "INVALID_ARGUMENT",
+      `finish.totals: ${description}`,
+      { field: "finish.totals" },
+      {
+        fieldViolations: [{ field: "finish.totals", description }],
+      },
+    );
+  }
+  return {
+    finalOffset: finish.finalOffset,
+    recordCount: finish.totals.recordCount,
+    connectedDurationMs: finish.totals.connectedDurationMs,
+  };
+}
+
+/** How safe an acknowledged record is, by the way the store commits, and by whether the database has a replica that commits wait for. */
+export function durabilityOf({ config, db }: Pick<Services, "config" | "db">): Durability {
+  if (config.synchronousCommit === "off") return Durability.MEMORY;
+  const waits = config.synchronousCommit === "remote_apply" && db.server.isReplicated;
+  return waits ? Durability.REPLICATED : Durability.DISK;
+}
+
+/** A session's frame as the `frame` of either response. */
+export function responseFrame(frame: ServerFrame, limits: Limits, durability: Durability) {
+  switch (frame.frame) {
+    case "opened": {
+      const { committedOffset, writerEpoch, sendLimitOffset } = frame;
+      const lost = frame.lostSince === undefined ? {} : { lostSince: timestampFromMicros(frame.lostSince) };
+      return {
+        case: "opened",
+        value: { committedOffset, writerEpoch, sendLimitOffset, limits: limitsMessage(limits), durability, ...lost },
+      } as const;
+    }
+    case "ack": {
+      const { committedOffset, sendLimitOffset } = frame;
+      const value = {
+        committedOffset,
+        sendLimitOffset,
+        counts: countsMessage(frame.counts),
+        outcomes: frame.outcomes.map(outcomeMessage),
+      };
+      return { case: "ack", value } as const;
+    }
+    case "rewind": {
+      const pause = frame.retryAfterMs === undefined ? {} : { retryAfter: durationFromMs(frame.retryAfterMs) };
+      return {
+        case: "rewind",
+        value: { expectedOffset: frame.expectedOffset, reason: UploadRewindReason[frame.reason], ...pause },
+      } as const;
+    }
+    case "heartbeat":
+      return { case: "heartbeat", value: { committedOffset: frame.committedOffset } } as const;
+    case "closing":
+      return { case: "closing", value: { reason: closingReason(frame.reason), ...retryAfter(frame.reason) } } as const;
+    case "finished":
+      return { case: "finished", value: { receipt: receiptMessage(frame.upload) } } as const;
+    default:
+      return frame satisfies never;
+  }
+}
+
+/** The limits as they are advertised. */
+export function limitsMessage(limits: Limits) {
+  return create(LimitsSchema, {
+    maxMessageBytes: BigInt(limits.maxMessageBytes),
+    maxBatchRecords: limits.maxBatchRecords,
+    maxFeedStreams: limits.maxFeedStreams,
+    maxUploadStreams: limits.maxUploadStreams,
+    maxPageSize: limits.maxPageSize,
+    maxStreamAge: durationFromMs(limits.maxStreamAgeMs),
+    heartbeatInterval: durationFromMs(limits.heartbeatIntervalMs),
+    maxListWindow: durationFromMs(limits.maxListWindowDays * 86_400_000),
+    uploadWindowRecords: limits.uploadWindowRecords,
+    maxStoredRejects: limits.maxStoredRejects,
+    maxStall: durationFromMs(limits.maxStallMs),
+    maxCallsPerSecond: limits.maxCallsPerSecond,
+    maxBytesPerSecond: BigInt(limits.maxBytesPerSecond),
+    maxLiveCalls: limits.maxLiveCalls,
+    maxRequestTime: durationFromMs(limits.requestMs),
+    maxAnswerTime: durationFromMs(limits.answerMs),
+    maxRefusalsPerSecond: limits.maxRefusalsPerSecond,
+    maxOpenUploads: limits.maxOpenUploads,
+    maxNumbers: BigInt(limits.maxNumbers),
+    maxUnavailablePerHour: limits.maxUnavailablePerHour,
+    maxConsumers: MAX_CONSUMERS,
+    maxRequestElements: limits.maxRequestElements,
+    maxReceivedBytes: BigInt(shareOf(limits.receivedBudgetBytes)),
+    maxNumberItems: MAX_NUMBER_ITEMS,
+    maxDecodedBytes: BigInt(shareOf(limits.decodedBudgetBytes)),
+    maxAuditedRefusalsPerHour: CALLER_ALLOWANCE,
+  });
+}
+
+export function countsMessage(counts: VerdictCounts): MessageInitShape<typeof VerdictCountsSchema> {
+  return {
+    accepted: BigInt(counts.accepted),
+    duplicate: BigInt(counts.duplicate),
+    conflict: BigInt(counts.conflict),
+    superseded: BigInt(counts.superseded),
+    rejected: BigInt(counts.rejected),
+    quarantined: BigInt(counts.quarantined),
+  };
+}
+
+export function outcomeMessage(
+  outcome: Omit<Outcome, "verdict"> & { verdict: number },
+): MessageInitShape<typeof RecordOutcomeSchema> {
+  const { recordOffset, recordId, verdict, issue, fieldPath, message, retryable } = outcome;
+  return {
+    recordOffset,
+    recordId,
+    verdict,
+    issue,
+    message,
+    retryable,
+    ...(fieldPath === undefined ? {} : { fieldPath }),
+  };
+}
+
+/** The receipt of an upload that is sealed. */
+export function receiptMessage(upload: UploadRow): MessageInitShape<typeof UploadReceiptSchema> {
+  return {
+    uploadId: upload.uploadId,
+    finalOffset: upload.nextOffset,
+    totals: { recordCount: upload.nextOffset, connectedDurationMs: upload.connectedDurationMs },
+    counts: countsMessage(upload.counts),
+    ...(upload.sealTime === undefined ? {} : { sealTime: timestampFromMicros(upload.sealTime) }),
+  };
+}
+
+export function uploadMessage(upload: UploadRow): MessageInitShape<typeof UploadSchema> {
+  return {
+    uploadId: upload.uploadId,
+    state: upload.sealed ? UploadState.SEALED : UploadState.OPEN,
+    committedOffset: upload.nextOffset,
+    writerEpoch: upload.writerEpoch,
+    counts: countsMessage(upload.counts),
+    totals: { recordCount: upload.nextOffset, connectedDurationMs: upload.connectedDurationMs },
+    createTime: timestampFromMicros(upload.createTime),
+    updateTime: timestampFromMicros(upload.updateTime),
+    ...(upload.finished ? { receipt: receiptMessage(upload) } : {}),
+  };
+}
+
+/** How long a client does well to wait before it comes back: a process that shuts down has another beside it, or one that starts. */
+export function retryAfter(end: string) {
+  return end === "DRAINING" ? { retryAfter: durationFromMs(DRAIN_RETRY_MS) } : {};
+}
+
+const DRAIN_RETRY_MS = 250;
+
+function closingReason(end: UploadEnd): UploadClosingReason {
+  switch (end) {
+    case "NOT_FINISHED":
+    case "DRAINING":
+    case "MAX_AGE":
+    case "CREDENTIAL_EXPIRING":
+    case "SUSPENDED":
+    case "IDLE":
+      return UploadClosingReason[end];
+    case "SLOW_CONSUMER":
+      return UploadClosingReason.IDLE;
+    default:
+      return end satisfies never;
+  }
+}
+
+function outOfTurn(frame: string, expected: string): TandemError {
+  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, {
+    frame,
+    expected,
+  });
+}

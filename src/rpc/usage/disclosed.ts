@@ -1,0 +1,49 @@
+import { DisclosedSide, usageName } from "../../domain/privacy/disclosure.ts";
+import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { addDays } from "../../domain/time/instant.ts";
+import { UsageDimension } from "../../domain/usage/scope.ts";
+import type { Restatement } from "../../gen/tandem/platform/v1/usage_pb.js";
+import type { DisclosedRecords } from "../shared/disclosure/disclose.ts";
+import { nameOf } from "../shared/disclosure/disclosed-records.ts";
+import type { ReadUsageRequest } from "./request.ts";
+
+/**
+ * What usage shows of single numbers: grouped by them or restricted to some, it is named by its customer and days, since it has no calls to name.
+ * Coarser figures disclose nobody's.
+ * @param carrierIds whose calls are in it.
+ */
+export function disclosedUsage(
+  { groupBy, filter, period }: Pick<ReadUsageRequest, "groupBy" | "filter" | "period">,
+  carrierIds: readonly string[],
+): DisclosedRecords[] {
+  const ofNumbers = groupBy.includes(UsageDimension.NUMBER) || groupBy.includes(UsageDimension.OTHER_PARTY);
+  if (!ofNumbers && filter.phoneNumbers.length === 0) return [];
+  const days: string[] = [];
+  for (let day = period.startDate; day < period.endDate; day = addDays(day, 1)) days.push(day);
+  return carrierIds.map((carrierId) => usageOfDays(carrierId, period.customerId, days));
+}
+
+/** Changes of closed usage: its lines, and the records that made the change. */
+export function disclosedRestatements(customerId: string, restatements: readonly Restatement[]): DisclosedRecords[] {
+  const lines = restatements.flatMap((restatement) => restatement.lines);
+  const byCarrier = Map.groupBy(lines, ({ key }) => key?.carrierId ?? "");
+  const usage = [...byCarrier].flatMap(([carrierId, its]) => {
+    const days = new Set(its.flatMap(({ key }) => key?.usageDate ?? []));
+    return carrierId === "" ? [] : [usageOfDays(carrierId, customerId, [...days])];
+  });
+  const records = lines.flatMap((line) => line.records);
+  const bySide = Map.groupBy(records, ({ carrierId, side }) => `${carrierId} ${side}`);
+  const named = [...bySide.values()].flatMap((alike): DisclosedRecords[] => {
+    const [first] = alike;
+    if (!first) return [];
+    const { carrierId, side } = first;
+    const recordParts = [side === DisclosedSide.CARRIER ? RecordPart.DURATION : RecordPart.CALL];
+    return [{ carrierId, side, recordParts, records: alike.flatMap(({ record }) => (record ? [nameOf(record)] : [])) }];
+  });
+  return [...usage, ...named];
+}
+
+function usageOfDays(carrierId: string, customerId: string, days: readonly string[]): DisclosedRecords {
+  const records = days.map((recordDate) => ({ recordId: usageName(customerId), recordDate, revision: 1 }));
+  return { carrierId, side: DisclosedSide.PLATFORM, recordParts: [RecordPart.CALL], records };
+}

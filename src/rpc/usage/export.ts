@@ -1,0 +1,141 @@
+import { randomUUID } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext } from "@connectrpc/connect";
+import { TandemError } from "../../domain/errors.ts";
+import { StallWatch } from "../../domain/stream-life.ts";
+import { type Micros, timestampFromMicros } from "../../domain/time/instant.ts";
+import { addTotals, NO_USAGE, totalOf, type UsageTotals } from "../../domain/usage/totals.ts";
+import type { UsageCompleteness } from "../../gen/tandem/platform/v1/usage_pb.js";
+import {
+  type ExportUsageRequest,
+  ExportUsageResponseSchema,
+  UsageExportBatchSchema,
+} from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import {
+  keyColumns,
+  readAllUsageGroups,
+  readCarrierUsage,
+  readUsageCarriers,
+  type UsageQuery,
+} from "../../store/usage/usage.ts";
+import { withDays } from "../../store/usage/usage-periods.ts";
+import { hasScope } from "../shared/access/auth.ts";
+import type { Services } from "../shared/context.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { assertServedHere } from "../shared/residency.ts";
+import { assertAlive, type OpenStreamLife, openStreamLife } from "../shared/stream-life.ts";
+import { disclosedUsage } from "./disclosed.ts";
+import { completenessMessage, decodeCompleteness, rowMessage, totalsMessage } from "./message.ts";
+import { findVersions, type ReadUsageRequest, readUsageRequest } from "./request.ts";
+
+/** Longest period of an export, days. */
+const MAX_DAYS = 400;
+/** Most rows of a message. */
+const BATCH_ROWS = 2_000;
+/** Most rows of an export: encoded, some 40 MB, which are kept while the client reads. */
+const MAX_ROWS = 250_000;
+/** Longest that one of its statements may take, milliseconds: an export covers four times as many days as a query may. */
+const STATEMENT_TIMEOUT_MS = 60_000;
+/** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
+const ACROSS_CARRIERS = "";
+
+/**
+ * Answers ExportUsage. Everything is read in one transaction, from one state, and kept encoded; only then is it sent, at the client's pace, so that no
+ * transaction waits for a client.
+ */
+export async function* exportUsage(services: Services, request: ExportUsageRequest, context: HandlerContext) {
+  const asked = readUsageRequest(request, MAX_DAYS);
+  const isWhole = hasScope(context, "parties.read");
+  using life = openStreamLife(context, services, ACROSS_CARRIERS, "feed");
+  const found = await readExport(services, asked, isWhole, life);
+  const exportId = randomUUID();
+  await discloseRecords(services, context, {
+    request,
+    masked: !isWhole,
+    sessionId: exportId,
+    disclosed: disclosedUsage(asked, found.carrierIds),
+  });
+  using stall = new StallWatch(services.config.limits.maxStallMs, life);
+  const frame = (message: Parameters<typeof create<typeof ExportUsageResponseSchema>>[1]) =>
+    stall.watch(create(ExportUsageResponseSchema, message));
+  const header = {
+    exportId,
+    snapshotTime: timestampFromMicros(found.snapshotTime),
+    completeness: found.completeness,
+  };
+  yield frame({ frame: { case: "header", value: header } });
+  for (let batch = found.batches.shift(); batch; batch = found.batches.shift()) {
+    stall.resumed();
+    assertAlive(life, stall);
+    yield frame({ frame: { case: "batch", value: fromBinary(UsageExportBatchSchema, batch) } });
+  }
+  stall.resumed();
+  assertAlive(life, stall);
+  const trailer = { rowCount: BigInt(found.rowCount), totals: totalsMessage(found.totals) };
+  yield frame({ frame: { case: "trailer", value: trailer } });
+}
+
+interface ReadExport {
+  readonly snapshotTime: Micros;
+  readonly completeness: UsageCompleteness;
+  /** Whose calls it sums up. */
+  readonly carrierIds: readonly string[];
+  /** Encoded UsageExportBatch. */
+  readonly batches: Uint8Array[];
+  readonly rowCount: number;
+  readonly totals: UsageTotals;
+}
+
+async function readExport(
+  services: Services,
+  asked: ReadUsageRequest,
+  isWhole: boolean,
+  life: OpenStreamLife,
+): Promise<ReadExport> {
+  const { secret } = services.installation;
+  const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
+  return systemTransaction(
+    services.db,
+    async (tx) => {
+      const snapshotTime = await readClock(tx);
+      const { versions, periods } = await findVersions(tx, period, asked.asOf);
+      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
+      const usage = await readCarrierUsage(tx, query);
+      await assertServedHere(
+        tx,
+        services,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const carriers = await readUsageCarriers(
+        tx,
+        period,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const kept = periods.map(({ completeness }) => decodeCompleteness(completeness));
+      const completeness = completenessMessage(usage, carriers, kept);
+      const carrierIds = usage.map(({ carrierId }) => carrierId);
+      return { snapshotTime, completeness, carrierIds, ...(await readBatches(tx, query, life)) };
+    },
+    { snapshot: true, statementTimeoutMs: STATEMENT_TIMEOUT_MS },
+  );
+}
+
+async function readBatches(tx: Tx, query: UsageQuery, life: OpenStreamLife) {
+  const columns = keyColumns(query.groupBy);
+  const batches: Uint8Array[] = [];
+  let rowCount = 0;
+  let totals = NO_USAGE;
+  for await (const groups of readAllUsageGroups(tx, query, BATCH_ROWS)) {
+    assertAlive(life);
+    rowCount += groups.length;
+    if (rowCount > MAX_ROWS) {
+      const message = `more than ${MAX_ROWS} rows: ask for a shorter period or fewer dimensions`;
+      throw new TandemError("INVALID_ARGUMENT", message, { field: "group_by" });
+    }
+    for (const { parts } of groups) totals = addTotals(totals, totalOf(parts));
+    const batch = create(UsageExportBatchSchema, { rows: groups.map((group) => rowMessage(group, columns)) });
+    batches.push(toBinary(UsageExportBatchSchema, batch));
+  }
+  return { batches, rowCount, totals };
+}

@@ -1,0 +1,176 @@
+import { fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import {
+  type DatedPeriod,
+  DEFAULT_GROUPING,
+  findGroupingViolation,
+  findPeriodViolations,
+  findUsageFilterViolations,
+  isLongerThan,
+  UsageDimension,
+  type UsageFilter,
+  type UsagePeriod,
+} from "../../domain/usage/scope.ts";
+import type { ExportUsageRequest, QueryUsageRequest } from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { readClock, type Tx } from "../../store/database/database.ts";
+import {
+  findOverlappingPeriods,
+  readPeriod,
+  readRestatementNumbers,
+  type StoredPeriod,
+} from "../../store/usage/usage-periods.ts";
+import type { PeriodVersion } from "../../store/usage/usage-source.ts";
+import { optionalInstant } from "../shared/lists.ts";
+
+/** What QueryUsage and ExportUsage ask in common. */
+type UsageRequest = Pick<
+  QueryUsageRequest | ExportUsageRequest,
+  | "customerId"
+  | "startDate"
+  | "endDate"
+  | "timeZone"
+  | "groupBy"
+  | "phoneNumbers"
+  | "direction"
+  | "countryCodes"
+  | "asOf"
+>;
+
+/** Which usage, checked. */
+export interface ReadUsageRequest {
+  readonly period: UsagePeriod;
+  readonly filter: UsageFilter;
+  readonly groupBy: readonly UsageDimension[];
+  readonly asOf: AsOf;
+}
+
+/** Which state of the figures. */
+export type AsOf =
+  | { readonly kind: "now" }
+  | { readonly kind: "time"; readonly time: Micros }
+  | { readonly kind: "version"; readonly periodId: string; readonly restatementNumber: number };
+
+/** Reads what is asked. Throws INVALID_ARGUMENT with every field that is wrong, LIST_WINDOW_TOO_LARGE. */
+export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUsageRequest {
+  const period = pickPeriod(request);
+  const filter = {
+    phoneNumbers: [...new Set(request.phoneNumbers)].sort(),
+    direction: request.direction,
+    countryCodes: [...new Set(request.countryCodes)].sort(),
+  };
+  const grouping = findGroupingViolation(request.groupBy);
+  const violations = [
+    ...findPeriodViolations(period),
+    ...findUsageFilterViolations({ ...filter, phoneNumbers: request.phoneNumbers, countryCodes: request.countryCodes }),
+    ...(grouping ? [grouping] : []),
+  ];
+  if (violations.length > 0) throw fieldViolations(violations);
+  assertWindow(period, maxDays);
+  const groupBy =
+    request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as UsageDimension);
+  const asOf = readAsOf(request.asOf);
+  if (asOf.kind !== "now" && groupBy.includes(UsageDimension.OTHER_PARTY))
+    throw invalidArgument("group_by", "closed figures are not kept by other party: leave it out, or as_of");
+  return { period, filter, groupBy, asOf };
+}
+
+/** Reads a period. Throws INVALID_ARGUMENT, LIST_WINDOW_TOO_LARGE. */
+export function readPeriodRequest(request: UsagePeriod, maxDays: number): UsagePeriod {
+  const period = pickPeriod(request);
+  const violations = findPeriodViolations(period);
+  if (violations.length > 0) throw fieldViolations(violations);
+  assertWindow(period, maxDays);
+  return period;
+}
+
+/** Closed periods of which days are shown as they were, and in which version. */
+export interface Versions {
+  readonly versions: readonly PeriodVersion[];
+  readonly periods: readonly StoredPeriod[];
+}
+
+/**
+ * Finds the versions of closed periods that a request means. In a system transaction.
+ * @throws TandemError INVALID_ARGUMENT, PERIOD_NOT_FOUND.
+ */
+export async function findVersions(tx: Tx, period: DatedPeriod, asOf: AsOf): Promise<Versions> {
+  switch (asOf.kind) {
+    case "now":
+      return { versions: [], periods: [] };
+    case "version":
+      return findVersion(tx, period, asOf.periodId, asOf.restatementNumber);
+    case "time":
+      return findVersionsAt(tx, period, asOf.time);
+    default:
+      return asOf satisfies never;
+  }
+}
+
+/** The error of a period that the customer does not have. */
+export function periodNotFound(periodId: string): TandemError {
+  return new TandemError("PERIOD_NOT_FOUND", "the customer has no closed period with this id", { period_id: periodId });
+}
+
+function pickPeriod({ customerId, startDate, endDate, timeZone }: UsagePeriod): UsagePeriod {
+  return { customerId, startDate, endDate, timeZone };
+}
+
+function assertWindow(period: UsagePeriod, maxDays: number): void {
+  if (!isLongerThan(period, maxDays)) return;
+  const fieldViolation = { field: "end_date", description: `expected at most ${maxDays} days after start_date` };
+  throw new TandemError(
+    "LIST_WINDOW_TOO_LARGE",
+    `the period is longer than ${maxDays} days`,
+    { limit_days: String(maxDays) },
+    { fieldViolations: [fieldViolation] },
+  );
+}
+
+function readAsOf(asOf: UsageRequest["asOf"]): AsOf {
+  if (asOf.case === "asOfTime") return { kind: "time", time: optionalInstant("as_of_time", asOf.value) ?? 0n };
+  if (asOf.case !== "asOfVersion") return { kind: "now" };
+  const { periodId, restatementNumber } = asOf.value;
+  assertPeriodId("as_of_version.period_id", periodId);
+  return { kind: "version", periodId, restatementNumber };
+}
+
+/** Throws INVALID_ARGUMENT for what can be no period's id. */
+export function assertPeriodId(field: string, periodId: string): void {
+  if (!/^[\x21-\x7e]{1,64}$/.test(periodId)) throw invalidArgument(field, "expected 1 to 64 characters");
+}
+
+async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restatementNumber: number): Promise<Versions> {
+  const period = await readPeriod(tx, periodId);
+  if (period?.customerId !== asked.customerId) throw periodNotFound(periodId);
+  if (restatementNumber < 0 || restatementNumber > period.restatementNumber) {
+    const newest = `expected 0 to ${period.restatementNumber}, the period's newest restatement`;
+    throw invalidArgument("as_of_version.restatement_number", newest);
+  }
+  if (period.timeZone !== asked.timeZone)
+    throw invalidArgument("time_zone", `the period was closed in ${period.timeZone}`);
+  if (asked.startDate < period.startDate)
+    throw invalidArgument("start_date", `the period begins on ${period.startDate}`);
+  if (asked.endDate > period.endDate) throw invalidArgument("end_date", `the period ends before ${period.endDate}`);
+  return { periods: [period], versions: [{ ...period, restatementNumber }] };
+}
+
+/**
+ * Every closed period that was closed by then, as it stood then. Days of no period, and of one that was closed later, are shown as they are now;
+ * but a time before every closing of the days asked for means a state that nobody kept, and is refused.
+ */
+async function findVersionsAt(tx: Tx, asked: DatedPeriod, time: Micros): Promise<Versions> {
+  if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "lies in the future");
+  const overlapping = await findOverlappingPeriods(tx, asked);
+  const periods = overlapping.filter(({ closeTime }) => closeTime <= time);
+  if (overlapping.length > 0 && periods.length === 0)
+    throw invalidArgument("as_of_time", "lies before the closing of these days, when nothing was kept");
+  const other = periods.find(({ timeZone }) => timeZone !== asked.timeZone);
+  if (other) throw invalidArgument("time_zone", `these days were closed in ${other.timeZone}`);
+  const numbers = await readRestatementNumbers(
+    tx,
+    periods.map(({ periodId }) => periodId),
+    time,
+  );
+  const versions = periods.map((period) => ({ ...period, restatementNumber: numbers.get(period.periodId) ?? 0 }));
+  return { periods, versions };
+}

@@ -1,0 +1,304 @@
+import { randomUUID } from "node:crypto";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import { invalidArgument, TandemError } from "../../domain/errors.ts";
+import { isCustomerId } from "../../domain/numbers/number-item.ts";
+import type { AuditAct } from "../../domain/privacy/audit.ts";
+import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
+import type { DatedPeriod } from "../../domain/usage/scope.ts";
+import { type PartTotals, shareOf, totalOf, UsagePart } from "../../domain/usage/totals.ts";
+import { RestatementSchema, UsageRowSchema } from "../../gen/tandem/platform/v1/usage_pb.js";
+import {
+  type ClosePeriodRequest,
+  ClosePeriodRequestSchema,
+  ClosePeriodResponseSchema,
+  type ListRestatementsRequest,
+  type QueryUsageRequest,
+  type UsageService,
+} from "../../gen/tandem/platform/v1/usage_service_pb.js";
+import { appendAuditEvent } from "../../store/audit/audit-log.ts";
+import { readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
+import { findResponse, insertResponse } from "../../store/database/request-log.ts";
+import {
+  keyColumns,
+  readCarrierUsage,
+  readUsageCarriers,
+  readUsageGroups,
+  USAGE_TIMEOUT_MS,
+  type UsageQuery,
+} from "../../store/usage/usage.ts";
+import {
+  findOverlappingPeriods,
+  insertClosedLines,
+  insertPeriod,
+  judgedOf,
+  listPeriods,
+  readPeriod,
+  type StoredPeriod,
+  withClosingsLocked,
+  withDays,
+} from "../../store/usage/usage-periods.ts";
+import { listRestatements as readRestatements } from "../../store/usage/usage-restatements.ts";
+import { NO_FILTER } from "../../store/usage/usage-source.ts";
+import { hasScope, principalOf } from "../shared/access/auth.ts";
+import { doneBy } from "../shared/audit/audit.ts";
+import type { Services } from "../shared/context.ts";
+import { cutPage } from "../shared/cut-page.ts";
+import { discloseRecords } from "../shared/disclosure/disclose.ts";
+import { optionalInstant, pageSize } from "../shared/lists.ts";
+import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { repeatableCall } from "../shared/repeatable-call.ts";
+import { assertServedHere } from "../shared/residency.ts";
+import { disclosedRestatements, disclosedUsage } from "./disclosed.ts";
+import { exportUsage } from "./export.ts";
+import {
+  completenessMessage,
+  decodeCompleteness,
+  encodeCompleteness,
+  periodMessage,
+  rowMessage,
+  sumOfCarriers,
+  totalsMessage,
+} from "./message.ts";
+import {
+  assertPeriodId,
+  findVersions,
+  periodNotFound,
+  type ReadUsageRequest,
+  readPeriodRequest,
+  readUsageRequest,
+} from "./request.ts";
+
+/** Most closed periods that ListRestatements answers with. */
+const MAX_PERIODS = 1_000;
+/** How much of restatements one page may carry, bytes: with the periods, and what JSON adds, below the size of a message. */
+const MAX_PAGE_BYTES = 1_048_576;
+/** Longest that one statement of a closing may take, milliseconds. */
+const CLOSING_TIMEOUT_MS = 60_000;
+/** Most lines of a closed period. */
+const MAX_CLOSED_LINES = 1_000_000;
+
+/** What customers see of their usage, for the platform. */
+export function usageService(services: Services): ServiceImpl<typeof UsageService> {
+  return {
+    queryUsage: (request, context) => queryUsage(services, request, context),
+    exportUsage: (request, context) => exportUsage(services, request, context),
+    closePeriod: (request, context) => closePeriod(services, request, context),
+    listRestatements: (request, context) => listRestatements(services, request, context),
+  };
+}
+
+async function queryUsage(services: Services, request: QueryUsageRequest, context: HandlerContext) {
+  const { secret } = services.installation;
+  const { limits } = services.config;
+  const asked = readUsageRequest(request, limits.maxListWindowDays);
+  const isWhole = hasScope(context, "parties.read");
+  const size = pageSize(request.pageSize, limits);
+  const scope = tokenScope(asked, isWhole);
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const columns = keyColumns(asked.groupBy);
+  const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
+  // By itself: a snapshot may not write the days that nobody has asked for yet.
+  const period = await systemTransaction(services.db, (tx) => withDays(tx, asked.period));
+  const { answer, carrierIds } = await systemTransaction(
+    services.db,
+    async (tx) => {
+      const { versions, periods } = await findVersions(tx, period, asked.asOf);
+      const query: UsageQuery = { ...asked, period, versions, otherParty: { isWhole, secret } };
+      const usage = await readCarrierUsage(tx, query);
+      await assertServedHere(
+        tx,
+        services,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const groups = await readUsageGroups(tx, query, { after, limit: size + 1 });
+      const carriers = await readUsageCarriers(
+        tx,
+        period,
+        usage.map(({ carrierId }) => carrierId),
+      );
+      const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
+      const { messages: rows, last } = await cutPage(groups, { size, schema: UsageRowSchema, show, context, limits });
+      const answer = {
+        rows,
+        nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",
+        totals: totalsMessage(totalOf(sumOfCarriers(usage))),
+        completeness: completenessMessage(
+          usage,
+          carriers,
+          periods.map(({ completeness }) => decodeCompleteness(completeness)),
+        ),
+      };
+      return { answer, carrierIds: rows.length === 0 ? [] : usage.map(({ carrierId }) => carrierId) };
+    },
+    { snapshot: true, statementTimeoutMs: USAGE_TIMEOUT_MS },
+  );
+  const disclosed = disclosedUsage(asked, carrierIds);
+  await discloseRecords(services, context, { request, masked: !isWhole, disclosed });
+  return answer;
+}
+
+// Everything but the page's size. Whether numbers are whole belongs to it, for the order of rows depends on it.
+function tokenScope({ period, filter, groupBy, asOf }: ReadUsageRequest, isWhole: boolean): string[] {
+  const state = JSON.stringify(asOf, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
+  return ["platform.QueryUsage", JSON.stringify([period, filter, groupBy]), state, String(isWhole)];
+}
+
+function tokenOfKey(key: readonly string[]): Record<string, string> {
+  return Object.fromEntries(key.map((value, index) => [`k${index}`, value]));
+}
+
+async function closePeriod(services: Services, request: ClosePeriodRequest, context: HandlerContext) {
+  const call = repeatableCall(services, "ClosePeriod", ClosePeriodRequestSchema, request);
+  const period = readPeriodRequest(request, services.config.limits.maxListWindowDays);
+  const { maxPendingRatio = 0 } = request;
+  if (!(maxPendingRatio >= 0 && maxPendingRatio <= 1)) throw invalidArgument("max_pending_ratio", "expected 0 to 1");
+  const { identity } = principalOf(context);
+  const response = await systemTransaction(
+    services.db,
+    (tx) =>
+      withClosingsLocked(tx, period.customerId, async () => {
+        const given = await findResponse(tx, ACROSS_CARRIERS, call);
+        if (given) {
+          await assertServedHere(tx, services, carriersOfAnswer(given));
+          return given;
+        }
+        const closed = await closeUnderLock(tx, await withDays(tx, period), { maxPendingRatio, closedBy: identity });
+        await assertServedHere(tx, services, carriersOfPeriod(closed));
+        const message = create(ClosePeriodResponseSchema, { period: periodMessage(closed) });
+        const answer = toBinary(ClosePeriodResponseSchema, message);
+        await insertResponse(tx, ACROSS_CARRIERS, call, answer);
+        await appendAuditEvent(tx, closingAct(context, closed, call.auditedId));
+        return answer;
+      }),
+    { statementTimeoutMs: CLOSING_TIMEOUT_MS },
+  );
+  return fromBinary(ClosePeriodResponseSchema, response);
+}
+
+function closingAct(context: HandlerContext, period: StoredPeriod, requestId: AuditedRequestId): AuditAct {
+  const { periodId, customerId, startDate, endDate, timeZone } = period;
+  const details = { customer_id: customerId, start_date: startDate, end_date: endDate, time_zone: timeZone };
+  return doneBy(context, { carrierId: undefined, resource: `period/${periodId}`, requestId, details });
+}
+
+function carriersOfAnswer(response: Uint8Array): string[] {
+  const { period } = fromBinary(ClosePeriodResponseSchema, response);
+  return (period?.completeness?.carriers ?? []).map(({ carrierId }) => carrierId);
+}
+
+/** Whose calls a closed period is made of, and whose it was compared with since. */
+function carriersOfPeriod({ completeness, judged }: StoredPeriod): string[] {
+  const kept = decodeCompleteness(completeness).carriers.map(({ carrierId }) => carrierId);
+  return [...new Set([...kept, ...Object.keys(judged)])];
+}
+
+/** Under which a repeatable call is kept that belongs to no carrier. */
+const ACROSS_CARRIERS = "";
+
+async function closeUnderLock(
+  tx: Tx,
+  period: DatedPeriod,
+  request: { maxPendingRatio: number; closedBy: string },
+): Promise<StoredPeriod> {
+  const [other] = await findOverlappingPeriods(tx, period);
+  if (other) {
+    const message = `the period overlaps one that was closed before: ${other.startDate} to ${other.endDate}`;
+    throw new TandemError("PERIOD_ALREADY_CLOSED", message, { period_id: other.periodId });
+  }
+  const now = await readClock(tx);
+  const periodId = randomUUID();
+  const lineCount = await insertClosedLines(tx, periodId, period);
+  if (lineCount > MAX_CLOSED_LINES)
+    throw invalidArgument("end_date", `the period has more than ${MAX_CLOSED_LINES} lines: close a shorter one`);
+  const version = { periodId, restatementNumber: 0, startDate: period.startDate, endDate: period.endDate };
+  // The sums are those of the lines that were just kept; whether the carriers reported is asked of the calls.
+  const kept = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [version] });
+  const sums = sumOfCarriers(kept);
+  assertComplete(period, sums, period.days.startOf(period.endDate) <= now, request.maxPendingRatio);
+  const live = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [] });
+  const cells = new Map(live.map((usage) => [usage.carrierId, usage.cells]));
+  const carriers = await readUsageCarriers(
+    tx,
+    period,
+    kept.map(({ carrierId }) => carrierId),
+  );
+  const usage = kept.map((carrier) => ({ ...carrier, cells: cells.get(carrier.carrierId) ?? [] }));
+  const closed = {
+    ...period,
+    periodId,
+    closeTime: now,
+    closedBy: request.closedBy,
+    completeness: encodeCompleteness(completenessMessage(usage, carriers)),
+    judged: judgedOf(carriers),
+    closedTotals: totalOf(sums),
+  };
+  await insertPeriod(tx, closed);
+  return { ...closed, restatementNumber: 0, checkedTime: now, currentTotals: closed.closedTotals };
+}
+
+function assertComplete(period: DatedPeriod, sums: PartTotals, isOver: boolean, maxPendingRatio: number): void {
+  const pendingRatio = shareOf(sums, UsagePart.PENDING) ?? 0;
+  if (isOver && pendingRatio <= maxPendingRatio) return;
+  const message = isOver
+    ? `${pendingRatio} of the period's attempts are pending, and at most ${maxPendingRatio} may be`
+    : `the period is not over before ${period.endDate} in ${period.timeZone}`;
+  throw new TandemError("PERIOD_NOT_COMPLETE", message, {
+    pending_ratio: String(pendingRatio),
+    end_date: period.endDate,
+  });
+}
+
+async function listRestatements(services: Services, request: ListRestatementsRequest, context: HandlerContext) {
+  const { customerId } = request;
+  if (!isCustomerId(customerId))
+    throw invalidArgument("customer_id", "expected 1 to 64 characters of A-Z, a-z, 0-9, ., _ and -");
+  const periodId = request.periodId === "" ? undefined : request.periodId;
+  if (periodId !== undefined) assertPeriodId("period_id", periodId);
+  const start = optionalInstant("start_time", request.startTime);
+  const end = optionalInstant("end_time", request.endTime);
+  if (start !== undefined && end !== undefined && end <= start)
+    throw invalidArgument("end_time", "expected a time after start_time");
+  const limit = pageSize(request.pageSize, services.config.limits);
+  const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
+  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const after = token && {
+    startDate: token["start"] ?? "",
+    periodId: token["period"] ?? "",
+    restatementNumber: Number(token["number"]),
+  };
+  const answer = await systemTransaction(
+    services.db,
+    async (tx) => {
+      const isFirst = token === undefined;
+      const periods =
+        isFirst || services.config.region !== undefined ? await findPeriods(tx, customerId, periodId) : [];
+      await assertServedHere(tx, services, periods.flatMap(carriersOfPeriod));
+      const page = { after, limit, maxBytes: MAX_PAGE_BYTES };
+      const { restatements, isLast } = await readRestatements(tx, { customerId, periodId, start, end }, page);
+      const last = isLast ? undefined : restatements.at(-1);
+      return {
+        restatements: restatements.map(({ payload }) => fromBinary(RestatementSchema, payload)),
+        nextPageToken: last
+          ? encodePageToken(services.seals, scope, {
+              start: last.startDate,
+              period: last.periodId,
+              number: String(last.restatementNumber),
+            })
+          : "",
+        periods: isFirst ? periods.map(periodMessage) : [],
+      };
+    },
+    { snapshot: true },
+  );
+  const disclosed = disclosedRestatements(customerId, answer.restatements);
+  await discloseRecords(services, context, { request, masked: false, disclosed });
+  return answer;
+}
+
+async function findPeriods(tx: Tx, customerId: string, periodId: string | undefined): Promise<StoredPeriod[]> {
+  if (periodId === undefined) return listPeriods(tx, customerId, MAX_PERIODS);
+  const period = await readPeriod(tx, periodId);
+  if (period?.customerId !== customerId) throw periodNotFound(periodId);
+  return [period];
+}

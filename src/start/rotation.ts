@@ -1,0 +1,243 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
+import type { Logger } from "pino";
+import type { Config } from "../config/config.ts";
+import { OneAtATime } from "../domain/one-at-a-time.ts";
+import { parseCertificates } from "../trust/certificates.ts";
+import { Revocations } from "../trust/revocations.ts";
+import { assertUsableTls, type TlsFiles } from "../trust/settings.ts";
+import type { SigningKey } from "../trust/signing-key.ts";
+import { parseKeySet, remoteTokenKeys, TokenKeys } from "../trust/token-keys.ts";
+import { Trust } from "../trust/trust.ts";
+
+/** Keys in files are read at every look; this is for tokens that name a key between two looks. */
+const FILE_KEYS = { maxAgeMs: Number.POSITIVE_INFINITY, cooldownMs: 100 };
+
+/** Who is believed, kept up to date with the files. Dispose it to stop looking. */
+export interface Rotation extends AsyncDisposable {
+  readonly trust: Trust;
+  /** Undefined: no token is believed. */
+  readonly tokenKeys: TokenKeys | undefined;
+  /** Given each new certificate pair and authorities. */
+  onTls: ((tls: TlsFiles) => void) | undefined;
+  /** Looks at once, and takes what it finds without waiting whether it is still being written: SIGHUP. */
+  reload(): Promise<void>;
+}
+
+/** Keys of this process that must stay those that all processes on the database share. */
+interface OwnKeys {
+  /** Undefined: others issue the tokens. */
+  readonly signingKey: SigningKey | undefined;
+  /** Throws when the contents of the key file, undefined where it is gone, are not the key in use. */
+  readonly assertSameErasureKey: (content: Buffer | undefined) => void;
+}
+
+/**
+ * Reads what decides who is believed, and then looks again and again whether it has changed. Looks, and does not wait for events of the file system: those
+ * miss files that are links, which is how orchestrators and ACME clients replace them, and network file systems.
+ * @throws Error when the revocations cannot be read at the start.
+ */
+export async function openRotation(
+  config: Config,
+  { signingKey, assertSameErasureKey }: OwnKeys,
+  log: Logger,
+): Promise<Rotation> {
+  const trust = new Trust(config.tls?.clientCa ? parseCertificates(config.tls.clientCa) : []);
+  const tokenKeys = openTokenKeys(config, signingKey, trust);
+  const stop = new AbortController();
+  const rotation: Rotation = {
+    trust,
+    tokenKeys,
+    onTls: undefined,
+    reload: () => {
+      isForced = true;
+      return looks.run();
+    },
+    [Symbol.asyncDispose]: async () => {
+      stop.abort();
+      await running;
+      await looks.pending;
+    },
+  };
+  const parts = [
+    revocationsPart(config, trust),
+    tlsPart(config, trust, rotation),
+    keysPart(config, tokenKeys),
+    erasureKeyPart(config, assertSameErasureKey),
+  ];
+  const watched = parts.filter((part) => part !== undefined).map((part) => new WatchedFiles(part, log));
+  for (const files of watched) await files.begin();
+  // Never two looks side by side: the older contents might be taken last.
+  let isForced = false;
+  const looks = new OneAtATime(async () => {
+    const isAsked = isForced;
+    isForced = false;
+    for (const files of watched) await files.look(isAsked);
+  });
+  const running = repeat(config.reloadIntervalMs, stop.signal, () => looks.run());
+  return rotation;
+}
+
+async function repeat(intervalMs: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
+  while (!signal.aborted) {
+    await wait(intervalMs, undefined, { signal, ref: false }).catch(() => {});
+    if (!signal.aborted) await act();
+  }
+}
+
+function openTokenKeys(config: Config, signingKey: SigningKey | undefined, trust: Trust): TokenKeys | undefined {
+  const onChange = () => trust.changed();
+  const { keys } = config.tokens;
+  if (signingKey) {
+    return new TokenKeys({ load: () => signingKey.reload(), initial: signingKey.keySet, ...FILE_KEYS, onChange });
+  }
+  if (keys.kind === "url") return remoteTokenKeys(keys.url, onChange);
+  if (keys.kind !== "file") return undefined;
+  const load = async () => parseKeySet(await readFile(keys.file, "utf8"));
+  return new TokenKeys({ load, initial: keys.keySet, ...FILE_KEYS, onChange });
+}
+
+/** Files that are used together. */
+interface Part {
+  readonly what: string;
+  readonly files: readonly string[];
+  /** What is in use at the start; undefined: to be taken then. */
+  readonly inUse?: readonly (Buffer | undefined)[];
+  /** Takes their contents, or throws and leaves everything as it was. */
+  readonly take: (contents: readonly (Buffer | undefined)[]) => Promise<void> | void;
+  /** What to do at every look, whether the files changed or not. */
+  readonly tick?: () => Promise<void>;
+}
+
+function revocationsPart({ revokedFile, dataDir }: Config, trust: Trust): Part {
+  return {
+    what: "revocations",
+    files: [revokedFile ?? join(dataDir, "keys", "revoked")],
+    take: ([content]) => {
+      if (!content && revokedFile !== undefined) throw new Error("it cannot be read");
+      trust.setRevocations(Revocations.parse(content?.toString("utf8") ?? ""));
+    },
+  };
+}
+
+function tlsPart({ tls: inUse, tlsPaths }: Config, trust: Trust, rotation: Rotation): Part | undefined {
+  if (!tlsPaths || !inUse) return undefined;
+  const { tlsCert, tlsKey, tlsClientCa } = tlsPaths;
+  return {
+    what: "certificates",
+    files: [tlsCert, tlsKey, ...(tlsClientCa ? [tlsClientCa] : [])],
+    inUse: [inUse.cert, inUse.key, ...(tlsClientCa ? [inUse.clientCa] : [])],
+    take: ([cert, key, clientCa]) => {
+      if (!cert || !key || (tlsClientCa && !clientCa)) throw new Error("one of the files cannot be read");
+      const tls = { cert, key, clientCa };
+      assertUsableTls(tls);
+      rotation.onTls?.(tls);
+      trust.setAuthorities(clientCa ? parseCertificates(clientCa) : []);
+    },
+  };
+}
+
+// It is never taken anew: only a process that starts reads it, and one that starts with another is refused. So whoever puts another there is told now.
+function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertSameErasureKey"]): Part {
+  return { what: "erasure key", files: [erasureKeyFile], take: ([content]) => assertSame(content) };
+}
+
+function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undefined {
+  if (!keys) return undefined;
+  const tick = async () => {
+    // The keys at a URL are asked for when the first token comes, and then kept up to date for the streams that live.
+    if (tokens.keys.kind !== "url") await keys.refresh();
+    else if (keys.isLoaded) await keys.keepFresh();
+  };
+  return { what: "token keys", files: [], inUse: [], take: () => {}, tick };
+}
+
+class WatchedFiles {
+  readonly #part: Part;
+  readonly #log: Logger;
+  /** Digest of what is in use, or was refused. */
+  #judged = "";
+  #seen = "";
+  #problem = "";
+
+  constructor(part: Part, log: Logger) {
+    this.#part = part;
+    this.#log = log;
+  }
+
+  /** @throws Error when files that are to be taken at the start are not usable. */
+  async begin(): Promise<void> {
+    const { inUse, files } = this.#part;
+    try {
+      const contents = inUse ?? (await this.#read());
+      if (!inUse) await this.#part.take(contents);
+      this.#judged = digest(contents);
+    } catch (error) {
+      throw new Error(`${files.join(", ")}: ${messageOf(error)}`, { cause: error });
+    }
+  }
+
+  /** Takes the files if they have changed and, unless forced, were the same at two looks: they are no longer being written. Never throws. */
+  async look(isForced: boolean): Promise<void> {
+    const contents = await this.#attempt(async () => {
+      await this.#part.tick?.();
+      return await this.#read();
+    });
+    if (!contents) return;
+    const found = digest(contents);
+    const isSettled = isForced || found === this.#seen;
+    this.#seen = found;
+    if (found === this.#judged || !isSettled) return;
+    this.#judged = found;
+    const { what, files } = this.#part;
+    try {
+      await this.#part.take(contents);
+      this.#log.info({ files }, `${what}: the new ones are in use`);
+    } catch (error) {
+      this.#log.warn({ files, why: messageOf(error) }, `${what}: the new ones are refused, the old ones stay in use`);
+    }
+  }
+
+  /** Undefined when it fails, which is logged once for each way of failing. */
+  async #attempt<T>(read: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const result = await read();
+      this.#problem = "";
+      return result;
+    } catch (error) {
+      const why = messageOf(error);
+      const { what, files } = this.#part;
+      if (why !== this.#problem)
+        this.#log.warn({ files, why }, `${what}: cannot be read anew, the old ones stay in use`);
+      this.#problem = why;
+      return undefined;
+    }
+  }
+
+  #read(): Promise<(Buffer | undefined)[]> {
+    return Promise.all(this.#part.files.map(readIfThere));
+  }
+}
+
+/** Undefined: there is no such file. That one cannot be read is another thing: it may list what must not come in. */
+async function readIfThere(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+function digest(contents: readonly (Buffer | undefined)[]): string {
+  const hash = createHash("sha256");
+  for (const content of contents)
+    hash.update(content === undefined ? "-" : `+${content.length}:`).update(content ?? "");
+  return hash.digest("hex");
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

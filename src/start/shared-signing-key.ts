@@ -1,0 +1,26 @@
+import { join } from "node:path";
+import { type Database, systemTransaction } from "../store/database/database.ts";
+import { agreeOnSharedFile, readSharedFiles } from "../store/database/shared-files.ts";
+import { findSigningKey, hasSigningKey, openSigningKey, type SigningKey } from "../trust/signing-key.ts";
+
+/**
+ * Opens the data folder's key, or makes it where no process on the database has one yet. A token that one process has signed is shown to any of them.
+ * @throws Error that names the setting, the file and what to do, when it is not the key of the others.
+ */
+export async function openSharedSigningKey(db: Database, dataDir: string): Promise<SigningKey> {
+  const known = (await systemTransaction(db, readSharedFiles)).get("signing-key");
+  if (known !== undefined && !(await hasSigningKey(dataDir))) throw otherKey(dataDir, "is missing", known);
+  const key = known === undefined ? await openSigningKey(dataDir) : await findSigningKey(dataDir);
+  const shared = known ?? (await agreeOnSharedFile(db, "signing-key", key.lineage));
+  if (shared !== key.lineage) throw otherKey(dataDir, `is of the line of ${key.lineage}`, shared);
+  return key;
+}
+
+function otherKey(dataDir: string, found: string, shared: string): Error {
+  const file = join(dataDir, "keys", "signing.jwk");
+  return new Error(
+    `TANDEM_DATA_DIR: ${file} ${found}, and the processes on this database share the signing key of the line of ${shared}: ` +
+      "copy the folder `keys` from a process that has it, name that data folder with the setting, or have an identity provider sign the tokens. " +
+      "If it is lost, with every process stopped, `tandem keys adopt` makes the key of this folder, or a new one, the key of all",
+  );
+}

@@ -1,0 +1,138 @@
+import { sql } from "kysely";
+import { type AuditEvent, type AuditOutcome, NO_HASH } from "../../domain/privacy/audit.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { PLATFORM_CHAIN } from "./audit-log.ts";
+
+/** Which events of a chain. */
+export interface AuditConditions {
+  /** Undefined: the platform's chain. */
+  readonly carrierId: string | undefined;
+  readonly start?: Micros | undefined;
+  readonly end?: Micros | undefined;
+  readonly actor?: string | undefined;
+  readonly method?: string | undefined;
+}
+
+/** Lists events of a chain by sequence, after one. In a system transaction. */
+export async function listAuditEvents(
+  tx: Tx,
+  conditions: AuditConditions,
+  page: { afterSequence: bigint; limit: number },
+): Promise<AuditEvent[]> {
+  const { carrierId, start, end, actor, method } = conditions;
+  let query = tx
+    .selectFrom("audit_event")
+    .selectAll()
+    .where("carrier_id", "=", carrierId ?? PLATFORM_CHAIN)
+    .where("sequence", ">", page.afterSequence);
+  if (start !== undefined) query = query.where("event_time", ">=", sql<Micros>`${isoFromMicros(start)}::timestamptz`);
+  if (end !== undefined) query = query.where("event_time", "<", sql<Micros>`${isoFromMicros(end)}::timestamptz`);
+  if (actor !== undefined) query = query.where("actor", "=", actor);
+  if (method !== undefined) query = query.where("method", "=", method);
+  const rows = await query.orderBy("sequence").limit(page.limit).execute();
+  return rows.map(eventOfRow);
+}
+
+/** Where a chain begins, and where it ends by its highest head; and the newest event that is there, which may be another. */
+export interface ChainEnds {
+  /** The oldest event that is kept. */
+  readonly first: bigint;
+  /** 0: none yet. */
+  readonly last: bigint;
+  readonly lastHash: Uint8Array;
+  readonly newest: bigint;
+}
+
+/** Reads the ends of a chain in one statement; undefined when there is no such chain. In a system transaction. */
+export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
+  const chain = carrierId ?? PLATFORM_CHAIN;
+  const { rows } = await sql<{ first: bigint; last: bigint | null; last_hash: Buffer | null; newest: bigint | null }>`
+    SELECT c.first_sequence AS first, h.sequence AS last, h.entry_hash AS last_hash,
+      (SELECT max(e.sequence) FROM audit_event e WHERE e.carrier_id = ${chain}) AS newest
+    FROM audit_chain c LEFT JOIN LATERAL (
+      SELECT sequence, entry_hash FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true
+    WHERE c.carrier_id = ${chain}`.execute(tx);
+  const [row] = rows;
+  if (!row) return undefined;
+  return { first: row.first, last: row.last ?? 0n, lastHash: row.last_hash ?? NO_HASH, newest: row.newest ?? 0n };
+}
+
+/** Lists the chains by carrier, after one; the platform's, '', is first. In a system transaction. */
+export async function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
+  let query = tx.selectFrom("audit_chain").select("carrier_id");
+  if (after !== undefined) query = query.where(sql<string>`carrier_id COLLATE "C"`, ">", after);
+  const rows = await query.orderBy(sql`carrier_id COLLATE "C"`).limit(limit).execute();
+  return rows.map((row) => row.carrier_id);
+}
+
+/**
+ * Deletes the oldest events of a chain that lie before an instant, some at a time, and has the chain begin after them. With the owner's rights: no role of
+ * the application may. Of the heads it leaves the highest. It takes the chain, as an append does.
+ * @returns how many; fewer than the limit: none is left.
+ */
+export async function deleteAuditEvents(
+  tx: Tx,
+  carrierId: string | undefined,
+  before: Micros,
+  limit: number,
+): Promise<number> {
+  const chain = carrierId ?? PLATFORM_CHAIN;
+  // The chain first: an event that is appended meanwhile must not be counted among those that are gone.
+  const head = await tx
+    .updateTable("audit_chain")
+    .set({ turns: sql<bigint>`turns + 1` })
+    .where("carrier_id", "=", chain)
+    .returning("first_sequence")
+    .executeTakeFirst();
+  if (!head) return 0;
+  const { rows } = await sql<{ sequence: bigint }>`
+    DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${head.first_sequence + BigInt(limit)}
+      AND event_time < ${isoFromMicros(before)}::timestamptz
+    RETURNING sequence`.execute(tx);
+  let last = head.first_sequence - 1n;
+  for (const { sequence } of rows) if (sequence > last) last = sequence;
+  await tx
+    .updateTable("audit_chain")
+    .set({ first_sequence: last + 1n })
+    .where("carrier_id", "=", chain)
+    .execute();
+  await sql`
+    DELETE FROM audit_head WHERE carrier_id = ${chain}
+      AND sequence < (SELECT max(h.sequence) FROM audit_head h WHERE h.carrier_id = ${chain})`.execute(tx);
+  return rows.length;
+}
+
+interface EventRow {
+  carrier_id: string;
+  sequence: bigint;
+  event_time: Micros;
+  actor: string;
+  method: string;
+  resource: string;
+  outcome: number;
+  error_reason: string | null;
+  request_id: string | null;
+  changed_fields: string[];
+  details_json: string;
+  previous_hash: Buffer;
+  entry_hash: Buffer;
+}
+
+function eventOfRow(row: EventRow): AuditEvent {
+  return {
+    carrierId: row.carrier_id === PLATFORM_CHAIN ? undefined : row.carrier_id,
+    sequence: row.sequence,
+    eventTime: row.event_time,
+    actor: row.actor,
+    method: row.method,
+    resource: row.resource,
+    outcome: row.outcome as AuditOutcome,
+    errorReason: row.error_reason ?? undefined,
+    requestId: row.request_id ?? undefined,
+    changedFields: row.changed_fields,
+    detailsJson: row.details_json,
+    previousHash: row.previous_hash,
+    entryHash: row.entry_hash,
+  };
+}

@@ -1,0 +1,73 @@
+import { sql } from "kysely";
+import { TandemError } from "../../domain/errors.ts";
+import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../../domain/privacy/audit.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { send, type Tx, together } from "../database/database.ts";
+
+/** carrier_id of the platform's chain. */
+export const PLATFORM_CHAIN = "";
+
+/** Makes the chain of a new carrier, without an event. In a system transaction. */
+export async function createAuditChain(tx: Tx, carrierId: string): Promise<void> {
+  await sql`
+    INSERT INTO audit_chain (carrier_id, first_sequence) VALUES (${carrierId}, 1)`.execute(tx);
+}
+
+/**
+ * Appends an act to its chain, in the transaction of the act: either both are there or neither. It takes the chain until the transaction ends,
+ * and must be the last lock that the transaction takes; call it last. The event's time is by the database's clock and never goes back.
+ */
+export async function appendAuditEvent(tx: Tx, act: AuditAct): Promise<AuditEvent> {
+  const chain = act.carrierId ?? PLATFORM_CHAIN;
+  const event = chainAct(act, await takePlace(tx, chain));
+  const head = tx.insertInto("audit_head").values({
+    carrier_id: chain,
+    sequence: event.sequence,
+    entry_hash: Buffer.from(event.entryHash),
+    event_time: isoFromMicros(event.eventTime),
+  });
+  await together([send(tx, insertEvent(tx, chain, event).compile()), send(tx, head.compile())]);
+  return event;
+}
+
+interface ChainHead {
+  sequence: bigint | null;
+  entry_hash: Buffer | null;
+  event_time: Micros;
+}
+
+/** Takes the chain, and then, in a statement of its own that sees what those before it have committed, reads where it ends. */
+async function takePlace(tx: Tx, chain: string) {
+  const take = tx.updateTable("audit_chain").set({ turns: sql<bigint>`turns + 1` }).where("carrier_id", "=", chain);
+  const read = sql`
+    SELECT h.sequence, h.entry_hash, GREATEST(clock_timestamp(), h.event_time) AS event_time
+    FROM (SELECT 1) one LEFT JOIN LATERAL (
+      SELECT sequence, entry_hash, event_time FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true`;
+  const [taken, { rows }] = await together([send(tx, take.compile()), send<ChainHead>(tx, read.compile(tx))]);
+  const [head] = rows;
+  if (taken.rowCount !== 1 || !head)
+    throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${chain}`, { carrier_id: chain });
+  return {
+    sequence: (head.sequence ?? 0n) + 1n,
+    eventTime: head.event_time,
+    previousHash: head.entry_hash ?? NO_HASH,
+  };
+}
+
+function insertEvent(tx: Tx, chain: string, event: AuditEvent) {
+  return tx.insertInto("audit_event").values({
+    carrier_id: chain,
+    sequence: event.sequence,
+    event_time: isoFromMicros(event.eventTime),
+    actor: event.actor,
+    method: event.method,
+    resource: event.resource,
+    outcome: event.outcome,
+    error_reason: event.errorReason ?? null,
+    request_id: event.requestId ?? null,
+    changed_fields: [...event.changedFields],
+    details_json: event.detailsJson,
+    previous_hash: Buffer.from(event.previousHash),
+    entry_hash: Buffer.from(event.entryHash),
+  });
+}

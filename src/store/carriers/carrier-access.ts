@@ -1,0 +1,42 @@
+import { sql } from "kysely";
+import type { Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+
+/** What decides whether a carrier is served here. */
+export interface CarrierAccessRow {
+  readonly carrierId: string;
+  readonly suspended: boolean;
+  readonly region: string;
+}
+
+/** Whose a credential's identity is. */
+export interface CredentialRow {
+  readonly identity: string;
+  readonly carrierId: string;
+  /** Not accepted from then on; the far future when it has no end; 1970 when it was removed. */
+  readonly expireTime: Micros;
+}
+
+/** Reads what decides whether these carriers are served. In a system transaction. */
+export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
+  const rows = await tx
+    .selectFrom("carrier")
+    .select(["carrier_id", "suspended", "region"])
+    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
+    .execute();
+  return rows.map((row) => ({ carrierId: row.carrier_id, suspended: row.suspended, region: row.region }));
+}
+
+/**
+ * Finds whose these identities are, or whose they were before they were removed; one that never was a
+ * carrier's is left out. In a system transaction.
+ */
+export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
+  const { rows } = await sql<{ identity: string; carrier_id: string; expire_time: Micros }>`
+    SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])
+    UNION ALL
+    SELECT identity, carrier_id, '1970-01-01T00:00:00Z' FROM carrier_identity AS former
+    WHERE identity = ANY(${identities}::text[])
+      AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`.execute(tx);
+  return rows.map((row) => ({ identity: row.identity, carrierId: row.carrier_id, expireTime: row.expire_time }));
+}

@@ -1,0 +1,45 @@
+import { sql } from "kysely";
+import type { Tx } from "../database/database.ts";
+
+/** What a carrier has a most of. */
+export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3, CONSUMERS: 4 } as const;
+export type Tally = (typeof Tally)[keyof typeof Tally];
+
+/**
+ * Takes a place for something that the transaction is about to make. Nothing is told when one goes:
+ * the tally is at least as high as what is there, and is counted anew when it says that there is no
+ * place. Until the end of the transaction others of the carrier who want a place wait.
+ * @param count how many there are. It runs under the lock.
+ * @returns whether there is a place.
+ */
+export async function takePlace(
+  tx: Tx,
+  carrierId: string,
+  { what, most, count }: { what: Tally; most: number; count: () => Promise<number> },
+): Promise<boolean> {
+  if ((await addToTally(tx, carrierId, what, 1n)) <= BigInt(most)) return true;
+  const held = await count();
+  await sql`
+    UPDATE carrier_tally SET held = ${BigInt(held) + 1n}::bigint
+    WHERE carrier_id = ${carrierId} AND what = ${what}`.execute(tx);
+  return held < most;
+}
+
+/** How many there are of what is counted up and down. */
+export async function readTally(tx: Tx, carrierId: string, what: Tally): Promise<bigint> {
+  const row = await tx
+    .selectFrom("carrier_tally")
+    .select("held")
+    .where("carrier_id", "=", carrierId)
+    .where("what", "=", what)
+    .executeTakeFirst();
+  return row?.held ?? 0n;
+}
+
+/** Adds to a tally, and says what it then is. */
+export async function addToTally(tx: Tx, carrierId: string, what: Tally, added: bigint): Promise<bigint> {
+  const { rows } = await sql<{ held: bigint }>`
+    INSERT INTO carrier_tally (carrier_id, what, held) VALUES (${carrierId}, ${what}, ${added}::bigint)
+    ON CONFLICT (carrier_id, what) DO UPDATE SET held = carrier_tally.held + EXCLUDED.held RETURNING held`.execute(tx);
+  return rows[0]?.held ?? added;
+}

@@ -1,0 +1,142 @@
+import type { Micros } from "../../domain/time/instant.ts";
+
+// A column of values as one parameter in PostgreSQL's binary array format (array_recv in arrayfuncs.c): pg sends a Buffer as it is, so that
+// neither side builds or parses text. The layout: dimensions, has-null flag, element type, length, lower bound; then each element as its length
+// (-1 for null) and its bytes, all big-endian.
+
+const OID = {
+  bool: 16,
+  bytea: 17,
+  int8: 20,
+  int2: 21,
+  int4: 23,
+  text: 25,
+  float8: 701,
+  date: 1082,
+  timestamptz: 1184,
+} as const;
+const HEADER_BYTES = 20;
+/** 2000-01-01 in microseconds since 1970, from which PostgreSQL counts. */
+const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
+const POSTGRES_EPOCH_DAYS = 10_957;
+
+/** An int8[] parameter. */
+export function int8Array(values: readonly (bigint | null)[]): Buffer {
+  return fixedArray(OID.int8, 8, values, (view, at, value) => view.setBigInt64(at, value));
+}
+
+/** An int4[] parameter. */
+export function int4Array(values: readonly (number | null)[]): Buffer {
+  return fixedArray(OID.int4, 4, values, (view, at, value) => view.setInt32(at, value));
+}
+
+/** An int2[] parameter. */
+export function int2Array(values: readonly (number | null)[]): Buffer {
+  return fixedArray(OID.int2, 2, values, (view, at, value) => view.setInt16(at, value));
+}
+
+/** A float8[] parameter. */
+export function float8Array(values: readonly (number | null)[]): Buffer {
+  return fixedArray(OID.float8, 8, values, (view, at, value) => view.setFloat64(at, value));
+}
+
+/** A boolean[] parameter. */
+export function boolArray(values: readonly (boolean | null)[]): Buffer {
+  return fixedArray(OID.bool, 1, values, (view, at, value) => view.setUint8(at, value ? 1 : 0));
+}
+
+/** A timestamptz[] parameter. */
+export function timestamptzArray(values: readonly (Micros | null)[]): Buffer {
+  return fixedArray(OID.timestamptz, 8, values, (view, at, value) =>
+    view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
+  );
+}
+
+/** A date[] parameter of days `YYYY-MM-DD`. */
+export function dateArray(values: readonly string[]): Buffer {
+  const days = new Map<string, number>();
+  return fixedArray(OID.date, 4, values, (view, at, value) => {
+    let day = days.get(value);
+    if (day === undefined) {
+      day = Date.parse(`${value}T00:00:00Z`) / 86_400_000 - POSTGRES_EPOCH_DAYS;
+      days.set(value, day);
+    }
+    view.setInt32(at, day);
+  });
+}
+
+/** A text[] parameter. The values hold no NUL: they were refused at the edge. */
+export function textArray(values: readonly (string | null)[]): Buffer {
+  let widest = HEADER_BYTES;
+  for (const value of values) widest += 4 + (value === null ? 0 : value.length * 3);
+  const { buffer, view } = allocate(widest);
+  let at = writeHeader(view, OID.text, values.length);
+  for (const value of values) {
+    const length = value === null ? -1 : writeText(buffer, at + 4, value);
+    view.setInt32(at, length);
+    at += 4 + Math.max(0, length);
+  }
+  return buffer.subarray(0, at);
+}
+
+/** A bytea[] parameter. */
+export function byteaArray(values: readonly Uint8Array[]): Buffer {
+  let bytes = HEADER_BYTES;
+  for (const value of values) bytes += 4 + value.length;
+  const { buffer, view } = allocate(bytes);
+  let at = writeHeader(view, OID.bytea, values.length);
+  for (const value of values) {
+    view.setInt32(at, value.length);
+    buffer.set(value, at + 4);
+    at += 4 + value.length;
+  }
+  return buffer;
+}
+
+function fixedArray<T>(
+  oid: number,
+  width: number,
+  values: readonly (T | null)[],
+  write: (view: DataView, at: number, value: T) => void,
+): Buffer {
+  const { buffer, view } = allocate(HEADER_BYTES + values.length * (4 + width));
+  let at = writeHeader(view, oid, values.length);
+  for (const value of values) {
+    view.setInt32(at, value === null ? -1 : width);
+    at += 4;
+    if (value === null) continue;
+    write(view, at, value);
+    at += width;
+  }
+  return buffer.subarray(0, at);
+}
+
+// A DataView writes a bigint in a fifth of the time that a Buffer takes.
+function allocate(bytes: number): { buffer: Buffer; view: DataView } {
+  const buffer = Buffer.allocUnsafe(bytes);
+  return { buffer, view: new DataView(buffer.buffer, buffer.byteOffset, bytes) };
+}
+
+/** Up to this many characters, copying by hand beats a call into the runtime. */
+const SHORT_TEXT = 32;
+
+function writeText(buffer: Buffer, start: number, value: string): number {
+  if (value.length > SHORT_TEXT) return buffer.write(value, start, "utf8");
+  for (let index = 0; index < value.length; index++) {
+    const unit = value.charCodeAt(index);
+    if (unit > 0x7f) return buffer.write(value, start, "utf8");
+    buffer[start + index] = unit;
+  }
+  return value.length;
+}
+
+// An empty array has no dimension at all.
+function writeHeader(view: DataView, oid: number, length: number): number {
+  view.setInt32(0, length === 0 ? 0 : 1);
+  view.setInt32(4, 1);
+  view.setInt32(8, oid);
+  if (length === 0) return 12;
+  view.setInt32(12, length);
+  view.setInt32(16, 1);
+  return HEADER_BYTES;
+}

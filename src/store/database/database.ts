@@ -1,0 +1,397 @@
+import type { Socket } from "node:net";
+import { type CompiledQuery, Kysely, PostgresDialect, sql } from "kysely";
+import pg from "pg";
+import { TandemError } from "../../domain/errors.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { type Caller, currentCaller, outsideCalls } from "./callers.ts";
+import { Lanes } from "./lanes.ts";
+import type { Schema } from "./schema.ts";
+import { SeenHeads } from "./seen-heads.ts";
+import { TIMELINE_SQL } from "./timeline-sql.ts";
+
+/** A connection pool to Tandem's database. Dispose it to close every connection. */
+export interface Database extends AsyncDisposable {
+  readonly kysely: Kysely<Schema>;
+  readonly pool: pg.Pool;
+  /** Who may take how many of the pool's connections. */
+  readonly lanes: Lanes;
+  /** What this process has seen committed of each feed. */
+  readonly heads: SeenHeads;
+  /** What the newest transaction found of the server: whether a commit waits for a standby, if it is asked to. */
+  readonly server: { isReplicated: boolean };
+  /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
+  waitWithoutLimit(): Disposable;
+  /** From the next connection on, another URL: the server moved to another port. */
+  connectTo(url: string): void;
+}
+
+/** Store functions that must run inside a transaction take one of these, and nothing else that could reach the database. */
+export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
+declare const inTransaction: unique symbol;
+
+export interface TransactionOptions {
+  /** Longest that one statement may take, milliseconds. Default 5,000. */
+  statementTimeoutMs?: number;
+  /** Longest that it may do nothing between two statements, milliseconds: for work that computes between them. Default 5,000. */
+  idleTimeoutMs?: number;
+  /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
+  snapshot?: boolean;
+  /**
+   * Look rows up by index, whatever the statistics say: a plan made while a partition was empty
+   * must not scan it once it is full. Default true, but for the owner's transactions.
+   */
+  byIndexOnly?: boolean;
+  /** Read in the order of an index, and sort no table's rows: what a page takes of many. Default false. */
+  inOrder?: boolean;
+  /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
+  retries?: number;
+}
+
+/**
+ * How a page of a list is read: whatever the planner believes, what comes first is found by an index, and
+ * all statements of the page see the same.
+ */
+export const LIST_PAGE = { snapshot: true, inOrder: true } as const satisfies TransactionOptions;
+
+export interface DatabaseOptions {
+  url: string;
+  /** Most connections of this process. Default 10. */
+  maxConnections?: number;
+  /** Most that wait for a connection for one caller. Default 1,000. */
+  maxWaiting?: number;
+  /** synchronous_commit of every write; "off" only for tests. Default "on". */
+  synchronousCommit?: "on" | "off" | "remote_apply";
+  /**
+   * How long a connection in use may carry nothing before it is given up, milliseconds: a server or a network that went without a word. Longer than
+   * any statement may take. Default 90,000.
+   */
+  silenceMs?: number;
+  /** Told of errors on idle connections; they are replaced. */
+  onIdleError?: (error: Error) => void;
+}
+
+/** Opens a pool. Nothing is connected until the first transaction. */
+export function openDatabase(options: DatabaseOptions): Database {
+  const connections = options.maxConnections ?? 10;
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: connections,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+    keepAliveInitialDelayMillis: 10_000,
+    application_name: "tandem",
+    types: { getTypeParser },
+    // A statement goes out when it is made, and not when the one before it is answered: see sendTogether.
+    pipeline: true,
+  });
+  pool.on("error", (error) => options.onIdleError?.(error));
+  // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
+  // statement fails for it.
+  pool.on("connect", (client) => client.on("error", () => {}));
+  const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
+  const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
+  commitModes.set(kysely, options.synchronousCommit ?? "on");
+  return {
+    kysely,
+    pool,
+    lanes: new Lanes({ connections, ...(options.maxWaiting !== undefined && { maxWaiting: options.maxWaiting }) }),
+    heads: new SeenHeads(),
+    server: { isReplicated: false },
+    waitWithoutLimit,
+    connectTo: (url) => {
+      pool.options.connectionString = url;
+    },
+    async [Symbol.asyncDispose]() {
+      await kysely.destroy();
+    },
+  };
+}
+
+// statement_timeout is the server's: it says nothing when the server, or the way to it, is gone without a FIN.
+function limitSilence(pool: pg.Pool, silenceMs: number): () => Disposable {
+  let exemptions = 0;
+  pool.on("connect", (client) => {
+    const socket = socketOf(client);
+    socket.on("timeout", () => socket.destroy(new Error("Connection terminated: the database fell silent")));
+  });
+  pool.on("acquire", (client) => void socketOf(client).setTimeout(exemptions > 0 ? 0 : silenceMs));
+  pool.on("release", (_, client) => void socketOf(client).setTimeout(0));
+  return () => {
+    exemptions++;
+    return { [Symbol.dispose]: () => void exemptions-- };
+  };
+}
+
+function socketOf(client: pg.PoolClient): Socket {
+  return (client as unknown as { connection: { stream: Socket } }).connection.stream;
+}
+
+/** Runs a transaction that sees and writes one carrier's rows only: the role and the setting that row-level security asks for end with it. */
+export function carrierTransaction<T>(
+  db: Database,
+  carrierId: string,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "tandem_carrier", carrierId, run, options);
+}
+
+/** Runs a transaction that sees every carrier's rows, for the platform's methods and the jobs. */
+export function systemTransaction<T>(
+  db: Database,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "tandem_system", "", run, options);
+}
+
+/** Runs a transaction with the connection's own rights: migrations, partitions, start-up checks. */
+export function ownerTransaction<T>(
+  db: Database,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions = {},
+): Promise<T> {
+  return transaction(db, "none", "", run, options);
+}
+
+/** Lends a connection outside any transaction, for the few statements that allow none. */
+export async function withConnection<T>(db: Database, run: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+  using _place = await db.lanes.take(currentCaller() ?? NOBODY);
+  const client = await connect(db);
+  let broken: Error | undefined;
+  try {
+    return await run(client);
+  } catch (error) {
+    // What it set for the session may still be set.
+    broken = error as Error;
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+/**
+ * Sends a statement at once, in the very call: those of one transaction that are sent before the first is answered run in the order of their calls, each
+ * sees what the ones before it did, and the database need not wait for us between them. Wait for them with `together`.
+ */
+export function send<Row>(tx: Tx, query: CompiledQuery): Promise<{ rows: Row[]; rowCount: number | null }> {
+  const client = clients.get(tx);
+  if (!client) throw new Error("send: expected a transaction of this store");
+  return client.query(query.sql, query.parameters as unknown[]) as Promise<pg.QueryResult & { rows: Row[] }>;
+}
+
+/** Waits until all are answered, and only then throws what the first of them failed with: the others failed because of it. */
+export async function together<const P extends readonly Promise<unknown>[]>(
+  answers: P,
+): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
+  await Promise.allSettled(answers);
+  return Promise.all(answers) as Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }>;
+}
+
+/** As the option `inOrder`, from here to the end of the transaction. */
+export async function readInOrder(tx: Tx): Promise<void> {
+  await sql`SELECT set_config('enable_sort', 'off', true)`.execute(tx);
+}
+
+/** The database's clock, which all times of the store are by. */
+export async function readClock(tx: Tx): Promise<Micros> {
+  const { rows } = await sql<{ now: Micros }>`SELECT clock_timestamp() AS now`.execute(tx);
+  return rows[0]?.now ?? 0n;
+}
+
+/** Whether an error is the database's own, with this SQLSTATE (or one of this class, given two characters). */
+export function isSqlState(error: unknown, ...states: string[]): boolean {
+  const code = (error as { code?: unknown } | null)?.code;
+  return (
+    typeof code === "string" && states.some((state) => code === state || (state.length === 2 && code.startsWith(state)))
+  );
+}
+
+/**
+ * Whether a failure says nothing about the data: the connection, the server or a lock, so that the same work may succeed later. Class 08
+ * connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own
+ * errors those of a wait for a connection.
+ */
+export function isTransient(error: unknown): boolean {
+  if (error instanceof TandemError) return error.reason === "STORE_UNAVAILABLE" || error.reason === "RATE_LIMITED";
+  if (isSqlState(error, "08", "53", "57", "58", "40", "55P03", "25P03", "25006")) return true;
+  if (isSqlState(error, "ECONNREFUSED", "ECONNRESET", "EPIPE", "ETIMEDOUT", "ENOENT")) return true;
+  const message = error instanceof Error ? error.message : "";
+  return /Connection terminated|timeout exceeded when trying to connect|Client has encountered a connection error|not queryable/i.test(
+    message,
+  );
+}
+
+/** Whether a text had a character that no table holds: NUL. Only a request can bring one. */
+export function isUnstorableText(error: unknown): boolean {
+  return isSqlState(error, "22021");
+}
+
+type Role = "tandem_carrier" | "tandem_system" | "none";
+
+async function transaction<T>(
+  db: Database,
+  role: Role,
+  carrierId: string,
+  run: (tx: Tx) => Promise<T>,
+  options: TransactionOptions,
+): Promise<T> {
+  const begin = beginStatement(db, role, carrierId, options);
+  const caller = currentCaller() ?? (role === "tandem_carrier" ? { kind: "carrier" as const, carrierId } : NOBODY);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await runOnce(db, caller, begin, run);
+    } catch (error) {
+      if (attempt >= (options.retries ?? 5) || !isSqlState(error, "40001", "40P01")) throw error;
+    }
+  }
+}
+
+const NOBODY: Caller = { kind: "jobs" };
+
+async function runOnce<T>(db: Database, caller: Caller, begin: string, run: (tx: Tx) => Promise<T>): Promise<T> {
+  using _place = await db.lanes.take(caller);
+  const client = await connect(db);
+  let broken: Error | undefined;
+  const tx = txOf(client);
+  try {
+    const context = contextOf(db, await client.query(begin));
+    contexts.set(tx, context);
+    const result = await run(tx);
+    await commit(db, client);
+    for (const act of context.onCommit) act();
+    return result;
+  } catch (error) {
+    await client.query("ROLLBACK").catch((cause: Error) => {
+      broken = cause;
+    });
+    throw error;
+  } finally {
+    client.release(broken);
+  }
+}
+
+// The last statement of what begins a transaction tells of the server.
+function contextOf(db: Database, answer: unknown): TxContext {
+  const { rows } = (Array.isArray(answer) ? answer.at(-1) : answer) as pg.QueryResult<BeginRow>;
+  db.server.isReplicated = rows[0]?.is_replicated ?? false;
+  return { heads: db.heads, timeline: rows[0]?.timeline ?? undefined, onCommit: [] };
+}
+
+interface BeginRow {
+  readonly is_replicated: boolean;
+  readonly timeline?: bigint | null;
+}
+
+async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void> {
+  let warning: string | undefined;
+  const hear = ({ code, message }: { code: string | undefined; message: string | undefined }) => {
+    if (code?.startsWith("01")) warning = message;
+  };
+  client.on("notice", hear);
+  try {
+    const { command } = await client.query("COMMIT");
+    // So PostgreSQL answers the COMMIT of a transaction in which a statement failed.
+    if (command === "ROLLBACK")
+      throw new Error("a statement of the transaction failed, and what it did was rolled back");
+  } finally {
+    client.off("notice", hear);
+  }
+  // A wait for a standby that takes too long ends with a warning, and not with an error: the transaction is committed here only.
+  if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
+  throw new TandemError("STORE_UNAVAILABLE", `what was committed did not reach a replica in time: ${warning}`);
+}
+
+// A connection lives for longer than the call that happened to open it.
+function connect({ pool }: Database): Promise<pg.PoolClient> {
+  return outsideCalls(() => pool.connect());
+}
+
+/** What a running transaction has besides its connection. */
+interface TxContext {
+  readonly heads: SeenHeads;
+  /** Which timeline its server writes; undefined where that is not known. */
+  readonly timeline: bigint | undefined;
+  readonly onCommit: (() => void)[];
+}
+
+const contexts = new WeakMap<Tx, TxContext>();
+
+/** What this process has seen committed of each feed, and on which timeline the transaction itself is; undefined where that is not known. */
+export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | undefined {
+  const { heads, timeline } = contexts.get(tx) ?? {};
+  return heads && timeline !== undefined ? { heads, timeline } : undefined;
+}
+
+/** Has something done once the transaction is known to have committed. */
+export function onCommit(tx: Tx, act: () => void): void {
+  contexts.get(tx)?.onCommit.push(act);
+}
+
+const transactions = new WeakMap<pg.PoolClient, Tx>();
+const clients = new WeakMap<Tx, pg.PoolClient>();
+
+// Kysely on this one connection, which it neither takes nor gives back.
+function txOf(client: pg.PoolClient): Tx {
+  const known = transactions.get(client);
+  if (known) return known;
+  const held = { query: client.query.bind(client), release: () => {} };
+  const pool = { connect: async () => held, end: async () => {}, options: {} };
+  const tx = new Kysely<Schema>({ dialect: new PostgresDialect({ pool: pool as unknown as pg.Pool }) }) as Tx;
+  transactions.set(client, tx);
+  clients.set(tx, client);
+  return tx;
+}
+
+const commitModes = new WeakMap<Kysely<Schema>, string>();
+
+// One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer in transaction mode).
+function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
+  const settings: [string, string][] = [
+    ["role", role],
+    ["tandem.carrier_id", carrierId],
+    ["statement_timeout", String(options.statementTimeoutMs ?? 5_000)],
+    ["lock_timeout", "5000"],
+    ["idle_in_transaction_session_timeout", String(options.idleTimeoutMs ?? 5_000)],
+    ["synchronous_commit", commitModes.get(db.kysely) ?? "on"],
+    ["timezone", "UTC"],
+    ["datestyle", "ISO, YMD"],
+    ["bytea_output", "hex"],
+  ];
+  if (options.byIndexOnly ?? role !== "none") settings.push(["enable_seqscan", "off"], ["jit", "off"]);
+  if (options.inOrder) settings.push(["enable_sort", "off"]);
+  const calls = settings.map(([name, value]) => `set_config('${name}', ${pg.escapeLiteral(value)}, true)`).join(", ");
+  // It is not asked for before it is known that we may ask.
+  const timeline = db.heads.timeline === undefined ? "" : `, ${TIMELINE_SQL} AS timeline`;
+  const told = `current_setting('synchronous_standby_names') <> '' AS is_replicated${timeline}`;
+  const mode = options.snapshot ? "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" : "BEGIN";
+  return `${mode}; SELECT ${calls}, ${told}`;
+}
+
+const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
+
+// int8, its arrays and numeric without decimals as bigint; timestamptz as microseconds; date and its arrays as text. All else as pg reads it.
+function getTypeParser(oid: number, format?: "text" | "binary") {
+  if (format !== "binary") {
+    if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);
+    if (oid === 1184) return parseTimestamptz;
+    if (oid === 1082) return (text: string) => text;
+    if (oid === 1182) return parseTextArray;
+    if (oid === 1016) return (text: string) => parseTextArray(text).map(BigInt);
+  }
+  return pg.types.getTypeParser(oid, format as "text");
+}
+
+// Days and numbers need no quotes.
+function parseTextArray(text: string): string[] {
+  return text === "{}" ? [] : text.slice(1, -1).split(",");
+}
+
+function parseTimestamptz(text: string): Micros {
+  if (text === "infinity") return INFINITY_MICROS;
+  if (text === "-infinity") return -INFINITY_MICROS;
+  const dot = text.indexOf(".");
+  const seconds = dot < 0 ? text.slice(0, 19) : text.slice(0, dot);
+  const fraction = dot < 0 ? "0" : text.slice(dot + 1, text.length - 3);
+  return BigInt(Date.parse(`${seconds.replace(" ", "T")}Z`)) * 1000n + BigInt(fraction.padEnd(6, "0"));
+}

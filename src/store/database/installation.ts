@@ -1,0 +1,129 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import { sql } from "kysely";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { appendAuditEvent } from "../audit/audit-log.ts";
+import { type Database, ownerTransaction, type Tx } from "./database.ts";
+import { mayReadTimeline, readTimeline } from "./timeline.ts";
+
+const UNKNOWN = "unknown";
+
+/** What is one and the same for every process on this database. */
+export interface Installation {
+  installationId: string;
+  /** 32 random bytes, made with the database: they key cursors, page tokens and content hashes. Never logged. */
+  secret: Buffer;
+  /**
+   * Whether the server beneath is another, or on another timeline, than when the installation was last confirmed: the sign of a restore or a
+   * failover. Feeds may then lack entries that clients have seen; `tandem epoch rotate` says so to the clients.
+   */
+  serverChanged: boolean;
+}
+
+/** Makes the installation row if there is none. */
+export async function ensureInstallation(db: Database): Promise<void> {
+  await ownerTransaction(db, async (tx) => {
+    const server = await readServer(tx);
+    await tx
+      .insertInto("installation")
+      .values({
+        singleton: true,
+        installation_id: randomUUID(),
+        secret: randomBytes(32),
+        system_identifier: server.systemIdentifier,
+        timeline: server.timeline,
+        create_time: sql`clock_timestamp()`,
+      })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+  });
+}
+
+/** Reads the installation, and whether the database server is still the one that it was confirmed on. */
+export async function readInstallation(db: Database): Promise<Installation> {
+  return ownerTransaction(db, async (tx) => {
+    const row = await tx.selectFrom("installation").selectAll().executeTakeFirstOrThrow();
+    const server = await readServer(tx);
+    return {
+      installationId: row.installation_id,
+      secret: row.secret,
+      serverChanged: isOther(row, server),
+    };
+  });
+}
+
+/**
+ * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore, and of a failover that no process saw.
+ * @param actor who does so, for the audit log.
+ * @param lostSince what was acknowledged since then may be lost. Default: of each feed that has entries, its newest ingest time.
+ */
+export async function rotateEpochs(db: Database, actor: string, lostSince?: Micros): Promise<{ carriers: number }> {
+  return ownerTransaction(db, async (tx) => {
+    const { timeline } = await confirm(tx);
+    const given =
+      lostSince === undefined ? sql<null>`NULL::timestamptz` : sql`${isoFromMicros(lostSince)}::timestamptz`;
+    await sql`
+      UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
+        lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`.execute(tx);
+    const { rows } = await sql<{
+      carriers: bigint;
+    }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
+    const carriers = Number(rows[0]?.carriers ?? 0n);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/epoch rotate",
+      resource: "feeds",
+      outcome: AuditOutcome.DONE,
+      details: { carriers },
+    });
+    return { carriers };
+  });
+}
+
+/**
+ * Confirms the server beneath, and starts no epoch: after a failover that lost nothing, or whose losses were told.
+ * @param actor who does so, for the audit log.
+ */
+export async function confirmServer(db: Database, actor: string): Promise<{ timeline: bigint }> {
+  return ownerTransaction(db, async (tx) => {
+    const { timeline } = await confirm(tx);
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/epoch confirm",
+      resource: "feeds",
+      outcome: AuditOutcome.DONE,
+      details: { timeline: String(timeline) },
+    });
+    return { timeline };
+  });
+}
+
+async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
+  const { systemIdentifier, timeline } = await readServer(tx);
+  await tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }).execute();
+  return { timeline };
+}
+
+// A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that differ or are missing).
+async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline: bigint }> {
+  const { rows: may } = await sql<{ may: boolean }>`
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`.execute(tx);
+  const timeline = (await mayReadTimeline(tx)) ? await readTimeline(tx) : undefined;
+  if (!may[0]?.may) return { systemIdentifier: UNKNOWN, timeline: timeline ?? 0n };
+  const { rows } = await sql<{ system_identifier: bigint }>`SELECT system_identifier FROM pg_control_system()`.execute(
+    tx,
+  );
+  return { systemIdentifier: String(rows[0]?.system_identifier ?? UNKNOWN), timeline: timeline ?? 0n };
+}
+
+// What is not known says nothing.
+function isOther(
+  row: { system_identifier: string; timeline: bigint },
+  now: { systemIdentifier: string; timeline: bigint },
+) {
+  const known = row.system_identifier !== UNKNOWN && now.systemIdentifier !== UNKNOWN;
+  if (known && row.system_identifier !== now.systemIdentifier) return true;
+  return row.timeline !== 0n && now.timeline !== 0n && row.timeline !== now.timeline;
+}

@@ -1,0 +1,128 @@
+import { sql } from "kysely";
+import { addDays, utcDay } from "../../domain/time/instant.ts";
+import { leaveCarriersOut } from "./carrier-statistics.ts";
+import { type Database, isSqlState, ownerTransaction } from "./database.ts";
+
+// Records age by the time at which they were ingested, keys by the day that is part of their identity.
+const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
+const BY_RECORD_DATE = ["cdr_key", "duration_key"] as const;
+
+/** The tables that have a partition a week. */
+export const AGING_TABLES: readonly string[] = [...BY_INGEST_TIME, ...BY_RECORD_DATE];
+
+/** How many weeks ahead partitions are made. */
+export const PARTITION_WEEKS_AHEAD = 4;
+/** How many weeks back keys are taken: later revisions may be 400 days old. */
+const KEY_WEEKS_BACK = 58;
+/** How many weeks back records can come: the clock of the database may step back a little. */
+const INGEST_WEEKS_BACK = 1;
+
+/** Whether a partition would be made anew if it were not there. */
+export function isWantedPartition(table: string, week: string, today: string): boolean {
+  const back = BY_RECORD_DATE.some((name) => name === table) ? KEY_WEEKS_BACK : INGEST_WEEKS_BACK;
+  return week >= addDays(monday(today), -7 * back);
+}
+
+/**
+ * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still accepted to four weeks ahead. May run in several
+ * processes at once. Call it at start and daily: a missing partition stops ingest.
+ * @param ingestWeeksBack how far back those by ingest time are made: further for whoever loads history.
+ */
+export async function ensurePartitions(
+  db: Database,
+  ingestWeeksBack: number = INGEST_WEEKS_BACK,
+): Promise<{ created: number }> {
+  const thisWeek = await ownerTransaction(db, async (tx) => {
+    const { rows } = await sql<{ now: bigint }>`SELECT clock_timestamp() AS now`.execute(tx);
+    return monday(utcDay(rows[0]?.now ?? 0n));
+  });
+  const wanted = [
+    ...BY_INGEST_TIME.flatMap((table) =>
+      weeks(thisWeek, -ingestWeeksBack, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
+    ),
+    ...BY_RECORD_DATE.flatMap((table) =>
+      weeks(thisWeek, -KEY_WEEKS_BACK, PARTITION_WEEKS_AHEAD).map((week) => ({ table, week })),
+    ),
+  ];
+  const existing = await listPartitions(db);
+  const missing = wanted.filter(({ table, week }) => !existing.has(partitionName(table, week)));
+  const statement = existing.size === 0 ? createStatement : attachStatements;
+  for (let start = 0; start < missing.length; start += 32)
+    await createPartitions(db, missing.slice(start, start + 32).map(statement));
+  if (missing.length > 0) await leaveCarriersOut(db);
+  return { created: missing.length };
+}
+
+/** How many whole weeks from now have a partition in every table: what an alarm watches. */
+export async function countPartitionWeeksAhead(db: Database, today: string): Promise<number> {
+  const existing = await listPartitions(db);
+  const tables = [...BY_INGEST_TIME, ...BY_RECORD_DATE];
+  let ahead = 0;
+  while (tables.every((table) => existing.has(partitionName(table, addDays(monday(today), 7 * (ahead + 1)))))) ahead++;
+  return ahead;
+}
+
+async function listPartitions(db: Database): Promise<Set<string>> {
+  return ownerTransaction(db, async (tx) => {
+    const { rows } = await sql<{ name: string }>`
+      SELECT child.relname AS name FROM pg_inherits i
+      JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
+      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`.execute(
+      tx,
+    );
+    return new Set(rows.map((row) => row.name));
+  });
+}
+
+// Several in one transaction, for speed; one by one when another process makes the same ones just now.
+async function createPartitions(db: Database, statements: string[]): Promise<void> {
+  const run = (text: string) => ownerTransaction(db, async (tx) => void (await sql.raw(text).execute(tx)));
+  try {
+    await run(statements.join("; "));
+  } catch (error) {
+    if (!isSqlState(error, "42P07", "23505", "42710", "42P17", "55P03", "XX000")) throw error;
+    for (const statement of statements) {
+      await run(statement).catch((single) => {
+        if (!isSqlState(single, "42P07", "23505", "42710")) throw single;
+      });
+    }
+  }
+}
+
+interface Partition {
+  readonly table: string;
+  readonly week: string;
+}
+
+// Locks the whole table: only for a new database, of which nobody reads or writes anything yet. Twice as fast, though.
+function createStatement(partition: Partition): string {
+  return `CREATE TABLE IF NOT EXISTS ${nameOf(partition)} PARTITION OF ${partition.table} ${boundsOf(partition)}`;
+}
+
+// Attaching waits for no reader and no writer, and none waits for it.
+function attachStatements(partition: Partition): string {
+  const name = nameOf(partition);
+  return `CREATE TABLE ${name} (LIKE ${partition.table} INCLUDING ALL); ALTER TABLE ${partition.table} ATTACH PARTITION ${name} ${boundsOf(partition)}`;
+}
+
+function nameOf({ table, week }: Partition): string {
+  return partitionName(table, week);
+}
+
+function boundsOf({ table, week }: Partition): string {
+  const bound = (day: string) => (BY_RECORD_DATE.some((name) => name === table) ? `'${day}'` : `'${day} 00:00:00+00'`);
+  return `FOR VALUES FROM (${bound(week)}) TO (${bound(addDays(week, 7))})`;
+}
+
+function partitionName(table: string, week: string): string {
+  return `${table}_${week.replaceAll("-", "")}`;
+}
+
+function weeks(first: string, start: number, end: number): string[] {
+  return Array.from({ length: end - start + 1 }, (_, index) => addDays(first, 7 * (start + index)));
+}
+
+function monday(day: string): string {
+  const weekday = new Date(`${day}T00:00:00Z`).getUTCDay();
+  return addDays(day, -((weekday + 6) % 7));
+}

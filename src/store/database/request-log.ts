@@ -1,0 +1,61 @@
+import { sql } from "kysely";
+import { TandemError } from "../../domain/errors.ts";
+import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
+import type { Tx } from "./database.ts";
+
+/** A call that may be repeated: a repeat with the same content within 24 hours gets the first answer (AIP-155). */
+export interface RepeatableCall {
+  readonly method: string;
+  readonly requestId: string;
+  /** The same as the audit log may keep it. */
+  readonly auditedId: AuditedRequestId;
+  /** Keyed hash of the request. */
+  readonly contentHash: bigint;
+}
+
+/**
+ * The answer that was given to a call before; undefined when it is new.
+ * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
+ */
+export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
+  const row = await tx
+    .selectFrom("request_log")
+    .select(["content_hash", "response"])
+    .where("carrier_id", "=", carrierId)
+    .where("method", "=", call.method)
+    .where("request_id", "=", call.requestId)
+    .where("create_time", ">", sql<bigint>`clock_timestamp() - interval '24 hours'`)
+    .executeTakeFirst();
+  if (!row) return undefined;
+  if (row.content_hash === call.contentHash) return row.response;
+  const message = "request_id: it was used before with other content; choose a new one";
+  throw new TandemError("REQUEST_ID_REUSED", message, { request_id: call.requestId });
+}
+
+/**
+ * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that keeps a repeat out, and has looked for an
+ * answer under it.
+ */
+export async function insertResponse(
+  tx: Tx,
+  carrierId: string,
+  call: RepeatableCall,
+  response: Uint8Array,
+): Promise<void> {
+  await sql`
+    INSERT INTO request_log (carrier_id, method, request_id, content_hash, response, create_time)
+    VALUES (${carrierId}, ${call.method}, ${call.requestId}, ${call.contentHash}, ${Buffer.from(response)}, clock_timestamp())
+    ON CONFLICT (carrier_id, method, request_id) DO UPDATE
+    SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`.execute(
+    tx,
+  );
+}
+
+/** Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system transaction. */
+export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM request_log WHERE (carrier_id, method, request_id) IN (
+      SELECT carrier_id, method, request_id FROM request_log
+      WHERE create_time < clock_timestamp() - interval '25 hours' ORDER BY create_time LIMIT ${limit})`.execute(tx);
+  return Number(numAffectedRows ?? 0n);
+}

@@ -1,0 +1,47 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { readClock, type Tx } from "./database.ts";
+
+/** A process that has not said for so long that it lives is taken for dead, seconds. */
+const DEAD_AFTER_S = 30;
+
+/**
+ * Says that a process lives, and that nothing which it may still deliver was read before an instant.
+ * @param oldestReadMs how long ago the oldest of it was read, milliseconds. Asked once the clock was read: what is read in between is told as older than it
+ * is, and never as younger, however long the database takes.
+ */
+export async function beat(tx: Tx, processId: string, oldestReadMs: () => number): Promise<void> {
+  const clock = isoFromMicros(await readClock(tx));
+  await sql`
+    INSERT INTO serving_process (process_id, beat_time, clear_time)
+    VALUES (${processId}, clock_timestamp(), ${clock}::timestamptz - make_interval(secs => ${oldestReadMs() / 1_000}))
+    ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`.execute(
+    tx,
+  );
+}
+
+/** Says that a process has ended. */
+export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
+  await sql`DELETE FROM serving_process WHERE process_id = ${processId}`.execute(tx);
+}
+
+/** How many processes live. */
+export async function countServing(tx: Tx): Promise<number> {
+  const { rows } = await sql<{ count: bigint }>`
+    SELECT count(*) AS count FROM serving_process
+    WHERE beat_time >= clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(tx);
+  return Number(rows[0]?.count ?? 0n);
+}
+
+/** Whether no living process may still deliver what was read before an instant. Forgets those that are dead. */
+export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
+  await sql`
+    DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(
+    tx,
+  );
+  const { rows } = await sql<{ held: boolean }>`
+    SELECT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS held`.execute(
+    tx,
+  );
+  return rows[0]?.held === false;
+}

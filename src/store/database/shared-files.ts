@@ -1,0 +1,61 @@
+import { sql } from "kysely";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { appendAuditEvent } from "../audit/audit-log.ts";
+import { type Database, ownerTransaction, type Tx } from "./database.ts";
+import { countServing } from "./serving-processes.ts";
+
+/** A file that lies beside the database, and has to be the same for every process on it. */
+export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
+
+/** Reads by what the files are known that processes share; those of which nothing is known are left out. In a system transaction. */
+export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
+  const rows = await tx.selectFrom("shared_file").select(["file", "fingerprint"]).execute();
+  return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
+}
+
+/**
+ * Keeps by what a file is known, unless another process was first.
+ * @returns by what it is known from now on.
+ */
+export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerprint: string): Promise<string> {
+  return ownerTransaction(db, async (tx) => {
+    await tx
+      .insertInto("shared_file")
+      .values({ file, fingerprint, agree_time: sql`clock_timestamp()` })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    return (await readSharedFiles(tx)).get(file) ?? fingerprint;
+  });
+}
+
+/**
+ * Keeps by what the files are known from now on; of those without a fingerprint, nothing: the next process to start decides.
+ * @param actor who does so, for the audit log.
+ * @throws Error when processes still serve: they have the files of before.
+ */
+export async function replaceSharedFiles(
+  db: Database,
+  fingerprints: ReadonlyMap<SharedFile, string>,
+  actor: string,
+): Promise<void> {
+  await ownerTransaction(db, async (tx) => {
+    const serving = await countServing(tx);
+    if (serving > 0) {
+      throw new Error(
+        `${serving} processes still serve on this database: stop them first (one that was killed counts for half a minute)`,
+      );
+    }
+    await tx.deleteFrom("shared_file").execute();
+    for (const [file, fingerprint] of fingerprints) {
+      await tx.insertInto("shared_file").values({ file, fingerprint, agree_time: sql`clock_timestamp()` }).execute();
+    }
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/keys adopt",
+      resource: "shared files",
+      outcome: AuditOutcome.DONE,
+      details: Object.fromEntries(fingerprints),
+    });
+  });
+}

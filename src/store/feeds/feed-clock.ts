@@ -1,0 +1,81 @@
+import { sql } from "kysely";
+import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { appendAuditEvent } from "../audit/audit-log.ts";
+import { type Database, ownerTransaction, readClock, type Tx } from "../database/database.ts";
+import type { Feed } from "../database/schema.ts";
+import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
+
+/** A feed whose newest ingest time lies ahead of the database's clock by more than is let through. */
+export interface FeedAhead {
+  readonly carrierId: string;
+  readonly feed: Feed;
+  readonly lastIngestTime: Micros;
+  /** How far ahead, whole seconds. */
+  readonly aheadSeconds: number;
+  /** Whether an operator has let it go on. */
+  readonly isAccepted: boolean;
+}
+
+/** Entries are stored by week, and the weeks are made four ahead. */
+const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
+
+/** The feeds that no writer can write to, or only because an operator said so, until the database's clock has caught up. */
+export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
+  const clock = await readClock(tx);
+  const { rows } = await sql<{
+    carrier_id: string;
+    feed: Feed;
+    last_ingest_time: Micros;
+    is_accepted: boolean;
+  }>`
+    SELECT carrier_id, feed, last_ingest_time, COALESCE(last_ingest_time <= accepted_ingest_time, false) AS is_accepted
+    FROM feed_head
+    WHERE last_ingest_time > ${isoFromMicros(clock)}::timestamptz + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+    ORDER BY carrier_id, feed`.execute(tx);
+  return rows.map((row) => ({
+    carrierId: row.carrier_id,
+    feed: row.feed,
+    lastIngestTime: row.last_ingest_time,
+    aheadSeconds: Number((row.last_ingest_time - clock) / 1_000_000n),
+    isAccepted: row.is_accepted,
+  }));
+}
+
+/**
+ * Lets the feeds go on that are ahead of the clock: what is written gets the ingest time that the feed has reached, until the clock has caught up. No ingest
+ * time goes back. A feed that gets ahead of that time later is stopped again.
+ * @param actor who does so, for the audit log.
+ * @param carrierId whose feeds; undefined: everybody's.
+ * @throws Error when a feed is too far ahead for its entries to be stored.
+ */
+export async function acceptClock(db: Database, actor: string, carrierId?: string): Promise<FeedAhead[]> {
+  return ownerTransaction(db, async (tx) => {
+    const ahead = (await listFeedsAhead(tx)).filter((feed) => carrierId === undefined || feed.carrierId === carrierId);
+    const far = ahead.find(({ aheadSeconds }) => aheadSeconds > MAX_ACCEPTED_AHEAD_S);
+    if (far) {
+      throw new Error(
+        `feed ${far.feed} of ${far.carrierId} is ${far.aheadSeconds} s ahead: more than 21 days cannot be let through, for there is nowhere to store them`,
+      );
+    }
+    for (const feed of ahead) {
+      await tx
+        .updateTable("feed_head")
+        .set({ accepted_ingest_time: isoFromMicros(feed.lastIngestTime) })
+        .where("carrier_id", "=", feed.carrierId)
+        .where("feed", "=", feed.feed)
+        .execute();
+    }
+    if (ahead.length === 0) return [];
+    const carriers = new Set(ahead.map((feed) => feed.carrierId));
+    await appendAuditEvent(tx, {
+      carrierId: undefined,
+      actor,
+      method: "cli/clock accept",
+      resource: carrierId === undefined ? "feeds" : `carrier/${carrierId}`,
+      outcome: AuditOutcome.DONE,
+      details: { carriers: carriers.size, ahead_seconds: Math.max(...ahead.map(({ aheadSeconds }) => aheadSeconds)) },
+    });
+    return ahead;
+  });
+}

@@ -1,0 +1,247 @@
+import { sql } from "kysely";
+import { TandemError } from "../../domain/errors.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { clockFrom } from "../database/clock-from.ts";
+import { onCommit, seenHeadsOf, send, type Tx } from "../database/database.ts";
+import { ALL_FEEDS, type Feed } from "../database/schema.ts";
+import { judgeHead } from "../database/seen-heads.ts";
+
+/** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
+export interface FeedLock {
+  epoch: bigint;
+  /** The sequence that the next entry takes. */
+  nextSequence: bigint;
+  /** The ingest time of every entry of this transaction; never before that of an earlier entry. */
+  ingestTime: Micros;
+  /** Another than before: erasures have come, or have gone on. */
+  payloadGeneration: bigint;
+}
+
+/** A feed's ends, as one statement saw them. */
+export interface FeedHead {
+  epoch: bigint;
+  /** The oldest entry that is kept; headSequence + 1 when none is. */
+  earliestSequence: bigint;
+  /** The newest entry; 0 when there has been none. */
+  headSequence: bigint;
+  lastIngestTime: Micros;
+  payloadGeneration: bigint;
+  /** What was acknowledged since then may be lost, by a restore or a failover; undefined: nothing is known to be. */
+  lostSince: Micros | undefined;
+}
+
+/** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
+export const MAX_CLOCK_STEP_BACK_S = 60;
+
+/** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
+export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
+  await tx
+    .insertInto("feed_head")
+    .values(
+      ALL_FEEDS.map((feed) => ({
+        carrier_id: carrierId,
+        feed,
+        epoch: 1n,
+        next_sequence: 1n,
+        earliest_sequence: 1n,
+        last_ingest_time: "1970-01-01T00:00:00Z",
+        payload_generation: 0n,
+      })),
+    )
+    .execute();
+}
+
+/**
+ * Takes the feed's counter row until the transaction ends. Because the lock is held to commit, whoever sees entry n+1 sees n. The ingest
+ * time is set under the lock and never goes back; when the database's clock has stepped back by more than a minute, writes are refused
+ * rather than stamped with a time that is far ahead, unless an operator has accepted that time.
+ */
+export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
+  const query = tx
+    .updateTable("feed_head")
+    .set({ last_ingest_time: sql<string>`GREATEST(${clockFrom("last_ingest_time")}, last_ingest_time)` })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .returning([
+      "epoch",
+      "next_sequence",
+      "last_ingest_time",
+      "payload_generation",
+      sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
+        AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
+    ]);
+  const { rows } = await send<LockRow>(tx, query.compile());
+  const lock = feedLock(carrierId, rows[0]);
+  refuseSteppedBack(tx, carrierId, feed, lock);
+  return lock;
+}
+
+const REFUSALS = {
+  "stepped back":
+    "the database has failed over and lacks entries of this feed: writes wait until its new epoch has begun",
+  "of an older server":
+    "a database answers whose history ended when another took over: writes wait until it is gone (if it is the right one, restart Tandem)",
+};
+
+// The row is held, so what it shows is what is committed. If it is less than this process saw committed on an earlier timeline, a failover has lost
+// entries: nothing may take their sequences before a new epoch has begun, or whoever read the lost ones would take the new for them. What an older
+// server takes would be lost at once.
+function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock): void {
+  const { heads, timeline } = seenHeadsOf(tx) ?? {};
+  if (!heads?.timeline || timeline === undefined) return;
+  const found = {
+    epoch: lock.epoch,
+    headSequence: lock.nextSequence - 1n,
+    lastIngestTime: lock.ingestTime,
+    timeline,
+  };
+  const judgement = judgeHead(heads.find(carrierId, feed), found, heads.timeline);
+  if (judgement !== "goes on") {
+    heads.onRefused?.();
+    throw new TandemError("STORE_UNAVAILABLE", REFUSALS[judgement]);
+  }
+  heads.believe(carrierId, feed, found);
+}
+
+/** Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has lost it. */
+export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead): void {
+  const { heads, timeline } = seenHeadsOf(tx) ?? {};
+  if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
+}
+
+interface LockRow {
+  epoch: bigint;
+  next_sequence: bigint;
+  last_ingest_time: Micros;
+  payload_generation: bigint;
+  clock_is_behind: boolean;
+}
+
+function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
+  if (!row) throw noCarrier(carrierId);
+  if (row.clock_is_behind) {
+    throw new TandemError(
+      "STORE_UNAVAILABLE",
+      "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
+    );
+  }
+  return {
+    epoch: row.epoch,
+    nextSequence: row.next_sequence,
+    ingestTime: row.last_ingest_time,
+    payloadGeneration: row.payload_generation,
+  };
+}
+
+function noCarrier(carrierId: string): TandemError {
+  return new TandemError("CARRIER_NOT_FOUND", `no carrier ${carrierId}`, { carrier_id: carrierId });
+}
+
+/** Moves the counter of a feed that this transaction has locked. */
+export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSequence: bigint): Promise<void> {
+  const query = tx
+    .updateTable("feed_head")
+    .set({ next_sequence: nextSequence })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed);
+  const seen = seenHeadsOf(tx);
+  if (seen) onCommit(tx, () => seen.heads.advance(carrierId, feed, seen.timeline, nextSequence - 1n));
+  await send(tx, query.compile());
+}
+
+/** Reads a feed's ends. */
+export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promise<FeedHead> {
+  const query = tx
+    .selectFrom("feed_head")
+    .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed);
+  const { rows } = await send<HeadRow>(tx, query.compile());
+  if (!rows[0]) throw noCarrier(carrierId);
+  return feedHead(rows[0]);
+}
+
+/**
+ * Raises the feed's last ingest time to an instant, which waits for the writer in flight: once this has committed, no entry can be added
+ * before that instant, so that a window that ends there is complete. Refuses an instant in the database's future.
+ */
+export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
+  const { rows } = await sql<{ is_future: boolean; now: Micros }>`
+    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`.execute(
+    tx,
+  );
+  const clock = rows[0];
+  if (clock?.is_future) {
+    throw new TandemError(
+      "INGEST_TIME_IN_FUTURE",
+      "ingest_time is in the future: a feed position cannot be resolved for a time that has not come",
+      {
+        field: "ingest_time",
+        server_time: isoFromMicros(clock.now),
+      },
+    );
+  }
+  await tx
+    .updateTable("feed_head")
+    .set({ last_ingest_time: isoFromMicros(instant) })
+    .where("carrier_id", "=", carrierId)
+    .where("feed", "=", feed)
+    .where("last_ingest_time", "<", sql<Micros>`${isoFromMicros(instant)}::timestamptz`)
+    .execute();
+}
+
+/** Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its feeds. Undefined: nothing is known to be. */
+export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .select(["lost_since", "lost_timeline"])
+    .where("carrier_id", "=", carrierId)
+    .where("lost_since", "is not", null)
+    .execute();
+  const newest = rows.reduce((most, { lost_timeline: timeline }) => max(most, timeline ?? 0n), 0n);
+  const times = rows.flatMap((row) => (row.lost_timeline === newest ? [row.lost_since ?? 0n] : []));
+  return times.reduce<Micros | undefined>(
+    (least, time) => (least === undefined || time < least ? time : least),
+    undefined,
+  );
+}
+
+function max(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
+}
+
+/** One feed's ends, and whose it is. */
+export interface PolledHead extends FeedHead {
+  carrierId: string;
+  feed: number;
+}
+
+/** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
+export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
+  const rows = await tx
+    .selectFrom("feed_head")
+    .selectAll()
+    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
+    .execute();
+  return rows.map((row) => ({ carrierId: row.carrier_id, feed: row.feed, ...feedHead(row) }));
+}
+
+interface HeadRow {
+  epoch: bigint;
+  earliest_sequence: bigint;
+  next_sequence: bigint;
+  last_ingest_time: Micros;
+  payload_generation: bigint;
+  lost_since: Micros | null;
+}
+
+function feedHead(row: HeadRow): FeedHead {
+  return {
+    epoch: row.epoch,
+    earliestSequence: row.earliest_sequence,
+    headSequence: row.next_sequence - 1n,
+    lastIngestTime: row.last_ingest_time,
+    payloadGeneration: row.payload_generation,
+    lostSince: row.lost_since ?? undefined,
+  };
+}

@@ -1,0 +1,50 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+
+/** Where the entries of each feed are. */
+export const ENTRY_TABLES = {
+  [Feed.NUMBERS]: "number_entry",
+  [Feed.CDRS]: "cdr_record",
+  [Feed.DISCREPANCIES]: "discrepancy_entry",
+  [Feed.DURATIONS]: "duration_record",
+} as const;
+
+/** The feeds whose entries can be looked up. */
+export type StoredFeed = keyof typeof ENTRY_TABLES;
+
+// A range of one sequence, in order: so the key's index is the one that needs no sorting, whatever
+// the planner believes of the others.
+
+/** The ingest time of one entry; undefined when it is not kept, or never was. */
+export async function readEntryIngestTime(
+  tx: Tx,
+  carrierId: string,
+  feed: StoredFeed,
+  sequence: bigint,
+): Promise<Micros | undefined> {
+  const { rows } = await sql<{ ingest_time: Micros }>`
+    SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])}
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} ORDER BY sequence LIMIT 1`.execute(
+    tx,
+  );
+  return rows[0]?.ingest_time;
+}
+
+/**
+ * The sequence of the first entry whose ingest time is not before an instant; undefined when there is none. The ingest time never falls along the
+ * feed, so this is also the lowest such sequence. To be exact while writers run, `raiseIngestTime` must have committed before.
+ */
+export async function findFirstEntrySince(
+  tx: Tx,
+  carrierId: string,
+  feed: StoredFeed,
+  instant: Micros,
+): Promise<bigint | undefined> {
+  const { rows } = await sql<{ sequence: bigint }>`
+    SELECT sequence FROM ${sql.table(ENTRY_TABLES[feed])}
+    WHERE carrier_id = ${carrierId} AND ingest_time >= ${isoFromMicros(instant)}::timestamptz
+    ORDER BY ingest_time, sequence LIMIT 1`.execute(tx);
+  return rows[0]?.sequence;
+}

@@ -1,0 +1,230 @@
+import { sql } from "kysely";
+import type { Micros } from "../../domain/time/instant.ts";
+import { textArray, timestamptzArray } from "../database/binary-array.ts";
+import { clockFrom } from "../database/clock-from.ts";
+import { readInOrder, type Tx } from "../database/database.ts";
+
+// number_owner decides between carriers, keyed by the number alone. A claim is committed before the carrier's rows, and freed after them, so a
+// crash leaves at worst a claim without a row, which the sweeper frees. Every claim has a time that only rises, also when it is claimed again by
+// the same carrier. The row keeps the time of the last claim that it was held by, and a release frees none that is later: it may be what a
+// call that came after the release goes by. All in system transactions.
+
+/** A claim on a number, by its time. */
+export interface NumberClaim {
+  readonly phoneNumber: string;
+  readonly claimTime: Micros;
+}
+
+/** A claim as it stands. */
+export interface StandingClaim extends NumberClaim {
+  readonly carrierId: string;
+  /** Whether the number is on its way to this carrier by a port. */
+  readonly inTransit: boolean;
+}
+
+/** A number that a carrier wants to claim. */
+export interface WantedNumber {
+  readonly phoneNumber: string;
+  /** Of the last claim by which the carrier held it, if ever: the new one is later. */
+  readonly earlierClaimTime: Micros | undefined;
+  /** Since when the carrier says to have held it; undefined: from now on. */
+  readonly since: Micros | undefined;
+}
+
+/** What came of claiming numbers. */
+export interface ClaimedNumbers {
+  /** The claims that are now the carrier's; the other numbers are another's, or on their way to another. */
+  readonly claims: ReadonlyMap<string, Micros>;
+  /** Those of the claims that were not there before: no other call of the carrier goes by them unless it renews them. */
+  readonly made: readonly NumberClaim[];
+  /** Free numbers that another carrier held since the time that the carrier names; they are not claimed. */
+  readonly overlaps: ReadonlySet<string>;
+  /** What is behind the last place: it is not claimed, and nothing is said of it. */
+  readonly beyond: ReadonlySet<string>;
+}
+
+/**
+ * Claims numbers for a carrier.
+ * @param most places: those that are claimed take them, in the order of `wanted`.
+ */
+export async function claimNumbers(
+  tx: Tx,
+  carrierId: string,
+  wanted: readonly WantedNumber[],
+  most: number,
+): Promise<ClaimedNumbers> {
+  if (wanted.length === 0 || most <= 0)
+    return { claims: new Map(), made: [], overlaps: new Set(), beyond: numbersOf(wanted) };
+  // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
+  const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
+  const numbers = textArray(sorted.map((number) => number.phoneNumber));
+  const { rows: inserted } = await sql<{ phone_number: string }>`
+    INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
+    SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
+    FROM unnest(${numbers}::text[], ${timestamptzArray(sorted.map((number) => number.earlierClaimTime ?? 0n))}::timestamptz[])
+      AS n(phone_number, earlier)
+    ON CONFLICT DO NOTHING RETURNING phone_number`.execute(tx);
+  const { rows } = await sql<OwnerRow>`
+    UPDATE number_owner SET claim_time = GREATEST(${clockFrom("claim_time")}, claim_time + interval '1 microsecond')
+    WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
+    RETURNING phone_number, claim_time`.execute(tx);
+  const claimable = claimTimes(rows);
+  const overlaps = await findOverlaps(
+    tx,
+    carrierId,
+    sorted.filter((number) => claimable.has(number.phoneNumber)),
+  );
+  for (const phoneNumber of overlaps) claimable.delete(phoneNumber);
+  const { claims, beyond } = takePlaces(wanted, claimable, most);
+  // Nobody has seen these claims yet; one that was there before may be what another call of the carrier goes by.
+  const made: NumberClaim[] = [];
+  const unmade: string[] = [];
+  for (const { phone_number: phoneNumber } of inserted) {
+    const claimTime = claims.get(phoneNumber);
+    if (claimTime === undefined) unmade.push(phoneNumber);
+    else made.push({ phoneNumber, claimTime });
+  }
+  if (unmade.length > 0) await tx.deleteFrom("number_owner").where("phone_number", "in", unmade).execute();
+  return { claims, made, overlaps, beyond };
+}
+
+function takePlaces(wanted: readonly WantedNumber[], claimable: ReadonlyMap<string, Micros>, most: number) {
+  const claims = new Map<string, Micros>();
+  for (const [at, { phoneNumber }] of wanted.entries()) {
+    if (claims.size >= most) return { claims, beyond: numbersOf(wanted.slice(at)) };
+    const claimTime = claimable.get(phoneNumber);
+    if (claimTime !== undefined) claims.set(phoneNumber, claimTime);
+  }
+  return { claims, beyond: numbersOf([]) };
+}
+
+function numbersOf(wanted: readonly WantedNumber[]): Set<string> {
+  return new Set(wanted.map((number) => number.phoneNumber));
+}
+
+/** Frees claims, unless they have been renewed since. */
+export async function freeNumbers(tx: Tx, carrierId: string, claims: readonly NumberClaim[]): Promise<void> {
+  if (claims.length === 0) return;
+  await sql`
+    DELETE FROM number_owner o USING ${claimList(claims)}
+    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${carrierId} AND o.claim_time <= c.claim_time`.execute(tx);
+}
+
+/** Reads who has claimed numbers; those that nobody has are left out. */
+export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Map<string, StandingClaim>> {
+  const rows = await tx
+    .selectFrom("number_owner")
+    .selectAll()
+    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`)
+    .execute();
+  return new Map(
+    rows.map((row) => [
+      row.phone_number,
+      {
+        phoneNumber: row.phone_number,
+        claimTime: row.claim_time,
+        carrierId: row.carrier_id,
+        inTransit: row.in_transit,
+      },
+    ]),
+  );
+}
+
+/**
+ * Moves claims to the carrier that gains numbers by a port, if they are still as they were read; a claim that is gone is made. Until `endTransit`
+ * neither carrier can claim the numbers. Gives the claims that were moved.
+ */
+export async function moveClaims(
+  tx: Tx,
+  toCarrierId: string,
+  claims: readonly StandingClaim[],
+  unclaimed: readonly string[],
+): Promise<Map<string, Micros>> {
+  const { rows: moved } = await sql<OwnerRow>`
+    UPDATE number_owner o
+    SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(${clockFrom("o.claim_time")}, o.claim_time + interval '1 microsecond')
+    FROM ${claimList(claims)}
+    WHERE o.phone_number = c.phone_number AND o.claim_time = c.claim_time AND NOT o.in_transit
+    RETURNING o.phone_number, o.claim_time`.execute(tx);
+  const { rows: made } = await sql<OwnerRow>`
+    INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
+    SELECT n, ${toCarrierId}, clock_timestamp(), true FROM unnest(${textArray(unclaimed.toSorted())}::text[]) AS n
+    ON CONFLICT DO NOTHING RETURNING phone_number, claim_time`.execute(tx);
+  return claimTimes([...moved, ...made]);
+}
+
+/** Says that ported numbers have arrived, if it is still these claims that are in transit. */
+export async function endTransit(tx: Tx, toCarrierId: string, claims: readonly NumberClaim[]): Promise<void> {
+  if (claims.length === 0) return;
+  await sql`
+    UPDATE number_owner o SET in_transit = false FROM ${claimList(claims)}
+    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${toCarrierId} AND o.claim_time = c.claim_time AND o.in_transit`.execute(
+    tx,
+  );
+}
+
+/** What one step of the sweep found. */
+export interface ClaimSweep {
+  readonly freed: number;
+  /** Where the next step goes on; undefined after the last. */
+  readonly next: string | undefined;
+}
+
+/** How many claims one step looks at. */
+const SWEEP_CLAIMS = 5_000;
+
+/**
+ * Frees claims whose carrier has no such number, among the next ones by number: a crash came between claim and rows, or between the rows of a
+ * release and the end of its claim. Young claims are left alone, for their rows may still be on their way, and so are numbers that are being ported.
+ */
+export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
+  await readInOrder(tx);
+  const { rows } = await sql<{ last: string | null; looked: bigint; freed: bigint }>`
+    WITH page AS MATERIALIZED (
+      SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${SWEEP_CLAIMS}
+    ), stray AS MATERIALIZED (
+      SELECT o.* FROM page o
+      LEFT JOIN phone_number p ON p.carrier_id = o.carrier_id AND p.phone_number = o.phone_number AND p.state IN (1, 2)
+      LEFT JOIN number_port t ON t.phone_number = o.phone_number AND t.stage < 3
+      WHERE p.phone_number IS NULL AND t.phone_number IS NULL
+        AND o.claim_time < clock_timestamp() - make_interval(secs => ${minimumAgeS})
+    ), freed AS (
+      DELETE FROM number_owner o USING stray s
+      WHERE o.phone_number = s.phone_number AND o.carrier_id = s.carrier_id AND o.claim_time = s.claim_time AND NOT o.in_transit
+      RETURNING 1
+    )
+    SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`.execute(
+    tx,
+  );
+  const step = rows[0];
+  const isLast = step === undefined || Number(step.looked) < SWEEP_CLAIMS;
+  return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : (step.last ?? undefined) };
+}
+
+interface OwnerRow {
+  phone_number: string;
+  claim_time: Micros;
+}
+
+function claimTimes(rows: readonly OwnerRow[]): Map<string, Micros> {
+  return new Map(rows.map((row) => [row.phone_number, row.claim_time]));
+}
+
+function claimList(claims: readonly NumberClaim[]) {
+  return sql`unnest(${textArray(claims.map((claim) => claim.phoneNumber))}::text[],
+    ${timestamptzArray(claims.map((claim) => claim.claimTime))}::timestamptz[]) AS c(phone_number, claim_time)`;
+}
+
+// Under the claim no other holding can begin, and those that ended did so before the number was free: what is read here stays.
+async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
+  const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
+  if (dated.length === 0) return new Set();
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT DISTINCT w.phone_number
+    FROM unnest(${textArray(dated.map((number) => number.phoneNumber))}::text[],
+                ${timestamptzArray(dated.map((number) => number.since))}::timestamptz[]) AS w(phone_number, since)
+    JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`.execute(
+    tx,
+  );
+  return new Set(rows.map((row) => row.phone_number));
+}

@@ -1,0 +1,125 @@
+import { sql } from "kysely";
+import { prefixesOf, whoseRange } from "../../domain/numbers/number-ranges.ts";
+import { textArray } from "../database/binary-array.ts";
+import type { Tx } from "../database/database.ts";
+import { insertAll } from "../database/insert-all.ts";
+import { findPortedIn } from "./number-port-rows.ts";
+
+// number_range decides between carriers, keyed by the prefix: to ask whose range a number lies in
+// is to look up its prefixes, fifteen at most. Written in system transactions only.
+
+/** Which numbers a carrier may claim. */
+export interface StoredRanges {
+  /** Ascending, of E.164 numbers. None: no range is the carrier's. */
+  readonly prefixes: readonly string[];
+  /** Single numbers besides, ascending. */
+  readonly approvedNumbers: readonly string[];
+}
+
+/** Reads a carrier's ranges. */
+export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRanges> {
+  const approved = await tx
+    .selectFrom("number_approval")
+    .select("phone_number")
+    .where("carrier_id", "=", carrierId)
+    .orderBy("phone_number")
+    .execute();
+  return {
+    prefixes: await readPrefixes(tx, carrierId),
+    approvedNumbers: approved.map((row) => row.phone_number),
+  };
+}
+
+/** Reads the prefixes of a carrier's ranges, ascending. */
+export async function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
+  const rows = await tx
+    .selectFrom("number_range")
+    .select("prefix")
+    .where("carrier_id", "=", carrierId)
+    .orderBy("prefix")
+    .execute();
+  return rows.map((row) => row.prefix);
+}
+
+/** A range of another carrier that one of these prefixes is, holds or lies within. */
+export interface TakenRange {
+  readonly carrierId: string;
+  readonly prefix: string;
+  /** The prefix of the request. */
+  readonly asked: string;
+}
+
+/**
+ * Keeps other carriers' ranges as they are until the end of the transaction, and finds one that
+ * these prefixes are in the way of.
+ * @param onlyEqual whether ranges within ranges are allowed.
+ */
+export async function findTakenRange(
+  tx: Tx,
+  carrierId: string,
+  prefixes: readonly string[],
+  onlyEqual: boolean,
+): Promise<TakenRange | undefined> {
+  await sql`LOCK TABLE number_range IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
+  const holds = onlyEqual ? sql`false` : sql`starts_with(r.prefix, a.prefix) OR starts_with(a.prefix, r.prefix)`;
+  const { rows } = await sql<{ carrier_id: string; prefix: string; asked: string }>`
+    SELECT r.carrier_id, r.prefix, a.prefix AS asked
+    FROM unnest(${textArray(prefixes)}::text[]) AS a(prefix)
+    JOIN number_range r ON r.carrier_id <> ${carrierId} AND (r.prefix = a.prefix OR ${holds})
+    ORDER BY r.prefix LIMIT 1`.execute(tx);
+  const [row] = rows;
+  return row && { carrierId: row.carrier_id, prefix: row.prefix, asked: row.asked };
+}
+
+/** Replaces a carrier's ranges. */
+export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRanges): Promise<void> {
+  await tx.deleteFrom("number_range").where("carrier_id", "=", carrierId).execute();
+  await tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId).execute();
+  await sql`
+    INSERT INTO number_range (prefix, carrier_id)
+    SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`.execute(tx);
+  const approvals = sql`
+    INSERT INTO number_approval (carrier_id, phone_number)
+    SELECT c.carrier_id, n FROM carrier c CROSS JOIN unnest(${textArray(ranges.approvedNumbers)}::text[]) AS n
+    WHERE c.carrier_id = ${carrierId}`;
+  await insertAll(tx, approvals, ranges.approvedNumbers.length);
+}
+
+/** Forgets that a number was approved for a carrier. */
+export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
+  await tx
+    .deleteFrom("number_approval")
+    .where("carrier_id", "=", carrierId)
+    .where("phone_number", "=", phoneNumber)
+    .execute();
+}
+
+/**
+ * Which of these numbers the carrier may not claim: they lie in no range of its own, or, if it has
+ * none, in another's; and neither an approval nor the last port of the number to or from the
+ * carrier names it as the one who gets it.
+ */
+export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Set<string>> {
+  if (numbers.length === 0) return new Set();
+  const { rows } = await sql<{ prefix: string; carrier_id: string }>`
+    SELECT prefix, carrier_id FROM number_range
+    WHERE prefix = ANY(${textArray([...new Set(numbers.flatMap(prefixesOf))])}::text[])`.execute(tx);
+  const ranges = new Map(rows.map((row) => [row.prefix, row.carrier_id]));
+  const { rows: own } = await sql`SELECT FROM number_range WHERE carrier_id = ${carrierId} LIMIT 1`.execute(tx);
+  const wanted = own.length > 0 ? carrierId : undefined;
+  const outside = numbers.filter((phoneNumber) => whoseRange(phoneNumber, ranges) !== wanted);
+  if (outside.length === 0) return new Set();
+  const named = new Set([
+    ...(await findApproved(tx, carrierId, outside)),
+    ...(await findPortedIn(tx, carrierId, outside)),
+  ]);
+  return new Set(outside.filter((phoneNumber) => !named.has(phoneNumber)));
+}
+
+/** Which of these numbers are approved for a carrier. */
+export async function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT phone_number FROM number_approval
+    WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])`.execute(tx);
+  return rows.map((row) => row.phone_number);
+}

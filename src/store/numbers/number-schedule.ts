@@ -1,0 +1,79 @@
+import { sql } from "kysely";
+import type { Micros } from "../../domain/time/instant.ts";
+import { isOfRegion } from "../carriers/carriers.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+import { lockFeed } from "../feeds/feed-head.ts";
+import { changeNumbers } from "./number-batch.ts";
+import { findDuePorts, PortStage } from "./number-port-rows.ts";
+import { carryOutPorts } from "./number-ports.ts";
+import { type NumberWriter, writeInCarrier } from "./number-writer.ts";
+
+/** Most due numbers of one carrier that are worked on in one go. */
+const BATCH = 1_000;
+
+/** Which carriers, of one region or of all, have numbers for which something scheduled is due, and when the next comes. In a system transaction. */
+export async function readSchedule(
+  tx: Tx,
+  region?: string,
+): Promise<{ dueCarrierIds: string[]; now: Micros; nextTime: Micros | undefined }> {
+  const { rows } = await sql<{ due: string[] | null; now: Micros; next_time: Micros | null }>`
+    SELECT clock_timestamp() AS now,
+      (SELECT array_agg(DISTINCT carrier_id) FROM (
+        (SELECT carrier_id FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time <= clock_timestamp()
+           AND ${isOfRegion(sql`number_port.carrier_id`, region)} ORDER BY effective_time LIMIT ${BATCH})
+        UNION ALL
+        (SELECT carrier_id FROM number_holding WHERE revision = 0 AND start_time <= clock_timestamp()
+           AND ${isOfRegion(sql`number_holding.carrier_id`, region)} ORDER BY start_time LIMIT ${BATCH})
+      ) AS due) AS due,
+      LEAST((SELECT min(effective_time) FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time > clock_timestamp()),
+            (SELECT min(start_time) FROM number_holding WHERE revision = 0 AND start_time > clock_timestamp())) AS next_time`.execute(
+    tx,
+  );
+  const row = rows[0];
+  return { dueCarrierIds: row?.due ?? [], now: row?.now ?? 0n, nextTime: row?.next_time ?? undefined };
+}
+
+/**
+ * Lets what is scheduled for numbers of one carrier and due take effect: ports first, for they take later assignments along.
+ * @param fence confirms the job's lease at the start of each transaction of the carrier.
+ * @returns how many numbers were worked on; fewer than a thousand: it is done.
+ */
+export async function takeEffect(
+  writer: NumberWriter,
+  carrierId: string,
+  fence: (tx: Tx) => Promise<void>,
+): Promise<number> {
+  const { ports, numbers } = await writeInCarrier(writer, carrierId, fence, async (tx) => ({
+    ports: await findDuePorts(tx, { carrierId }, BATCH),
+    numbers: await findDueNumbers(tx, carrierId),
+  }));
+  await carryOutPorts(writer, ports, fence);
+  const ported = new Set(ports.map((port) => port.phoneNumber));
+  const scheduled = numbers.filter((phoneNumber) => !ported.has(phoneNumber));
+  if (scheduled.length > 0) {
+    const outcome = await writeInCarrier(writer, carrierId, fence, async (tx) => {
+      const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
+      const decide = () => ({});
+      return changeNumbers(tx, lock, {
+        carrierId,
+        numbers: scheduled,
+        decide,
+        encode: writer.encode,
+        portsMayBeDue: true,
+      });
+    });
+    writer.changed(carrierId, outcome);
+  }
+  return ports.length + scheduled.length;
+}
+
+async function findDueNumbers(tx: Tx, carrierId: string): Promise<string[]> {
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT DISTINCT phone_number FROM (
+      SELECT phone_number FROM number_holding
+      WHERE revision = 0 AND start_time <= clock_timestamp() AND carrier_id = ${carrierId} ORDER BY start_time LIMIT ${BATCH}) AS due`.execute(
+    tx,
+  );
+  return rows.map((row) => row.phone_number);
+}

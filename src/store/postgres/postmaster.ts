@@ -1,0 +1,60 @@
+import { readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { isProcessAlive } from "../../files/folder-lock.ts";
+
+const POLL_MS = 10;
+const FAST_SHUTDOWN_MS = 30_000;
+const IMMEDIATE_SHUTDOWN_MS = 5_000;
+
+/** What postmaster.pid says of the server on a cluster folder. */
+export interface Postmaster {
+  readonly pid: number;
+  readonly port: number;
+  readonly isReady: boolean;
+}
+
+/** The running server of this cluster folder, or undefined; removes a pid file that names a process of another kind. */
+export async function findPostmaster(clusterDir: string): Promise<Postmaster | undefined> {
+  const pidPath = join(clusterDir, "postmaster.pid");
+  const text = await readFile(pidPath, "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  // Lines: pid, folder, start time, port, socket folder, address, shared memory key, status.
+  const lines = text.split("\n").map((line) => line.trim());
+  const pid = Number(lines[0]);
+  if (!(pid > 0) || !isProcessAlive(pid)) return undefined; // PostgreSQL itself clears this on start
+  if (!(await isPostmasterOf(pid, clusterDir))) {
+    // After a reboot, or in a new container, the id may be another process's, and PostgreSQL would refuse to start.
+    await rm(pidPath, { force: true });
+    return undefined;
+  }
+  return { pid, port: Number(lines[3] ?? 0), isReady: lines[7] === "ready" };
+}
+
+/** Fast shutdown: open transactions are rolled back, everything committed is written. Answers when the server is gone. */
+export async function stopPostmaster(clusterDir: string, pid: number): Promise<void> {
+  if (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS)) return;
+  if (await endsAfter("SIGQUIT", clusterDir, pid, IMMEDIATE_SHUTDOWN_MS)) return;
+  throw new Error(`PostgreSQL (process ${pid}) on ${clusterDir} does not stop`);
+}
+
+async function endsAfter(name: "SIGINT" | "SIGQUIT", clusterDir: string, pid: number, waitMs: number) {
+  const deadline = performance.now() + waitMs;
+  if (await isPostmasterOf(pid, clusterDir)) process.kill(pid, name);
+  while (await isPostmasterOf(pid, clusterDir)) {
+    if (performance.now() > deadline) return false;
+    await sleep(POLL_MS);
+  }
+  return true;
+}
+
+/**
+ * Whether a process is this cluster's server. Looks at the command line where the system shows it
+ * (Linux), so that a reused id and a zombie do not count.
+ */
+export async function isPostmasterOf(pid: number, clusterDir: string): Promise<boolean> {
+  if (!isProcessAlive(pid)) return false;
+  if (process.platform !== "linux") return true;
+  const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+  return commandLine.split("\0").includes(clusterDir);
+}

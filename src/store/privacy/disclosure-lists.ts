@@ -1,0 +1,193 @@
+import { type RawBuilder, sql } from "kysely";
+import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
+import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { int8Array, timestamptzArray } from "../database/binary-array.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+
+// Reading the disclosure log, by a carrier and newest first. Every question goes through an index: a block is found by the sequence that it covers,
+// a row that names records by their keys, and a period by the days that a row covers. In a system transaction.
+
+/** An entry of a feed, as blocks cover it. */
+export interface FeedEntry {
+  readonly feed: typeof Feed.CDRS | typeof Feed.DISCREPANCIES;
+  readonly sequence: bigint;
+  readonly ingestTime: Micros;
+}
+
+/** What disclosures must be about. */
+export type DisclosureSubject =
+  | {
+      readonly of: "records";
+      readonly entries: readonly FeedEntry[];
+      readonly keys: readonly bigint[];
+      /** Of the record of one key, only this revision; absent: any. */
+      readonly only?: { readonly key: bigint; readonly revision: number } | undefined;
+    }
+  /** Days [startDate, endDate). */
+  | { readonly of: "period"; readonly startDate: string; readonly endDate: string };
+
+/** Which of them, and where a page goes on. */
+export interface DisclosureSelection {
+  readonly recipientKind: number | undefined;
+  readonly start: Micros | undefined;
+  readonly end: Micros | undefined;
+  readonly after: DisclosurePlace | undefined;
+  readonly limit: number;
+}
+
+/** A disclosure's place in the order of lists. */
+export interface DisclosurePlace {
+  readonly commitTime: Micros;
+  readonly disclosureId: string;
+}
+
+/** A disclosure by its place. */
+export interface FoundDisclosure extends DisclosurePlace {
+  /** How many records it names: a page has so many at most. */
+  readonly namedCount: number;
+}
+
+/** A block delivers no entry that came so long after the block was reserved. Twice as long as a stream sends under one. */
+const BLOCK_REACH = sql.raw("interval '2 hours'");
+/** Up to so many candidates of a period are sorted; of more, so many are of the period that the log is walked from its newest row. */
+const MAX_SORTED = 20_000;
+/** The widths of span_class, days; the last has none. */
+const CLASS_DAYS = [8, 64, 512] as const;
+
+/** Finds disclosures, newest first. */
+export async function findDisclosures(
+  tx: Tx,
+  carrierId: string,
+  subject: DisclosureSubject,
+  selection: DisclosureSelection,
+): Promise<FoundDisclosure[]> {
+  if (subject.of === "records") return run(tx, disclosuresOfRecords(carrierId, subject, selection));
+  const { rows } = await sql<{ count: bigint }>`
+    SELECT count(*) AS count FROM (SELECT FROM (${periodByDates(carrierId, subject)}) d
+      WHERE ${selected(selection)} LIMIT ${MAX_SORTED + 1}) c`.execute(tx);
+  const isMuch = (rows[0]?.count ?? 0n) > BigInt(MAX_SORTED);
+  return run(tx, disclosuresOfPeriod(carrierId, subject, selection, isMuch ? "walked" : "sorted"));
+}
+
+/** The query for disclosures of records; a test looks at its plan. */
+export function disclosuresOfRecords(
+  carrierId: string,
+  { entries, keys, only }: Extract<DisclosureSubject, { of: "records" }>,
+  selection: DisclosureSelection,
+): RawBuilder<FoundColumns> {
+  const covering = [Feed.CDRS, Feed.DISCREPANCIES].map((feed) => {
+    const its = entries.filter((entry) => entry.feed === feed);
+    const sequences = int8Array(its.map(({ sequence }) => sequence));
+    const times = timestamptzArray(its.map(({ ingestTime }) => ingestTime));
+    return sql`
+      SELECT ${SELECTED} FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS e(sequence, ingest_time)
+      JOIN disclosure d ON d.carrier_id = ${carrierId} AND d.feed = ${sql.lit(feed)}
+        AND d.after_sequence < e.sequence AND d.after_sequence >= e.sequence - ${sql.lit(Number(BLOCK_SEQUENCES))}
+        AND COALESCE(d.through_sequence, d.reserved_through) >= e.sequence
+        AND d.commit_time >= e.ingest_time - ${BLOCK_REACH}`;
+  });
+  const named = sql`${int8Array(keys)}::int8[]`;
+  const inRevision = only
+    ? sql`AND EXISTS (SELECT FROM unnest(d.record_keys, d.revisions) AS n(key, revision)
+        WHERE n.key = ANY (${named}) AND (n.key <> ${only.key} OR n.revision = ${only.revision}))`
+    : sql``;
+  const naming = sql`
+    SELECT ${SELECTED} FROM disclosure d WHERE d.record_keys && ${named} AND d.carrier_id = ${carrierId} ${inRevision}`;
+  return sql<FoundColumns>`
+    SELECT ${FOUND} FROM (${sql.join([...covering, naming], sql` UNION `)}) d
+    WHERE ${selected(selection)} ${NEWEST_FIRST} LIMIT ${selection.limit}`;
+}
+
+/** The query for disclosures of a period; a test looks at its plan. */
+export function disclosuresOfPeriod(
+  carrierId: string,
+  period: { startDate: string; endDate: string },
+  selection: DisclosureSelection,
+  how: "sorted" | "walked",
+): RawBuilder<FoundColumns> {
+  const { startDate, endDate } = period;
+  const walked = sql`SELECT d.* FROM disclosure d WHERE d.carrier_id = ${carrierId} AND (${isOpen}
+    OR (d.first_record_date < ${endDate}::date AND d.last_record_date >= ${startDate}::date))`;
+  return sql<FoundColumns>`
+    SELECT ${FOUND} FROM (${how === "sorted" ? periodByDates(carrierId, period) : walked}) d
+    WHERE ${selected(selection)} AND (NOT ${isOpen} OR ${isOpenWithin(carrierId, period)})
+    ${NEWEST_FIRST} LIMIT ${selection.limit}`;
+}
+
+// A block that is open may cover days that it does not say yet: all such are looked at.
+function periodByDates(carrierId: string, { startDate, endDate }: { startDate: string; endDate: string }) {
+  const classes = [...CLASS_DAYS, undefined].map((days, index) => {
+    const from = days === undefined ? sql`` : sql`AND d.first_record_date >= ${addDays(startDate, 1 - days)}::date`;
+    return sql`SELECT d.* FROM disclosure d WHERE d.carrier_id = ${carrierId} AND d.span_class = ${sql.lit(index + 1)} ${from}
+      AND d.first_record_date < ${endDate}::date AND d.last_record_date >= ${startDate}::date AND NOT ${isOpen}`;
+  });
+  const open = sql`SELECT d.* FROM disclosure d WHERE d.carrier_id = ${carrierId} AND ${isOpen}`;
+  return sql.join([...classes, open], sql` UNION ALL `);
+}
+
+const isOpen = sql`(d.feed IS NOT NULL AND d.through_sequence IS NULL)`;
+
+function isOpenWithin(carrierId: string, { startDate, endDate }: { startDate: string; endDate: string }) {
+  return sql`(LEAST(d.first_record_date, (${firstDayOfBlock(carrierId)})) < ${endDate}::date
+    AND GREATEST(d.last_record_date, (${lastDayOfBlock(carrierId)})) >= ${startDate}::date)`;
+}
+
+/** The first day of what is stored of a block `d`. */
+export function firstDayOfBlock(carrierId: string): RawBuilder<string | null> {
+  return sql`SELECT min(b.day) FROM (${daysOfBlock(carrierId)}) b`;
+}
+
+/** The last day of what is stored of a block `d`. */
+export function lastDayOfBlock(carrierId: string): RawBuilder<string | null> {
+  return sql`SELECT max(b.day) FROM (${daysOfBlock(carrierId)}) b`;
+}
+
+function daysOfBlock(carrierId: string): RawBuilder<{ day: string }> {
+  const within = (alias: string) => sql`${sql.ref(`${alias}.carrier_id`)} = ${carrierId}
+    AND ${sql.ref(`${alias}.sequence`)} > d.after_sequence AND ${sql.ref(`${alias}.sequence`)} <= d.reserved_through`;
+  return sql`
+    SELECT r.record_date AS day FROM cdr_record r WHERE d.feed = ${sql.lit(Feed.CDRS)} AND ${within("r")}
+    UNION ALL
+    SELECT (n.ingest_time AT TIME ZONE 'UTC')::date FROM number_entry n WHERE d.feed = ${sql.lit(Feed.NUMBERS)} AND ${within("n")}
+    UNION ALL
+    SELECT c.call_date FROM (
+      SELECT e.discrepancy_id FROM discrepancy_entry e WHERE d.feed = ${sql.lit(Feed.DISCREPANCIES)} AND ${within("e")} OFFSET 0) e
+    CROSS JOIN LATERAL (
+      SELECT c.call_date FROM call_result c WHERE c.carrier_id = ${carrierId} AND c.discrepancy_id = e.discrepancy_id OFFSET 0) c`;
+}
+
+// A block under which nothing was sent in the end disclosed nothing.
+function selected({ recipientKind, start, end, after }: DisclosureSelection): RawBuilder<boolean> {
+  const wheres: RawBuilder<unknown>[] = [sql`d.record_count > 0`];
+  if (recipientKind !== undefined) wheres.push(sql`d.recipient_kind = ${recipientKind}`);
+  if (start !== undefined) wheres.push(sql`d.commit_time >= ${isoFromMicros(start)}::timestamptz`);
+  if (end !== undefined) wheres.push(sql`d.commit_time < ${isoFromMicros(end)}::timestamptz`);
+  if (after)
+    wheres.push(
+      sql`(d.commit_time, d.disclosure_id) < (${isoFromMicros(after.commitTime)}::timestamptz, ${after.disclosureId}::uuid)`,
+    );
+  return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
+}
+
+interface FoundColumns {
+  disclosure_id: string;
+  commit_time: Micros;
+  named_count: number;
+}
+
+const FOUND = sql.raw(
+  "d.disclosure_id, d.commit_time, CASE WHEN d.feed IS NULL THEN d.record_count ELSE 0 END AS named_count",
+);
+// All that is asked of one: to come back for it would be a join, and perhaps a scan.
+const SELECTED = sql.raw("d.disclosure_id, d.commit_time, d.recipient_kind, d.feed, d.record_count");
+const NEWEST_FIRST = sql.raw("ORDER BY d.commit_time DESC, d.disclosure_id DESC");
+
+async function run(tx: Tx, query: RawBuilder<FoundColumns>): Promise<FoundDisclosure[]> {
+  const { rows } = await query.execute(tx);
+  return rows.map((row) => ({
+    disclosureId: row.disclosure_id,
+    commitTime: row.commit_time,
+    namedCount: row.named_count,
+  }));
+}

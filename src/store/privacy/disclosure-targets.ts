@@ -1,0 +1,152 @@
+import { sql } from "kysely";
+import { DisclosedSide, recordKey, usageName } from "../../domain/privacy/disclosure.ts";
+import { addDays, type Micros } from "../../domain/time/instant.ts";
+import { dateArray, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed, UploadKind } from "../database/schema.ts";
+import { recordAt } from "../records/record-at.ts";
+import type { FeedEntry } from "./disclosure-lists.ts";
+
+// What must be looked for in the disclosure log when somebody asks for records: where their revisions lie in the feeds, which entries of the
+// discrepancy feed told of them, and under which names an answer had them. In a system transaction.
+
+/** A record, of all its revisions or of one. */
+export interface AskedRecord {
+  readonly side: DisclosedSide;
+  readonly recordId: string;
+  readonly recordDate: string;
+  readonly revision?: number | undefined;
+}
+
+/** What of the log may be about records. */
+export interface DisclosureTarget {
+  readonly entries: readonly FeedEntry[];
+  readonly keys: readonly bigint[];
+}
+
+/** Days about the record's own that a customer's day, in the customer's time zone, may have. */
+const AROUND = [-1, 0, 1];
+
+/** Whether a record is stored, in its feed, in quarantine or under a hold; or was, as long as its key is. */
+export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
+  const { side, recordId, recordDate, revision } = record;
+  const isPlatform = side === DisclosedSide.PLATFORM;
+  const named = sql`carrier_id = ${carrierId} AND record_id = ${recordId} AND record_date = ${recordDate}::date
+    ${revision === undefined ? sql`` : sql`AND revision = ${revision}`}`;
+  const { rows } = await sql<{ known: boolean }>`
+    SELECT EXISTS (SELECT FROM ${sql.table(isPlatform ? "cdr_key" : "duration_key")} WHERE ${named})
+      OR EXISTS (SELECT FROM quarantine WHERE ${named} AND kind = ${isPlatform ? UploadKind.CDRS : UploadKind.DURATIONS})
+      OR EXISTS (SELECT FROM held_record WHERE ${named} AND side = ${side}) AS known`.execute(tx);
+  return rows[0]?.known ?? false;
+}
+
+/** Finds what of the log may be about records of one side; at most 10,000 of them. */
+export async function readDisclosureTarget(
+  tx: Tx,
+  carrierId: string,
+  side: DisclosedSide,
+  records: readonly AskedRecord[],
+): Promise<DisclosureTarget> {
+  if (records.length === 0) return { entries: [], keys: [] };
+  const own = records.map(({ recordId, recordDate }) => recordKey(carrierId, side, recordId, recordDate));
+  const told = await readDiscrepancyEntries(tx, carrierId, side, records);
+  if (side !== DisclosedSide.PLATFORM) return { entries: told, keys: own };
+  const revisions = await readRevisions(tx, carrierId, records);
+  const usage = new Set(
+    revisions.flatMap(({ customerId, recordDate }) =>
+      customerId === null
+        ? []
+        : AROUND.map((days) => recordKey(carrierId, side, usageName(customerId), addDays(recordDate, days))),
+    ),
+  );
+  return { entries: [...revisions, ...told], keys: [...own, ...usage] };
+}
+
+interface Revision extends FeedEntry {
+  readonly customerId: string | null;
+  readonly recordDate: string;
+}
+
+async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedRecord[]): Promise<Revision[]> {
+  const { rows } = await sql<{
+    sequence: bigint;
+    ingest_time: Micros;
+    record_date: string;
+    revision: number;
+    record_id: string;
+    customer_id: string | null;
+  }>`
+    SELECT k.sequence, k.ingest_time, k.record_date, k.record_id, k.revision, r.customer_id
+    FROM ${askedRecords(records)}
+    CROSS JOIN LATERAL (SELECT * FROM cdr_key k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date OFFSET 0) k
+    LEFT JOIN LATERAL (${recordAt(sql`cdr_record`, carrierId, "k")}) r ON true
+    UNION
+    SELECT h.sequence, h.ingest_time, h.record_date, h.record_id, h.revision, h.customer_id FROM ${askedRecords(records)}
+    CROSS JOIN LATERAL (SELECT * FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
+      AND h.record_id = a.record_id AND h.record_date = a.record_date OFFSET 0) h`.execute(tx);
+  const only = new Map(records.map((record) => [`${record.recordId} ${record.recordDate}`, record.revision]));
+  return rows
+    .filter((row) => (only.get(`${row.record_id} ${row.record_date}`) ?? row.revision) === row.revision)
+    .map((row) => ({
+      feed: Feed.CDRS,
+      sequence: row.sequence,
+      ingestTime: row.ingest_time,
+      recordDate: row.record_date,
+      customerId: row.customer_id,
+    }));
+}
+
+// A carrier's record is in the call that is named by it, or by the platform's record that it is paired with: found by the number that both have.
+async function readDiscrepancyEntries(
+  tx: Tx,
+  carrierId: string,
+  side: DisclosedSide,
+  records: readonly AskedRecord[],
+): Promise<FeedEntry[]> {
+  const named = sql`SELECT c.discrepancy_id FROM ${askedRecords(records)}
+    CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.record_date = a.record_date AND c.record_id = a.record_id AND c.side = ${side} OFFSET 0) c`;
+  const paired = sql`SELECT c.discrepancy_id FROM ${askedRecords(records)}
+    CROSS JOIN LATERAL (SELECT * FROM duration_key k
+      WHERE k.carrier_id = ${carrierId} AND k.record_id = a.record_id AND k.record_date = a.record_date OFFSET 0) k
+    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "k")}) d
+    CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c WHERE c.phone_number = d.phone_number AND c.carrier_id = ${carrierId}
+      AND c.start_time >= d.start_time - interval '15 hours' AND c.start_time <= d.start_time + interval '15 hours'
+      AND a.record_id = ANY (c.carrier_record_ids) OFFSET 0) c`;
+  const { rows } = await sql<{ sequence: bigint; ingest_time: Micros }>`
+    SELECT e.sequence, e.ingest_time
+    FROM (${side === DisclosedSide.CARRIER ? sql`${named} UNION ${paired}` : named}) f
+    CROSS JOIN LATERAL (SELECT * FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id OFFSET 0) e
+    WHERE f.discrepancy_id IS NOT NULL`.execute(tx);
+  return rows.map((row) => ({ feed: Feed.DISCREPANCIES, sequence: row.sequence, ingestTime: row.ingest_time }));
+}
+
+function askedRecords(records: readonly AskedRecord[]) {
+  const ids = textArray(records.map(({ recordId }) => recordId));
+  const dates = dateArray(records.map(({ recordDate }) => recordDate));
+  return sql`unnest(${ids}::text[], ${dates}::date[]) AS a(record_id, record_date)`;
+}
+
+/** A record that a search has found, encoded. */
+export interface HitRecord {
+  readonly recordId: string;
+  readonly recordDate: string;
+  readonly payload: Buffer;
+}
+
+/** Reads records by where they lie. */
+export async function readHits(
+  tx: Tx,
+  carrierId: string,
+  kind: "cdr" | "duration",
+  hits: readonly { readonly sequence: bigint; readonly ingestTime: Micros }[],
+): Promise<HitRecord[]> {
+  if (hits.length === 0) return [];
+  const sequences = int8Array(hits.map(({ sequence }) => sequence));
+  const times = timestamptzArray(hits.map(({ ingestTime }) => ingestTime));
+  const { rows } = await sql<{ record_id: string; record_date: string; payload: Buffer }>`
+    SELECT r.record_id, r.record_date, r.payload FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS h(sequence, ingest_time)
+    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "h")}) r`.execute(tx);
+  return rows.map((row) => ({ recordId: row.record_id, recordDate: row.record_date, payload: row.payload }));
+}

@@ -1,0 +1,130 @@
+import { randomUUID } from "node:crypto";
+import { sql } from "kysely";
+import {
+  BLOCK_SEQUENCES,
+  type DisclosedSide,
+  DisclosureKind,
+  type DisclosureTerms,
+  MAX_NAMED_RECORDS,
+  type RecordName,
+  recordKey,
+} from "../../domain/privacy/disclosure.ts";
+import type { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
+import { send, type Tx, together } from "../database/database.ts";
+import type { StoredFeed } from "../feeds/feed-position.ts";
+
+// Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever changed. In a transaction of the carrier whose
+// records they are.
+
+/** Adds what a get, list or export is about to deliver: a row for each thousand records. */
+export async function insertNamedRecords(
+  tx: Tx,
+  carrierId: string,
+  terms: DisclosureTerms,
+  named: { side: DisclosedSide; recordParts: readonly RecordPart[]; records: readonly RecordName[] },
+): Promise<void> {
+  const inserts: Promise<unknown>[] = [];
+  for (let at = 0; at < named.records.length; at += MAX_NAMED_RECORDS) {
+    const records = named.records.slice(at, at + MAX_NAMED_RECORDS);
+    inserts.push(send(tx, namedRow(carrierId, terms, { ...named, records }).compile(tx)));
+  }
+  await together(inserts);
+}
+
+function namedRow(
+  carrierId: string,
+  terms: DisclosureTerms,
+  { side, recordParts, records }: Parameters<typeof insertNamedRecords>[3],
+) {
+  const dates = records.map(({ recordDate }) => recordDate);
+  const keys = records.map(({ recordId, recordDate }) => recordKey(carrierId, side, recordId, recordDate));
+  return sql`
+    INSERT INTO disclosure (${COMMON_COLUMNS}, side, record_ids, record_dates, revisions, record_keys)
+    VALUES (${commonValues(carrierId, randomUUID(), terms, { recordParts, count: records.length, ...rangeOfDays(dates) })},
+      ${side}, ${textArray(records.map(({ recordId }) => recordId))}::text[], ${dateArray(dates)}::date[],
+      ${int4Array(records.map(({ revision }) => revision))}::int4[], ${int8Array(keys)}::int8[])`;
+}
+
+/** A run of a feed that a stream may be sent, before it is. */
+export interface ReservedBlock {
+  readonly disclosureId: string;
+  readonly feed: StoredFeed;
+  readonly epoch: bigint;
+  readonly afterSequence: bigint;
+  /** At most BLOCK_SEQUENCES after. */
+  readonly reservedThrough: bigint;
+  readonly recordParts: readonly RecordPart[];
+  /** As far as they are known: those of the entries that are there and about to be sent. */
+  readonly firstDate: string;
+  readonly lastDate: string;
+}
+
+/** What was sent of a block; nothing of it when throughSequence is its afterSequence. */
+export interface SentBlock {
+  readonly disclosureId: string;
+  readonly throughSequence: bigint;
+  readonly recordCount: number;
+  readonly firstDate: string;
+  readonly lastDate: string;
+}
+
+/** Adds blocks, open, and closes others, in one go. */
+export async function writeBlocks(
+  tx: Tx,
+  carrierId: string,
+  terms: DisclosureTerms,
+  blocks: { reserved: readonly ReservedBlock[]; sent: readonly SentBlock[] },
+): Promise<void> {
+  await together([
+    ...blocks.reserved.map((block) => send(tx, reserveBlock(carrierId, terms, block).compile(tx))),
+    ...blocks.sent.map((block) => send(tx, closeBlock(carrierId, block).compile(tx))),
+  ]);
+}
+
+function reserveBlock(carrierId: string, terms: DisclosureTerms, block: ReservedBlock) {
+  const { disclosureId, feed, epoch, afterSequence, reservedThrough, recordParts } = block;
+  const range = { first: block.firstDate, last: block.lastDate };
+  const count = Number(reservedThrough - afterSequence);
+  if (reservedThrough - afterSequence > BLOCK_SEQUENCES) throw new Error("a block covers more than it may");
+  return sql`
+    INSERT INTO disclosure (${COMMON_COLUMNS}, feed, feed_epoch, after_sequence, reserved_through)
+    VALUES (${commonValues(carrierId, disclosureId, { ...terms, kind: DisclosureKind.FEED_BLOCK }, { recordParts, count, ...range })},
+      ${feed}, ${epoch}, ${afterSequence}, ${reservedThrough})`;
+}
+
+// One that somebody else has closed meanwhile, as left open, is no longer there to be seen: closing it again does nothing.
+function closeBlock(carrierId: string, block: SentBlock) {
+  const { disclosureId, throughSequence, recordCount, firstDate, lastDate } = block;
+  return sql`
+    UPDATE disclosure SET through_sequence = ${throughSequence}, record_count = ${recordCount},
+      first_record_date = ${firstDate}::date, last_record_date = ${lastDate}::date
+    WHERE carrier_id = ${carrierId} AND disclosure_id = ${disclosureId}`;
+}
+
+const COMMON_COLUMNS = sql.raw(
+  `carrier_id, disclosure_id, commit_time, recipient_kind, credential_id, method, kind, session_id, filter_json, filter_has_number, masked, purpose,
+  legal_basis, privacy_statement_version, record_parts, record_count, first_record_date, last_record_date`,
+);
+
+function commonValues(
+  carrierId: string,
+  disclosureId: string,
+  terms: DisclosureTerms,
+  row: { recordParts: readonly RecordPart[]; count: number; first: string; last: string },
+) {
+  const { recipientKind, credentialId, method, kind, sessionId, filter, masked } = terms;
+  return sql`${carrierId}, ${disclosureId}, clock_timestamp(), ${recipientKind}, ${credentialId}, ${method}, ${kind}, ${sessionId ?? null},
+    ${filter.json}, ${filter.hasNumber}, ${masked}, ${terms.purpose}, ${terms.legalBasis}, ${terms.privacyStatementVersion},
+    ${int2Array(row.recordParts)}::int2[], ${row.count}, ${row.first}::date, ${row.last}::date`;
+}
+
+/** The first and the last of some days; at least one. */
+export function rangeOfDays(days: Iterable<string>): { first: string; last: string } {
+  let [first, last] = ["9999-12-31", "0001-01-01"];
+  for (const day of days) {
+    if (day < first) first = day;
+    if (day > last) last = day;
+  }
+  return { first, last };
+}

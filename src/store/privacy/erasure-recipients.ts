@@ -1,0 +1,34 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+
+/** How many readers of a feed may have received what was erased, and of them how many have received the entries that say so. */
+export async function countRecipients(
+  tx: Tx,
+  carrierId: string,
+  feed: Feed,
+  entries: { first: bigint; last: bigint },
+): Promise<{ informed: number; uninformed: number }> {
+  // By credential, as disclosures were written down; and those who commit their position, which is what they have stored.
+  const consumers =
+    feed === Feed.CDRS
+      ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
+      : sql``;
+  const { rows } = await sql<{ informed: bigint; uninformed: bigint }>`
+    SELECT count(*) FILTER (WHERE reached >= ${entries.last}) AS informed, count(*) FILTER (WHERE reached < ${entries.last}) AS uninformed
+    FROM (
+      SELECT credential_id AS reader, max(COALESCE(through_sequence, after_sequence)) AS reached, min(after_sequence) AS began
+      FROM disclosure WHERE carrier_id = ${carrierId} AND feed = ${feed} GROUP BY credential_id ${consumers}) r
+    WHERE r.began < ${entries.first} - 1`.execute(tx);
+  return { informed: Number(rows[0]?.informed ?? 0n), uninformed: Number(rows[0]?.uninformed ?? 0n) };
+}
+
+/** Takes a number's hash out of what was asked for in disclosures since an instant. With the owner's rights: no role may change the log. */
+export async function eraseDisclosedNumber(tx: Tx, carrierId: string, hash: string, since: Micros): Promise<number> {
+  const { numAffectedRows } = await sql`
+    UPDATE disclosure SET filter_json = replace(filter_json, ${hash}, 'erased')
+    WHERE carrier_id = ${carrierId} AND filter_has_number AND commit_time >= ${isoFromMicros(since)}::timestamptz
+      AND position(${hash} IN filter_json) > 0`.execute(tx);
+  return Number(numAffectedRows ?? 0n);
+}

@@ -1,0 +1,281 @@
+import { sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { clockFrom } from "../database/clock-from.ts";
+import { readClock, send, type Tx } from "../database/database.ts";
+import { ALL_FEEDS } from "../database/schema.ts";
+
+/** An erasure as it stands. */
+export interface ErasureRow {
+  erasureId: string;
+  requestId: string;
+  state: number;
+  start: Micros;
+  end: Micros;
+  role: number;
+  caseReference: string;
+  verifiedBy: string;
+  requestedBy: string;
+  journal: Buffer;
+  createTime: Micros;
+  drainTime: Micros | undefined;
+  completeTime: Micros | undefined;
+  receiptTime: Micros | undefined;
+}
+
+/** What was erased of one part at one carrier. */
+export interface ErasedCounts {
+  records: number;
+  copies: number;
+  hashes: number;
+}
+
+/** What was not erased, and why. */
+export interface ErasureHeldBack {
+  reason: number;
+  part: number;
+  count: number;
+  /** Microseconds since 1970, as text; absent for what has no date. */
+  due?: string;
+  source?: string;
+}
+
+/** An erasure at one carrier. */
+export interface ErasureAtCarrier {
+  carrierId: string;
+  isDone: boolean;
+  lookTime: Micros | undefined;
+  /** By RecordPart. */
+  counts: Record<string, ErasedCounts>;
+  exceptions: ErasureHeldBack[];
+  /** By feed: the first and the last ERASURE entry, as text. */
+  notices: Record<string, { first: string; last: string }>;
+  lateCdrs: bigint;
+  lateDurations: bigint;
+  lateTime: Micros | undefined;
+}
+
+/** Keeps an erasure that was just journalled; false when one with its id or its request's is there already. */
+export async function insertErasure(
+  tx: Tx,
+  erasure: Omit<ErasureRow, "state" | "drainTime" | "completeTime" | "receiptTime">,
+): Promise<boolean> {
+  const { numAffectedRows } = await sql`
+    INSERT INTO erasure (erasure_id, request_id, state, start_time, end_time, role, case_reference, verified_by, requested_by, journal, create_time)
+    VALUES (${erasure.erasureId}, ${erasure.requestId}, 1, ${isoFromMicros(erasure.start)}::timestamptz, ${isoFromMicros(erasure.end)}::timestamptz,
+      ${erasure.role}, ${erasure.caseReference}, ${erasure.verifiedBy}, ${erasure.requestedBy}, ${erasure.journal},
+      ${isoFromMicros(erasure.createTime)}::timestamptz)
+    ON CONFLICT DO NOTHING`.execute(tx);
+  return numAffectedRows === 1n;
+}
+
+/** Reads an erasure by its id, or by its request's. */
+export async function readErasure(
+  tx: Tx,
+  name: { erasureId: string } | { requestId: string },
+): Promise<ErasureRow | undefined> {
+  const named = "erasureId" in name ? sql`erasure_id = ${name.erasureId}` : sql`request_id = ${name.requestId}`;
+  const { rows } = await sql<StoredErasure>`SELECT * FROM erasure WHERE ${named}`.execute(tx);
+  return rows[0] && erasureRow(rows[0]);
+}
+
+/** The ids of all erasures and of their requests, and where they stand. */
+export async function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: string; state: number }[]> {
+  const { rows } = await sql<{ erasure_id: string; request_id: string; state: number }>`
+    SELECT erasure_id, request_id, state FROM erasure ORDER BY create_time`.execute(tx);
+  return rows.map((row) => ({ erasureId: row.erasure_id, requestId: row.request_id, state: row.state }));
+}
+
+/** Entries of the journal as the database has them, by their ids, from one on; at most `limit`. */
+export async function readErasureEntries(
+  tx: Tx,
+  after: string,
+  limit: number,
+): Promise<{ erasureId: string; sealed: Buffer }[]> {
+  const { rows } = await sql<{ erasure_id: string; journal: Buffer }>`
+    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
+}
+
+/** Erasures with something to do: not finished, with an exception to be looked at again, or at a carrier that was not there yet; at most `limit`. */
+export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
+  const { rows } = await sql<StoredErasure>`
+    SELECT e.* FROM erasure e
+    WHERE e.state < 4
+      OR EXISTS (SELECT FROM erasure_carrier c WHERE c.erasure_id = e.erasure_id AND (NOT c.done OR c.look_time <= clock_timestamp()))
+      OR EXISTS (SELECT FROM carrier k WHERE NOT EXISTS (
+        SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = e.erasure_id))
+    ORDER BY e.create_time LIMIT ${limit}`.execute(tx);
+  return rows.map(erasureRow);
+}
+
+/** Whether anything of accepted erasures is still to be rewritten now, where an exception is due too; what only drains is not. */
+export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
+  const { rows } = await sql<{ unwritten: boolean }>`
+    SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
+      OR EXISTS (SELECT FROM erasure_carrier WHERE NOT done OR look_time <= clock_timestamp()) AS unwritten`.execute(
+    tx,
+  );
+  return rows[0]?.unwritten === true;
+}
+
+/** Moves an erasure on, under the lease of its job. */
+export async function writeErasureState(
+  tx: Tx,
+  erasureId: string,
+  state: number,
+  times: { drains?: boolean; completes?: boolean } = {},
+): Promise<void> {
+  // Read apart: on a cluster each server has this table, and all must write the same time.
+  const now = sql`${isoFromMicros(await readClock(tx))}::timestamptz`;
+  const drains = times.drains ? sql`, drain_time = ${now}` : sql``;
+  const completes = times.completes
+    ? sql`, complete_time = COALESCE(complete_time, ${now}), receipt_time = ${now}`
+    : sql``;
+  await sql`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`.execute(tx);
+}
+
+/** The carriers at which an erasure is not in force yet. */
+export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<string[]> {
+  const { rows } = await sql<{ carrier_id: string }>`
+    SELECT k.carrier_id FROM carrier k
+    WHERE NOT EXISTS (SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = ${erasureId})
+    ORDER BY k.carrier_id`.execute(tx);
+  return rows.map((row) => row.carrier_id);
+}
+
+/**
+ * Puts an erasure in force at a carrier: raises the payload generation of its feeds, under whose locks writers see that they must load what is in force
+ * before they write. A carrier that has nothing yet is done with it: what comes is erased as it arrives.
+ */
+export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId: string; journal: Buffer }) {
+  for (const feed of ALL_FEEDS) await raiseGeneration(tx, carrierId, feed);
+  await sql`
+    INSERT INTO erasure_carrier (carrier_id, erasure_id, journal, done, counts, exceptions, notices, late_cdrs, late_durations)
+    VALUES (${carrierId}, ${erasure.erasureId}, ${erasure.journal},
+      NOT EXISTS (SELECT FROM feed_head WHERE carrier_id = ${carrierId} AND next_sequence > 1)
+        AND NOT EXISTS (SELECT FROM upload WHERE carrier_id = ${carrierId})
+        AND NOT EXISTS (SELECT FROM number_holding WHERE carrier_id = ${carrierId})
+        AND NOT EXISTS (SELECT FROM number_approval WHERE carrier_id = ${carrierId}),
+      '{}', '[]', '{}', 0, 0)
+    ON CONFLICT DO NOTHING`.execute(tx);
+}
+
+/** Lets every page of a feed that is kept in memory be read again. Takes the feed's lock, if the transaction has it not. */
+export async function raiseGeneration(tx: Tx, carrierId: string, feed: number): Promise<void> {
+  await sql`
+    UPDATE feed_head SET payload_generation = payload_generation + 1
+    WHERE carrier_id = ${carrierId} AND feed = ${feed}`.execute(tx);
+}
+
+/** What is to be erased as it arrives at a carrier, encrypted. Also in a carrier's transaction. */
+export async function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
+  const query = sql`
+    SELECT erasure_id, journal FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
+  const { rows } = await send<{ erasure_id: string; journal: Buffer }>(tx, query.compile(tx));
+  return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
+}
+
+/** Counts records that were erased as they arrived. */
+export async function countLate(
+  tx: Tx,
+  carrierId: string,
+  erasureId: string,
+  late: { cdrs: number; durations: number },
+): Promise<void> {
+  const query = sql`
+    UPDATE erasure_carrier SET late_cdrs = late_cdrs + ${late.cdrs}, late_durations = late_durations + ${late.durations},
+      late_time = ${clockFrom("late_time")}
+    WHERE carrier_id = ${carrierId} AND erasure_id = ${erasureId}`;
+  await send(tx, query.compile(tx));
+}
+
+/** The carriers of an erasure, all or those with something to do. */
+export async function readErasureCarriers(
+  tx: Tx,
+  erasureId: string,
+  { isToDo = false }: { isToDo?: boolean } = {},
+): Promise<ErasureAtCarrier[]> {
+  const toDo = isToDo ? sql`AND (NOT done OR look_time <= clock_timestamp())` : sql``;
+  const { rows } = await sql<StoredAtCarrier>`
+    SELECT * FROM erasure_carrier WHERE erasure_id = ${erasureId} ${toDo} ORDER BY carrier_id`.execute(tx);
+  return rows.map(atCarrier);
+}
+
+/** One carrier of an erasure. */
+export async function readErasureCarrier(tx: Tx, erasureId: string, carrierId: string): Promise<ErasureAtCarrier> {
+  const { rows } = await sql<StoredAtCarrier>`
+    SELECT * FROM erasure_carrier WHERE erasure_id = ${erasureId} AND carrier_id = ${carrierId}`.execute(tx);
+  if (!rows[0]) throw new Error(`erasure ${erasureId} is not in force at ${carrierId}`);
+  return atCarrier(rows[0]);
+}
+
+/** Writes what an erasure came to at a carrier; the late ones are counted apart. */
+export async function writeErasureCarrier(tx: Tx, erasureId: string, at: ErasureAtCarrier): Promise<void> {
+  const look = at.lookTime === undefined ? null : isoFromMicros(at.lookTime);
+  await sql`
+    UPDATE erasure_carrier SET done = ${at.isDone}, look_time = ${look}::timestamptz, counts = ${JSON.stringify(at.counts)}::jsonb,
+      exceptions = ${JSON.stringify(at.exceptions)}::jsonb, notices = ${JSON.stringify(at.notices)}::jsonb
+    WHERE erasure_id = ${erasureId} AND carrier_id = ${at.carrierId}`.execute(tx);
+}
+
+interface StoredErasure {
+  erasure_id: string;
+  request_id: string;
+  state: number;
+  start_time: Micros;
+  end_time: Micros;
+  role: number;
+  case_reference: string;
+  verified_by: string;
+  requested_by: string;
+  journal: Buffer;
+  create_time: Micros;
+  drain_time: Micros | null;
+  complete_time: Micros | null;
+  receipt_time: Micros | null;
+}
+
+interface StoredAtCarrier {
+  carrier_id: string;
+  done: boolean;
+  look_time: Micros | null;
+  counts: ErasureAtCarrier["counts"];
+  exceptions: ErasureAtCarrier["exceptions"];
+  notices: ErasureAtCarrier["notices"];
+  late_cdrs: bigint;
+  late_durations: bigint;
+  late_time: Micros | null;
+}
+
+function erasureRow(row: StoredErasure): ErasureRow {
+  return {
+    erasureId: row.erasure_id,
+    requestId: row.request_id,
+    state: row.state,
+    start: row.start_time,
+    end: row.end_time,
+    role: row.role,
+    caseReference: row.case_reference,
+    verifiedBy: row.verified_by,
+    requestedBy: row.requested_by,
+    journal: row.journal,
+    createTime: row.create_time,
+    drainTime: row.drain_time ?? undefined,
+    completeTime: row.complete_time ?? undefined,
+    receiptTime: row.receipt_time ?? undefined,
+  };
+}
+
+function atCarrier(row: StoredAtCarrier): ErasureAtCarrier {
+  return {
+    carrierId: row.carrier_id,
+    isDone: row.done,
+    lookTime: row.look_time ?? undefined,
+    counts: row.counts,
+    exceptions: row.exceptions,
+    notices: row.notices,
+    lateCdrs: row.late_cdrs,
+    lateDurations: row.late_durations,
+    lateTime: row.late_time ?? undefined,
+  };
+}

@@ -1,0 +1,214 @@
+import { sql } from "kysely";
+import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
+import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { UploadKind } from "../database/schema.ts";
+import type { RetentionState } from "./retention-state.ts";
+
+// What a carrier's retention has passed is deleted some rows at a time. Each function does one batch; called again, it goes on. In system transactions.
+
+/** A run of sequences: first, and one past the last. */
+export interface SequenceRun {
+  readonly first: bigint;
+  readonly past: bigint;
+}
+
+/** Tables of which entries go by their sequence. */
+export type EntryTable =
+  | "cdr_record"
+  | "cdr_quality"
+  | "cdr_network"
+  | "duration_record"
+  | "number_entry"
+  | "discrepancy_entry";
+
+/** The next rows of a carrier below a sequence, at most `limit`; undefined when there are none. */
+export async function findRun(
+  tx: Tx,
+  table: EntryTable,
+  carrierId: string,
+  range: { from: bigint; below: bigint },
+  limit: number,
+): Promise<SequenceRun | undefined> {
+  const { rows } = await sql<{ first: bigint | null; last: bigint | null }>`
+    SELECT min(sequence) AS first, max(sequence) AS last FROM (
+      SELECT sequence FROM ${sql.table(table)}
+      WHERE carrier_id = ${carrierId} AND sequence >= ${range.from}::int8 AND sequence < ${range.below}::int8 ORDER BY sequence LIMIT ${limit}) run`.execute(
+    tx,
+  );
+  const { first, last } = rows[0] ?? {};
+  return first == null || last == null ? undefined : { first, past: last + 1n };
+}
+
+/** Deletes a run of entries. */
+export async function deleteRun(tx: Tx, table: EntryTable, carrierId: string, run: SequenceRun): Promise<void> {
+  await sql`
+    DELETE FROM ${sql.table(table)}
+    WHERE carrier_id = ${carrierId} AND sequence >= ${run.first}::int8 AND sequence < ${run.past}::int8`.execute(tx);
+}
+
+/** Takes the verdict on quality, which filters ask for, from records whose quality is gone. */
+export async function clearVerdicts(tx: Tx, carrierId: string, run: SequenceRun): Promise<void> {
+  await sql`
+    UPDATE cdr_record SET quality_verdict = 0
+    WHERE carrier_id = ${carrierId} AND sequence >= ${run.first}::int8 AND sequence < ${run.past}::int8 AND quality_verdict <> 0`.execute(
+    tx,
+  );
+  await sql`
+    UPDATE retention_state SET verdict_sequence = GREATEST(verdict_sequence, ${run.past}::int8) WHERE carrier_id = ${carrierId}`.execute(
+    tx,
+  );
+}
+
+/** Where a page of keys or results ended, as text; undefined at the beginning. */
+export type PagePlace = readonly [day: string, recordId: string, last: string];
+const FIRST_PLACE: PagePlace = ["0001-01-01", "", "0"];
+
+/**
+ * Deletes keys whose records are gone and whose day is past every horizon, of a page by day, id and revision.
+ * @returns where the page ended; undefined: it was the last.
+ */
+export async function deleteKeys(
+  tx: Tx,
+  table: "cdr_key" | "duration_key",
+  carrierId: string,
+  of: { day: string; arrivedBefore: Micros },
+  page: { after: PagePlace | undefined; limit: number },
+): Promise<PagePlace | undefined> {
+  const [, recordId, revision] = page.after ?? FIRST_PLACE;
+  const { rows } = await sql<{ record_id: string; revision: number; position: bigint }>`
+    WITH page AS MATERIALIZED (
+      SELECT record_id, revision, ingest_time FROM ${sql.table(table)}
+      WHERE carrier_id = ${carrierId} AND record_date = ${of.day}::date AND (record_id, revision) > (${recordId}, ${revision}::int4)
+      ORDER BY record_id, revision LIMIT ${page.limit}
+    ), gone AS (
+      DELETE FROM ${sql.table(table)} k
+      WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND (k.record_id, k.revision) > (${recordId}, ${revision}::int4)
+        AND k.record_id <= (SELECT max(p.record_id) FROM page p) AND k.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
+    SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`.execute(
+    tx,
+  );
+  const last = rows[0];
+  return last && last.position >= BigInt(page.limit) ? [of.day, last.record_id, String(last.revision)] : undefined;
+}
+
+/** The first day of which a carrier has keys, before a day. */
+export async function findKeyDay(
+  tx: Tx,
+  table: "cdr_key" | "duration_key",
+  carrierId: string,
+  range: { from: string; before: string },
+): Promise<string | undefined> {
+  const { rows } = await sql<{ day: string | null }>`
+    SELECT min(record_date) AS day FROM ${sql.table(table)}
+    WHERE carrier_id = ${carrierId} AND record_date >= ${range.from}::date AND record_date < ${range.before}::date`.execute(
+    tx,
+  );
+  return rows[0]?.day ?? undefined;
+}
+
+/**
+ * Deletes results of calls of which no record is kept any more, of a page by day, id and side; those that a closed period rests on stay until it can
+ * change no more. @returns where the page ended; undefined: it was the last.
+ */
+export async function deleteResults(
+  tx: Tx,
+  carrierId: string,
+  of: { arrivedBefore: Micros; now: Micros },
+  page: { after: PagePlace | undefined; limit: number },
+): Promise<PagePlace | undefined> {
+  const [day, recordId, side] = page.after ?? FIRST_PLACE;
+  const before = isoFromMicros(of.arrivedBefore);
+  // As usage counts them: by the number's history, wherever the number went; without a number, which was erased, by the customer that held it.
+  const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
+  const { rows } = await sql<{ record_date: string; record_id: string; side: number; position: bigint }>`
+    WITH page AS MATERIALIZED (
+      SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
+      FROM call_result
+      WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${day}::date, ${recordId}, ${side}::int2)
+        AND record_date <= (${before}::timestamptz AT TIME ZONE 'UTC')::date + 1
+      ORDER BY record_date, record_id, side LIMIT ${page.limit}
+    ), gone AS (
+      DELETE FROM call_result c USING page r
+      WHERE c.carrier_id = ${carrierId} AND c.record_date = r.record_date AND c.record_id = r.record_id AND c.side = r.side
+        AND r.arrival_time < ${before}::timestamptz
+        AND NOT EXISTS (
+          SELECT FROM number_holding n JOIN usage_period u ON u.customer_id = n.customer_id
+          WHERE n.phone_number = r.phone_number AND n.start_time <= r.start_time AND n.end_time > r.start_time AND ${rests})
+        AND NOT EXISTS (
+          SELECT FROM usage_period u WHERE r.phone_number IS NULL AND u.customer_id = r.customer_id AND ${rests}))
+    SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
+    ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`.execute(tx);
+  const last = rows[0];
+  return last && last.position >= BigInt(page.limit)
+    ? [last.record_date, last.record_id, String(last.side)]
+    : undefined;
+}
+
+/** What has no sequence and no key, by its own statement: each takes at most so many rows, and says how many it took. */
+export function otherDeletes(
+  carrierId: string,
+  of: { state: RetentionState; numberHistory: Micros; now: Micros; laterDays: number },
+): ((tx: Tx, limit: number) => Promise<number>)[] {
+  const { state, now } = of;
+  const at = (instant: Micros) => sql`${isoFromMicros(instant)}::timestamptz`;
+  const oldestDay = addDays(isoFromMicros(now).slice(0, 10), -of.laterDays);
+  let both = state.call;
+  if (state.duration < both) both = state.duration;
+  const arrival = (kind: UploadKind) => (kind === UploadKind.CDRS ? state.call : state.duration);
+  const ofKind = (kind: UploadKind) => [
+    // Not released any more either: what it would be compared with is gone.
+    deleteSome(
+      carrierId,
+      "quarantine",
+      sql`r.kind = ${kind} AND (r.create_time < ${at(arrival(kind))} OR r.record_date < ${oldestDay}::date)`,
+    ),
+    deleteSome(
+      carrierId,
+      "upload",
+      sql`r.kind = ${kind} AND r.sealed AND r.seal_time < ${at(arrival(kind))}
+        AND NOT EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = ${carrierId} AND b.kind = ${kind} AND b.upload_id = r.upload_id)`,
+    ),
+  ];
+  return [
+    ...ofKind(UploadKind.CDRS),
+    ...ofKind(UploadKind.DURATIONS),
+    deleteSome(
+      carrierId,
+      "number_holding",
+      sql`r.end_time < ${at(of.numberHistory)} AND NOT EXISTS (
+        SELECT FROM usage_period u WHERE u.customer_id = r.customer_id AND ${isOpen(now)}
+          AND r.end_time > u.start_time AND r.start_time < u.end_time)`,
+    ),
+    deleteSome(carrierId, "number_port", sql`r.stage = 3 AND r.effective_time < ${at(of.numberHistory)}`),
+    // RELEASED and PORTED_OUT: the last of a holding that is over.
+    deleteSome(carrierId, "phone_number", sql`r.state IN (3, 4) AND r.recorded_time < ${at(of.numberHistory)}`),
+    deleteSome(carrierId, "clock_offset", sql`r.hour < ${at(both)}`),
+    deleteSome(carrierId, "clock_minute", sql`r.minute < ${at(both)}`),
+    deleteSome(carrierId, "clock_lacking", sql`r.start_time < ${at(both)}`),
+    deleteSome(carrierId, "rounding_vote", sql`r.day < (${at(both)} AT TIME ZONE 'UTC')::date`),
+  ];
+}
+
+// Periods that can still change.
+function isOpen(now: Micros) {
+  return sql`u.end_date > (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${sql.lit(CLOSED_PERIOD_DAYS)}`;
+}
+
+// Some rows `r` of a carrier.
+function deleteSome(carrierId: string, table: string, where: ReturnType<typeof sql>) {
+  return (tx: Tx, limit: number) => deleteRows(tx, { carrierId, table, where }, limit);
+}
+
+async function deleteRows(
+  tx: Tx,
+  { carrierId, table, where }: { carrierId: string; table: string; where: ReturnType<typeof sql> },
+  limit: number,
+): Promise<number> {
+  const { numAffectedRows } = await sql`
+    DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
+      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`.execute(
+    tx,
+  );
+  return Number(numAffectedRows ?? 0n);
+}

@@ -1,0 +1,149 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { sql } from "kysely";
+import { addDays, utcDay } from "../../domain/time/instant.ts";
+import {
+  type Database,
+  isSqlState,
+  ownerTransaction,
+  readClock,
+  systemTransaction,
+  withConnection,
+} from "../database/database.ts";
+import { AGING_TABLES, isWantedPartition } from "../database/partitions.ts";
+
+/** Longest that detaching waits for any one transaction that still reads, milliseconds. */
+const LOCK_TIMEOUT_MS = 2_000;
+const MAX_TRIES = 5;
+
+/** A partition that is gone, with what it took. */
+export interface DroppedPartition {
+  readonly name: string;
+  readonly bytes: bigint;
+}
+
+interface AgingPartition {
+  name: string;
+  parent: string;
+  /** Monday. */
+  week: string;
+  /** undefined: it is detached, and only has to be dropped. */
+  attached: "attached" | "pending" | "detached";
+  bytes: bigint;
+}
+
+/**
+ * Drops the partitions that every carrier's retention has passed, without making a reader or writer wait: it is detached concurrently, which waits for
+ * those who read it, and then dropped. What another process, or one that stopped in the middle, left half done is finished. One process at a time.
+ * @param onLeft told of a partition that somebody reads for too long; the next run tries again.
+ */
+export async function dropExpiredPartitions(
+  db: Database,
+  signal: AbortSignal,
+  onLeft: (error: unknown) => void,
+): Promise<DroppedPartition[]> {
+  const expired = await findExpired(db);
+  const dropped: DroppedPartition[] = [];
+  for (const partition of expired) {
+    if (signal.aborted) break;
+    try {
+      await detach(db, partition, signal);
+      await ownerTransaction(db, (tx) => sql`DROP TABLE IF EXISTS ${sql.table(partition.name)}`.execute(tx));
+      dropped.push({ name: partition.name, bytes: partition.bytes });
+    } catch (error) {
+      onLeft(error);
+    }
+  }
+  return dropped;
+}
+
+// In the order of the weeks. What is still made anew is never dropped.
+async function findExpired(db: Database): Promise<AgingPartition[]> {
+  const { partitions, floors, today } = await systemTransaction(db, async (tx) => ({
+    today: utcDay(await readClock(tx)),
+    floors: await readFloors(tx),
+    partitions: await listAging(tx),
+  }));
+  const expired: AgingPartition[] = [];
+  for (const partition of partitions) {
+    const floor = floors[partition.parent];
+    const isPast = floor !== undefined && addDays(partition.week, 7) <= floor;
+    if (!isPast || isWantedPartition(partition.parent, partition.week, today)) continue;
+    if (partition.parent.endsWith("_key") && !(await isEmpty(db, partition.name))) continue;
+    expired.push(partition);
+  }
+  return expired;
+}
+
+// The day before which every carrier's rows of a table are gone; undefined when that cannot be said. Carriers that retention has not come to keep everything.
+async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]) {
+  const { rows } = await sql<Record<"call" | "quality" | "network" | "duration" | "keys", string | null>>`
+    SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
+      (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
+      (min(COALESCE(network_before, 'epoch')) AT TIME ZONE 'UTC')::date AS network,
+      (min(COALESCE(duration_before, 'epoch')) AT TIME ZONE 'UTC')::date AS duration,
+      min(COALESCE(keys_from, 'epoch'::date)) AS keys
+    FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`.execute(tx);
+  const row = rows[0];
+  const floors: Record<string, string | undefined> = {
+    cdr_record: row?.call ?? undefined,
+    cdr_quality: row?.quality ?? undefined,
+    cdr_network: row?.network ?? undefined,
+    duration_record: row?.duration ?? undefined,
+    cdr_key: row?.keys ?? undefined,
+    duration_key: row?.keys ?? undefined,
+  };
+  return floors;
+}
+
+// With those that are detached already: they bear the name of a partition and are none.
+async function listAging(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]): Promise<AgingPartition[]> {
+  const { rows } = await sql<AgingPartition>`
+    SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
+      CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'pending' ELSE 'attached' END AS attached,
+      pg_total_relation_size(c.oid) AS bytes
+    FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
+    WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname ~ '_\\d{8}$'
+      AND left(c.relname, -9) = ANY(${[...AGING_TABLES]}::text[])
+    ORDER BY right(c.relname, 8), c.relname`.execute(tx);
+  return rows;
+}
+
+async function isEmpty(db: Database, name: string): Promise<boolean> {
+  const { rows } = await ownerTransaction(
+    db,
+    (tx) => sql<{ filled: boolean }>`SELECT EXISTS (SELECT FROM ${sql.table(name)}) AS filled`.execute(tx),
+    { statementTimeoutMs: 60_000 },
+  );
+  return rows[0]?.filled === false;
+}
+
+async function detach(db: Database, partition: AgingPartition, signal: AbortSignal): Promise<void> {
+  let { attached } = partition;
+  for (let attempt = 1; attached !== "detached"; attempt++) {
+    const how = attached === "pending" ? "FINALIZE" : "CONCURRENTLY";
+    try {
+      await runOutsideTransaction(db, `ALTER TABLE ${partition.parent} DETACH PARTITION ${partition.name} ${how}`);
+      return;
+    } catch (error) {
+      // 55P03 somebody reads it for longer than we wait; 55000 it, or another of its table, is pending from a detach that did not come to its end.
+      if (attempt === MAX_TRIES || signal.aborted || !isSqlState(error, "55P03", "55000", "57014", "40P01"))
+        throw error;
+    }
+    await wait(LOCK_TIMEOUT_MS / 4, undefined, { signal }).catch(() => {});
+    const found = await systemTransaction(db, listAging);
+    const sibling = found.find((each) => each.parent === partition.parent && each.attached === "pending");
+    if (sibling && sibling.name !== partition.name) {
+      await runOutsideTransaction(db, `ALTER TABLE ${sibling.parent} DETACH PARTITION ${sibling.name} FINALIZE`);
+    }
+    attached = found.find((each) => each.name === partition.name)?.attached ?? "detached";
+  }
+}
+
+// DETACH CONCURRENTLY is two transactions of its own, so its time limit cannot be LOCAL: it is set for the session, and taken back.
+async function runOutsideTransaction(db: Database, statement: string): Promise<void> {
+  await withConnection(db, async (client) => {
+    await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);
+    await client.query(statement);
+    await client.query("RESET lock_timeout");
+  });
+}

@@ -1,0 +1,97 @@
+import { sql } from "kysely";
+import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
+import type { LegalBasis, Purpose, RecordPart } from "../../domain/privacy/retention-parts.ts";
+import type { Micros } from "../../domain/time/instant.ts";
+import { Believed } from "../database/believed.ts";
+import { type Database, systemTransaction, type Tx } from "../database/database.ts";
+
+/** A policy that somebody has set, as it is stored. All of this file is for system transactions. */
+export interface StoredPolicy extends SetPolicy {
+  readonly updateTime: Micros;
+  readonly updatedBy: string;
+}
+
+/** What was set for a country and its carriers, or everywhere. */
+export async function readSetPolicies(
+  tx: Tx,
+  of: { countryCode?: string; carrierId?: string } = {},
+): Promise<StoredPolicy[]> {
+  let query = tx.selectFrom("retention_policy").selectAll();
+  if (of.countryCode !== undefined) query = query.where("country_code", "=", of.countryCode);
+  if (of.carrierId !== undefined) query = query.where("carrier_id", "in", ["", of.carrierId]);
+  const rows = await query.execute();
+  return rows.map((row) => ({
+    countryCode: row.country_code,
+    carrierId: row.carrier_id === "" ? undefined : row.carrier_id,
+    part: row.record_part as RecordPart,
+    purpose: row.purpose as Purpose,
+    legalBasis: row.legal_basis as LegalBasis,
+    retentionDays: row.retention_days,
+    source: row.source,
+    privacyStatementVersion: row.privacy_statement_version,
+    revision: row.revision,
+    updateTime: row.update_time,
+    updatedBy: row.updated_by,
+  }));
+}
+
+/** What is in force for a carrier. */
+export async function readCarrierPolicies(tx: Tx, carrier: { carrierId: string; legalCountry: string }) {
+  const set = await readSetPolicies(tx, { countryCode: carrier.legalCountry, carrierId: carrier.carrierId });
+  return policiesInForce({ countryCode: carrier.legalCountry, carrierId: carrier.carrierId }, set);
+}
+
+/** How long each part of a carrier's records is kept. */
+export async function readRetentionDays(
+  tx: Tx,
+  carrier: { carrierId: string; legalCountry: string },
+): Promise<RetentionDays> {
+  return retentionDays(await readCarrierPolicies(tx, carrier));
+}
+
+/**
+ * Sets a policy as the next revision of what is set.
+ * @param revision the revision that it follows; 0: it is the first.
+ * @returns undefined when another is the newest by now, and nothing was written.
+ */
+export async function writePolicy(
+  tx: Tx,
+  policy: Omit<SetPolicy, "revision">,
+  revision: bigint,
+  updatedBy: string,
+): Promise<StoredPolicy | undefined> {
+  const { rows } = await sql<{ update_time: Micros }>`
+    INSERT INTO retention_policy AS p (country_code, carrier_id, record_part, purpose, legal_basis, retention_days, source,
+      privacy_statement_version, revision, update_time, updated_by)
+    SELECT ${policy.countryCode}, ${policy.carrierId ?? ""}, ${policy.part}::int2, ${policy.purpose}::int2, ${policy.legalBasis}::int2,
+      ${policy.retentionDays}::int4, ${policy.source}, ${policy.privacyStatementVersion}, ${revision + 1n}::int8, clock_timestamp(), ${updatedBy}
+    ON CONFLICT (country_code, carrier_id, record_part, purpose) DO UPDATE
+    SET legal_basis = EXCLUDED.legal_basis, retention_days = EXCLUDED.retention_days, source = EXCLUDED.source,
+      privacy_statement_version = EXCLUDED.privacy_statement_version, revision = EXCLUDED.revision, update_time = EXCLUDED.update_time,
+      updated_by = EXCLUDED.updated_by
+    WHERE p.revision = ${revision}::int8
+    RETURNING update_time`.execute(tx);
+  const row = rows[0];
+  return row && { ...policy, revision: revision + 1n, updateTime: row.update_time, updatedBy };
+}
+
+/** How long each carrier's parts are kept, as ingest and streams ask for it all the time: at most two seconds old. */
+export class RetentionDirectory {
+  readonly #db: Database;
+  readonly #known = new Believed<RetentionDays>();
+
+  constructor(db: Database) {
+    this.#db = db;
+  }
+
+  get(carrier: { carrierId: string; legalCountry: string }): Promise<RetentionDays> {
+    return this.#known.get(carrier.carrierId, () =>
+      systemTransaction(this.#db, (tx) => readRetentionDays(tx, carrier)),
+    );
+  }
+
+  /** Forgets everything, after a change in this process. */
+  forget(): void {
+    this.#known.forget();
+  }
+}

@@ -1,0 +1,78 @@
+import { type RawBuilder, sql } from "kysely";
+import type { Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { recordAt } from "../records/record-at.ts";
+
+/** A record to be explained, and when it begins. */
+export interface ExplainedRecord {
+  side: number;
+  recordId: string;
+  recordDate: string;
+  startTime: Micros;
+}
+
+/** What names records of a carrier. */
+export type RecordName =
+  | { by: "callId"; callId: string }
+  | { by: "platformRecordId" | "carrierRecordId"; recordId: string; recordDate: string | undefined }
+  | { by: "discrepancyId"; discrepancyId: string };
+
+/** Finds the records that a name means, each in its highest revision, by start; at most `limit`. */
+export async function findExplainedRecords(
+  tx: Tx,
+  carrierId: string,
+  name: RecordName,
+  limit: number,
+): Promise<ExplainedRecord[]> {
+  const { rows } = await sql<{ side: number; record_id: string; record_date: string; start_time: Micros }>`
+    ${recordsNamed(carrierId, name)} ORDER BY start_time, record_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => ({
+    side: row.side,
+    recordId: row.record_id,
+    recordDate: row.record_date,
+    startTime: row.start_time,
+  }));
+}
+
+function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> {
+  switch (name.by) {
+    case "callId":
+      return sql`SELECT DISTINCT ON (start_time, record_id) 1 AS side, r.record_id, r.record_date,
+          COALESCE(r.invite_time, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
+        FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.call_id = ${name.callId}
+          AND NOT EXISTS (SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
+            AND k.revision > r.revision OFFSET 0)`;
+    case "platformRecordId":
+      return sql`SELECT 1 AS side, ${highestRevision(carrierId, "cdr", sql`r.invite_time`, name)}`;
+    case "carrierRecordId":
+      return sql`SELECT 2 AS side, ${highestRevision(carrierId, "duration", sql`r.start_time`, name)}`;
+    case "discrepancyId":
+      return sql`SELECT r.side, r.record_id, r.record_date, r.start_time FROM call_result r
+        WHERE r.carrier_id = ${carrierId} AND r.discrepancy_id = ${name.discrepancyId}`;
+    default:
+      return name satisfies never;
+  }
+}
+
+function highestRevision(
+  carrierId: string,
+  kind: "cdr" | "duration",
+  start: RawBuilder<unknown>,
+  { recordId, recordDate }: { recordId: string; recordDate: string | undefined },
+): RawBuilder<unknown> {
+  const onDay = recordDate === undefined ? sql`` : sql`AND k.record_date = ${recordDate}::date`;
+  return sql`t.record_id, t.record_date, t.start_time FROM (
+      SELECT DISTINCT ON (k.record_date) k.record_id, k.record_date, COALESCE(${start}, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
+      FROM (SELECT * FROM ${sql.table(`${kind}_key`)} k WHERE k.carrier_id = ${carrierId} AND k.record_id = ${recordId} ${onDay} OFFSET 0) k
+      CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "k")}) r
+      ORDER BY k.record_date, k.revision DESC) t`;
+}
+
+/** Carriers that have a call, by id; at most `limit`. */
+export async function findCarriersOfCall(tx: Tx, callId: string, limit: number): Promise<string[]> {
+  const { rows } = await sql<{ carrier_id: string }>`
+    SELECT c.carrier_id FROM carrier c
+    WHERE EXISTS (SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${callId})
+    ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => row.carrier_id);
+}

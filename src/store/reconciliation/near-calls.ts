@@ -1,0 +1,56 @@
+import { sql } from "kysely";
+import { MatchStatus } from "../../domain/matching/result.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+
+/** A call that lacks its counterpart, or of which the carrier has too little. */
+export interface OpenCallRow {
+  recordId: string;
+  recordDate: string;
+  revision: number;
+  startTime: Micros;
+  answered: boolean;
+  connectedMs: bigint | null;
+  billedS: bigint | null;
+  /** How much longer the platform's record is than the carrier's. Null: it has no counterpart. */
+  lacksMs: bigint | null;
+}
+
+/** Which: those of one side and two parties, around an instant. */
+export interface OpenCallSearch {
+  side: number;
+  pairKey: bigint;
+  around: Micros;
+  start: Micros;
+  end: Micros;
+  limit: number;
+}
+
+const FREE = [
+  MatchStatus.MISSING_AT_CARRIER,
+  MatchStatus.MISSING_AT_PLATFORM,
+  MatchStatus.AMBIGUOUS,
+  MatchStatus.PENDING,
+].map((status) => sql.lit(status));
+
+/** Reads the open calls of two parties that begin nearest to an instant, at most `limit`. */
+export async function readOpenCalls(tx: Tx, carrierId: string, search: OpenCallSearch): Promise<OpenCallRow[]> {
+  const { side, pairKey, around, start, end, limit } = search;
+  const [from, to] = [isoFromMicros(start), isoFromMicros(end)];
+  // OFFSET 0: by the index of the pair, and not by that of the start.
+  const { rows } = await sql<OpenCallRow>`
+    SELECT r.record_id AS "recordId", r.record_date AS "recordDate", r.revision, r.start_time AS "startTime",
+      COALESCE(CASE WHEN r.side = 1 THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
+      CASE WHEN r.side = 1 THEN r.platform_ms ELSE r.carrier_ms END AS "connectedMs",
+      CASE WHEN r.side = 2 THEN r.billed_s END AS "billedS",
+      CASE WHEN r.status = ${MatchStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS "lacksMs"
+    FROM (SELECT * FROM call_result c
+      WHERE c.carrier_id = ${carrierId} AND c.pair_key = ${pairKey}
+        AND c.start_time BETWEEN ${from}::timestamptz AND ${to}::timestamptz OFFSET 0) r
+    WHERE r.side = ${side} AND NOT r.is_merged
+      AND (r.status IN (${sql.join(FREE)}) AND (r.side = 2 OR cardinality(r.carrier_record_ids) = 0)
+        OR r.status = ${MatchStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
+    ORDER BY abs(extract(epoch FROM r.start_time - ${isoFromMicros(around)}::timestamptz)), r.record_date, r.record_id
+    LIMIT ${limit}`.execute(tx);
+  return rows;
+}

@@ -1,0 +1,114 @@
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed, UploadKind } from "../database/schema.ts";
+import { isHeldTip, isTip } from "./cdrs.ts";
+import { recordAt } from "./record-at.ts";
+import { EntryKind } from "./record-rows.ts";
+
+/** A stored duration: its encoded record, and what Tandem adds to it. */
+export interface StoredDuration {
+  recordId: string;
+  startTime: Micros;
+  payload: Buffer;
+  /** Absent while quarantined. */
+  sequence: bigint | undefined;
+  ingestTime: Micros;
+  customerId: string | undefined;
+  quarantined: boolean;
+}
+
+interface Row {
+  record_id: string;
+  start_time: Micros;
+  payload: Buffer;
+  sequence: bigint | null;
+  ingest_time: Micros;
+  customer_id: string | null;
+}
+
+export interface DurationSearch {
+  start: Micros;
+  end: Micros;
+  recordId: string | undefined;
+  after: { startTime: Micros; recordId: string } | undefined;
+  /** Those that were taken back as well. Default false. */
+  withVoids?: boolean;
+  limit: number;
+}
+
+/**
+ * Lists the latest revision of each applied duration that was not taken back, by start and record id: what is kept, and what is held beyond its retention.
+ */
+export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
+  const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;
+  const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
+    const { rows } = await sql<Row>`
+      SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
+      WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
+        ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
+      ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
+    return rows.map((row) => storedDuration(row, false));
+  };
+  // In this order: a record that retention takes between the two is in both, and never in neither.
+  const records = search.recordId === undefined ? sql`duration_record r` : recordsOfId(carrierId, search.recordId);
+  const kept = await read(records, sql`r.sequence >= ${floor}`);
+  const held = await read(sql`held_record r`, sql`r.side = 2 AND r.sequence < ${floor} AND ${isHeldTip(carrierId)}`);
+  return mergeDurations(kept, held, search.limit);
+}
+
+// By the id first: in the order of the list all of the period would be looked through for it.
+function recordsOfId(carrierId: string, recordId: string): RawBuilder<unknown> {
+  return sql`
+    (SELECT s.sequence, s.ingest_time FROM duration_key s WHERE s.carrier_id = ${carrierId} AND s.record_id = ${recordId} OFFSET 0) s
+    CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "s")}) r`;
+}
+
+function mergeDurations(kept: StoredDuration[], held: readonly StoredDuration[], limit: number): StoredDuration[] {
+  if (held.length === 0) return kept;
+  const known = new Set(kept.map(({ sequence }) => sequence));
+  return [...kept, ...held.filter(({ sequence }) => !known.has(sequence))]
+    .sort((a, b) => compare(a.startTime, b.startTime) || compare(a.recordId, b.recordId))
+    .slice(0, limit);
+}
+
+function compare<T extends bigint | string>(left: T, right: T): number {
+  return left < right ? -1 : Number(left > right);
+}
+
+/** Lists the durations in quarantine, by start and record id. */
+export async function listQuarantinedDurations(
+  tx: Tx,
+  carrierId: string,
+  search: DurationSearch,
+): Promise<StoredDuration[]> {
+  const { rows } = await sql<Row>`
+    SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
+    WHERE r.carrier_id = ${carrierId} AND r.kind = ${UploadKind.DURATIONS} AND ${inSearch(search)}
+    ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
+  return rows.map((row) => storedDuration(row, true));
+}
+
+function inSearch(search: DurationSearch): RawBuilder<boolean> {
+  const wheres = [
+    sql`r.start_time >= ${isoFromMicros(search.start)}::timestamptz AND r.start_time < ${isoFromMicros(search.end)}::timestamptz`,
+  ];
+  if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
+  if (search.after)
+    wheres.push(
+      sql`(r.start_time, r.record_id) > (${isoFromMicros(search.after.startTime)}::timestamptz, ${search.after.recordId})`,
+    );
+  return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
+}
+
+function storedDuration(row: Row, quarantined: boolean): StoredDuration {
+  return {
+    recordId: row.record_id,
+    startTime: row.start_time,
+    payload: row.payload,
+    sequence: row.sequence ?? undefined,
+    ingestTime: row.ingest_time,
+    customerId: row.customer_id ?? undefined,
+    quarantined,
+  };
+}

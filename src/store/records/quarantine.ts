@@ -1,0 +1,136 @@
+import { sql } from "kysely";
+import { RecordIssue } from "../../domain/calls/verdict.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { isOfRegion } from "../carriers/carriers.ts";
+import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
+import { send, type Tx, together } from "../database/database.ts";
+import type { UploadKind } from "../database/schema.ts";
+
+/** A record that is kept aside: it has a verdict and no sequence. */
+export interface QuarantineRow {
+  recordId: string;
+  recordDate: string;
+  revision: number;
+  contentHash: bigint;
+  uploadId: string;
+  recordOffset: bigint;
+  issue: number;
+  /** The numbers that could attribute it. */
+  numbers: readonly string[];
+  startTime: Micros | undefined;
+  /** The state of the carrier's numbers that it was judged by last. */
+  judgedNumbersSequence: bigint;
+  /** The whole record, encoded. */
+  payload: Uint8Array;
+}
+
+/** Keeps records aside. The judge has seen to it that none of these identities is there already. */
+export async function insertQuarantined(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  rows: readonly QuarantineRow[],
+  now: Micros,
+): Promise<void> {
+  const answers: Promise<unknown>[] = [];
+  for (let start = 0; start < rows.length; start += 500) {
+    const values = rows.slice(start, start + 500).map((row) => ({
+      carrier_id: carrierId,
+      kind,
+      record_id: row.recordId,
+      record_date: row.recordDate,
+      revision: row.revision,
+      content_hash: row.contentHash,
+      upload_id: row.uploadId,
+      record_offset: row.recordOffset,
+      issue: row.issue,
+      numbers: [...row.numbers],
+      start_time: row.startTime === undefined ? null : isoFromMicros(row.startTime),
+      judged_numbers_sequence: row.judgedNumbersSequence,
+      payload: Buffer.from(row.payload),
+      create_time: isoFromMicros(now),
+    }));
+    answers.push(send(tx, tx.insertInto("quarantine").values(values).compile()));
+  }
+  await together(answers);
+}
+
+/** Forgets records that were kept aside: they have been applied, or can never be. */
+export async function dropQuarantined(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  identities: readonly { recordId: string; recordDate: string; revision: number }[],
+): Promise<void> {
+  if (identities.length === 0) return;
+  const query = sql`
+    DELETE FROM quarantine q
+    USING unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
+                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
+    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
+  await send(tx, query.compile(tx));
+}
+
+/** Records that wait for a number and were judged before the carrier's numbers last changed (or, with `all`, at any time); at most `limit`. */
+export async function readQuarantined(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  options: { numbersSequence: bigint; all: boolean; limit: number },
+): Promise<QuarantineRow[]> {
+  let query = tx
+    .selectFrom("quarantine")
+    .selectAll()
+    .where("carrier_id", "=", carrierId)
+    .where("kind", "=", kind)
+    .where("issue", "=", RecordIssue.NOT_ATTRIBUTABLE);
+  if (!options.all) query = query.where("judged_numbers_sequence", "<", options.numbersSequence);
+  const rows = await query
+    .orderBy("judged_numbers_sequence")
+    .orderBy("create_time")
+    .orderBy("record_offset")
+    .limit(options.limit)
+    .execute();
+  return rows.map((row) => ({
+    recordId: row.record_id,
+    recordDate: row.record_date,
+    revision: row.revision,
+    contentHash: row.content_hash,
+    uploadId: row.upload_id,
+    recordOffset: row.record_offset,
+    issue: row.issue,
+    numbers: row.numbers,
+    startTime: row.start_time ?? undefined,
+    judgedNumbersSequence: row.judged_numbers_sequence,
+    payload: row.payload,
+  }));
+}
+
+/** Notes that records were judged again and have to wait on. */
+export async function markQuarantineJudged(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  identities: readonly { recordId: string; recordDate: string; revision: number }[],
+  numbersSequence: bigint,
+): Promise<void> {
+  if (identities.length === 0) return;
+  await sql`
+    UPDATE quarantine q SET judged_numbers_sequence = ${numbersSequence}
+    FROM unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
+                ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
+    WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`.execute(tx);
+}
+
+/** The carriers, of one region or of all, and kinds with records that wait for a number. For the sweeper, in a system transaction. */
+export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: UploadKind }[]> {
+  const { rows } = await sql<{ carrier_id: string; kind: UploadKind }>`
+    SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
+    JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
+    WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1
+      AND ${isOfRegion(sql`q.carrier_id`, region)}
+    LIMIT 1000`.execute(tx);
+  return rows.map((row) => ({ carrierId: row.carrier_id, kind: row.kind }));
+}

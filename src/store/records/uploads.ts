@@ -1,0 +1,362 @@
+import { type ExpressionBuilder, sql } from "kysely";
+import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
+import { TandemError } from "../../domain/errors.ts";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { Tally, takePlace } from "../carriers/carrier-tally.ts";
+import { boolArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
+import { clockFrom } from "../database/clock-from.ts";
+import { send, type Tx } from "../database/database.ts";
+import { insertAll } from "../database/insert-all.ts";
+import { type Schema, UploadKind } from "../database/schema.ts";
+
+/** Names an upload. */
+export interface UploadKey {
+  carrierId: string;
+  kind: UploadKind;
+  uploadId: string;
+}
+
+/** An upload as it stands. */
+export interface UploadRow {
+  uploadId: string;
+  nextOffset: bigint;
+  writerEpoch: bigint;
+  sealed: boolean;
+  /** Sealed by its client's Finish, not for idleness. */
+  finished: boolean;
+  sealTime: Micros | undefined;
+  counts: VerdictCounts;
+  connectedDurationMs: bigint;
+  createTime: Micros;
+  updateTime: Micros;
+}
+
+/** What is kept of a record that was not plainly accepted. */
+export interface RejectRow {
+  recordOffset: bigint;
+  recordId: string;
+  verdict: number;
+  issue: number;
+  fieldPath: string | undefined;
+  message: string;
+  retryable: boolean;
+  recordJson: string;
+}
+
+/** A committed batch, as a replay is checked against. */
+export interface StoredBatch {
+  firstOffset: bigint;
+  verdicts: Buffer;
+  /** Eight bytes a record. */
+  hashes: Buffer;
+}
+
+/** How many records of one upload that were not plainly accepted are kept in detail; those that are stored take half at most. */
+export const MAX_STORED_REJECTS = 10_000;
+
+/**
+ * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the connection that had it (its row lock is waited for).
+ * It also counts as use: an upload that was just opened is not sealed out as idle. One that is sealed, or that has fewer records than the client was
+ * told, is returned as it stands and not touched; one that the client was told of and that does not exist is not made.
+ * @throws TandemError LIMIT_REACHED when the carrier has as many open as it may.
+ */
+export async function openUpload(
+  tx: Tx,
+  key: UploadKey,
+  { acknowledgedOffset, mostOpen }: { acknowledgedOffset: bigint; mostOpen: number },
+): Promise<UploadRow | undefined> {
+  const opened = await takeUpload(tx, key, acknowledgedOffset);
+  if (opened || acknowledgedOffset > 0n) return opened;
+  await createUpload(tx, key, mostOpen);
+  return takeUpload(tx, key, acknowledgedOffset);
+}
+
+async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
+  const row = await tx
+    .updateTable("upload")
+    .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("sealed", "=", false)
+    .where("next_offset", ">=", acknowledgedOffset)
+    .returningAll()
+    .executeTakeFirst();
+  return row ? uploadRow(row) : readUpload(tx, key);
+}
+
+async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<void> {
+  const what = key.kind === UploadKind.CDRS ? Tally.OPEN_CDR_UPLOADS : Tally.OPEN_DURATION_UPLOADS;
+  const place = { what, most: mostOpen, count: () => countOpenUploads(tx, key) };
+  if (!(await takePlace(tx, key.carrierId, place))) throw tooManyOpen(mostOpen);
+  const now = sql<string>`clock_timestamp()`;
+  await tx
+    .insertInto("upload")
+    .values({
+      carrier_id: key.carrierId,
+      kind: key.kind,
+      upload_id: key.uploadId,
+      next_offset: 0n,
+      writer_epoch: 0n,
+      sealed: false,
+      finished: false,
+      accepted: 0n,
+      duplicate: 0n,
+      conflict: 0n,
+      superseded: 0n,
+      rejected: 0n,
+      quarantined: 0n,
+      stored_rejects: 0n,
+      connected_duration_ms: "0",
+      create_time: now,
+      update_time: now,
+    })
+    .onConflict((conflict) => conflict.doNothing())
+    .execute();
+}
+
+async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
+  const { rows } = await sql<{ open: bigint }>`
+    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind} AND NOT sealed`.execute(tx);
+  return Number(rows[0]?.open ?? 0n);
+}
+
+function tooManyOpen(most: number): TandemError {
+  const message = `${most} uploads are open, as many as may be: finish some; what is idle for 30 days is sealed`;
+  return new TandemError("LIMIT_REACHED", message, { what: "open_uploads", limit: String(most) });
+}
+
+/** Reads an upload. */
+export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
+  const row = await tx
+    .selectFrom("upload")
+    .selectAll()
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .executeTakeFirst();
+  return row && uploadRow(row);
+}
+
+/** Lists uploads, newest first, after the one that a page ended with. In a transaction as `LIST_PAGE`. */
+export async function listUploads(
+  tx: Tx,
+  carrierId: string,
+  kind: UploadKind,
+  options: { sealed?: boolean; after?: { createTime: Micros; uploadId: string }; limit: number },
+): Promise<UploadRow[]> {
+  let query = tx.selectFrom("upload").selectAll().where("carrier_id", "=", carrierId).where("kind", "=", kind);
+  if (options.sealed !== undefined) query = query.where("sealed", "=", options.sealed);
+  if (options.after) {
+    const { createTime, uploadId } = options.after;
+    query = query.where(
+      sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`,
+    );
+  }
+  const rows = await query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit).execute();
+  return rows.map(uploadRow);
+}
+
+/** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. Says how many rejects it has, if so. */
+export async function advanceUpload(
+  tx: Tx,
+  run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
+): Promise<{ storedRejects: number } | undefined> {
+  const query = tx
+    .updateTable("upload")
+    .set({ next_offset: run.firstOffset + BigInt(run.count) })
+    .where("carrier_id", "=", run.carrierId)
+    .where("kind", "=", run.kind)
+    .where("upload_id", "=", run.uploadId)
+    .where("next_offset", "=", run.firstOffset)
+    .where("writer_epoch", "=", run.writerEpoch)
+    .where("sealed", "=", false)
+    .returning("stored_rejects");
+  const { rows } = await send<{ stored_rejects: bigint }>(tx, query.compile());
+  return rows[0] && { storedRejects: Number(rows[0].stored_rejects) };
+}
+
+/** Adds a batch's verdicts to its upload's counts. */
+export async function countUpload(
+  tx: Tx,
+  key: UploadKey,
+  added: { counts: VerdictCounts; connectedMs: bigint; storedRejects: number },
+  now: Micros,
+): Promise<void> {
+  const { counts } = added;
+  const query = sql`
+    UPDATE upload SET accepted = accepted + ${counts.accepted}, duplicate = duplicate + ${counts.duplicate},
+      conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
+      quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
+      connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
+    WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`;
+  await send(tx, query.compile(tx));
+}
+
+/** Stores the verdicts and content hashes of batches, of one upload or more. */
+export async function insertUploadBatches(
+  tx: Tx,
+  { carrierId, kind }: Pick<UploadKey, "carrierId" | "kind">,
+  batches: readonly (StoredBatch & { uploadId: string })[],
+  now: Micros,
+): Promise<void> {
+  const rows = batches.map(({ uploadId, firstOffset, verdicts, hashes }) => ({
+    carrier_id: carrierId,
+    kind,
+    upload_id: uploadId,
+    first_offset: firstOffset,
+    record_count: verdicts.length,
+    verdicts,
+    hashes,
+    create_time: isoFromMicros(now),
+  }));
+  await send(tx, tx.insertInto("upload_batch").values(rows).compile());
+}
+
+/** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
+export async function readUploadBatches(
+  tx: Tx,
+  key: UploadKey,
+  start: bigint,
+  end: bigint,
+  limit = 4_000,
+): Promise<StoredBatch[]> {
+  const rows = await tx
+    .selectFrom("upload_batch")
+    .select(["first_offset", "verdicts", "hashes"])
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("first_offset", "<", end)
+    .where(sql<boolean>`first_offset + record_count > ${start}`)
+    .orderBy("first_offset")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+}
+
+/** Stores what is kept of records that were not plainly accepted. */
+export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly RejectRow[], now: Micros): Promise<void> {
+  if (rejects.length === 0) return;
+  const query = sql`
+    INSERT INTO upload_reject (carrier_id, kind, upload_id, record_offset, record_id, verdict, issue, field_path, message, retryable, record_json, create_time)
+    SELECT c.carrier_id, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
+    FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
+                ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
+                ${textArray(rejects.map((r) => r.fieldPath ?? null))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
+                ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r
+    WHERE c.carrier_id = ${key.carrierId}`;
+  await insertAll(tx, query, rejects.length);
+}
+
+/** The stored rejects of `[start, end)`, by offset; at most `limit`. */
+export async function readRejects(
+  tx: Tx,
+  key: UploadKey,
+  range: { start: bigint; end?: bigint; limit: number },
+): Promise<(RejectRow & { createTime: Micros })[]> {
+  let query = tx
+    .selectFrom("upload_reject")
+    .selectAll()
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("record_offset", ">=", range.start);
+  if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
+  const rows = await query.orderBy("record_offset").limit(range.limit).execute();
+  return rows.map((row) => ({
+    recordOffset: row.record_offset,
+    recordId: row.record_id,
+    verdict: row.verdict,
+    issue: row.issue,
+    fieldPath: row.field_path ?? undefined,
+    message: row.message,
+    retryable: row.retryable,
+    recordJson: row.record_json,
+    createTime: row.create_time,
+  }));
+}
+
+// What was said in a record that could not be read is not known, and so neither is how long it lasted.
+function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) {
+  return eb
+    .selectFrom("upload_reject")
+    .select(sql<number>`1`.as("unread"))
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("verdict", "=", Verdict.REJECTED)
+    .where("issue", "in", UNREAD_ISSUES);
+}
+
+/**
+ * Seals an upload for its client, if it stands at this offset with these totals and the writer is not fenced. The connected time is not compared when a
+ * record could not be read.
+ */
+export async function finishUpload(
+  tx: Tx,
+  key: UploadKey,
+  expected: { writerEpoch: bigint; finalOffset: bigint; connectedDurationMs: bigint },
+): Promise<UploadRow | undefined> {
+  const row = await tx
+    .updateTable("upload")
+    .set({
+      sealed: true,
+      finished: true,
+      seal_time: clockFrom("seal_time"),
+      update_time: clockFrom("update_time"),
+    })
+    .where("carrier_id", "=", key.carrierId)
+    .where("kind", "=", key.kind)
+    .where("upload_id", "=", key.uploadId)
+    .where("writer_epoch", "=", expected.writerEpoch)
+    .where("next_offset", "=", expected.finalOffset)
+    .where((eb) =>
+      eb.or([
+        eb("connected_duration_ms", "=", sql<bigint>`${String(expected.connectedDurationMs)}::numeric`),
+        eb.exists(unreadRejects(eb, key)),
+      ]),
+    )
+    .where("sealed", "=", false)
+    .returningAll()
+    .executeTakeFirst();
+  return row && uploadRow(row);
+}
+
+function uploadRow(row: {
+  upload_id: string;
+  next_offset: bigint;
+  writer_epoch: bigint;
+  sealed: boolean;
+  finished: boolean;
+  seal_time: Micros | null;
+  accepted: bigint;
+  duplicate: bigint;
+  conflict: bigint;
+  superseded: bigint;
+  rejected: bigint;
+  quarantined: bigint;
+  connected_duration_ms: bigint;
+  create_time: Micros;
+  update_time: Micros;
+}): UploadRow {
+  return {
+    uploadId: row.upload_id,
+    nextOffset: row.next_offset,
+    writerEpoch: row.writer_epoch,
+    sealed: row.sealed,
+    finished: row.finished,
+    sealTime: row.seal_time ?? undefined,
+    counts: {
+      accepted: Number(row.accepted),
+      duplicate: Number(row.duplicate),
+      conflict: Number(row.conflict),
+      superseded: Number(row.superseded),
+      rejected: Number(row.rejected),
+      quarantined: Number(row.quarantined),
+    },
+    connectedDurationMs: row.connected_duration_ms,
+    createTime: row.create_time,
+    updateTime: row.update_time,
+  };
+}

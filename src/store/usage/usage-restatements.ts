@@ -1,0 +1,356 @@
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { ChangedCall, ChangedLine, RestatedRecord } from "../../domain/usage/restating.ts";
+import type { DatedPeriod } from "../../domain/usage/scope.ts";
+import {
+  type PartTotals,
+  sumsOfTotals,
+  totalsOfSums,
+  type UsagePart,
+  type UsageTotals,
+} from "../../domain/usage/totals.ts";
+import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
+import type { Tx } from "../database/database.ts";
+import { insertAll } from "../database/insert-all.ts";
+import { dayOf } from "../zone-days/zone-days.ts";
+import {
+  type Judged,
+  type PeriodRow,
+  type StoredPeriod,
+  storedPeriod,
+  totalsArray,
+  UNSEEN_S,
+} from "./usage-periods.ts";
+import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
+
+/**
+ * How long after its end a period may still change, days. Records may be corrected for 400 days; what retention deletes afterwards must not look like
+ * calls that were taken back.
+ */
+const OPEN_DAYS = 402;
+const IS_OPEN = sql`p.end_date > (clock_timestamp() AT TIME ZONE 'UTC')::date - ${sql.lit(OPEN_DAYS)}`;
+
+// A process of one region leaves alone a period that has calls of a carrier of another.
+function isServedIn(region: string | undefined): RawBuilder<boolean> {
+  if (region === undefined) return sql<boolean>`true`;
+  return sql<boolean>`NOT EXISTS (
+    SELECT FROM jsonb_object_keys(p.judged) AS j(carrier_id) JOIN carrier k ON k.carrier_id = j.carrier_id WHERE k.region <> ${region})`;
+}
+
+/** The database's clock, less what it may not show yet. */
+export async function readSeenTime(tx: Tx): Promise<Micros> {
+  const { rows } = await sql<{ seen: Micros }>`
+    SELECT clock_timestamp() - make_interval(secs => ${UNSEEN_S}) AS seen`.execute(tx);
+  return rows[0]?.seen ?? 0n;
+}
+
+/** A number in a closed period whose figures may have changed. */
+export interface ChangedNumber {
+  readonly periodId: string;
+  readonly phoneNumber: string;
+}
+
+/**
+ * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a time and after the period was checked; by period
+ * and number, after one of them.
+ * Found from what changed, so that the work does not grow with the periods that are closed.
+ */
+export async function findChangedNumbers(
+  tx: Tx,
+  since: Micros,
+  page: { after: ChangedNumber | undefined; limit: number; region?: string | undefined },
+): Promise<ChangedNumber[]> {
+  const time = sql`${isoFromMicros(since)}::timestamptz`;
+  // A call is looked for in the periods of every customer that ever had its number: it may have been counted for another before.
+  const { rows } = await sql<{ period_id: string; phone_number: string }>`
+    WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
+    calls AS (
+      SELECT r.phone_number, (r.start_time AT TIME ZONE 'UTC')::date AS day, max(r.update_time) AS changed
+      FROM carrier c CROSS JOIN ends CROSS JOIN LATERAL (
+        SELECT * FROM call_result r WHERE r.carrier_id = c.carrier_id AND r.update_time > ${time} OFFSET 0) r
+      WHERE r.phone_number IS NOT NULL AND r.start_time < ends.last GROUP BY 1, 2),
+    numbers AS (
+      SELECT e.phone_number, e.customer_id, e.previous_customer_id, max(e.ingest_time) AS changed
+      FROM carrier c CROSS JOIN LATERAL (
+        SELECT * FROM number_entry e WHERE e.carrier_id = c.carrier_id AND e.ingest_time > ${time} OFFSET 0) e
+      WHERE e.phone_number IS NOT NULL GROUP BY 1, 2, 3),
+    customers AS (
+      SELECT h.customer_id, calls.phone_number, calls.day - 2 AS first, calls.day + 2 AS last, calls.changed
+      FROM calls CROSS JOIN LATERAL (${holdersOf(sql.ref("calls.phone_number"))}) h
+      UNION SELECT h.customer_id, numbers.phone_number, '-infinity', 'infinity', numbers.changed
+      FROM numbers CROSS JOIN LATERAL (${holdersOf(sql.ref("numbers.phone_number"))}) h
+      UNION SELECT customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE customer_id IS NOT NULL
+      UNION SELECT previous_customer_id, phone_number, '-infinity', 'infinity', changed FROM numbers WHERE previous_customer_id IS NOT NULL)
+    SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
+      AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
+    WHERE ${IS_OPEN} AND ${isServedIn(page.region)} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
+    ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`.execute(tx);
+  return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
+}
+
+// OFFSET 0: by the number, and not by reading who ever held any.
+function holdersOf(phoneNumber: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`SELECT h.customer_id FROM number_holding h WHERE h.phone_number = ${phoneNumber} AND h.customer_id IS NOT NULL OFFSET 0`;
+}
+
+/** Periods that were not compared for so long, the longest ago first. */
+export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
+  const { rows } = await sql<{ period_id: string }>`
+    SELECT p.period_id FROM usage_period p
+    WHERE p.checked_time < clock_timestamp() - make_interval(secs => ${ageS}) AND ${IS_OPEN} AND ${isServedIn(region)}
+    ORDER BY p.checked_time LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => row.period_id);
+}
+
+/** The oldest check of a period that may still change; undefined when there is none. */
+export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
+  const { rows } = await sql<{ oldest: Micros | null }>`
+    SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`.execute(tx);
+  return rows[0]?.oldest ?? undefined;
+}
+
+/** Takes a period's row until the transaction ends, so that its restatements are numbered one after the other. */
+export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
+  const { rows } = await sql<PeriodRow>`
+    UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING *`.execute(
+    tx,
+  );
+  return rows[0] && storedPeriod(rows[0]);
+}
+
+/**
+ * The lines of a period that are not as they were kept last, by key; at most `limit`. Calls of erased numbers are together in the lines of none.
+ * @param phoneNumbers only those of these numbers; empty: all.
+ */
+export async function compareLines(
+  tx: Tx,
+  period: DatedPeriod & StoredPeriod,
+  phoneNumbers: readonly string[],
+  limit: number,
+): Promise<ChangedLine[]> {
+  const isAsked = phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
+  const { rows } = await sql<LineRow & { old_parts: unknown; new_parts: unknown }>`
+    SELECT usage_date, phone_number, direction, country_code, carrier_id,
+      COALESCE(kept.parts, '{}') AS old_parts, COALESCE(live.parts, '{}') AS new_parts
+    FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
+    FULL JOIN (
+      SELECT DISTINCT ON (l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
+      FROM usage_line l WHERE l.period_id = ${period.periodId} AND ${isAsked}
+      ORDER BY l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.restatement_number DESC) kept
+    USING (usage_date, phone_number, direction, country_code, carrier_id)
+    WHERE COALESCE(kept.parts, '{}') <> COALESCE(live.parts, '{}')
+    ORDER BY usage_date, phone_number, direction, country_code, carrier_id LIMIT ${limit}`.execute(tx);
+  return rows.map((row) => ({
+    ...lineKey(row),
+    oldParts: decodeParts(row.old_parts),
+    newParts: decodeParts(row.new_parts),
+  }));
+}
+
+/** The calls of numbers, in and around a period, that were judged anew since it was checked; the newest changes, at most `limit`. */
+export async function readChangedCalls(
+  tx: Tx,
+  { startDate, endDate, days, checkedTime }: DatedPeriod & StoredPeriod,
+  phoneNumbers: readonly string[],
+  limit: number,
+): Promise<(ChangedCall & { updateTime: Micros })[]> {
+  // Around it, for a call may have been moved out of it.
+  const { rows } = await sql<CallRow>`
+    SELECT ${dayOf(days, sql`r.start_time`)} AS usage_date, r.phone_number, r.direction,
+      COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
+      r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
+    FROM call_result r
+    WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::timestamptz - interval '3 days'
+      AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${isoFromMicros(checkedTime)}::timestamptz
+    ORDER BY r.update_time DESC LIMIT ${limit}`.execute(tx);
+  return rows.map(changedCall);
+}
+
+/** Which of these numbers' histories were changed after a time. */
+export async function readChangedNumbers(tx: Tx, phoneNumbers: readonly string[], since: Micros): Promise<Set<string>> {
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT DISTINCT e.phone_number FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id
+      AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${isoFromMicros(since)}::timestamptz`.execute(
+    tx,
+  );
+  return new Set(rows.map((row) => row.phone_number));
+}
+
+/** When the newest restatement of a period was recorded; undefined when there is none. */
+export async function readNewestRestatementTime(tx: Tx, periodId: string): Promise<Micros | undefined> {
+  const { rows } = await sql<{ newest: Micros | null }>`
+    SELECT max(record_time) AS newest FROM usage_restatement WHERE period_id = ${periodId}`.execute(tx);
+  return rows[0]?.newest ?? undefined;
+}
+
+/** Appends a restatement and the lines that hold from it on. */
+export async function insertRestatement(
+  tx: Tx,
+  restatement: {
+    periodId: string;
+    number: number;
+    recordTime: Micros;
+    payload: Uint8Array;
+    lines: readonly ChangedLine[];
+  },
+): Promise<void> {
+  const { periodId, number, recordTime, payload, lines } = restatement;
+  await sql`
+    INSERT INTO usage_restatement (period_id, restatement_number, record_time, payload)
+    VALUES (${periodId}, ${number}, ${isoFromMicros(recordTime)}::timestamptz, ${Buffer.from(payload)})`.execute(tx);
+  const query = sql`
+    INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
+    SELECT p.period_id, ${number}::int4, w.usage_date, w.phone_number, w.direction, w.country_code, w.carrier_id, w.parts::jsonb
+    FROM usage_period p CROSS JOIN unnest(${dateArray(lines.map((line) => line.usageDate))}::date[], ${textArray(lines.map((line) => line.phoneNumber))}::text[],
+                ${int2Array(lines.map((line) => line.direction))}::int2[], ${textArray(lines.map((line) => line.countryCode))}::text[],
+                ${textArray(lines.map((line) => line.carrierId))}::text[], ${textArray(lines.map((line) => encodeParts(line.newParts)))}::text[])
+      AS w(usage_date, phone_number, direction, country_code, carrier_id, parts)
+    WHERE p.period_id = ${periodId}`;
+  await insertAll(tx, query, lines.length);
+}
+
+/** Says how a period stands after restatements. */
+export async function writePeriodTotals(
+  tx: Tx,
+  periodId: string,
+  restatementNumber: number,
+  currentTotals: UsageTotals,
+): Promise<void> {
+  await sql`
+    UPDATE usage_period SET restatement_number = ${restatementNumber}, current_totals = ${totalsArray(currentTotals)}::int8[]
+    WHERE period_id = ${periodId}`.execute(tx);
+}
+
+/** Says that all lines of a period were compared, and how far its carriers were judged then. */
+export async function writePeriodCheck(tx: Tx, periodId: string, checkedTime: Micros, judged: Judged): Promise<void> {
+  await sql`
+    UPDATE usage_period SET checked_time = ${isoFromMicros(checkedTime)}::timestamptz, judged = ${JSON.stringify(judged)}::jsonb
+    WHERE period_id = ${periodId}`.execute(tx);
+}
+
+/** Which restatements to list. */
+export interface RestatementSearch {
+  readonly customerId: string;
+  readonly periodId: string | undefined;
+  readonly start: Micros | undefined;
+  readonly end: Micros | undefined;
+}
+
+/** Where a page of restatements ended. */
+export interface RestatementPlace {
+  readonly startDate: string;
+  readonly periodId: string;
+  readonly restatementNumber: number;
+}
+
+/** Lists restatements by their period's start and their number, as many as fit so many bytes; at least one, if there is one. */
+export async function listRestatements(
+  tx: Tx,
+  search: RestatementSearch,
+  page: { after: RestatementPlace | undefined; limit: number; maxBytes: number },
+): Promise<{ restatements: (RestatementPlace & { payload: Buffer })[]; isLast: boolean }> {
+  const { customerId, periodId, start, end } = search;
+  const conditions = [
+    sql`p.customer_id = ${customerId}`,
+    ...(periodId === undefined ? [] : [sql`p.period_id = ${periodId}`]),
+    ...(start === undefined ? [] : [sql`s.record_time >= ${isoFromMicros(start)}::timestamptz`]),
+    ...(end === undefined ? [] : [sql`s.record_time < ${isoFromMicros(end)}::timestamptz`]),
+    ...(page.after === undefined ? [] : [isAfter(page.after)]),
+  ];
+  const { rows } = await sql<RestatementRow>`
+    SELECT start_date, period_id, restatement_number, payload, found FROM (
+      SELECT l.*, octet_length(l.payload) AS own, count(*) OVER () AS found,
+        sum(octet_length(l.payload)) OVER (ORDER BY l.start_date, l.period_id, l.restatement_number) AS bytes
+      FROM (
+        SELECT p.start_date, s.period_id, s.restatement_number, s.payload
+        FROM usage_period p JOIN usage_restatement s ON s.period_id = p.period_id
+        WHERE ${sql.join(conditions, sql` AND `)}
+        ORDER BY p.start_date, s.period_id, s.restatement_number LIMIT ${page.limit + 1}) l) r
+    WHERE bytes <= ${page.maxBytes} OR bytes = own
+    ORDER BY start_date, period_id, restatement_number LIMIT ${page.limit}`.execute(tx);
+  const restatements = rows.map((row) => ({
+    startDate: row.start_date,
+    periodId: row.period_id,
+    restatementNumber: row.restatement_number,
+    payload: row.payload,
+  }));
+  return { restatements, isLast: rows.length === Number(rows[0]?.found ?? 0n) };
+}
+
+function isAfter({ startDate, periodId, restatementNumber }: RestatementPlace) {
+  return sql`(p.start_date, s.period_id, s.restatement_number) > (${startDate}::date, ${periodId}::text, ${restatementNumber}::int4)`;
+}
+
+interface RestatementRow {
+  start_date: string;
+  period_id: string;
+  restatement_number: number;
+  payload: Buffer;
+  found: bigint;
+}
+
+interface LineRow {
+  usage_date: string;
+  phone_number: string;
+  direction: number;
+  country_code: string;
+  carrier_id: string;
+}
+
+interface CallRow extends LineRow {
+  status: number;
+  side: number;
+  record_id: string;
+  record_date: string;
+  revision: number;
+  carrier_record_ids: string[];
+  carrier_record_dates: string[];
+  carrier_revisions: number[];
+  arrival_time: Micros;
+  update_time: Micros;
+}
+
+function lineKey(row: LineRow) {
+  return {
+    usageDate: row.usage_date,
+    phoneNumber: row.phone_number,
+    direction: row.direction,
+    countryCode: row.country_code,
+    carrierId: row.carrier_id,
+  };
+}
+
+function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
+  const carrierId = row.carrier_id;
+  const records: RestatedRecord[] = row.carrier_record_ids.map((recordId, index) => ({
+    carrierId,
+    side: 2,
+    recordId,
+    recordDate: row.carrier_record_dates[index] ?? "",
+    revision: row.carrier_revisions[index] ?? 1,
+  }));
+  if (row.side === 1) {
+    records.unshift({
+      carrierId,
+      side: 1,
+      recordId: row.record_id,
+      recordDate: row.record_date,
+      revision: row.revision,
+    });
+  }
+  return { ...lineKey(row), status: row.status, records, arrivalTime: row.arrival_time, updateTime: row.update_time };
+}
+
+// JSON's numbers are exact to 2^53: milliseconds of 285,000 years.
+function decodeParts(json: unknown): PartTotals {
+  const parts = new Map<UsagePart, UsageTotals>();
+  for (const [part, sums] of Object.entries(json as Record<string, number[]>)) {
+    parts.set(Number(part) as UsagePart, totalsOfSums(sums.map(BigInt)));
+  }
+  return parts;
+}
+
+function encodeParts(parts: PartTotals): string {
+  const sums = [...parts].map(([part, totals]): [number, number[]] => [part, sumsOfTotals(totals).map(Number)]);
+  return JSON.stringify(Object.fromEntries(sums));
+}

@@ -1,0 +1,205 @@
+import { type RawBuilder, sql } from "kysely";
+import { isoFromMicros } from "../../domain/time/instant.ts";
+import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/scope.ts";
+import { UsagePart } from "../../domain/usage/totals.ts";
+import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
+import { dayOf } from "../zone-days/zone-days.ts";
+
+// What usage is summed over: a relation with the columns below, made of the calls as they are judged and attributed now, and of the lines of closed
+// periods. Everything that tells or keeps usage reads it from here, so that a query, an export and a closing never count differently.
+//
+//   usage_date, phone_number, direction, country_code, carrier_id   the finest grouping that is kept; '' where there is none
+//   other_number     null in closed lines, which are not kept by the other party
+//   part             a UsagePart
+//   attempts, answered, connected_ms, billed_count, billed_s, unmeasured
+//   reported         calls of which the carrier has a record; 0 in closed lines
+
+/** A closed period of which days are shown as they were after a restatement; 0: as closed. */
+export interface PeriodVersion {
+  readonly periodId: string;
+  readonly restatementNumber: number;
+  readonly startDate: string;
+  readonly endDate: string;
+}
+
+/** Usage of a period as it is now, but for the days of these versions of closed periods. */
+export function usageRelation(
+  period: DatedPeriod,
+  filter: UsageFilter,
+  versions: readonly PeriodVersion[] = [],
+): RawBuilder<unknown> {
+  if (versions.length === 0) return liveUsage(period, filter, versions);
+  const isCovered = versions.some(
+    ({ startDate, endDate }) => startDate <= period.startDate && endDate >= period.endDate,
+  );
+  if (isCovered) return closedUsage(period, filter, versions);
+  return sql`${liveUsage(period, filter, versions)} UNION ALL ${closedUsage(period, filter, versions)}`;
+}
+
+/** Every call of the customer's. */
+export const NO_FILTER: UsageFilter = { phoneNumbers: [], direction: 0, countryCodes: [] };
+
+/**
+ * The part that a call is in; null: it counts nowhere.
+ *
+ * - Agreed (1 MATCHED_EXACT, 2 WITHIN_TOLERANCE, 3 MATCHED_UNANSWERED).
+ * - Disputed (4 DURATION_MISMATCH, 5 ANSWER_STATE_MISMATCH).
+ * - Unconfirmed (6 MISSING_AT_CARRIER, 10 AMBIGUOUS): of the ambiguous ones the platform's rows only. The carrier's rows of the same component are
+ *   the same calls, and nobody can tell which: counting both sides would count them twice.
+ * - Pending (11) and not reported (13) with a record of the platform's. A carrier's record alone that waits for its counterpart, or that it did not
+ *   have to report, is not known to be a call of ours: it counts once it is MISSING_AT_PLATFORM.
+ * - Carrier only (7 MISSING_AT_PLATFORM).
+ * - Nowhere: copies (8, 9 DUPLICATE), of which the original is counted; 12 VOIDED; and rows whose carrier's record is in another row by now.
+ *
+ * `side` is 1 exactly when the platform has a record.
+ */
+const PART = sql`
+  CASE WHEN r.status IN (1, 2, 3) THEN ${sql.lit(UsagePart.AGREED)}
+       WHEN r.status IN (4, 5) THEN ${sql.lit(UsagePart.DISPUTED)}
+       WHEN r.status IN (6, 10) AND r.side = 1 THEN ${sql.lit(UsagePart.UNCONFIRMED)}
+       WHEN r.status = 11 AND r.side = 1 THEN ${sql.lit(UsagePart.PENDING)}
+       WHEN r.status = 13 AND r.side = 1 THEN ${sql.lit(UsagePart.NOT_REPORTED)}
+       WHEN r.status = 7 THEN ${sql.lit(UsagePart.CARRIER_ONLY)} END`;
+
+/** Whether the call was answered: by the side whose duration counts. */
+const ANSWERED = sql`COALESCE(CASE WHEN r.status IN (1, 2, 3, 7) THEN r.carrier_answered ELSE r.platform_answered END, false)`;
+
+/**
+ * The connected time that counts. A carrier that reports billed seconds only has no connected time: where both sides agree, the platform's stands
+ * for it (the bill was compared with that), because connected and billed time are never mixed; of a call that only such a carrier has, none is known.
+ */
+const CONNECTED_MS = sql`
+  CASE WHEN r.status IN (1, 2, 3) THEN COALESCE(r.carrier_ms, r.platform_ms)
+       WHEN r.status = 7 THEN r.carrier_ms
+       ELSE r.platform_ms END`;
+
+function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
+  const { start, end } = instantsOf(period);
+  const usageDate = dayOf(period.days, sql`r.start_time`);
+  // OFFSET 0 keeps the planner from turning the look-up by number around, which it does when it takes the calls of a period for few: behind
+  // row-level security it can only guess.
+  const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
+    SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
+      CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
+      CASE WHEN c.answered THEN COALESCE(c.connected_ms, 0) ELSE 0 END::int8 AS connected_ms,
+      CASE WHEN c.answered AND c.billed_s IS NOT NULL THEN 1 ELSE 0 END::int8 AS billed_count,
+      CASE WHEN c.answered THEN COALESCE(c.billed_s, 0) ELSE 0 END::int8 AS billed_s,
+      CASE WHEN c.answered AND c.connected_ms IS NULL THEN 1 ELSE 0 END::int8 AS unmeasured, c.reported
+    FROM ${source} CROSS JOIN LATERAL (
+      SELECT ${usageDate} AS usage_date, ${phoneNumber} AS phone_number, r.direction, COALESCE(r.other_country, '') AS country_code, r.carrier_id,
+        r.other_number, ${PART} AS part, ${ANSWERED} AS answered, ${CONNECTED_MS} AS connected_ms, r.billed_s,
+        CASE WHEN cardinality(r.carrier_record_ids) > 0 THEN 1 ELSE 0 END::int8 AS reported
+      FROM call_result r
+      WHERE ${isMeant} AND r.start_time >= ${start} AND r.start_time < ${end} AND NOT r.is_merged
+        AND ${otherConditions(sql`r.direction`, sql`COALESCE(r.other_country, '')`, filter)}
+        ${notIn(usageDate, versions)}
+      OFFSET 0) c
+    WHERE c.part IS NOT NULL`;
+  const held = calls(
+    sql`${heldNumbers(period, filter.phoneNumbers)} held`,
+    sql`r.phone_number`,
+    sql`r.phone_number = held.phone_number AND held.times @> r.start_time`,
+  );
+  if (filter.phoneNumbers.length > 0 && !filter.phoneNumbers.includes("")) return held;
+  // Calls whose number was erased count for the customer that held it, under no number.
+  const erased = calls(
+    sql`(SELECT 1) AS one`,
+    sql`''::text COLLATE "C"`,
+    sql`COALESCE(r.usage_customer_id, r.customer_id) = ${period.customerId} AND r.phone_number IS NULL AND r.customer_id IS NOT NULL`,
+  );
+  return sql`${held} UNION ALL ${erased}`;
+}
+
+/**
+ * When the customer held which numbers, by the history as it stands now; one row a number, so that a call counts once whatever the history. Not by
+ * carrier: a port that is corrected for the past moves the number, and not the calls that went through the carrier that had it. What is between the
+ * two carriers of a port (stage 2) is in number_port.
+ */
+function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
+  const { customerId } = period;
+  const { start, end } = instantsOf(period);
+  const isWanted = phoneNumbers.length === 0 ? sql`true` : sql`phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
+  return sql`(
+    SELECT h.phone_number, range_agg(tstzrange(h.start_time, h.end_time)) AS times FROM (
+      SELECT phone_number, start_time, end_time FROM number_holding WHERE customer_id = ${customerId} AND ${isWanted}
+      UNION ALL
+      SELECT p.phone_number, ${instantOf("start")}, ${instantOf("end")}
+      FROM number_port p CROSS JOIN LATERAL jsonb_array_elements(p.moved) m
+      WHERE p.stage = 2 AND p.role = 1 AND p.moved IS NOT NULL AND m->'assignment'->>'customerId' = ${customerId} AND ${isWanted}) h
+    WHERE h.start_time < h.end_time AND h.start_time < ${end} AND h.end_time > ${start}
+    GROUP BY h.phone_number)`;
+}
+
+function instantsOf({ startDate, endDate, days }: DatedPeriod) {
+  const instant = (day: string) => sql`${isoFromMicros(days.startOf(day))}::timestamptz`;
+  return { start: instant(startDate), end: instant(endDate) };
+}
+
+// Microseconds as text in JSON. The seconds and the rest apart, because to_timestamp counts in floating point.
+function instantOf(field: "start" | "end") {
+  const micros = sql`(m->>${sql.lit(field)})::int8`;
+  return sql`to_timestamp(${micros} / 1000000) + make_interval(secs => (${micros} % 1000000) / 1000000.0)`;
+}
+
+/** The newest line, up to each period's restatement, of each key; a line that is gone has no parts. */
+function closedUsage(
+  { startDate, endDate }: UsagePeriod,
+  filter: UsageFilter,
+  versions: readonly PeriodVersion[],
+): RawBuilder<unknown> {
+  const { phoneNumbers } = filter;
+  const isWanted =
+    phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
+  return sql`
+    SELECT l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, NULL::text AS other_number, p.part::int2 AS part,
+      (p.sums->>0)::int8 AS attempts, (p.sums->>1)::int8 AS answered, (p.sums->>2)::int8 AS connected_ms,
+      (p.sums->>3)::int8 AS billed_count, (p.sums->>4)::int8 AS billed_s,
+      COALESCE((p.sums->>5)::int8, 0) AS unmeasured, 0::int8 AS reported
+    FROM (
+      SELECT DISTINCT ON (l.period_id, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id) l.*
+      FROM unnest(${textArray(versions.map(({ periodId }) => periodId))}::text[],
+                  ${int4Array(versions.map(({ restatementNumber }) => restatementNumber))}::int4[]) AS v(period_id, restatement_number)
+      JOIN usage_line l ON l.period_id = v.period_id AND l.restatement_number <= v.restatement_number
+      WHERE l.usage_date >= ${startDate}::date AND l.usage_date < ${endDate}::date AND ${isWanted}
+        AND ${otherConditions(sql`l.direction`, sql`l.country_code`, filter)}
+      ORDER BY l.period_id, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.restatement_number DESC) l
+    CROSS JOIN LATERAL jsonb_each(l.parts) AS p(part, sums)`;
+}
+
+function otherConditions(
+  direction: RawBuilder<unknown>,
+  country: RawBuilder<unknown>,
+  filter: UsageFilter,
+): RawBuilder<unknown> {
+  const isDirection = filter.direction === 0 ? sql`true` : sql`${direction} = ${filter.direction}`;
+  if (filter.countryCodes.length === 0) return isDirection;
+  return sql`${isDirection} AND ${country} = ANY(${textArray(filter.countryCodes)}::text[])`;
+}
+
+function notIn(usageDate: RawBuilder<unknown>, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
+  if (versions.length === 0) return sql``;
+  return sql`AND NOT EXISTS (
+    SELECT 1 FROM unnest(${dateArray(versions.map(({ startDate }) => startDate))}::date[],
+                         ${dateArray(versions.map(({ endDate }) => endDate))}::date[]) AS v(start_date, end_date)
+    WHERE ${usageDate} >= v.start_date AND ${usageDate} < v.end_date)`;
+}
+
+/**
+ * Lines of the finest grouping that is kept, from a relation of usage: their parts as usage_line
+ * has them. A sixth sum, of calls without a length, is only there where there are any: lines are
+ * held against each other as they are, and those of before have five.
+ */
+export function usageLines(relation: RawBuilder<unknown>): RawBuilder<unknown> {
+  return sql`
+    SELECT s.usage_date, s.phone_number, s.direction, s.country_code, s.carrier_id,
+      jsonb_object_agg(s.part::text, jsonb_build_array(s.attempts, s.answered, s.connected_ms, s.billed_count, s.billed_s)
+        || CASE WHEN s.unmeasured > 0 THEN jsonb_build_array(s.unmeasured) ELSE '[]' END) AS parts
+    FROM (
+      SELECT u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part,
+        sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered, sum(u.connected_ms)::int8 AS connected_ms,
+        sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
+        sum(u.unmeasured)::int8 AS unmeasured
+      FROM (${relation}) u
+      GROUP BY u.usage_date, u.phone_number, u.direction, u.country_code, u.carrier_id, u.part) s
+    GROUP BY s.usage_date, s.phone_number, s.direction, s.country_code, s.carrier_id`;
+}

@@ -1,0 +1,227 @@
+import { sql } from "kysely";
+import { addDays } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed, UploadKind } from "../database/schema.ts";
+import { EntryKind } from "../records/record-rows.ts";
+import { readPage, readSystemPage, type Verification } from "./verification.ts";
+
+// The entries are walked by sequence and the keys by identity, each in pages of a bounded number of rows; one side's page looks the other side
+// up by its key, so that no page costs more than its own rows.
+
+const PAGE = 5_000n;
+const MAX_SEQUENCE = 2n ** 63n - 1n;
+/** How many examples of one page are told. */
+const EXAMPLES = 10;
+
+const ENTRY_TABLES = [
+  { feed: Feed.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
+  { feed: Feed.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
+  { feed: Feed.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
+  { feed: Feed.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
+] as const;
+
+const KEY_TABLES = [
+  { kind: UploadKind.CDRS, feed: Feed.CDRS, keys: "cdr_key", table: "cdr_record" },
+  { kind: UploadKind.DURATIONS, feed: Feed.DURATIONS, keys: "duration_key", table: "duration_record" },
+] as const;
+
+/** The ids of carriers, after one. */
+export async function listCarrierIds(tx: Tx, after: string, limit: number): Promise<string[]> {
+  const rows = await tx
+    .selectFrom("carrier")
+    .select("carrier_id")
+    .where("carrier_id", ">", after)
+    .orderBy("carrier_id")
+    .limit(limit)
+    .execute();
+  return rows.map((row) => row.carrier_id);
+}
+
+/** Each feed's entries: one for each sequence from floor to head and none beyond, ingest times in order, records with their keys. */
+export async function verifyEntries(verification: Verification): Promise<void> {
+  for (const entries of ENTRY_TABLES) {
+    let page = await verifyEntryPage(verification, entries, 0n, MAX_SEQUENCE);
+    // The head of the first page is where it ends, however fast writers are.
+    const end = page?.next ?? 0n;
+    while (page && page.past < end) page = await verifyEntryPage(verification, entries, page.past, end);
+  }
+}
+
+async function verifyEntryPage(
+  verification: Verification,
+  entries: (typeof ENTRY_TABLES)[number],
+  from: bigint,
+  until: bigint,
+): Promise<EntryPage | undefined> {
+  const page = await readPage(verification, (tx) => readEntryPage(tx, verification.carrierId, entries, from, until));
+  if (!page) return undefined;
+  reportEntries(verification, entries.name, page);
+  if (entries.keys) await verifyPageKeys(verification, entries, page);
+  return page;
+}
+
+interface EntryPage {
+  first: bigint;
+  /** One past the last. */
+  past: bigint;
+  /** What the feed's next entry gets. */
+  next: bigint;
+  rows: bigint;
+  sequences: bigint;
+  /** How often the ingest time goes back. */
+  backwards: bigint;
+  beyondHead: boolean;
+}
+
+// Floor, head and entries in one statement: retention raises the floor before it takes entries away.
+async function readEntryPage(
+  tx: Tx,
+  carrierId: string,
+  { feed, table }: { feed: Feed; table: string },
+  from: bigint,
+  until: bigint,
+): Promise<EntryPage | undefined> {
+  const entries = sql.table(table);
+  const { rows } = await sql<EntryPage>`
+    WITH span AS MATERIALIZED (
+      SELECT GREATEST(earliest_sequence, ${from}) AS first, next_sequence,
+        LEAST(next_sequence, ${until}, GREATEST(earliest_sequence, ${from}) + ${PAGE}) AS past
+      FROM feed_head WHERE carrier_id = ${carrierId} AND feed = ${feed}
+    ), entry AS (
+      SELECT e.sequence, e.ingest_time, lag(e.ingest_time) OVER (ORDER BY e.sequence) AS before
+      FROM span s CROSS JOIN LATERAL (
+        SELECT e.sequence, e.ingest_time FROM ${entries} e
+        WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.first AND e.sequence < s.past ORDER BY e.sequence OFFSET 0) e
+    )
+    SELECT s.first, s.past, s.next_sequence AS next, (SELECT count(*) FROM entry) AS rows, (SELECT count(DISTINCT sequence) FROM entry) AS sequences,
+      (SELECT count(*) FROM entry WHERE ingest_time < before) AS backwards,
+      EXISTS (SELECT FROM ${entries} e WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.next_sequence ORDER BY e.sequence OFFSET 0) AS "beyondHead"
+    FROM span s`.execute(tx);
+  return rows[0];
+}
+
+function reportEntries({ report }: Verification, feed: string, page: EntryPage): void {
+  const span = `${feed}: sequences ${page.first} to ${page.past - 1n}`;
+  const expected = page.past > page.first ? page.past - page.first : 0n;
+  if (page.rows !== expected || page.sequences !== expected)
+    report("FEED_NOT_DENSE", `${span}: ${page.rows} entries with ${page.sequences} different sequences`);
+  if (page.backwards > 0n) report("FEED_NOT_DENSE", `${span}: the ingest time goes back ${page.backwards} times`);
+  if (page.beyondHead && page.past === page.next)
+    report("FEED_NOT_DENSE", `${feed}: there are entries beyond the head, ${page.next - 1n}`);
+}
+
+// A key may be gone once its day has no partition any more: nothing of that day is taken again.
+async function verifyPageKeys(
+  verification: Verification,
+  { table, keys, name }: { table: string; keys: string; name: string },
+  page: EntryPage,
+): Promise<void> {
+  const { carrierId, report } = verification;
+  const [oldestKeyDay] = await listKeyWeeks(verification, keys);
+  if (oldestKeyDay === undefined) return;
+  const strays = await readPage(verification, async (tx) => {
+    const { rows } = await sql<{ sequence: bigint }>`
+      SELECT r.sequence FROM (
+        SELECT * FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND r.sequence >= ${page.first} AND r.sequence < ${page.past}
+        ORDER BY r.sequence OFFSET 0) r
+      LEFT JOIN LATERAL (
+        SELECT k.sequence FROM ${sql.table(keys)} k
+        WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision = r.revision
+          AND k.sequence = r.sequence AND k.ingest_time = r.ingest_time LIMIT 1) k ON true
+      WHERE r.entry_kind <> ${EntryKind.ERASURE} AND r.record_date >= ${oldestKeyDay}::date AND k.sequence IS NULL
+      ORDER BY r.sequence LIMIT ${EXAMPLES}`.execute(tx);
+    return rows;
+  });
+  for (const { sequence } of strays) report("ROW_WITHOUT_KEY", `${name}: sequence ${sequence}`);
+}
+
+/** Each record's key: its entry is in the feed, unless it lies below the floor, and no copy is in quarantine. */
+export async function verifyKeys(verification: Verification): Promise<void> {
+  for (const entries of KEY_TABLES) {
+    for (const week of await listKeyWeeks(verification, entries.keys)) {
+      let after: KeyPosition | undefined = { record_id: "", record_date: "0001-01-01", revision: 0 };
+      while (after) after = await verifyKeyPage(verification, entries, week, after);
+    }
+  }
+}
+
+interface KeyPosition {
+  record_id: string;
+  record_date: string;
+  revision: number;
+}
+
+async function verifyKeyPage(
+  verification: Verification,
+  entries: (typeof KEY_TABLES)[number],
+  week: string,
+  after: KeyPosition,
+): Promise<KeyPosition | undefined> {
+  const { carrierId, report } = verification;
+  const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, week, after));
+  for (const row of rows) {
+    const identity = `${entries.keys}: ${row.record_date}/${row.record_id}#${row.revision}`;
+    if (row.lost) report("KEY_WITHOUT_ROW", `${identity}, sequence ${row.sequence}`);
+    if (row.aside) report("APPLIED_AND_QUARANTINED", identity);
+  }
+  const last = rows.at(-1);
+  return last && last.position >= PAGE ? last : undefined;
+}
+
+// What is told of a page: what is wrong in it, and its last row, from which the next page goes on.
+async function readKeyPage(
+  tx: Tx,
+  carrierId: string,
+  { kind, feed, keys, table }: (typeof KEY_TABLES)[number],
+  week: string,
+  after: KeyPosition,
+) {
+  const { rows } = await sql<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
+    WITH page AS MATERIALIZED (
+      SELECT record_id, record_date, revision, sequence, ingest_time FROM ${sql.table(keys)}
+      WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+        AND (record_id, record_date, revision) > (${after.record_id}, ${after.record_date}::date, ${after.revision}::int4)
+      ORDER BY record_id, record_date, revision LIMIT ${PAGE}
+    ), checked AS (
+      SELECT p.*, row_number() OVER (ORDER BY p.record_id, p.record_date, p.revision) AS position, count(*) OVER () AS total,
+        q.record_id IS NOT NULL AS aside, r.sequence IS NULL AND p.sequence >= h.earliest_sequence AS lost
+      FROM page p
+      JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed}
+      LEFT JOIN LATERAL (
+        SELECT r.sequence FROM ${sql.table(table)} r
+        WHERE r.carrier_id = ${carrierId} AND r.sequence = p.sequence AND r.ingest_time = p.ingest_time
+          AND r.record_id = p.record_id AND r.record_date = p.record_date AND r.revision = p.revision LIMIT 1) r ON true
+      LEFT JOIN LATERAL (
+        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+          AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision LIMIT 1) q ON true
+    )
+    SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked
+    WHERE lost OR aside OR position = total ORDER BY position`.execute(tx);
+  return rows;
+}
+
+/** The first days of the weeks that keys are kept of, by their partitions. */
+export async function listKeyWeeks(verification: Verification, keys: string): Promise<string[]> {
+  const { rows } = await readPage(
+    verification,
+    async (tx) =>
+      await sql<{ week: string }>`
+        SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS week FROM pg_inherits i
+        JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
+        WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`.execute(tx),
+  );
+  return rows.map((row) => row.week);
+}
+
+/** The first day of which a carrier's keys are certain to be kept: by partitions, and by how far its retention has come. */
+export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
+  const [week] = await listKeyWeeks(verification, keys);
+  const row = await readSystemPage(verification, (tx) =>
+    tx
+      .selectFrom("retention_state")
+      .select("keys_from")
+      .where("carrier_id", "=", verification.carrierId)
+      .executeTakeFirst(),
+  );
+  return week !== undefined && row && row.keys_from > week ? row.keys_from : week;
+}

@@ -1,0 +1,90 @@
+import { sql } from "kysely";
+import { maskLastDigits } from "../../domain/privacy/masking.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
+
+const PAGE = 5_000;
+/** A younger claim without a number may be one whose rows are on their way, or that the sweeper has not come to yet, seconds. */
+const CLAIM_AGE_S = 3_600;
+/** The states in which a carrier holds a number: PROVISIONED and ASSIGNED. */
+const HELD = sql`(1, 2)`;
+
+/** Every number of a carrier: as the feed's last entry of it says, and claimed by the carrier while it holds it. */
+export async function verifyNumbers(verification: Verification): Promise<void> {
+  const { carrierId, report } = verification;
+  let after = "";
+  while (true) {
+    const from = after;
+    const page = await readPage(verification, (tx) => readNumberPage(tx, carrierId, from));
+    for (const row of page.rows)
+      report("NUMBER_ENTRY", `${maskLastDigits(row.phone_number)}, revision ${row.revision}`);
+    const unclaimed = await readSystemPage(verification, (tx) => readUnclaimed(tx, carrierId, from, page.last));
+    for (const number of unclaimed) report("NUMBER_WITHOUT_CLAIM", maskLastDigits(number));
+    if (page.last === undefined) return;
+    after = page.last;
+  }
+}
+
+/** Every claim: its carrier has the number, or it is young, or the number is being ported. */
+export async function verifyClaims(
+  verification: Pick<Verification, "db" | "signal" | "turn">,
+  report: (carrierId: string, check: FindingCheck, detail: string) => void,
+): Promise<void> {
+  let after: string | undefined = "";
+  while (after !== undefined) {
+    const from: string = after;
+    const page = await readSystemPage(verification, (tx) => readClaimPage(tx, from));
+    for (const row of page.rows) report(row.carrier_id, "CLAIM_WITHOUT_NUMBER", maskLastDigits(row.phone_number));
+    after = page.last;
+  }
+}
+
+// A row must come from the last entry of its number, unless that entry has aged away.
+async function readNumberPage(tx: Tx, carrierId: string, after: string) {
+  const { rows } = await sql<{ phone_number: string; revision: bigint; wrong: boolean; is_last: boolean }>`
+    WITH page AS MATERIALIZED (
+      SELECT phone_number, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number > ${after}
+      ORDER BY phone_number LIMIT ${PAGE}
+    ), checked AS (
+      SELECT p.*, (p.revision >= h.earliest_sequence AND e.sequence IS NULL) OR p.revision >= h.next_sequence
+          OR EXISTS (SELECT FROM number_entry n
+            WHERE n.carrier_id = ${carrierId} AND n.phone_number = p.phone_number AND n.sequence > p.revision OFFSET 0)
+          AS wrong,
+        count(*) OVER () = ${PAGE} AND row_number() OVER (ORDER BY p.phone_number) = ${PAGE} AS is_last
+      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.NUMBERS}
+      LEFT JOIN LATERAL (
+        SELECT e.sequence FROM number_entry e
+        WHERE e.carrier_id = ${carrierId} AND e.sequence = p.revision AND e.phone_number = p.phone_number LIMIT 1) e ON true
+    )
+    SELECT phone_number, revision, wrong, is_last FROM checked WHERE wrong OR is_last`.execute(tx);
+  return { rows: rows.filter((row) => row.wrong), last: rows.find((row) => row.is_last)?.phone_number };
+}
+
+// A port moves the claim between the carriers' transactions: while it is unfinished, the claim says nothing.
+async function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
+  const { rows } = await sql<{ phone_number: string }>`
+    SELECT p.phone_number FROM phone_number p
+    WHERE p.carrier_id = ${carrierId} AND p.phone_number > ${after} AND (${last ?? null}::text IS NULL OR p.phone_number <= ${last ?? null})
+      AND p.state IN ${HELD} 
+      AND NOT EXISTS (SELECT FROM number_owner o WHERE o.phone_number = p.phone_number AND o.carrier_id = ${carrierId} OFFSET 0)
+      AND NOT EXISTS (SELECT FROM number_port t WHERE t.phone_number = p.phone_number AND t.stage < 3 OFFSET 0)
+    ORDER BY p.phone_number LIMIT 100`.execute(tx);
+  return rows.map((row) => row.phone_number);
+}
+
+async function readClaimPage(tx: Tx, after: string) {
+  const { rows } = await sql<{ phone_number: string; carrier_id: string; stray: boolean; is_last: boolean }>`
+    WITH page AS MATERIALIZED (
+      SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${PAGE}
+    ), checked AS (
+      SELECT o.phone_number, o.carrier_id, row_number() OVER (ORDER BY o.phone_number) = ${PAGE} AS is_last,
+        o.claim_time < clock_timestamp() - make_interval(secs => ${CLAIM_AGE_S})
+          AND NOT EXISTS (
+            SELECT FROM phone_number p WHERE p.carrier_id = o.carrier_id AND p.phone_number = o.phone_number AND p.state IN ${HELD} OFFSET 0)
+          AND NOT EXISTS (SELECT FROM number_port t WHERE t.phone_number = o.phone_number AND t.stage < 3 OFFSET 0) AS stray
+      FROM page o
+    )
+    SELECT phone_number, carrier_id, stray, is_last FROM checked WHERE stray OR is_last`.execute(tx);
+  return { rows: rows.filter((row) => row.stray), last: rows.find((row) => row.is_last)?.phone_number };
+}

@@ -1,0 +1,163 @@
+import { sql } from "kysely";
+import { addDays } from "../../domain/time/instant.ts";
+import type { Tx } from "../database/database.ts";
+import { Feed } from "../database/schema.ts";
+import { readReconcilePosition } from "../reconciliation/reconcile-progress.ts";
+import { readPage, readSystemPage, type Verification } from "./verification.ts";
+import { findOldestKeyDay, listKeyWeeks } from "./verify-feeds.ts";
+
+const PAGE = 5_000n;
+/** How many examples of one day are told. */
+const EXAMPLES = 100;
+/** Furthest that the days of a call's records lie apart: its starts are at most 24 hours apart, and a zone shift 14 more. */
+const DAYS_APART = 3;
+/** Furthest that a mark lies from the start of a record that it is for, hours: a zone shift, and the minutes around. */
+const MARK_HOURS = 16;
+
+/** Each result: what was told of it is in the discrepancy feed, and the records that it names are there. */
+export async function verifyResults(verification: Verification): Promise<void> {
+  const oldestCdrDay = await findOldestKeyDay(verification, "cdr_key");
+  const oldestDurationDay = await findOldestKeyDay(verification, "duration_key");
+  const oldest = { cdr: oldestCdrDay ?? "infinity", duration: oldestDurationDay ?? "infinity" };
+  let after: ResultPosition | undefined = { record_date: "0001-01-01", record_id: "", side: 0 };
+  while (after) after = await verifyResultPage(verification, oldest, after);
+}
+
+interface ResultPosition {
+  record_date: string;
+  record_id: string;
+  side: number;
+}
+
+async function verifyResultPage(
+  verification: Verification,
+  oldest: { cdr: string; duration: string },
+  after: ResultPosition,
+): Promise<ResultPosition | undefined> {
+  const { carrierId, report } = verification;
+  const rows = await readPage(verification, (tx) => readResultPage(tx, carrierId, oldest, after));
+  for (const row of rows) {
+    const name = `${row.side === 1 ? "platform" : "carrier"} ${row.record_date}/${row.record_id}`;
+    if (row.untold) report("RESULT_WITHOUT_ENTRY", `${name}, sequence ${row.sequence}`);
+    if (row.groundless) report("RESULT_WITHOUT_RECORD", name);
+  }
+  const last = rows.at(-1);
+  return last && last.position >= PAGE ? last : undefined;
+}
+
+interface ResultRow extends ResultPosition {
+  sequence: bigint | null;
+  position: bigint;
+  untold: boolean;
+  groundless: boolean;
+}
+
+// What is told of a page: what is wrong in it, and its last row, from which the next page goes on.
+async function readResultPage(
+  tx: Tx,
+  carrierId: string,
+  oldest: { cdr: string; duration: string },
+  after: ResultPosition,
+): Promise<ResultRow[]> {
+  const { rows } = await sql<ResultRow>`
+    WITH page AS MATERIALIZED (
+      SELECT side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions, sequence, discrepancy_id, update_time
+      FROM call_result
+      WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${after.record_date}::date, ${after.record_id}, ${after.side}::int2)
+      ORDER BY record_date, record_id, side LIMIT ${PAGE}
+    ), checked AS (
+      SELECT p.*, row_number() OVER (ORDER BY p.record_date, p.record_id, p.side) AS position, count(*) OVER () AS total,
+        (p.discrepancy_id IS NULL) <> (p.sequence IS NULL) OR COALESCE(p.sequence >= h.earliest_sequence, false) AND NOT EXISTS (
+          SELECT FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.sequence = p.sequence
+            AND e.discrepancy_id = p.discrepancy_id AND e.ingest_time = p.update_time OFFSET 0) AS untold,
+        p.side = 1 AND p.record_date >= ${oldest.cdr}::date AND NOT EXISTS (
+          SELECT FROM cdr_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = p.record_id AND k.record_date = p.record_date
+            AND k.revision = p.revision OFFSET 0)
+        OR EXISTS (
+          SELECT FROM unnest(p.carrier_record_ids, p.carrier_record_dates, p.carrier_revisions) AS n(record_id, record_date, revision)
+          WHERE n.record_date >= ${oldest.duration}::date AND NOT EXISTS (
+            SELECT FROM duration_key k WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date
+              AND k.revision = n.revision OFFSET 0)) AS groundless
+      FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
+    )
+    SELECT side, record_id, record_date, sequence, position, untold, groundless FROM checked
+    WHERE untold OR groundless OR position = total ORDER BY position`.execute(tx);
+  return rows;
+}
+
+const SIDES = [
+  { keys: "cdr_key", records: "cdr_record", start: "invite_time", feed: Feed.CDRS, of: "cdr" },
+  { keys: "duration_key", records: "duration_record", start: "start_time", feed: Feed.DURATIONS, of: "duration" },
+] as const;
+
+/** Each record that was judged: its newest revision is in exactly one result, unless its minutes are marked to be judged again. */
+export async function verifyJudged(verification: Verification): Promise<void> {
+  const { carrierId } = verification;
+  const isReconciled = await readPage(verification, (tx) => readReconcilePosition(tx, carrierId));
+  if (!isReconciled) return;
+  for (const side of SIDES) {
+    for (const week of await listKeyWeeks(verification, side.keys)) {
+      const days = await readPage(verification, (tx) => listDays(tx, carrierId, side.keys, week));
+      for (const day of days) await verifyJudgedDay(verification, side, day);
+    }
+  }
+}
+
+async function listDays(tx: Tx, carrierId: string, keys: string, week: string): Promise<string[]> {
+  const { rows } = await sql<{ day: string }>`
+    SELECT DISTINCT record_date AS day FROM ${sql.table(keys)}
+    WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+    ORDER BY 1`.execute(tx);
+  return rows.map(({ day }) => day);
+}
+
+async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[number], day: string): Promise<void> {
+  const { carrierId, report } = verification;
+  const rows = await readSystemPage(verification, (tx) => readMisplaced(tx, carrierId, side, day));
+  for (const { record_id, results } of rows)
+    report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${record_id}: in ${results}`);
+}
+
+// Keys and names are counted together, and not joined: a join of what the planner takes for few
+// rows compares each with each. A day at a time: a part of a split call is found among the results
+// of the days around, which no index has by the carrier's records.
+async function readMisplaced(
+  tx: Tx,
+  carrierId: string,
+  { keys, records, start, feed, of }: (typeof SIDES)[number],
+  day: string,
+): Promise<{ record_id: string; results: bigint }[]> {
+  const named =
+    of === "cdr"
+      ? sql`SELECT record_id, NULL::int8 AS sequence, 1 AS results FROM call_result
+          WHERE carrier_id = ${carrierId} AND record_date = ${day}::date AND side = 1 AND NOT is_merged`
+      : sql`SELECT n.record_id, NULL::int8 AS sequence, 1 AS results
+          FROM call_result r CROSS JOIN LATERAL unnest(r.carrier_record_ids, r.carrier_record_dates) AS n(record_id, record_date)
+          WHERE r.carrier_id = ${carrierId} AND NOT r.is_merged AND n.record_date = ${day}::date
+            AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date`;
+  const position = sql.ref(`p.${of}_sequence`);
+  const epoch = sql.ref(`p.${of}_epoch`);
+  const { rows } = await sql<{ record_id: string; results: bigint }>`
+    WITH tip AS MATERIALIZED (
+      SELECT DISTINCT ON (record_id) record_id, sequence FROM ${sql.table(keys)}
+      WHERE carrier_id = ${carrierId} AND record_date = ${sql.lit(day)}::date ORDER BY record_id, revision DESC
+    ), counted AS MATERIALIZED (
+      SELECT record_id, max(sequence) AS sequence, sum(results) AS results
+      FROM (SELECT record_id, sequence, 0 AS results FROM tip UNION ALL ${named}) each GROUP BY record_id
+      HAVING max(sequence) IS NOT NULL AND sum(results) <> 1
+    )
+    SELECT t.record_id, t.results FROM reconcile_position p
+    JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed} AND h.epoch = ${epoch}
+    CROSS JOIN LATERAL (
+      SELECT * FROM counted c WHERE c.sequence <= ${position} AND c.sequence >= h.earliest_sequence OFFSET 0) t
+    LEFT JOIN LATERAL (
+      SELECT * FROM ${sql.table(records)} f WHERE f.carrier_id = ${carrierId} AND f.sequence >= t.sequence AND f.sequence <= t.sequence
+      ORDER BY f.sequence LIMIT 1) r ON true
+    WHERE p.carrier_id = ${carrierId}
+      AND NOT EXISTS (
+        SELECT FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
+          AND m.minute >= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') - make_interval(hours => ${MARK_HOURS}::int4)
+          AND m.minute <= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') + make_interval(hours => ${MARK_HOURS}::int4) OFFSET 0)
+    ORDER BY t.record_id LIMIT ${EXAMPLES}`.execute(tx);
+  return rows;
+}

@@ -1,0 +1,133 @@
+import { sql } from "kysely";
+import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
+import type { Tx } from "../database/database.ts";
+import type { UploadKind } from "../database/schema.ts";
+import { MAX_STORED_REJECTS, type UploadKey } from "../records/uploads.ts";
+import { readPage, type Verification } from "./verification.ts";
+
+const UPLOAD_PAGE = 50;
+const BATCH_PAGE = 500;
+/** How long a sealed upload's verdicts are certain to be kept, days. */
+const KEPT_DAYS = 30;
+
+interface VerifiedUpload extends VerdictCounts {
+  kind: UploadKind;
+  uploadId: string;
+  nextOffset: bigint;
+  storedRejects: number;
+  rejectRows: number;
+  forgotten: boolean;
+}
+
+/** Every upload's totals and offsets, held against its stored verdicts and rejects. */
+export async function verifyUploads(verification: Verification): Promise<void> {
+  let after = { kind: 0, uploadId: "" };
+  while (true) {
+    const uploads = await readPage(verification, (tx) => readUploads(tx, verification.carrierId, after));
+    for (const upload of uploads) if (!upload.forgotten) await verifyUpload(verification, upload);
+    const last = uploads.at(-1);
+    if (!last || uploads.length < UPLOAD_PAGE) return;
+    after = last;
+  }
+}
+
+async function readUploads(
+  tx: Tx,
+  carrierId: string,
+  after: { kind: number; uploadId: string },
+): Promise<VerifiedUpload[]> {
+  const { rows } = await sql<{
+    kind: UploadKind;
+    upload_id: string;
+    next_offset: bigint;
+    accepted: bigint;
+    duplicate: bigint;
+    conflict: bigint;
+    superseded: bigint;
+    rejected: bigint;
+    quarantined: bigint;
+    stored_rejects: bigint;
+    reject_rows: bigint;
+    forgotten: boolean;
+  }>`
+    SELECT u.kind, u.upload_id, u.next_offset, u.accepted, u.duplicate, u.conflict, u.superseded, u.rejected, u.quarantined, u.stored_rejects,
+      u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
+      (SELECT count(*) FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
+    FROM upload u WHERE u.carrier_id = ${carrierId} AND (u.kind, u.upload_id) > (${after.kind}::int2, ${after.uploadId})
+    ORDER BY u.kind, u.upload_id LIMIT ${UPLOAD_PAGE}`.execute(tx);
+  return rows.map((row) => ({
+    kind: row.kind,
+    uploadId: row.upload_id,
+    nextOffset: row.next_offset,
+    accepted: Number(row.accepted),
+    duplicate: Number(row.duplicate),
+    conflict: Number(row.conflict),
+    superseded: Number(row.superseded),
+    rejected: Number(row.rejected),
+    quarantined: Number(row.quarantined),
+    storedRejects: Number(row.stored_rejects),
+    rejectRows: Number(row.reject_rows),
+    forgotten: row.forgotten,
+  }));
+}
+
+async function verifyUpload(verification: Verification, upload: VerifiedUpload): Promise<void> {
+  const { report } = verification;
+  const name = `upload ${upload.uploadId} of kind ${upload.kind}`;
+  const { counts, end } = await countBatches(verification, upload, name);
+  if (end !== upload.nextOffset)
+    report("UPLOAD_OFFSETS", `${name}: its verdicts end at ${end}, it is committed to ${upload.nextOffset}`);
+  for (const verdict of Object.keys(counts) as (keyof VerdictCounts)[]) {
+    if (counts[verdict] !== upload[verdict])
+      report("UPLOAD_TOTALS", `${name}: counts ${upload[verdict]} ${verdict}, stores ${counts[verdict]}`);
+  }
+  // At least: duplicates, conflicts and warnings are kept too, but not of uploads of before they were. Half of the room is never theirs.
+  const owed = Math.min(counts.rejected + counts.quarantined, MAX_STORED_REJECTS / 2);
+  const isWithin = owed <= upload.storedRejects && upload.storedRejects <= MAX_STORED_REJECTS;
+  if (upload.rejectRows !== upload.storedRejects || !isWithin)
+    report(
+      "UPLOAD_TOTALS",
+      `${name}: counts ${upload.storedRejects} rejects in detail, stores ${upload.rejectRows}, owes ${owed} or more`,
+    );
+}
+
+// From where the page before ended, by key: a look-up of what overlaps an offset would begin with
+// the upload each time.
+async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
+  const rows = await tx
+    .selectFrom("upload_batch")
+    .select(["first_offset", "verdicts", "hashes"])
+    .where("carrier_id", "=", carrierId)
+    .where("kind", "=", kind)
+    .where("upload_id", "=", uploadId)
+    .where("first_offset", ">=", from)
+    .where("first_offset", "<", end)
+    .orderBy("first_offset")
+    .limit(BATCH_PAGE)
+    .execute();
+  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+}
+
+// The batches below the committed offset never change, so what is read page by page belongs to the counts that were read before.
+async function countBatches(verification: Verification, upload: VerifiedUpload, name: string) {
+  const { carrierId, report } = verification;
+  let counts = countVerdicts([]);
+  let end = 0n;
+  while (end < upload.nextOffset) {
+    const from = end;
+    const batches = await readPage(verification, (tx) =>
+      readBatchesFrom(tx, { carrierId, ...upload }, from, upload.nextOffset),
+    );
+    for (const { firstOffset, verdicts, hashes } of batches) {
+      if (firstOffset !== end || hashes.length !== verdicts.length * 8)
+        report(
+          "UPLOAD_OFFSETS",
+          `${name}: ${verdicts.length} verdicts and ${hashes.length} bytes of hashes at ${firstOffset}, due at ${end}`,
+        );
+      counts = addCounts(counts, countVerdicts(verdicts));
+      end = firstOffset + BigInt(verdicts.length);
+    }
+    if (batches.length === 0) break;
+  }
+  return { counts, end };
+}

@@ -1,0 +1,93 @@
+import { type DescEnum, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { dayNumber } from "../../domain/calls/call-rules.ts";
+import type { RecordProblem } from "../../domain/calls/field-checks.ts";
+import { RecordIssue } from "../../domain/calls/verdict.ts";
+import type { PreparedRecord } from "./prepared.ts";
+
+/** Largest record, bytes encoded. */
+export const MAX_RECORD_BYTES = 65_536;
+
+const MAX_MESSAGE_UNITS = 512;
+const MAX_RECORD_ID_CHARACTERS = 128;
+const NOTHING = new Uint8Array(0);
+
+/**
+ * The refusal of a record over 64 KiB. To be asked only of a record that may be one: each field in its bounds, without fields that are not known, is
+ * far below.
+ */
+export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageShape<T>): RecordProblem | undefined {
+  const bytes = encodedBytes(schema, message);
+  if (bytes <= MAX_RECORD_BYTES) return undefined;
+  const said = `the record is ${bytes} bytes encoded, expected at most ${MAX_RECORD_BYTES}`;
+  return { issue: RecordIssue.TOO_LARGE, message: said, retryable: false };
+}
+
+/** A record that is refused: what its verdict and a later comparison need, and nothing that a table could not hold. */
+export function refusedRecord<Row>(
+  sent: Pick<
+    PreparedRecord<Row>,
+    "recordId" | "recordDate" | "revision" | "isVoid" | "contentHash" | "connectedDurationMs"
+  >,
+  refusal: RecordProblem,
+  row: Row,
+): PreparedRecord<Row> {
+  return {
+    ...sent,
+    recordId: storableRecordId(sent.recordId),
+    recordDate: dayNumber(sent.recordDate) === undefined ? "" : sent.recordDate,
+    partyHash: 0n,
+    refusal: toldProblem(refusal),
+    warnings: [],
+    candidates: [],
+    startTime: undefined,
+    row,
+    payload: NOTHING,
+  };
+}
+
+/** The warnings that there are, as they are told. */
+export function toldWarnings(...found: (RecordProblem | undefined)[]): RecordProblem[] {
+  const warnings: RecordProblem[] = [];
+  for (const warning of found) if (warning !== undefined) warnings.push(toldProblem(warning));
+  const [first, ...others] = warnings;
+  // An outcome tells the first: it says the others, too.
+  if (first && others.length > 0) warnings[0] = { ...first, message: joined(warnings.map(({ message }) => message)) };
+  return warnings;
+}
+
+function joined(messages: readonly string[]): string {
+  return messages.join("; ").slice(0, MAX_MESSAGE_UNITS).toWellFormed();
+}
+
+/** The highest value of an enum of the contract, whose values have no gaps. */
+export function lastValue(schema: DescEnum): number {
+  const last = schema.values.length - 1;
+  if (schema.values.some((value) => value.number < 0 || value.number > last))
+    throw new Error(`${schema.typeName} has gaps`);
+  return last;
+}
+
+// Its field before it, cut to what an outcome may hold.
+function toldProblem(found: RecordProblem): RecordProblem {
+  const said = found.fieldPath === undefined ? found.message : `${found.fieldPath}: ${found.message}`;
+  return { ...found, message: said.slice(0, MAX_MESSAGE_UNITS).toWellFormed() };
+}
+
+function storableRecordId(recordId: string): string {
+  if (recordId.length <= MAX_RECORD_ID_CHARACTERS && recordId.isWellFormed() && !recordId.includes("\0"))
+    return recordId;
+  const storable = recordId
+    .slice(0, MAX_RECORD_ID_CHARACTERS * 2)
+    .toWellFormed()
+    .replaceAll("\0", "\ufffd");
+  return [...storable].slice(0, MAX_RECORD_ID_CHARACTERS).join("");
+}
+
+// What cannot be encoded did not come over the wire; it is refused for what is wrong with it.
+function encodedBytes<T extends DescMessage>(schema: T, message: MessageShape<T>): number {
+  try {
+    return toBinary(schema, message).length;
+  } catch {
+    return 0;
+  }
+}

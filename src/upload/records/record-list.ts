@@ -1,0 +1,26 @@
+import type { RecordProblem } from "../../domain/calls/field-checks.ts";
+
+/** The records of a batch. An array is one. */
+export interface RecordList<Message> {
+  readonly length: number;
+  /** How many bytes are kept for them, as far as that is known. */
+  readonly byteLength?: number;
+  at(index: number): Message | UnreadableRecord<Message> | undefined;
+  slice(start: number, end?: number): RecordList<Message>;
+}
+
+/** A record that its type does not fit. It is refused, and those beside it are not. */
+export class UnreadableRecord<Message> {
+  /** What is wrong with it. */
+  readonly problem: RecordProblem;
+  /** What could be read of it: its id above all, which names it. */
+  readonly salvaged: Message;
+  /** As it was sent. */
+  readonly bytes: Uint8Array;
+
+  constructor(problem: RecordProblem, salvaged: Message, bytes: Uint8Array) {
+    this.problem = problem;
+    this.salvaged = salvaged;
+    this.bytes = bytes;
+  }
+}
