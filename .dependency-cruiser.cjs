@@ -20,10 +20,16 @@ const mayImport = {
   simulator: ["client", "domain"],
 };
 
-/** The contract's subjects: the wings of rpc, store and cli. What services share is in rpc/shared, how messages are read in rpc/intake. */
+/**
+ * The contract's subjects: the wings of rpc, store and cli. What services share is in rpc/shared,
+ * how messages are read in rpc/intake.
+ */
 const services = "carriers|cdrs|durations|numbers|reconciliation|usage|privacy";
 
-/** Where generated code may be used. In upload and feed, only at the edge: the files that turn messages into records and back. */
+/**
+ * Where generated code may be used. In upload and feed, only at the edge: the files that turn
+ * messages into records and back.
+ */
 const usesGenerated = [
   "^src/(rpc|port|client|simulator|gen|cli)/",
   "^src/(feed|reconcile|erasure)/[^/]*edge[^/]*\\.ts$",

@@ -1,4 +1,5 @@
-// Prints `N passed, N failed` from vitest's JSON report; fails when a test failed, a file did not load, or nothing ran.
+// Prints `N passed, N failed` from vitest's JSON report; fails when a test failed, a file did not
+// load, or nothing ran.
 import { readFileSync } from "node:fs";
 
 const text = readFileSync(process.argv[2], "utf8");

@@ -1,6 +1,8 @@
-// npm run accuracy: what reconciliation finds of 100,000 calls whose truth is known, three times: with correlation ids on none, half and all of them.
-// Ends with 1 when a bound does not hold. --store has the job reconcile them in PostgreSQL; without it the matcher is given all of them at once.
-// --traffic measures the worlds of traffic instead, 50,000 calls each: see docs/reconciliation.md.
+// npm run accuracy: what reconciliation finds of 100,000 calls whose truth is known, three times:
+// with correlation ids on none, half and all of them. Ends with 1 when a bound does not hold.
+// --store has the job reconcile them in PostgreSQL; without it the matcher is given all of them at
+// once. --traffic measures the worlds of traffic instead, 50,000 calls each: see
+// docs/reconciliation.md.
 import { parseArgs } from "node:util";
 import { addDays } from "../src/domain/time/instant.ts";
 import { formatScore } from "../src/simulator/reconciliation/format-score.ts";
@@ -31,7 +33,10 @@ const { values: options } = parseArgs({
 const shares = options.shares.split(",").map(Number);
 const callCount = Number(options.calls ?? (options.traffic ? 50_000 : 100_000));
 
-/** The store keeps records by the week in which they came, from last week on: a world of five days is over by now. */
+/**
+ * The store keeps records by the week in which they came, from last week on: a world of five days
+ * is over by now.
+ */
 const DAYS_AGO = 6;
 /** Each status and cause is planted in so many of the calls, unambiguous ones: 500 in 100,000. */
 const LEAST_PLANTED_SHARE = 0.005;

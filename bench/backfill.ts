@@ -23,9 +23,11 @@ const CARRIER = "bench-0";
 const MAX_MESSAGE_BYTES = 16 * 1024 * 1024;
 
 /**
- * A backfill of stored call detail records over a server that has the very same messages in memory: StreamCdrs from earliest to head, out of PostgreSQL;
- * against a plain connect-node server in the same process that yields the messages that such a backfill brought, with the same compression and
- * limits. Both to the same client, which decodes every record, each time in a new process. In alternation.
+ * A backfill of stored call detail records over a server that has the very same messages in memory:
+ * StreamCdrs from earliest to head, out of PostgreSQL; against a plain connect-node server in the
+ * same process that yields the messages that such a backfill brought, with the same compression and
+ * limits. Both to the same client, which decodes every record, each time in a new process. In
+ * alternation.
  */
 export async function measureBackfill(rounds: number, records: number): Promise<BackfillRound[]> {
   await using world = await openBenchWorld();

@@ -7,8 +7,8 @@ export function ownCpuMicros(): number {
 }
 
 /**
- * The CPU time that a process and those below it have taken so far, microseconds; 0 where there is no /proc. It tells what work costs also while others
- * use the machine, which a clock cannot.
+ * The CPU time that a process and those below it have taken so far, microseconds; 0 where there is
+ * no /proc. It tells what work costs also while others use the machine, which a clock cannot.
  */
 export function treeCpuMicros(pid: number): number {
   try {

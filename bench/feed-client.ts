@@ -1,11 +1,15 @@
-// Follows the feed of call detail records and counts what it decodes, as any client of Connect does.
+// Follows the feed of call detail records and counts what it decodes, as any client of Connect
+// does.
 import { createClient } from "@connectrpc/connect";
 import { createTandemTransport } from "../src/client/transport.ts";
 import { CdrService } from "../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { ownCpuMicros } from "./cpu-time.ts";
 import { helperArgument, sayReady, sayResult } from "./helper-process.ts";
 
-/** Which feed to follow, from `earliest` to its head, or from `latest` until so many records have come. */
+/**
+ * Which feed to follow, from `earliest` to its head, or from `latest` until so many records have
+ * come.
+ */
 export interface FeedClientArgument {
   url: string;
   token: string;
@@ -14,7 +18,10 @@ export interface FeedClientArgument {
   records?: number;
 }
 
-/** Each batch that came: up to which sequence, and when, nanoseconds of the machine's monotonic clock (as text). */
+/**
+ * Each batch that came: up to which sequence, and when, nanoseconds of the machine's monotonic
+ * clock (as text).
+ */
 export interface FeedClientResult {
   records: number;
   seconds: number;
@@ -27,7 +34,8 @@ using transport = createTandemTransport({ baseUrl: url, token });
 const client = createClient(CdrService, transport);
 const batches: FeedClientResult["batches"] = [];
 let records = 0;
-// A stream that follows is ready when it has caught up, so that nothing is written before it listens.
+// A stream that follows is ready when it has caught up, so that nothing is written before it
+// listens.
 if (from === "earliest") await sayReady();
 const cpuBefore = ownCpuMicros();
 const started = performance.now();

@@ -14,7 +14,10 @@ import { openBenchWorld } from "./world.ts";
 
 /** What a page costs that a new carrier reads among the records of others. */
 export interface FollowFigures {
-  /** Rows that a page of 1,000 at the end of the feed reads, over one at its start; the worst of all states. */
+  /**
+   * Rows that a page of 1,000 at the end of the feed reads, over one at its start; the worst of all
+   * states.
+   */
   growth: number;
   /** The same in pages of the database. */
   pagesGrowth: number;

@@ -2,7 +2,10 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 
-/** A process of the benchmark's own, so that what a client costs is not taken for what the server costs. */
+/**
+ * A process of the benchmark's own, so that what a client costs is not taken for what the server
+ * costs.
+ */
 export interface HelperProcess<Result> {
   /** Resolves when it has said that it is ready. */
   readonly ready: Promise<void>;
@@ -12,7 +15,10 @@ export interface HelperProcess<Result> {
   go(): void;
 }
 
-/** Starts a file of this folder with one argument, as JSON. It talks back with `sayReady` and `sayResult`. */
+/**
+ * Starts a file of this folder with one argument, as JSON. It talks back with `sayReady` and
+ * `sayResult`.
+ */
 export function startHelper<Result>(file: string, argument: object): HelperProcess<Result> {
   const child = fork(fileURLToPath(new URL(`./${file}`, import.meta.url)), [JSON.stringify(argument)]);
   const ready = Promise.withResolvers<void>();

@@ -11,8 +11,9 @@ const WARM_UP_STREAMS = 80;
 const SETTLE_MS = 2_000;
 
 /**
- * What an idle feed stream takes of the server's memory, KiB: by how much the process grows, after a full collection, when so many streams are open that
- * have caught up; 8 for each carrier, as the limit is, and a connection for each. The clients are in another process.
+ * What an idle feed stream takes of the server's memory, KiB: by how much the process grows, after
+ * a full collection, when so many streams are open that have caught up; 8 for each carrier, as the
+ * limit is, and a connection for each. The clients are in another process.
  */
 export async function measureIdleStreams(streams: number): Promise<number> {
   await using world = await openBenchWorld();

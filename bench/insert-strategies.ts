@@ -1,4 +1,5 @@
-// How durations get into duration_record: the ways that were compared, over plain COPY. `node bench/insert-strategies.ts`; it is no part of `npm run bench`.
+// How durations get into duration_record: the ways that were compared, over plain COPY. `node
+// bench/insert-strategies.ts`; it is no part of `npm run bench`.
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { PoolClient } from "pg";

@@ -21,8 +21,9 @@ const INTERVAL_MS = 20;
 const RECORDS_PER_BATCH = 20;
 
 /**
- * Records at 1,000 a second, in commits of 20, followed live by a client in another process: for each record the time from when COMMIT returned in the
- * process to when the client had it decoded. Both clocks are the machine's monotonic one.
+ * Records at 1,000 a second, in commits of 20, followed live by a client in another process: for
+ * each record the time from when COMMIT returned in the process to when the client had it decoded.
+ * Both clocks are the machine's monotonic one.
  */
 export async function measureLive(seconds: number): Promise<LiveLatency> {
   await using world = await openBenchWorld();

@@ -27,8 +27,9 @@ const NEW_HOURS = 5;
 const FIRST_HOUR_AGO = 7 * 24;
 
 /**
- * Reconciles so many calls a side from nothing, by one worker; and new hours of 10,000 calls each, with nothing and with all of that already
- * reconciled. Of 1,000 calls 10 are missing at a side and 10 are cut short, and half have a dialog.
+ * Reconciles so many calls a side from nothing, by one worker; and new hours of 10,000 calls each,
+ * with nothing and with all of that already reconciled. Of 1,000 calls 10 are missing at a side and
+ * 10 are cut short, and half have a dialog.
  */
 export async function measureReconcile(historyHours: number): Promise<ReconcileFigures> {
   await using world = await openBenchWorld();

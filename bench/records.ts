@@ -12,7 +12,10 @@ export function benchNumbers(): string[] {
   return Array.from({ length: NUMBER_COUNT }, (_, index) => `+441632960${String(index).padStart(3, "0")}`);
 }
 
-/** A typical duration: one answered outbound call with its dialog, as a carrier's mediation writes it. Deterministic. */
+/**
+ * A typical duration: one answered outbound call with its dialog, as a carrier's mediation writes
+ * it. Deterministic.
+ */
 export function benchDuration(
   upload: string,
   index: number,

@@ -43,8 +43,9 @@ const LONG = { carrierId: "bench-long", days: 46 };
 const DAY_MS = 86_400_000;
 
 /**
- * So many records, half of them call detail records with quality and half durations, of two carriers over 60 days, one of which keeps them for 32 days and
- * one for 46; then one run of retention, while both carriers' clients upload and list.
+ * So many records, half of them call detail records with quality and half durations, of two
+ * carriers over 60 days, one of which keeps them for 32 days and one for 46; then one run of
+ * retention, while both carriers' clients upload and list.
  * @param baselineMs how long clients are measured before it.
  */
 export async function measureRetention(records: number, baselineMs: number): Promise<RetentionFigures> {
@@ -101,7 +102,8 @@ function setDays(db: Database, carrierId: string, part: RecordPart, retentionDay
   );
 }
 
-// As they come: the carriers' records of an hour beside each other. Payloads are all the same; keys and columns are not.
+// As they come: the carriers' records of an hour beside each other. Payloads are all the same; keys
+// and columns are not.
 async function load(db: Database, nowMs: number, perDay: number): Promise<void> {
   const context = {
     now: microsFromMs(nowMs),

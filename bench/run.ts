@@ -1,4 +1,5 @@
-// npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object; --quick is for a smoke test, its figures mean little.
+// npm run bench: what Tandem promises of its speed, measured in one run. --json prints one object;
+// --quick is for a smoke test, its figures mean little.
 import { fork } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -110,7 +111,8 @@ const JSON_FIGURES = [
   "verify_unanalyzed_over_analyzed",
 ];
 
-// As `npm start` runs it: with a young generation that holds a few batches, what lives for one commit is not moved about.
+// As `npm start` runs it: with a young generation that holds a few batches, what lives for one
+// commit is not moved about.
 const SERVER_FLAGS = ["--max-semi-space-size=64"];
 
 if (options.only !== undefined) {

@@ -1,4 +1,5 @@
-// Sends prepared batches as fast as the server's credit lets it: as little work as a client can do, so that the server is what is measured.
+// Sends prepared batches as fast as the server's credit lets it: as little work as a client can do,
+// so that the server is what is measured.
 import { type ClientHttp2Session, connect } from "node:http2";
 import { fromBinary } from "@bufbuild/protobuf";
 import {

@@ -22,9 +22,10 @@ export const CARRIERS = Array.from({ length: UPLOADS }, (_, index) => `bench-${i
 const WARM_UP_RECORDS = 30_000;
 
 /**
- * Durable uploads over raw COPY, in pairs: four uploads at once, of four carriers, over real sockets, from another process; then COPY of the very rows that
- * they left in duration_record, into the same table (emptied, with its partitions and indexes), from memory, over one connection, in one durable
- * transaction.
+ * Durable uploads over raw COPY, in pairs: four uploads at once, of four carriers, over real
+ * sockets, from another process; then COPY of the very rows that they left in duration_record, into
+ * the same table (emptied, with its partitions and indexes), from memory, over one connection, in
+ * one durable transaction.
  */
 export async function measureUploads(rounds: number, recordsEach: number, batchSize = 1_000): Promise<UploadRound[]> {
   await using world = await openBenchWorld();

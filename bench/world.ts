@@ -18,7 +18,8 @@ export interface BenchWorld extends AsyncDisposable {
 }
 
 export async function openBenchWorld(overrides: ConfigOverrides = {}): Promise<BenchWorld> {
-  // Not mkdtemp: when we run as root, PostgreSQL runs under another account, which must be able to enter.
+  // Not mkdtemp: when we run as root, PostgreSQL runs under another account, which must be able to
+  // enter.
   const dataDir = join(tmpdir(), `tandem-bench-${randomUUID()}`);
   const app = await openApp(
     loadConfig({}, { dataDir, port: 0, reconcileIntervalMs: 0, ...overrides }),

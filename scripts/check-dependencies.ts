@@ -1,4 +1,5 @@
-// `npm run check:dependencies`: holds the lock file to rules that need no network, and asks the registry for known weaknesses, where it can tell.
+// `npm run check:dependencies`: holds the lock file to rules that need no network, and asks the
+// registry for known weaknesses, where it can tell.
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { findInstalledFaults } from "./install-scripts.ts";
@@ -25,7 +26,10 @@ interface Audit {
   readonly summary: string;
 }
 
-/** What is shipped only: a weakness of a tool is not one of whoever runs Tandem. A registry that does not answer is no finding. */
+/**
+ * What is shipped only: a weakness of a tool is not one of whoever runs Tandem. A registry that
+ * does not answer is no finding.
+ */
 async function runAudit(): Promise<Audit> {
   const report = parseReport(await npmAudit());
   if (!report) return { findings: [], summary: "The registry could not be asked for known weaknesses." };

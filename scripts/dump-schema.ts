@@ -1,5 +1,6 @@
-// Writes src/store/database/schema.sql from the catalogs of a database that the migrations have just made: `npm run schema:dump`, after every change of
-// one. test/integration/schema.test.ts fails until it is done.
+// Writes src/store/database/schema.sql from the catalogs of a database that the migrations have
+// just made: `npm run schema:dump`, after every change of one. test/integration/schema.test.ts
+// fails until it is done.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// After tsc: the package needs the generated JavaScript in dist, which tsc leaves where it is; and tsc leaves `import("./file.ts")` as it is in files where it
-// translates `using`.
+// After tsc: the package needs the generated JavaScript in dist, which tsc leaves where it is; and
+// tsc leaves `import("./file.ts")` as it is in files where it translates `using`.
 import { cp, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 

@@ -12,7 +12,10 @@ const stamp = await hashInputs();
 const current = await readFile(join(out, ".stamp"), "utf8").catch(() => "");
 if (current !== stamp) await generate();
 
-/** Writes beside the old folder and swaps, so that a process that is reading src/gen sees the old or the new one whole. */
+/**
+ * Writes beside the old folder and swaps, so that a process that is reading src/gen sees the old or
+ * the new one whole.
+ */
 async function generate(): Promise<void> {
   const fresh = await mkdtemp(join(root, "src/.gen-"));
   try {

@@ -1,7 +1,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A package that brings an install script, whether it may run, and why. The one list: `allowScripts` of package.json has to say the same. */
+/**
+ * A package that brings an install script, whether it may run, and why. The one list:
+ * `allowScripts` of package.json has to say the same.
+ */
 export interface ReviewedScript {
   readonly runs: boolean;
   readonly why: string;
@@ -33,7 +36,10 @@ export interface InstalledManifest {
 
 /** What npm runs by itself when it installs a package. */
 const INSTALL_STEPS = ["preinstall", "install", "postinstall"];
-/** What an install script may import: with these it reads and writes files, and reaches no network and starts no process. */
+/**
+ * What an install script may import: with these it reads and writes files, and reaches no network
+ * and starts no process.
+ */
 const HARMLESS_IMPORTS = new Set(["fs", "fs/promises", "path", "os", "url"]);
 
 /** The install steps that a package has. */
@@ -42,8 +48,9 @@ export function installSteps({ scripts = {} }: InstalledManifest): string[] {
 }
 
 /**
- * Why a script that may run could fetch a second thing, past the lock file; empty: it cannot. An install step has to be one file that Node runs, and the file
- * imports nothing but what reads and writes files.
+ * Why a script that may run could fetch a second thing, past the lock file; empty: it cannot. An
+ * install step has to be one file that Node runs, and the file imports nothing but what reads and
+ * writes files.
  * @param readScript reads a file of the package.
  */
 export async function findFetches(
@@ -68,7 +75,10 @@ export async function findFetches(
   return faults.filter((fault) => fault !== undefined);
 }
 
-/** The first thing that a script uses and that is not on the list; a name that is computed is not on it either. */
+/**
+ * The first thing that a script uses and that is not on the list; a name that is computed is not on
+ * it either.
+ */
 function findUses(text: string): string | undefined {
   const imports = text.matchAll(
     /\b(?:from\s*|(?:import|require)\s*\(?\s*)(["'])([^"']*)\1|\b(?:import|require)\s*\(\s*([^"'\s)][^)]*)\)/g,
@@ -88,7 +98,10 @@ export async function readInstalled(folder: URL, path: string): Promise<Installe
   return text === undefined ? undefined : (JSON.parse(text) as InstalledManifest);
 }
 
-/** Looks at every package that is installed, and at the scripts that may run: what a lock file says of scripts is not proof. */
+/**
+ * Looks at every package that is installed, and at the scripts that may run: what a lock file says
+ * of scripts is not proof.
+ */
 export async function findInstalledFaults(
   folder: URL,
   packages: Readonly<Record<string, { readonly hasInstallScript?: boolean; readonly link?: boolean }>>,

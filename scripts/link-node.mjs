@@ -1,5 +1,7 @@
-// npm runs this after every install (`prepare`), on whatever Node started it, so it is plain JavaScript. The scripts' `node` is node_modules/.bin/node. npm
-// 10 makes that link for the package of this system and then removes it, together with those of the packages for other systems, which have the same name.
+// npm runs this after every install (`prepare`), on whatever Node started it, so it is plain
+// JavaScript. The scripts' `node` is node_modules/.bin/node. npm 10 makes that link for the package
+// of this system and then removes it, together with those of the packages for other systems, which
+// have the same name.
 import { existsSync, lstatSync, readlinkSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 

@@ -65,7 +65,9 @@ export function findFaults(
   return faults;
 }
 
-/** A folder of this repository that npm links into node_modules: what is in it is looked at itself. */
+/**
+ * A folder of this repository that npm links into node_modules: what is in it is looked at itself.
+ */
 function isWorkspaceLink({ link, resolved }: LockedPackage, workspaces: ReadonlySet<string>): boolean {
   return link === true && resolved !== undefined && workspaces.has(resolved);
 }
@@ -79,7 +81,10 @@ function findUnreviewed({ allowScripts = {} }: Manifest, reviewed: Readonly<Reco
     );
 }
 
-/** Only versions of a registry: what comes from a branch, a file or an address changes without the lock file. */
+/**
+ * Only versions of a registry: what comes from a branch, a file or an address changes without the
+ * lock file.
+ */
 function findLooseRanges(
   where: string,
   {
@@ -133,7 +138,9 @@ function isLicensed({ license, dev }: LockedPackage): boolean {
     : [first, ...more].every((each) => allowed.has(each));
 }
 
-/** The lowest version in a range that npm's packages ask for; ranges of other forms are let pass. */
+/**
+ * The lowest version in a range that npm's packages ask for; ranges of other forms are let pass.
+ */
 function satisfies(version: string, range: string | undefined): boolean {
   const wanted = /^>=\s*(\d+)(?:\.(\d+))?(?:\.(\d+))?$/.exec(range ?? "");
   if (!wanted) return true;

@@ -9,8 +9,9 @@ const HEADER = `-- The schema of a freshly migrated database, read from its cata
 `;
 
 /**
- * Writes down a schema as SQL: tables, columns, constraints, indexes, row security, policies, grants, and whatever else is there, from the catalogs
- * of the current schema. The same schema gives the same text, on every PostgreSQL from 15 on.
+ * Writes down a schema as SQL: tables, columns, constraints, indexes, row security, policies,
+ * grants, and whatever else is there, from the catalogs of the current schema. The same schema
+ * gives the same text, on every PostgreSQL from 15 on.
  */
 export async function readSchemaText(db: Queryable): Promise<string> {
   const tables = await texts(db, TABLES);
@@ -37,8 +38,9 @@ SELECT format('CREATE ROLE %I %s;', rolname, concat_ws(' ', CASE WHEN rolcanlogi
   CASE WHEN rolbypassrls THEN 'BYPASSRLS' END, CASE WHEN rolcreaterole THEN 'CREATEROLE' END, CASE WHEN rolcreatedb THEN 'CREATEDB' END)) AS text
 FROM pg_roles WHERE rolname IN ('tandem_carrier', 'tandem_system') ORDER BY rolname`;
 
-// One text a table, its parts in this order: columns, constraints, indexes, row security, policies, triggers, grants. pg_policy, not pg_policies,
-// so that a policy without a USING shows. NOT NULL is written with its column: from PostgreSQL 18 on it is a constraint too.
+// One text a table, its parts in this order: columns, constraints, indexes, row security, policies,
+// triggers, grants. pg_policy, not pg_policies, so that a policy without a USING shows. NOT NULL is
+// written with its column: from PostgreSQL 18 on it is a constraint too.
 const TABLES = `
 WITH tables AS (
   SELECT c.oid, quote_ident(c.relname) AS name, c.relname, c.relkind, c.relowner, c.relacl, c.relrowsecurity, c.relforcerowsecurity,

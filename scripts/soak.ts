@@ -1,7 +1,7 @@
-// `npm run soak [-- --long] [files]`: what takes its time. `--long` is for by hand, and takes about half an hour:
-// ten minutes beside a hostile carrier, a hundred thousand hostile inputs and bad records, uploads held against their model
-// two hundred times, and every kind of traffic in four orders. Each seed is printed; variables of the environment go before
-// these.
+// `npm run soak [-- --long] [files]`: what takes its time. `--long` is for by hand, and takes about
+// half an hour: ten minutes beside a hostile carrier, a hundred thousand hostile inputs and bad
+// records, uploads held against their model two hundred times, and every kind of traffic in four
+// orders. Each seed is printed; variables of the environment go before these.
 import { spawn } from "node:child_process";
 import { TRAFFIC_WORLDS } from "../src/simulator/traffic/worlds.ts";
 

@@ -58,17 +58,24 @@ export interface App extends AsyncDisposable {
   readonly heldBytes: { readonly received: number; readonly decoded: number };
   /** The key that `tandem token` signs with; undefined when others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
-  /** Resolves when the process should end, with why: its own PostgreSQL ended and does not start any more. */
+  /**
+   * Resolves when the process should end, with why: its own PostgreSQL ended and does not start any
+   * more.
+   */
   readonly failure: Promise<Error>;
-  /** Takes changed certificates, keys and revocations at once; without it they are taken within seconds. */
+  /**
+   * Takes changed certificates, keys and revocations at once; without it they are taken within
+   * seconds.
+   */
   reload(): Promise<void>;
   /** Stops serving in order; what is left is destroyed after `limits.drainMs`. */
   drain(): Promise<void>;
 }
 
 /**
- * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that carriers are isolated; the parts that serve; the port.
- * If one fails, those before it are closed again.
+ * Opens everything, in this order: PostgreSQL, unless one is given; the schema; the proof that
+ * carriers are isolated; the parts that serve; the port. If one fails, those before it are closed
+ * again.
  * @param signal ends the start; once the app is open it does nothing.
  */
 export function openApp(
@@ -76,7 +83,8 @@ export function openApp(
   log: Logger = openLog(config.logLevel),
   signal: AbortSignal = new AbortController().signal,
 ): Promise<App> {
-  // What the process does by itself counts to the jobs' share of the connections; calls are told apart as they come in.
+  // What the process does by itself counts to the jobs' share of the connections; calls are told
+  // apart as they come in.
   return asCaller({ kind: "jobs" }, () => openParts(config, log, signal));
 }
 
@@ -213,7 +221,10 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   };
 }
 
-/** The erasures' journal and the job, once a database that was restored has what was erased since: before anything is served. */
+/**
+ * The erasures' journal and the job, once a database that was restored has what was erased since:
+ * before anything is served.
+ */
 async function openErasures(
   { db, installation, erasureFiles: { journal }, onError }: Foundations,
   hub: FeedHub,
@@ -230,7 +241,8 @@ async function openErasures(
       onError,
     }),
   );
-  // What an exception had held back when a backup was made may be gone since: what is due is looked at first on a server that is another.
+  // What an exception had held back when a backup was made may be gone since: what is due is looked
+  // at first on a server that is another.
   await erase.start((await restoreErasures(db, journal)) || installation.serverChanged);
   return { journal, erase };
 }

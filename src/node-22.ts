@@ -1,5 +1,6 @@
-// What Tandem uses of Node 24 that Node 22 lacks, defined where it is missing: `tandem` imports it before
-// anything else. The client uses none of it. `using` itself is translated when the package is built.
+// What Tandem uses of Node 24 that Node 22 lacks, defined where it is missing: `tandem` imports it
+// before anything else. The client uses none of it. `using` itself is translated when the package
+// is built.
 
 /** Ends what it was given, the last first. Errors are kept as `using` keeps them. */
 abstract class Stack<Resource> {

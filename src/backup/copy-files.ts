@@ -91,7 +91,10 @@ export async function eachOf<T>(items: Iterable<T>, run: (item: T) => Promise<vo
   for (const end of ended) if (end.status === "rejected") throw end.reason;
 }
 
-/** @throws Error when the disk of a folder that is there has no room for so many bytes, and some more. */
+/**
+ * @throws Error when the disk of a folder that is there has no room for so many bytes, and some
+ *   more.
+ */
 export async function assertRoom(folder: string, bytes: number): Promise<void> {
   const { bavail, bsize } = await statfs(folder);
   const needed = bytes + MARGIN_BYTES;

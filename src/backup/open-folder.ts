@@ -2,7 +2,10 @@ import { chmod } from "node:fs/promises";
 import { dirname } from "node:path";
 import { makeFolder } from "../files/files.ts";
 
-/** PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask; what is secret has folders of its own. */
+/**
+ * PostgreSQL's own account, when we run as root, must be able to walk through, whatever the umask;
+ * what is secret has folders of its own.
+ */
 export async function makeOpenFolder(path: string): Promise<void> {
   const firstMade = await makeFolder(path);
   if (firstMade === undefined) return;

@@ -21,7 +21,10 @@ export interface RestoreOptions {
   readonly from: string;
   /** An empty folder, or one that is not there yet. */
   readonly dataDir: string;
-  /** Where erasures may have been written down since the backup, besides the journal that it was made beside. */
+  /**
+   * Where erasures may have been written down since the backup, besides the journal that it was
+   * made beside.
+   */
   readonly journals: readonly string[];
   /** Who does so, for the audit log. */
   readonly actor: string;
@@ -34,7 +37,10 @@ export interface Restored {
   readonly manifest: Manifest;
   /** Whose feeds are in a new epoch. */
   readonly carriers: number;
-  /** Erasures that the journal has, and those of them that the backup does not know: they are done again before anything is served. */
+  /**
+   * Erasures that the journal has, and those of them that the backup does not know: they are done
+   * again before anything is served.
+   */
   readonly erasures: number;
   readonly laterErasures: number;
   /** The journals that were found beside the backup's own. */
@@ -47,9 +53,9 @@ const JOURNAL = "erasures.journal";
 const KEY = "erasures.key";
 
 /**
- * Makes a new data folder from a backup: checks every file, lets PostgreSQL recover on a timeline of
- * its own, brings the schema to the newest, begins a new epoch of every feed, and only then puts it
- * all in its place. Whatever ends it before leaves nothing that could be served.
+ * Makes a new data folder from a backup: checks every file, lets PostgreSQL recover on a timeline
+ * of its own, brings the schema to the newest, begins a new epoch of every feed, and only then puts
+ * it all in its place. Whatever ends it before leaves nothing that could be served.
  */
 export async function restoreBackup(options: RestoreOptions): Promise<Restored> {
   const { from, signal } = options;
@@ -114,7 +120,10 @@ function notWhole(from: string, why: string): Error {
   return new Error(`the backup in ${from} is not whole: ${why}`);
 }
 
-/** Adds what other journals know. The key must open all of it: else a server would not start, and what it must erase is not known. */
+/**
+ * Adds what other journals know. The key must open all of it: else a server would not start, and
+ * what it must erase is not known.
+ */
 async function gatherErasures({ journals, from }: RestoreOptions, manifest: Manifest, folder: string) {
   const path = join(folder, JOURNAL);
   const before = new Set((await ErasureJournal.readEntries(path)).map(({ erasureId }) => erasureId));
@@ -142,7 +151,10 @@ async function gatherRevocations({ revokedFile }: Manifest, folder: string): Pro
   await addLines(join(folder, "keys", "revoked"), [revokedFile]);
 }
 
-/** Adds the lines of other files to one, each once. Files that are not there add none. @returns those that are. */
+/**
+ * Adds the lines of other files to one, each once. Files that are not there add none. @returns
+ * those that are.
+ */
 async function addLines(path: string, others: readonly string[]): Promise<string[]> {
   const before = await readLines(path, MAX_JOURNAL_BYTES);
   const all = new Set(before);
@@ -158,13 +170,16 @@ async function addLines(path: string, others: readonly string[]): Promise<string
   return from;
 }
 
-/** Starts PostgreSQL on what was copied, and begins the new epochs. @returns of how many carriers. */
+/**
+ * Starts PostgreSQL on what was copied, and begins the new epochs. @returns of how many carriers.
+ */
 async function recover(folder: string, { actor, signal }: RestoreOptions): Promise<number> {
   const postgres = join(folder, "postgres");
   const settings = join(postgres, "cluster", "postgresql.auto.conf");
   const kept = await readFile(settings, "utf8");
   // Recovery as of an archive, of which there is nothing but the log in the folder: so it ends on a
-  // timeline of its own, and fails when the log ends before the backup did. Nobody is let in before.
+  // timeline of its own, and fails when the log ends before the backup did. Nobody is let in
+  // before.
   await writeFile(settings, `${kept}\nrestore_command = 'false'\nhot_standby = off\n`, { mode: 0o600 });
   await writeFile(join(postgres, "cluster", "recovery.signal"), "", { mode: 0o600 });
   await giveToPostgres(postgres);
@@ -187,7 +202,10 @@ async function giveToPostgres(postgres: string): Promise<void> {
   for (const entry of await readdir(postgres, { recursive: true })) await chown(join(postgres, entry), uid, gid);
 }
 
-/** The database last: without it nothing is served, and as long as the folder is there no server starts. */
+/**
+ * The database last: without it nothing is served, and as long as the folder is there no server
+ * starts.
+ */
 async function putInPlace(folder: string, dataDir: string): Promise<void> {
   const names = (await readdir(folder)).sort((a, b) => Number(a === "postgres") - Number(b === "postgres"));
   for (const name of names) await rename(join(folder, name), join(dataDir, name));

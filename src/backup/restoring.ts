@@ -6,7 +6,10 @@ export function restoringFolder(dataDir: string): string {
   return join(dataDir, "restoring");
 }
 
-/** @throws Error when a restore into this data folder was interrupted: without it, a server would begin anew there, with an empty database. */
+/**
+ * @throws Error when a restore into this data folder was interrupted: without it, a server would
+ *   begin anew there, with an empty database.
+ */
 export async function refuseHalfRestored(dataDir: string): Promise<void> {
   const isThere = await stat(restoringFolder(dataDir)).then(
     () => true,

@@ -13,8 +13,9 @@ export interface FeedPosition {
 }
 
 /**
- * Where a follower keeps its position. Best is the database that the entries are applied to, in the same transaction: `apply` is given the
- * position for that, and `save` may then do nothing. Kept anywhere else, a crash between `apply` and `save` brings the last batch again.
+ * Where a follower keeps its position. Best is the database that the entries are applied to, in the
+ * same transaction: `apply` is given the position for that, and `save` may then do nothing. Kept
+ * anywhere else, a crash between `apply` and `save` brings the last batch again.
  */
 export interface CursorStore {
   /** The position saved last, or undefined when there is none yet. */

@@ -3,25 +3,26 @@ import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_detail
 
 /** What Tandem says of an error beyond its status code. */
 export interface TandemReason {
-  /** A name of `tandem.type.v1.ErrorReason` without its prefix, such as `CURSOR_EXPIRED`. A newer server may have more. */
+  /**
+   * A name of `tandem.type.v1.ErrorReason` without its prefix, such as `CURSOR_EXPIRED`. A newer
+   * server may have more.
+   */
   readonly reason: string;
   /** Every variable part of the message, such as `earliest_sequence`. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** How long to wait before the next attempt, milliseconds. Absent when the server said nothing of it. */
+  /**
+   * How long to wait before the next attempt, milliseconds. Absent when the server said nothing of
+   * it.
+   */
   readonly retryAfterMs?: number;
 }
 
 /**
- * Reads the machine-readable reason of an error that a call threw, or undefined when the error does not come from Tandem (the network, a
- * proxy, a bug of one's own).
+ * Reads the machine-readable reason of an error that a call threw, or undefined when the error does
+ * not come from Tandem (the network, a proxy, a bug of one's own).
  *
- * @example
- * try {
- *   await client.getCdr({ name: { case: "recordId", value: "r-1" } });
- * } catch (error) {
- *   if (tandemReason(error)?.reason === "RECORD_NOT_FOUND") return undefined;
- *   throw error;
- * }
+ * @example try { await client.getCdr({ name: { case: "recordId", value: "r-1" } }); } catch (error)
+ *   { if (tandemReason(error)?.reason === "RECORD_NOT_FOUND") return undefined; throw error; }
  */
 export function tandemReason(error: unknown): TandemReason | undefined {
   if (error instanceof TandemClientError) return error.tandem;
@@ -43,7 +44,10 @@ export type ClientFault =
   | "EXHAUSTED"
   /** The caller's own source does not fit what it uploaded before. */
   | "SOURCE"
-  /** No Tandem was ever reached, and no attempt can: the address, the protocol or a certificate is wrong. `cause` is the error. */
+  /**
+   * No Tandem was ever reached, and no attempt can: the address, the protocol or a certificate is
+   * wrong. `cause` is the error.
+   */
   | "UNREACHABLE";
 
 /** What a follower or an uploader throws when it cannot go on by itself. */

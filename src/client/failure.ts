@@ -1,7 +1,10 @@
 import { ConnectError } from "@connectrpc/connect";
 import { tandemReason } from "./errors.ts";
 
-/** A failure that comes again at every attempt, for the address, the protocol or a certificate is wrong. */
+/**
+ * A failure that comes again at every attempt, for the address, the protocol or a certificate is
+ * wrong.
+ */
 const WRONG: readonly [RegExp, string][] = [
   [/^ENOTFOUND$/, "there is no host of this name: check the address"],
   [/^(ERR_SSL_WRONG_VERSION_NUMBER|EPROTO)$/, "the server there does not speak TLS: check the port, or use http"],
@@ -28,7 +31,10 @@ const PASSING: readonly [RegExp, string][] = [
   ],
 ];
 
-/** Why a call failed, in words for whoever runs the client: Tandem's own, or what kept it from reaching a Tandem. */
+/**
+ * Why a call failed, in words for whoever runs the client: Tandem's own, or what kept it from
+ * reaching a Tandem.
+ */
 export function explainFailure(error: unknown): string {
   const text = textOf(error);
   const reason = tandemReason(error)?.reason;
@@ -42,7 +48,10 @@ function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Whether the same call would fail at every attempt, as long as nobody changes the address or a certificate. */
+/**
+ * Whether the same call would fail at every attempt, as long as nobody changes the address or a
+ * certificate.
+ */
 export function isMisaddressed(error: unknown): boolean {
   return tandemReason(error) === undefined && hintOf(WRONG, error) !== undefined;
 }

@@ -15,15 +15,12 @@ export type CdrRun = FeedRun<CdrFeedEntry>;
 export type FollowCdrsOptions = FollowEntriesOptions<CdrFeedEntry, MessageInitShape<typeof CdrFilterSchema>>;
 
 /**
- * Follows the carrier's CDR feed and comes back after every cut, with nothing lost; see `followFeed` for what it throws.
+ * Follows the carrier's CDR feed and comes back after every cut, with nothing lost; see
+ * `followFeed` for what it throws.
  *
- * @example
- * await followCdrs(createClient(CdrService, transport), {
- *   start: { case: "earliest", value: {} },
- *   store: fileCursorStore("cdrs.cursor.json"),
- *   apply: async (run) => await warehouse.upsert(run.entries),
- *   signal: stop.signal,
- * });
+ * @example await followCdrs(createClient(CdrService, transport), { start: { case: "earliest",
+ *   value: {} }, store: fileCursorStore("cdrs.cursor.json"), apply: async (run) => await
+ *   warehouse.upsert(run.entries), signal: stop.signal, });
  */
 export function followCdrs(client: Client<typeof CdrService>, options: FollowCdrsOptions): Promise<FollowResult> {
   return followEntries(

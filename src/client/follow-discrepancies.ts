@@ -11,23 +11,23 @@ import { type FeedRun, type FollowEntriesOptions, type FollowResult, followEntri
 /** A run of the discrepancy feed: to be applied as an upsert by discrepancy_id and revision. */
 export type DiscrepancyRun = FeedRun<DiscrepancyFeedEntry>;
 
-/** What `followDiscrepancies` can be told. A start at a consumer is refused. A discrepancy that a change takes out of the filter comes once more. */
+/**
+ * What `followDiscrepancies` can be told. A start at a consumer is refused. A discrepancy that a
+ * change takes out of the filter comes once more.
+ */
 export type FollowDiscrepanciesOptions = FollowEntriesOptions<
   DiscrepancyFeedEntry,
   MessageInitShape<typeof DiscrepancyFilterSchema>
 >;
 
 /**
- * Follows the carrier's discrepancy feed and comes back after every cut, with nothing lost; see `followFeed` for what it throws.
+ * Follows the carrier's discrepancy feed and comes back after every cut, with nothing lost; see
+ * `followFeed` for what it throws.
  *
- * @example
- * await followDiscrepancies(createClient(ReconciliationService, transport), {
- *   start: { case: "earliest", value: {} },
- *   filter: { unresolved: true },
- *   store: fileCursorStore("discrepancies.cursor.json"),
- *   apply: async (run) => await tickets.upsert(run.entries),
- *   signal: stop.signal,
- * });
+ * @example await followDiscrepancies(createClient(ReconciliationService, transport), { start: {
+ *   case: "earliest", value: {} }, filter: { unresolved: true }, store:
+ *   fileCursorStore("discrepancies.cursor.json"), apply: async (run) => await
+ *   tickets.upsert(run.entries), signal: stop.signal, });
  */
 export function followDiscrepancies(
   client: Client<typeof ReconciliationService>,

@@ -15,7 +15,10 @@ import { type CutEvent, cutEvent, pause, type ResumingEvent, Retry, type RetryOp
 
 const DEFAULT_HEARTBEAT_MS = 15_000;
 const DEAD_AFTER_HEARTBEATS = 3;
-/** A broken range that as many resumes from the stored cursor have not cured is the server's, not the connection's. */
+/**
+ * A broken range that as many resumes from the stored cursor have not cured is the server's, not
+ * the connection's.
+ */
 const MAX_BROKEN_IN_A_ROW = 3;
 
 /** What the messages of every feed have in common. */
@@ -34,8 +37,9 @@ export type FeedEvent =
       readonly headSequence: bigint;
       readonly position: FeedPosition;
       /**
-       * What was acknowledged since then may be lost, milliseconds since 1970: a failover or a restore has lost the newest of the feed. Whoever sends into it
-       * sends again what got its acknowledgement since then. Undefined: nothing is known to be lost.
+       * What was acknowledged since then may be lost, milliseconds since 1970: a failover or a
+       * restore has lost the newest of the feed. Whoever sends into it sends again what got its
+       * acknowledgement since then. Undefined: nothing is known to be lost.
        */
       readonly lostSinceMs: number | undefined;
     }
@@ -47,11 +51,17 @@ export type FeedEvent =
 
 /** What every follower can be told. */
 export interface FollowOptions {
-  /** Where the position is kept. When it holds one, the feed goes on from there and `start` is not used. */
+  /**
+   * Where the position is kept. When it holds one, the feed goes on from there and `start` is not
+   * used.
+   */
   readonly store: CursorStore;
   /** Stops the follower, between two batches. */
   readonly signal?: AbortSignal;
-  /** Hears of what happens. It must not throw. Default: a process warning for the first cut of an outage. */
+  /**
+   * Hears of what happens. It must not throw. Default: a process warning for the first cut of an
+   * outage.
+   */
   readonly onEvent?: (event: FeedEvent) => void;
   /** How it comes back after a cut. */
   readonly retry?: RetryOptions;
@@ -59,7 +69,9 @@ export interface FollowOptions {
 
 /** One feed: how to open it, and what its messages mean. */
 export interface Feed<Message extends FeedMessage> {
-  /** Calls the server, from the cursor, or from where the caller wants to begin when there is none. */
+  /**
+   * Calls the server, from the cursor, or from where the caller wants to begin when there is none.
+   */
   readonly open: (resumeFrom: FeedStart["position"] | undefined, signal: AbortSignal) => AsyncIterable<Message>;
   /** The sequences of a message's entries; undefined for a message that carries none. */
   readonly sequencesOf: (message: Message) => readonly bigint[] | undefined;
@@ -89,7 +101,9 @@ export interface FeedEntry {
   };
 }
 
-/** A run of a feed: all its entries in (`afterSequence`, `position.sequence`] that match the filter. */
+/**
+ * A run of a feed: all its entries in (`afterSequence`, `position.sequence`] that match the filter.
+ */
 export interface FeedRun<Entry extends FeedEntry> {
   readonly entries: readonly Entry[];
   readonly afterSequence: bigint;
@@ -99,13 +113,21 @@ export interface FeedRun<Entry extends FeedEntry> {
 
 /** What followers of entries can be told. */
 export interface FollowEntriesOptions<Entry extends FeedEntry, Filter> extends FollowOptions {
-  /** Where to begin when the store holds no position. Required: a silent default would lose data. */
+  /**
+   * Where to begin when the store holds no position. Required: a silent default would lose data.
+   */
   readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]>;
-  /** Where to end. Absent: follow live. With `head`, a resume reads the head again: it may bring more, never less. */
+  /**
+   * Where to end. Absent: follow live. With `head`, a resume reads the head again: it may bring
+   * more, never less.
+   */
   readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
   /** Which entries. A stored position is good only with the filter that it was made with. */
   readonly filter?: Filter;
-  /** Applies a run. It must be idempotent by identity and revision, or store the position together with the entries. */
+  /**
+   * Applies a run. It must be idempotent by identity and revision, or store the position together
+   * with the entries.
+   */
   readonly apply: (run: FeedRun<Entry>, signal: AbortSignal) => Promise<void>;
 }
 
@@ -153,11 +175,13 @@ export function followEntries<Message extends FeedMessage, Entry extends FeedEnt
 }
 
 /**
- * Follows any feed: checks that each message begins where the one before ended, applies it, stores its cursor, and comes back after every
- * cut. `followCdrs`, `followDiscrepancies` and `followNumbers` are made of it.
+ * Follows any feed: checks that each message begins where the one before ended, applies it, stores
+ * its cursor, and comes back after every cut. `followCdrs`, `followDiscrepancies` and
+ * `followNumbers` are made of it.
  *
- * Throws a `TandemClientError`: REFUSED when the server says what no retry can cure (`CURSOR_EXPIRED`, `FEED_EPOCH_CHANGED`,
- * `CARRIER_SUSPENDED`, ...), CONTRADICTED when it breaks the feed's rules, EXHAUSTED when attempts ran out; and whatever `apply` or the store throws.
+ * Throws a `TandemClientError`: REFUSED when the server says what no retry can cure
+ * (`CURSOR_EXPIRED`, `FEED_EPOCH_CHANGED`, `CARRIER_SUSPENDED`, ...), CONTRADICTED when it breaks
+ * the feed's rules, EXHAUSTED when attempts ran out; and whatever `apply` or the store throws.
  */
 export async function followFeed<Message extends FeedMessage>(
   feed: Feed<Message>,
@@ -201,7 +225,9 @@ class Follower<Message extends FeedMessage> {
     return { position: this.#position, entryCount: this.#entryCount };
   }
 
-  /** One connection. Returns how long to wait before the next, or throws when there must be none. */
+  /**
+   * One connection. Returns how long to wait before the next, or throws when there must be none.
+   */
   async runOnce(signal: AbortSignal): Promise<number | "END_REACHED"> {
     try {
       const closing = await this.#readStream(signal);
@@ -281,7 +307,8 @@ class Follower<Message extends FeedMessage> {
 
   async #take(message: Message, epoch: bigint, signal: AbortSignal): Promise<void> {
     const position = { cursor: message.cursor, sequence: message.throughSequence, epoch };
-    // Also of Opened: a client that began at `latest` and was cut before its first batch would begin at a later latest.
+    // Also of Opened: a client that began at `latest` and was cut before its first batch would
+    // begin at a later latest.
     const moved = position.cursor !== this.#savedCursor;
     try {
       await this.#feed.apply(message, position, signal);

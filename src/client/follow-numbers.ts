@@ -6,7 +6,10 @@ import type { NumberFilterSchema, PhoneNumber } from "../gen/tandem/type/v1/phon
 import type { FeedPosition } from "./cursor-store.ts";
 import { type FollowOptions, type FollowResult, followFeed } from "./follow-feed.ts";
 
-/** What a watch of the numbers brings, in this order: snapshots, one SYNCED, changes; without an initial state only changes. */
+/**
+ * What a watch of the numbers brings, in this order: snapshots, one SYNCED, changes; without an
+ * initial state only changes.
+ */
 export type NumberRun =
   | { readonly kind: "SNAPSHOT"; readonly numbers: readonly PhoneNumber[]; readonly position: FeedPosition }
   /** Numbers that the mirror held before and did not get in the snapshot are to be dropped. */
@@ -21,7 +24,9 @@ export type NumberRun =
 
 /** What `followNumbers` can be told. */
 export interface FollowNumbersOptions extends FollowOptions {
-  /** Where to begin when the store holds no position: `initialState` sends all current rows first. */
+  /**
+   * Where to begin when the store holds no position: `initialState` sends all current rows first.
+   */
   readonly start: NonNullable<MessageInitShape<typeof FeedStartSchema>["position"]> | "initialState";
   /** Where to end. Absent: follow live. */
   readonly end?: NonNullable<MessageInitShape<typeof FeedEndSchema>["position"]>;
@@ -32,14 +37,12 @@ export interface FollowNumbersOptions extends FollowOptions {
 }
 
 /**
- * Mirrors the carrier's numbers and comes back after every cut, also in the middle of the snapshot; see `followFeed` for what it throws.
+ * Mirrors the carrier's numbers and comes back after every cut, also in the middle of the snapshot;
+ * see `followFeed` for what it throws.
  *
- * @example
- * await followNumbers(createClient(NumberService, transport), {
- *   start: "initialState",
- *   store: fileCursorStore("numbers.cursor.json"),
- *   apply: async (run) => await mirror.apply(run),
- * });
+ * @example await followNumbers(createClient(NumberService, transport), { start: "initialState",
+ *   store: fileCursorStore("numbers.cursor.json"), apply: async (run) => await mirror.apply(run),
+ *   });
  */
 export function followNumbers(
   client: Client<typeof NumberService>,

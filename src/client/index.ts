@@ -1,4 +1,4 @@
-// biome-ignore-all lint/performance/noBarrelFile: this is what a user of the package imports, as `tandem/client`; nothing in here does.
+// biome-ignore-all lint/performance/noBarrelFile: users of the package import this; no file here does
 export { CdrService } from "../gen/tandem/carrier/v1/cdr_service_pb.js";
 export { DurationService } from "../gen/tandem/carrier/v1/duration_service_pb.js";
 export { NumberService } from "../gen/tandem/carrier/v1/number_service_pb.js";

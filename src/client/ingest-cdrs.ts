@@ -12,15 +12,12 @@ export interface IngestCdrsOptions extends UploadOptions<CallDetailRecord> {
 }
 
 /**
- * Uploads the platform's call detail records of one carrier to the end of their source, whatever is cut on the way; see `uploadRecords`
- * for what it throws. The control totals count `lengths.connected_duration_ms`.
+ * Uploads the platform's call detail records of one carrier to the end of their source, whatever is
+ * cut on the way; see `uploadRecords` for what it throws. The control totals count
+ * `lengths.connected_duration_ms`.
  *
- * @example
- * await ingestCdrs(createClient(CdrService, transport), {
- *   carrierId: "northern-telecom",
- *   uploadId: "northern-telecom:2026-03-01T10:05",
- *   source: arraySource(records),
- * });
+ * @example await ingestCdrs(createClient(CdrService, transport), { carrierId: "northern-telecom",
+ *   uploadId: "northern-telecom:2026-03-01T10:05", source: arraySource(records), });
  */
 export function ingestCdrs(client: Client<typeof CdrService>, options: IngestCdrsOptions): Promise<UploadResult> {
   return uploadRecords(

@@ -6,8 +6,9 @@ import type { UploadOptions, UploadResult } from "./upload.ts";
 const PAGE_SIZE = 1_000;
 
 /**
- * Completes the outcomes of a finished upload from the server's list, when the receipt counts more than were told: an upload that was sealed before
- * it was opened, or whose last Acks were lost, takes no replay.
+ * Completes the outcomes of a finished upload from the server's list, when the receipt counts more
+ * than were told: an upload that was sealed before it was opened, or whose last Acks were lost,
+ * takes no replay.
  */
 export async function withListedOutcomes(
   client: Client<typeof DurationService>,

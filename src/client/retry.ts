@@ -8,7 +8,9 @@ export interface RetryOptions {
   readonly initialDelayMs?: number;
   /** The longest wait, milliseconds, unless the server asks for a longer one. Default 30,000. */
   readonly maxDelayMs?: number;
-  /** How many attempts in a row may bring nothing before it gives up. Default 100, about 50 minutes. */
+  /**
+   * How many attempts in a row may bring nothing before it gives up. Default 100, about 50 minutes.
+   */
   readonly maxAttempts?: number;
 }
 
@@ -35,7 +37,10 @@ export function cutEvent(error: unknown): CutEvent {
   return { kind: "CUT", error, why: explainFailure(error) };
 }
 
-/** For callers that hear no events: warns once in an outage, so that nobody waits for hours for an address that is wrong. */
+/**
+ * For callers that hear no events: warns once in an outage, so that nobody waits for hours for an
+ * address that is wrong.
+ */
 export function warnOfCuts(what: string): (event: { readonly kind: string } | CutEvent) => void {
   let isWarned = false;
   return (event) => {
@@ -47,8 +52,8 @@ export function warnOfCuts(what: string): (event: { readonly kind: string } | Cu
 }
 
 /**
- * Counts attempts without progress and waits between them: exponential with full jitter, so that clients that were cut together do not
- * come back together.
+ * Counts attempts without progress and waits between them: exponential with full jitter, so that
+ * clients that were cut together do not come back together.
  */
 export class Retry {
   readonly #initialDelayMs: number;
@@ -63,7 +68,10 @@ export class Retry {
     this.#maxAttempts = options.maxAttempts ?? 100;
   }
 
-  /** Says that a Tandem has answered: from now on no failure to reach it is taken for a wrong address. */
+  /**
+   * Says that a Tandem has answered: from now on no failure to reach it is taken for a wrong
+   * address.
+   */
   answered(): void {
     this.#hasAnswered = true;
   }
@@ -79,7 +87,10 @@ export class Retry {
     return { fruitless: this.#fruitless, most: this.#maxAttempts };
   }
 
-  /** How long to wait before the next attempt after `error`, milliseconds; throws the error, typed, when there must be none. */
+  /**
+   * How long to wait before the next attempt after `error`, milliseconds; throws the error, typed,
+   * when there must be none.
+   */
   delayAfter(error: unknown): number {
     if (!isRetryable(error)) throw surfaced(error);
     if (tandemReason(error) !== undefined) this.answered();

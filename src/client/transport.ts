@@ -24,7 +24,10 @@ export interface TandemTransportOptions {
   readonly baseUrl: string;
   /** A bearer token. Either this, or `tokenProvider`, or a client certificate in `tls`. */
   readonly token?: string;
-  /** Gives the bearer token of each call, so that one that has expired is replaced when a stream resumes. */
+  /**
+   * Gives the bearer token of each call, so that one that has expired is replaced when a stream
+   * resumes.
+   */
   readonly tokenProvider?: () => string | Promise<string>;
   /** The protocol on the wire. Default `grpc`. */
   readonly protocol?: "grpc" | "connect" | "grpc-web";
@@ -32,7 +35,10 @@ export interface TandemTransportOptions {
   readonly tls?: Pick<SecureClientSessionOptions, "ca" | "cert" | "key" | "passphrase" | "servername">;
   /** Sends tokens without TLS to another machine, for everyone between to read. Default false. */
   readonly allowPlaintextToken?: boolean;
-  /** How often a quiet connection is probed by PING, milliseconds. Default 20,000; one that does not answer in 10,000 is closed. */
+  /**
+   * How often a quiet connection is probed by PING, milliseconds. Default 20,000; one that does not
+   * answer in 10,000 is closed.
+   */
   readonly pingIntervalMs?: number;
   /** Interceptors of each call, the first of which sees an answer last. Default: none. */
   readonly interceptors?: readonly Interceptor[];
@@ -40,16 +46,19 @@ export interface TandemTransportOptions {
   readonly createConnection?: SecureClientSessionOptions["createConnection"];
 }
 
-/** A transport for Connect's `createClient` that owns one HTTP/2 connection. Dispose it to close the connection. */
+/**
+ * A transport for Connect's `createClient` that owns one HTTP/2 connection. Dispose it to close the
+ * connection.
+ */
 export interface TandemTransport extends Transport, Disposable {}
 
 /**
- * Connects to Tandem over HTTP/2 with flow-control windows that fill a long line: the default 64 KiB would cap a stream at 64 KiB per round
- * trip, some 7,600 records a second at 50 ms.
+ * Connects to Tandem over HTTP/2 with flow-control windows that fill a long line: the default 64
+ * KiB would cap a stream at 64 KiB per round trip, some 7,600 records a second at 50 ms.
  *
- * @example
- * const transport = createTandemTransport({ baseUrl: "https://tandem.example", tokenProvider: () => vault.read("tandem-token") });
- * const cdrs = createClient(CdrService, transport);
+ * @example const transport = createTandemTransport({ baseUrl: "https://tandem.example",
+ *   tokenProvider: () => vault.read("tandem-token") }); const cdrs = createClient(CdrService,
+ *   transport);
  */
 export function createTandemTransport(options: TandemTransportOptions): TandemTransport {
   refusePlaintextToken(options);
@@ -94,7 +103,10 @@ function transportOf(
   }
 }
 
-/** Raises the connection's window too, which no HTTP/2 setting can do: it is shared by all streams and starts at 64 KiB. */
+/**
+ * Raises the connection's window too, which no HTTP/2 setting can do: it is shared by all streams
+ * and starts at 64 KiB.
+ */
 class WideSessionManager extends Http2SessionManager {
   readonly #widened = new WeakSet<ClientHttp2Session>();
 

@@ -19,12 +19,11 @@ export interface UploadAttemptOptions<Rec> {
 }
 
 /**
- * The sending side of one connection. `frames` is pulled by the transport, so that HTTP/2's flow control holds it back; the receiving side
- * tells it what the server said. It sends Open, waits for Opened, sends batches within the credit, and Finish once all is committed:
+ * The sending side of one connection. `frames` is pulled by the transport, so that HTTP/2's flow
+ * control holds it back; the receiving side tells it what the server said. It sends Open, waits for
+ * Opened, sends batches within the credit, and Finish once all is committed:
  *
- *     opening --Opened--> sending --source ends, all committed--> finishing
- *                           ^ |
- *                    Rewind +-+
+ * opening --Opened--> sending --source ends, all committed--> finishing ^ | Rewind +-+
  */
 export class UploadAttempt<Rec> {
   readonly #options: UploadAttemptOptions<Rec>;
@@ -71,7 +70,10 @@ export class UploadAttempt<Rec> {
     return DEAD_AFTER_HEARTBEATS * this.#heartbeatMs;
   }
 
-  /** The server is ready; `sendFrom` lies before its committed offset when old outcomes are wanted again. */
+  /**
+   * The server is ready; `sendFrom` lies before its committed offset when old outcomes are wanted
+   * again.
+   */
   opened(opened: UploadOpened, sendFrom: number): void {
     this.#isOpen = true;
     this.#committedAtOpen = this.#committed = Number(opened.committedOffset);
@@ -125,7 +127,10 @@ export class UploadAttempt<Rec> {
     return isDue ? { case: "keepAlive" } : undefined;
   }
 
-  /** What can be sent now. When that must be read first, the reading is begun and ends with a wake-up, so that KeepAlives go on meanwhile. */
+  /**
+   * What can be sent now. When that must be read first, the reading is begun and ends with a
+   * wake-up, so that KeepAlives go on meanwhile.
+   */
   #nextFrame(signal: AbortSignal): ClientFrame<Rec> | undefined {
     if (this.#fault !== undefined) throw this.#fault;
     if (!this.#isOpen || this.#isReading || performance.now() < this.#notBefore) return undefined;
@@ -138,7 +143,8 @@ export class UploadAttempt<Rec> {
     }
     const room = this.#sendLimit - this.#next;
     const isInFlight = this.#next > this.#committed;
-    // A batch that is cut to the last few records of the credit costs a commit of its own: wait for more, unless nothing else will move.
+    // A batch that is cut to the last few records of the credit costs a commit of its own: wait for
+    // more, unless nothing else will move.
     if (room <= 0 || (room < this.#batchRecords && isInFlight)) return undefined;
     this.#prepare(() => this.#batchFrame(Math.min(room, this.#batchRecords), signal), signal);
     return undefined;
@@ -173,7 +179,10 @@ export class UploadAttempt<Rec> {
     return undefined;
   }
 
-  /** Finish is sent when all is committed, so that no Rewind can cross it. A validation commits nothing. */
+  /**
+   * Finish is sent when all is committed, so that no Rewind can cross it. A validation commits
+   * nothing.
+   */
   #isAllCommitted(): boolean {
     return this.#options.validateOnly || this.#committed >= (this.#sourceEnd ?? 0);
   }

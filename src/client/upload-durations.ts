@@ -7,14 +7,12 @@ import { type UploadOptions, type UploadResult, uploadRecords } from "./upload.t
 import { type ClientFrame, finishFields, openFields, serverFrames } from "./upload-frames.ts";
 
 /**
- * Uploads call durations to the end of their source, whatever is cut on the way; see `uploadRecords` for what it throws.
+ * Uploads call durations to the end of their source, whatever is cut on the way; see
+ * `uploadRecords` for what it throws.
  *
- * @example
- * const { receipt, outcomes } = await uploadDurations(createClient(DurationService, transport), {
- *   uploadId: "durations-2026-03-01T10:05",
- *   source: arraySource(records),
- * });
- * for (const { recordId, verdict, message } of outcomes) log.warn({ recordId, verdict, message });
+ * @example const { receipt, outcomes } = await uploadDurations(createClient(DurationService,
+ *   transport), { uploadId: "durations-2026-03-01T10:05", source: arraySource(records), }); for
+ *   (const { recordId, verdict, message } of outcomes) log.warn({ recordId, verdict, message });
  */
 export async function uploadDurations(
   client: Client<typeof DurationService>,

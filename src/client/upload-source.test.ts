@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { RunningTotals, type UploadSource } from "./upload-source.ts";
 
-/** A source whose reads are answered when the test says so, in the order in which they were asked. */
+/**
+ * A source whose reads are answered when the test says so, in the order in which they were asked.
+ */
 function heldSource(records: readonly bigint[]) {
   const held: (() => void)[] = [];
   const source: UploadSource<bigint> = {

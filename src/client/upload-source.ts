@@ -1,11 +1,14 @@
 import { TandemClientError } from "./errors.ts";
 
 /**
- * The records of one upload, in an order that never changes: the record at an offset is the same each time it is read, today and after a
- * restart. Keep it until the receipt.
+ * The records of one upload, in an order that never changes: the record at an offset is the same
+ * each time it is read, today and after a restart. Keep it until the receipt.
  */
 export interface UploadSource<Rec> {
-  /** Up to `limit` records from `offset` on; fewer, but not none, is allowed; none means that the source ends before `offset`. */
+  /**
+   * Up to `limit` records from `offset` on; fewer, but not none, is allowed; none means that the
+   * source ends before `offset`.
+   */
   readonly read: (offset: number, limit: number, signal: AbortSignal) => Promise<readonly Rec[]> | readonly Rec[];
 }
 
@@ -14,7 +17,9 @@ export function arraySource<Rec>(records: readonly Rec[]): UploadSource<Rec> {
   return { read: (offset, limit) => records.slice(offset, offset + limit) };
 }
 
-/** Control totals over a prefix of a source: each record is counted once, however often it is sent. */
+/**
+ * Control totals over a prefix of a source: each record is counted once, however often it is sent.
+ */
 export class RunningTotals<Rec> {
   readonly #source: UploadSource<Rec>;
   readonly #durationOf: (record: Rec) => bigint;
@@ -36,8 +41,8 @@ export class RunningTotals<Rec> {
   }
 
   /**
-   * The sum over [0, offset); what an earlier process sent is read again. Several may read at once: an
-   * attempt that was given up may still wait for the source.
+   * The sum over [0, offset); what an earlier process sent is read again. Several may read at once:
+   * an attempt that was given up may still wait for the source.
    */
   async through(offset: number, batchRecords: number, signal: AbortSignal): Promise<bigint> {
     while (this.#count < offset) {

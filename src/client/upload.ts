@@ -24,12 +24,16 @@ export type UploadEvent =
       readonly committedOffset: number;
       readonly writerEpoch: bigint;
       /**
-       * What got its acknowledgement or its receipt since then may be lost, milliseconds since 1970:
-       * send it again under a new upload, once for each value. Undefined: nothing is known to be lost.
+       * What got its acknowledgement or its receipt since then may be lost, milliseconds since
+       * 1970: send it again under a new upload, once for each value. Undefined: nothing is known to
+       * be lost.
        */
       readonly lostSinceMs: number | undefined;
     }
-  /** Store the offset, if the upload is to be resumed by another process, and give it back as `acknowledgedOffset`. */
+  /**
+   * Store the offset, if the upload is to be resumed by another process, and give it back as
+   * `acknowledgedOffset`.
+   */
   | { readonly kind: "COMMITTED"; readonly committedOffset: number; readonly outcomes: readonly RecordOutcome[] }
   | { readonly kind: "REWOUND"; readonly expectedOffset: number; readonly reason: UploadRewindReason }
   | { readonly kind: "CLOSING"; readonly reason: UploadClosingReason; readonly retryAfterMs: number | undefined }
@@ -38,7 +42,10 @@ export type UploadEvent =
 
 /** What every upload can be told. */
 export interface UploadOptions<Rec> {
-  /** Names the upload for ever: 1 to 128 characters of `[A-Za-z0-9._:-]`. The same id with the same source resumes it. */
+  /**
+   * Names the upload for ever: 1 to 128 characters of `[A-Za-z0-9._:-]`. The same id with the same
+   * source resumes it.
+   */
   readonly uploadId: string;
   readonly source: UploadSource<Rec>;
   /** The highest committed offset that an earlier process was told. Default 0. */
@@ -48,14 +55,18 @@ export interface UploadOptions<Rec> {
   /** Judge every record and store nothing. Default false. */
   readonly validateOnly?: boolean;
   /**
-   * Sends records again whose Ack was lost in a cut or came to an earlier process, so that no outcome is missed: the server answers them
-   * with the stored verdicts. What is sealed by then, `uploadDurations` asks ListRejects for. Default true.
+   * Sends records again whose Ack was lost in a cut or came to an earlier process, so that no
+   * outcome is missed: the server answers them with the stored verdicts. What is sealed by then,
+   * `uploadDurations` asks ListRejects for. Default true.
    */
   readonly replayLostOutcomes?: boolean;
   /** How many outcomes to keep for the result; all are told in `onEvent`. Default 100,000. */
   readonly maxOutcomes?: number;
   readonly signal?: AbortSignal;
-  /** Hears of what happens. It must not throw. Default: a process warning for the first cut of an outage. */
+  /**
+   * Hears of what happens. It must not throw. Default: a process warning for the first cut of an
+   * outage.
+   */
   readonly onEvent?: (event: UploadEvent) => void;
   readonly retry?: RetryOptions;
 }
@@ -64,8 +75,8 @@ export interface UploadOptions<Rec> {
 export interface UploadResult {
   readonly receipt: UploadReceipt;
   /**
-   * What was more than plainly accepted, by offset. `uploadDurations` asks for what it was not told, such as of an upload that was sealed before;
-   * `ingestCdrs` has none of that.
+   * What was more than plainly accepted, by offset. `uploadDurations` asks for what it was not
+   * told, such as of an upload that was sealed before; `ingestCdrs` has none of that.
    */
   readonly outcomes: readonly RecordOutcome[];
   /** How many outcomes were not kept, over `maxOutcomes`. */
@@ -75,13 +86,15 @@ export interface UploadResult {
 }
 
 /**
- * Uploads a source to its end and comes back after every cut, at the offset that the server has committed. `uploadDurations` and
- * `ingestCdrs` are made of it.
+ * Uploads a source to its end and comes back after every cut, at the offset that the server has
+ * committed. `uploadDurations` and `ingestCdrs` are made of it.
  *
- * Throws a `TandemClientError`: REFUSED with `UPLOAD_SUPERSEDED` (another process has opened the upload: leave it to that one),
- * `UPLOAD_HISTORY_LOST`, `OFFSET_CONTENT_MISMATCH` or `UPLOAD_SEALED` (start a new upload from the source: identities deduplicate), `CONTROL_TOTAL_MISMATCH`
- * and what else no retry can cure; SOURCE when the source is shorter than what was committed; EXHAUSTED when attempts ran out. Throws the
- * signal's reason when it is aborted, and what the source throws.
+ * Throws a `TandemClientError`: REFUSED with `UPLOAD_SUPERSEDED` (another process has opened the
+ * upload: leave it to that one), `UPLOAD_HISTORY_LOST`, `OFFSET_CONTENT_MISMATCH` or
+ * `UPLOAD_SEALED` (start a new upload from the source: identities deduplicate),
+ * `CONTROL_TOTAL_MISMATCH` and what else no retry can cure; SOURCE when the source is shorter than
+ * what was committed; EXHAUSTED when attempts ran out. Throws the signal's reason when it is
+ * aborted, and what the source throws.
  */
 export async function uploadRecords<Rec>(
   channel: UploadChannel<Rec>,
@@ -133,7 +146,10 @@ class Uploader<Rec> {
     return { outcomes, droppedOutcomeCount: this.#droppedOutcomeCount };
   }
 
-  /** One connection. Returns the receipt, or how long to wait before the next, or throws when there must be none. */
+  /**
+   * One connection. Returns the receipt, or how long to wait before the next, or throws when there
+   * must be none.
+   */
   async runOnce(signal: AbortSignal): Promise<UploadReceipt | number> {
     if (this.#options.validateOnly === true) this.#told = this.#heard = 0;
     const attempt = new UploadAttempt<Rec>({
@@ -206,7 +222,8 @@ class Uploader<Rec> {
   #acknowledged(attempt: UploadAttempt<Rec>, ack: UploadAck): void {
     for (const outcome of ack.outcomes) this.#keep(outcome);
     const committedOffset = Number(ack.committedOffset);
-    // While old records are sent again, an Ack says nothing about how many of those it answers; the first new commit says: all.
+    // While old records are sent again, an Ack says nothing about how many of those it answers; the
+    // first new commit says: all.
     if (committedOffset > attempt.committedAtOpen) this.#heard = Math.max(this.#heard, committedOffset);
     this.#committed(attempt, committedOffset);
     attempt.raiseSendLimit(Number(ack.sendLimitOffset));
@@ -221,13 +238,17 @@ class Uploader<Rec> {
 
   #rewound(attempt: UploadAttempt<Rec>, rewind: UploadRewind): void {
     const expectedOffset = Number(rewind.expectedOffset);
-    // What was sent again for its outcomes may be asked for again; what lies before it was committed, and is not there any more.
+    // What was sent again for its outcomes may be asked for again; what lies before it was
+    // committed, and is not there any more.
     if (expectedOffset < Math.min(this.#told, attempt.sentFrom)) throw this.#historyLost(expectedOffset);
     attempt.rewind(expectedOffset, rewind.retryAfter === undefined ? 0 : msFromDuration(rewind.retryAfter));
     this.#options.onEvent?.({ kind: "REWOUND", expectedOffset, reason: rewind.reason });
   }
 
-  /** An upload may have been sealed for idleness, or by who had less of the source: what lies beyond is not uploaded, whatever the receipt says. */
+  /**
+   * An upload may have been sealed for idleness, or by who had less of the source: what lies beyond
+   * is not uploaded, whatever the receipt says.
+   */
   async #finished({ receipt }: UploadFinished, signal: AbortSignal): Promise<UploadReceipt> {
     if (receipt === undefined) throw new StreamBroken("Finished came without a receipt");
     const finalOffset = Number(receipt.finalOffset);
@@ -254,7 +275,10 @@ class Uploader<Rec> {
     this.#outcomes.set(outcome.recordOffset, outcome);
   }
 
-  /** Records near their size limit make a batch of 500 too large a message. Halving finds the size without measuring each batch. */
+  /**
+   * Records near their size limit make a batch of 500 too large a message. Halving finds the size
+   * without measuring each batch.
+   */
   #shrinkBatches(error: unknown): boolean {
     if (tandemReason(error)?.reason !== "MESSAGE_TOO_LARGE" || this.#batchRecords === 1) return false;
     this.#batchRecords = Math.ceil(this.#batchRecords / 2);

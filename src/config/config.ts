@@ -15,7 +15,10 @@ import { checkPlatformTokens, type PlatformIdentities, parsePlatformIdentities }
 
 /** Every setting of a process, validated. */
 export interface Config {
-  /** An outside PostgreSQL; undefined in embedded mode, where Tandem runs one of its own in the data folder. */
+  /**
+   * An outside PostgreSQL; undefined in embedded mode, where Tandem runs one of its own in the data
+   * folder.
+   */
   readonly databaseUrl: string | undefined;
   readonly databasePool: number;
   readonly synchronousCommit: "on" | "off" | "remote_apply";
@@ -27,7 +30,10 @@ export interface Config {
   readonly dataDir: string;
   /** Why the data folder is not the usual one; undefined when it is, or when it was named. */
   readonly dataDirReason: string | undefined;
-  /** Absolute path of the journal of erasures, and of the key that it is encrypted under: both outside the database and its backups. */
+  /**
+   * Absolute path of the journal of erasures, and of the key that it is encrypted under: both
+   * outside the database and its backups.
+   */
   readonly erasureJournal: string;
   readonly erasureKeyFile: string;
   readonly host: string;
@@ -38,11 +44,17 @@ export interface Config {
   /** Where the files of `tls` are; they are read again when they change. */
   readonly tlsPaths: TlsPaths | undefined;
   readonly tokens: TokenTrust;
-  /** File that lists revoked credentials; undefined: `keys/revoked` in the data folder, if it is there. */
+  /**
+   * File that lists revoked credentials; undefined: `keys/revoked` in the data folder, if it is
+   * there.
+   */
   readonly revokedFile: string | undefined;
   /** Between two looks at the files of certificates, keys and revocations, milliseconds. */
   readonly reloadIntervalMs: number;
-  /** Who calls as the platform, with a client certificate or as a token's subject: identity text to scopes. */
+  /**
+   * Who calls as the platform, with a client certificate or as a token's subject: identity text to
+   * scopes.
+   */
   readonly platformIdentities: PlatformIdentities;
   readonly reflection: boolean;
   /** The region that this process serves; undefined: every carrier's. */
@@ -94,7 +106,8 @@ const onOff = () =>
     return meaning ?? false;
   });
 
-// The key is the setting's name: `tlsCert` is TANDEM_TLS_CERT in the environment. A default is given as it would be written there.
+// The key is the setting's name: `tlsCert` is TANDEM_TLS_CERT in the environment. A default is
+// given as it would be written there.
 const SETTINGS = {
   databaseUrl: z
     .string()
@@ -286,7 +299,10 @@ const CLIENT_SETTINGS = {
 type SettingName = keyof typeof SETTINGS;
 type Values = { [Name in SettingName]: z.output<(typeof SETTINGS)[Name]> };
 
-/** Settings given by other means than the environment, such as the command line's; the same names, the same checks. */
+/**
+ * Settings given by other means than the environment, such as the command line's; the same names,
+ * the same checks.
+ */
 export type ConfigOverrides = { readonly [Name in SettingName]?: string | number | boolean | undefined };
 
 /**

@@ -10,9 +10,10 @@ export interface DataDirChoice {
 }
 
 /**
- * The data folder: the one that was named, else `./.tandem`. PostgreSQL never runs as root, though, and its account cannot walk into a folder
- * that is closed to others, such as /root: then the default is a folder in /var/lib/tandem, one for each working folder, so that two
- * checkouts do not share an exchange unasked.
+ * The data folder: the one that was named, else `./.tandem`. PostgreSQL never runs as root, though,
+ * and its account cannot walk into a folder that is closed to others, such as /root: then the
+ * default is a folder in /var/lib/tandem, one for each working folder, so that two checkouts do not
+ * share an exchange unasked.
  */
 export function chooseDataDir(
   named: string | undefined,
@@ -29,7 +30,10 @@ export function chooseDataDir(
   };
 }
 
-/** The first folder on the way to `path`, itself included, that others than its owner and group cannot enter. */
+/**
+ * The first folder on the way to `path`, itself included, that others than its owner and group
+ * cannot enter.
+ */
 export function findFolderClosedToOthers(path: string): string | undefined {
   const folders: string[] = [];
   for (let folder = realpathSync(path); ; folder = dirname(folder)) {

@@ -1,6 +1,6 @@
 /**
- * Why something failed: the names of `tandem.type.v1.ErrorReason`, without the prefix. What each means, and which metadata it carries, is
- * said there; a test compares the two lists.
+ * Why something failed: the names of `tandem.type.v1.ErrorReason`, without the prefix. What each
+ * means, and which metadata it carries, is said there; a test compares the two lists.
  */
 export type ErrorReason =
   | "INVALID_ARGUMENT"
@@ -66,7 +66,10 @@ export type ErrorReason =
 
 /** What is wrong with one field of a request. */
 export interface FieldViolation {
-  /** The field's path in the request, as the proto names it: `open.upload_id`, `records[3].direction`. */
+  /**
+   * The field's path in the request, as the proto names it: `open.upload_id`,
+   * `records[3].direction`.
+   */
   readonly field: string;
   /** What is wrong, for people. No phone number in it. */
   readonly description: string;
@@ -75,12 +78,18 @@ export interface FieldViolation {
 export interface TandemErrorOptions {
   /** Every field at fault, for google.rpc.BadRequest. */
   readonly fieldViolations?: readonly FieldViolation[];
-  /** After how many milliseconds a retry is worth it, for google.rpc.RetryInfo. Left out, retryable reasons get a default. */
+  /**
+   * After how many milliseconds a retry is worth it, for google.rpc.RetryInfo. Left out, retryable
+   * reasons get a default.
+   */
   readonly retryAfterMs?: number;
   readonly cause?: unknown;
 }
 
-/** The one error that the domain, the store, the feeds and the uploads throw on purpose. Only rpc/shared/errors.ts knows what it is on the wire. */
+/**
+ * The one error that the domain, the store, the feeds and the uploads throw on purpose. Only
+ * rpc/shared/errors.ts knows what it is on the wire.
+ */
 export class TandemError extends Error {
   override readonly name = "TandemError";
   readonly reason: ErrorReason;

@@ -1,18 +1,28 @@
 import type { Micros } from "./time/instant.ts";
 import { wallMicros } from "./time/wall-clock.ts";
 
-/** Most ends that are remembered; beyond it, the one that was not asked for longest is forgotten. */
+/**
+ * Most ends that are remembered; beyond it, the one that was not asked for longest is forgotten.
+ */
 const MAX_REMEMBERED = 20_000;
 
-/** Two clocks that run drift apart a little, and are read one after the other: less than this is no step, milliseconds. */
+/**
+ * Two clocks that run drift apart a little, and are read one after the other: less than this is no
+ * step, milliseconds.
+ */
 const DRIFT_MS = 1_000;
 
 /**
- * The ends of credentials, judged by two clocks. An end is a moment that somebody wrote down, and the time of day may step back: then what is over would be good
- * again. So the first time that something is seen good, it is also noted how long it has left by a clock that only goes forward. The earlier of the two counts.
+ * The ends of credentials, judged by two clocks. An end is a moment that somebody wrote down, and
+ * the time of day may step back: then what is over would be good again. So the first time that
+ * something is seen good, it is also noted how long it has left by a clock that only goes forward.
+ * The earlier of the two counts.
  */
 export class Expiries {
-  /** Ends by the clock that only goes forward, milliseconds; those that were asked for last come last. */
+  /**
+   * Ends by the clock that only goes forward, milliseconds; those that were asked for last come
+   * last.
+   */
   readonly #ends = new Map<string, number>();
   readonly #most: number;
 

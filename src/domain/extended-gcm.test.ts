@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { EXTENDED_GCM_OVERHEAD, ExtendedGcmKey } from "./extended-gcm.ts";
 
-// The vectors of c2sp.org/XAES-256-GCM: one for each value of the bit that decides how the subkey is made.
+// The vectors of c2sp.org/XAES-256-GCM: one for each value of the bit that decides how the subkey
+// is made.
 test.each([
   [1, "", "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271"],
   [3, "c2sp.org/XAES-256-GCM", "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d"],

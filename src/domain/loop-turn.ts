@@ -4,8 +4,8 @@ import { setImmediate } from "node:timers/promises";
 const TURN_MS = 4;
 
 /**
- * Shares the event loop out to work on many items that waits for nothing by itself: between two items it lets
- * others have their turn, once its own is over.
+ * Shares the event loop out to work on many items that waits for nothing by itself: between two
+ * items it lets others have their turn, once its own is over.
  */
 export class LoopTurn {
   #begunAt = performance.now();

@@ -5,15 +5,24 @@ export type StreamEnd = "DRAINING" | "MAX_AGE" | "CREDENTIAL_EXPIRING" | "SUSPEN
 
 /** What a long stream asks while it lives: whether to go on. */
 export interface StreamLife {
-  /** Aborts when the client has left or the server wants the stream to end; every wait of the stream takes it. */
+  /**
+   * Aborts when the client has left or the server wants the stream to end; every wait of the stream
+   * takes it.
+   */
   readonly signal: AbortSignal;
-  /** Why the server wants it to end; undefined while it may go on, and when it is the client that has left. */
+  /**
+   * Why the server wants it to end; undefined while it may go on, and when it is the client that
+   * has left.
+   */
   readonly end: StreamEnd | undefined;
   /** Ends the stream by force: its client does not read, so that nothing in band would reach it. */
   reset(): void;
 }
 
-/** The error that follows a stream's Closing message, so that no client takes a planned end for the end of the data. */
+/**
+ * The error that follows a stream's Closing message, so that no client takes a planned end for the
+ * end of the data.
+ */
 export function streamEndError(end: StreamEnd): TandemError {
   switch (end) {
     case "DRAINING":
@@ -33,12 +42,16 @@ export function streamEndError(end: StreamEnd): TandemError {
   }
 }
 
-/** A stalled client that begins to read again within the limit once more, and at least this, gets its Closing; then it is reset. Milliseconds. */
+/**
+ * A stalled client that begins to read again within the limit once more, and at least this, gets
+ * its Closing; then it is reset. Milliseconds.
+ */
 const MIN_STALL_GRACE_MS = 5_000;
 
 /**
- * Watches whether a stream's client reads. A generator that is parked at a yield cannot act, so a clock runs beside it: it marks the stream as
- * stalled after the limit, and resets it after as long again: nothing reaches a client that does not read. Dispose it when the stream ends.
+ * Watches whether a stream's client reads. A generator that is parked at a yield cannot act, so a
+ * clock runs beside it: it marks the stream as stalled after the limit, and resets it after as long
+ * again: nothing reaches a client that does not read. Dispose it when the stream ends.
  */
 export class StallWatch implements Disposable {
   readonly #limitMs: number;

@@ -4,8 +4,8 @@ export interface TimeLimit extends Disposable {
 }
 
 /**
- * Limits a wait to `ms` milliseconds. `AbortSignal.timeout` cannot be ended: until it fires, Node keeps it and
- * the call in which it was made, even if the call has long ended.
+ * Limits a wait to `ms` milliseconds. `AbortSignal.timeout` cannot be ended: until it fires, Node
+ * keeps it and the call in which it was made, even if the call has long ended.
  */
 export function limitTime(ms: number): TimeLimit {
   const controller = new AbortController();

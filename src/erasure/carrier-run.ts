@@ -17,7 +17,10 @@ export interface CarrierErasure {
   readonly exceptions: Exceptions;
 }
 
-/** Runs one step in a transaction of its own, under the leases of the erasure and of the carrier's reconciliation. */
+/**
+ * Runs one step in a transaction of its own, under the leases of the erasure and of the carrier's
+ * reconciliation.
+ */
 export type Transact = <T>(run: (tx: Tx) => Promise<T>) => Promise<T>;
 
 /** An erasure at one carrier, as it is carried out. */

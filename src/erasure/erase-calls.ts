@@ -66,15 +66,16 @@ const REACH: Micros = (16n * DAY) / 24n;
 const LONGEST_CALL: Micros = 31n * DAY;
 
 /**
- * Finds the calls of some records in which the number is, with their counterparts, which reconciliation has paired with them, and leaves out those
- * that something keeps, as exceptions.
+ * Finds the calls of some records in which the number is, with their counterparts, which
+ * reconciliation has paired with them, and leaves out those that something keeps, as exceptions.
  */
 export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
   const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
   const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === 1)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
-  // A record of the platform's that was found by itself may be in no result yet; one that was found by its result brings the carrier's with it.
+  // A record of the platform's that was found by itself may be in no result yet; one that was found
+  // by its result brings the carrier's with it.
   const stored = {
     platform: await readRevisions(tx, "platform", carrierId, platform, run.now),
     carrier: await readRevisions(tx, "carrier", carrierId, carrier, run.now),
@@ -117,7 +118,10 @@ function maskedKeys(side: RecordSide, stored: readonly StoredRecord[], erased: r
   });
 }
 
-/** Writes calls without the number and tells the feeds' readers, in the caller's transaction. Returns the feeds' new heads, of those that gained an entry. */
+/**
+ * Writes calls without the number and tells the feeds' readers, in the caller's transaction.
+ * Returns the feeds' new heads, of those that gained an entry.
+ */
 export async function eraseCalls(
   tx: Tx,
   { carrierId, scope }: CarrierErasure,
@@ -126,7 +130,8 @@ export async function eraseCalls(
 ): Promise<Map<Feed, bigint>> {
   const heads = new Map<Feed, bigint>();
   if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
-  // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten here.
+  // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten
+  // here.
   const cdrs = await lockFeed(tx, carrierId, Feed.CDRS);
   const discrepancies = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
   await lockFeed(tx, carrierId, Feed.DURATIONS);
@@ -196,12 +201,16 @@ type ErasableCdr = Pick<
   "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
 >;
 
-/** A record of the platform's, or a copy of one, without the number; undefined when it is not in it in the role. */
+/**
+ * A record of the platform's, or a copy of one, without the number; undefined when it is not in it
+ * in the role.
+ */
 export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });
   const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
-  // A VOID has what it inherited in its columns only. Where the number takes part in another role, its texts stay, as those of a record do.
+  // A VOID has what it inherited in its columns only. Where the number takes part in another role,
+  // its texts stay, as those of a record do.
   const ids = [record.callId, record.dialogCallId, record.correlationId];
   const hasId =
     ids.some((id) => id !== undefined && number.isIn(id)) &&
@@ -273,7 +282,8 @@ function resultWithout(scope: ErasureScope, result: StoredResult): Omit<Rewritte
   };
 }
 
-// A call is erased as a whole or not at all: what keeps one of its records keeps its counterpart and its result.
+// A call is erased as a whole or not at all: what keeps one of its records keeps its counterpart
+// and its result.
 async function findKept(
   tx: Tx,
   run: CarrierErasure,
@@ -342,7 +352,8 @@ export function keeps(
   return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
 }
 
-// The calls of which more is to come, or that nobody has compared yet: not for longer than that can take.
+// The calls of which more is to come, or that nobody has compared yet: not for longer than that can
+// take.
 function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolean): HeldBack | undefined {
   const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
   const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;

@@ -30,13 +30,14 @@ const BATCHES = 200;
 const SLICE: Micros = 86_400_000_000n;
 
 /**
- * Erases a number from everything that is kept of one carrier, each step in a transaction of its own. It may be stopped anywhere and begun again: what
- * is erased is not found again.
+ * Erases a number from everything that is kept of one carrier, each step in a transaction of its
+ * own. It may be stopped anywhere and begun again: what is erased is not found again.
  */
 export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   const began = performance.now();
   const hashes = new Set<bigint>();
-  // First out of the uploads' hashes, which are found by those of the records: once these are gone nothing tells any more which they were.
+  // First out of the uploads' hashes, which are found by those of the records: once these are gone
+  // nothing tells any more which they were.
   await eachPage(run, async (tx, seeds) => {
     const found = await gatherCalls(tx, run, seeds);
     for (const { contentHash } of [...found.platform, ...found.carrier])
@@ -68,7 +69,10 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   });
 }
 
-/** What an erasure would come to at a carrier: the records that it would rewrite. Nothing is written. */
+/**
+ * What an erasure would come to at a carrier: the records that it would rewrite. Nothing is
+ * written.
+ */
 export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   const names = new Set<string>();
   await eachPage(run, async (tx, seeds) => {
@@ -89,7 +93,8 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
   at.exceptions = run.exceptions.list();
 }
 
-// Both sides one after the other; a record whose counterpart was found before it is not found again.
+// Both sides one after the other; a record whose counterpart was found before it is not found
+// again.
 async function eachPage(
   run: CarrierRun,
   work: (tx: Tx, seeds: Seeds) => Promise<Map<Feed, bigint> | undefined | undefined>,

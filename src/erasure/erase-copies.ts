@@ -26,7 +26,10 @@ import { withoutNumber } from "./rejects.ts";
 import { addCounts } from "./tally.ts";
 
 const PAGE = 200;
-/** Erases a number from what is kept of a carrier's records besides them: quarantine, rejects, copies under holds that are over. */
+/**
+ * Erases a number from what is kept of a carrier's records besides them: quarantine, rejects,
+ * copies under holds that are over.
+ */
 export async function eraseCopies(run: CarrierRun): Promise<void> {
   await eachPage<QuarantinePlace>(run, eraseQuarantined);
   await eachPage<RejectPlace>(run, eraseRejects);
@@ -56,7 +59,8 @@ async function eraseQuarantined(
   at: ErasureAtCarrier,
   after: QuarantinePlace | undefined,
 ): Promise<QuarantinePlace | undefined> {
-  // The locks of the feeds keep a release out, which would take away what is rewritten here, number and all.
+  // The locks of the feeds keep a release out, which would take away what is rewritten here, number
+  // and all.
   for (const feed of [Feed.CDRS, Feed.DURATIONS]) await raiseGeneration(tx, carrierId, feed);
   const found = await findQuarantinedOf(tx, carrierId, searchOf(scope), { after, limit: PAGE });
   for (const record of found) {

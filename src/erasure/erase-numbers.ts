@@ -30,8 +30,9 @@ import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 const MOST_NAMES = 1_000;
 
 /**
- * Takes a subscriber's number out of its carrier's inventory, as far as the holding is over: a number that is in service stays. Calls that are kept for
- * now are attributed by the history, which therefore stays as long.
+ * Takes a subscriber's number out of its carrier's inventory, as far as the holding is over: a
+ * number that is in service stays. Calls that are kept for now are attributed by the history, which
+ * therefore stays as long.
  */
 export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
@@ -41,7 +42,10 @@ export async function eraseNumbers(run: CarrierRun): Promise<void> {
   }
 }
 
-/** What an erasure would come to in the inventory, once its calls have been looked at. Nothing is written. */
+/**
+ * What an erasure would come to in the inventory, once its calls have been looked at. Nothing is
+ * written.
+ */
 export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
   for (const phoneNumber of run.scope.number.forms) await forecastHoldings(run, at, phoneNumber);

@@ -3,7 +3,10 @@ import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } fro
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseRestatement } from "./messages-edge.ts";
 
-/** Takes a subscriber's number out of the figures of closed periods: what it called stays counted, for no number. */
+/**
+ * Takes a subscriber's number out of the figures of closed periods: what it called stays counted,
+ * for no number.
+ */
 export async function eraseUsage(run: CarrierRun): Promise<void> {
   const { scope } = run;
   if (!reachesSubscriber(scope.role)) return;

@@ -9,7 +9,10 @@ import type { ErasureKey } from "./key-file.ts";
 /** Largest journal that is read, bytes: an entry has some 600. */
 export const MAX_JOURNAL_BYTES = 256 * 1_048_576;
 
-/** What an entry tells: the whole request, so that it can be done again in a database that never heard of it. */
+/**
+ * What an entry tells: the whole request, so that it can be done again in a database that never
+ * heard of it.
+ */
 const Entry = z.object({
   erasureId: z.string(),
   requestId: z.string(),
@@ -33,8 +36,9 @@ export interface SealedEntry {
 }
 
 /**
- * The journal of erasures: a file outside the database, to which entries are only ever appended, so that a database that is restored from an older backup
- * is told what was erased since. Several processes may append to one file.
+ * The journal of erasures: a file outside the database, to which entries are only ever appended, so
+ * that a database that is restored from an older backup is told what was erased since. Several
+ * processes may append to one file.
  */
 export class ErasureJournal {
   readonly #path: string;
@@ -75,7 +79,10 @@ export class ErasureJournal {
     return this.#append({ erasureId, sealed: sealed.toString("base64") });
   }
 
-  /** Gives the file a name, by which it is known wherever it is moved or copied to. Entries stay as they are. */
+  /**
+   * Gives the file a name, by which it is known wherever it is moved or copied to. Entries stay as
+   * they are.
+   */
   setName(name: string): Promise<void> {
     return this.#append({ journal: name });
   }
@@ -96,7 +103,9 @@ export class ErasureJournal {
     await syncFolder(dirname(this.#path));
   }
 
-  /** Every entry, in their order. A line that a crash cut off was never answered, and is left out. */
+  /**
+   * Every entry, in their order. A line that a crash cut off was never answered, and is left out.
+   */
   read(): Promise<SealedEntry[]> {
     return ErasureJournal.readEntries(this.#path);
   }

@@ -7,10 +7,15 @@ const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 const TAG_BYTES = 16;
 const ALGORITHM = "aes-256-gcm";
-/** Hexadecimal digits of a fingerprint: enough to tell keys apart, and it says nothing of the key. */
+/**
+ * Hexadecimal digits of a fingerprint: enough to tell keys apart, and it says nothing of the key.
+ */
 const FINGERPRINT_DIGITS = 16;
 
-/** The key of the erasure journal. What it encrypts is bound to a name, so that no entry can stand for another. */
+/**
+ * The key of the erasure journal. What it encrypts is bound to a name, so that no entry can stand
+ * for another.
+ */
 export class ErasureKey {
   readonly #key: Buffer;
 
@@ -31,7 +36,10 @@ export class ErasureKey {
     return Buffer.concat([nonce, cipher.getAuthTag(), encrypted]);
   }
 
-  /** Decrypts what `encrypt` made. Throws when it was made under another key or name, or was changed. */
+  /**
+   * Decrypts what `encrypt` made. Throws when it was made under another key or name, or was
+   * changed.
+   */
   decrypt(name: string, bytes: Buffer): string {
     const decipher = createDecipheriv(ALGORITHM, this.#key, bytes.subarray(0, NONCE_BYTES)).setAAD(Buffer.from(name));
     decipher.setAuthTag(bytes.subarray(NONCE_BYTES, NONCE_BYTES + TAG_BYTES));

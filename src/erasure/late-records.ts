@@ -14,8 +14,9 @@ import { withoutNumber } from "./rejects.ts";
 export type LateErasures = readonly ErasureScope[];
 
 /**
- * The erasures that are in force at each carrier, for writers of records: loaded under the feed's lock when its payload generation is another than it
- * was, and remembered until then. A carrier of which nothing was ever erased costs nothing.
+ * The erasures that are in force at each carrier, for writers of records: loaded under the feed's
+ * lock when its payload generation is another than it was, and remembered until then. A carrier of
+ * which nothing was ever erased costs nothing.
  */
 export class ErasuresInForce {
   readonly #journal: ErasureJournal;
@@ -50,7 +51,10 @@ export class ErasuresInForce {
 
 const NONE: LateErasures = [];
 
-/** The batches with what is in force taken out of their records; themselves when there is nothing to be taken out. */
+/**
+ * The batches with what is in force taken out of their records; themselves when there is nothing to
+ * be taken out.
+ */
 export function eraseLateBatches(
   batches: readonly AppendBatch[],
   kind: UploadKind,

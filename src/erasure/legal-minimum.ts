@@ -8,7 +8,10 @@ const DAY: Micros = 86_400_000_000n;
 /** Minimums that are this project's own choice hold no erasure back. */
 const OWN_CHOICE = /Tandem decision/;
 
-/** Until when a country's law asks to keep a part of a call (GDPR 17(3)(b)); undefined when it does not, or no longer. */
+/**
+ * Until when a country's law asks to keep a part of a call (GDPR 17(3)(b)); undefined when it does
+ * not, or no longer.
+ */
 export function legalMinimum(country: string, part: RecordPart, startTime: Micros, now: Micros): HeldBack | undefined {
   const bounds = ALL_PURPOSES.flatMap((purpose) => findRule(country, part, purpose).minimum ?? []);
   const laws = bounds.filter(({ source }) => !OWN_CHOICE.test(source)).sort((a, b) => b.days - a.days);

@@ -2,9 +2,15 @@ import { ExceptionReason } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import type { Exceptions } from "./tally.ts";
 
-/** A hold may be ended before its end, and a number released at any time: looked at again after so long. */
+/**
+ * A hold may be ended before its end, and a number released at any time: looked at again after so
+ * long.
+ */
 const LOOK_AGAIN: Micros = 300_000_000n;
-/** Looking takes all that is kept of a period: so many times as long as it took it is not done again, but for a date that was given. */
+/**
+ * Looking takes all that is kept of a period: so many times as long as it took it is not done
+ * again, but for a date that was given.
+ */
 const REST = 20n;
 
 /**
@@ -22,7 +28,8 @@ export function lookAgainAt(exceptions: Exceptions, run: { ended: Micros; took: 
   const wanted = mayEndSooner ? earlier(soon, due) : due;
   const rested = run.ended + REST * run.took;
   if (wanted >= rested) return wanted;
-  // Each record has a date of its own; what the receipt gives is the last of its kind, and that is kept.
+  // Each record has a date of its own; what the receipt gives is the last of its kind, and that is
+  // kept.
   const promised = exceptions.promised;
   return promised === undefined ? rested : earlier(rested, promised);
 }

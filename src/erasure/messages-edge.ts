@@ -75,7 +75,10 @@ export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedPart
   return { payload: Buffer.from(toBinary(CallDurationSchema, message)), parties, attribution: false };
 }
 
-/** The hashes by which a record is found by its ids of the signalling, where they were masked: each with the one that it has from then on. */
+/**
+ * The hashes by which a record is found by its ids of the signalling, where they were masked: each
+ * with the one that it has from then on.
+ */
 export function changedIdKeys(side: "platform" | "carrier", before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
   const was = idTextsOf(side, before);
   return idTextsOf(side, after).flatMap((texts, kind): [bigint, bigint][] => {
@@ -95,7 +98,10 @@ function idTextsOf(side: "platform" | "carrier", payload: Uint8Array): readonly 
   return idTexts({ dialogCallId: dialog?.callId, icid, sessionId });
 }
 
-/** A discrepancy without the number, whatever the role: of a call that was erased. Undefined when it is not in it. */
+/**
+ * A discrepancy without the number, whatever the role: of a call that was erased. Undefined when it
+ * is not in it.
+ */
 export function eraseDiscrepancy(payload: Uint8Array, number: ErasedNumber): Buffer | undefined {
   const message = fromBinary(DiscrepancySchema, payload);
   const found = eraseParties(message, ["calling", "called"], number);
@@ -103,7 +109,10 @@ export function eraseDiscrepancy(payload: Uint8Array, number: ErasedNumber): Buf
   return found.size > 0 || isText ? Buffer.from(toBinary(DiscrepancySchema, message)) : undefined;
 }
 
-/** A restatement of usage without the number in the lines of some days; undefined when it is in none of them. */
+/**
+ * A restatement of usage without the number in the lines of some days; undefined when it is in none
+ * of them.
+ */
 export function eraseRestatement(
   payload: Uint8Array,
   number: ErasedNumber,
@@ -120,7 +129,10 @@ export function eraseRestatement(
   return isFound ? Buffer.from(toBinary(RestatementSchema, message)) : undefined;
 }
 
-/** Entries of the numbers feed about the number, by sequence: those whose state held within a scope, without it. */
+/**
+ * Entries of the numbers feed about the number, by sequence: those whose state held within a scope,
+ * without it.
+ */
 export function eraseNumberEntries<Entry extends { payload: Buffer }>(
   entries: readonly Entry[],
   { number, start, end }: ErasureScope,
@@ -140,7 +152,10 @@ export function eraseNumberEntries<Entry extends { payload: Buffer }>(
   });
 }
 
-/** The entry that tells a feed's readers which records were erased; its position is joined to it when it is sent. */
+/**
+ * The entry that tells a feed's readers which records were erased; its position is joined to it
+ * when it is sent.
+ */
 export function encodeErasureEntry(
   erasureId: string,
   records: readonly { recordId: string; recordDate: string }[],
@@ -152,7 +167,10 @@ export function encodeErasureEntry(
   return Buffer.from(toBinary(ErasureEntrySchema, message));
 }
 
-/** Ids that Tandem finds records by, and that their owners made: they are opaque, and stay as they are. */
+/**
+ * Ids that Tandem finds records by, and that their owners made: they are opaque, and stay as they
+ * are.
+ */
 const KEPT: ReadonlySet<string> = new Set([
   "record_id",
   "record_date",
@@ -189,8 +207,8 @@ function hasParty(holder: Parties, number: ErasedNumber): boolean {
   });
 }
 
-// Every text but ids and parties: Call-IDs, reason phrases, references, user agents. Returns whether the number was in any. The messages that are erased
-// have no texts in a oneof.
+// Every text but ids and parties: Call-IDs, reason phrases, references, user agents. Returns
+// whether the number was in any. The messages that are erased have no texts in a oneof.
 function maskTexts(schema: DescMessage, message: Message, number: ErasedNumber): boolean {
   const values = message as unknown as Record<string, unknown>;
   let isFound = false;

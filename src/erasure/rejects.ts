@@ -1,7 +1,10 @@
 import { type ErasureScope, isInScope } from "../domain/privacy/erasure.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 
-/** A record is refused when it is older than so many days: one of which nothing tells the time came this long after the call at most. */
+/**
+ * A record is refused when it is older than so many days: one of which nothing tells the time came
+ * this long after the call at most.
+ */
 const OLDEST: Micros = 402n * 86_400_000_000n;
 
 /** What is kept of a record that was refused or quarantined, as far as a number may be in it. */
@@ -10,7 +13,10 @@ export interface RejectText {
   readonly recordJson: string;
 }
 
-/** A reject without the numbers of some erasures, masked ones too; itself when it is of none of their calls. */
+/**
+ * A reject without the numbers of some erasures, masked ones too; itself when it is of none of
+ * their calls.
+ */
 export function withoutNumber<Reject extends RejectText>(
   reject: Reject,
   scopes: readonly ErasureScope[],

@@ -4,10 +4,12 @@ import { insertErasure, listErasures, readErasure } from "../store/privacy/erasu
 import type { ErasureJournal } from "./journal.ts";
 
 /**
- * Holds the database against the journal, at start: what the database does not know was erased after the backup that it was restored from, and is taken
- * up again; what only the database knows goes into the journal.
- * @returns whether erasures wait that must be carried out before anything is served: those that were taken up, and those that the database has in the middle,
- * since a backup may be of before something that they had erased.
+ * Holds the database against the journal, at start: what the database does not know was erased
+ * after the backup that it was restored from, and is taken up again; what only the database knows
+ * goes into the journal.
+ * @returns whether erasures wait that must be carried out before anything is served: those that
+ *   were taken up, and those that the database has in the middle, since a backup may be of before
+ *   something that they had erased.
  */
 export async function restoreErasures(db: Database, journal: ErasureJournal): Promise<boolean> {
   const known = await systemTransaction(db, listErasures);

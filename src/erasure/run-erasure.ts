@@ -37,15 +37,19 @@ export interface ErasureRunOptions {
 export const LEASE_S = 60;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** The lease under which a carrier's records are judged: while it is held here, nobody judges by what is half erased. */
+/**
+ * The lease under which a carrier's records are judged: while it is held here, nobody judges by
+ * what is half erased.
+ */
 const RECONCILE_JOB = "reconcile";
 const LEASE_WAIT_MS = 50;
 /** What an erasure was asked for by, in the audit log. */
 const ERASE_METHOD = "tandem.platform.v1.PrivacyService/ErasePhoneNumber";
 
 /**
- * Takes an erasure as far as it goes now: puts it in force at every carrier, rewrites what is kept of each, and completes it once no process can deliver
- * what it read before. Stopped anywhere, it goes on from there.
+ * Takes an erasure as far as it goes now: puts it in force at every carrier, rewrites what is kept
+ * of each, and completes it once no process can deliver what it read before. Stopped anywhere, it
+ * goes on from there.
  */
 export async function runErasure(options: ErasureRunOptions, lease: JobLease, erasure: ErasureRow): Promise<void> {
   const { db, journal } = options;
@@ -75,14 +79,16 @@ async function complete(tx: Tx, erasureId: string, hashSecret: Buffer): Promise<
   if (!erasure || erasure.state >= ErasureState.COMPLETED_WITH_EXCEPTIONS) return;
   const carriers = await readErasureCarriers(tx, erasureId);
   if (carriers.some(({ isDone }) => !isDone)) return;
-  // Whoever rewrote the last of it was stopped before it could say so: what was read before may still be on its way from any process.
+  // Whoever rewrote the last of it was stopped before it could say so: what was read before may
+  // still be on its way from any process.
   if (erasure.state === ErasureState.RUNNING)
     return writeErasureState(tx, erasureId, ErasureState.DRAINING, { drains: true });
   if (erasure.drainTime !== undefined && !(await areAllClear(tx, erasure.drainTime))) return;
   const exceptions = carriers.flatMap((at) => at.exceptions);
   const state = exceptions.length > 0 ? ErasureState.COMPLETED_WITH_EXCEPTIONS : ErasureState.COMPLETED;
   await writeErasureState(tx, erasureId, state, { completes: true });
-  // Exceptions are looked at every few minutes: told is that a receipt was given first, and that nothing is left.
+  // Exceptions are looked at every few minutes: told is that a receipt was given first, and that
+  // nothing is left.
   const isNews = erasure.completeTime === undefined || state === ErasureState.COMPLETED;
   if (isNews) await appendAuditEvent(tx, completed(erasure, exceptions.length, hashSecret));
 }

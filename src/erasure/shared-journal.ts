@@ -14,7 +14,9 @@ export interface ErasureFiles {
 /** The journal that all processes on a database share. */
 export interface SharedJournal {
   readonly journal: ErasureJournal;
-  /** Throws when the contents of the key file, undefined where it is gone, are not the key in use. */
+  /**
+   * Throws when the contents of the key file, undefined where it is gone, are not the key in use.
+   */
   readonly assertSameKey: (content: Buffer | undefined) => void;
 }
 
@@ -23,9 +25,11 @@ const SERVED = "the processes on this database";
 const ADOPT = "with every process stopped, `tandem keys adopt` makes";
 
 /**
- * Opens the journal of erasures and its key. The first process on a database makes them, and the database keeps by what they are known. What is erased
- * at one process must be readable at every other, which writes records too, and after a restore.
- * @throws Error that names the setting, the file and what to do, when they are not those that the others have.
+ * Opens the journal of erasures and its key. The first process on a database makes them, and the
+ * database keeps by what they are known. What is erased at one process must be readable at every
+ * other, which writes records too, and after a restore.
+ * @throws Error that names the setting, the file and what to do, when they are not those that the
+ *   others have.
  */
 export async function openSharedJournal(db: Database, files: ErasureFiles): Promise<SharedJournal> {
   const known = await systemTransaction(db, readSharedFiles);
@@ -43,7 +47,8 @@ export async function openSharedJournal(db: Database, files: ErasureFiles): Prom
 }
 
 /**
- * By what the journal and its key are known, for `tandem keys adopt`. What is not there has no fingerprint: the next process makes it.
+ * By what the journal and its key are known, for `tandem keys adopt`. What is not there has no
+ * fingerprint: the next process makes it.
  * @throws Error when the database has erasures that the key here cannot read.
  */
 export async function fingerprintErasureFiles(db: Database, files: ErasureFiles): Promise<Map<SharedFile, string>> {

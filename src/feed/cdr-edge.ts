@@ -11,7 +11,10 @@ const ERASURE = CdrFeedEntrySchema.field.erasure.number;
 const RECORD_POSITION = positionFields(CallDetailRecordSchema.field);
 const ERASURE_POSITION = positionFields(ErasureEntrySchema.field);
 
-/** A batch of the feed made of stored bytes: a record is its parts one after the other, and then its sequence and ingest time. */
+/**
+ * A batch of the feed made of stored bytes: a record is its parts one after the other, and then its
+ * sequence and ingest time.
+ */
 export const cdrBatch = forwardBatches({
   batch: CdrBatchSchema,
   entries: CdrBatchSchema.field.entries.number,

@@ -8,9 +8,15 @@ import type { FeedPlace } from "./position.ts";
 /** Longest that the end of a stream waits for its last block to be closed, milliseconds. */
 const CLOSE_WAIT_MS = 1_000;
 
-/** What a stream tells before it sends, so that who may have received what is known beforehand. Dispose it when the stream ends. */
+/**
+ * What a stream tells before it sends, so that who may have received what is known beforehand.
+ * Dispose it when the stream ends.
+ */
 export interface FeedDisclosure<Batch, Rows = never> extends AsyncDisposable {
-  /** Before a batch: resolves once it is committed that it may be received; undefined when that was so before. Rejects: send nothing. */
+  /**
+   * Before a batch: resolves once it is committed that it may be received; undefined when that was
+   * so before. Rejects: send nothing.
+   */
   beforeBatch(epoch: bigint, batch: Batch): Promise<void> | undefined;
   /** Before rows of a snapshot: likewise. */
   beforeRows(rows: Rows): Promise<void>;
@@ -46,8 +52,10 @@ interface Block extends ReservedBlock {
 }
 
 /**
- * The blocks of one stream. A block is reserved with its first entry, and covers the next 10,000 sequences: a stream that has nothing to send claims
- * nothing, and one that is live pays a commit for every 10,000. With its last entry, and with the end of the stream, it is closed at what was sent.
+ * The blocks of one stream. A block is reserved with its first entry, and covers the next 10,000
+ * sequences: a stream that has nothing to send claims nothing, and one that is live pays a commit
+ * for every 10,000. With its last entry, and with the end of the stream, it is closed at what was
+ * sent.
  */
 export class DisclosedBlocks implements AsyncDisposable {
   readonly #options: DisclosedBlocksOptions;
@@ -59,7 +67,9 @@ export class DisclosedBlocks implements AsyncDisposable {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Takes entries, ascending, that are about to be sent; what it returns is to be awaited before. */
+  /**
+   * Takes entries, ascending, that are about to be sent; what it returns is to be awaited before.
+   */
   before(epoch: bigint, entries: readonly DisclosedEntry[]): Promise<void> | undefined {
     const last = entries.at(-1);
     if (!last) return undefined;
@@ -74,11 +84,13 @@ export class DisclosedBlocks implements AsyncDisposable {
     this.#open = undefined;
     if (!left) return;
     const closing = this.#options.write({ reserved: [], sent: [left] }).catch(this.#options.onLeftOpen);
-    // A database that is away must not keep the stream's place taken; the closing goes on without it.
+    // A database that is away must not keep the stream's place taken; the closing goes on without
+    // it.
     await Promise.race([closing, wait(CLOSE_WAIT_MS, undefined, { ref: false })]);
   }
 
-  // A block says what is in its entries, and a long time after it was opened it would be taken for one that a crash has left.
+  // A block says what is in its entries, and a long time after it was opened it would be taken for
+  // one that a crash has left.
   #usableBlock(epoch: bigint): Block | undefined {
     const open = this.#open;
     if (!open || open.epoch !== epoch || this.#now() - open.openedAt > BLOCK_MAX_AGE_MS) return undefined;

@@ -21,7 +21,10 @@ const ERASURE_POSITION = {
   time: ErasureEntrySchema.field.ingestTime.number,
 };
 
-/** A batch of the feed made of stored bytes: a discrepancy as it was encoded, and then its sequence and update time. */
+/**
+ * A batch of the feed made of stored bytes: a discrepancy as it was encoded, and then its sequence
+ * and update time.
+ */
 export const discrepancyBatch = forwardBatches({
   batch: DiscrepancyBatchSchema,
   entries: DiscrepancyBatchSchema.field.entries.number,

@@ -14,8 +14,9 @@ export interface ForwardedBatch<Batch extends DescMessage, Stored> {
 }
 
 /**
- * Makes batches of stored bytes, which are forwarded and not decoded. For binary responses the encoded entries go into the batch as a field that
- * Protobuf-ES does not know and writes as it is; JSON needs the decoded messages.
+ * Makes batches of stored bytes, which are forwarded and not decoded. For binary responses the
+ * encoded entries go into the batch as a field that Protobuf-ES does not know and writes as it is;
+ * JSON needs the decoded messages.
  */
 export function forwardBatches<Batch extends DescMessage, Stored>(
   forwarded: ForwardedBatch<Batch, Stored>,
@@ -53,7 +54,10 @@ export function encodePosition(
     .finish();
 }
 
-/** Encoded items of a repeated field, each in parts that are to be joined, as a field that is written as it is. */
+/**
+ * Encoded items of a repeated field, each in parts that are to be joined, as a field that is
+ * written as it is.
+ */
 export function forwardedField(fieldNumber: number, items: readonly (readonly Uint8Array[])[]): UnknownField {
   const chunks: Uint8Array[] = [];
   for (const parts of items) {
@@ -63,7 +67,8 @@ export function forwardedField(fieldNumber: number, items: readonly (readonly Ui
   return unknownField(fieldNumber, Buffer.concat(chunks));
 }
 
-// Protobuf-ES writes an unknown field as its tag and then its data as it stands, so the first entry's tag is left to it.
+// Protobuf-ES writes an unknown field as its tag and then its data as it stands, so the first
+// entry's tag is left to it.
 function unknownField(fieldNumber: number, encoded: Uint8Array): UnknownField {
   return { no: fieldNumber, wireType: WireType.LengthDelimited, data: encoded.subarray(1) };
 }

@@ -12,12 +12,16 @@ export interface FeedHubOptions {
   onError?: (error: unknown) => void;
 }
 
-/** How old a polled head may be and still be told, milliseconds; and so how long ago a page was as it is now that is shared by its generation. */
+/**
+ * How old a polled head may be and still be told, milliseconds; and so how long ago a page was as
+ * it is now that is shared by its generation.
+ */
 export const POLL_BELIEVED_MS = 1_000;
 
 /**
- * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all carriers that have a stream; `notify` after a commit
- * of this process (and a LISTEN hint from another) only makes it sooner. Losing every hint costs at most one interval.
+ * Wakes the live feed streams of this process. The truth is a poll of feed_head, one query for all
+ * carriers that have a stream; `notify` after a commit of this process (and a LISTEN hint from
+ * another) only makes it sooner. Losing every hint costs at most one interval.
  */
 export class FeedHub implements AsyncDisposable {
   /** What the process's streams have read and not yet sent. */
@@ -64,7 +68,8 @@ export class FeedHub implements AsyncDisposable {
     await this.#polling;
   }
 
-  // One loop for all carriers; it rests while nobody is subscribed, and a database that is away is asked again at the next turn.
+  // One loop for all carriers; it rests while nobody is subscribed, and a database that is away is
+  // asked again at the next turn.
   async #poll(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted && this.#feeds.size > 0) {
@@ -106,7 +111,10 @@ export class FeedSubscription implements Disposable {
     return this.#feed.head > sequence;
   }
 
-  /** Waits until the head is known to be past a sequence, or the signal aborts, or the time is over; whichever it was, the caller reads again. */
+  /**
+   * Waits until the head is known to be past a sequence, or the signal aborts, or the time is over;
+   * whichever it was, the caller reads again.
+   */
   async waitPast(sequence: bigint, timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (!this.isPast(sequence)) await this.pause(timeoutMs, signal);
   }
@@ -146,7 +154,8 @@ class LiveFeed {
     this.carrierId = carrierId;
   }
 
-  // A head that has fallen is believed only with another epoch: a poll may be answered after a commit that it did not see.
+  // A head that has fallen is believed only with another epoch: a poll may be answered after a
+  // commit that it did not see.
   observe(head: FeedHead, askedAt: number): void {
     const rewritten = this.polled !== undefined && this.polled.epoch !== head.epoch;
     this.polled = head;

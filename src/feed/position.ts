@@ -27,7 +27,10 @@ export interface FeedPlace {
   filter: bigint;
 }
 
-/** Finds the position to start after. Throws the CURSOR_ reasons, FEED_EPOCH_CHANGED, INGEST_TIME_IN_FUTURE. */
+/**
+ * Finds the position to start after. Throws the CURSOR_ reasons, FEED_EPOCH_CHANGED,
+ * INGEST_TIME_IN_FUTURE.
+ */
 export async function resolveStart(place: FeedPlace, start: FeedStart): Promise<{ position: Cursor; head: FeedHead }> {
   const cursor = start.at === "cursor" ? await openOwnCursor(place, start.cursor) : undefined;
   if (start.at === "ingest_time") await waitForWriters(place, start.ingestTime);
@@ -84,7 +87,8 @@ export function cursorText(place: FeedPlace, position: Cursor): string {
 }
 
 /**
- * Opens a cursor that was made with the place's filter. Before the transaction that reads the feed: it may ask the database for a key.
+ * Opens a cursor that was made with the place's filter. Before the transaction that reads the feed:
+ * it may ask the database for a key.
  * @throws TandemError CURSOR_MALFORMED, CURSOR_FILTER_MISMATCH.
  */
 export async function openOwnCursor(place: FeedPlace, text: string): Promise<OpenedCursor> {
@@ -94,8 +98,9 @@ export async function openOwnCursor(place: FeedPlace, text: string): Promise<Ope
 }
 
 /**
- * Holds an opened cursor against the feed as it is. Its key may be gone, which is long after its entries may be; entries after it may have expired, and history may have been rewritten by a restore,
- * which shows as another epoch, another entry at its place, or a head below it.
+ * Holds an opened cursor against the feed as it is. Its key may be gone, which is long after its
+ * entries may be; entries after it may have expired, and history may have been rewritten by a
+ * restore, which shows as another epoch, another entry at its place, or a head below it.
  */
 export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, opened: OpenedCursor): Promise<Cursor> {
   const cursor = await checkHistory(tx, place, head, opened);
@@ -138,7 +143,8 @@ async function checkHistory(tx: Tx, place: FeedPlace, head: FeedHead, opened: Op
   return cursor;
 }
 
-// In a transaction of its own: only once it has committed can no writer add an entry before the instant.
+// In a transaction of its own: only once it has committed can no writer add an entry before the
+// instant.
 async function waitForWriters(place: FeedPlace, instant: Micros): Promise<void> {
   await carrierTransaction(place.db, place.carrierId, (tx) =>
     raiseIngestTime(tx, place.carrierId, place.feed, instant),

@@ -1,7 +1,10 @@
 import type { FeedPoint } from "../store/feeds/feed-page.ts";
 import type { FeedPage } from "./page.ts";
 
-/** Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a process hold together. */
+/**
+ * Most pages that are kept. A page is at most about 2 MiB, so this bounds what all streams of a
+ * process hold together.
+ */
 const MAX_PAGES = 32;
 
 /** What a page was read for: streams that ask for the same get the same. */
@@ -14,8 +17,9 @@ export interface PageKey {
 }
 
 /**
- * The newest pages of live feeds, read once and shared by the streams of a carrier that follow the same feed. A page never changes, but for an erasure,
- * which raises the feed's payload generation, and a restore, which changes its epoch: a page of another generation or epoch is not given out.
+ * The newest pages of live feeds, read once and shared by the streams of a carrier that follow the
+ * same feed. A page never changes, but for an erasure, which raises the feed's payload generation,
+ * and a restore, which changes its epoch: a page of another generation or epoch is not given out.
  */
 export class SharedPages<Batch> {
   readonly #pages = new Map<string, Promise<FeedPage<Batch>>>();
@@ -25,7 +29,10 @@ export class SharedPages<Batch> {
     return this.#pages.size;
   }
 
-  /** The page for a key, from memory if it is of this generation and epoch, else by `load`, which streams that ask meanwhile wait for too. */
+  /**
+   * The page for a key, from memory if it is of this generation and epoch, else by `load`, which
+   * streams that ask meanwhile wait for too.
+   */
   async read(
     key: PageKey,
     now: { payloadGeneration: bigint; epoch: bigint },

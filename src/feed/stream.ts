@@ -26,7 +26,9 @@ import type { SharedPages } from "./shared-pages.ts";
 export interface SnapshotPage<Rows> {
   rows: Rows;
   rowCount: number;
-  /** The key of the last row that was looked at; the one that was asked after when there is none. */
+  /**
+   * The key of the last row that was looked at; the one that was asked after when there is none.
+   */
   lastKey: string;
   /** Whether there are no more. */
   isLast: boolean;
@@ -34,7 +36,10 @@ export interface SnapshotPage<Rows> {
 
 /** Where the entries of a feed come from. */
 export interface FeedSource<Batch, Rows = never> {
-  /** Reads on after a position, to `until` at most, and proves in the same statement that the entry there is the one that was sent. A page is bounded in entries and in bytes. */
+  /**
+   * Reads on after a position, to `until` at most, and proves in the same statement that the entry
+   * there is the one that was sent. A page is bounded in entries and in bytes.
+   */
   readPage(tx: Tx, after: FeedPoint, until: bigint | undefined): Promise<FeedPage<Batch>>;
   /** Reads the current rows after a key, for a feed that can start with them. */
   readSnapshot?(tx: Tx, afterKey: string): Promise<SnapshotPage<Rows>>;
@@ -72,20 +77,30 @@ export interface StreamFeedOptions<Batch, Rows = never> {
   heartbeatMs: number;
   /** How long the client may leave a message unread before SLOW_CONSUMER. */
   maxStallMs: number;
-  /** The newest pages, shared with the carrier's other streams, and what of an entry this stream gets; absent for a filtered stream. */
+  /**
+   * The newest pages, shared with the carrier's other streams, and what of an entry this stream
+   * gets; absent for a filtered stream.
+   */
   shared?: { pages: SharedPages<Batch>; variant: () => string } | undefined;
 }
 
-/** How far behind the head a page is still worth sharing, entries: further back, streams rarely meet. */
+/**
+ * How far behind the head a page is still worth sharing, entries: further back, streams rarely
+ * meet.
+ */
 const SHARED_ENTRIES = 2_000n;
-/** The least pause before a page that brought nothing is read again, milliseconds: a head that is known ahead of what can be read must not spin. */
+/**
+ * The least pause before a page that brought nothing is read again, milliseconds: a head that is
+ * known ahead of what can be read must not spin.
+ */
 const IDLE_PAUSE_MS = 20;
 
 /**
  * The generator that every feed stream is. The states: opened; snapshot, for a feed that starts
- * with its current rows; backfill, page after page as the transport asks for them, so that at most one page
- * is held; live, once a page brought nothing new (CaughtUp), where it waits for the hub or the next heartbeat; closing. After a Closing other
- * than END_REACHED it throws, so that a client which overlooks the Closing cannot take the end for the end of the data.
+ * with its current rows; backfill, page after page as the transport asks for them, so that at most
+ * one page is held; live, once a page brought nothing new (CaughtUp), where it waits for the hub or
+ * the next heartbeat; closing. After a Closing other than END_REACHED it throws, so that a client
+ * which overlooks the Closing cannot take the end for the end of the data.
  */
 export function streamFeed<Batch>(options: StreamFeedOptions<Batch>): AsyncGenerator<FeedFrame<Batch>>;
 export function streamFeed<Batch, Rows>(
@@ -126,7 +141,8 @@ export async function* streamFeed<Batch, Rows>(
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: ending });
       throw streamEndError(ending);
     }
-    // Never an OK, which would say that the data has ended: at its deadline a call may still be heard.
+    // Never an OK, which would say that the data has ended: at its deadline a call may still be
+    // heard.
     if (life.signal.aborted) throw life.signal.reason;
     if (until !== undefined && state.position.sequence >= until && state.position.snapshot === undefined) {
       yield stall.watch({ ...range(place, state.position, state.position), frame: "closing", reason: "END_REACHED" });
@@ -141,9 +157,15 @@ interface StreamState<Batch = unknown, Rows = unknown> {
   readonly disclosure: FeedDisclosure<Batch, Rows>;
   readonly unsent: Unsent;
   position: Cursor;
-  /** The feed's last ingest time when the entry at the position was last proved to be the one that was sent. */
+  /**
+   * The feed's last ingest time when the entry at the position was last proved to be the one that
+   * was sent.
+   */
   provedIngestTime: Micros | undefined;
-  /** The head when the stream was opened: what CaughtUp must at least have reached, whatever a shared page says. */
+  /**
+   * The head when the stream was opened: what CaughtUp must at least have reached, whatever a
+   * shared page says.
+   */
   openedHead: bigint;
   caughtUp: boolean;
   heartbeatAt: number;
@@ -210,8 +232,9 @@ async function nextFrames<Batch, Rows>(
   return frames.length > 0 ? frames : pause(options, state, subscription);
 }
 
-// Nothing is there that was not sent: what the process polls for all its streams says so, and this one need not ask.
-// Rewritten history may by chance end at the same sequence, but not with the same ingest time.
+// Nothing is there that was not sent: what the process polls for all its streams says so, and this
+// one need not ask. Rewritten history may by chance end at the same sequence, but not with the same
+// ingest time.
 function isQuiet({ position, provedIngestTime }: StreamState, polled: FeedHead): boolean {
   const isSame = polled.epoch === position.epoch && polled.lastIngestTime === provedIngestTime;
   return isSame && polled.headSequence === position.sequence;

@@ -7,10 +7,16 @@ import { makeFolder } from "./files.ts";
 const LOCK_WAIT_MS = 60_000;
 const LOCK_POLL_MS = 20;
 
-/** Locks and holds that this process has now: the pid in a file may be ours from an earlier life (in a container). */
+/**
+ * Locks and holds that this process has now: the pid in a file may be ours from an earlier life (in
+ * a container).
+ */
 const ours = new Set<string>();
 
-/** Runs `work` while no other process runs `work` for the same folder. The lock of a process that died is broken. */
+/**
+ * Runs `work` while no other process runs `work` for the same folder. The lock of a process that
+ * died is broken.
+ */
 export async function withFolderLock<T>(folder: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   const lockPath = join(folder, "lock");
   const token = newToken();
@@ -39,7 +45,9 @@ export async function addHold(folder: string): Promise<string> {
   return token;
 }
 
-/** Ends a hold; answers how many holds of living processes remain, and forgets those of dead ones. */
+/**
+ * Ends a hold; answers how many holds of living processes remain, and forgets those of dead ones.
+ */
 export async function endHold(folder: string, token: string): Promise<number> {
   ours.delete(token);
   let remaining = 0;
@@ -84,7 +92,10 @@ async function acquire(lockPath: string, tokenPath: string, signal: AbortSignal)
   }
 }
 
-/** Moves a dead process's lock away; puts it back if it turns out to be a new one of a living process. */
+/**
+ * Moves a dead process's lock away; puts it back if it turns out to be a new one of a living
+ * process.
+ */
 async function breakLock(lockPath: string): Promise<void> {
   const aside = `${lockPath}.${newToken()}`;
   try {

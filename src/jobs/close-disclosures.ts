@@ -15,8 +15,9 @@ const BATCH = 100;
 const STATEMENT_TIMEOUT_MS = 60_000;
 
 /**
- * Closes the blocks of disclosed records whose stream went with its process, for as long as this one lives. Several processes may do so at once: what
- * one has closed, the others no longer see as open. Resolves when the signal aborts.
+ * Closes the blocks of disclosed records whose stream went with its process, for as long as this
+ * one lives. Several processes may do so at once: what one has closed, the others no longer see as
+ * open. Resolves when the signal aborts.
  */
 export async function runCloseDisclosures(options: CloseDisclosuresOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

@@ -29,8 +29,8 @@ const MOST = 100;
 const IDLE_BEAT_MS = 10_000;
 
 /**
- * Carries erasures out for as long as the process lives, and tells how far back what this process may still deliver goes. It runs in every process; a
- * lease keeps them out of each other's way.
+ * Carries erasures out for as long as the process lives, and tells how far back what this process
+ * may still deliver goes. It runs in every process; a lease keeps them out of each other's way.
  */
 export class EraseJob implements AsyncDisposable {
   readonly #options: EraseJobOptions;
@@ -50,8 +50,9 @@ export class EraseJob implements AsyncDisposable {
    */
   async start(mustFirst: boolean): Promise<void> {
     await this.#beat(true);
-    // Every process that serves the restored database does so first, and those that find another at it wait for it. What others may still deliver need
-    // not be waited for: what this one reads from here on is erased.
+    // Every process that serves the restored database does so first, and those that find another at
+    // it wait for it. What others may still deliver need not be waited for: what this one reads
+    // from here on is erased.
     const { db, intervalMs = 1_000 } = this.#options;
     for (let isWaiting = mustFirst; isWaiting; ) {
       await this.#turn();
@@ -114,7 +115,8 @@ export class EraseJob implements AsyncDisposable {
     if (failed.length > 0) throw failed[0];
   }
 
-  // An erasure may take hours: who is silent meanwhile would be taken for dead, with what it may still deliver.
+  // An erasure may take hours: who is silent meanwhile would be taken for dead, with what it may
+  // still deliver.
   async #alive(running: Promise<void>): Promise<void> {
     const stop = new AbortController();
     const beating = this.#beatUntil(stop.signal);
@@ -136,7 +138,8 @@ export class EraseJob implements AsyncDisposable {
   async #beat(isAwaited: boolean): Promise<void> {
     const { db, deliveries, sharedAgeMs } = this.#options;
     if (!isAwaited && performance.now() < this.#beatAtMs) return;
-    // However busy the other jobs are: a process that is silent is taken for dead, and what it may still deliver is forgotten.
+    // However busy the other jobs are: a process that is silent is taken for dead, and what it may
+    // still deliver is forgotten.
     await asOwn("sign of life", () =>
       systemTransaction(db, (tx) => beat(tx, this.#holder, () => deliveries.oldestMs + sharedAgeMs)),
     );

@@ -14,8 +14,9 @@ export interface ReleaseJobOptions {
 }
 
 /**
- * Looks for records in quarantine whose carrier's numbers have changed since they were judged, in whatever process that was, and has them judged
- * again. A change in this process does not wait for it: `wake` does the same for one carrier at once.
+ * Looks for records in quarantine whose carrier's numbers have changed since they were judged, in
+ * whatever process that was, and has them judged again. A change in this process does not wait for
+ * it: `wake` does the same for one carrier at once.
  */
 export class ReleaseQuarantinedJob implements AsyncDisposable {
   readonly #options: ReleaseJobOptions;

@@ -34,13 +34,18 @@ export interface RestateUsageOptions {
   ) => Uint8Array;
   /** Between two looks for what changed, milliseconds. Default 30,000. */
   readonly intervalMs?: number;
-  /** After how long a period is compared although nothing was seen to change in it, seconds. Default 86,400. */
+  /**
+   * After how long a period is compared although nothing was seen to change in it, seconds. Default
+   * 86,400.
+   */
   readonly recheckAgeS?: number;
   readonly onError: (error: unknown) => void;
 }
 
 const JOB = "restate-usage";
-/** The job's work belongs to customers, who may have numbers at several carriers: one lease for all. */
+/**
+ * The job's work belongs to customers, who may have numbers at several carriers: one lease for all.
+ */
 const ACROSS_CARRIERS = "";
 const LEASE_S = 120;
 /** Longest that one statement may take, milliseconds; shorter than the lease. */
@@ -55,8 +60,9 @@ const MAX_LINES = 10_000;
 const MAX_CALLS = 50_000;
 
 /**
- * Compares closed periods with the calls as they are judged and attributed now, where anything changed and in whole once a day, and appends what
- * differs as numbered restatements. Runs until the signal aborts, in every process; a lease keeps them out of each other's way.
+ * Compares closed periods with the calls as they are judged and attributed now, where anything
+ * changed and in whole once a day, and appends what differs as numbered restatements. Runs until
+ * the signal aborts, in every process; a lease keeps them out of each other's way.
  */
 export async function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
   const holder = randomUUID();
@@ -73,7 +79,8 @@ export async function runRestateUsage(options: RestateUsageOptions, signal: Abor
 
 /**
  * One turn.
- * @param since what was committed before this has been looked at; undefined: nothing is known, so everything since the oldest check.
+ * @param since what was committed before this has been looked at; undefined: nothing is known, so
+ *   everything since the oldest check.
  * @returns the same for the next turn.
  */
 export async function restateUsage(
@@ -104,7 +111,10 @@ export async function restateUsage(
   }
 }
 
-/** Periods and which of their numbers to compare; none named: all. Those of which something changed, and then whole periods that are due. */
+/**
+ * Periods and which of their numbers to compare; none named: all. Those of which something changed,
+ * and then whole periods that are due.
+ */
 async function* findWork(
   { db, region, recheckAgeS = 86_400 }: RestateUsageOptions,
   since: Micros | undefined,
@@ -175,7 +185,8 @@ async function explain(
   const comparedTime = restatedTime ?? period.closeTime;
   const calls = await readChangedCalls(tx, period, numbers, MAX_CALLS);
   const changedNumbers = await readChangedNumbers(tx, numbers, comparedTime);
-  // A call that was changed just before the last comparison was seen by it, or was committed a moment later: only when no other explains it.
+  // A call that was changed just before the last comparison was seen by it, or was committed a
+  // moment later: only when no other explains it.
   const later = calls.filter(({ updateTime }) => updateTime > comparedTime);
   const changedRules = new Set(
     Object.entries(period.judged).flatMap(([carrierId, before]) =>

@@ -16,9 +16,14 @@ export interface RetentionOptions {
   readonly intervalMs: number;
   /** Most rows that one transaction deletes. Default 1,000. */
   readonly batchSize?: number;
-  /** Rest after a transaction, in times of how long it took. Default 2: retention takes a third of one connection at most; 0: none. */
+  /**
+   * Rest after a transaction, in times of how long it took. Default 2: retention takes a third of
+   * one connection at most; 0: none.
+   */
   readonly rest?: number;
-  /** The moment by which things are past their retention; default the database's clock. For tests. */
+  /**
+   * The moment by which things are past their retention; default the database's clock. For tests.
+   */
   readonly now?: Micros;
   readonly onError: (error: unknown) => void;
 }
@@ -40,8 +45,9 @@ const CARRIER_PAGE = 100;
 const MIN_REST_MS = 5;
 
 /**
- * Deletes what is past its retention, for as long as the process lives; several processes share the work by carriers. The first run begins a minute
- * after the start, or after an interval if that is less. Resolves when the signal aborts.
+ * Deletes what is past its retention, for as long as the process lives; several processes share the
+ * work by carriers. The first run begins a minute after the start, or after an interval if that is
+ * less. Resolves when the signal aborts.
  */
 export async function runRetention(options: RetentionOptions, signal: AbortSignal): Promise<void> {
   const holder = randomUUID();
@@ -57,8 +63,10 @@ export async function runRetention(options: RetentionOptions, signal: AbortSigna
 }
 
 /**
- * One run: carrier by carrier, what is held is copied, the feeds' floors are raised, and what lies below them is deleted some rows at a time; then
- * partitions that every carrier's retention has passed are dropped, which alone gives space back to the disk. Safe to repeat and to stop at any point.
+ * One run: carrier by carrier, what is held is copied, the feeds' floors are raised, and what lies
+ * below them is deleted some rows at a time; then partitions that every carrier's retention has
+ * passed are dropped, which alone gives space back to the disk. Safe to repeat and to stop at any
+ * point.
  */
 export async function applyRetention(
   options: RetentionOptions,

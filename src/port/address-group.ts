@@ -1,6 +1,6 @@
 /**
- * What counts as one caller among addresses: an IPv4 address; of an IPv6 address its /64 network, since whoever has one address there has them
- * all. Empty for none.
+ * What counts as one caller among addresses: an IPv4 address; of an IPv6 address its /64 network,
+ * since whoever has one address there has them all. Empty for none.
  */
 export function addressGroup(address: string | undefined): string {
   if (address === undefined) return "";

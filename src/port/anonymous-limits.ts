@@ -13,7 +13,10 @@ type AnonymousBounds = Pick<
   "maxAnonymousPerSecond" | "maxAnonymousStreams" | "maxAnonymousStreamsPerAddress" | "maxAnonymousCallsPerAddress"
 >;
 
-/** Limits how much of this process an address may take without a credential: messages a second, and calls and streams at once. */
+/**
+ * Limits how much of this process an address may take without a credential: messages a second, and
+ * calls and streams at once.
+ */
 export class AnonymousLimits {
   readonly #buckets: Buckets | undefined;
   readonly #calls: Places;

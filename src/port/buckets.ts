@@ -1,4 +1,7 @@
-/** Most keys that are remembered: beyond it the one that was longest not used is forgotten, and begins with a full bucket again. */
+/**
+ * Most keys that are remembered: beyond it the one that was longest not used is forgotten, and
+ * begins with a full bucket again.
+ */
 const MAX_KEYS = 10_000;
 
 /** What sums of fractions may be off by. */
@@ -30,7 +33,10 @@ export class Buckets {
     return this.#levels.size;
   }
 
-  /** Takes the amount and answers 0 if there is as much; else takes nothing and answers how long it will be until there is, milliseconds. */
+  /**
+   * Takes the amount and answers 0 if there is as much; else takes nothing and answers how long it
+   * will be until there is, milliseconds.
+   */
   take(key: string, amount = 1): number {
     const waitMs = this.waitMs(key, amount);
     if (waitMs === 0) this.spend(key, amount);

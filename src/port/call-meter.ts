@@ -4,7 +4,10 @@ import { type MemoryBudget, MemoryHold, type Spender } from "./memory-budget.ts"
 import type { PortRequest, PortResponse } from "./port.ts";
 import { ReceivedBytes } from "./received-bytes.ts";
 
-/** Told of bytes that went in or out; answers how long the call should wait before it reads on, milliseconds. */
+/**
+ * Told of bytes that went in or out; answers how long the call should wait before it reads on,
+ * milliseconds.
+ */
 type Charge = (bytes: number) => number;
 
 /** How long one exchange may wait for its client. */
@@ -22,7 +25,10 @@ export interface MeterMemory {
   readonly spender: Spender;
 }
 
-/** Stands between one HTTP exchange and the method that serves it: counts its bytes, paces its request, and gives up on a client that is too slow. */
+/**
+ * Stands between one HTTP exchange and the method that serves it: counts its bytes, paces its
+ * request, and gives up on a client that is too slow.
+ */
 export class CallMeter {
   readonly #limits: MeterLimits;
   readonly #reset: () => void;
@@ -74,7 +80,10 @@ export class CallMeter {
     if (this.#uncharged > 0) charge(this.#uncharged);
   }
 
-  /** Has the request fail with an error unless it ends in time: for methods whose request is one message. */
+  /**
+   * Has the request fail with an error unless it ends in time: for methods whose request is one
+   * message.
+   */
   limitRequest(late: () => Error, ms = this.#limits.requestMs): void {
     clearTimeout(this.#requestTimer);
     if (this.#over.signal.aborted) return;
@@ -110,7 +119,10 @@ export class CallMeter {
     this.#answerMs = Math.min(this.#answerMs, REFUSAL_MS);
   }
 
-  /** What the exchange has of the process's memory is another's from now on: its caller is known. @throws TandemError RATE_LIMITED */
+  /**
+   * What the exchange has of the process's memory is another's from now on: its caller is known.
+   * @throws TandemError RATE_LIMITED
+   */
   become(spender: Spender): void {
     this.received.become(spender);
     this.decoded.become(spender);
@@ -198,7 +210,8 @@ function keep(stack: DisposableStack, resource: Disposable): void {
   else stack.use(resource);
 }
 
-// A stream that is closed with bytes still to be sent fails the write so; Connect would write it to standard error as a fault of ours.
+// A stream that is closed with bytes still to be sent fails the write so; Connect would write it to
+// standard error as a fault of ours.
 function namingHangUps(argument: unknown): unknown {
   if (typeof argument !== "function") return argument;
   return (error?: NodeJS.ErrnoException | null) => {
@@ -207,7 +220,10 @@ function namingHangUps(argument: unknown): unknown {
   };
 }
 
-/** How long a client has to take a refusal, milliseconds. What it has sent by then is kept, and nobody will read it. */
+/**
+ * How long a client has to take a refusal, milliseconds. What it has sent by then is kept, and
+ * nobody will read it.
+ */
 const REFUSAL_MS = 5_000;
 
 interface Taker {

@@ -1,6 +1,8 @@
 import { ConnectError } from "@connectrpc/connect";
 
-/** What Node says to whoever reads from or writes to a stream that is gone, and says of no database. */
+/**
+ * What Node says to whoever reads from or writes to a stream that is gone, and says of no database.
+ */
 const STREAM_GONE: ReadonlySet<string> = new Set([
   ...["ERR_HTTP2_INVALID_STREAM", "ERR_HTTP2_STREAM_ERROR", "ERR_HTTP2_STREAM_CANCEL", "ERR_HTTP2_SESSION_ERROR"],
   ...["ERR_STREAM_DESTROYED", "ERR_STREAM_PREMATURE_CLOSE", "ERR_STREAM_WRITE_AFTER_END", "ECANCELED"],
@@ -13,9 +15,13 @@ const CONNECTION_BROKEN: ReadonlySet<string> = new Set([
 const RESET = "http/2 stream closed with error code ";
 const MAX_CAUSES = 5;
 
-/** Whether an error only says that the client's connection or stream broke a moment ago: the end of its call, and no fault of ours. */
+/**
+ * Whether an error only says that the client's connection or stream broke a moment ago: the end of
+ * its call, and no fault of ours.
+ */
 export function isClientGone(error: unknown): boolean {
-  // What Connect has made an error of its own comes from the call's transport; the methods' errors pass ours first.
+  // What Connect has made an error of its own comes from the call's transport; the methods' errors
+  // pass ours first.
   return hasCode(error, (code) => STREAM_GONE.has(code)) || (error instanceof ConnectError && isTransportGone(error));
 }
 

@@ -6,8 +6,8 @@ import { compressionGzip } from "@connectrpc/connect-node";
 const compress = promisify(gzip);
 
 /**
- * Gzip at its fastest level: a batch of records shrinks to a third for a fifth of the default level's time. Only for clients that ask; one on a fast
- * line should not.
+ * Gzip at its fastest level: a batch of records shrinks to a third for a fifth of the default
+ * level's time. Only for clients that ask; one on a fast line should not.
  */
 export const fastGzip: Compression = {
   name: "gzip",

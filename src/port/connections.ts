@@ -1,7 +1,10 @@
 import type { Server, Socket } from "node:net";
 import { addressGroup } from "./address-group.ts";
 
-/** The connections of a server, counted for each address; those beyond an address's limit are closed as they come. */
+/**
+ * The connections of a server, counted for each address; those beyond an address's limit are closed
+ * as they come.
+ */
 export class OpenConnections {
   readonly #open = new Set<Socket>();
   readonly #counts = new Map<string, number>();

@@ -4,7 +4,10 @@ import type { IncomingHttpHeaders } from "node:http";
 const MAX_TIMER_MS = 2 ** 31 - 1;
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
-/** Takes a deadline that is further off than timers count, 24 days, for none: clients that want none name the longest there is. */
+/**
+ * Takes a deadline that is further off than timers count, 24 days, for none: clients that want none
+ * name the longest there is.
+ */
 export function forgetFarDeadline(headers: IncomingHttpHeaders): void {
   const [, count = "0", unit = ""] = /^(\d{1,8})([HMSmun])$/.exec(String(headers["grpc-timeout"])) ?? [];
   if (Number(count) * (UNIT_MS[unit] ?? 0) > MAX_TIMER_MS) delete headers["grpc-timeout"];

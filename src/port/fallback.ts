@@ -13,7 +13,10 @@ const HINT =
 /** Flags of an envelope: the last message of a Connect stream, which carries its end. */
 const END_OF_STREAM = 0b10;
 
-/** Answers a request for what is not there: an RPC client gets UNIMPLEMENTED in its own protocol, and a person a hint. */
+/**
+ * Answers a request for what is not there: an RPC client gets UNIMPLEMENTED in its own protocol,
+ * and a person a hint.
+ */
 export function answerUnknown(request: PortRequest, response: PortResponse): void {
   const contentType = request.headers["content-type"] ?? "";
   const info = create(ErrorInfoSchema, { reason: "UNIMPLEMENTED", domain: "tandem" });
@@ -61,7 +64,8 @@ function finish(response: PortResponse, status: number, headers: Record<string, 
   // The two kinds of response have the same methods, in types that TypeScript cannot join.
   const http1 = response as Extract<PortResponse, { shouldKeepAlive: boolean }>;
   if (!http1.headersSent) {
-    // Not writeHead: without a body the headers then end the stream, and gRPC takes a status from the headers only of such an answer.
+    // Not writeHead: without a body the headers then end the stream, and gRPC takes a status from
+    // the headers only of such an answer.
     http1.statusCode = status;
     for (const [name, value] of Object.entries(headers)) http1.setHeader(name, value);
   }

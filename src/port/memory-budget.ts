@@ -1,8 +1,8 @@
 import { TandemError } from "../domain/errors.ts";
 
 /**
- * What is known of whoever memory is spent for: a caller whose credential was judged, an address that shows a credential which nobody has judged yet,
- * or an address that shows none.
+ * What is known of whoever memory is spent for: a caller whose credential was judged, an address
+ * that shows a credential which nobody has judged yet, or an address that shows none.
  */
 export type Standing = "caller" | "unjudged" | "stranger";
 
@@ -35,7 +35,8 @@ interface Part {
   readonly shareBytes: number;
 }
 
-// By default an address that is not judged has 8 MiB of what is received: as much as one connection can send unasked.
+// By default an address that is not judged has 8 MiB of what is received: as much as one connection
+// can send unasked.
 function partsOf(totalBytes: number): Readonly<Record<Standing, Part>> {
   const part = (of: number, share: number) => ({
     totalBytes: Math.floor(totalBytes / of),
@@ -63,8 +64,9 @@ interface Waiting {
 }
 
 /**
- * Memory of one kind, for the process and for each of those for whom it is spent, accounted before it is spent. Callers, calls that are not judged
- * and strangers each have a part of their own, and take nothing of another's. Within a part one has a share at most: of callers a half, so that one
+ * Memory of one kind, for the process and for each of those for whom it is spent, accounted before
+ * it is spent. Callers, calls that are not judged and strangers each have a part of their own, and
+ * take nothing of another's. Within a part one has a share at most: of callers a half, so that one
  * who fills it leaves as much for the others; of addresses an eighth.
  */
 export class MemoryBudget {
@@ -98,7 +100,8 @@ export class MemoryBudget {
   }
 
   /**
-   * Takes the bytes as soon as there is room. What is larger than a share counts as a share: a message within its bounds is taken at some time.
+   * Takes the bytes as soon as there is room. What is larger than a share counts as a share: a
+   * message within its bounds is taken at some time.
    * @returns what was taken, to be given back.
    * @throws TandemError RATE_LIMITED when there is no room in time; what aborted the signal.
    */
@@ -118,7 +121,10 @@ export class MemoryBudget {
     this.#serve();
   }
 
-  /** What one has taken is another's from now on: of a call whose caller has become known. @throws TandemError RATE_LIMITED when that one has no room. */
+  /**
+   * What one has taken is another's from now on: of a call whose caller has become known. @throws
+   * TandemError RATE_LIMITED when that one has no room.
+   */
   move(from: Spender, to: Spender, bytes: number): void {
     if (from.key === to.key) return;
     if (!this.tryTake(to, bytes)) throw noRoom();
@@ -222,7 +228,10 @@ export class MemoryHold implements Disposable {
     this.#budget.give(this.#spender, bytes);
   }
 
-  /** From now on, and for what it has, it is another's. @throws TandemError RATE_LIMITED when that one has no room for it. */
+  /**
+   * From now on, and for what it has, it is another's. @throws TandemError RATE_LIMITED when that
+   * one has no room for it.
+   */
   become(spender: Spender): void {
     if (!this.#isOver) this.#budget.move(this.#spender, spender, this.#bytes);
     this.#spender = spender;

@@ -19,13 +19,19 @@ import { type SessionLimits, watchSession } from "./session-watch.ts";
 import { routeByPreface } from "./sniff.ts";
 
 const MIB = 1024 * 1024;
-/** How much a client may send on one stream, and on one connection, before it waits for us. Node's 64 KiB would cap a stream at 64 KiB a round trip. */
+/**
+ * How much a client may send on one stream, and on one connection, before it waits for us. Node's
+ * 64 KiB would cap a stream at 64 KiB a round trip.
+ */
 const STREAM_WINDOW_BYTES = MIB;
 const CONNECTION_WINDOW_BYTES = 8 * MIB;
 const MAX_CONCURRENT_STREAMS = 250;
 const MAX_HEADER_BYTES = 16 * 1024;
 const MAX_HEADER_COUNT = 128;
-/** How often HTTP/1.1 connections are looked at for headers and bodies that are late; sooner if the limits are short. */
+/**
+ * How often HTTP/1.1 connections are looked at for headers and bodies that are late; sooner if the
+ * limits are short.
+ */
 const HTTP1_CHECK_MS = 2_000;
 
 /** What one connection may cost before it is closed. */
@@ -34,9 +40,14 @@ export interface ConnectionLimits extends SessionLimits {
   readonly maxConnections: number;
   /** Most connections at once from one address (of IPv6, one /64 network). Default 1,000. */
   readonly maxConnectionsPerAddress: number;
-  /** For the whole of an HTTP/1.1 request, milliseconds; a response may take as long as it likes. Default 120,000. */
+  /**
+   * For the whole of an HTTP/1.1 request, milliseconds; a response may take as long as it likes.
+   * Default 120,000.
+   */
   readonly http1RequestMs: number;
-  /** How long an HTTP/1.1 connection may be idle between two requests, milliseconds. Default 75,000. */
+  /**
+   * How long an HTTP/1.1 connection may be idle between two requests, milliseconds. Default 75,000.
+   */
   readonly http1IdleMs: number;
 }
 
@@ -64,7 +75,10 @@ export interface PortOptions {
   readonly handle: (request: PortRequest, response: PortResponse) => void;
 }
 
-/** PEM of the server's certificate chain, its key, and the authorities of client certificates; without those none is asked for. */
+/**
+ * PEM of the server's certificate chain, its key, and the authorities of client certificates;
+ * without those none is asked for.
+ */
 export interface PortTls {
   readonly cert: Buffer;
   readonly key: Buffer;
@@ -74,9 +88,15 @@ export interface PortTls {
 /** An open port. */
 export interface Port {
   readonly port: number;
-  /** Shows another certificate, and asks for clients' certificates of other authorities, from the next connection on. */
+  /**
+   * Shows another certificate, and asks for clients' certificates of other authorities, from the
+   * next connection on.
+   */
   setTls(tls: PortTls): void;
-  /** Takes no new connections and no new calls on those that are open, and closes what is idle. Calls in flight go on. */
+  /**
+   * Takes no new connections and no new calls on those that are open, and closes what is idle.
+   * Calls in flight go on.
+   */
   stopAccepting(): void;
   /** Resolves when every HTTP/2 connection is closed, or the time is over. */
   untilQuiet(limitMs: number): Promise<void>;
@@ -84,7 +104,10 @@ export interface Port {
   destroy(): Promise<void>;
 }
 
-/** Opens one port for HTTP/2 and HTTP/1.1: with TLS the client chooses by ALPN, without it by its first bytes. */
+/**
+ * Opens one port for HTTP/2 and HTTP/1.1: with TLS the client chooses by ALPN, without it by its
+ * first bytes.
+ */
 export async function openPort(options: PortOptions): Promise<Port> {
   const server = options.tls ? createTlsServer(options, options.tls) : createCleartextServer(options);
   server.net.maxConnections = options.connections.maxConnections;
@@ -104,8 +127,9 @@ export async function openPort(options: PortOptions): Promise<Port> {
     if (closed) return;
     closed = once(server.net, "close");
     server.net.close();
-    // A GOAWAY that names the last stream taken: what a client has begun after it was not processed and may be repeated. (The gentler first
-    // GOAWAY of RFC 9113, 6.8, is out of reach: Node takes no stream after any.)
+    // A GOAWAY that names the last stream taken: what a client has begun after it was not processed
+    // and may be repeated. (The gentler first GOAWAY of RFC 9113, 6.8, is out of reach: Node takes
+    // no stream after any.)
     for (const session of sessions) session.close();
   };
   return {
@@ -143,11 +167,13 @@ const http2Options: ServerOptions = {
     enablePush: false,
   },
   maxHeaderListPairs: MAX_HEADER_COUNT,
-  // In megabytes; the default of 10 would refuse streams while a few large messages wait to be read.
+  // In megabytes; the default of 10 would refuse streams while a few large messages wait to be
+  // read.
   maxSessionMemory: 64,
 };
 
-// The HTTP/1.1 server listens in both, so that its own bookkeeping of connections and timeouts works; its connections are looked at first.
+// The HTTP/1.1 server listens in both, so that its own bookkeeping of connections and timeouts
+// works; its connections are looked at first.
 
 function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
   const https: HttpsServer = createHttpsServer(
@@ -156,7 +182,8 @@ function createTlsServer(options: PortOptions, tls: PortTls): Http12Server {
       ...secureContext(tls),
       ALPNProtocols: ["h2", "http/1.1"],
       handshakeTimeout: options.connections.firstBytesMs,
-      // Asked for, not required: a caller may have a token instead. Whether it is trusted is judged with the call.
+      // Asked for, not required: a caller may have a token instead. Whether it is trusted is judged
+      // with the call.
       ...(tls.clientCa ? { requestCert: true, rejectUnauthorized: false } : {}),
     },
     options.handle,
@@ -180,7 +207,8 @@ function createCleartextServer(options: PortOptions): Http12Server {
     routeByPreface(socket, options.connections.firstBytesMs, {
       http1: () => serveHttp1(socket),
       http2: () => {
-        // HTTP/1.1 keeps a connection open that the client has closed; an HTTP/2 session would then wait for a dead client's windows until it is pinged.
+        // HTTP/1.1 keeps a connection open that the client has closed; an HTTP/2 session would then
+        // wait for a dead client's windows until it is pinged.
         socket.allowHalfOpen = false;
         http2.emit("connection", socket);
       },
@@ -192,8 +220,9 @@ function createCleartextServer(options: PortOptions): Http12Server {
 function secureContext({ cert, key, clientCa }: PortTls): SecureContextOptions {
   const context = { cert, key, minVersion: "TLSv1.2" } as const;
   if (!clientCa) return context;
-  // A resumed session would not show the client's whole chain, which is judged again when the authorities change.
-  // One by one: OpenSSL would overlook a certificate that does not begin on a line of its own.
+  // A resumed session would not show the client's whole chain, which is judged again when the
+  // authorities change. One by one: OpenSSL would overlook a certificate that does not begin on a
+  // line of its own.
   const ca = parseCertificates(clientCa).map(String);
   return { ...context, ca, secureOptions: cryptoConstants.SSL_OP_NO_TICKET };
 }
@@ -207,7 +236,8 @@ function takeListener(server: Http1Server, event: "connection" | "secureConnecti
 /** Node and nghttp2 advertise the limit in HTTP/2 and hold clients to 64 KiB. */
 function limitHeaders(handle: PortOptions["handle"]) {
   return (request: Http2ServerRequest, response: Http2ServerResponse) => {
-    // As RFC 9113, 6.5.2, counts: 32 bytes for each field, of which the raw headers have two entries.
+    // As RFC 9113, 6.5.2, counts: 32 bytes for each field, of which the raw headers have two
+    // entries.
     const size = request.rawHeaders.reduce((sum, text) => sum + text.length + 16, 0);
     if (size <= MAX_HEADER_BYTES) return handle(request, response);
     response.writeHead(431);

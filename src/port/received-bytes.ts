@@ -5,19 +5,23 @@ import type { PortRequest } from "./port.ts";
 const PIECE_BYTES = 256;
 
 /**
- * Accounts for what has been received of a request's body and that nobody has read yet: of HTTP/2 up to a window, also while it is still being
- * judged whether the call may go on.
+ * Accounts for what has been received of a request's body and that nobody has read yet: of HTTP/2
+ * up to a window, also while it is still being judged whether the call may go on.
  */
 export class ReceivedBytes {
   readonly #hold: MemoryHold;
   #bytes = 0;
   #overhead = 0;
 
-  /** @param fail called when there is no room: what has come was dropped, and the body must not be read on. */
+  /**
+   * @param fail called when there is no room: what has come was dropped, and the body must not be
+   *   read on.
+   */
   constructor(request: PortRequest, hold: MemoryHold, fail: (error: unknown) => void) {
     this.#hold = hold;
     const source = "stream" in request ? request.stream : request;
-    // Of HTTP/2, what came in one piece with the headers is there before anybody is told of the request.
+    // Of HTTP/2, what came in one piece with the headers is there before anybody is told of the
+    // request.
     if (source.readableLength > 0) this.#take(source.readableLength, fail);
     const push = source.push.bind(source);
     source.push = (piece: Buffer | null, encoding?: BufferEncoding) => {

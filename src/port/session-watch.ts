@@ -3,22 +3,35 @@ import { Buckets } from "./buckets.ts";
 
 /** How many pings in a row may go unanswered before the peer is held to be dead. */
 const MISSED_PINGS = 3;
-/** What a peer may send that costs us work and carries no call. gRPC clients ping once a round trip while they measure a line: hundreds a second in one room. */
+/**
+ * What a peer may send that costs us work and carries no call. gRPC clients ping once a round trip
+ * while they measure a line: hundreds a second in one room.
+ */
 const PINGS = { perSecond: 2_000, burst: 10_000 };
 const SETTINGS = { perSecond: 10, burst: 100 };
 
 export interface SessionLimits {
-  /** For a TLS handshake, the first bytes of a connection, and the headers of an HTTP/1.1 request, milliseconds. Default 10,000. */
+  /**
+   * For a TLS handshake, the first bytes of a connection, and the headers of an HTTP/1.1 request,
+   * milliseconds. Default 10,000.
+   */
   readonly firstBytesMs: number;
-  /** How often HTTP/2 connections are pinged, milliseconds; one that misses three is dead. Default 15,000. */
+  /**
+   * How often HTTP/2 connections are pinged, milliseconds; one that misses three is dead. Default
+   * 15,000.
+   */
   readonly pingIntervalMs: number;
-  /** How long an HTTP/2 connection may live without a call, milliseconds; then it gets a GOAWAY, after which clients connect anew. Default 600,000. */
+  /**
+   * How long an HTTP/2 connection may live without a call, milliseconds; then it gets a GOAWAY,
+   * after which clients connect anew. Default 600,000.
+   */
   readonly idleMs: number;
 }
 
 /**
- * Ends an HTTP/2 connection whose peer says nothing at first, is no longer there, makes no calls, or floods us with pings or settings. A peer that
- * lost its power or its network closes nothing, and its streams would hold their places until TCP gives up.
+ * Ends an HTTP/2 connection whose peer says nothing at first, is no longer there, makes no calls,
+ * or floods us with pings or settings. A peer that lost its power or its network closes nothing,
+ * and its streams would hold their places until TCP gives up.
  */
 export function watchSession(session: ServerHttp2Session, limits: SessionLimits): void {
   const firstFrame = setTimeout(() => session.destroy(), limits.firstBytesMs);

@@ -4,8 +4,8 @@ import type { Socket } from "node:net";
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "latin1");
 
 /**
- * Looks at a connection's first bytes, which may come in any number of packets, puts them back and hands the connection on. One that has
- * not said what it is within the time is closed.
+ * Looks at a connection's first bytes, which may come in any number of packets, puts them back and
+ * hands the connection on. One that has not said what it is within the time is closed.
  */
 export function routeByPreface(
   socket: Socket,

@@ -1,6 +1,7 @@
 /**
- * The messages of a request until a signal aborts; then it simply ends. Reading a request body waits for the client alone, whatever happens to
- * the call, so a loop over it must be freed from outside.
+ * The messages of a request until a signal aborts; then it simply ends. Reading a request body
+ * waits for the client alone, whatever happens to the call, so a loop over it must be freed from
+ * outside.
  */
 export async function* untilAborted<T>(messages: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
   const { promise: aborted, resolve } = Promise.withResolvers<undefined>();

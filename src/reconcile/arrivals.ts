@@ -39,8 +39,8 @@ const START: ReconcilePosition = {
 };
 
 /**
- * Marks the minutes that newly arrived records of both sides touch, and moves the positions past them, in the caller's transaction. Another agreement or
- * rule version marks every call.
+ * Marks the minutes that newly arrived records of both sides touch, and moves the positions past
+ * them, in the caller's transaction. Another agreement or rule version marks every call.
  * @returns whether there is more to look at.
  */
 export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {

@@ -5,10 +5,16 @@ import { numberKeyOf } from "../domain/matching/number-keys.ts";
 import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
 import { isHiddenCaller } from "../domain/numbers/spelling.ts";
 
-/** So many last digits of a number tell it apart; what stands before them, prefixes and codes, is written in many ways. */
+/**
+ * So many last digits of a number tell it apart; what stands before them, prefixes and codes, is
+ * written in many ways.
+ */
 const TELLING_DIGITS = 8;
 
-/** Which two parties a record is of, for looking for its counterpart far off; undefined when either is not known. */
+/**
+ * Which two parties a record is of, for looking for its counterpart far off; undefined when either
+ * is not known.
+ */
 export function pairKeyOf(facts: CommonFacts): bigint | undefined {
   const isOutbound = facts.direction === 1;
   const other = isOutbound ? (facts.called ?? facts.dialed) : facts.calling;
@@ -19,8 +25,8 @@ export function pairKeyOf(facts: CommonFacts): bigint | undefined {
 }
 
 /**
- * The ids under which further records would be of a result's call or take one of its records: of the kind that joined it and the better ones; all, where no
- * id did.
+ * The ids under which further records would be of a result's call or take one of its records: of
+ * the kind that joined it and the better ones; all, where no id did.
  */
 export function idKeysOf({ platform, carrier, matchedBy }: CallResult): bigint[] {
   const records = platform === undefined ? carrier : [platform, ...carrier];

@@ -163,7 +163,8 @@ function bigintOf(value: number | undefined): bigint | undefined {
   return value === undefined ? undefined : BigInt(Math.round(value));
 }
 
-// A field that is absent is left out: an optional field that is set to undefined is another thing to the type checker.
+// A field that is absent is left out: an optional field that is set to undefined is another thing
+// to the type checker.
 function optional<K extends string, V>(name: K, value: V | undefined): { [key in K]?: V } {
   return value === undefined ? {} : ({ [name]: value } as { [key in K]?: V });
 }

@@ -6,8 +6,9 @@ import { microsFromMs } from "../domain/time/instant.ts";
 import { rawStartMs } from "./result-row.ts";
 
 /**
- * What matching knows of a record, without the numbers that are erased at its carrier; itself when none of them is in it. Of a call that something keeps for now, the counterpart
- * that comes late is erased as it arrives: only when both are compared as erased do they find each other.
+ * What matching knows of a record, without the numbers that are erased at its carrier; itself when
+ * none of them is in it. Of a call that something keeps for now, the counterpart that comes late is
+ * erased as it arrives: only when both are compared as erased do they find each other.
  */
 export function withoutErased<Facts extends CommonFacts>(record: Facts, scopes: readonly ErasureScope[]): Facts {
   let facts = record;

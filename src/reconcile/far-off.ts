@@ -94,8 +94,9 @@ async function partStarts(
   return starts.flatMap((start) => offsets.map((offset) => msFromMicros(start) - offset));
 }
 
-// Ids of the signalling by which records of a call are found, and the name of a call of the platform's that the carrier may have named. Each once, wherever
-// any of those that have it may lie.
+// Ids of the signalling by which records of a call are found, and the name of a call of the
+// platform's that the carrier may have named. Each once, wherever any of those that have it may
+// lie.
 function wantedIds(results: readonly CallResult[]): WantedCall[] {
   const wanted = new Map<bigint, WantedCall>();
   for (const result of results) {

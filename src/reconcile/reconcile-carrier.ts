@@ -70,8 +70,9 @@ const OPTIONS = {
 } as const;
 
 /**
- * Reconciles what a carrier has by now: marks what its new records touch and what time alone changes, and matches that anew, each step in a transaction
- * of its own under the carrier's lease. Stopped anywhere, it goes on from there.
+ * Reconciles what a carrier has by now: marks what its new records touch and what time alone
+ * changes, and matches that anew, each step in a transaction of its own under the carrier's lease.
+ * Stopped anywhere, it goes on from there.
  * @returns how many results were judged; undefined when another process has the carrier.
  */
 export async function reconcileCarrier(options: ReconcileOptions): Promise<number | undefined> {
@@ -168,8 +169,9 @@ async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: num
   return { isRead: true, hasMore: due === MOST_DUE };
 }
 
-// Whoever reads the feeds' ends after this sees every record that has an ingest time before it: the writers in flight have ended, and later ones get
-// later times. By itself, so that no writer waits for the marking.
+// Whoever reads the feeds' ends after this sees every record that has an ingest time before it: the
+// writers in flight have ended, and later ones get later times. By itself, so that no writer waits
+// for the marking.
 function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
   return systemTransaction(db, async (tx) => {
     const now = await readClock(tx);

@@ -34,7 +34,8 @@ export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] 
   });
 }
 
-// How many pairs support a cause grows with every pair of the hour, and is no news of this call: an explanation counts them when it is asked for.
+// How many pairs support a cause grows with every pair of the hour, and is no news of this call: an
+// explanation counts them when it is asked for.
 function withoutSupport(result: CallResult): CallResult {
   if (result.findings.length === 0) return result;
   return { ...result, findings: result.findings.map(({ pairCount: _, ratio: __, ...finding }) => finding) };
@@ -70,7 +71,8 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   return { changed, merged, deleted };
 }
 
-// What was hashed of an erased call went with its number: it is as it was when what is kept of the judgement is.
+// What was hashed of an erased call went with its number: it is as it was when what is kept of the
+// judgement is.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
   if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
   const records = ({ carrierRecords }: JudgedRow) =>
@@ -100,7 +102,10 @@ export function isTold({ judged, before }: Changes["changed"][number]): boolean 
   return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== null);
 }
 
-/** The rows and feed entries of a run's changes, the entries numbered from the lock's next sequence on. */
+/**
+ * The rows and feed entries of a run's changes, the entries numbered from the lock's next sequence
+ * on.
+ */
 export function logChanges(
   carrierId: string,
   changes: Changes,

@@ -12,7 +12,10 @@ const HOUR_MS = 3_600_000;
 /** Of tandem.type.v1.Presentation. */
 const RESTRICTED = 2;
 
-/** The columns of a result that come from the result itself; how it stands as a discrepancy is the log's. */
+/**
+ * The columns of a result that come from the result itself; how it stands as a discrepancy is the
+ * log's.
+ */
 export type JudgedRow = Omit<
   CallResultRow,
   "isMerged" | "discrepancyId" | "discrepancyRevision" | "firstSeenTime" | "resolvedTime" | "sequence" | "payload"
@@ -128,7 +131,10 @@ function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
   return isOpen(status) || carrier.length > 1 || (status === MatchStatus.NOT_REPORTED && platform === undefined);
 }
 
-/** Whether later records may change a result from far off: it lacks a counterpart that it should have, or disagrees. */
+/**
+ * Whether later records may change a result from far off: it lacks a counterpart that it should
+ * have, or disagrees.
+ */
 function isOpen(status: number): boolean {
   return disagrees(status) || status === MatchStatus.PENDING;
 }

@@ -107,7 +107,8 @@ export async function reconcileMinutes(
   };
 }
 
-// Rows that are due and whose records are no longer where they were: retention took them, or another minute has them.
+// Rows that are due and whose records are no longer where they were: retention took them, or
+// another minute has them.
 function findOrphans(
   rows: ReadonlyMap<string, CallResultRow>,
   judged: readonly Judged[],
@@ -163,7 +164,10 @@ async function readVotes(
   return { stored, known };
 }
 
-/** What a run of minutes came to, once offsets and rounding rules agree with the pairs that they make. */
+/**
+ * What a run of minutes came to, once offsets and rounding rules agree with the pairs that they
+ * make.
+ */
 interface Settled {
   judged: Judged[];
   votes: CarrierVotes;
@@ -171,7 +175,10 @@ interface Settled {
   used: CarrierVotes;
   rows: Map<string, CallResultRow>;
   window: Window;
-  /** The minutes that were matched: the marked ones, and those of records that stored results tie to theirs. */
+  /**
+   * The minutes that were matched: the marked ones, and those of records that stored results tie to
+   * theirs.
+   */
   base: readonly Span[];
   /** Gives the votes as they were. */
   stored: () => CarrierVotes;
@@ -260,7 +267,8 @@ export async function gatherAround(
   return last;
 }
 
-// Minutes around what was not read of a crowd, next to its records that were none before: those beyond may not know yet.
+// Minutes around what was not read of a crowd, next to its records that were none before: those
+// beyond may not know yet.
 function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   return judged.flatMap(({ name, row, result }) => {
     const before = rows.get(name);
@@ -272,7 +280,8 @@ function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   });
 }
 
-// What is stored under the names of the results and of their carrier's records, wherever it is in time.
+// What is stored under the names of the results and of their carrier's records, wherever it is in
+// time.
 async function readStored(
   tx: Tx,
   carrierId: string,

@@ -31,7 +31,10 @@ export interface Window {
 /** A split call may be as long as this. */
 const LONGEST_SPLIT_MS = 24 * 3_600_000;
 
-/** The records that a turn has read. It reads nothing twice, however often its window grows or its offsets change. */
+/**
+ * The records that a turn has read. It reads nothing twice, however often its window grows or its
+ * offsets change.
+ */
 export class TurnRecords {
   readonly #tx: Tx;
   readonly #carrierId: string;

@@ -2,7 +2,10 @@ import type { Meter } from "@opentelemetry/api";
 import type { CallerKind } from "../store/database/callers.ts";
 import type { LaneState, Lanes } from "../store/database/lanes.ts";
 
-/** Measures who holds the pool's connections and who waits for one, until it is disposed. Labels: lane, which is the kind of caller and never who it is. */
+/**
+ * Measures who holds the pool's connections and who waits for one, until it is disposed. Labels:
+ * lane, which is the kind of caller and never who it is.
+ */
 export function measureConnections(meter: Meter, lanes: Lanes): Disposable {
   const held = meter.createObservableGauge("tandem_database_connections_held", {
     description: "Database connections in use, by kind of caller",

@@ -26,16 +26,23 @@ export interface HealthState {
 
 /** What health rests on. */
 export interface HealthFootings {
-  /** Of the server and each of its services. Undefined: nobody asks the database, and it is held to answer. */
+  /**
+   * Of the server and each of its services. Undefined: nobody asks the database, and it is held to
+   * answer.
+   */
   readonly footing?: Footing | undefined;
-  /** Further names, each with a footing of its own besides; none of them changes what the other names say. */
+  /**
+   * Further names, each with a footing of its own besides; none of them changes what the other
+   * names say.
+   */
   readonly conditions?: ReadonlyMap<string, Footing> | undefined;
 }
 
 /**
- * SERVING for the server ("") and each of its services, for as long as the database answers: none of
- * them works without it.
- * @param openStream takes the place of a Watch, which anyone may open, for an address; throws TOO_MANY_STREAMS.
+ * SERVING for the server ("") and each of its services, for as long as the database answers: none
+ * of them works without it.
+ * @param openStream takes the place of a Watch, which anyone may open, for an address; throws
+ *   TOO_MANY_STREAMS.
  */
 export function createHealth(
   serviceNames: Iterable<string>,

@@ -29,7 +29,9 @@ type Answer = NonNullable<Response["messageResponse"]>;
 const MAX_STREAM_MS = 600_000;
 /** How many questions one stream may ask; a tool that reads the whole contract asks some dozens. */
 const MAX_QUESTIONS = 1_000;
-/** google.rpc.Code.NOT_FOUND and INVALID_ARGUMENT, which the protocol answers inside of a message. */
+/**
+ * google.rpc.Code.NOT_FOUND and INVALID_ARGUMENT, which the protocol answers inside of a message.
+ */
 const NOT_FOUND = 5;
 const INVALID_ARGUMENT = 3;
 
@@ -40,8 +42,9 @@ export interface Reflection {
 }
 
 /**
- * Lets clients read the contract of these services from the server. An answer is up to a thousand times as long as its question: its files are
- * encoded once, it is paid for by the caller's address, and the next question waits until it was taken.
+ * Lets clients read the contract of these services from the server. An answer is up to a thousand
+ * times as long as its question: its files are encoded once, it is paid for by the caller's
+ * address, and the next question waits until it was taken.
  */
 export function createReflection(
   services: readonly DescService[],

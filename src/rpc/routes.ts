@@ -32,7 +32,10 @@ export interface Route {
   register(router: ConnectRouter): void;
 }
 
-/** Binds a service to its implementation. A method that the implementation lacks answers UNIMPLEMENTED. */
+/**
+ * Binds a service to its implementation. A method that the implementation lacks answers
+ * UNIMPLEMENTED.
+ */
 export function route<S extends DescService>(
   service: S,
   implementation: Partial<ServiceImpl<S>>,
@@ -58,7 +61,8 @@ export function listRoutes(services: Services): Route[] {
   ];
 }
 
-// The records of uploads are read one by one, each for itself: one that cannot be read is refused alone.
+// The records of uploads are read one by one, each for itself: one that cannot be read is refused
+// alone.
 function platformCdrRoute(services: Services): Route {
   return {
     service: PlatformCdrService,

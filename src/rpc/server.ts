@@ -65,7 +65,10 @@ const PATIENT_SHARE = 0.75;
 /** How long connections without calls have to close in order. */
 const GOODBYE_MS = 1_500;
 const SENT_POLL_MS = 5;
-/** As many calls of one may wait for room to decode, however few may live at once: of an address those are not counted. */
+/**
+ * As many calls of one may wait for room to decode, however few may live at once: of an address
+ * those are not counted.
+ */
 const MIN_LINE = 1_000;
 
 export interface ServerOptions extends Pick<PortOptions, "host" | "port" | "tls"> {
@@ -101,8 +104,9 @@ export interface TandemServer extends AsyncDisposable {
   /** From the next connection on, another certificate and other authorities. */
   setTls(tls: PortTls): void;
   /**
-   * Shuts down: health says NOT_SERVING, streams send their Closing, no new call is taken, calls in flight end, every session is closed, and what
-   * is left after `limits.drainMs` is destroyed. Always resolves; again at no cost.
+   * Shuts down: health says NOT_SERVING, streams send their Closing, no new call is taken, calls in
+   * flight end, every session is closed, and what is left after `limits.drainMs` is destroyed.
+   * Always resolves; again at no cost.
    */
   drain(): Promise<void>;
 }
@@ -137,7 +141,8 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
     try {
       inCall(() => adapter(request, response));
     } catch (error) {
-      // A request without a host, or with one that makes no URL: thrown here it would end the process.
+      // A request without a host, or with one that makes no URL: thrown here it would end the
+      // process.
       options.log.debug({ err: error }, "request refused");
       answerBadRequest(response);
     }
@@ -175,15 +180,17 @@ export async function openServer(options: ServerOptions): Promise<TandemServer> 
   };
 }
 
-// An answer may come before the request has ended: an upload that is refused, or whose client was silent. A client that then goes on sending, or
-// says nothing, would hold the stream open; RFC 9113, 8.1, has the server reset it, without an error, after all of the answer.
+// An answer may come before the request has ended: an upload that is refused, or whose client was
+// silent. A client that then goes on sending, or says nothing, would hold the stream open; RFC
+// 9113, 8.1, has the server reset it, without an error, after all of the answer.
 function endWithResponse({ stream }: Http2ServerRequest): void {
   stream.once("wantTrailers", () => closeOnceSent(stream));
   // An answer that is headers alone wants no trailers.
   stream.once("finish", () => closeOnceSent(stream));
 }
 
-// Node has no event for "the last frame is out", and a reset before that would take the trailers with it.
+// Node has no event for "the last frame is out", and a reset before that would take the trailers
+// with it.
 function closeOnceSent(stream: ServerHttp2Stream): void {
   if (stream.destroyed || stream.readableEnded) return;
   const isSent = stream.closed || stream.state.localClose === 1;
@@ -263,7 +270,8 @@ function createAdapter(options: ServerOptions, health: HealthState, parts: Adapt
           .set(authorizationCountKey, countHeaders(request, "authorization"))
           .set(clientCertificateKey, readClientCertificate(socket, options.auth.trust))
           .set(goneKey, () => ("stream" in request ? request.stream.destroyed : request.socket.destroyed))
-          // With a code: without one, Node would wait until all is taken that the client does not take, and gRPC would call it INTERNAL.
+          // With a code: without one, Node would wait until all is taken that the client does not
+          // take, and gRPC would call it INTERNAL.
           .set(resetKey, () =>
             "stream" in request ? request.stream.close(constants.NGHTTP2_CANCEL) : request.destroy(),
           )
@@ -296,8 +304,9 @@ function tooSlow(): TandemError {
   return new TandemError("DEADLINE_EXCEEDED", "the request took too long to arrive");
 }
 
-// A feed says itself what it has read and not sent, page by page; an upload is told of its own records only. Of all other calls everything that was
-// read since they came may be delivered until they end.
+// A feed says itself what it has read and not sent, page by page; an upload is told of its own
+// records only. Of all other calls everything that was read since they came may be delivered until
+// they end.
 function holdDelivery(context: HandlerContext, deliveries: DeliveryWatch): void {
   const { methodKind, name } = context.method;
   if (methodKind === "bidi_streaming" || (methodKind === "server_streaming" && /^(Stream|Watch)/.test(name))) return;

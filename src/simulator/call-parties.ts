@@ -84,7 +84,10 @@ function inboundShape(number: AssignedNumber, calling: Party): CallShape {
   return { direction: Direction.INBOUND, callType: callTypeOf(number), parties };
 }
 
-/** A call from the PSTN that a user forwards to the PSTN: the redirecting party tells whose call it is. */
+/**
+ * A call from the PSTN that a user forwards to the PSTN: the redirecting party tells whose call it
+ * is.
+ */
 function forwardedShape(number: AssignedNumber, contact: Contact, random: Random): CallShape {
   const caller = random.chance(0.8)
     ? create(PartySchema, { kind: PartyKind.E164, value: "+442079460999", countryCode: "GB" })

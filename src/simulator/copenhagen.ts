@@ -27,8 +27,9 @@ export class CallsFileError extends Error {
 }
 
 /**
- * Reads a calls file: CSV with the columns timestamp, caller, callee, duration, as the Copenhagen Networks Study publishes its calls.
- * Throws a `CallsFileError` that names the line at the first row that is no call.
+ * Reads a calls file: CSV with the columns timestamp, caller, callee, duration, as the Copenhagen
+ * Networks Study publishes its calls. Throws a `CallsFileError` that names the line at the first
+ * row that is no call.
  */
 export async function readCallsCsv(file: string, { maxRows = 1_000_000 } = {}): Promise<FileCall[]> {
   const rows = createReadStream(file).on("error", (error) => parser.destroy(error));
@@ -62,8 +63,9 @@ export interface StudyRecords {
 }
 
 /**
- * Turns a file's calls into records, one a row. Each person gets a fictitious number at one of three carriers; the caller is the
- * platform's user, the callee is on the PSTN; the file's last day is the UTC day before `nowMs`.
+ * Turns a file's calls into records, one a row. Each person gets a fictitious number at one of
+ * three carriers; the caller is the platform's user, the callee is on the PSTN; the file's last day
+ * is the UTC day before `nowMs`.
  */
 export function recordsFromCalls(calls: readonly FileCall[], options: { seed: string; nowMs: number }): StudyRecords {
   const people = [...new Set(calls.flatMap(({ caller, callee }) => [caller, callee]))].sort((a, b) => a - b);
@@ -103,7 +105,10 @@ export function recordsFromCalls(calls: readonly FileCall[], options: { seed: st
   return { world, recordsByCarrier, startMs };
 }
 
-/** So many whole days before today that the last call has ended by midnight, with two minutes for setup and ringing. */
+/**
+ * So many whole days before today that the last call has ended by midnight, with two minutes for
+ * setup and ringing.
+ */
 function startOfStudy(calls: readonly FileCall[], nowMs: number): number {
   const lastEndMs = calls.reduce((last, { timestampS, durationS }) => {
     return Math.max(last, (timestampS + Math.max(durationS, 0)) * 1000 + 120_000);

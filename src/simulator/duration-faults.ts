@@ -29,7 +29,10 @@ export interface Planting {
   readonly issue?: RecordIssue;
 }
 
-/** What can be planted. Some are faults; corrections, voids and warnings are the everyday that must not be mistaken for one. */
+/**
+ * What can be planted. Some are faults; corrections, voids and warnings are the everyday that must
+ * not be mistaken for one.
+ */
 export type DurationFault = keyof typeof makers;
 
 type Maker = (honest: CallDuration, tools: FaultTools) => Planting;
@@ -99,7 +102,10 @@ const makers = {
     delete planted.redirecting;
     return { planted, verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
   },
-  /** A switch that was restarted with a wrong time zone sends the same call under the same id again, of the day beside. */
+  /**
+   * A switch that was restarted with a wrong time zone sends the same call under the same id again,
+   * of the day beside.
+   */
   RE_DATED: (honest) => ({
     planted: startingAt(honest, msOf(honest.inviteTime) + hoursToNextDay(msOf(honest.inviteTime)) * HOUR_MS),
     verdict: Verdict.QUARANTINED,

@@ -1,4 +1,7 @@
-/** A stream of random choices that is the same for the same seed, on every machine and in every version of Node. */
+/**
+ * A stream of random choices that is the same for the same seed, on every machine and in every
+ * version of Node.
+ */
 export interface Random {
   /** In [0, 1). */
   readonly next: () => number;
@@ -17,7 +20,10 @@ export interface Random {
   readonly fork: (label: string | number) => Random;
 }
 
-/** A stream of random choices: sfc32 (Doty-Humphrey's Small Fast Counter, 32 bit), seeded from a hash of the text. */
+/**
+ * A stream of random choices: sfc32 (Doty-Humphrey's Small Fast Counter, 32 bit), seeded from a
+ * hash of the text.
+ */
 export function createRandom(seed: string): Random {
   const next = sfc32(seed);
   const int = (min: number, max: number) => min + Math.floor(next() * (max - min + 1));

@@ -29,7 +29,9 @@ export interface SimulatedNumber {
 /** A number that calls can be made with. */
 export type AssignedNumber = SimulatedNumber & Required<Pick<SimulatedNumber, "assignment">>;
 
-/** Carriers of three countries and the numbers of the customers that they share with the platform. */
+/**
+ * Carriers of three countries and the numbers of the customers that they share with the platform.
+ */
 export interface SimulatedWorld {
   readonly seed: string;
   readonly carriers: readonly SimulatedCarrier[];
@@ -101,7 +103,10 @@ export function createWorld({
   return { seed, carriers };
 }
 
-/** A world in which each of so many people has one assigned number, spread evenly over the carriers. `numberOfPerson` follows the order. */
+/**
+ * A world in which each of so many people has one assigned number, spread evenly over the carriers.
+ * `numberOfPerson` follows the order.
+ */
 export function createWorldOfPeople(
   seed: string,
   people: number,

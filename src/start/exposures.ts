@@ -29,7 +29,8 @@ async function findOpenFiles(config: Config): Promise<Exposure[]> {
       ? ["password", "password-service"].map((name) => join(dataDir, "postgres", name))
       : []),
   ];
-  // Whoever can write these is let in, or lets others in: keys that were rotated away are believed for as long as the file says.
+  // Whoever can write these is let in, or lets others in: keys that were rotated away are believed
+  // for as long as the file says.
   const deciders = [
     tlsPaths?.tlsCert,
     tlsPaths?.tlsClientCa,

@@ -22,7 +22,10 @@ export interface Rotation extends AsyncDisposable {
   readonly tokenKeys: TokenKeys | undefined;
   /** Given each new certificate pair and authorities. */
   onTls: ((tls: TlsFiles) => void) | undefined;
-  /** Looks at once, and takes what it finds without waiting whether it is still being written: SIGHUP. */
+  /**
+   * Looks at once, and takes what it finds without waiting whether it is still being written:
+   * SIGHUP.
+   */
   reload(): Promise<void>;
 }
 
@@ -30,13 +33,16 @@ export interface Rotation extends AsyncDisposable {
 interface OwnKeys {
   /** Undefined: others issue the tokens. */
   readonly signingKey: SigningKey | undefined;
-  /** Throws when the contents of the key file, undefined where it is gone, are not the key in use. */
+  /**
+   * Throws when the contents of the key file, undefined where it is gone, are not the key in use.
+   */
   readonly assertSameErasureKey: (content: Buffer | undefined) => void;
 }
 
 /**
- * Reads what decides who is believed, and then looks again and again whether it has changed. Looks, and does not wait for events of the file system: those
- * miss files that are links, which is how orchestrators and ACME clients replace them, and network file systems.
+ * Reads what decides who is believed, and then looks again and again whether it has changed. Looks,
+ * and does not wait for events of the file system: those miss files that are links, which is how
+ * orchestrators and ACME clients replace them, and network file systems.
  * @throws Error when the revocations cannot be read at the start.
  */
 export async function openRotation(
@@ -139,7 +145,8 @@ function tlsPart({ tls: inUse, tlsPaths }: Config, trust: Trust, rotation: Rotat
   };
 }
 
-// It is never taken anew: only a process that starts reads it, and one that starts with another is refused. So whoever puts another there is told now.
+// It is never taken anew: only a process that starts reads it, and one that starts with another is
+// refused. So whoever puts another there is told now.
 function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertSameErasureKey"]): Part {
   return { what: "erasure key", files: [erasureKeyFile], take: ([content]) => assertSame(content) };
 }
@@ -147,7 +154,8 @@ function erasureKeyPart({ erasureKeyFile }: Config, assertSame: OwnKeys["assertS
 function keysPart({ tokens }: Config, keys: TokenKeys | undefined): Part | undefined {
   if (!keys) return undefined;
   const tick = async () => {
-    // The keys at a URL are asked for when the first token comes, and then kept up to date for the streams that live.
+    // The keys at a URL are asked for when the first token comes, and then kept up to date for the
+    // streams that live.
     if (tokens.keys.kind !== "url") await keys.refresh();
     else if (keys.isLoaded) await keys.keepFresh();
   };
@@ -179,7 +187,10 @@ class WatchedFiles {
     }
   }
 
-  /** Takes the files if they have changed and, unless forced, were the same at two looks: they are no longer being written. Never throws. */
+  /**
+   * Takes the files if they have changed and, unless forced, were the same at two looks: they are
+   * no longer being written. Never throws.
+   */
   async look(isForced: boolean): Promise<void> {
     const contents = await this.#attempt(async () => {
       await this.#part.tick?.();
@@ -221,7 +232,10 @@ class WatchedFiles {
   }
 }
 
-/** Undefined: there is no such file. That one cannot be read is another thing: it may list what must not come in. */
+/**
+ * Undefined: there is no such file. That one cannot be read is another thing: it may list what must
+ * not come in.
+ */
 async function readIfThere(file: string): Promise<Buffer | undefined> {
   try {
     return await readFile(file);

@@ -4,8 +4,10 @@ import { agreeOnSharedFile, readSharedFiles } from "../store/database/shared-fil
 import { findSigningKey, hasSigningKey, openSigningKey, type SigningKey } from "../trust/signing-key.ts";
 
 /**
- * Opens the data folder's key, or makes it where no process on the database has one yet. A token that one process has signed is shown to any of them.
- * @throws Error that names the setting, the file and what to do, when it is not the key of the others.
+ * Opens the data folder's key, or makes it where no process on the database has one yet. A token
+ * that one process has signed is shown to any of them.
+ * @throws Error that names the setting, the file and what to do, when it is not the key of the
+ *   others.
  */
 export async function openSharedSigningKey(db: Database, dataDir: string): Promise<SigningKey> {
   const known = (await systemTransaction(db, readSharedFiles)).get("signing-key");

@@ -16,13 +16,18 @@ interface StoreLife {
    * started again, for a command that lost its database has failed anyway.
    */
   readonly onLost?: (error: Error) => void;
-  /** False: the database has to be there, with the newest schema. Default: what is missing is made. */
+  /**
+   * False: the database has to be there, with the newest schema. Default: what is missing is made.
+   */
   readonly mayMake?: boolean;
   /** Ends the start. */
   readonly signal?: AbortSignal | undefined;
 }
 
-/** A database with the newest schema, on which isolation holds; and the migrations that were applied just now. */
+/**
+ * A database with the newest schema, on which isolation holds; and the migrations that were applied
+ * just now.
+ */
 export async function openStore(
   config: Config,
   log: Logger,
@@ -47,7 +52,8 @@ export async function openStore(
       },
     }),
   );
-  // The pool is closed before its connections are: PostgreSQL, ending next, may still say on them that it ends.
+  // The pool is closed before its connections are: PostgreSQL, ending next, may still say on them
+  // that it ends.
   closers.defer(() => {
     isClosing = true;
   });
@@ -59,7 +65,10 @@ export async function openStore(
   return { db, applied };
 }
 
-/** As many of one caller's calls may wait for a connection, however few may live at once: one call may ask for several. */
+/**
+ * As many of one caller's calls may wait for a connection, however few may live at once: one call
+ * may ask for several.
+ */
 const MIN_LINE = 1_000;
 
 async function openEmbeddedPostgres(

@@ -2,7 +2,9 @@ import { X509Certificate } from "node:crypto";
 
 const MAX_CERTIFICATES = 1_000;
 
-/** The certificates of a PEM file. Throws an Error when there is none, or one that cannot be read. */
+/**
+ * The certificates of a PEM file. Throws an Error when there is none, or one that cannot be read.
+ */
 export function parseCertificates(pem: Buffer): X509Certificate[] {
   const text = pem.toString("latin1");
   const blocks = text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];

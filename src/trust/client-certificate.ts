@@ -9,13 +9,21 @@ const MAX_CHAIN = 100;
 
 /** What a client's certificate shows. */
 export interface ClientCertificate {
-  /** Whether it leads to one of the authorities that this server believes now, and is not revoked. */
+  /**
+   * Whether it leads to one of the authorities that this server believes now, and is not revoked.
+   */
   readonly isTrusted: boolean;
-  /** The names in it that can be an identity, as texts: SPIFFE ids and DNS names of the subject alternative name. */
+  /**
+   * The names in it that can be an identity, as texts: SPIFFE ids and DNS names of the subject
+   * alternative name.
+   */
   readonly identities: readonly string[];
   /** Its SHA-256, in DER. */
   readonly sha256: Buffer;
-  /** When it, or an authority between it and a root, expires, by the time of day as it is now; in the past: it has. */
+  /**
+   * When it, or an authority between it and a root, expires, by the time of day as it is now; in
+   * the past: it has.
+   */
   readonly expiresAt: Micros;
 }
 
@@ -88,7 +96,10 @@ function readChain(socket: TLSSocket): X509Certificate[] {
   return chain;
 }
 
-/** Node's text of a subject alternative name: `URI:spiffe://a/b, DNS:c`, a value with anything special in it as a JSON string. */
+/**
+ * Node's text of a subject alternative name: `URI:spiffe://a/b, DNS:c`, a value with anything
+ * special in it as a JSON string.
+ */
 export function parseSubjectAltName(text: string): CredentialIdentity[] {
   const identities: CredentialIdentity[] = [];
   for (const [, kind, written = ""] of text.matchAll(/(?:^|, )([A-Za-z ]+):("(?:[^"\\]|\\.)*"|[^,]*)/g)) {

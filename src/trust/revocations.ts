@@ -16,7 +16,10 @@ const Entry = z.union([
   }),
 ]);
 
-/** One credential, or all of one subject's, that are no longer believed. A line of the file is one of these as JSON. */
+/**
+ * One credential, or all of one subject's, that are no longer believed. A line of the file is one
+ * of these as JSON.
+ */
 export type RevocationEntry = z.input<typeof Entry>;
 
 /** What is asked of a token. */
@@ -56,7 +59,10 @@ export class Revocations {
     if (isOld || (id !== undefined && this.#tokens.has(id))) throw revoked();
   }
 
-  /** Whether the certificate with this SHA-256 fingerprint, in hex with or without colons, is refused. */
+  /**
+   * Whether the certificate with this SHA-256 fingerprint, in hex with or without colons, is
+   * refused.
+   */
   hasCertificate(fingerprint256: string): boolean {
     return this.#certificates.size > 0 && this.#certificates.has(normalizeFingerprint(fingerprint256));
   }

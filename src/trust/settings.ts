@@ -30,7 +30,9 @@ export interface TokenTrust {
     | { readonly kind: "none" };
   readonly issuer: string;
   readonly audience: string;
-  /** A token for this audience is the platform's. Undefined: the audience makes none the platform's. */
+  /**
+   * A token for this audience is the platform's. Undefined: the audience makes none the platform's.
+   */
   readonly platformAudience: string | undefined;
 }
 
@@ -66,7 +68,8 @@ export function readTls(settings: SecuritySettings, mistakes: string[]): TlsFile
 }
 
 /**
- * Checks files that are to replace those in use: cert and key belong together, and no certificate has expired.
+ * Checks files that are to replace those in use: cert and key belong together, and no certificate
+ * has expired.
  * @throws Error that tells what is wrong.
  */
 export function assertUsableTls({ cert, key, clientCa }: TlsFiles): void {

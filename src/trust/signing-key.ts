@@ -26,14 +26,20 @@ const MAX_RETIRED = 20;
 export interface SigningKey {
   /** Of the key in use. */
   readonly keyId: string;
-  /** The id of the folder's first key, which stays through rotations: another tells of another folder. */
+  /**
+   * The id of the folder's first key, which stays through rotations: another tells of another
+   * folder.
+   */
   readonly lineage: string;
-  /** For verification: the key in use, and those before it whose overlap lasts. Also in keys/jwks.json, for who else wants to verify. */
+  /**
+   * For verification: the key in use, and those before it whose overlap lasts. Also in
+   * keys/jwks.json, for who else wants to verify.
+   */
   readonly keySet: JSONWebKeySet;
   issueToken(request: TokenRequest): Promise<string>;
   /**
-   * Reads the folder again, where another process may have rotated the key. Resolves with the key set; rejects, and keeps what it has, when the key
-   * there is not one that came by rotation.
+   * Reads the folder again, where another process may have rotated the key. Resolves with the key
+   * set; rejects, and keeps what it has, when the key there is not one that came by rotation.
    */
   reload(): Promise<JSONWebKeySet>;
 }
@@ -54,7 +60,10 @@ export interface TokenRequest {
   readonly ttlSeconds: number;
 }
 
-/** Reads the data folder's key, or makes it: a server's alone. Processes that do so at once end up with the same key. */
+/**
+ * Reads the data folder's key, or makes it: a server's alone. Processes that do so at once end up
+ * with the same key.
+ */
 export async function openSigningKey(dataDir: string): Promise<SigningKey> {
   const folder = await openFolder(dataDir);
   const keyFile = join(folder, "signing.jwk");
@@ -107,8 +116,8 @@ async function keyOf(folder: string, first: JWK): Promise<SigningKey> {
 }
 
 /**
- * Makes a new key. Tokens of the one before it are believed for `overlapSeconds` more; 0 ends them at once. Running servers take notice by
- * themselves. Resolves with the new key's id.
+ * Makes a new key. Tokens of the one before it are believed for `overlapSeconds` more; 0 ends them
+ * at once. Running servers take notice by themselves. Resolves with the new key's id.
  */
 export async function rotateSigningKey(dataDir: string, overlapSeconds: number): Promise<string> {
   const folder = join(dataDir, "keys");
@@ -120,7 +129,8 @@ export async function rotateSigningKey(dataDir: string, overlapSeconds: number):
     const fresh: OwnKey = { ...(await generateKey()), ...(before ? { lineage: lineageOf(before) } : {}) };
     const until = new Date(wallMs() + overlapSeconds * 1000).toISOString();
     const retired = (await readRetired(folder, overlaps)).slice(-MAX_RETIRED + 1);
-    // In this order a crash in between loses no key: the old one is then both in use and about to retire.
+    // In this order a crash in between loses no key: the old one is then both in use and about to
+    // retire.
     if (before && overlapSeconds > 0)
       await replaceFile(retiredFile(folder), [...retired, { key: publicPart(before), until }]);
     else if (overlapSeconds === 0) await replaceFile(retiredFile(folder), []);
@@ -224,7 +234,8 @@ async function makeFirstKey(keyFile: string): Promise<JWK> {
   const named = await generateKey();
   const unfinished = await writeUnfinished(keyFile, JSON.stringify(named), 0o600);
   try {
-    // A link makes the file appear whole, and fails if another process was first: then its key is the key.
+    // A link makes the file appear whole, and fails if another process was first: then its key is
+    // the key.
     await link(unfinished, keyFile);
     return named;
   } catch (error) {

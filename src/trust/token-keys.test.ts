@@ -115,7 +115,10 @@ async function keySet(kid: string): Promise<JSONWebKeySet> {
   return set;
 }
 
-/** A source that answers when it is told to: with the first set, then with the second, or with the one that is named. */
+/**
+ * A source that answers when it is told to: with the first set, then with the second, or with the
+ * one that is named.
+ */
 async function slowSource(...kids: readonly string[]) {
   const sets = new Map(await Promise.all(kids.map(async (kid) => [kid, await keySet(kid)] as const)));
   const readings: PromiseWithResolvers<JSONWebKeySet>[] = [];

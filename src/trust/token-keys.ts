@@ -12,7 +12,10 @@ const MAX_KEYS = 100;
 const MAX_AGE_MS = 600_000;
 /** How much longer they are used while nobody answers at the URL. */
 const MAX_STALE_MS = 3_600_000;
-/** Between two requests to a URL because of a key id that nobody knows: whoever invents key ids causes no more than these. */
+/**
+ * Between two requests to a URL because of a key id that nobody knows: whoever invents key ids
+ * causes no more than these.
+ */
 const COOLDOWN_MS = 10_000;
 
 const KeySet = z.object({
@@ -37,7 +40,9 @@ export interface TokenKeysOptions {
   readonly initial?: JSONWebKeySet;
   /** How old the keys may get before they are read again, milliseconds. */
   readonly maxAgeMs: number;
-  /** Least time between two readings because of an unknown key id, or after a failure, milliseconds. */
+  /**
+   * Least time between two readings because of an unknown key id, or after a failure, milliseconds.
+   */
   readonly cooldownMs: number;
   /** Called when other keys are in force than before. */
   readonly onChange?: () => void;
@@ -45,8 +50,9 @@ export interface TokenKeysOptions {
 }
 
 /**
- * The keys that tokens are verified with, as the issuer changes them: read again when they are old, and when a token names a key that is not
- * among them. While the source does not answer, the last keys stand for an hour, and of a token of another key nobody can say whether it is genuine.
+ * The keys that tokens are verified with, as the issuer changes them: read again when they are old,
+ * and when a token names a key that is not among them. While the source does not answer, the last
+ * keys stand for an hour, and of a token of another key nobody can say whether it is genuine.
  */
 export class TokenKeys {
   readonly #options: TokenKeysOptions;
@@ -87,7 +93,10 @@ export class TokenKeys {
     return this.#find !== undefined;
   }
 
-  /** Reads the keys if they are old. Rejects with STORE_UNAVAILABLE when there are none that may still be used. */
+  /**
+   * Reads the keys if they are old. Rejects with STORE_UNAVAILABLE when there are none that may
+   * still be used.
+   */
   async keepFresh(): Promise<void> {
     const { maxAgeMs, cooldownMs } = this.#options;
     const age = this.#now() - this.#loadedMs;
@@ -103,8 +112,9 @@ export class TokenKeys {
   }
 
   /**
-   * Reads the keys now. Who asks during a reading gets one that begins after it, since that one may have read what was there before; all who ask meanwhile
-   * share it. Rejects when the source does not answer or makes no sense.
+   * Reads the keys now. Who asks during a reading gets one that begins after it, since that one may
+   * have read what was there before; all who ask meanwhile share it. Rejects when the source does
+   * not answer or makes no sense.
    */
   refresh(): Promise<void> {
     return this.#readings.run();
@@ -139,7 +149,10 @@ export class TokenKeys {
   }
 }
 
-/** The keys at an issuer's URL: kept for ten minutes, with a limit on time and size, and no redirects. */
+/**
+ * The keys at an issuer's URL: kept for ten minutes, with a limit on time and size, and no
+ * redirects.
+ */
 export function remoteTokenKeys(url: URL, onChange?: () => void): TokenKeys {
   const timing = { maxAgeMs: MAX_AGE_MS, cooldownMs: COOLDOWN_MS };
   return new TokenKeys({ load: () => fetchKeySet(url), ...timing, ...(onChange ? { onChange } : {}) });

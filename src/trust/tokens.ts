@@ -9,7 +9,9 @@ import { assertAccessToken } from "./token-kind.ts";
 
 /** Asymmetric algorithms only: nobody who can verify a token can make one. */
 const ALGORITHMS = ["ES256", "RS256", "EdDSA", "Ed25519"];
-/** How far the issuer's clock may be ahead of ours, seconds. It does not lengthen a token's life. */
+/**
+ * How far the issuer's clock may be ahead of ours, seconds. It does not lengthen a token's life.
+ */
 const CLOCK_TOLERANCE_S = 10;
 
 /** What a genuine token says. */
@@ -20,7 +22,9 @@ export interface VerifiedToken {
   readonly carrierId: string | undefined;
   /** The claim `tandem_platform`: a person of the platform acts as that carrier. */
   readonly byPlatform?: true;
-  /** Those scopes of the claim `scope`, or else `scp`, that Tandem knows. Undefined: it has neither. */
+  /**
+   * Those scopes of the claim `scope`, or else `scp`, that Tandem knows. Undefined: it has neither.
+   */
   readonly scopes: ReadonlySet<PlatformScope> | undefined;
   /** Whether it is for the audience that carriers' tokens have. */
   readonly isForCarriers: boolean;
@@ -31,7 +35,10 @@ export interface VerifiedToken {
   readonly expiresAt: Micros;
 }
 
-/** Verifies a bearer token: signature, issuer, audience, time, revocation. Throws UNAUTHENTICATED, CREDENTIAL_EXPIRED, STORE_UNAVAILABLE. */
+/**
+ * Verifies a bearer token: signature, issuer, audience, time, revocation. Throws UNAUTHENTICATED,
+ * CREDENTIAL_EXPIRED, STORE_UNAVAILABLE.
+ */
 export type TokenVerifier = (token: string) => Promise<VerifiedToken>;
 
 /** Whose tokens are believed, and where the keys are. */
@@ -91,7 +98,10 @@ function assertStarted(iat: number | undefined, nbf: number | undefined, nowMs: 
     throw unauthenticated("the token's claim iat is missing or not what this server expects");
 }
 
-/** No credential, or one that cannot be verified. The text tells the client what to mend and nothing of the token. */
+/**
+ * No credential, or one that cannot be verified. The text tells the client what to mend and nothing
+ * of the token.
+ */
 export function unauthenticated(message: string, cause?: unknown): TandemError {
   return new TandemError("UNAUTHENTICATED", message, {}, { cause });
 }

@@ -4,15 +4,19 @@ import { OneAtATime } from "../domain/one-at-a-time.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import { Revocations } from "./revocations.ts";
 
-/** Judges whether a live stream's credential is still good, and ends the stream when it is not. False: it cannot be judged at the moment. Never rejects. */
+/**
+ * Judges whether a live stream's credential is still good, and ends the stream when it is not.
+ * False: it cannot be judged at the moment. Never rejects.
+ */
 export type Recheck = () => Promise<boolean>;
 
 /** Until what could not be judged is judged again, milliseconds. */
 const AGAIN_MS = 1_000;
 
 /**
- * Who is believed now: the authorities of client certificates, and what was revoked. Both change while the process runs; every change, and every
- * change of the tokens' keys, has the credentials of live streams judged again.
+ * Who is believed now: the authorities of client certificates, and what was revoked. Both change
+ * while the process runs; every change, and every change of the tokens' keys, has the credentials
+ * of live streams judged again.
  */
 export class Trust {
   #authorities: readonly X509Certificate[];
@@ -57,8 +61,9 @@ export class Trust {
   }
 
   /**
-   * Whether a client's chain, from its own certificate up, as OpenSSL verified it at the handshake, still ends at an authority: at the very
-   * certificate, or at one that signs in its place, such as the same authority renewed.
+   * Whether a client's chain, from its own certificate up, as OpenSSL verified it at the handshake,
+   * still ends at an authority: at the very certificate, or at one that signs in its place, such as
+   * the same authority renewed.
    */
   trustsChain(chain: readonly X509Certificate[]): boolean {
     return this.#authorities.some((authority) => {
@@ -69,7 +74,10 @@ export class Trust {
     });
   }
 
-  /** Has a live stream judged again after every change, and at once if there was one since `generation`. Dispose it when the stream ends. */
+  /**
+   * Has a live stream judged again after every change, and at once if there was one since
+   * `generation`. Dispose it when the stream ends.
+   */
   watch(recheck: Recheck, generation: number): Disposable {
     this.#watchers.set(recheck, new OneAtATime(() => this.#judgeNow(recheck)));
     if (generation !== this.#generation) void this.#judge(recheck);

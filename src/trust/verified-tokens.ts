@@ -3,7 +3,10 @@ import { Expiries } from "../domain/expiries.ts";
 import { TokenExpired, type TokenVerifier, type VerifiedToken } from "./tokens.ts";
 import type { Trust } from "./trust.ts";
 
-/** How long a verification is believed, milliseconds; a change of keys or revocations ends it at once. */
+/**
+ * How long a verification is believed, milliseconds; a change of keys or revocations ends it at
+ * once.
+ */
 const BELIEVED_MS = 60_000;
 const MAX_REMEMBERED = 10_000;
 
@@ -25,7 +28,10 @@ export class VerifiedTokens {
     this.#trust = trust;
   }
 
-  /** What a token says that was verified a moment ago; undefined for any other. Throws CREDENTIAL_EXPIRED. */
+  /**
+   * What a token says that was verified a moment ago; undefined for any other. Throws
+   * CREDENTIAL_EXPIRED.
+   */
   find(token: string): VerifiedToken | undefined {
     this.#forgetIfChanged();
     const known = this.#known.get(hash(token));
@@ -65,8 +71,8 @@ export class VerifiedTokens {
     this.#genuine.add(key);
   }
 
-  // A token that was good once is good for no longer than it then had left, however the time of day was set since. By what it says: the same can be written in
-  // more than one way.
+  // A token that was good once is good for no longer than it then had left, however the time of day
+  // was set since. By what it says: the same can be written in more than one way.
   #withEnd(token: VerifiedToken): VerifiedToken {
     const { issuer, subject, expiresAt: written } = token;
     const expiresAt = this.#expiries.endOf(hash(JSON.stringify([issuer, subject, String(written)])), written);

@@ -5,7 +5,10 @@ import type { AppendRecord } from "../store/records/record-rows.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 
-/** Joins each record to the number and customer that it belongs to, as the carrier's numbers stand at a state of their feed. */
+/**
+ * Joins each record to the number and customer that it belongs to, as the carrier's numbers stand
+ * at a state of their feed.
+ */
 export async function attributeBatches(
   tx: Tx,
   carrierId: string,

@@ -44,11 +44,15 @@ export interface OpenedUpload extends UploadRow {
   readonly lostSince?: Micros | undefined;
 }
 
-/** What an upload session does with the store; kept apart so that a dry run (validate_only) follows the same session. */
+/**
+ * What an upload session does with the store; kept apart so that a dry run (validate_only) follows
+ * the same session.
+ */
 export interface UploadBook<Message> {
   /**
-   * Opens the upload and fences its older connection. A finished upload is returned as it stands. Throws UPLOAD_HISTORY_LOST, and UPLOAD_SEALED for one
-   * that was sealed for idleness, and LIMIT_REACHED for a new one when too many are open.
+   * Opens the upload and fences its older connection. A finished upload is returned as it stands.
+   * Throws UPLOAD_HISTORY_LOST, and UPLOAD_SEALED for one that was sealed for idleness, and
+   * LIMIT_REACHED for a new one when too many are open.
    */
   open(open: UploadOpen): Promise<OpenedUpload>;
   /** Registers this connection as the upload's writer in this process, and ends the one before. */
@@ -61,7 +65,10 @@ export interface UploadBook<Message> {
   outcomes(batch: PreparedBatch, result: AppendResult): Outcome[];
   /** Reads the upload, and throws if this connection is no longer its writer or it is sealed. */
   checkWriter(open: UploadOpen, writerEpoch: bigint): Promise<UploadRow>;
-  /** Holds records that are committed against what is stored, and tells their stored verdicts. Throws OFFSET_CONTENT_MISMATCH. */
+  /**
+   * Holds records that are committed against what is stored, and tells their stored verdicts.
+   * Throws OFFSET_CONTENT_MISMATCH.
+   */
   replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }>;
   /** Checks the control totals and seals the upload. Throws CONTROL_TOTAL_MISMATCH. */
   finish(open: UploadOpen, writerEpoch: bigint, finish: UploadFinish, committed: bigint): Promise<UploadRow>;
@@ -129,7 +136,8 @@ export class StoredBook<Message> implements UploadBook<Message> {
   async checkWriter(_open: UploadOpen, writerEpoch: bigint): Promise<UploadRow> {
     const upload = await this.#transaction((tx) => readUpload(tx, this.#key));
     if (!upload) throw historyLost(0n);
-    // An epoch never falls but by a restore: told that another has the upload, its last writer would leave the rest to nobody.
+    // An epoch never falls but by a restore: told that another has the upload, its last writer
+    // would leave the rest to nobody.
     if (upload.writerEpoch < writerEpoch) throw historyLost(upload.nextOffset);
     if (upload.writerEpoch > writerEpoch) throw superseded(upload.writerEpoch);
     if (upload.sealed) throw sealed(upload);
@@ -173,7 +181,10 @@ export class StoredBook<Message> implements UploadBook<Message> {
   }
 }
 
-/** The verdicts that are stored of a batch's records, whose content must be the same. Throws OFFSET_CONTENT_MISMATCH. */
+/**
+ * The verdicts that are stored of a batch's records, whose content must be the same. Throws
+ * OFFSET_CONTENT_MISMATCH.
+ */
 function* storedVerdicts(batch: PreparedBatch, stored: readonly StoredBatch[]) {
   for (const { firstOffset, verdicts, hashes } of stored) {
     for (let index = 0; index < verdicts.length; index++) {

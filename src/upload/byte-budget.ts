@@ -1,6 +1,7 @@
 /**
- * How many bytes of records all uploads of this process have received and not yet committed. Beyond the limit nobody gets new credit; what was
- * credited before may still arrive, so the limit is a soft one: it is passed by at most one window for each open upload.
+ * How many bytes of records all uploads of this process have received and not yet committed. Beyond
+ * the limit nobody gets new credit; what was credited before may still arrive, so the limit is a
+ * soft one: it is passed by at most one window for each open upload.
  */
 export class ByteBudget {
   readonly #limit: number;

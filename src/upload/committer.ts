@@ -7,7 +7,10 @@ import { type AppendResult, appendBatches } from "../store/records/append.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { PendingBatch } from "./pending.ts";
 
-/** Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are committed together. */
+/**
+ * Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are
+ * committed together.
+ */
 const MAX_GROUP_RECORDS = 8_000;
 
 export interface CommitterOptions {
@@ -20,8 +23,9 @@ export interface CommitterOptions {
 }
 
 /**
- * Commits batches, one transaction at a time for each carrier and kind: whatever has gathered while a commit was under way shares the next.
- * A group that fails for a reason of its data is split and tried batch by batch, so that nobody else's records suffer for it.
+ * Commits batches, one transaction at a time for each carrier and kind: whatever has gathered while
+ * a commit was under way shares the next. A group that fails for a reason of its data is split and
+ * tried batch by batch, so that nobody else's records suffer for it.
  */
 export class Committer {
   readonly #options: CommitterOptions;
@@ -31,7 +35,10 @@ export class Committer {
     this.#options = options;
   }
 
-  /** Commits a batch; batches of one upload are committed in the order of the calls. Rejects when the store failed: the outcome may then be unknown. */
+  /**
+   * Commits a batch; batches of one upload are committed in the order of the calls. Rejects when
+   * the store failed: the outcome may then be unknown.
+   */
   commit(carrierId: string, kind: UploadKind, batch: PendingBatch["batch"]): Promise<AppendResult> {
     return new Promise((resolve, reject) => {
       const key = `${kind}:${carrierId}`;
@@ -55,8 +62,9 @@ export class Committer {
 
   async #commitGroup(carrierId: string, kind: UploadKind, group: PendingBatch[]): Promise<void> {
     try {
-      // Several uploads may share it, so it does not end with one's call; it counts to the first's caller. One that is refused while it waits refuses
-      // none of the others: they are tried by themselves.
+      // Several uploads may share it, so it does not end with one's call; it counts to the first's
+      // caller. One that is refused while it waits refuses none of the others: they are tried by
+      // themselves.
       const [{ caller }] = group as [PendingBatch, ...PendingBatch[]];
       const results = await finishingCall(
         () => this.#append(carrierId, kind, group),
@@ -103,7 +111,8 @@ function judgedTogether(group: readonly PendingBatch[]): Judged | undefined {
   };
 }
 
-// Batches of one upload in a group follow each other without a gap, because the store moves an upload once a group.
+// Batches of one upload in a group follow each other without a gap, because the store moves an
+// upload once a group.
 function takeGroup(line: PendingBatch[]): PendingBatch[] {
   const group: PendingBatch[] = [];
   const ends = new Map<string, string>();

@@ -83,8 +83,9 @@ export class UploadEngine {
   }
 
   /**
-   * Appends records in one call: opens the upload, appends what is new, tells the verdicts of all, and finishes it if asked to.
-   * Throws OFFSET_GAP when the records begin past the committed offset.
+   * Appends records in one call: opens the upload, appends what is new, tells the verdicts of all,
+   * and finishes it if asked to. Throws OFFSET_GAP when the records begin past the committed
+   * offset.
    */
   async append<Message>(
     target: UploadTarget<Message>,
@@ -107,7 +108,10 @@ export class UploadEngine {
     return appended;
   }
 
-  /** Judges a carrier's quarantined records again, of either kind. @returns how many were appended to a feed. */
+  /**
+   * Judges a carrier's quarantined records again, of either kind. @returns how many were appended
+   * to a feed.
+   */
   async release(carrierId: string, signal: AbortSignal): Promise<number> {
     const { db, hashSecret, erasures, onAppended } = this.#options;
     const shared = { db, hashSecret, erasures, onAppended, holdings: this.holdings, carrierId, signal };
@@ -158,7 +162,8 @@ export class UploadEngine {
       for (const key of Object.keys(part) as (keyof VerdictCounts)[]) appended.counts[key] += part[key];
   }
 
-  // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its receipt.
+  // A finished upload answers a repeat of its last calls: the verdicts of what it holds, and its
+  // receipt.
   async #appendToSealed<Message>(
     book: UploadBook<Message>,
     upload: UploadRow,

@@ -17,7 +17,10 @@ export interface RecordIdentity {
   readonly isVoid: boolean;
 }
 
-/** What differs between an upload of durations and one of call detail records: how a message becomes a row. */
+/**
+ * What differs between an upload of durations and one of call detail records: how a message becomes
+ * a row.
+ */
 export interface RecordKindEdge<Message> {
   readonly kind: UploadKind;
   /** Checks and normalises a message. Never throws: what is wrong with it is in the result. */
@@ -30,7 +33,10 @@ export interface RecordKindEdge<Message> {
   decode(bytes: Uint8Array): Message;
   /** What a record that is not prepared is known by. */
   identity(message: Message): RecordIdentity;
-  /** How long the call was connected, as sent: for the control totals, of a record that is not prepared. */
+  /**
+   * How long the call was connected, as sent: for the control totals, of a record that is not
+   * prepared.
+   */
   connectedDurationMs(message: Message): bigint | undefined;
   /** The record as JSON with numbers masked, at most 1,024 bytes. */
   maskedJson(message: Message): string;

@@ -33,8 +33,9 @@ const PAGE = 1_000;
 const ANY_AGE: PrepareContext["horizons"] = { firstDays: 1_000_000, laterDays: 1_000_000 };
 
 /**
- * Judges a carrier's quarantined records again, if its numbers have changed since: those that a number fits now are appended to their feed, those
- * that a later revision has overtaken are dropped, the others wait on. The verdicts that were given stay as they are.
+ * Judges a carrier's quarantined records again, if its numbers have changed since: those that a
+ * number fits now are appended to their feed, those that a later revision has overtaken are
+ * dropped, the others wait on. The verdicts that were given stay as they are.
  * @returns how many were appended.
  */
 export async function releaseQuarantined<Message>(options: ReleaseOptions<Message>): Promise<number> {
@@ -86,7 +87,8 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   return { judged: waiting.length, ...appended };
 }
 
-// Under the feed's lock, so that a record that has just been sent again, or released by another process, is not appended twice.
+// Under the feed's lock, so that a record that has just been sent again, or released by another
+// process, is not appended twice.
 async function appendReleased(
   tx: Tx,
   { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,

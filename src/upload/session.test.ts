@@ -22,7 +22,9 @@ function uploadAt(nextOffset: bigint): UploadRow {
   };
 }
 
-/** A book whose records are all refused, and all that it does not do at once it leaves to the test. */
+/**
+ * A book whose records are all refused, and all that it does not do at once it leaves to the test.
+ */
 function bookAt(nextOffset: bigint, commit: () => Promise<AppendResult>): UploadBook<Uint8Array> {
   const outcome = (recordOffset: bigint): Outcome => ({
     ...{ recordOffset, recordId: `r${recordOffset}`, verdict: Verdict.REJECTED, issue: RecordIssue.FIELD_REQUIRED },

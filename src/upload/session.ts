@@ -17,7 +17,9 @@ export type ClientFrame<Message> =
   | { frame: "keepAlive" }
   | { frame: "finish"; finalOffset: bigint; recordCount: bigint; connectedDurationMs: bigint };
 
-/** Why an upload stream ends before it is finished: as any stream, or for its client said no more. */
+/**
+ * Why an upload stream ends before it is finished: as any stream, or for its client said no more.
+ */
 export type UploadEnd = StreamEnd | "NOT_FINISHED";
 
 /** A frame to the client. */
@@ -42,21 +44,36 @@ export interface UploadSessionOptions<Message> {
   budget: ByteBudget;
   heartbeatMs: number;
   maxStallMs: number;
-  /** How far past the committed offset the client may send at first, records; three times as far once that many more are committed. */
+  /**
+   * How far past the committed offset the client may send at first, records; three times as far
+   * once that many more are committed.
+   */
   windowRecords: number;
 }
 
-/** The first pause that a Rewind for a failing store asks for, milliseconds; it doubles with each failure in a row, to at most 5 s. */
+/**
+ * The first pause that a Rewind for a failing store asks for, milliseconds; it doubles with each
+ * failure in a row, to at most 5 s.
+ */
 const FIRST_RETRY_MS = 100;
 const MAX_RETRY_MS = 5_000;
 
-/** Most outcomes that one Ack tells, as many as a batch can have: well below the 4 MiB that a message may have. */
+/**
+ * Most outcomes that one Ack tells, as many as a batch can have: well below the 4 MiB that a
+ * message may have.
+ */
 const MAX_ACK_OUTCOMES = 2_000;
 /** The window that an upload may grow to, in windows that it begins with. */
 const WINDOW_GROWTH = 3n;
-/** With so many outcomes that the client has not taken, what it repeats waits. New records cannot bring so many: credit rises with the Acks. */
+/**
+ * With so many outcomes that the client has not taken, what it repeats waits. New records cannot
+ * bring so many: credit rises with the Acks.
+ */
 const MAX_WAITING_OUTCOMES = 8_000;
-/** With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests: the store is slower than the client. */
+/**
+ * With so much in a commit or waiting for one, bytes as they came or as batches, the reader rests:
+ * the store is slower than the client.
+ */
 const MAX_HELD_BYTES = 16_777_216;
 const MAX_HELD_BATCHES = 64;
 
@@ -77,12 +94,14 @@ interface WriterStep {
 }
 
 /**
- * One connection of an upload. Reader and writer are apart: `#read` takes frames and commits batches whether or not the client reads its
- * acknowledgements, held back only by the credit that the writer gives; `run` is the writer.
+ * One connection of an upload. Reader and writer are apart: `#read` takes frames and commits
+ * batches whether or not the client reads its acknowledgements, held back only by the credit that
+ * the writer gives; `run` is the writer.
  *
- * States of the reader: *following*, where a batch must begin at the expected offset (an earlier one is a replay, a later one a gap); and
- * *discarding*, after a Rewind, where everything is dropped until a batch begins at the expected offset. A generation number sets apart the
- * batches of before a Rewind, whose results no longer count.
+ * States of the reader: *following*, where a batch must begin at the expected offset (an earlier
+ * one is a replay, a later one a gap); and *discarding*, after a Rewind, where everything is
+ * dropped until a batch begins at the expected offset. A generation number sets apart the batches
+ * of before a Rewind, whose results no longer count.
  */
 export class UploadSession<Message> {
   readonly #options: UploadSessionOptions<Message>;
@@ -112,7 +131,10 @@ export class UploadSession<Message> {
     this.#options = options;
   }
 
-  /** Runs the upload to its end: yields what is to be sent, and throws what ends the call with an error. */
+  /**
+   * Runs the upload to its end: yields what is to be sent, and throws what ends the call with an
+   * error.
+   */
   async *run(frames: AsyncIterable<ClientFrame<Message>>): AsyncGenerator<ServerFrame> {
     const { book, open, life, maxStallMs, windowRecords } = this.#options;
     using stall = new StallWatch(maxStallMs, life);
@@ -146,7 +168,8 @@ export class UploadSession<Message> {
     }
   }
 
-  // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was read is committed and acknowledged.
+  // The writer: acknowledgements as commits come in, then whatever ends the stream, once what was
+  // read is committed and acknowledged.
   async *#write(stall: StallWatch): AsyncGenerator<ServerFrame> {
     let sentAt = performance.now();
     while (true) {
@@ -211,14 +234,16 @@ export class UploadSession<Message> {
     return { frame: "ack", committedOffset, counts, outcomes, sendLimitOffset: this.#sendLimit };
   }
 
-  // Grows by what has been committed on this stream: a client whose records come through may have more of them on the way, so that a commit takes more.
+  // Grows by what has been committed on this stream: a client whose records come through may have
+  // more of them on the way, so that a commit takes more.
   #window(committedOffset: bigint): bigint {
     const first = BigInt(this.#options.windowRecords);
     const grown = first + committedOffset - this.#openedAt;
     return grown < first * WINDOW_GROWTH ? grown : first * WINDOW_GROWTH;
   }
 
-  // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before it sleeps.
+  // A wake-up that comes while the writer is busy is not lost: it looks at the whole state before
+  // it sleeps.
   async #sleep(timeoutMs: number | undefined): Promise<void> {
     const { life, budget } = this.#options;
     await new Promise<void>((resolve) => {
@@ -315,9 +340,11 @@ export class UploadSession<Message> {
     })();
   }
 
-  // When the upload does not stand where the batch begins, an earlier commit whose outcome was unknown had succeeded: what it holds is verified,
-  // and the rest, which was refused only for standing behind it, is committed again. A failure asks again for what has not been told: that may
-  // begin before the committed offset, for a repeat that failed is sent again as if it were new.
+  // When the upload does not stand where the batch begins, an earlier commit whose outcome was
+  // unknown had succeeded: what it holds is verified, and the rest, which was refused only for
+  // standing behind it, is committed again. A failure asks again for what has not been told: that
+  // may begin before the committed offset, for a repeat that failed is sent again as if it were
+  // new.
   async #resolve(batch: PreparedBatch, committing: Promise<AppendResult>, generation: number): Promise<void> {
     const { book, open } = this.#options;
     let untold: PreparedBatch | undefined = batch;
@@ -336,7 +363,8 @@ export class UploadSession<Message> {
     }
   }
 
-  // A batch that begins before the expected offset: its known prefix is held against what is stored, and the rest is appended.
+  // A batch that begins before the expected offset: its known prefix is held against what is
+  // stored, and the rest is appended.
   async #replay(batch: PreparedBatch): Promise<void> {
     await this.#readerMayGo(() => this.#inFlight === 0 && this.#waitingOutcomes < MAX_WAITING_OUTCOMES);
     if (this.#failure || this.#discarding || this.#isOver) return;
@@ -404,7 +432,8 @@ export class UploadSession<Message> {
     return this.#acks.reduce((sum, ack) => sum + ack.outcomes.length, 0);
   }
 
-  // Until a condition holds, or there is nothing more to read for. Who makes it true wakes the reader.
+  // Until a condition holds, or there is nothing more to read for. Who makes it true wakes the
+  // reader.
   async #readerMayGo(condition: () => boolean): Promise<void> {
     while (!condition() && !this.#isOver) await new Promise<void>((resolve) => this.#readerWaits.add(resolve));
   }

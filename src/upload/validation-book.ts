@@ -32,7 +32,10 @@ export interface ValidationBookOptions<Message> {
   maxBatchRecords: number;
 }
 
-/** A dry run: every record gets the verdict that it would get now, each batch on its own, and nothing is stored. */
+/**
+ * A dry run: every record gets the verdict that it would get now, each batch on its own, and
+ * nothing is stored.
+ */
 export class ValidationBook<Message> implements UploadBook<Message> {
   readonly #options: ValidationBookOptions<Message>;
   readonly #row: UploadRow = {
@@ -75,7 +78,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
     return prepareBatch(this.#options.edge, this.#options.prepareContext(), batch);
   }
 
-  // One after the other, as a store would: a validation in small batches must not take every connection to the database.
+  // One after the other, as a store would: a validation in small batches must not take every
+  // connection to the database.
   commit(batch: PreparedBatch): Promise<AppendResult> {
     const committed = this.#last.then(() => this.#commitNext(batch));
     this.#last = committed.catch(() => {});
@@ -103,7 +107,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
   }
 
   async replay(batch: PreparedBatch): Promise<{ outcomes: Outcome[]; counts: VerdictCounts }> {
-    // Nothing was stored that a repeat could be held against: it is judged again, and not counted again.
+    // Nothing was stored that a repeat could be held against: it is judged again, and not counted
+    // again.
     const result = await this.#judge(batch);
     return { outcomes: this.outcomes(batch, result), counts: countVerdicts(result.committed ? result.verdicts : []) };
   }

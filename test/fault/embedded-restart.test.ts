@@ -54,7 +54,10 @@ test("health says NOT_SERVING of every service while a PostgreSQL of its own can
   expect((await exchange.carriers.listCarriers({})).carriers).toEqual([]);
 }, 180_000);
 
-/** What a folder on a disk of its own takes: to mount one is root's alone, and not even root's everywhere. */
+/**
+ * What a folder on a disk of its own takes: to mount one is root's alone, and not even root's
+ * everywhere.
+ */
 const canMount = process.getuid?.() === 0 && (await tryMount());
 
 test.skipIf(!canMount)(

@@ -59,7 +59,9 @@ async function openUpload(carrierId: string) {
   throw new Error("the upload was not opened");
 }
 
-/** Comes back from where the stream before ended, as a client does, for as long as it is only cut. */
+/**
+ * Comes back from where the stream before ended, as a client does, for as long as it is only cut.
+ */
 async function followUntilRefused(client: Client<typeof CdrService>, first: ReadFeed) {
   let cursor = "";
   for (let feed = first; ; feed = readFeed(client, { start: atCursor(cursor) })) {
@@ -96,7 +98,8 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
   const opened = messages[0]?.frame.value as { feedEpoch: bigint; lostSince?: { seconds: bigint; nanos: number } };
   expect(opened.feedEpoch).toBe(2n);
   expect(opened.lostSince && microsFromTimestamp(opened.lostSince)).toBe(lastKept - BigInt(LAG_MS) * 1000n);
-  // A page that finds its entry gone may come before the writer that begins the new epoch: then Opened alone tells of it.
+  // A page that finds its entry gone may come before the writer that begins the new epoch: then
+  // Opened alone tells of it.
   if (reason["feed_epoch"] === "2")
     expect(Date.parse(String(reason["lost_since"]))).toBe(Number((lastKept - BigInt(LAG_MS) * 1000n) / 1000n));
   const { agreement } = await (await exchange.carrierClient(AgreementService, "loser")).getAgreement({});

@@ -52,8 +52,9 @@ async function startWithCarriers(settings: Parameters<typeof startExchange>[0], 
 }
 
 /**
- * Writers that upload through two processes, and write transactions of their own, which dawdle and roll back. Those are a third process's: on connections
- * of the carrier's share they would keep its streams waiting.
+ * Writers that upload through two processes, and write transactions of their own, which dawdle and
+ * roll back. Those are a third process's: on connections of the carrier's share they would keep its
+ * streams waiting.
  */
 class Writers implements AsyncDisposable {
   readonly produced: ProducedRecord[] = [];

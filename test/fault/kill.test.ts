@@ -150,7 +150,10 @@ interface Produced {
   resumes: number;
 }
 
-/** Uploads one upload after the other until it is told to end, and then finishes the one that is open. */
+/**
+ * Uploads one upload after the other until it is told to end, and then finishes the one that is
+ * open.
+ */
 async function uploadAll(
   world: World,
   carrierId: string,

@@ -11,7 +11,10 @@ import {
 import { migrate } from "../../src/store/database/migrate.ts";
 import { createTestDatabase } from "../support/database.ts";
 
-/** A TCP proxy before PostgreSQL that can fall silent: it keeps its connections and carries nothing more. */
+/**
+ * A TCP proxy before PostgreSQL that can fall silent: it keeps its connections and carries nothing
+ * more.
+ */
 async function startSilencer(databaseUrl: string) {
   const target = new URL(databaseUrl);
   const pairs: [Socket, Socket][] = [];

@@ -46,8 +46,8 @@ import {
 import { reasonOf } from "../support/refusal.ts";
 import { TOGETHER } from "../support/shown-together.ts";
 
-// Method x principal x state of the identity, where tokens are of the own key, where they are of another
-// issuer, and with client certificates; and of tokens beside certificates.
+// Method x principal x state of the identity, where tokens are of the own key, where they are of
+// another issuer, and with client certificates; and of tokens beside certificates.
 
 let world: IdentityWorld;
 beforeAll(async () => {
@@ -90,7 +90,8 @@ function verdictOfClaim(mode: Mode, state: State): Verdict {
   return mode === "own key" && state === "never known" ? asCarrier("allowed") : OF_CARRIER[state];
 }
 
-// The claim of a token of the own key makes a carrier of a subject that never was one, and of no other.
+// The claim of a token of the own key makes a carrier of a subject that never was one, and of no
+// other.
 const CLAIMS: readonly Caller[] = (["own key", "JWKS"] as const).flatMap((mode) =>
   STATES.map((state) => ({
     who: `an identity that is ${state}, with the claim of the carrier that has or had it`,
@@ -204,7 +205,10 @@ test.each(MODES)("Confidentiality: by %s, a moved identity acts for its new carr
 const PLATFORM_CASES = MODES.flatMap((mode) => PLATFORM_CHANGES.map((change) => ({ mode, change })));
 const CASES = MODES.flatMap((mode) => CHANGES.map((change) => ({ mode, change })));
 
-/** How a live stream ends. One whose carrier is in another region is told to come back, and then where to go. */
+/**
+ * How a live stream ends. One whose carrier is in another region is told to come back, and then
+ * where to go.
+ */
 const STREAM_ENDS: Record<Change, string> = {
   suspended: "CARRIER_SUSPENDED",
   elsewhere: "DRAINING",

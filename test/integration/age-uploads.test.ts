@@ -14,7 +14,10 @@ beforeAll(async () => {
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
-/** A carrier's uploads, the one named `open` left open and the one named `done` finished, of some records each, one of them refused. */
+/**
+ * A carrier's uploads, the one named `open` left open and the one named `done` finished, of some
+ * records each, one of them refused.
+ */
 async function uploadSome(uploads: { open?: string; done?: string }) {
   const carrierId = await newCarrier(exchange);
   const client = await exchange.carrierClient(DurationService, carrierId);

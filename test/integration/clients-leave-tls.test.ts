@@ -56,7 +56,8 @@ afterEach(() => {
   printed.mockClear();
 });
 
-// As a client that is killed, one that ends in order but in the middle of a message, and one whose machine is gone behind TLS.
+// As a client that is killed, one that ends in order but in the middle of a message, and one whose
+// machine is gone behind TLS.
 const WAYS: Readonly<Record<string, (tcp: Socket, secure: Socket) => void>> = {
   "a TCP reset": (tcp) => tcp.resetAndDestroy(),
   "the end of its TCP connection": (tcp) => tcp.destroy(),

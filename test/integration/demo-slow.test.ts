@@ -59,7 +59,10 @@ function slowFirstUpload(line: Line, before: () => Promise<void>): Line {
   };
 }
 
-/** Until the platform's records are there, and older than any grace that is agreed on beforehand, by the server's clock. */
+/**
+ * Until the platform's records are there, and older than any grace that is agreed on beforehand, by
+ * the server's clock.
+ */
 async function untilRecordsAreOld({ app }: Exchange, carrierId: string, count: number): Promise<void> {
   const isOld = async () => {
     const { rows } = await app.services.db.pool.query<{ old: boolean }>(

@@ -324,7 +324,8 @@ describe("filters", () => {
     expect(await revisions({ causes: [6] })).toEqual([2, 3]);
     expect(await revisions({ unresolved: true })).toEqual([1, 2, 3]);
     expect(await revisions({ minAbsoluteDeltaMs: 60_000n })).toEqual([1, 2]);
-    // Before the change as a whole, or after it as a whole: never one condition here and another there.
+    // Before the change as a whole, or after it as a whole: never one condition here and another
+    // there.
     expect(await revisions({ statuses: [6], customerIds: ["c2"] })).toEqual([]);
   });
 

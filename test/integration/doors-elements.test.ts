@@ -359,7 +359,10 @@ function connectFrom(target: TestApp, localAddress: string, token?: string) {
   };
 }
 
-/** The status of gRPC or of HTTP that a call ends with; `open` when it has answered and may stay open. */
+/**
+ * The status of gRPC or of HTTP that a call ends with; `open` when it has answered and may stay
+ * open.
+ */
 function statusOf(stream: ClientHttp2Stream, staysOpen = false): Promise<string> {
   return new Promise((resolve) => {
     let status = "none";

@@ -66,7 +66,8 @@ test("lists and summaries of the calendar's first and last days are answered, an
   const ends: string[] = [];
   for (const method of METHODS.filter(({ name }) => READS.test(name))) {
     for (const request of extremeRequests(method)) {
-      // Disclosures are of something: those of a number, and those of a period, have one of their own.
+      // Disclosures are of something: those of a number, and those of a period, have one of their
+      // own.
       const isWhole = method.name !== "ListDisclosures" || /^(number|period)\./.test(request.what);
       if (!OUTERMOST_DAYS.test(request.what) || !isWhole) continue;
       const end = await endOf(method, request, "binary");
@@ -82,7 +83,10 @@ interface End {
   readonly fault?: string;
 }
 
-/** How a call ends, as far as its first answer if it is a stream that may go on for ever; undefined: the encoding cannot say it. */
+/**
+ * How a call ends, as far as its first answer if it is a stream that may go on for ever; undefined:
+ * the encoding cannot say it.
+ */
 async function endOf(
   method: DescMethod,
   { messages }: ExtremeRequest,

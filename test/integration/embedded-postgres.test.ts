@@ -97,7 +97,8 @@ test("takes over a data folder that was served by its superuser: the service own
     expect(await query(server.url, OWNERS)).toEqual([{ owner: "tandem_service" }]);
     expect(await installationOf(server.url)).toEqual(known);
     expect(new URL(server.url).password).not.toBe(new URL(server.adminUrl).password);
-    // A process of before, on the same folder, makes partitions of its own; the next that comes, to the server that runs, takes them over too.
+    // A process of before, on the same folder, makes partitions of its own; the next that comes, to
+    // the server that runs, takes them over too.
     await query(server.adminUrl, "CREATE TABLE cdr_record_old (LIKE cdr_record)");
     await using adopted = await startEmbeddedPostgres({ dataDir: folder.path });
     expect(adopted).toMatchObject({ isAdopted: true, url: server.url });

@@ -40,7 +40,8 @@ beforeAll(async () => {
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
-// The clock of the server is past every grace but those of the freshest calls, which may have run out since.
+// The clock of the server is past every grace but those of the freshest calls, which may have run
+// out since.
 const SETTLED = [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13];
 
 test("explains a call of every status as it was judged, with both records and a sentence for each step", async () => {
@@ -139,7 +140,8 @@ test("a carrier is shown no more of the platform's record than its feed shows, a
   const { records } = await reading.getCdr({ name: { case: "recordId", value: row?.recordId ?? "" } });
   expect(explanations[0]?.platformRecord).toEqual(records[0]);
   expect(explanations[0]?.platformRecord?.networkIdentifiers).toBeUndefined();
-  // Both parties are in the records that crossed its trunks; sentences and values show their last digits at most.
+  // Both parties are in the records that crossed its trunks; sentences and values show their last
+  // digits at most.
   for (const { explanation, values } of explanations[0]?.steps ?? []) {
     const texts = [explanation, ...values.flatMap((value) => [value.platformValue ?? "", value.carrierValue ?? ""])];
     for (const text of texts) expect(text).not.toContain(row?.otherNumber?.slice(1));

@@ -149,7 +149,8 @@ test("the hub's poll, the watch of who is served, the look at the database and t
   using feed = readFeed(cdrs, { start: LATEST });
   await feed.until((messages) => messages.some(({ frame }) => frame.case === "caughtUp"));
   const waits = watchWaits();
-  // Nine connections are shared: three carriers may hold eight of them, and the platform has the last.
+  // Nine connections are shared: three carriers may hold eight of them, and the platform has the
+  // last.
   const everybody = ["alpha", "alpha", "alpha", "bravo", "bravo", "bravo", "charlie", "charlie"].map(
     (carrierId): Caller => ({ kind: "carrier", carrierId }),
   );
@@ -268,7 +269,9 @@ function lockFeeds(carrierId: string) {
   return beginOutside(`SELECT FROM feed_head WHERE carrier_id = '${carrierId}' FOR UPDATE`);
 }
 
-/** Runs a statement on a connection that is not the server's, and takes it back when it is disposed. */
+/**
+ * Runs a statement on a connection that is not the server's, and takes it back when it is disposed.
+ */
 async function beginOutside(statement: string) {
   const client = new pg.Client({ connectionString: exchange.databaseUrl });
   await client.connect();

@@ -104,7 +104,8 @@ describe("StreamCdrs through grpc-js", () => {
     for (let round = 0; round < 5; round++) {
       const streams = Array.from({ length: 8 }, () => openStream({ start: random.chance(0.5) ? EARLIEST : LATEST }));
       for (const { call, messages } of streams) {
-        // Not before the first: cancelled in the tick of the call, grpc-js 1.14 keeps the HTTP/2 stream open, with any server.
+        // Not before the first: cancelled in the tick of the call, grpc-js 1.14 keeps the HTTP/2
+        // stream open, with any server.
         const enough = random.int(1, 4);
         call.on("data", () => messages.length >= enough && call.cancel());
       }

@@ -105,7 +105,10 @@ async function followed({ feed, append, open }: TestedFeed) {
   return { carrierId, position, messages, ended, [Symbol.dispose]: () => stop.abort() };
 }
 
-/** As a promoted replica has it that lacked the last commits: another entry at the position, and maybe more behind it, all at once. */
+/**
+ * As a promoted replica has it that lacked the last commits: another entry at the position, and
+ * maybe more behind it, all at once.
+ */
 async function rewrite({ table, feed }: TestedFeed, carrierId: string, position: bigint): Promise<void> {
   await ownerTransaction(exchange.app.services.db, async (tx) => {
     await sql`UPDATE ${sql.table(table)} SET ingest_time = ingest_time + interval '1 microsecond'

@@ -52,7 +52,9 @@ interface Change {
   readonly make: (carrierId: string) => Promise<unknown>;
   /** What a call is answered, as at its headers. */
   readonly answer: string;
-  /** What an upload may be answered as well, whose life began at its headers: the end of a stream. */
+  /**
+   * What an upload may be answered as well, whose life began at its headers: the end of a stream.
+   */
   readonly streamEnd: string;
 }
 
@@ -94,7 +96,8 @@ for (const [name, { make, answer, streamEnd }] of Object.entries(CHANGES)) {
       const tokens = [await app.carrierToken(carrierId), await tokenOf(carrierId)];
       const held = await holdAll(CARRIER_CALLS, tokens[claim.startsWith("with the") ? 0 : 1] ?? "");
       await make(carrierId);
-      // One of the two tells that the change is no longer hidden by what is remembered: the other may still be let in, as somebody else.
+      // One of the two tells that the change is no longer hidden by what is remembered: the other
+      // may still be let in, as somebody else.
       await expect.poll(async () => new Set(await Promise.all(tokens.map(listUploads)))).not.toEqual(new Set(["OK"]));
       for (const [call, reason] of Object.entries(await releaseAll(held)))
         expect(call.startsWith("UploadDurations") ? [answer, streamEnd] : [answer], call).toContain(reason);
@@ -169,7 +172,8 @@ test("a call that is refused once its message has come is one refusal in the aud
 test("the second judgement takes nothing of the principal's rates and places, and no false credentials of its address stop it", async () => {
   const revokedHere = join(folder, "revoked-here");
   await writeFile(revokedHere, "");
-  // A rate of 1 has a burst of 10: enough for these calls once, and not twice. Their places are enough for them alone.
+  // A rate of 1 has a burst of 10: enough for these calls once, and not twice. Their places are
+  // enough for them alone.
   await using strict = await startTestApp({
     maxCallsPerSecond: 1,
     maxLiveCalls: 8,
@@ -273,7 +277,8 @@ async function holdAll(
     held[name] = call;
   }
   await expect.poll(() => app.callCount).toBe(Object.keys(calls).length);
-  // Judged after them, by the same look at the store, and then served: by then they have been judged.
+  // Judged after them, by the same look at the store, and then served: by then they have been
+  // judged.
   await listUploads(token);
   await expect.poll(() => app.callCount).toBe(Object.keys(calls).length);
   return held;

@@ -75,7 +75,10 @@ describe("another carrier's names are told from nobody's in no way", () => {
   });
 });
 
-/** Tries another's names and nobody's, which must make no difference, and returns the answer without them. */
+/**
+ * Tries another's names and nobody's, which must make no difference, and returns the answer without
+ * them.
+ */
 async function expectBlind(method: DescMethod, tried: IsolationCase): Promise<string> {
   const theirs = await callAny(asBolt, method, tried.request(acme, bolt));
   const nobodys = await callAny(asBolt, method, tried.request(nowhere, bolt));
@@ -163,7 +166,8 @@ function naming(method: DescMethod, names: CarrierNames): AnyRequest {
   return method.methodKind === "unary" || method.methodKind === "server_streaming" ? request : [request];
 }
 
-// Told apart by nothing that a call has for itself: ids and times of the call, and opaque cursors of the caller's own. A revision counts calls.
+// Told apart by nothing that a call has for itself: ids and times of the call, and opaque cursors
+// of the caller's own. A revision counts calls.
 const VOLATILE =
   /"(sessionId|\w*[tT]ime|cursor|watchCursor|nextPageToken|lagMs|revision|retryDelay|writerEpoch)":"?[^",}]*"?/g;
 

@@ -18,7 +18,10 @@ const BASE_MS = Math.floor((Date.now() - 30 * 24 * HOUR_MS) / HOUR_MS) * HOUR_MS
 const ALL = { startTime: timestamp(BASE_MS - HOUR_MS), endTime: timestamp(BASE_MS + 24 * HOUR_MS) };
 const FAT_RECORDS = 1_000;
 const MOST_CLIENTS_TAKE = 4_194_304;
-/** So much larger may an answer in JSON be than the largest message, which is what the server writes. */
+/**
+ * So much larger may an answer in JSON be than the largest message, which is what the server
+ * writes.
+ */
 const JSON_GROWTH = 4;
 
 let exchange: Exchange;

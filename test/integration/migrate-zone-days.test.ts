@@ -31,7 +31,8 @@ describe("an installation that had its days of Node and PostgreSQL", () => {
     ] as const)
       await exchange.addCarrier(carrierId, { timeZone });
     await exchange.assignNumbers("alpha", [number], "customer-1");
-    // PostgreSQL takes CET for an hour from UTC, in summer too: the call is of the 14th for it, and its closed days begin at 23:00.
+    // PostgreSQL takes CET for an hour from UTC, in summer too: the call is of the 14th for it, and
+    // its closed days begin at 23:00.
     await insertCalls(db, "alpha", [{ start: "2026-08-14T22:30:00Z", number, status: 1 }]);
     await insertCallResults(db, "beta", [{ start_time: "2026-08-14T21:30:00Z", call_date: "2026-08-15", status: 1 }]);
     const close = async (startDate: string, endDate: string) => {
@@ -48,7 +49,8 @@ describe("an installation that had its days of Node and PostgreSQL", () => {
     const { rows: instants } = await db.pool.query("SELECT start_time, end_time FROM usage_period");
     const at = (iso: string) => microsFromMs(Date.parse(iso));
     expect(instants).toEqual([{ start_time: at("2026-08-13T23:00:00Z"), end_time: at("2026-08-14T23:00:00Z") }]);
-    // What was told stays told, and the next period takes what is after it: nothing twice, and nothing left out.
+    // What was told stays told, and the next period takes what is after it: nothing twice, and
+    // nothing left out.
     const options = {
       db,
       encode: encodeRestatement,

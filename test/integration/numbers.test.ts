@@ -92,7 +92,10 @@ async function provisionLongAgo(carrierId: string, phoneNumber: string) {
   });
 }
 
-/** Has an assignment that is scheduled for a number come due at this moment, and not when a test that is slow has come there. */
+/**
+ * Has an assignment that is scheduled for a number come due at this moment, and not when a test
+ * that is slow has come there.
+ */
 async function letComeDue(phoneNumber: string): Promise<number> {
   const dueMs = Date.now();
   const due = sql`${new Date(dueMs).toISOString()}::timestamptz`;

@@ -9,8 +9,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 
-// What `npm pack` makes, in a folder of its own with what it depends on and nothing else, on the oldest
-// Node that it is for and on the one that the scripts run on.
+// What `npm pack` makes, in a folder of its own with what it depends on and nothing else, on the
+// oldest Node that it is for and on the one that the scripts run on.
 
 const ROOT = join(import.meta.dirname, "../..");
 const PACKAGES: Readonly<Record<string, string>> = {

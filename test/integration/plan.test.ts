@@ -6,8 +6,10 @@ import { BOTH_UPLOADS, dayOf, NOON_MS, someRecords, type TestedUpload } from "..
 import { newCarrier, query } from "../support/upload-store.ts";
 import { UploadStream } from "../support/upload-stream.ts";
 
-// The planner trusts statistics that may be of another day: by them a table that is full may be empty, and to scan it costs nothing. What is counted here is
-// what was read, however it was read: a plan that scans the table, or all of a carrier's index entries, reads more with every record that is stored.
+// The planner trusts statistics that may be of another day: by them a table that is full may be
+// empty, and to scan it costs nothing. What is counted here is what was read, however it was read:
+// a plan that scans the table, or all of a carrier's index entries, reads more with every record
+// that is stored.
 
 const BATCHES = 4;
 const BATCH_RECORDS = 1_000;
@@ -41,7 +43,8 @@ describe.each([
   );
 });
 
-// The same records each time, every batch after the one before is committed: each look-up finds the table longer.
+// The same records each time, every batch after the one before is committed: each look-up finds the
+// table longer.
 async function append(exchange: Exchange, upload: TestedUpload, carrierId: string, uploadId: string) {
   await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId });
   await stream.next("opened");
@@ -70,7 +73,8 @@ async function analyze(exchange: Exchange, { keyTable }: TestedUpload): Promise<
   await query(exchange, `ANALYZE ${keyTable}`);
 }
 
-// So it looks too where rows were deleted and nobody has vacuumed yet: no rows, on some pages, so that more pages would have none either.
+// So it looks too where rows were deleted and nobody has vacuumed yet: no rows, on some pages, so
+// that more pages would have none either.
 async function analyzeUncommitted(exchange: Exchange, upload: TestedUpload): Promise<void> {
   const writer = new pg.Client({ connectionString: exchange.databaseUrl });
   await writer.connect();
@@ -88,7 +92,8 @@ async function analyzeUncommitted(exchange: Exchange, upload: TestedUpload): Pro
   }
 }
 
-// A session keeps what it counted to itself for a while, or until it ends. So all of the pool's are held at once and made to tell, and any other is awaited.
+// A session keeps what it counted to itself for a while, or until it ends. So all of the pool's are
+// held at once and made to tell, and any other is awaited.
 async function countReads(exchange: Exchange, { keyTable }: TestedUpload) {
   const { pool } = exchange.app.services.db;
   const clients = await Promise.all(Array.from({ length: pool.options.max }, () => pool.connect()));

@@ -22,8 +22,8 @@ import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { type CertificateFiles, createAuthority, type TestAuthority } from "../support/certificates.ts";
 
-// Every method of the contract by every kind of principal; access-matrix-identities has the states that
-// an identity can be in.
+// Every method of the contract by every kind of principal; access-matrix-identities has the states
+// that an identity can be in.
 
 let app: TestApp;
 let folder: string;

@@ -505,7 +505,8 @@ test("Accountability: `tandem privacy audit verify --kept` keeps where the chain
       { carrierId: rewritten, sequence: "4" },
       { carrierId: idle, sequence: "2" },
     ]);
-    // By somebody who owns the database, with the head, and then gone on with: nothing in the database shows it.
+    // By somebody who owns the database, with the head, and then gone on with: nothing in the
+    // database shows it.
     for (const table of ["audit_event", "audit_head"])
       await tamper(`DELETE FROM ${table} WHERE carrier_id = '${cut}' AND sequence > 3`);
     await systemTransaction(app.services.db, (tx) => appendAuditEvent(tx, actOf(cut)));

@@ -52,7 +52,8 @@ test("Erasure: what is in quarantine or was refused loses the number, and is rel
   expect(await searchDatabase(exchange.databaseUrl, "+4587651", "87651")).toEqual([]);
 
   await exchange.assignNumbers("alpha", [own]);
-  // The numbers feed moves with an assignment, as the number services have it; it has no entries of its own here.
+  // The numbers feed moves with an assignment, as the number services have it; it has no entries of
+  // its own here.
   await runSql(
     exchange.app,
     sql`UPDATE feed_head SET next_sequence = 2, earliest_sequence = 2 WHERE carrier_id = 'alpha' AND feed = 1`,

@@ -81,7 +81,8 @@ test("Erasure: hashes of ids that held the number go, and those of what stands i
   expect(await keysOf("c-alone")).toEqual([hash64("dialog/********-alone@sbc")]);
   expect([await keysOf("c-gone"), await keysOf("c-other")]).toEqual([null, null]);
   expect(await searchDatabase(exchange.databaseUrl, person, "87654321")).toEqual([]);
-  // By the carrier's record, of which it names the id only: a pair that is far from it must be found by it.
+  // By the carrier's record, of which it names the id only: a pair that is far from it must be
+  // found by it.
   expect(await runSql(exchange.app, sql`SELECT correlation_key FROM call_result WHERE record_id = 'c-pair'`)).toEqual([
     { correlation_key: 42n },
   ]);

@@ -37,7 +37,10 @@ const party = (value: string, presentation = ALLOWED) => ({ kind: PartyKind.E164
 const OUT = { calling: party(SUBJECT), called: party(OTHER) };
 const IN = { calling: party(OTHER), called: party(SUBJECT) };
 
-/** As retention leaves records of a carrier that are held: their copies, and nothing where they were. */
+/**
+ * As retention leaves records of a carrier that are held: their copies, and nothing where they
+ * were.
+ */
 const HOLD_AND_EXPIRE = [
   `INSERT INTO held_record (carrier_id, side, sequence, ingest_time, record_id, record_date, revision, entry_kind, start_time, direction, phone_number,
      customer_id, quality_verdict, payload)

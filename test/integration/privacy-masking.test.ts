@@ -388,7 +388,10 @@ async function postJson(method: DescMethod, request: AnyRequest, scopes: readonl
   return response.text();
 }
 
-/** Own numbers may stand where an answer says whose it is, and nowhere else; the other party's nowhere. */
+/**
+ * Own numbers may stand where an answer says whose it is, and nowhere else; the other party's
+ * nowhere.
+ */
 function expectHidden({ field, text }: FoundText, method: string): void {
   const where = `${method}: ${field}: ${text}`;
   expect(shows(text, OTHER), where).toBe(false);

@@ -19,7 +19,8 @@ import { readAllResults } from "../support/reconcile.ts";
 import { durationUpload } from "../support/upload-kinds.ts";
 import { UploadStream } from "../support/upload-stream.ts";
 
-// Two carriers of one database: one is of the process's region, one is not. What names the other must be refused, and what names none must leave it out.
+// Two carriers of one database: one is of the process's region, one is not. What names the other
+// must be refused, and what names none must leave it out.
 
 const DAY_MS = 86_400_000;
 const HERE = { carrierId: "here", number: "+4533123401", customerId: "here-customer" };

@@ -32,7 +32,8 @@ test("Storage limitation: results that a closed period rests on stay, also of a 
   const days = { startDate: dayAgo(70), endDate: dayAgo(40), timeZone: "UTC" };
   await usage.closePeriod({ requestId: newRequestId(), customerId: "customer-1", ...days, maxPendingRatio: 1 });
   const scope = { startMs: daysAgo(70), role: SubjectRole.SUBSCRIBER };
-  // The calls of the other carrier are those of a number whose history has moved, as a port that is corrected for the past has it.
+  // The calls of the other carrier are those of a number whose history has moved, as a port that is
+  // corrected for the past has it.
   await runSql(exchange.app, sql`DELETE FROM number_holding WHERE carrier_id = 'moved'`);
   await retain(db);
   expect(await countRows(db, "cdr_record", "moved")).toBe(0);

@@ -218,7 +218,8 @@ async function tryAs(role: string, statement: string): Promise<boolean> {
     });
     return false;
   } catch (error) {
-    // A GRANT of what one cannot grant is a warning, and does nothing: the schema's text shows that.
+    // A GRANT of what one cannot grant is a warning, and does nothing: the schema's text shows
+    // that.
     if (error === undo) return statement.startsWith("GRANT SELECT");
     return isSqlState(error, FORBIDDEN);
   }

@@ -256,7 +256,10 @@ describe("SummarizeQuality", () => {
   });
 });
 
-/** The last change of clocks in Europe in March (2) or October (9), midnight UTC of that Sunday, at least three days ago. */
+/**
+ * The last change of clocks in Europe in March (2) or October (9), midnight UTC of that Sunday, at
+ * least three days ago.
+ */
 function lastChangeOfClocks(month: number): number {
   const year = new Date().getUTCFullYear();
   const sundays = [year, year - 1].map((candidate) => {

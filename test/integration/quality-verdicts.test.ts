@@ -93,7 +93,10 @@ function sorted(calls: readonly Call[]) {
     .sort();
 }
 
-/** What tshark counted of the same calls, from the capture: the stream of a call in which nothing was heard is not in it. */
+/**
+ * What tshark counted of the same calls, from the capture: the stream of a call in which nothing
+ * was heard is not in it.
+ */
 async function capturedCalls(): Promise<CallDetailRecord[]> {
   const [, ...lines] = (await readFixture("tshark-streams.csv")).split("\n");
   const streams = Map.groupBy(

@@ -19,7 +19,9 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-/** Runs a command of the README as it stands, with its address and token; a live one for a moment. */
+/**
+ * Runs a command of the README as it stands, with its address and token; a live one for a moment.
+ */
 async function runCommand(containing: string) {
   const command = commands.find((text) => text.includes(containing));
   if (!command) throw new Error(`the README has no command with ${containing}`);

@@ -17,12 +17,16 @@ import { REAL_DAY, realCdrs, realDurations } from "../support/real-switch.ts";
 import { readAllResults, reconcileFully } from "../support/reconcile.ts";
 import { cdr, e164, judgedResults, tellResult } from "../support/trouble.ts";
 
-// Calls that real programs made (test/fixtures/real-switch/README.md), in by every door, and what became of them.
+// Calls that real programs made (test/fixtures/real-switch/README.md), in by every door, and what
+// became of them.
 
 /** The three numbers that called. */
 const CALLERS = ["+441632960001", "+441632960002", "+441632960003"];
 
-/** Both ways to upload durations, over gRPC and in JSON; the platform's records come in over the same. */
+/**
+ * Both ways to upload durations, over gRPC and in JSON; the platform's records come in over the
+ * same.
+ */
 const DOORS = [
   { door: "UploadDurations in binary", isUnary: false, isJson: false },
   { door: "AppendDurations in binary", isUnary: true, isJson: false },
@@ -44,7 +48,10 @@ interface Calls {
   readonly carrier: readonly CallDuration[];
 }
 
-/** Sends the calls through a door to a carrier of their own, and tells what each came to, and which durations were not plainly accepted. */
+/**
+ * Sends the calls through a door to a carrier of their own, and tells what each came to, and which
+ * durations were not plainly accepted.
+ */
 async function judge(calls: Calls, { isUnary, isJson }: Door, unanswered: boolean) {
   const carrierId = `real-${++carriers}`;
   await exchange.addCarrier(carrierId, {
@@ -90,7 +97,10 @@ async function clientOf<S extends DescService>(service: S, token: string, isJson
 /** The number that was called, by its last two digits. */
 const called = (digits: string) => e164(`+4416329601${digits}`);
 
-/** Those calls of which the carrier's accounting is in radius-cases-carrier.csv: when each began and how long it lasted, in truth. */
+/**
+ * Those calls of which the carrier's accounting is in radius-cases-carrier.csv: when each began and
+ * how long it lasted, in truth.
+ */
 const RADIUS_CASES: [id: string, startS: number, talkS: number | null, digits: string][] = [
   ["plain", 0, 61, "01"],
   ["delayed", 36_664, 61, "02"],
@@ -207,10 +217,16 @@ const SETS: Record<string, () => Promise<RealCalls>> = {
   },
 };
 
-/** Of a call that its far end hung up, FreeRADIUS has a second row, from the number that was called: nobody's here. */
+/**
+ * Of a call that its far end hung up, FreeRADIUS has a second row, from the number that was called:
+ * nobody's here.
+ */
 const SWAPPED = ["b3add3576d64de144055861b5925f5ef", "cab9b43e7e360e3aea046224ec6341b4"];
 
-/** By the dialog each answered call has a row; of 106 and 111 the length is not known; failed calls have none. */
+/**
+ * By the dialog each answered call has a row; of 106 and 111 the length is not known; failed calls
+ * have none.
+ */
 function radiusResults({ platform, carrier }: Calls): string[] {
   return platform.map(({ recordId, correlation, outcome, parties }) => {
     if (outcome?.finalSipCode !== 200) return `${recordId}/ NOT_REPORTED`;

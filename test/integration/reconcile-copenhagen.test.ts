@@ -38,8 +38,8 @@ describe.runIf(existsSync(STUDY))("the Copenhagen study (skipped where its file 
 });
 
 /**
- * All as one carrier's, without correlation ids, and its four weeks laid over each other: the calls of one trunk and hour are then dozens, as few as a
- * clock can be judged by.
+ * All as one carrier's, without correlation ids, and its four weeks laid over each other: the calls
+ * of one trunk and hour are then dozens, as few as a clock can be judged by.
  */
 async function callsOfStudy(): Promise<FaultyCall[]> {
   const rows = (await readCallsCsv(STUDY)).map((row) => ({ ...row, timestampS: row.timestampS % WEEK_S }));
@@ -61,7 +61,10 @@ interface Treatment {
   readonly isLost: boolean;
 }
 
-/** Wednesday's calls are rounded up to a minute, the three busiest hours of another day are skewed by 27 s, and the busiest of a third is lost. */
+/**
+ * Wednesday's calls are rounded up to a minute, the three busiest hours of another day are skewed
+ * by 27 s, and the busiest of a third is lost.
+ */
 function treatmentOf(offsetS: number, busiest: (day: number) => number): Treatment {
   const [day, hour] = [Math.floor(offsetS / DAY_S), Math.floor((offsetS % DAY_S) / HOUR_S)];
   const isLost = day === LOST_DAY && hour === busiest(day);

@@ -10,7 +10,8 @@ import { NUMBER, timestamp } from "../support/feed.ts";
 import { addReconciledCarrier, cdr, duration, reconciledCalls } from "../support/minute-calls.ts";
 import { appendCdrs, appendDurations, reconcileFully } from "../support/reconcile.ts";
 
-// That what a result rests on is read, whichever record comes last: the rules themselves are tested beside the matcher.
+// That what a result rests on is read, whichever record comes last: the rules themselves are tested
+// beside the matcher.
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;

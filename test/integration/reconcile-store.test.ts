@@ -35,7 +35,8 @@ describe("reconciliation through the store", () => {
     await reconcileFully(db, carrierId, { nowMs: world.nowMs });
     const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
     const score = scoreResults(world.truths, rows.map(foundResult));
-    // At this size one call is 3 % of its class; test/integration/reconcile-world.test.ts holds the matcher to 99 %.
+    // At this size one call is 3 % of its class; test/integration/reconcile-world.test.ts holds the
+    // matcher to 99 %.
     expect(findShortfalls(score, { least: 0.9 })).toEqual([]);
   });
 

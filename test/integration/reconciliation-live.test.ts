@@ -49,7 +49,8 @@ test("what differs reaches a live stream, lists and the summary; a correction re
   const calls = [0, 1, 2].map((index) => call(`r-${index}`, {}, START_MS + index * 10 * MINUTE_MS));
   await ingest(exchange.app, "acme", calls);
   await durations.appendDurations({ uploadId: "first", records: [duration(0, MINUTE_MS), duration(1, 75_000)] });
-  // Whatever was said on the way, in which order the records came: one that differs, and one that is missing.
+  // Whatever was said on the way, in which order the records came: one that differs, and one that
+  // is missing.
   const openCalls = async () => {
     const { discrepancies } = await client.listDiscrepancies({ filter: { unresolved: true } });
     return discrepancies

@@ -101,7 +101,8 @@ describe("the figures of a row", () => {
       carrierCallCount: 9n,
       platformConnectedDurationMs: 430_000n,
       carrierConnectedDurationMs: 347_500n,
-      // 1,500 + 6,000 + 10,000 + 60,000 of the answer state, 60,000 missing, 30,000 more, and the doubles.
+      // 1,500 + 6,000 + 10,000 + 60,000 of the answer state, 60,000 missing, 30,000 more, and the
+      // doubles.
       absoluteDeltaMs: 197_500n,
     });
     expect(row?.net).toMatchObject({ ratio: -82_500 / 430_000, thresholdRatio: 0.05, exceeded: true });

@@ -296,7 +296,8 @@ test("a database whose roles bypass row security is not served, and a login that
   await using asLogin = openDatabase({ url: served.url });
   expect(await findExcessRights(asLogin)).toEqual([]);
   const undo = new Error("undo");
-  // Roles are the whole server's, and others are at work on it: what is changed here is seen by this transaction alone.
+  // Roles are the whole server's, and others are at work on it: what is changed here is seen by
+  // this transaction alone.
   const tried = ownerTransaction(opened, async (tx) => {
     await run(tx, "ALTER ROLE tandem_system BYPASSRLS");
     await assertRolesBound(tx);

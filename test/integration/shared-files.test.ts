@@ -13,7 +13,8 @@ import { erase } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { call, ingest, runSql } from "../support/feed.ts";
 
-// What all processes on one database must have lies in files beside it: a copy of the database must not bring it along.
+// What all processes on one database must have lies in files beside it: a copy of the database must
+// not bring it along.
 
 const OWN = "+4532123400";
 
@@ -145,7 +146,8 @@ test("`keys adopt` makes what is there the files of all, when no process serves 
   expect(await adopt()).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot read what was erased") });
   await writeFile(keyFile, shared);
 
-  // The journal and the signing key are lost: the database has what was in the one, and the other is made anew.
+  // The journal and the signing key are lost: the database has what was in the one, and the other
+  // is made anew.
   await rm(join(exchange.dataDir, "erasures.journal"));
   await rm(join(exchange.dataDir, "keys"), { recursive: true });
   await expect(exchange.openSecondApp()).rejects.toThrow("tandem keys adopt");

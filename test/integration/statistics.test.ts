@@ -125,7 +125,10 @@ async function live(carrier: WorldCarrier, state: State): Promise<void> {
   await passRetention(exchange, carrier);
 }
 
-/** What a page of the feed costs at its start and at its end, and the first page of each list of all that there is. */
+/**
+ * What a page of the feed costs at its start and at its end, and the first page of each list of all
+ * that there is.
+ */
 async function measurePages(carrierId: string, state: State): Promise<void> {
   const { db } = exchange.app.services;
   const cost = async (sender: string, read: Parameters<typeof carrierTransaction>[2], options = {}) => {
@@ -222,7 +225,8 @@ test("every function of the store that sends a statement is heard, but for those
   expect([...listSenders()].filter((sender) => !heard.has(sender) && !isListed(sender))).toEqual([]);
 });
 
-// How many times as much it gave: what has changed since a time depends on how fast the machine was.
+// How many times as much it gave: what has changed since a time depends on how fast the machine
+// was.
 function timesMore(worst: StatementCost, best: StatementCost): number {
   return Math.max(1, worst.returned / Math.max(1, best.returned));
 }

@@ -117,7 +117,8 @@ test("a live feed and a live upload end within 5 s of the removal, though all wa
   app.services.access.forget();
   const [feed, other, upload] = calls;
   const ended = [feed?.release(), other?.release(), upload?.releaseFirst()];
-  // The feeds have their places when their messages have come; the upload has had its own since its headers.
+  // The feeds have their places when their messages have come; the upload has had its own since its
+  // headers.
   await expect.poll(() => app.services.slots.count).toBe(calls.length);
   await removeIdentity(principal);
   expect(await Promise.all(ended)).toEqual(ended.map(() => "CREDENTIAL_EXPIRED"));
@@ -189,7 +190,9 @@ test("a token's call ends no later than the certificate that came with it, also 
   expect(principalOf(context).expiresAt).toBe(expiresAt);
 });
 
-/** The keys of another issuer, as far as the server knows: only what is registered makes a carrier. */
+/**
+ * The keys of another issuer, as far as the server knows: only what is registered makes a carrier.
+ */
 function authOptions(access: CarrierAccess, trust: Trust): AuthOptions {
   const { issuer } = app.services.config.tokens;
   const findKey = createLocalJWKSet(app.signingKey?.keySet ?? { keys: [] });
@@ -227,7 +230,10 @@ function watchEnds(access: CarrierAccess, principal: Principal, ends: StreamEnd[
   return access.watch(principal as CarrierPrincipal, (why) => ends.push(why), [principal.identity]);
 }
 
-/** Brings what is remembered of the identity into a state; what is returned lets a reading go on that was begun. */
+/**
+ * Brings what is remembered of the identity into a state; what is returned lets a reading go on
+ * that was begun.
+ */
 async function prepare(access: CarrierAccess, { identity }: Principal, state: string): Promise<() => Promise<void>> {
   if (state === "empty") return async () => {};
   if (state === "stale") {
@@ -247,7 +253,10 @@ async function prepare(access: CarrierAccess, { identity }: Principal, state: st
 
 let added = 0;
 
-/** A carrier that a subject of its own name may act as: because it is registered, or by the claim of its token only. */
+/**
+ * A carrier that a subject of its own name may act as: because it is registered, or by the claim of
+ * its token only.
+ */
 async function addOwner(isRegistered = true): Promise<CarrierPrincipal> {
   const carrierId = `stream-${added++}`;
   const identity = { kind: "jwt", issuer: app.services.config.tokens.issuer, subject: carrierId } as const;

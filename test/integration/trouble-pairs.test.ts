@@ -7,8 +7,8 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { runSql } from "../support/feed.ts";
 import { at, bill, cdr, dialog, duration, e164, makeWorld, OTHER, OWN, other, type World } from "../support/trouble.ts";
 
-// Trouble that others have had, from the doors that records come in by to what a user is told. docs/decisions/0009 has
-// the table of which case is tested where.
+// Trouble that others have had, from the doors that records come in by to what a user is told.
+// docs/decisions/0009 has the table of which case is tested where.
 
 const DIALOG = dialog("r2@192.0.2.1");
 

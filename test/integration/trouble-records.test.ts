@@ -12,8 +12,8 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { provisionItem, takeNumbers } from "../support/numbers.ts";
 import { at, cdr, duration, e164, makeWorld, other, type World } from "../support/trouble.ts";
 
-// Trouble that others have had with one field of a record: the call is kept, seen in the carrier's feed and paired.
-// docs/decisions/0009 has the table of which case is tested where.
+// Trouble that others have had with one field of a record: the call is kept, seen in the carrier's
+// feed and paired. docs/decisions/0009 has the table of which case is tested where.
 
 let exchange: Exchange;
 let worlds = 0;
@@ -24,7 +24,10 @@ afterAll(() => exchange?.[Symbol.asyncDispose]());
 
 const world = (): Promise<World> => makeWorld(exchange, `records-${++worlds}`);
 
-/** Sends the platform's record with these fields, and the carrier's of the same call; tells what became of the one and the record as the carrier reads it. */
+/**
+ * Sends the platform's record with these fields, and the carrier's of the same call; tells what
+ * became of the one and the record as the carrier reads it.
+ */
 async function kept(more: JsonObject, spec: Partial<Parameters<typeof cdr>[0]> = {}) {
   const { carrierId, ingest, append, judged } = await world();
   const { receipt, outcomes } = await ingest(cdr({ id: "p", ...spec, more }));

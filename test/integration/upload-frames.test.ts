@@ -14,7 +14,8 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { durationOf, durationUpload } from "../support/upload-kinds.ts";
 import { expectSound, newCarrier, query, storedIds } from "../support/upload-store.ts";
 
-// Frames as bytes: what no client of ours would send. The server reads batches by code of its own, and they must mean what protobuf says that they mean.
+// Frames as bytes: what no client of ours would send. The server reads batches by code of its own,
+// and they must mean what protobuf says that they mean.
 let exchange: Exchange;
 let session: ClientHttp2Session;
 beforeAll(async () => {

@@ -15,7 +15,8 @@ import { type Exchange, startExchange } from "../support/exchange.ts";
 import { connectedMsOf, durationOf, durationUpload, type RecordSpec, someRecords } from "../support/upload-kinds.ts";
 import { expectSound, holdFeed, newCarrier, query, storedIds } from "../support/upload-store.ts";
 
-// Google's own client library for Node: another HTTP/2 and another gRPC than those that the server is made of.
+// Google's own client library for Node: another HTTP/2 and another gRPC than those that the server
+// is made of.
 
 let exchange: Exchange;
 beforeAll(async () => {

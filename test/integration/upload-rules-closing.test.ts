@@ -15,7 +15,10 @@ const TTL_S = 6;
 /** So old may a stream become where the test waits for that; it has begun to work long before. */
 const MAX_AGE_MS = 2_500;
 
-/** Opens an upload and sends it ten batches of a hundred while the store is held up, so that the end comes with work under way. */
+/**
+ * Opens an upload and sends it ten batches of a hundred while the store is held up, so that the end
+ * comes with work under way.
+ */
 async function openBusy(exchange: Exchange, upload: TestedUpload, carrierId: string, stream: UploadStream) {
   await stream.next("opened");
   const hold = await holdFeed(exchange, upload, carrierId);

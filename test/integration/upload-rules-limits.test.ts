@@ -269,7 +269,10 @@ test("lists: ListDurations pages by time and id, over the highest revisions, and
   ]);
 });
 
-/** A frame of exactly so many bytes: good records, and one that is padded, which may be refused for it. */
+/**
+ * A frame of exactly so many bytes: good records, and one that is padded, which may be refused for
+ * it.
+ */
 function batchOfBytes(bytes: number) {
   const frameOf = (notes: number[]) =>
     create(UploadDurationsRequestSchema, {

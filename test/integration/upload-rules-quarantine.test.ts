@@ -43,7 +43,10 @@ async function assign(carrierId: string, number: string): Promise<void> {
   ]);
 }
 
-/** Judges what waits, and returns how much was released. The numbers feed has no entries of its own here. */
+/**
+ * Judges what waits, and returns how much was released. The numbers feed has no entries of its own
+ * here.
+ */
 async function release(carrierId: string): Promise<number> {
   const released = await exchange.app.services.uploads.release(carrierId, AbortSignal.timeout(EVENTUALLY_MS));
   await query(exchange, "UPDATE feed_head SET earliest_sequence = next_sequence WHERE carrier_id = $1 AND feed = 1", [

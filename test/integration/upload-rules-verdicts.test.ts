@@ -26,7 +26,10 @@ beforeAll(async () => {
 afterAll(() => exchange[Symbol.asyncDispose]());
 
 describe.each(BOTH_UPLOADS)("$method", ({ upload }) => {
-  /** Uploads records in batches of one upload, and tells the verdict of each that was not plainly accepted. */
+  /**
+   * Uploads records in batches of one upload, and tells the verdict of each that was not plainly
+   * accepted.
+   */
   async function verdictsOf(carrierId: string, batches: readonly RecordSpec[][], uploadId = "u") {
     await using stream = await UploadStream.open(exchange, upload, carrierId, { uploadId });
     let offset = Number((await stream.next("opened")).committedOffset);

@@ -232,7 +232,8 @@ describe("restatements", () => {
     ]);
     expect(await restate(customerId)).toHaveLength(1);
 
-    // The carrier mends its record, the platform takes one of its own back, and the pending call is judged: found in one turn.
+    // The carrier mends its record, the platform takes one of its own back, and the pending call is
+    // judged: found in one turn.
     const carrierRevision = {
       carrier_revisions: [2],
       carrier_record_ids: [id("d")],

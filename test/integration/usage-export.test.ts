@@ -131,7 +131,9 @@ test("a process keeps no more than 8 exports at once in memory", async () => {
   expect(await reasonOf(usage.exportUsage(request()))).toBe("OK");
 });
 
-/** A client that has read an export's header, and whose window is smaller than one of its messages. */
+/**
+ * A client that has read an export's header, and whose window is smaller than one of its messages.
+ */
 async function beginExport(app: TestApp) {
   const { db: database } = app.services;
   await addCarrier(database, "alpha");

@@ -109,7 +109,8 @@ describe("every grouping", () => {
             "alpha",
             calls.filter((_, index) => index % 3 > 0),
           );
-          // Nobody but the history says whose a call is: these went through a carrier that does not hold the number any more.
+          // Nobody but the history says whose a call is: these went through a carrier that does not
+          // hold the number any more.
           await insertCalls(
             db(),
             "beta",
@@ -540,7 +541,8 @@ function anyCall(): fc.Arbitrary<DrawnCall> {
     .map((call) => ({ ...call, side: sideOf(call) }));
 }
 
-// What the reconciler never writes: a pair without the platform's record, a carrier's call with one.
+// What the reconciler never writes: a pair without the platform's record, a carrier's call with
+// one.
 function sideOf({ status, side }: { status: number; side: 1 | 2 }): 1 | 2 {
   if (status <= 6 || status === 9) return 1;
   return status <= 8 ? 2 : side;

@@ -18,7 +18,10 @@ const verify = async (carrierId: string) =>
     ({ check, detail }) => `${check} ${detail}`,
   );
 
-/** A carrier with six calls on both sides, all judged: three pairs, of which one disagrees; a split call; and one call missing on each side. */
+/**
+ * A carrier with six calls on both sides, all judged: three pairs, of which one disagrees; a split
+ * call; and one call missing on each side.
+ */
 async function judgedCarrier(): Promise<string> {
   const { db } = exchange.app.services;
   const carrierId = await newCarrier(exchange);

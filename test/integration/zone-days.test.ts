@@ -35,7 +35,10 @@ function lastMs(monthToMinute: string): number {
 }
 
 const DAY_MS = 86_400_000;
-/** Instants of which Node and PostgreSQL do not have the same day, and the day that the IANA database says, from its offset then. */
+/**
+ * Instants of which Node and PostgreSQL do not have the same day, and the day that the IANA
+ * database says, from its offset then.
+ */
 const CASES = [
   { what: "case 1", timeZone: "CET", atMs: lastMs("08-14T22:30"), offsetH: 2 },
   { what: "case 1", timeZone: "EET", atMs: lastMs("08-14T21:30"), offsetH: 3 },

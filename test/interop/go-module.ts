@@ -5,8 +5,9 @@ import { listProtos, PROTO_ROOT, pathWith, run } from "./toolchain.ts";
 const MODULES = ["google.golang.org/protobuf@v1.36.11", "google.golang.org/grpc@v1.80.0"];
 
 /**
- * Makes a Go module that uses the contract, as docs/languages.md has it: the plugins with their defaults, and a module `tandem` of what they
- * wrote, which the user's own module finds by `replace`.
+ * Makes a Go module that uses the contract, as docs/languages.md has it: the plugins with their
+ * defaults, and a module `tandem` of what they wrote, which the user's own module finds by
+ * `replace`.
  */
 export async function makeGoModule(folder: string, pluginFolder: string, protocFolder: string): Promise<void> {
   const generated = join(folder, "gen");

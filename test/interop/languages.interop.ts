@@ -23,7 +23,10 @@ interface Row {
   readonly file: string;
 }
 
-/** Debian's protoc makes code for Debian's runtimes of these; what is newer would ask for newer ones. */
+/**
+ * Debian's protoc makes code for Debian's runtimes of these; what is newer would ask for newer
+ * ones.
+ */
 const WITH_DEBIANS_PROTOC = new Set(["C++", "Ruby"]);
 const GOOGLE_RPC = "-I third_party/proto $(find third_party/proto/google -name '*.proto')";
 
@@ -51,10 +54,14 @@ describe.skipIf("missing" in tools)(`generated code${why}`, async () => {
   }
 });
 
-/** What is tried beyond that files are there. Where a compiler is missing, the check says nothing more. */
+/**
+ * What is tried beyond that files are there. Where a compiler is missing, the check says nothing
+ * more.
+ */
 const checks: Record<string, (made: string) => Promise<void>> = {
   "C++": async (made) => {
-    // All in one: a name that is there twice, or that a macro of another header changes, shows here.
+    // All in one: a name that is there twice, or that a macro of another header changes, shows
+    // here.
     const headers = await list(join(made, "gen"), "**/*.h");
     await writeFile(join(made, "all.cc"), headers.map((header) => `#include "${header}"\n`).join(""));
     await compile("g++ -std=c++17 -I gen -fsyntax-only all.cc", made);
@@ -96,7 +103,10 @@ async function readRows(): Promise<Row[]> {
   return rows.map(([, language = "", command = "", file = ""]) => ({ language, command, file }));
 }
 
-/** Runs a command of the docs where the package's `proto` is and an empty `gen`. protoc itself refuses to write a file twice. */
+/**
+ * Runs a command of the docs where the package's `proto` is and an empty `gen`. protoc itself
+ * refuses to write a file twice.
+ */
 async function generate(name: string, command: string, withDebians = false): Promise<string> {
   const made = join(folder, name.replaceAll(/\W/g, "-"));
   await mkdir(join(made, "gen"), { recursive: true });

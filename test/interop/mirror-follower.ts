@@ -6,7 +6,10 @@ import { atCursor, atTime, EARLIEST, idsOf } from "../support/feed.ts";
 
 type Start = typeof EARLIEST | ReturnType<typeof atCursor> | ReturnType<typeof atTime>;
 
-/** Follows a feed and keeps what it holds, sequence by sequence. Told that history was rewritten, it begins again where it is told to. */
+/**
+ * Follows a feed and keeps what it holds, sequence by sequence. Told that history was rewritten, it
+ * begins again where it is told to.
+ */
 export class MirrorFollower implements AsyncDisposable {
   /** The epoch that it is in, as it was told when it opened its stream. */
   epoch: bigint | undefined;

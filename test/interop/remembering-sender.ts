@@ -16,7 +16,10 @@ interface Receipt {
   readonly atMs: number;
 }
 
-/** Uploads a carrier's calls, one upload after the other, and sends again what got its receipt since a loss, as the contract asks. */
+/**
+ * Uploads a carrier's calls, one upload after the other, and sends again what got its receipt since
+ * a loss, as the contract asks.
+ */
 export class RememberingSender implements AsyncDisposable {
   readonly receipts: Receipt[] = [];
   /** What it was told: since when something is lost. */

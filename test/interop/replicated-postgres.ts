@@ -15,8 +15,8 @@ const BIN = "/usr/lib/postgresql/15/bin";
 const POOLERS = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"];
 
 /**
- * PostgreSQL 15 and PgBouncer, as Debian has them. They are installed only where TANDEM_TEST_INSTALL allows it, as in CI: the machine
- * may be somebody's own.
+ * PostgreSQL 15 and PgBouncer, as Debian has them. They are installed only where
+ * TANDEM_TEST_INSTALL allows it, as in CI: the machine may be somebody's own.
  */
 export function findReplicatedPostgres() {
   return findToolchain("a promoted replica behind PgBouncer", async () => {
@@ -73,7 +73,10 @@ export class ReplicatedPostgres implements AsyncDisposable {
     return `postgresql://${USER}@127.0.0.1:${this.#poolerPort}/tandem`;
   }
 
-  /** Makes a replica that receives everything, and then stops receiving: what is committed afterwards it lacks. */
+  /**
+   * Makes a replica that receives everything, and then stops receiving: what is committed
+   * afterwards it lacks.
+   */
   async replicate(): Promise<Replica> {
     const primary = this.#node;
     const node = new Node(this.#folder, `node-${++this.#nodes}`, this.#account, await findFreePort());

@@ -84,7 +84,10 @@ interface SlowClient extends Disposable {
   readOn(): Promise<unknown>;
 }
 
-/** Starts a client, and returns once it has the stream's first message, after which it does not read. */
+/**
+ * Starts a client, and returns once it has the stream's first message, after which it does not
+ * read.
+ */
 async function startClient(
   made: Awaited<ReturnType<typeof findToolchain<Command>>>,
   exchange: Exchange,

@@ -6,7 +6,10 @@ import { promisify } from "node:util";
 
 export const ROOT = join(import.meta.dirname, "../..");
 const PROTO = join(ROOT, "proto");
-/** What was fetched or built for a test stays here for the next run, until node_modules is laid anew. */
+/**
+ * What was fetched or built for a test stays here for the next run, until node_modules is laid
+ * anew.
+ */
 export const CACHE = join(ROOT, "node_modules/.cache/interop");
 const MAX_OUTPUT_BYTES = 16 * 1024 * 1024;
 
@@ -28,7 +31,10 @@ export async function run(program: string, args: readonly string[], options: Run
 /** What a toolchain is made with; or, where this machine has none, why not. */
 export type Toolchain<T> = { readonly tools: T } | { readonly missing: string };
 
-/** Makes a toolchain ready, and says on the console when that is not possible: a silent skip would look like a pass. */
+/**
+ * Makes a toolchain ready, and says on the console when that is not possible: a silent skip would
+ * look like a pass.
+ */
 export async function findToolchain<T>(name: string, prepare: () => Promise<T>): Promise<Toolchain<T>> {
   try {
     return { tools: await prepare() };
@@ -49,7 +55,10 @@ export async function listProtos(): Promise<string[]> {
 /** The folder that the contract's imports begin at. */
 export const PROTO_ROOT = PROTO;
 
-/** A virtual environment with what the interop tests want of PyPI, protoc among it. Returns the folder of its programs. */
+/**
+ * A virtual environment with what the interop tests want of PyPI, protoc among it. Returns the
+ * folder of its programs.
+ */
 export async function preparePython(): Promise<string> {
   await run("python3", ["-c", "import sys; assert sys.version_info >= (3, 9), 'Python 3.9 or later is needed'"]);
   const lists = ["test/interop/requirements.txt", "examples/python/requirements.txt"].map((path) => join(ROOT, path));
@@ -75,7 +84,10 @@ const GO_PLUGINS = [
   "google.golang.org/grpc/cmd/protoc-gen-go-grpc@v1.6.2",
 ];
 
-/** Makes a folder of the cache, unless it was made of the same before. What was begun and not ended is begun anew. */
+/**
+ * Makes a folder of the cache, unless it was made of the same before. What was begun and not ended
+ * is begun anew.
+ */
 async function prepareOnce(
   name: string,
   madeOf: readonly (string | Buffer)[],

@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// Apart from `npm test`: these need toolchains of other languages and reach their package registries. `npm run interop`.
+// Apart from `npm test`: these need toolchains of other languages and reach their package
+// registries. `npm run interop`.
 export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,

@@ -167,7 +167,8 @@ function load(kind: "cdrs" | "durations", { carrier, platform }: Clients, done: 
   const sent = new Set<string>();
   const uploadOne = async (number: number) => {
     const name = `${kind}-${number}`;
-    // Each upload has ten minutes of its own: else all of them would be one crowd of the same two parties.
+    // Each upload has ten minutes of its own: else all of them would be one crowd of the same two
+    // parties.
     const firstMs = NOON_MS - number * 600_000;
     let total = Number.POSITIVE_INFINITY;
     let read = 0;

@@ -20,7 +20,8 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-// Both tests look at the same demo: of real calls where they are here; the demo that tells its story has simulated ones.
+// Both tests look at the same demo: of real calls where they are here; the demo that tells its
+// story has simulated ones.
 const CALLS = isCopenhagenHere
   ? { args: ["--calls", COPENHAGEN], count: 3_600 }
   : { args: ["--calls-per-day", "900"], count: 900 };

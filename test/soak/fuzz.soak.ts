@@ -13,10 +13,16 @@ import { KnownValues } from "../support/fuzz-values.ts";
 import { judge } from "../support/fuzz-verdict.ts";
 import { furnishCarrier } from "../support/two-carriers.ts";
 
-/** The seed of every input, and how many there are; what the server hands out and gets back, such as page tokens, differs from run to run. */
+/**
+ * The seed of every input, and how many there are; what the server hands out and gets back, such as
+ * page tokens, differs from run to run.
+ */
 const SEED = Number(process.env["TANDEM_TEST_FUZZ_SEED"] ?? Date.now() % 2 ** 31);
 const INPUTS = Number(process.env["TANDEM_TEST_FUZZ_INPUTS"] ?? 10_000);
-/** The heap is measured after so many, when caches and pools have what they hold, and again after all. */
+/**
+ * The heap is measured after so many, when caches and pools have what they hold, and again after
+ * all.
+ */
 const WARM_INPUTS = INPUTS / 5;
 const MAX_HEAP_GROWTH = 1.1;
 /** How many calls are in flight at a time. */
@@ -71,12 +77,15 @@ test(`whatever comes in by any method, the answer is foreseen, and nothing stays
   expect(heap / heapWhenWarm, `${heapWhenWarm} bytes after ${warm} inputs, ${heap} after ${all}`).toBeLessThanOrEqual(
     MAX_HEAP_GROWTH,
   );
-  // Many inputs come past the first check: methods do what they are asked, and refuse it for many reasons.
+  // Many inputs come past the first check: methods do what they are asked, and refuse it for many
+  // reasons.
   expect(ends.get("OK")).toBeGreaterThan(INPUTS / 20);
   expect(ends.size, [...ends.keys()].join(" ")).toBeGreaterThan(20);
 }, 300_000);
 
-/** Calls every method, each as often as the others, some at a time, and counts how the calls ended. */
+/**
+ * Calls every method, each as often as the others, some at a time, and counts how the calls ended.
+ */
 async function fuzzAll(inputs: number, round: number, ends: Map<string, number>): Promise<void> {
   const waiting = METHODS.map((method, index) => ({ method, seed: SEED + round * METHODS.length + index }));
   const runs = Math.ceil(inputs / METHODS.length);

@@ -19,7 +19,10 @@ import { durationOf } from "../support/upload-kinds.ts";
 
 /** How long both parts take together: two minutes in CI, ten by hand. */
 const SECONDS = Number(process.env["TANDEM_TEST_SOAK_SECONDS"] ?? 120);
-/** Each part goes to and fro between quiet and loud so often, so that what else the machine does falls on both. */
+/**
+ * Each part goes to and fro between quiet and loud so often, so that what else the machine does
+ * falls on both.
+ */
 const ROUNDS = Math.max(2, Math.min(12, Math.floor(SECONDS / 20)));
 const ROUND_MS = (SECONDS * 1_000) / (ROUNDS * 4);
 
@@ -30,22 +33,39 @@ const MOST_WAIT = 2;
  * PostgreSQL share.
  */
 const MOST_ANSWER = 2;
-/** What else the machine does can push one measurement over the bound: only if each of these is over it, it does not hold. */
+/**
+ * What else the machine does can push one measurement over the bound: only if each of these is over
+ * it, it does not hold.
+ */
 const MEASUREMENTS = 3;
-/** A quiet wait of less than this counts as this, milliseconds: it is next to nothing, and twice nothing is nothing. */
+/**
+ * A quiet wait of less than this counts as this, milliseconds: it is next to nothing, and twice
+ * nothing is nothing.
+ */
 const WAIT_FLOOR_MS = 5;
-/** A quiet answer that comes sooner than this counts as this, milliseconds: below it one turn of a busy scheduler is all that is measured. */
+/**
+ * A quiet answer that comes sooner than this counts as this, milliseconds: below it one turn of a
+ * busy scheduler is all that is measured.
+ */
 const ANSWER_FLOOR_MS = 10;
 /** The server's memory at any time. */
 const MAX_RSS_BYTES = 1_024 * 1_048_576;
 /** Lines of its log at level info and above, once it serves. */
 const MAX_LOG_LINES_A_MINUTE = 60;
-/** With its limits lowered the hostile carrier has the event loop busy for at least this share of the time: about half, and more on a slower machine. */
+/**
+ * With its limits lowered the hostile carrier has the event loop busy for at least this share of
+ * the time: about half, and more on a slower machine.
+ */
 const LEAST_BUSY = 0.4;
-/** Its limits then: calls at once, and records of a batch. A steady carrier, which has the same, needs five calls at once: its streams, and one that ends while the next begins. */
+/**
+ * Its limits then: calls at once, and records of a batch. A steady carrier, which has the same,
+ * needs five calls at once: its streams, and one that ends while the next begins.
+ */
 const LOWERED_CALLS = 5;
 const LOWERED_RECORDS = 80;
-/** How many calls the hostile one then has going: with one it keeps the event loop about half busy. */
+/**
+ * How many calls the hostile one then has going: with one it keeps the event loop about half busy.
+ */
 const HALF_BUSY_CALLS = 1;
 
 /** Of each address: the stranger asks for more. */
@@ -55,7 +75,9 @@ const SETTLE_MS = 300;
 /** After so many questions the steady carrier uploads. */
 const UPLOAD_EVERY = 10;
 
-/** Those who go about their business meanwhile: the first is measured, and all follow their feeds. */
+/**
+ * Those who go about their business meanwhile: the first is measured, and all follow their feeds.
+ */
 const MEASURED = "bravo";
 const STEADY = [MEASURED, "charlie"];
 
@@ -159,7 +181,8 @@ class Scene implements AsyncDisposable {
       // Another process reconciles: what that takes is measured elsewhere.
       TANDEM_RECONCILE_INTERVAL_MS: "0",
       TANDEM_DRAIN_MS: "2000",
-      // A share is three. With the hostile carrier and the jobs at theirs, two are left for each steady carrier, one for the platform and one for the process.
+      // A share is three. With the hostile carrier and the jobs at theirs, two are left for each
+      // steady carrier, one for the platform and one for the process.
       TANDEM_DATABASE_POOL: "12",
       TANDEM_MAX_CONNECTIONS_PER_ADDRESS: String(MAX_CONNECTIONS),
       ...settings,
@@ -188,7 +211,10 @@ class Scene implements AsyncDisposable {
     return rounds;
   }
 
-  /** No call of the steady failed, no stream of theirs ended, their feeds brought everything; the server's memory and log are within their bounds. */
+  /**
+   * No call of the steady failed, no stream of theirs ended, their feeds brought everything; the
+   * server's memory and log are within their bounds.
+   */
   async expectSound(): Promise<void> {
     const minutes = Math.max(1, (performance.now() - this.#openedAt) / 60_000);
     const lines = this.#target.logged.slice(this.#logLinesBefore);
@@ -231,8 +257,8 @@ interface FeedMessage {
 }
 
 /**
- * A carrier that follows its three feeds. The one that is measured also asks for records and uploads, one call at a time: it is never at its own share, so
- * it waits for others only.
+ * A carrier that follows its three feeds. The one that is measured also asks for records and
+ * uploads, one call at a time: it is never at its own share, so it waits for others only.
  */
 class SteadyCarrier implements AsyncDisposable {
   readonly failures: string[] = [];

@@ -4,7 +4,10 @@ import { openTestStore } from "../support/database.ts";
 import { foundResult } from "../support/reconciliation-world.ts";
 import { outcomeOf, playTraffic, recentTraffic, type TrafficOrder } from "../support/traffic-store.ts";
 
-/** Which worlds, what they are drawn from, and how many calls each has. With `--long`, all of them and more calls. */
+/**
+ * Which worlds, what they are drawn from, and how many calls each has. With `--long`, all of them
+ * and more calls.
+ */
 const WORLDS = process.env["TANDEM_TEST_TRAFFIC_WORLDS"]?.split(",") ?? ["mixed", "mixed-trunks"];
 const SEED = process.env["TANDEM_TEST_TRAFFIC_SEED"] ?? "orders";
 const CALLS = Number(process.env["TANDEM_TEST_TRAFFIC_CALLS"] ?? 300);

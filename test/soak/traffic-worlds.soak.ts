@@ -3,10 +3,14 @@ import { findTrafficShortfalls, formatTraffic, scoreTraffic } from "../../src/si
 import { TRAFFIC_WORLDS } from "../../src/simulator/traffic/worlds.ts";
 import { reconcileTraffic, trafficWorld } from "../support/traffic-worlds.ts";
 
-/** With fewer the trunks whose clock or lengths are off have too few calls to be seen as what they are. */
+/**
+ * With fewer the trunks whose clock or lengths are off have too few calls to be seen as what they
+ * are.
+ */
 const CALLS = 5_000;
 
-// At 50,000 calls, with ids on none, half and all of the calls of each: `npm run accuracy -- --traffic`.
+// At 50,000 calls, with ids on none, half and all of the calls of each: `npm run accuracy --
+// --traffic`.
 describe("the calls of a world of traffic", () => {
   it.for(TRAFFIC_WORLDS.map(({ name }) => name))("are told for what they are without ids: %s", (name) => {
     expectBounds(name, 0);

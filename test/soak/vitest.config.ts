@@ -1,6 +1,7 @@
 import { defineConfig } from "vitest/config";
 
-// Apart from `npm test`, which is to end within eight minutes: what takes its time by design. `npm run soak`.
+// Apart from `npm test`, which is to end within eight minutes: what takes its time by design. `npm
+// run soak`.
 export default defineConfig({
   test: {
     root: new URL("../..", import.meta.url).pathname,

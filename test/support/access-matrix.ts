@@ -21,7 +21,10 @@ export const METHODS: readonly DescMethod[] = [
 /** Who may call a method. */
 export type Declared = "anyone" | "carrier" | PlatformScope;
 
-/** By the contract: the package is the wall, each service of the platform has two scopes, and the verb says which. */
+/**
+ * By the contract: the package is the wall, each service of the platform has two scopes, and the
+ * verb says which.
+ */
 export function declared(method: DescMethod): Declared {
   const { typeName, name } = method.parent;
   if (typeName.startsWith("grpc.")) return "anyone";
@@ -31,7 +34,9 @@ export function declared(method: DescMethod): Declared {
     (isRead ? ".read" : ".write")) as PlatformScope;
 }
 
-/** What a caller is told of a method that is declared so: `allowed`, or the reason with the scope. */
+/**
+ * What a caller is told of a method that is declared so: `allowed`, or the reason with the scope.
+ */
 export type Verdict = (rule: Declared, method: DescMethod) => string;
 
 export const everywhere = (reason: string) => (rule: Declared) => (rule === "anyone" ? "allowed" : reason);
@@ -70,7 +75,10 @@ export const DENIALS = new Set([
   "RATE_LIMITED",
 ]);
 
-/** Calls with an empty request: why it was denied, with the scope that it lacks; or that it was let in, whatever became of it. */
+/**
+ * Calls with an empty request: why it was denied, with the scope that it lacks; or that it was let
+ * in, whatever became of it.
+ */
 async function judge(transport: Transport, method: DescMethod): Promise<string> {
   const stop = new AbortController();
   try {

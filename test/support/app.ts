@@ -23,8 +23,8 @@ export interface TestApp extends App {
 }
 
 /**
- * Opens an app for a test, with short limits if asked: `startTestApp({ heartbeatIntervalMs: 50, maxStallMs: 200 })`. It accepts tokens of its own key, and
- * commits without waiting for the disk.
+ * Opens an app for a test, with short limits if asked: `startTestApp({ heartbeatIntervalMs: 50,
+ * maxStallMs: 200 })`. It accepts tokens of its own key, and commits without waiting for the disk.
  */
 export async function startTestApp(settings: ConfigOverrides = {}): Promise<TestApp> {
   await using opening = new AsyncDisposableStack();

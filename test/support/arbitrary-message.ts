@@ -12,13 +12,19 @@ import fc from "fast-check";
 export interface MessageOptions {
   /** Whether some messages have fields that no version knows. Default false. */
   readonly unknownFields?: boolean;
-  /** The values of a field, an item of it if it is a list; undefined: any at all, the ends of its type's range among them. */
+  /**
+   * The values of a field, an item of it if it is a list; undefined: any at all, the ends of its
+   * type's range among them.
+   */
   readonly valuesOf?: (field: DescField) => fc.Arbitrary<unknown> | undefined;
   /** How many times more often a field is set than not. Default 5. */
   readonly presence?: number;
 }
 
-/** Any message of a type that could come over the wire: hostile texts, ends of ranges, unknown enum values and, if asked for, unknown fields. */
+/**
+ * Any message of a type that could come over the wire: hostile texts, ends of ranges, unknown enum
+ * values and, if asked for, unknown fields.
+ */
 export function arbitraryMessage<T extends DescMessage>(
   schema: T,
   options: MessageOptions = {},

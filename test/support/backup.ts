@@ -1,6 +1,7 @@
 import pg from "pg";
 
-// A backup of one carrier, and what a restore of it does: every row of the carrier is as it was, whatever happened since.
+// A backup of one carrier, and what a restore of it does: every row of the carrier is as it was,
+// whatever happened since.
 
 const TABLES = [
   "feed_head",
@@ -27,7 +28,10 @@ export async function backUpCarrier(databaseUrl: string, carrierId: string): Pro
   });
 }
 
-/** Puts a carrier back to its backup. Transactions that are under way come before it or find it done. */
+/**
+ * Puts a carrier back to its backup. Transactions that are under way come before it or find it
+ * done.
+ */
 export async function restoreCarrier(databaseUrl: string, carrierId: string): Promise<void> {
   await inTransaction(databaseUrl, "BEGIN", async (client) => {
     // The order in which writers lock.
@@ -44,7 +48,10 @@ export async function restoreCarrier(databaseUrl: string, carrierId: string): Pr
   });
 }
 
-/** Rows that writers wait for: to those, a row that is deleted and made anew would be one that is gone. */
+/**
+ * Rows that writers wait for: to those, a row that is deleted and made anew would be one that is
+ * gone.
+ */
 const LOCKED: Readonly<Record<string, string>> = { feed_head: "feed", upload: "kind, upload_id" };
 
 async function restoreInPlace(client: pg.Client, table: string, keys: string, carrierId: string): Promise<void> {

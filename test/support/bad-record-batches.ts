@@ -50,7 +50,9 @@ export const BAD_RECORD_TARGETS: readonly BadRecordTarget[] = (["connect+proto",
   ],
 );
 
-/** What a run found: what was sent wrong, and what was told of records that nothing had happened to. */
+/**
+ * What a run found: what was sent wrong, and what was told of records that nothing had happened to.
+ */
 export interface BadRecordRun {
   readonly sent: readonly string[];
   readonly accepted: number;
@@ -59,8 +61,9 @@ export interface BadRecordRun {
 }
 
 /**
- * Sends so many batches of ten, in each of which something has happened to one record, and says which others were not plainly accepted. The ids of a run
- * are far apart, so that no record can become another by a small change.
+ * Sends so many batches of ten, in each of which something has happened to one record, and says
+ * which others were not plainly accepted. The ids of a run are far apart, so that no record can
+ * become another by a small change.
  */
 export async function runBadRecords(
   client: FuzzClient,

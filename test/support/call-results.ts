@@ -10,7 +10,10 @@ import { encodeDiscrepancy } from "./discrepancy-payload.ts";
 
 type ResultRow = Insertable<Schema["call_result"]>;
 type EntryRow = Insertable<Schema["discrepancy_entry"]>;
-/** What a test says of a row of call_result; the rest is as of a call of 60 s by the two sides that its status says. */
+/**
+ * What a test says of a row of call_result; the rest is as of a call of 60 s by the two sides that
+ * its status says.
+ */
 export type PartialResult = Partial<ResultRow>;
 
 const CALL_MS = 60_000n;
@@ -26,8 +29,9 @@ const PLATFORM_ONLY: ReadonlySet<number> = new Set([
 let rows = 0;
 
 /**
- * Writes rows of call_result as they are, without a discrepancy unless they say so. Left out: an outbound call of 60 s an hour ago, matched exactly by
- * its numbers; without the side that its status says is missing (side 2: the platform).
+ * Writes rows of call_result as they are, without a discrepancy unless they say so. Left out: an
+ * outbound call of 60 s an hour ago, matched exactly by its numbers; without the side that its
+ * status says is missing (side 2: the platform).
  */
 export async function insertCallResults(
   db: Database,
@@ -40,8 +44,9 @@ export async function insertCallResults(
 }
 
 /**
- * Appends an entry to the discrepancy feed for each row, in order, as the reconciler does: the row is written with it, and what it was before is in the
- * entry. A row with the `discrepancy_id` of an earlier one changes that one. @returns the sequences.
+ * Appends an entry to the discrepancy feed for each row, in order, as the reconciler does: the row
+ * is written with it, and what it was before is in the entry. A row with the `discrepancy_id` of an
+ * earlier one changes that one. @returns the sequences.
  */
 export async function appendDiscrepancies(
   db: Database,

@@ -34,7 +34,10 @@ export async function addCarrier(db: Database, carrierId: string, settings: Part
   return carrier;
 }
 
-/** Gives a carrier numbers that have been assigned to a customer since 2020, straight in the history that attribution reads. */
+/**
+ * Gives a carrier numbers that have been assigned to a customer since 2020, straight in the history
+ * that attribution reads.
+ */
 export async function assignNumbers(
   db: Database,
   carrierId: string,

@@ -1,6 +1,9 @@
 import { clone, type DescField, type DescMessage, type Message, type MessageShape } from "@bufbuild/protobuf";
 
-/** Every copy of a message in which one field, at any depth, has another value: its path, and the copy. */
+/**
+ * Every copy of a message in which one field, at any depth, has another value: its path, and the
+ * copy.
+ */
 export function* changeEachField<T extends DescMessage>(
   schema: T,
   message: MessageShape<T>,

@@ -8,11 +8,15 @@ export interface CliResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
-  /** What is on standard error besides the line that says which database, server and key were used. */
+  /**
+   * What is on standard error besides the line that says which database, server and key were used.
+   */
   readonly messages: string;
 }
 
-/** Runs `tandem` to its end, with nothing of TANDEM_* but what is given. `onStart` gets the process. */
+/**
+ * Runs `tandem` to its end, with nothing of TANDEM_* but what is given. `onStart` gets the process.
+ */
 export function runCli(
   args: readonly string[],
   settings: Readonly<Record<string, string>> = {},

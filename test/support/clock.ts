@@ -1,4 +1,7 @@
-/** Sets the time of day of this process back (or ahead, if negative) until it is disposed. Timers, and the clock that only goes forward, do not notice. */
+/**
+ * Sets the time of day of this process back (or ahead, if negative) until it is disposed. Timers,
+ * and the clock that only goes forward, do not notice.
+ */
 export function stepClockBack(ms: number): Disposable {
   const real = Date.now;
   Date.now = () => real() - ms;

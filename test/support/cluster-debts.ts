@@ -1,10 +1,10 @@
 import type { ClusterRule } from "./cluster-rules.ts";
 
 /**
- * Functions of the store whose statements a cluster would refuse or send to every server, with why they
- * do so. The list may only shrink: whoever repairs one takes it out, and a new one is to be made
- * otherwise. None is on the way of a record that comes or is
- * read, but findByIds on that of the reconciler.
+ * Functions of the store whose statements a cluster would refuse or send to every server, with why
+ * they do so. The list may only shrink: whoever repairs one takes it out, and a new one is to be
+ * made otherwise. None is on the way of a record that comes or is read, but findByIds on that of
+ * the reconciler.
  */
 export const CLUSTER_DEBTS: { readonly [Rule in ClusterRule]: Readonly<Record<string, readonly string[]>> } = {
   "level without the carrier": {

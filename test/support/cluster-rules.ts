@@ -1,13 +1,17 @@
 import { DISTRIBUTION, type Distribution } from "../../src/store/database/schema.ts";
 
-// What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of a
-// statement. A statement goes to one server only if each of its levels names the carrier by a value.
+// What a cluster of PostgreSQL servers refuses, or sends to every one of them, told by the text of
+// a statement. A statement goes to one server only if each of its levels names the carrier by a
+// value.
 
 /** Why a statement is not one for a cluster. */
 export type ClusterRule =
   /** A level reads a carrier's table and does not name the carrier by a parameter. */
   | "level without the carrier"
-  /** The coordinator's clock, or none at all, is what an UPDATE gets; or each server another, where all have the table. */
+  /**
+   * The coordinator's clock, or none at all, is what an UPDATE gets; or each server another, where
+   * all have the table.
+   */
   | "clock in UPDATE"
   /** A cluster takes an ALTER or SET only as a message of its own. */
   | "several statements in a message"

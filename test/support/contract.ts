@@ -4,7 +4,9 @@ import type { DescMethod, DescService } from "@bufbuild/protobuf";
 /** A package that the contract has services in. */
 export type ContractPackage = "carrier" | "platform";
 
-/** Every service of a package, found in the generated code, so that a new one cannot be forgotten. */
+/**
+ * Every service of a package, found in the generated code, so that a new one cannot be forgotten.
+ */
 export async function listServices(contractPackage: ContractPackage): Promise<DescService[]> {
   const folder = new URL(`../../src/gen/tandem/${contractPackage}/v1/`, import.meta.url);
   const files = (await readdir(folder)).filter((file) => file.endsWith("_pb.js")).sort();

@@ -21,8 +21,9 @@ export function curlUnary(baseUrl: string, token: string, method: string, reques
 }
 
 /**
- * What a shell can do to call a server stream, for requests of less than 256 bytes: the body is one envelope, a byte of flags and four of length before
- * the JSON. So is each message of the answer. `$BODY`, `$TOKEN` and `$URL` are the environment's.
+ * What a shell can do to call a server stream, for requests of less than 256 bytes: the body is one
+ * envelope, a byte of flags and four of length before the JSON. So is each message of the answer.
+ * `$BODY`, `$TOKEN` and `$URL` are the environment's.
  */
 export const STREAM_SCRIPT = [
   `printf "\\0\\0\\0\\0\\x$(printf %x \${#BODY})%s" "$BODY" |`,

@@ -65,8 +65,9 @@ export async function erase(
 }
 
 /**
- * Where a number still stands, in any column of any table (partitions and indexes are of the same rows): as text, and as bytes in what is encoded; in
- * every format that it may have been written in.
+ * Where a number still stands, in any column of any table (partitions and indexes are of the same
+ * rows): as text, and as bytes in what is encoded; in every format that it may have been written
+ * in.
  */
 export async function searchDatabase(databaseUrl: string, phoneNumber: string, national: string): Promise<string[]> {
   const client = new pg.Client({ connectionString: databaseUrl });
@@ -120,8 +121,8 @@ export async function untilReconciled(exchange: Exchange, carrierId: string, res
 }
 
 /**
- * The database as text: by pg_dump, where there is one that knows the server's version, else as COPY gives every table. What is encoded is in it as
- * hexadecimal digits.
+ * The database as text: by pg_dump, where there is one that knows the server's version, else as
+ * COPY gives every table. What is encoded is in it as hexadecimal digits.
  */
 export async function dumpDatabase(databaseUrl: string): Promise<string> {
   const dumped = await promisify(execFile)("pg_dump", ["--data-only", databaseUrl], { maxBuffer: 1 << 28 }).catch(
@@ -151,7 +152,10 @@ function escapedDigit(digit: string): string {
   return `(?:${digit}|\\\\357\\\\274\\\\22${digit}|${fullWidth(digit)})`;
 }
 
-/** The lines of a text in which a number stands: its national part, with separators or without, as text or as hexadecimal digits of it. */
+/**
+ * The lines of a text in which a number stands: its national part, with separators or without, as
+ * text or as hexadecimal digits of it.
+ */
 export function findNumber(haystack: string, national: string): string[] {
   const plain = [...national]
     .map((digit) => `[${digit}${fullWidth(digit)}]`)

@@ -1,12 +1,16 @@
 import { expect, vi } from "vitest";
 
 /**
- * How long a test waits for what must come, milliseconds. It ends only what hangs: on a machine that is many times slower, everything has come by then.
- * `expect.poll` waits as long, by vitest.config.ts.
+ * How long a test waits for what must come, milliseconds. It ends only what hangs: on a machine
+ * that is many times slower, everything has come by then. `expect.poll` waits as long, by
+ * vitest.config.ts.
  */
 export const EVENTUALLY_MS = 60_000;
 
-/** Waits until the clock of this process shows that so much time has passed since `sinceMs`. It may be much more: nothing may be concluded from that. */
+/**
+ * Waits until the clock of this process shows that so much time has passed since `sinceMs`. It may
+ * be much more: nothing may be concluded from that.
+ */
 export async function untilPassed(ms: number, sinceMs: number): Promise<void> {
   await vi.waitFor(() => expect(performance.now() - sinceMs).toBeGreaterThan(ms), { timeout: ms + EVENTUALLY_MS });
 }

@@ -25,7 +25,10 @@ export interface Exchange extends AsyncDisposable {
   readonly dataDir: string;
   /** Onboards a carrier straight in the store. */
   addCarrier(carrierId: string, settings?: Partial<Carrier>): Promise<Carrier>;
-  /** Gives a carrier numbers that have been assigned to a customer since long ago, straight in the store. */
+  /**
+   * Gives a carrier numbers that have been assigned to a customer since long ago, straight in the
+   * store.
+   */
   assignNumbers(carrierId: string, numbers: readonly string[], customerId?: string): Promise<void>;
   carrierToken(carrierId: string, ttlSeconds?: number): Promise<string>;
   platformToken(scopes?: readonly PlatformScope[]): Promise<string>;
@@ -38,7 +41,10 @@ export interface Exchange extends AsyncDisposable {
   openSecondApp(overrides?: ConfigOverrides): Promise<App>;
 }
 
-/** Starts a Tandem. The settings are those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`; it logs nothing, unless a log is given. */
+/**
+ * Starts a Tandem. The settings are those of `loadConfig`, such as `{ heartbeatIntervalMs: 100 }`;
+ * it logs nothing, unless a log is given.
+ */
 export async function startExchange(overrides: ConfigOverrides = {}, log = openLog("silent")): Promise<Exchange> {
   await using opening = new AsyncDisposableStack();
   const database = opening.use(await createMigratedDatabase());

@@ -8,7 +8,10 @@ const CROWD = 24;
 /** More than can be told apart. */
 const TOO_MANY = 201;
 
-/** A side's record of a call, as far as the documents' calls differ. Seconds; times count from midnight of the day. */
+/**
+ * A side's record of a call, as far as the documents' calls differ. Seconds; times count from
+ * midnight of the day.
+ */
 interface Told {
   readonly id: string;
   readonly at: number;
@@ -89,7 +92,10 @@ export function explainedCalls(day: string) {
 interface Tellers {
   readonly platform: (told: Told) => void;
   readonly carrier: (told: Told) => void;
-  /** The platform's record, and the carrier's of the same call, some of it otherwise; ids get `rec-` and `sw-` before them. */
+  /**
+   * The platform's record, and the carrier's of the same call, some of it otherwise; ids get `rec-`
+   * and `sw-` before them.
+   */
   readonly both: (told: Told, others: Partial<Told>) => void;
 }
 

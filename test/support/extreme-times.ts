@@ -33,7 +33,8 @@ const TIMESTAMPS: readonly (readonly [bigint, number])[] = [
   [LAST - 86_400n, 0],
   [LAST, 0],
   [LAST, 999_999_999],
-  // No longer times: past the years 1 to 9999, past what an int64 counts in microseconds, with nanos that are none.
+  // No longer times: past the years 1 to 9999, past what an int64 counts in microseconds, with
+  // nanos that are none.
   [FIRST - 1n, 999_999_999],
   [LAST + 1n, 0],
   [9_223_372_036_855n, 0],
@@ -91,7 +92,10 @@ const TIME_ZONES = ["UTC", "Pacific/Kiritimati", "Etc/GMT+12", "America/New_York
 /** Deeper than any request. */
 const MAX_DEPTH = 8;
 
-/** Every request of a method that has one of its times at an extreme, with little else and with everything else. */
+/**
+ * Every request of a method that has one of its times at an extreme, with little else and with
+ * everything else.
+ */
 export function* extremeRequests(method: DescMethod): Generator<ExtremeRequest> {
   let count = 0;
   const finish = (what: string, message: Message): ExtremeRequest => ({
@@ -118,7 +122,10 @@ function nameOf(path: readonly DescField[]): string {
   return path.map(({ name }) => name).join(".");
 }
 
-/** The paths of all times in a message: instants, spans, days, and numbers that count a unit of time. */
+/**
+ * The paths of all times in a message: instants, spans, days, and numbers that count a unit of
+ * time.
+ */
 function* timePaths(schema: DescMessage, above: readonly DescField[]): Generator<readonly DescField[]> {
   for (const field of schema.fields) {
     const path = [...above, field];
@@ -161,7 +168,10 @@ interface FieldValue {
   readonly value: unknown;
 }
 
-/** Both ends of each period that a request asks for, at the ends of the calendar, in each of some time zones if it has one. */
+/**
+ * Both ends of each period that a request asks for, at the ends of the calendar, in each of some
+ * time zones if it has one.
+ */
 function* periodsOf(schema: DescMessage, above: readonly DescField[] = []): Generator<readonly FieldValue[]> {
   yield* periodsOfTimes(schema, above);
   yield* periodsOfDays(schema, above);
@@ -199,7 +209,10 @@ function fieldOf(schema: DescMessage, name: string): DescField | undefined {
   return schema.fields.find((each) => each.name === name);
 }
 
-/** A message that a good client might send: what identifies, and periods; everything else only if it is to be full. */
+/**
+ * A message that a good client might send: what identifies, and periods; everything else only if it
+ * is to be full.
+ */
 function likelyMessage(schema: DescMessage, isFull: boolean, chosen?: DescField, depth = 0): Message {
   const own = RECORDS[schema.typeName]?.();
   if (own) return own;

@@ -10,8 +10,9 @@ import { type Cluster, openCluster, spawnOptions } from "../../src/store/postgre
 import { findFreePort } from "./server-process.ts";
 
 /**
- * A PostgreSQL and a standby of it that lacks the newest commits, one after the other on the same port: what a pooler or a virtual address shows to Tandem when
- * an asynchronous replica is promoted. The standby is a copy of the folder, made while the server is down.
+ * A PostgreSQL and a standby of it that lacks the newest commits, one after the other on the same
+ * port: what a pooler or a virtual address shows to Tandem when an asynchronous replica is
+ * promoted. The standby is a copy of the folder, made while the server is down.
  */
 export class FailoverServers implements AsyncDisposable {
   readonly #folder: string;

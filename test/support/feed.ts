@@ -96,7 +96,9 @@ export async function ingest(app: App, carrierId: string, records: readonly Call
   }
 }
 
-/** Runs a statement as the database's owner: what a restore or a job of another process would do. */
+/**
+ * Runs a statement as the database's owner: what a restore or a job of another process would do.
+ */
 export async function runSql<Row>(app: App, statement: RawBuilder<Row>): Promise<Row[]> {
   return ownerTransaction(app.services.db, async (tx) => (await statement.execute(tx)).rows);
 }
@@ -157,7 +159,10 @@ function readStream<Message>(open: (signal: AbortSignal) => AsyncIterable<Messag
   };
 }
 
-/** Reads a feed to its end, which must be END_REACHED and then OK, and holds every message against the rules. */
+/**
+ * Reads a feed to its end, which must be END_REACHED and then OK, and holds every message against
+ * the rules.
+ */
 export async function readAll(client: Client<typeof CdrService>, request: StreamRequest) {
   using feed = readFeed(client, request);
   const error = await feed.ended;
@@ -185,7 +190,10 @@ export function discrepanciesOf(messages: readonly WatchDiscrepanciesResponse[])
   return entries.flatMap(({ entry }) => (entry.case === "discrepancy" ? [entry.value] : []));
 }
 
-/** Holds messages against rule 1: each begins where the one before ended, carries a cursor, and holds what its range says. */
+/**
+ * Holds messages against rule 1: each begins where the one before ended, carries a cursor, and
+ * holds what its range says.
+ */
 export function checkRanges(messages: readonly FeedResponse[], filtered = false): void {
   let position = messages[0]?.afterSequence;
   for (const { afterSequence, throughSequence, cursor, frame } of messages) {

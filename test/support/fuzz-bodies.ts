@@ -14,7 +14,10 @@ export interface Body {
   readonly compression: string | undefined;
 }
 
-/** Requests of a method: such as a good client sends, spoiled ones, damaged ones, and what is none at all. */
+/**
+ * Requests of a method: such as a good client sends, spoiled ones, damaged ones, and what is none
+ * at all.
+ */
 export class RequestArbitraries {
   readonly #method: DescMethod;
   readonly #known: KnownValues;

@@ -21,7 +21,10 @@ const SESSION_COUNT = 4;
 /** How often a call is begun again whose connection the server closed before it took the call. */
 const MAX_ATTEMPTS = 5;
 
-/** Sends inputs as they are, many at once over a few connections: nothing between it and the wire corrects them. */
+/**
+ * Sends inputs as they are, many at once over a few connections: nothing between it and the wire
+ * corrects them.
+ */
 export class FuzzClient implements AsyncDisposable {
   readonly #url: URL;
   readonly #authorization: Readonly<Record<Caller, string | undefined>>;
@@ -117,7 +120,8 @@ export class FuzzClient implements AsyncDisposable {
       };
       const request = requestHttp1(options, (response) => void readAll(response).then(resolve, reject));
       request.on("error", (error: NodeJS.ErrnoException) => {
-        // The server may close a connection that was kept while it is used again: as Node's documentation has it, the request is made again.
+        // The server may close a connection that was kept while it is used again: as Node's
+        // documentation has it, the request is made again.
         const wasClosed = request.reusedSocket && error.code === "ECONNRESET";
         if (wasClosed) this.#send1(input).then(resolve, reject);
         else reject(error);

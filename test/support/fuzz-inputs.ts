@@ -125,7 +125,10 @@ function contentTypeHeader(contentType: string): Record<string, string> {
   return contentType === "" ? {} : { "content-type": contentType };
 }
 
-/** The protocol that a server takes a call for: the kind of content decides, whatever the body is framed as. Undefined: none that has streams. */
+/**
+ * The protocol that a server takes a call for: the kind of content decides, whatever the body is
+ * framed as. Undefined: none that has streams.
+ */
 export function protocolOf(contentType: string): "grpc" | "grpc-web" | "connect-stream" | undefined {
   if (contentType.startsWith("application/grpc-web")) return "grpc-web";
   if (contentType.startsWith("application/grpc")) return "grpc";

@@ -1,4 +1,5 @@
-// Tandem in a process of its own, whose parent asks what is still open in it and how much memory it holds. Needs --expose-gc.
+// Tandem in a process of its own, whose parent asks what is still open in it and how much memory it
+// holds. Needs --expose-gc.
 import { setImmediate } from "node:timers/promises";
 import { openApp } from "../../src/app.ts";
 import { loadConfig } from "../../src/config/config.ts";

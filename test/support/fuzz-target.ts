@@ -5,7 +5,10 @@ import type { ServerNews, ServerQuestion, ServerState } from "./fuzz-server.ts";
 
 const PROGRAM = join(import.meta.dirname, "fuzz-server.ts");
 
-/** The server under fuzzing, in a process of its own, so that its memory is its own and its crash does not end the test. */
+/**
+ * The server under fuzzing, in a process of its own, so that its memory is its own and its crash
+ * does not end the test.
+ */
 export class FuzzTarget implements AsyncDisposable {
   readonly #child: ChildProcess;
   /** What it logged at level warn and above, and what Node warned of. */

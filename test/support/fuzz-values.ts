@@ -6,7 +6,10 @@ import { type CarrierNames, DATES, PERIOD } from "./two-carriers.ts";
 /** How many values of one name are remembered. */
 const MAX_REMEMBERED = 64;
 
-/** Names, ids, page tokens and cursors that exist, by the name of the field that takes them: those of two carriers, and what the server has handed out since. */
+/**
+ * Names, ids, page tokens and cursors that exist, by the name of the field that takes them: those
+ * of two carriers, and what the server has handed out since.
+ */
 export class KnownValues {
   readonly #values = new Map<string, string[]>();
   readonly #next = new Map<string, number>();
@@ -42,7 +45,10 @@ export class KnownValues {
   }
 }
 
-/** The values of a field that a good client would send, most of the time; what was handed out, sometimes tampered with. */
+/**
+ * The values of a field that a good client would send, most of the time; what was handed out,
+ * sometimes tampered with.
+ */
 export function likelyValues(known: KnownValues): (field: DescField) => fc.Arbitrary<unknown> | undefined {
   return (field) => {
     if (field.message?.typeName === "google.protobuf.Timestamp") return timestamps(field.name);
@@ -147,7 +153,10 @@ const LIKELY: Readonly<Record<string, fc.Arbitrary<unknown>>> = {
   final_sip_code: fc.constantFrom(200, 486, 487),
 };
 
-/** An instant of the known period: a start in its first half and an end in its second, so that most intervals are some; at times one at the ends of what can be said. */
+/**
+ * An instant of the known period: a start in its first half and an end in its second, so that most
+ * intervals are some; at times one at the ends of what can be said.
+ */
 function timestamps(fieldName: string): fc.Arbitrary<unknown> {
   const [first, last] = [Number(PERIOD.startTime.seconds), Number(PERIOD.endTime.seconds)];
   const middle = Math.floor((first + last) / 2);
@@ -191,7 +200,10 @@ function numberOf(field: DescField): fc.Arbitrary<unknown> | undefined {
   }
 }
 
-/** One of the values that exist, or text of the kind; a value that was handed out may come back damaged. */
+/**
+ * One of the values that exist, or text of the kind; a value that was handed out may come back
+ * damaged.
+ */
 function ofKnown(known: KnownValues, name: string): fc.Arbitrary<string> {
   const whole = fc.nat(1_000).map((index) => known.pick(name, index) ?? `${name}-${index % 5}`);
   const damaged = fc

@@ -15,13 +15,19 @@ interface CallEnd {
   readonly infos: readonly { reason: string; domain: string }[];
 }
 
-/** Statuses of HTTP that say that a request is no call at all: another verb, kind of content or version. */
+/**
+ * Statuses of HTTP that say that a request is no call at all: another verb, kind of content or
+ * version.
+ */
 const NO_CALL: ReadonlySet<number> = new Set([400, 404, 405, 415, 505]);
 const NEVER: ReadonlySet<number> = new Set([Code.Internal, Code.Unknown, Code.DataLoss]);
 /** A reason that would hide a fault: with a database that answers, no input may bring it about. */
 const NEVER_REASONS: ReadonlySet<string> = new Set(["INTERNAL", "STORE_UNAVAILABLE"]);
 
-/** What is wrong with an answer, whatever was asked; undefined: nothing. And the reason that the call ended with. */
+/**
+ * What is wrong with an answer, whatever was asked; undefined: nothing. And the reason that the
+ * call ended with.
+ */
 export function judge(input: FuzzInput, answer: FuzzAnswer): { complaint?: string; reason: string } {
   if (answer.hasLeft) return { reason: "LEFT" };
   if (answer.status === 0) return { complaint: `no answer; reset with ${answer.resetCode}`, reason: "NONE" };

@@ -25,7 +25,10 @@ export interface CarrierTable {
   readonly deletable: boolean;
 }
 
-/** Every table that has a carrier_id, from the catalogs, so that a new one cannot be forgotten. Partitions are left out. */
+/**
+ * Every table that has a carrier_id, from the catalogs, so that a new one cannot be forgotten.
+ * Partitions are left out.
+ */
 export async function listCarrierTables(client: pg.Pool | pg.Client): Promise<CarrierTable[]> {
   const { rows } = await client.query<
     Omit<CarrierColumn, "value"> & { table: string; type: string; insertable: boolean; deletable: boolean }
@@ -52,8 +55,8 @@ export async function listCarrierTables(client: pg.Pool | pg.Client): Promise<Ca
 }
 
 /**
- * An INSERT of one row of a carrier. Where the carrier is not in the key (it decides between carriers), the row's text columns differ by carrier,
- * so that two carriers can have one each.
+ * An INSERT of one row of a carrier. Where the carrier is not in the key (it decides between
+ * carriers), the row's text columns differ by carrier, so that two carriers can have one each.
  */
 export function insertRow(table: CarrierTable, carrierId: string): string {
   const values = table.columns.map(({ name, value }) => {

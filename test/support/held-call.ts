@@ -25,7 +25,10 @@ export interface HeldCall extends Disposable {
   releaseFirst(): Promise<string>;
 }
 
-/** What a call holds back: half of its first message, or nothing of it but that the request ends there. */
+/**
+ * What a call holds back: half of its first message, or nothing of it but that the request ends
+ * there.
+ */
 export type HeldBack = "half" | "end";
 
 export interface CallToHold {

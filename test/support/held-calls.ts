@@ -6,13 +6,16 @@ import { nameOf } from "./access-matrix.ts";
 
 /** Calls whose headers are sent and whose one message, an empty one, is held back. */
 export interface HeldCalls extends AsyncDisposable {
-  /** Sends every message. Resolves with the reason of each method's answer, `OK` without an error. */
+  /**
+   * Sends every message. Resolves with the reason of each method's answer, `OK` without an error.
+   */
   release(): Promise<Record<string, string>>;
 }
 
 /**
  * Begins a call of each method over one connection, in the Connect protocol with JSON.
- * @param probe a method that is called to its end after the others: the server has judged what came before it.
+ * @param probe a method that is called to its end after the others: the server has judged what came
+ *   before it.
  */
 export async function holdCalls(
   url: string,

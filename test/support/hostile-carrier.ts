@@ -37,8 +37,9 @@ const PERIOD = {
 let named = 0;
 
 /**
- * Takes all that a carrier may take, until the signal aborts: as many calls at once as it likes, large pages, large batches, uploads of which all is rejected,
- * streams that are opened and left, numbers of others. Nothing of it is malformed.
+ * Takes all that a carrier may take, until the signal aborts: as many calls at once as it likes,
+ * large pages, large batches, uploads of which all is rejected, streams that are opened and left,
+ * numbers of others. Nothing of it is malformed.
  */
 export async function runHostileCarrier(options: HostileCarrierOptions, ends: Ends, stop: AbortSignal): Promise<void> {
   using transport = connectFrom(options, options.token);

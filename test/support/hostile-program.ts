@@ -1,4 +1,5 @@
-// The hostile carrier and the hostile stranger, in a process of their own: what they cost themselves must not be taken for what they cost others.
+// The hostile carrier and the hostile stranger, in a process of their own: what they cost
+// themselves must not be taken for what they cost others.
 import { setTimeout as wait } from "node:timers/promises";
 import { type Ends, type HostileCarrierOptions, runHostileCarrier } from "./hostile-carrier.ts";
 import { type HostileStrangerOptions, runHostileStranger } from "./hostile-stranger.ts";

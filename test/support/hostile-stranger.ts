@@ -21,8 +21,9 @@ const PATIENCE_MS = 20_000;
 const DRIP_MS = 200;
 
 /**
- * Does what anyone can who reaches the port, until the signal aborts: health, reflection, tokens that are none, tokens that have expired, bodies that come a byte at
- * a time, and connections that say nothing.
+ * Does what anyone can who reaches the port, until the signal aborts: health, reflection, tokens
+ * that are none, tokens that have expired, bodies that come a byte at a time, and connections that
+ * say nothing.
  */
 export async function runHostileStranger(
   options: HostileStrangerOptions,

@@ -22,7 +22,10 @@ export const MODES: readonly Mode[] = ["own key", "JWKS", "certificate"];
 
 /** What has become of an identity. */
 export type State = "never known" | "active" | Change;
-/** What can happen to an identity while a call of it lives; elsewhere: its carrier is in another region. */
+/**
+ * What can happen to an identity while a call of it lives; elsewhere: its carrier is in another
+ * region.
+ */
 export type Change = "suspended" | "elsewhere" | "removed" | "expired" | "moved" | "revoked";
 export const CHANGES: readonly Change[] = ["suspended", "elsewhere", "removed", "expired", "moved", "revoked"];
 export const STATES: readonly State[] = ["never known", "active", ...CHANGES];
@@ -75,7 +78,10 @@ export function carrierIdOf(mode: Mode, name: string): string {
   return `${mode.toLowerCase().replaceAll(" ", "-")}-${name.replaceAll(" ", "-")}`;
 }
 
-/** Two servers, one that believes its own key and one that believes an issuer and client certificates; with an identity in each state for each mode. */
+/**
+ * Two servers, one that believes its own key and one that believes an issuer and client
+ * certificates; with an identity in each state for each mode.
+ */
 export class IdentityWorld implements AsyncDisposable {
   readonly #resources: AsyncDisposableStack;
   readonly #servers: TestAuthority;
@@ -84,7 +90,10 @@ export class IdentityWorld implements AsyncDisposable {
   readonly #own: TestApp;
   readonly #outside: TestApp;
   readonly #revokedFiles: RevokedFiles;
-  /** What each name shows, where that is a certificate: the same each time, so that it can be revoked. */
+  /**
+   * What each name shows, where that is a certificate: the same each time, so that it can be
+   * revoked.
+   */
   readonly #certificates = new Map<string, Promise<Shown>>();
   #takenBack = 0;
 
@@ -165,7 +174,9 @@ export class IdentityWorld implements AsyncDisposable {
     return mode === "own key" ? {} : { ca: this.#servers.cert, ...files };
   }
 
-  /** What the identity of a name shows; its token has every scope, as far as the kind of token can. */
+  /**
+   * What the identity of a name shows; its token has every scope, as far as the kind of token can.
+   */
   async show(mode: Mode, name: string, claims: { readonly tandem_carrier?: string } = {}): Promise<Shown> {
     if (mode === "certificate") {
       const certificate = this.#certificates.get(name) ?? this.certificate(identityOf(mode, name));
@@ -221,14 +232,20 @@ export class IdentityWorld implements AsyncDisposable {
     access.forget();
   }
 
-  /** What the platform shows: a token with scopes, of another issuer for its audience, or a certificate with a name that the settings call its own. */
+  /**
+   * What the platform shows: a token with scopes, of another issuer for its audience, or a
+   * certificate with a name that the settings call its own.
+   */
   async showPlatform(mode: Mode, name: string): Promise<Shown> {
     if (mode === "certificate") return this.certificate(platformName(name));
     if (mode === "own key") return this.#issue(name);
     return { token: await this.issuer.sign({ sub: name, aud: PLATFORM_AUDIENCE, scope: ALL_SCOPES }) };
   }
 
-  /** Changes what becomes of what the platform shows, until what is returned is disposed. Live streams are judged again. */
+  /**
+   * Changes what becomes of what the platform shows, until what is returned is disposed. Live
+   * streams are judged again.
+   */
   async applyToPlatform(mode: Mode, name: string, change: PlatformChange, shown: Shown): Promise<Disposable> {
     if (change === "a carrier's") {
       await this.takeBack(mode, mode === "certificate" ? platformName(name) : jwt(mode, name));

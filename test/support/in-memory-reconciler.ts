@@ -40,8 +40,9 @@ const UTC_DAYS = new ZoneDays(
 );
 
 /**
- * Reconciles without a database: the decoder, the matcher and the votes are those of the job, all records are looked at at once, and matched again until
- * clock offsets and rounding rules no longer change.
+ * Reconciles without a database: the decoder, the matcher and the votes are those of the job, all
+ * records are looked at at once, and matched again until clock offsets and rounding rules no longer
+ * change.
  */
 export function reconcileInMemory(input: InMemoryInput): CallResult[] {
   const held = new Set(input.carrier.numbers.map(({ phoneNumber }) => phoneNumber));

@@ -16,13 +16,19 @@ export interface IsolationCase {
   readonly request: (names: CarrierNames, own: CarrierNames) => AnyRequest;
   /** How the call ends for one who does not own the names. */
   readonly expected: string;
-  /** The owner gets the same answer, because nobody has anything there. Default false: the owner's own call must get another. */
+  /**
+   * The owner gets the same answer, because nobody has anything there. Default false: the owner's
+   * own call must get another.
+   */
   readonly sameForOwner?: true;
 }
 
 const pageSize = 1;
 
-/** The methods that write. They are tried last: what they leave at the caller's would be found by the others. */
+/**
+ * The methods that write. They are tried last: what they leave at the caller's would be found by
+ * the others.
+ */
 export const WRITING_METHODS: ReadonlySet<string> = new Set([
   "NumberService/ProvisionNumbers",
   "NumberService/ReleaseNumbers",
@@ -31,7 +37,10 @@ export const WRITING_METHODS: ReadonlySet<string> = new Set([
   "DurationService/AppendDurations",
 ]);
 
-/** Every method of tandem.carrier.v1, with every field by which a request could reach for something of another carrier. */
+/**
+ * Every method of tandem.carrier.v1, with every field by which a request could reach for something
+ * of another carrier.
+ */
 export const ISOLATION_CASES: Readonly<Record<string, readonly IsolationCase[]>> = {
   "AgreementService/GetAgreement": [{ what: "nothing to name", request: () => ({}), expected: "OK" }],
 

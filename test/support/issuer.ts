@@ -13,7 +13,9 @@ export interface TestIssuer extends AsyncDisposable {
     readonly jwtAudience: string;
     readonly issueTokens: undefined;
   };
-  /** A token with these claims, for ten minutes and for the app's audience if they say nothing else. */
+  /**
+   * A token with these claims, for ten minutes and for the app's audience if they say nothing else.
+   */
   sign(claims: JWTPayload, header?: { readonly typ?: string; readonly kid?: string }): Promise<string>;
 }
 

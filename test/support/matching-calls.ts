@@ -24,14 +24,20 @@ export function dialled(value: string, countryCode?: string): Party {
 
 export const RESTRICTED: Party = { kind: PartyKind.RESTRICTED, presentation: 2 };
 
-/** A call as both sides would record it: when the invite was, how long it rang and how long it was connected; null: unanswered. */
+/**
+ * A call as both sides would record it: when the invite was, how long it rang and how long it was
+ * connected; null: unanswered.
+ */
 export interface Call {
   readonly startMs?: number;
   readonly ringMs?: number;
   readonly connectedMs?: number | null;
 }
 
-/** The platform's record of an outbound call from Alice to Bob, 100 s long at ten o'clock, unless told otherwise. */
+/**
+ * The platform's record of an outbound call from Alice to Bob, 100 s long at ten o'clock, unless
+ * told otherwise.
+ */
 export function platformCall(recordId: string, call: Call = {}, facts: Partial<PlatformFacts> = {}): PlatformFacts {
   const times = timesOf(call);
   return {
@@ -58,7 +64,10 @@ export function carrierCall(recordId: string, call: Call = {}, facts: Partial<Ca
   };
 }
 
-/** What matching depends on, with the defaults of an agreement: outbound answered calls, 2 s, 24 h; long after every grace. */
+/**
+ * What matching depends on, with the defaults of an agreement: outbound answered calls, 2 s, 24 h;
+ * long after every grace.
+ */
 export function matchingInput(
   platform: readonly PlatformFacts[],
   carrier: readonly CarrierFacts[],
@@ -81,7 +90,9 @@ export const AGREEMENT: MatchingInput["agreement"] = {
   scopeAt: () => ({ directions: [1], unanswered: false, emergency: false }),
 };
 
-/** `platform/carrier+carrier` of each result, or the one side that there is, with what is asked for. */
+/**
+ * `platform/carrier+carrier` of each result, or the one side that there is, with what is asked for.
+ */
 export function tellResults<T>(results: readonly CallResult[], of: (result: CallResult) => T): Record<string, T> {
   return Object.fromEntries(results.map((result) => [nameOf(result), of(result)]));
 }
@@ -97,7 +108,10 @@ export function canonical(results: readonly CallResult[]): unknown[] {
   return results.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)).map((result) => ({ ...result }));
 }
 
-/** Records of a few parties within some minutes, so that much of what can happen between records does. */
+/**
+ * Records of a few parties within some minutes, so that much of what can happen between records
+ * does.
+ */
 export const crowdedRecords: fc.Arbitrary<{ platform: PlatformFacts[]; carrier: CarrierFacts[] }> = fc
   .record({
     platform: fc.array(fc.tuple(anyCall(), anyShape(), fc.boolean()), { maxLength: 14 }),

@@ -120,8 +120,8 @@ export class PlanRecorder implements Disposable {
     return run();
   }
 
-  // The first four runs of a statement, the eighth and so on: of a thousand pages the last ones count
-  // as the first do.
+  // The first four runs of a statement, the eighth and so on: of a thousand pages the last ones
+  // count as the first do.
   #isDue(text: string, values: unknown): boolean {
     const key = Array.isArray(values) && values.includes(this.#about) ? `${this.#about} ${text}` : text;
     const runs = (this.#runs.get(key) ?? 0) + 1;
@@ -143,9 +143,9 @@ export class PlanRecorder implements Disposable {
   }
 }
 
-// An index's entries of rows that were deleted a moment ago count in its bitmap, until a vacuum takes them: the heap
-// above it counts the rows that there are. But of two that are held against each other the heap has what is in both: there
-// each counts what it read.
+// An index's entries of rows that were deleted a moment ago count in its bitmap, until a vacuum
+// takes them: the heap above it counts the rows that there are. But of two that are held against
+// each other the heap has what is in both: there each counts what it read.
 function rowsOf(node: PlanNode, above = ""): number {
   if (node["Node Type"] === "Bitmap Index Scan" && above !== "BitmapAnd") return 0;
   const removed = Object.entries(node)
@@ -155,7 +155,10 @@ function rowsOf(node: PlanNode, above = ""): number {
   return (node.Plans ?? []).reduce((sum, child) => sum + rowsOf(child, node["Node Type"]), own);
 }
 
-/** Whether a plan takes the first rows of a table that it has sorted: it has read all that it takes them from. */
+/**
+ * Whether a plan takes the first rows of a table that it has sorted: it has read all that it takes
+ * them from.
+ */
 export function isSortedPage(node: PlanNode, above = ""): boolean {
   const type = node["Node Type"];
   if (type === "Sort" && above === "Limit" && readsTable(node)) return true;

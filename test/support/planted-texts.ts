@@ -32,7 +32,10 @@ const OF_FIXED_FORM = new Set(["tandem.type.v1.NetworkIdentifiers.platform_media
 const MAX_LENGTHS: Readonly<Record<string, number>> = { codec: 32, customer_reference: 60, mos_algorithm: 64 };
 const DEFAULT_LENGTH = 45;
 
-/** Puts numbers into every text of a record that is words or an id of others, as many as there is room for. */
+/**
+ * Puts numbers into every text of a record that is words or an id of others, as many as there is
+ * room for.
+ */
 export function plant<Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,

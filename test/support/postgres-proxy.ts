@@ -10,11 +10,17 @@ export type CommitFault =
   /** The connection is cut as soon as COMMIT is on its way: the outcome is open. */
   | "cutAtOnce";
 
-/** A TCP proxy before PostgreSQL that understands as much of the protocol as it takes to find an upload's COMMIT. */
+/**
+ * A TCP proxy before PostgreSQL that understands as much of the protocol as it takes to find an
+ * upload's COMMIT.
+ */
 export interface PostgresProxy extends AsyncDisposable {
   /** The same database, by way of the proxy. */
   urlOf(databaseUrl: string): string;
-  /** Does this to the next COMMITs of transactions that store a batch or seal an upload, one after the other. */
+  /**
+   * Does this to the next COMMITs of transactions that store a batch or seal an upload, one after
+   * the other.
+   */
   arm(...faults: CommitFault[]): void;
   /** Forgets what is armed and has not happened. */
   disarm(): void;

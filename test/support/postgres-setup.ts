@@ -1,4 +1,5 @@
-// One PostgreSQL for the whole run; test/support/database.ts gives each test file a database of its own in it.
+// One PostgreSQL for the whole run; test/support/database.ts gives each test file a database of its
+// own in it.
 import { randomBytes } from "node:crypto";
 import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -15,7 +16,10 @@ declare module "vitest" {
     postgresUrl: string;
     /** A database of the newest schema, to copy. */
     postgresTemplate: string;
-    /** Who owns what is in it, and serves: a login as docs/operations.md has it, which is no superuser. */
+    /**
+     * Who owns what is in it, and serves: a login as docs/operations.md has it, which is no
+     * superuser.
+     */
     postgresLogin: { user: string; password: string };
   }
 }

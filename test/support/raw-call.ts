@@ -53,7 +53,10 @@ export function encoded(method: DescMethod, wire: Wire, message: Message): Uint8
   return wire.endsWith("json") ? Buffer.from(toJsonString(method.input, message)) : toBinary(method.input, message);
 }
 
-/** So many fields that no message of the contract has, three bytes each; in JSON, a field with a list of so many objects. */
+/**
+ * So many fields that no message of the contract has, three bytes each; in JSON, a field with a
+ * list of so many objects.
+ */
 export function unknownElements(wire: Wire, count: number): Uint8Array {
   if (wire.endsWith("json")) return Buffer.from(`{"nobodyKnowsThis":[${new Array(count).fill("{}").join(",")}]}`);
   return Buffer.alloc(count * 3, Buffer.from([0xe0, 0x76, 0x00]));

@@ -16,7 +16,10 @@ import { nowMicros } from "./exchange.ts";
 const ANY_AGE = { firstDays: 1_000_000, laterDays: 1_000_000 };
 const PAGE = 2_000;
 
-/** Appends call detail records of a carrier, as its feed would have them; committed at an instant, if one is given. */
+/**
+ * Appends call detail records of a carrier, as its feed would have them; committed at an instant,
+ * if one is given.
+ */
 export function appendCdrs(
   db: Database,
   carrierId: string,

@@ -45,8 +45,9 @@ export interface Delivery {
 }
 
 /**
- * The world's records, in the order of their arrival or shuffled; what is committed at which time does not depend on it. Later revisions stay behind the
- * first ones: a lower revision that comes after a higher one is never stored.
+ * The world's records, in the order of their arrival or shuffled; what is committed at which time
+ * does not depend on it. Later revisions stay behind the first ones: a lower revision that comes
+ * after a higher one is never stored.
  */
 export function deliveriesOf(world: Pick<ReconciliationWorld, "cdrs" | "durations">, shuffleSeed?: string): Delivery[] {
   const isLater = ({ record }: { record: { revision?: number | undefined } }) => (record.revision ?? 1) > 1;

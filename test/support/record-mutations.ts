@@ -47,7 +47,10 @@ export function mutateBinary(random: Random, schema: DescMessage, message: Messa
   }
 }
 
-/** A record in JSON that something has happened to. Its braces and quotes stay: without them nobody could say where it ends. */
+/**
+ * A record in JSON that something has happened to. Its braces and quotes stay: without them nobody
+ * could say where it ends.
+ */
 export function mutateJson(random: Random, schema: DescMessage, message: Message): Buffer {
   const json = toJson(schema, message as never) as JsonObject;
   if (random(4) === 0) return mutateText(random, Buffer.from(JSON.stringify(json)));
@@ -121,7 +124,8 @@ function hostileField(random: Random): Buffer {
     Buffer.alloc(6_000, Buffer.from([0x8a, 0x01, 0x00])),
     Buffer.alloc(6_000, Buffer.from([0xe0, 0x76, 0x00])),
     Buffer.concat([Buffer.from([0xc2, 0x01, 0xf0, 0xa2, 0x04]), Buffer.alloc(70_000, "x")]),
-    // Numbers of eleven bytes and of ten with all bits set, a length beyond everything, a field 0 and a wire type that is none.
+    // Numbers of eleven bytes and of ten with all bits set, a length beyond everything, a field 0
+    // and a wire type that is none.
     Buffer.from([0x18, ...new Array(10).fill(0xff), 0x01]),
     Buffer.from([0x18, ...new Array(9).fill(0xff), 0x01]),
     Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]),

@@ -3,7 +3,10 @@ import type { AddressInfo, Socket } from "node:net";
 import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 
-/** A server on a real socket that answers as a test tells it to: for what a correct server never does, and for cuts. */
+/**
+ * A server on a real socket that answers as a test tells it to: for what a correct server never
+ * does, and for cuts.
+ */
 export interface ScriptedServer extends AsyncDisposable {
   readonly baseUrl: string;
   /** Destroys every connection, as a failing network does. */

@@ -6,7 +6,9 @@ import { createInterface } from "node:readline";
 
 const CLI = join(import.meta.dirname, "../../src/cli.ts");
 
-/** `tandem serve` as a process of its own, which can be killed and started again on the same port. */
+/**
+ * `tandem serve` as a process of its own, which can be killed and started again on the same port.
+ */
 export class ServerProcess implements AsyncDisposable {
   readonly port: number;
   readonly #settings: Readonly<Record<string, string>>;
@@ -36,7 +38,10 @@ export class ServerProcess implements AsyncDisposable {
     return { code: child.exitCode, signal: child.signalCode };
   }
 
-  /** Starts it; resolves once it serves. One that ends before it serves, other than by `kill`, is an error. */
+  /**
+   * Starts it; resolves once it serves. One that ends before it serves, other than by `kill`, is an
+   * error.
+   */
   async start(): Promise<void> {
     const child = spawn(process.execPath, [CLI, "serve", "--port", String(this.port)], {
       env: { ...process.env, ...this.#settings },

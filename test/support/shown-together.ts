@@ -49,7 +49,8 @@ const TOKENS: Readonly<Record<string, Record<string, unknown>>> = {
   "a token of a removed subject": { sub: subjectOf("removed") },
 };
 
-// A certificate that is revoked is passed over, as one of an unknown authority: the token came without.
+// A certificate that is revoked is passed over, as one of an unknown authority: the token came
+// without.
 /** A name that is or ever was a carrier's is never the platform's, whatever token comes with it. */
 const OF_PLATFORM: Readonly<Record<string, Verdict>> = {
   [named("never known")]: platform,

@@ -94,8 +94,8 @@ export async function restate(exchange: Exchange, { carrierId }: WorldCarrier): 
 }
 
 /**
- * All that the carrier had becomes older than any retention, but for what a hold keeps; what is kept is
- * asked for, and then erased.
+ * All that the carrier had becomes older than any retention, but for what a hold keeps; what is
+ * kept is asked for, and then erased.
  */
 export async function passRetention(exchange: Exchange, carrier: WorldCarrier): Promise<void> {
   const { carrierId } = carrier;

@@ -19,7 +19,10 @@ const DAYS_AGO = 6;
 /** A way in which a world's records come; what is committed at which time is the same in all. */
 export type TrafficOrder = "as they came" | "reverse" | "other batches" | "two workers and restarts";
 
-/** Onboards the world's carrier under a name, takes its records in, and reconciles them until nothing is left. */
+/**
+ * Onboards the world's carrier under a name, takes its records in, and reconciles them until
+ * nothing is left.
+ */
 export async function playTraffic(
   db: Database,
   carrierId: string,
@@ -37,13 +40,19 @@ export async function playTraffic(
   await reconcileFully(db, carrierId, { nowMs: world.nowMs });
 }
 
-/** A world whose records came within the last days, for records are kept by the week in which they came, from last week on. */
+/**
+ * A world whose records came within the last days, for records are kept by the week in which they
+ * came, from last week on.
+ */
 export function recentTraffic(name: string, seed: string, callCount: number): TrafficWorld {
   const startDay = addDays(new Date().toISOString().slice(0, 10), -DAYS_AGO);
   return trafficWorld(name, { seed, callCount, correlatedShare: 0.5, startDay });
 }
 
-/** What stands of a carrier: every result with all that is compared of it, every customer's usage by day, and what `tandem verify` finds. */
+/**
+ * What stands of a carrier: every result with all that is compared of it, every customer's usage by
+ * day, and what `tandem verify` finds.
+ */
 export async function outcomeOf(db: Database, carrierId: string, world: TrafficWorld) {
   const rows = (await readAllResults(db, carrierId)).filter((row) => !row.isMerged);
   const usage = await Promise.all(

@@ -35,7 +35,9 @@ const NOWHERE: readonly number[] = [
   MatchStatus.PART_OF_CALL,
 ];
 
-/** Connected time of the decidable calls by customer and day, counted as docs/decisions/0005 says. */
+/**
+ * Connected time of the decidable calls by customer and day, counted as docs/decisions/0005 says.
+ */
 function usageOf(results: readonly CallResult[], world: TrafficWorld): Map<string, number> {
   const { carrier, timeZone } = world;
   const undecidable = undecidableRecords(world);

@@ -27,7 +27,10 @@ export function at(seconds: number): string {
   return new Date(TEN + Math.round(seconds * 1_000)).toISOString();
 }
 
-/** A call of 60 s that rang for 5 s, unless said. Seconds count from 10:00; what is `undefined` is left out. */
+/**
+ * A call of 60 s that rang for 5 s, unless said. Seconds count from 10:00; what is `undefined` is
+ * left out.
+ */
 export interface CallSpec {
   readonly id: string;
   readonly start?: number;
@@ -135,7 +138,10 @@ export async function makeWorld(
   };
 }
 
-/** Reconciles a carrier, asks ExplainCall for each of these records, and tells each result once: `p/c1+c2 STATUS CAUSE`. */
+/**
+ * Reconciles a carrier, asks ExplainCall for each of these records, and tells each result once:
+ * `p/c1+c2 STATUS CAUSE`.
+ */
 export async function judgedResults(
   exchange: Exchange,
   carrierId: string,

@@ -63,7 +63,9 @@ export interface CarrierNames {
   readonly summaryToken: string;
 }
 
-/** Of a seal: its version and the key that it was made with. What has others gets another answer. */
+/**
+ * Of a seal: its version and the key that it was made with. What has others gets another answer.
+ */
 const SEAL_HEADER_BYTES = 5;
 
 /**

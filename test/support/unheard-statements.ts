@@ -1,4 +1,7 @@
-/** Files whose statements run at the start, by a timer, or as the owner of the tables: over few rows. */
+/**
+ * Files whose statements run at the start, by a timer, or as the owner of the tables: over few
+ * rows.
+ */
 export const OUT_OF_THE_WAY: readonly string[] = [
   "feed-clock.ts",
   "installation.ts",
@@ -18,8 +21,8 @@ export const OUT_OF_THE_WAY: readonly string[] = [
 ];
 
 /**
- * Statements that take the first rows of what they have sorted, each with why that is little. Whoever
- * makes one of them read in order takes it out; new ones need a reason.
+ * Statements that take the first rows of what they have sorted, each with why that is little.
+ * Whoever makes one of them read in order takes it out; new ones need a reason.
  */
 export const SORTED: Readonly<Record<string, string>> = {
   "audit-events.ts/listChains": "as many as there are carriers",

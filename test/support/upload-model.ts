@@ -16,8 +16,8 @@ import { UploadStream } from "./upload-stream.ts";
 export const SOURCE_RECORDS = 400;
 
 /**
- * What a client may believe, and nothing of how the server does it: between `told` and `sent` the server may stand anywhere, below `told` it
- * must not.
+ * What a client may believe, and nothing of how the server does it: between `told` and `sent` the
+ * server may stand anywhere, below `told` it must not.
  */
 export interface UploadModel {
   /** Which upload of the source this is: after UPLOAD_HISTORY_LOST a new one begins. */
@@ -45,7 +45,10 @@ export interface UploadReality {
   readonly carrierId: string;
   readonly transports: Record<ClientName, TandemTransport>;
   readonly clients: Partial<Record<ClientName, ModelClient>>;
-  /** The stored verdicts of each upload as they were seen last: they may be added to, and never change. */
+  /**
+   * The stored verdicts of each upload as they were seen last: they may be added to, and never
+   * change.
+   */
   readonly verdicts: Map<string, Buffer>;
   /** Why calls ended that nobody cut. */
   readonly endings: string[];
@@ -64,7 +67,10 @@ export function newModel(): UploadModel {
   };
 }
 
-/** The record at an offset: mostly good; some are bad, some the same as the one before, some contradict the one before it. */
+/**
+ * The record at an offset: mostly good; some are bad, some the same as the one before, some
+ * contradict the one before it.
+ */
 export function sourceRecord(offset: number): RecordSpec {
   const plain = { id: `r${offset}`, connectedMs: 1_000 + offset };
   if (offset % 7 === 3) return { ...plain, isBroken: true };
@@ -107,7 +113,9 @@ export class ModelClient {
     this.position = this.#lastAck = committedOffset;
   }
 
-  /** Takes what has come since it looked last. @returns whether the server asked for records again. */
+  /**
+   * Takes what has come since it looked last. @returns whether the server asked for records again.
+   */
   absorb(model: UploadModel): boolean {
     let isRewound = false;
     for (const frame of this.stream.frames.slice(this.#read)) {
@@ -143,7 +151,9 @@ export class ModelClient {
     return true;
   }
 
-  /** Waits until what was sent is acknowledged, or the server wants it again, or the call has ended. */
+  /**
+   * Waits until what was sent is acknowledged, or the server wants it again, or the call has ended.
+   */
   async settle(model: UploadModel, offset: number): Promise<"acknowledged" | "rewound" | "ended"> {
     let ended = false;
     void this.stream.ended.then(() => {
@@ -177,7 +187,10 @@ async function expectSoon<T>(look: () => T | undefined): Promise<T> {
 
 export type UploadCommand = AsyncCommand<UploadModel, UploadReality, true>;
 
-/** Opens the upload, fencing whoever had it. After UPLOAD_HISTORY_LOST, opens a new one in its place, as a client must. */
+/**
+ * Opens the upload, fencing whoever had it. After UPLOAD_HISTORY_LOST, opens a new one in its
+ * place, as a client must.
+ */
 export class OpenUpload implements UploadCommand {
   readonly client: ClientName;
   constructor(client: ClientName) {
@@ -219,7 +232,10 @@ export async function openAs(model: UploadModel, real: UploadReality, name: Clie
   throw new Error("the upload could not be opened");
 }
 
-/** Sends a batch, which may overlap what was sent or leave a gap; and waits for the answer, or does not. */
+/**
+ * Sends a batch, which may overlap what was sent or leave a gap; and waits for the answer, or does
+ * not.
+ */
 export class SendBatch implements UploadCommand {
   readonly client: ClientName;
   readonly shift: number;
@@ -246,14 +262,18 @@ export class SendBatch implements UploadCommand {
   toString = () => `send(${this.client}, shift ${this.shift}, ${this.count}${this.waits ? ", waits" : ""})`;
 }
 
-/** Why a call may end that nobody cut: the other client opened the upload, the store failed, or a restore took it away. */
+/**
+ * Why a call may end that nobody cut: the other client opened the upload, the store failed, or a
+ * restore took it away.
+ */
 async function endedAs(model: UploadModel, real: UploadReality, name: ClientName): Promise<void> {
   const client = real.clients[name];
   if (!client) return;
   const { reason } = await client.stream.ended;
   expect(["UPLOAD_SUPERSEDED", "STORE_UNAVAILABLE", "UPLOAD_HISTORY_LOST"]).toContain(reason);
   if (reason === "UPLOAD_HISTORY_LOST") expect(model.restores).toBeGreaterThan(0);
-  // Whoever is told so leaves the upload to the other: told to the last who opened it, it would strand what is left.
+  // Whoever is told so leaves the upload to the other: told to the last who opened it, it would
+  // strand what is left.
   if (reason === "UPLOAD_SUPERSEDED") expect(model.lastOpener).not.toBe(name);
   real.endings.push(reason ?? "");
   client.absorb(model);
@@ -303,7 +323,10 @@ export class TakeBackup implements UploadCommand {
   toString = () => "backup";
 }
 
-/** The backup is put back beneath live connections, and the epochs are rotated, as the last step of every restore. */
+/**
+ * The backup is put back beneath live connections, and the epochs are rotated, as the last step of
+ * every restore.
+ */
 export class RestoreBackup implements UploadCommand {
   check = async (model: Readonly<UploadModel>) => model.hasBackup;
   async run(model: UploadModel, real: UploadReality): Promise<void> {

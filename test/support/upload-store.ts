@@ -40,7 +40,10 @@ export async function expectSound(exchange: Exchange, carrierId: string): Promis
   expect(await verifyCarrier(exchange.app.services.db, carrierId, AbortSignal.timeout(EVENTUALLY_MS))).toEqual([]);
 }
 
-/** Another session, which holds a feed's counter row: every writer of the feed waits until it is let go. */
+/**
+ * Another session, which holds a feed's counter row: every writer of the feed waits until it is let
+ * go.
+ */
 export async function holdFeed(exchange: Exchange, upload: TestedUpload, carrierId: string) {
   const client = new pg.Client({ connectionString: exchange.databaseUrl });
   await client.connect();

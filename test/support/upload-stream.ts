@@ -157,7 +157,8 @@ export class UploadStream implements AsyncDisposable {
     return this.#ending;
   }
 
-  // The call begins when its answers are first asked for; after the first of them nothing more is read.
+  // The call begins when its answers are first asked for; after the first of them nothing more is
+  // read.
   async #ignore(answers: AsyncIterable<{ frame: ServerFrame }>): Promise<StreamEnding> {
     const iterator = answers[Symbol.asyncIterator]();
     const first = await iterator.next();

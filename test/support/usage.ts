@@ -72,7 +72,10 @@ function resultOf(call: UsageCall): PartialResult {
   };
 }
 
-/** What a call adds, written down apart from the SQL: the part and [attempts, answered, milliseconds, calls with a bill, billed seconds]. */
+/**
+ * What a call adds, written down apart from the SQL: the part and [attempts, answered,
+ * milliseconds, calls with a bill, billed seconds].
+ */
 export function judgeCall(call: Required<Omit<UsageCall, "more">>): { part: number; sums: bigint[] } | undefined {
   const bySource = sourceOf(call);
   if (call.merged || !bySource) return undefined;

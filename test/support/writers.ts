@@ -12,7 +12,10 @@ import { nowMicros } from "./exchange.ts";
 
 /** What a writer of its own transactions does between its statements, and at its end. */
 export interface TransactionHabits {
-  /** Waits in the database, with the lock held and before the rows are there, and again before the commit; milliseconds. */
+  /**
+   * Waits in the database, with the lock held and before the rows are there, and again before the
+   * commit; milliseconds.
+   */
   readonly delaysMs: readonly [number, number];
   /** Ends with ROLLBACK after all is written. */
   readonly rollsBack: boolean;
@@ -20,7 +23,10 @@ export interface TransactionHabits {
   readonly beforeEnd?: () => Promise<void>;
 }
 
-/** Appends records in a transaction of its own, as another process's committer would, only slower. @returns whether it was committed. */
+/**
+ * Appends records in a transaction of its own, as another process's committer would, only slower.
+ * @returns whether it was committed.
+ */
 export async function appendInTransaction(
   db: Database,
   carrierId: string,

@@ -24,7 +24,10 @@ export function withCdrFilter(command: Command): Command {
     .addOption(enumListOption("--quality <verdicts>", "only with these verdicts", QualityVerdictSchema));
 }
 
-/** The filter that the options mean; undefined when they name none, for a cursor is bound to its filter. */
+/**
+ * The filter that the options mean; undefined when they name none, for a cursor is bound to its
+ * filter.
+ */
 export function cdrFilterOf(options: CdrFilterOptions): CdrFilter | undefined {
   const { direction, customer, number, trunk, quality } = options;
   if ([direction, customer, number, trunk, quality].every((option) => option === undefined)) return undefined;

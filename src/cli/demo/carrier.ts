@@ -16,7 +16,10 @@ const DAY_MS = 86_400_000;
 /** Within the contract's limit of 92 days for one list. */
 const LIST_WINDOW_MS = 60 * DAY_MS;
 
-/** One carrier's side of the demo. Each of its streams has a line of its own, which is cut on the way. */
+/**
+ * One carrier's side of the demo. Each of its streams has a line of its own, which is cut on the
+ * way.
+ */
 export class DemoCarrier implements AsyncDisposable {
   readonly plan: CarrierPlan;
   readonly mirror: NumberMirror;

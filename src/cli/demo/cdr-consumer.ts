@@ -8,7 +8,10 @@ import type { AppliedRun } from "../../simulator/checker.ts";
 import { Level } from "./level.ts";
 import { CutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
 
-/** A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has applied. */
+/**
+ * A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has
+ * applied.
+ */
 export class CdrConsumer {
   /** The log by which it is judged. */
   readonly log: AppliedRun[] = [];

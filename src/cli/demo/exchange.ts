@@ -11,7 +11,10 @@ import { startEmbeddedPostgres } from "../../store/postgres/embedded-postgres.ts
 /** A demo that is kept is meant for an afternoon. */
 const TOKEN_TTL_S = 86_400;
 
-/** A Tandem of the demo's own: a real server on a real port, over a real PostgreSQL that commits to disk, in a folder that is thrown away. */
+/**
+ * A Tandem of the demo's own: a real server on a real port, over a real PostgreSQL that commits to
+ * disk, in a folder that is thrown away.
+ */
 export interface DemoExchange extends AsyncDisposable {
   readonly app: App;
   readonly folder: string;

@@ -12,13 +12,18 @@ const PARALLEL = 8;
 
 /** What the platform is told of a carrier's calls. */
 export interface ReconciliationFindings {
-  /** Of the calls that disagree or did, and of those where only asking tells which record is whose. */
+  /**
+   * Of the calls that disagree or did, and of those where only asking tells which record is whose.
+   */
   readonly results: readonly FoundResult[];
   /** By day, of all calls. */
   readonly days: readonly ReconciliationSummaryRow[];
 }
 
-/** Reads what reconciliation found: the discrepancies, the days, and what became of calls that can be taken for others. */
+/**
+ * Reads what reconciliation found: the discrepancies, the days, and what became of calls that can
+ * be taken for others.
+ */
 export async function readFindings(
   line: Line,
   plan: ReconciliationPlan,
@@ -58,7 +63,8 @@ async function listAll(
     found.push(...page.discrepancies);
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
-  // Of a record that stood alone before its counterpart came, the call goes on in the counterpart's row.
+  // Of a record that stood alone before its counterpart came, the call goes on in the counterpart's
+  // row.
   return found.filter(({ mergedIntoDiscrepancyId }) => mergedIntoDiscrepancyId === undefined);
 }
 

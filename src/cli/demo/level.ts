@@ -1,5 +1,6 @@
 /**
- * How long nothing may move before what is awaited counts as lost, milliseconds. A busy machine is slow, but it moves: this only ends what hangs.
+ * How long nothing may move before what is awaited counts as lost, milliseconds. A busy machine is
+ * slow, but it moves: this only ends what hangs.
  */
 export const STILL_MS = 180_000;
 
@@ -18,7 +19,10 @@ export class Level {
     for (const wake of [...this.#waiting]) wake();
   }
 
-  /** True once the value is there; false when the signal is aborted first, or the count has not risen for `stillMs`. */
+  /**
+   * True once the value is there; false when the signal is aborted first, or the count has not
+   * risen for `stillMs`.
+   */
   async reaches(value: bigint, signal: AbortSignal, stillMs = STILL_MS): Promise<boolean> {
     let hasRisen = true;
     while (this.#value < value && !signal.aborted && hasRisen) {

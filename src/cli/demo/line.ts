@@ -49,7 +49,9 @@ export class CutsAt {
     this.#marks = shares.map((share) => Math.max(1, Math.floor(total * share)));
   }
 
-  /** One cut at a time: when several marks were passed at once, the others wait for the next count. */
+  /**
+   * One cut at a time: when several marks were passed at once, the others wait for the next count.
+   */
   passed(count: number): void {
     const mark = this.#marks[0];
     if (mark === undefined || count < mark) return;

@@ -11,7 +11,10 @@ import { planReconciliation, type ReconciliationPlan } from "./reconciliation-pl
 
 const DAY_MS = 86_400_000;
 const NUMBERS_PER_CARRIER = 100;
-/** A number is left unassigned at first only if no more than this share of its carrier's durations waits for it. */
+/**
+ * A number is left unassigned at first only if no more than this share of its carrier's durations
+ * waits for it.
+ */
 const MAX_LATE_SHARE = 0.05;
 
 /** What the demo was asked for. */
@@ -25,7 +28,10 @@ export interface DemoOptions {
   readonly keep?: true;
 }
 
-/** Everything that will happen, decided before it does: what becomes of each record is known by how it was made. */
+/**
+ * Everything that will happen, decided before it does: what becomes of each record is known by how
+ * it was made.
+ */
 export interface DemoPlan {
   /** Whose calls they are, for people. */
   readonly title: string;
@@ -43,11 +49,17 @@ export interface CarrierPlan {
   readonly cdrs: readonly CallDetailRecord[];
   /** What the carrier uploads. */
   readonly durations: readonly DemoDuration[];
-  /** A number that is assigned only after all of this: what belongs to it waits in quarantine until then. */
+  /**
+   * A number that is assigned only after all of this: what belongs to it waits in quarantine until
+   * then.
+   */
   readonly lateNumber: string | undefined;
 }
 
-/** A record of a carrier's upload: what must become of it, and whether it must come out of quarantine. */
+/**
+ * A record of a carrier's upload: what must become of it, and whether it must come out of
+ * quarantine.
+ */
 export type DemoDuration = PlannedDuration & { readonly isReleased?: true };
 
 /** Makes the plan: the same for the same seed and day. */
@@ -72,7 +84,10 @@ export async function makePlan(options: DemoOptions, nowMs: number): Promise<Dem
   return { title: file, carriers: plans, reconciliation, sinceMs: sinceOf(startMs) };
 }
 
-/** Two days before the first: a planted record is dated a day too early, and must be refused for that alone. */
+/**
+ * Two days before the first: a planted record is dated a day too early, and must be refused for
+ * that alone.
+ */
 function sinceOf(firstDayMs: number): number {
   return firstDayMs - 2 * DAY_MS;
 }
@@ -111,7 +126,10 @@ function addressOf(party: Party | undefined): string | undefined {
   return party?.value;
 }
 
-/** The busiest number of which every record was sent once, as it is: so all must wait, and all must be released. */
+/**
+ * The busiest number of which every record was sent once, as it is: so all must wait, and all must
+ * be released.
+ */
 function chooseLateNumber(
   cdrs: readonly CallDetailRecord[],
   durations: readonly PlannedDuration[],

@@ -40,19 +40,25 @@ export interface ReconciliationPlan {
   readonly endDate: string;
 }
 
-/** Plans some days of calls, on numbers that none of the others has, in which every fault is planted that can be seen at once. */
+/**
+ * Plans some days of calls, on numbers that none of the others has, in which every fault is planted
+ * that can be seen at once.
+ */
 export function planReconciliation(others: readonly SimulatedCarrier[], nowMs: number): ReconciliationPlan {
   const startMs = Math.floor(nowMs / DAY_MS - DAYS_AGO) * DAY_MS;
   const world = createReconciliationWorld({
-    // The same calls whatever the demo's seed: what is wrong then is wrong of the code, not of an unlucky draw.
+    // The same calls whatever the demo's seed: what is wrong then is wrong of the code, not of an
+    // unlucky draw.
     seed: "demo",
     carrier: carrierBeside(others),
-    // Fewer than are planted: so only some are repeated within a minute, where nobody can tell which is which.
+    // Fewer than are planted: so only some are repeated within a minute, where nobody can tell
+    // which is which.
     callCount: 300,
     correlatedShare: 0.5,
     startDay: dayOf(startMs),
     leastPerFault: LEAST_PER_FAULT,
-    // Calls that are still going on, or of which a side may still come, would keep the demo waiting for ever.
+    // Calls that are still going on, or of which a side may still come, would keep the demo waiting
+    // for ever.
     faults: { ...PLANTED, stillPartial: 0, insideGrace: 0 },
   });
   const lateIds = lateRecordIds(world.truths);

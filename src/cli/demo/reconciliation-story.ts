@@ -5,7 +5,9 @@ import type { CustomerUsage } from "./usage.ts";
 
 const RIGHT = { align: "right" } as const;
 
-/** What was planted and found, what all calls came to, and how far the day that differs most is off. */
+/**
+ * What was planted and found, what all calls came to, and how far the day that differs most is off.
+ */
 export function reconciliationLines(verdict: ReconciliationVerdict): string[] {
   const { callsByStatus, callsByCause, plantedByStatus, plantedByCause } = verdict;
   return [

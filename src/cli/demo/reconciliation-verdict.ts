@@ -83,7 +83,10 @@ export function judgeReconciliation({ plan, uploads, findings }: ReconciliationT
   };
 }
 
-/** Calls of which there is nothing to tell but their count: taken to be what they are in truth, and then held against the summary. */
+/**
+ * Calls of which there is nothing to tell but their count: taken to be what they are in truth, and
+ * then held against the summary.
+ */
 function silentCalls(truths: readonly CallTruth[], results: readonly FoundResult[]): FoundResult[] {
   const told = new Set(results.flatMap(recordIdsOf));
   return truths.filter((truth) => UNLISTED.includes(truth.status) && !recordIdsOf(truth).some((id) => told.has(id)));

@@ -43,8 +43,9 @@ export interface ReconciledUploads {
 }
 
 /**
- * Onboards one more carrier, exchanges both sides' records of its calls, the late ones when the grace is over, and waits until Tandem has judged
- * all of them. The grace is agreed on once it is known how long both sides took to send what is not late: on a slow machine that may be any time.
+ * Onboards one more carrier, exchanges both sides' records of its calls, the late ones when the
+ * grace is over, and waits until Tandem has judged all of them. The grace is agreed on once it is
+ * known how long both sides took to send what is not late: on a slow machine that may be any time.
  */
 export async function reconcileOneMore(stage: ReconciliationStage): Promise<ReconciledUploads> {
   const { cdrs, durations, carrier } = stage.plan;
@@ -66,8 +67,8 @@ interface UntilReconciledOptions {
 }
 
 /**
- * Waits until it is done for each of the carriers: by default, when all is judged and no call waits for anything. It gives up when nothing has moved
- * for long, and what is read then tells.
+ * Waits until it is done for each of the carriers: by default, when all is judged and no call waits
+ * for anything. It gives up when nothing has moved for long, and what is read then tells.
  */
 export async function untilReconciled(
   line: Line,

@@ -26,7 +26,9 @@ export interface CarrierTrace {
   readonly assigned: readonly NumberOutcome[];
   readonly ingest: UploadResult;
   readonly upload: UploadResult;
-  /** The durations that the platform has and that were not taken back, and those that still wait. */
+  /**
+   * The durations that the platform has and that were not taken back, and those that still wait.
+   */
   readonly applied: readonly CallDuration[];
   readonly quarantined: readonly CallDuration[];
   readonly mirrorResumes: number;
@@ -49,7 +51,10 @@ interface Stage {
   readonly signal: AbortSignal;
 }
 
-/** Plays the plan: numbers, then calls, then durations, then the assignment that was late, then the comparison of both sides. */
+/**
+ * Plays the plan: numbers, then calls, then durations, then the assignment that was late, then the
+ * comparison of both sides.
+ */
 export async function runDemo(
   exchange: DemoExchange,
   plan: DemoPlan,
@@ -112,7 +117,10 @@ async function exchangeDurations({ progress, signal }: Stage, carrier: DemoCarri
   return await carrier.upload(signal, (records) => line.set(records));
 }
 
-/** What had waited for the late number is attributed, and reaches the carrier's feed and the platform. */
+/**
+ * What had waited for the late number is attributed, and reaches the carrier's feed and the
+ * platform.
+ */
 async function assignLate({ platform, plan, signal }: Stage, carrier: DemoCarrier) {
   const late = await platform.assignLate(carrier.plan, signal);
   await carrier.mirror.position.reaches(highestRevision(late), signal);
@@ -123,12 +131,16 @@ async function assignLate({ platform, plan, signal }: Stage, carrier: DemoCarrie
   const quarantined = await untilReleased(carrier, waiting, plan.sinceMs, signal);
   const listed = await carrier.listDurations(DurationState.APPLIED, plan.sinceMs, signal);
   const applied = listed.filter(({ kind }) => kind !== RecordKind.VOID);
-  // Whatever the server has beyond what was expected would be doubled or made up: it must have been seen.
+  // Whatever the server has beyond what was expected would be doubled or made up: it must have been
+  // seen.
   await carrier.consumer.position.reaches(await carrier.headSequence(signal), signal);
   return { late, applied, quarantined };
 }
 
-/** What still waits for a number, once nothing of `waiting` does. It gives up when nothing was released for long, and what waits then tells. */
+/**
+ * What still waits for a number, once nothing of `waiting` does. It gives up when nothing was
+ * released for long, and what waits then tells.
+ */
 async function untilReleased(
   carrier: DemoCarrier,
   waiting: ReadonlySet<string>,

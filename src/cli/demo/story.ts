@@ -6,7 +6,10 @@ import type { DemoPlan } from "./plan.ts";
 import { reconciliationLines, usageTable } from "./reconciliation-story.ts";
 import { countDelivered, countDone, countIngested } from "./summary.ts";
 
-/** Of a terminal that says nothing, or is narrower: what every line fits in, but for failures and what is to be pasted. */
+/**
+ * Of a terminal that says nothing, or is narrower: what every line fits in, but for failures and
+ * what is to be pasted.
+ */
 const MIN_WIDTH = 80;
 const MAX_FAILURES = 5;
 const CHECK_INDENT = " ".repeat(6);

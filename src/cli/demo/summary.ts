@@ -5,7 +5,10 @@ import type { CustomerUsage } from "./usage.ts";
 /** What `tandem demo --json` prints. */
 export interface DemoSummary {
   readonly numbers: { readonly provisioned: number; readonly assigned: number };
-  /** Calls, not their revisions. `resumes` counts the carriers' followers and the platform's uploads. */
+  /**
+   * Calls, not their revisions. `resumes` counts the carriers' followers and the platform's
+   * uploads.
+   */
   readonly cdrs: {
     readonly ingested: number;
     readonly delivered: number;
@@ -24,7 +27,10 @@ export interface DemoSummary {
     readonly lost: number;
     readonly resumes: number;
   };
-  /** Calls of one more carrier by what comparing both sides came to, faults that were planted in them, and what is not the truth. */
+  /**
+   * Calls of one more carrier by what comparing both sides came to, faults that were planted in
+   * them, and what is not the truth.
+   */
   readonly reconciliation: {
     readonly by_status: Readonly<Record<string, number>>;
     readonly by_cause: Readonly<Record<string, number>>;
@@ -32,7 +38,10 @@ export interface DemoSummary {
     readonly found: number;
     readonly wrong: number;
   };
-  /** Over all customers and carriers, in whole minutes; the share of the connected time that is by the carriers' clocks. */
+  /**
+   * Over all customers and carriers, in whole minutes; the share of the connected time that is by
+   * the carriers' clocks.
+   */
   readonly usage: {
     readonly customers: number;
     readonly calls: number;

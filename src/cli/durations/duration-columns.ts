@@ -11,8 +11,8 @@ import { type Party, PartyKind, PartySchema } from "../../gen/tandem/type/v1/par
 import { parseEnumName, parseTime } from "../shared/values.ts";
 
 /**
- * A column of the file: what it means, and how its text becomes part of a record. The text is never empty. What is taken otherwise than it stands is
- * returned as what to say of it.
+ * A column of the file: what it means, and how its text becomes part of a record. The text is never
+ * empty. What is taken otherwise than it stands is returned as what to say of it.
  */
 export interface DurationColumn {
   readonly meaning: string;
@@ -23,7 +23,10 @@ export interface DurationColumn {
 /** What is said, once for a file, of lengths with more digits than a millisecond has. */
 const ROUNDED = "has more digits than milliseconds: rounded to the millisecond";
 
-/** Every column by name, in the order of the help. Only the form is checked here: the rules are the server's, and so are its verdicts. */
+/**
+ * Every column by name, in the order of the help. Only the form is checked here: the rules are the
+ * server's, and so are its verdicts.
+ */
 export const DURATION_COLUMNS: Readonly<Record<string, DurationColumn>> = {
   record_id: column("the switch's id of the record; required", (text, record) => {
     record.recordId = text;

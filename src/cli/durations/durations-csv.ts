@@ -16,7 +16,9 @@ export interface DurationsFile {
   readonly records: readonly CallDuration[];
   /** The line that a record came from. */
   readonly lineOf: (offset: number) => number;
-  /** The same for the same content: sending a file again resumes its upload and never doubles it. */
+  /**
+   * The same for the same content: sending a file again resumes its upload and never doubles it.
+   */
   readonly contentId: string;
   /** Lines that no record could be made of, with what is wrong with them. */
   readonly mistakes: LineMistakes;
@@ -37,8 +39,8 @@ export class DurationsFileError extends Error {
 }
 
 /**
- * Reads durations from CSV with a header line. A line that no record can be made of is left out and told, and the others are records. Throws a
- * `DurationsFileError` when there is none.
+ * Reads durations from CSV with a header line. A line that no record can be made of is left out and
+ * told, and the others are records. Throws a `DurationsFileError` when there is none.
  */
 export async function readDurationsCsv(file: string): Promise<DurationsFile> {
   const records: CallDuration[] = [];
@@ -163,7 +165,8 @@ function readRow(header: readonly string[], fields: readonly string[], listener:
 }
 
 function readField(name: string, text: string, record: CallDuration, { blame, remark }: RowListener): void {
-  // What the file's bytes do not say in UTF-8 came as this character: sent so, it would be another text.
+  // What the file's bytes do not say in UTF-8 came as this character: sent so, it would be another
+  // text.
   if (text.includes("\ufffd")) {
     blame(`${name} is not valid UTF-8`);
     return;

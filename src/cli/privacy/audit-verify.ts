@@ -106,7 +106,10 @@ async function verifyChains(connection: Connection, options: VerifyOptions): Pro
   return verified;
 }
 
-/** Asks of each chain whether it still has the end that was kept. One that was kept and is not there any more is broken: no chain ever ends. */
+/**
+ * Asks of each chain whether it still has the end that was kept. One that was kept and is not there
+ * any more is broken: no chain ever ends.
+ */
 async function compareWithKept(
   connection: Connection,
   found: readonly Verified[],
@@ -130,7 +133,10 @@ async function compareWithKept(
   return [...compared, ...missing.map((end) => withoutEnd({ carrierId: end.carrierId, response: none }, end))];
 }
 
-/** A file with another name would have none either, and to hold a chain against nothing proves nothing. */
+/**
+ * A file with another name would have none either, and to hold a chain against nothing proves
+ * nothing.
+ */
 function sayIfNew(verified: readonly Verified[], kept: ReadonlyMap<string, KeptEnd>, file: string): void {
   const fresh = verified.filter(({ carrierId }) => !kept.has(carrierId)).length;
   if (fresh > 0)

@@ -40,7 +40,10 @@ export function withDiscrepancyFilter(command: Command): Command {
     );
 }
 
-/** The filter that the options mean; undefined when they name none, for a cursor is bound to its filter. */
+/**
+ * The filter that the options mean; undefined when they name none, for a cursor is bound to its
+ * filter.
+ */
 export function discrepancyFilterOf(options: DiscrepancyFilterOptions): DiscrepancyFilter | undefined {
   const { status, cause, customer, trunk, direction, unresolved, resolved, minDelta } = options;
   const named = [status, cause, customer, trunk, direction, unresolved, resolved, minDelta];

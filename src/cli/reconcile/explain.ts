@@ -69,7 +69,9 @@ Examples:
 
 type Answer = ExplainCallResponse | OwnResponse;
 
-/** Both sides' explanations are printed alike: a carrier's is the platform's, without whose it is. */
+/**
+ * Both sides' explanations are printed alike: a carrier's is the platform's, without whose it is.
+ */
 function asPlatformShows(answer: Answer): ExplainCallResponse {
   const { $typeName: _, $unknown: __, explanations, truncated } = answer;
   const all = explanations.map(({ $typeName: ___, $unknown: ____, ...explanation }) => ({

@@ -65,7 +65,10 @@ export function formatCauses({ findings }: Discrepancy, separator = ", "): strin
   return findings.map(({ cause }) => enumName(DiscrepancyCauseSchema, cause) ?? "").join(separator);
 }
 
-/** What explains the difference, or that nothing does; of a discrepancy that has no difference every cause. */
+/**
+ * What explains the difference, or that nothing does; of a discrepancy that has no difference every
+ * cause.
+ */
 export function formatReasons(discrepancy: Discrepancy): string {
   const reasons = discrepancy.findings.filter(({ cause }) => !EXPLAINING_NOTHING.has(cause));
   return formatCauses(reasons.length === 0 ? discrepancy : { ...discrepancy, findings: reasons });

@@ -24,7 +24,10 @@ import { enumName, formatDuration, formatTime } from "../shared/values.ts";
 import { formatCauses, formatCircumstances, formatDelta, formatReasons, formatStatus } from "./print-discrepancies.ts";
 import { formatStep } from "./print-evidence.ts";
 
-/** Prints one explained leg: the result, both sides' records side by side, the steps as sentences, and what was not taken. */
+/**
+ * Prints one explained leg: the result, both sides' records side by side, the steps as sentences,
+ * and what was not taken.
+ */
 export function printExplanation(explanation: CallExplanation): void {
   const { carrierId, result, steps, nearRecords, refusedCandidates } = explanation;
   console.log(styled("bold", `${carrierId}  ${result ? headline(result) : "no result"}`));
@@ -52,7 +55,10 @@ export function printExplanation(explanation: CallExplanation): void {
   }
 }
 
-/** A record that nearly fits and was considered too stands among the former, with why it was not taken. */
+/**
+ * A record that nearly fits and was considered too stands among the former, with why it was not
+ * taken.
+ */
 function onceEach(near: readonly NearRecord[], refused: readonly RefusedCandidate[]) {
   const isSame = (a: NearRecord, b: RefusedCandidate) =>
     a.side === b.side && a.record?.recordId === b.record?.recordId && a.record?.recordDate === b.record?.recordDate;
@@ -186,7 +192,10 @@ function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]):
   };
 }
 
-/** Of a call that the platform wrote in parts, of which the first is shown: how long all of them are. */
+/**
+ * Of a call that the platform wrote in parts, of which the first is shown: how long all of them
+ * are.
+ */
 function formatWhole(steps: readonly EvidenceStep[]): string {
   const split = steps.find(({ stage }) => stage === EvidenceStage.SPLIT);
   const parts = split?.values.flatMap(({ platformValue }) => platformValue?.split(" + ") ?? []) ?? [];

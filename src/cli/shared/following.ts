@@ -51,7 +51,10 @@ export function withFollowing(command: Command, { consumers }: { consumers: bool
 
 const CONSUMER = "consumer:";
 
-/** Follows until Ctrl-C or the end, with the options as the client takes them, and says where it ended. */
+/**
+ * Follows until Ctrl-C or the end, with the options as the client takes them, and says where it
+ * ended.
+ */
 export async function followToEnd(
   { from, until, cursorFile }: FollowingOptions,
   follow: (options: Pick<FollowEntriesOptions<never, never>, "start" | "end"> & FollowOptions) => Promise<FollowResult>,

@@ -14,12 +14,16 @@ export function printMessage<Desc extends DescMessage>(schema: Desc, message: Me
   console.log(formatJson(toJson(schema, message)));
 }
 
-/** A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not. */
+/**
+ * A value as JSON on one line. What a terminal would act on is escaped, also where JSON need not.
+ */
 export function formatJson(value: unknown): string {
   return visibleJson(JSON.stringify(value));
 }
 
-/** Lines of a table, each indented by `indent`; columns are two spaces apart, and nothing is cut. */
+/**
+ * Lines of a table, each indented by `indent`; columns are two spaces apart, and nothing is cut.
+ */
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[], indent = ""): string[] {
   const widths = columns.map(({ title }, index) =>
     Math.max(title.length, ...rows.map((row) => (row[index] ?? "").length)),
@@ -46,7 +50,10 @@ export function printFields(fields: readonly (readonly [name: string, value: str
   for (const [name, value] of known) console.log(`${styled("dim", name.padEnd(width))}  ${value}`);
 }
 
-/** Text in a style when standard output is a terminal that wants colours (NO_COLOR and FORCE_COLOR count), else as it is. */
+/**
+ * Text in a style when standard output is a terminal that wants colours (NO_COLOR and FORCE_COLOR
+ * count), else as it is.
+ */
 export function styled(style: "dim" | "bold" | "green" | "red" | "yellow", text: string): string {
   return styleText(style, text, { stream: process.stdout });
 }

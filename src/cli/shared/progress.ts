@@ -8,7 +8,10 @@ export interface ProgressLine {
   set(value: number): void;
 }
 
-/** How work goes on, on standard error: bars on a terminal, short lines elsewhere. Dispose it before printing a result. */
+/**
+ * How work goes on, on standard error: bars on a terminal, short lines elsewhere. Dispose it before
+ * printing a result.
+ */
 export interface Progress extends Disposable {
   add(label: string, total: number): ProgressLine;
   /** Tells of something that happened. */

@@ -23,7 +23,10 @@ export function withStoreOptions(command: Command): Command {
     .option("--database-url <url>", "an outside PostgreSQL; with a password, in TANDEM_DATABASE_URL", parseDatabaseUrl);
 }
 
-/** `--database-url`, which must not have a password: every account of the machine can read command lines. */
+/**
+ * `--database-url`, which must not have a password: every account of the machine can read command
+ * lines.
+ */
 export function parseDatabaseUrl(text: string): string {
   const url = URL.parse(text);
   if (url?.password || url?.searchParams.has("password") || /:[^/@]*@/.test(text)) {

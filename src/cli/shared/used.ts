@@ -9,8 +9,8 @@ export interface Used {
 }
 
 /**
- * Says in one line what a command used. On standard error, so that scripts which read the output need
- * not know of it.
+ * Says in one line what a command used. On standard error, so that scripts which read the output
+ * need not know of it.
  */
 export function sayUsed(used: Used): void {
   const parts = Object.entries(used).filter(([, value]) => value !== undefined);

@@ -5,7 +5,10 @@ import { findOpenMode } from "../../files/file-modes.ts";
 
 const MAX_TOKEN_LENGTH = 16_384;
 
-/** Reads the token that a command was given; undefined when it was given none. A file is read anew each time, so that a command that runs long follows it. */
+/**
+ * Reads the token that a command was given; undefined when it was given none. A file is read anew
+ * each time, so that a command that runs long follows it.
+ */
 export function givenToken({ token, tokenFile }: Pick<ClientConfig, "token" | "tokenFile">) {
   if (token !== undefined) return async () => token;
   if (tokenFile === undefined) return undefined;

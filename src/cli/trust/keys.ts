@@ -6,7 +6,9 @@ import { formatJson, printTable } from "../shared/output.ts";
 import { openStoreOnly, type StoreOptions, withStoreOptions } from "../shared/store-options.ts";
 import { adoptCommand } from "./keys-adopt.ts";
 
-/** `tandem keys`: what cursors and page tokens are sealed with, and the files that processes share. */
+/**
+ * `tandem keys`: what cursors and page tokens are sealed with, and the files that processes share.
+ */
 export function keysCommand(): Command {
   return new Command("keys")
     .description("The keys that cursors and page tokens are sealed with, and those that processes share in files.")

@@ -62,7 +62,10 @@ async function revoke(_: object, command: Command): Promise<void> {
   console.log(`Revoked, in ${file}.`);
 }
 
-/** Where the servers look. What is named has to be there: no server starts without it, so that a new file is one that none reads. */
+/**
+ * Where the servers look. What is named has to be there: no server starts without it, so that a new
+ * file is one that none reads.
+ */
 async function findRevokedFile({ revokedFile, dataDir }: Config): Promise<string> {
   const file = revokedFile ?? join(dataDir, "keys", "revoked");
   const place = revokedFile ?? dirname(file);

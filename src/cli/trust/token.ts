@@ -7,7 +7,10 @@ import { keyUsed, sayUsed } from "../shared/used.ts";
 import { tokenRevokeCommand } from "./token-revoke.ts";
 import { tokenRotateCommand } from "./token-rotate.ts";
 
-/** `tandem token`: prints a bearer token signed with the data folder's own key, and nothing else; and what ends such tokens. */
+/**
+ * `tandem token`: prints a bearer token signed with the data folder's own key, and nothing else;
+ * and what ends such tokens.
+ */
 export function tokenCommand(): Command {
   return new Command("token")
     .description(

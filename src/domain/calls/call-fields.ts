@@ -57,7 +57,10 @@ export function checkCodes(outcome: {
 
 /** Most characters of an id. */
 export const MAX_ID = 128;
-/** Most characters of a Call-ID. RFC 3261 has no limit for it: this is what an index takes in any characters. */
+/**
+ * Most characters of a Call-ID. RFC 3261 has no limit for it: this is what an index takes in any
+ * characters.
+ */
 export const MAX_CALL_ID = 512;
 /** The same of tags (RFC 3261) and of ICIDs (RFC 7315), which have none either. */
 const MAX_SIGNALLED = 256;

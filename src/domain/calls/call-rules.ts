@@ -1,7 +1,10 @@
 import { problem, quote, type RecordProblem } from "./field-checks.ts";
 import { RecordIssue } from "./verdict.ts";
 
-/** The times of a call, in the order in which they happen; milliseconds since 1970, with a fraction. Those not known are absent. */
+/**
+ * The times of a call, in the order in which they happen; milliseconds since 1970, with a fraction.
+ * Those not known are absent.
+ */
 export interface CallMoments {
   inviteMs: number | undefined;
   ringingMs: number | undefined;
@@ -31,7 +34,10 @@ export interface TimestampParts {
   nanos: number;
 }
 
-/** A time zone error is at most this far ahead: it is taken and flagged, for it must be seen to be found. */
+/**
+ * A time zone error is at most this far ahead: it is taken and flagged, for it must be seen to be
+ * found.
+ */
 export const MAX_AHEAD_MS = 15 * 3_600_000;
 /** What is sent for a length may differ from the times by this. */
 export const LENGTH_SLACK_MS = 1_000;
@@ -85,7 +91,10 @@ export function checkRinging({ ringingMs, inviteMs }: CallMoments): RecordProble
   return follows("ringing_time", ringingMs, "invite_time", inviteMs, 0);
 }
 
-/** A warning for a ringing after the answer or the end: over UDP, a 180 may be overtaken by what followed it. */
+/**
+ * A warning for a ringing after the answer or the end: over UDP, a 180 may be overtaken by what
+ * followed it.
+ */
 export function compareRinging({ ringingMs, answerMs, endMs }: CallMoments): RecordProblem | undefined {
   const after = answerMs === undefined ? "end_time" : "answer_time";
   const nextMs = answerMs ?? endMs;
@@ -93,7 +102,10 @@ export function compareRinging({ ringingMs, answerMs, endMs }: CallMoments): Rec
   return problem(RecordIssue.FIELDS_INCONSISTENT, "ringing_time", `is after ${after}: no ringing is derived from it`);
 }
 
-/** A record's day: a real one, not beyond tomorrow, within the horizon, and at revision 1 the UTC day of the call's start. */
+/**
+ * A record's day: a real one, not beyond tomorrow, within the horizon, and at revision 1 the UTC
+ * day of the call's start.
+ */
 export function checkRecordDate(
   record: { recordDate: string; revision: number; startMs: number | undefined },
   nowMs: number,
@@ -159,7 +171,10 @@ export function checkLengths(sent: PhaseLengths, derived: PhaseLengths): RecordP
   );
 }
 
-/** A warning when a connected duration differs from answer to end by more than 1 s: the duration is what counts, the times may be at fault. */
+/**
+ * A warning when a connected duration differs from answer to end by more than 1 s: the duration is
+ * what counts, the times may be at fault.
+ */
 export function compareConnected(
   sentMs: number | undefined,
   { answerMs, endMs }: CallMoments,
@@ -173,7 +188,10 @@ export function compareConnected(
   );
 }
 
-/** A carrier's statement that a call was answered: it needs an answer time or a duration, and its opposite has neither. */
+/**
+ * A carrier's statement that a call was answered: it needs an answer time or a duration, and its
+ * opposite has neither.
+ */
 export function checkAnswered(
   answered: boolean,
   evidence: { answerMs: number | undefined; connectedMs: number | undefined; billedS: number | undefined },
@@ -191,8 +209,10 @@ export function checkAnswered(
 }
 
 /**
- * Whether the network did its part in an attempt, for the network effectiveness ratio (ITU-T E.425): answered, user busy, no answer or rejected by the
- * user. As carrier.v1.QualitySummary states it: SIP 480, 486, 600, 603, 487 after ringing, or, outside those, Q.850 17, 18, 19, 21, 27.
+ * Whether the network did its part in an attempt, for the network effectiveness ratio (ITU-T
+ * E.425): answered, user busy, no answer or rejected by the user. As carrier.v1.QualitySummary
+ * states it: SIP 480, 486, 600, 603, 487 after ringing, or, outside those, Q.850 17, 18, 19, 21,
+ * 27.
  */
 export function isNetworkEffective(attempt: {
   answered: boolean;

@@ -1,7 +1,10 @@
 import { maskNumbers } from "../privacy/masking.ts";
 import { RecordIssue } from "./verdict.ts";
 
-/** What is wrong with an uploaded record, or worth a warning; the parts of tandem.type.v1.RecordOutcome. */
+/**
+ * What is wrong with an uploaded record, or worth a warning; the parts of
+ * tandem.type.v1.RecordOutcome.
+ */
 export interface RecordProblem {
   /** A RecordIssue. */
   issue: number;
@@ -13,7 +16,9 @@ export interface RecordProblem {
   retryable: boolean;
 }
 
-/** A problem of one field. The path is of the message that the check is for; `within` leads it on. */
+/**
+ * A problem of one field. The path is of the message that the check is for; `within` leads it on.
+ */
 export function problem(issue: RecordIssue, fieldPath: string, message: string): RecordProblem {
   return { issue, fieldPath, message, retryable: issue === RecordIssue.IN_FUTURE };
 }

@@ -35,8 +35,9 @@ export interface Judgement {
 }
 
 /**
- * Gives the verdicts of a run of records, in their order, against what is stored for their ids; the first of two equal identities in the run
- * wins. What it accepts or quarantines counts as known for the records after it. Pure: the same input gives the same verdicts.
+ * Gives the verdicts of a run of records, in their order, against what is stored for their ids; the
+ * first of two equal identities in the run wins. What it accepts or quarantines counts as known for
+ * the records after it. Pure: the same input gives the same verdicts.
  */
 export class Judge {
   readonly #identities = new Map<string, Identity>();
@@ -71,10 +72,11 @@ export class Judge {
     return ACCEPTED;
   }
 
-  // A quarantined record that is sent again once its number is known is taken at once, and the copy that was kept aside is dropped; unless a higher
-  // revision has been applied meanwhile.
+  // A quarantined record that is sent again once its number is known is taken at once, and the copy
+  // that was kept aside is dropped; unless a higher revision has been applied meanwhile.
   #judgeAgain(record: JudgedRecord, same: StoredRevision, highest: number): Judgement {
-    // What was erased of a stored record can no longer be compared: what is sent under its identity is taken for the same.
+    // What was erased of a stored record can no longer be compared: what is sent under its identity
+    // is taken for the same.
     if (same.contentHash !== record.contentHash && same.contentHash !== ERASED_HASH) return CONFLICT;
     if (same.quarantined && highest > record.revision) return SUPERSEDED;
     const released = same.quarantined && record.attributable && !(record.revision === 1 && this.#hasNeighbour(record));
@@ -116,7 +118,8 @@ export class Judge {
       partyHash: revision.partyHash,
       quarantined,
     };
-    // Only what is applied supersedes: a revision in quarantine must not hide an earlier one that is good.
+    // Only what is applied supersedes: a revision in quarantine must not hide an earlier one that
+    // is good.
     const highest = quarantined ? 0 : revision.revision;
     const otherDay = this.#identities.get(recordId);
     const identity = dayOf(otherDay, recordDate);
@@ -149,7 +152,10 @@ interface StoredRevision {
   quarantined: boolean;
 }
 
-/** A record id on one day. Most have one revision on one day, and a map for each would cost more than all the rest. */
+/**
+ * A record id on one day. Most have one revision on one day, and a map for each would cost more
+ * than all the rest.
+ */
 interface Identity {
   recordDate: string;
   /** The highest revision that is applied; 0 when none is. */

@@ -43,8 +43,9 @@ function countedLoss({ packetsSent, packetsReceived, packetsLost }: PacketCounts
 }
 
 /**
- * The share of packets that were lost: the ratio as it was measured, else by the counts. A ratio that is
- * about a hundred times what the counts give was meant in percent, and the counts are taken.
+ * The share of packets that were lost: the ratio as it was measured, else by the counts. A ratio
+ * that is about a hundred times what the counts give was meant in percent, and the counts are
+ * taken.
  */
 export function lossOf(counts: PacketCounts, ratio: number | undefined): number | undefined {
   const counted = countedLoss(counts);

@@ -29,7 +29,10 @@ export function checkParty(party: Party): RecordProblem | undefined {
   return stated("kind", party.kind, PartyKind.ERASED) ?? checkValue(party);
 }
 
-/** Checks what else is said of one party, without which it is still known who that is: its country, how far it may be shown. */
+/**
+ * Checks what else is said of one party, without which it is still known who that is: its country,
+ * how far it may be shown.
+ */
 export function checkPartyDetails(party: Party): RecordProblem | undefined {
   return checkCountry(party.countryCode) ?? known("presentation", party.presentation, LAST_PRESENTATION);
 }
@@ -39,14 +42,19 @@ export function e164Of(party: Party | undefined): string | undefined {
   return party !== undefined && party.kind === PartyKind.E164 ? party.value : undefined;
 }
 
-/** Whether a text has E.164 form: + and 2 to 15 digits, the first not 0. Whether anybody has the number is not asked. */
+/**
+ * Whether a text has E.164 form: + and 2 to 15 digits, the first not 0. Whether anybody has the
+ * number is not asked.
+ */
 export function isE164(text: string): boolean {
   return E164.test(text);
 }
 
 /**
- * A party's value as it may be shown to who is not concerned: the last three digits of its number as `***`, and every digit of what follows it, as in a
- * URI; all of what has no digits, such as a user's name, or is written beyond ASCII; short and emergency codes whole. Usage does the same in SQL.
+ * A party's value as it may be shown to who is not concerned: the last three digits of its number
+ * as `***`, and every digit of what follows it, as in a URI; all of what has no digits, such as a
+ * user's name, or is written beyond ASCII; short and emergency codes whole. Usage does the same in
+ * SQL.
  */
 export function maskedValue(party: Party): string | undefined {
   const { kind, value } = party;
@@ -77,12 +85,19 @@ const E164 = /^\+[1-9][0-9]{1,14}$/;
 const CODE = /^[0-9]{2,8}$/;
 /** A SIP URI has no limit (RFC 3261); those on the wire, with all their parameters, are shorter. */
 const NON_E164_CHARACTERS = 256;
-// Nothing that steers a terminal or hides: controls, formats, unpaired surrogates, private use, line and paragraph separators.
+// Nothing that steers a terminal or hides: controls, formats, unpaired surrogates, private use,
+// line and paragraph separators.
 const PRINTABLE = /^[^\p{Cc}\p{Cf}\p{Cs}\p{Co}\p{Zl}\p{Zp}]*$/u;
 
-/** 3GPP TS 22.101 section 10.1.1: 112 and 911 wherever the phone is; 000 and 999 are nothing else where they are anything. */
+/**
+ * 3GPP TS 22.101 section 10.1.1: 112 and 911 wherever the phone is; 000 and 999 are nothing else
+ * where they are anything.
+ */
 const EMERGENCY_EVERYWHERE: ReadonlySet<string> = new Set(["112", "911", "000", "999"]);
-/** The most used national ones besides; elsewhere the same digits may be a short code (118 is directory enquiries in most of Europe). */
+/**
+ * The most used national ones besides; elsewhere the same digits may be a short code (118 is
+ * directory enquiries in most of Europe).
+ */
 const EMERGENCY_IN: Readonly<Record<string, readonly string[]>> = {
   AT: ["122", "133", "144"],
   BE: ["100", "101"],

@@ -50,7 +50,10 @@ export interface CallQuality extends QualityJudgement {
   poorStreams: number;
 }
 
-/** Whether a call was connected for too short a time; one whose length is not known yet was not, one that was never answered was. */
+/**
+ * Whether a call was connected for too short a time; one whose length is not known yet was not, one
+ * that was never answered was.
+ */
 export function isTooShort(answered: boolean, connectedDurationMs: number | undefined): boolean {
   if (!answered) return true;
   return connectedDurationMs !== undefined && connectedDurationMs < SHORTEST_JUDGED_MS;
@@ -69,8 +72,8 @@ export function judgeStreams(
 }
 
 /**
- * Judges one stream by the rule that StreamQuality states. A call too short to be judged is UNCLASSIFIED whatever was measured: the figures of so
- * few packets say nothing.
+ * Judges one stream by the rule that StreamQuality states. A call too short to be judged is
+ * UNCLASSIFIED whatever was measured: the figures of so few packets say nothing.
  */
 export function judgeStream(measures: StreamMeasures, tooShort: boolean, hearing?: Hearing): QualityJudgement {
   const passed = RULE.map((rule) => rule.passed(measures));
@@ -83,7 +86,10 @@ export function judgeStream(measures: StreamMeasures, tooShort: boolean, hearing
   return { verdict: reasons.length > 0 ? QualityVerdict.POOR : QualityVerdict.GOOD, reasons };
 }
 
-/** Judges a call by its streams: POOR if any is, else GOOD if any is, else UNCLASSIFIED; the reasons are those of the streams that decided. */
+/**
+ * Judges a call by its streams: POOR if any is, else GOOD if any is, else UNCLASSIFIED; the reasons
+ * are those of the streams that decided.
+ */
 export function judgeCall(streams: readonly QualityJudgement[], tooShort: boolean): CallQuality {
   const count = (verdict: QualityVerdict) => streams.filter((stream) => stream.verdict === verdict).length;
   const poorStreams = count(QualityVerdict.POOR);

@@ -1,10 +1,16 @@
 import { hash } from "node:crypto";
 
-/** What is hashed; each kind of input has a range of its own, so that no hash of one can stand for another. */
+/**
+ * What is hashed; each kind of input has a range of its own, so that no hash of one can stand for
+ * another.
+ */
 export const HashedContent = { DURATION: 1, CDR: 2, DURATION_PARTIES: 3, CDR_PARTIES: 4, UNREADABLE: 5 } as const;
 export type HashedContent = (typeof HashedContent)[keyof typeof HashedContent];
 
-/** Part of what is hashed. To be raised when what counts as content changes, and never else: stored hashes are compared with new ones. */
+/**
+ * Part of what is hashed. To be raised when what counts as content changes, and never else: stored
+ * hashes are compared with new ones.
+ */
 const VERSION = 1;
 const KEPT_BYTES = 65_536;
 
@@ -12,8 +18,9 @@ let input = Buffer.allocUnsafeSlow(KEPT_BYTES);
 const output = new DataView(new ArrayBuffer(8));
 
 /**
- * The keyed hash of a record's content: the first 8 bytes of SHA-256 over secret, version, kind and content, as a signed integer. Keyed, so that who
- * reads the table cannot find out a number by hashing all of them; cut to 8 bytes, so that the secret cannot be extended.
+ * The keyed hash of a record's content: the first 8 bytes of SHA-256 over secret, version, kind and
+ * content, as a signed integer. Keyed, so that who reads the table cannot find out a number by
+ * hashing all of them; cut to 8 bytes, so that the secret cannot be extended.
  */
 export function hashContent(secret: Uint8Array, kind: HashedContent, content: Uint8Array): bigint {
   const at = begin(secret, kind, content.length);

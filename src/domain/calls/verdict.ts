@@ -1,4 +1,7 @@
-/** What became of one uploaded record; the numbers of tandem.type.v1.Verdict, which are also what is stored. */
+/**
+ * What became of one uploaded record; the numbers of tandem.type.v1.Verdict, which are also what is
+ * stored.
+ */
 export const Verdict = {
   ACCEPTED: 1,
   DUPLICATE: 2,
@@ -31,7 +34,10 @@ export const RecordIssue = {
 } as const;
 export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
 
-/** Issues of a rejected record that was not read to its end: what it said of its length is not known. */
+/**
+ * Issues of a rejected record that was not read to its end: what it said of its length is not
+ * known.
+ */
 export const UNREAD_ISSUES: readonly RecordIssue[] = [RecordIssue.UNREADABLE, RecordIssue.UNKNOWN_FIELDS];
 
 /** How many records had which verdict. */

@@ -6,7 +6,9 @@ import { isTimeZone } from "../time/time-zone.ts";
 import { isCountry } from "./country.ts";
 import type { CredentialIdentity } from "./principal.ts";
 
-/** A carrier and what was agreed with it, defaults filled in; as tandem.platform.v1.Carrier has it. */
+/**
+ * A carrier and what was agreed with it, defaults filled in; as tandem.platform.v1.Carrier has it.
+ */
 export interface Carrier {
   readonly carrierId: string;
   readonly displayName: string;
@@ -136,7 +138,10 @@ export function findCarrierViolations(carrier: Carrier): FieldViolation[] {
   ];
 }
 
-/** Keys of records are kept this long: 58 weekly partitions back from now (store/database/partitions.ts). */
+/**
+ * Keys of records are kept this long: 58 weekly partitions back from now
+ * (store/database/partitions.ts).
+ */
 const MAX_LATER_DAYS = 400;
 const MAX_FIRST_DAYS = 400;
 const MAX_GRACE_MS = 2_592_000_000n;
@@ -216,7 +221,8 @@ function findIdentityProblem(identity: CredentialIdentity): string | undefined {
         ? undefined
         : "expected issuer and subject of 1 to 255 printable characters";
     case "spiffe":
-      // SPIFFE ID: a trust domain of lower-case letters, digits, dots, dashes and underscores, and a path without query or fragment.
+      // SPIFFE ID: a trust domain of lower-case letters, digits, dots, dashes and underscores, and
+      // a path without query or fragment.
       return identity.uri.length <= 2_048 && /^spiffe:\/\/[a-z0-9._-]{1,255}(\/[A-Za-z0-9._-]+)+$/.test(identity.uri)
         ? undefined
         : "expected a SPIFFE ID: spiffe://, a trust domain and a path";

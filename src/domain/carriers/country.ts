@@ -11,8 +11,10 @@ export function isCountry(code: string): boolean {
 }
 
 /**
- * The country of an E.164 number, ISO 3166-1 alpha-2; undefined when the plan's metadata cannot tell. Where several countries share a calling code,
- * the digits that tell them apart decide, so that the answer can be remembered by them: asking libphonenumber takes 15 µs, too long for each record.
+ * The country of an E.164 number, ISO 3166-1 alpha-2; undefined when the plan's metadata cannot
+ * tell. Where several countries share a calling code, the digits that tell them apart decide, so
+ * that the answer can be remembered by them: asking libphonenumber takes 15 µs, too long for each
+ * record.
  */
 export function countryOfNumber(e164: string): string | undefined {
   const plan = planOf(e164);
@@ -39,7 +41,8 @@ const shared = new Map<string, string[]>();
 
 // Countries that have no telephone plan of their own, and so are not in the metadata.
 const WITHOUT_PLAN = ["AQ", "BV", "GS", "HM", "PN", "TF", "UM"];
-// Codes of the metadata that ISO 3166-1 does not assign: parts of Saint Helena, and Kosovo's user-assigned code, which everybody uses.
+// Codes of the metadata that ISO 3166-1 does not assign: parts of Saint Helena, and Kosovo's
+// user-assigned code, which everybody uses.
 const NOT_ASSIGNED = new Set(["AC", "TA"]);
 const COUNTRIES: ReadonlySet<string> = new Set([
   ...getCountries().filter((country) => !NOT_ASSIGNED.has(country)),
@@ -84,7 +87,8 @@ function planOf(e164: string): string | SharedPlan | undefined {
   return PLANS_BY_DIGITS[digitAt(e164, 1) * 100 + digitAt(e164, 2) * 10 + digitAt(e164, 3)];
 }
 
-// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the islands' numbers in it.
+// Calling codes are one to three digits, and none begins another; 618 is Australia's range with the
+// islands' numbers in it.
 function findPlan(digits: string): string | SharedPlan | undefined {
   return PLANS.get(digits.slice(0, 3)) ?? PLANS.get(digits.slice(0, 2)) ?? PLANS.get(digits.slice(0, 1));
 }
@@ -95,7 +99,8 @@ function digitAt(e164: string, index: number): number {
 
 const DIGIT_ZERO = 48;
 
-// What follows the deciding digits is replaced, so that every number with them gets the same answer.
+// What follows the deciding digits is replaced, so that every number with them gets the same
+// answer.
 function askLibrary(e164: string, digits: number): string | undefined {
   const kept = e164.slice(0, 1 + digits);
   const typical = kept + "23456789012".slice(0, Math.max(0, e164.length - kept.length));

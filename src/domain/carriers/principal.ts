@@ -12,13 +12,13 @@ export interface CarrierPrincipal {
   readonly identity: string;
   /**
    * Why the identity is the carrier's. `registered`: the platform has registered it
-   * (carrier_credential), and may take it back. `claimed`: a token of the server's own key names the
-   * carrier in its claim, and the identity was never registered.
+   * (carrier_credential), and may take it back. `claimed`: a token of the server's own key names
+   * the carrier in its claim, and the identity was never registered.
    */
   readonly standing: "registered" | "claimed";
   /**
-   * A person of the platform acts as the carrier, with a token that the platform's own key signed for
-   * that. It reaches what the carrier reaches, and the logs say that the platform did.
+   * A person of the platform acts as the carrier, with a token that the platform's own key signed
+   * for that. It reaches what the carrier reaches, and the logs say that the platform did.
    */
   readonly byPlatform?: true;
   /** When the credential expires; undefined: it does not. */
@@ -34,9 +34,9 @@ export interface PlatformPrincipal {
 }
 
 /**
- * Whether a credential that is judged again still shows who it showed before: the same kind, carrier
- * and identity. A registered carrier must still be registered, and the platform must have every scope
- * that it had.
+ * Whether a credential that is judged again still shows who it showed before: the same kind,
+ * carrier and identity. A registered carrier must still be registered, and the platform must have
+ * every scope that it had.
  */
 export function isSamePrincipal(before: Principal, now: Principal): boolean {
   if (before.identity !== now.identity) return false;
@@ -52,7 +52,10 @@ export type CredentialIdentity =
   | { readonly kind: "spiffe"; readonly uri: string }
   | { readonly kind: "dns"; readonly name: string };
 
-/** An identity as one text, the key of carrier_credential: `jwt:issuer:subject` (both percent-encoded), `spiffe://...` or `dns:name`. */
+/**
+ * An identity as one text, the key of carrier_credential: `jwt:issuer:subject` (both
+ * percent-encoded), `spiffe://...` or `dns:name`.
+ */
 export function identityText(identity: CredentialIdentity): string {
   switch (identity.kind) {
     case "jwt":

@@ -1,4 +1,7 @@
-/** What a platform's credential may be allowed; rpc/shared/access/access.ts says which method needs which. */
+/**
+ * What a platform's credential may be allowed; rpc/shared/access/access.ts says which method needs
+ * which.
+ */
 export const PLATFORM_SCOPES = [
   "carriers.read",
   "carriers.write",
@@ -17,8 +20,9 @@ export const PLATFORM_SCOPES = [
 ] as const;
 
 /**
- * One of {@link PLATFORM_SCOPES}. Three of them are asked for inside methods: `locations.read` and `locations.write` for a number's
- * location_id, `parties.read` to see numbers of parties outside the platform unmasked.
+ * One of {@link PLATFORM_SCOPES}. Three of them are asked for inside methods: `locations.read` and
+ * `locations.write` for a number's location_id, `parties.read` to see numbers of parties outside
+ * the platform unmasked.
  */
 export type PlatformScope = (typeof PLATFORM_SCOPES)[number];
 

@@ -59,7 +59,10 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
   return results;
 }
 
-/** What became of each call that is voided: both sides voided it, or one did and the other has nothing to set against it. */
+/**
+ * What became of each call that is voided: both sides voided it, or one did and the other has
+ * nothing to set against it.
+ */
 export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
   const spans = spansOf(pairing);
   const results: Mutable<CallResult>[] = [];
@@ -78,7 +81,10 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
   return results;
 }
 
-/** The carrier's call that goes with the platform's at a position, its further parts merged; undefined: none. */
+/**
+ * The carrier's call that goes with the platform's at a position, its further parts merged;
+ * undefined: none.
+ */
 export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
   const first = carrier[carrierOf[platform] ?? -1];
   const further = furtherParts.get(platform);
@@ -147,7 +153,8 @@ function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Singl
   }
 }
 
-// A copy of a record that is itself still waiting may be the one that the other side's record will be closest to.
+// A copy of a record that is itself still waiting may be the one that the other side's record will
+// be closest to.
 function judgeMissing(
   result: Mutable<CallResult>,
   side: CallUnit,
@@ -260,8 +267,9 @@ function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: numb
 }
 
 /**
- * The earliest and latest start over all that a member's result rests on: those that it was judged with, and those whose pairs left it what it has. These do not
- * rest on it, so that a crowd of pairs that are certain has no common span.
+ * The earliest and latest start over all that a member's result rests on: those that it was judged
+ * with, and those whose pairs left it what it has. These do not rest on it, so that a crowd of
+ * pairs that are certain has no common span.
  */
 function spansOf({ platform, carrier, together, rests }: Pairing): (member: number) => Span {
   const firstMs = new Float64Array(platform.length + carrier.length).fill(Number.POSITIVE_INFINITY);

@@ -1,7 +1,10 @@
 import type { CarrierFacts, ClockOffset, CommonFacts, MatchingInput, PlatformFacts } from "./facts.ts";
 import { type CallNumbers, numbersOf } from "./number-keys.ts";
 
-/** One side's call as matching sees it: a record, or the parts of a split call merged. Times are corrected: the carrier's offset is taken off. */
+/**
+ * One side's call as matching sees it: a record, or the parts of a split call merged. Times are
+ * corrected: the carrier's offset is taken off.
+ */
 export interface CallUnit<Facts extends CommonFacts = CommonFacts> {
   /** The record, or the first part. */
   readonly facts: Facts;
@@ -32,7 +35,10 @@ export interface CarrierUnit extends CallUnit<CarrierFacts> {
   /** Undefined: there was nothing to judge it by. */
   readonly offset: ClockOffset | undefined;
   readonly billedS: number | undefined;
-  /** Parts that are known to exist, and are not among its records: one before the last known, or one after it. */
+  /**
+   * Parts that are known to exist, and are not among its records: one before the last known, or one
+   * after it.
+   */
   readonly lacksParts: boolean;
   readonly lacksFirstPart: boolean;
 }
@@ -86,7 +92,10 @@ export function carrierUnit(facts: CarrierFacts, offsetOf: MatchingInput["offset
   };
 }
 
-/** Several of the carrier's units, in their order, as one call: first invite and answer, last end, sums of the durations. */
+/**
+ * Several of the carrier's units, in their order, as one call: first invite and answer, last end,
+ * sums of the durations.
+ */
 export function mergeUnits(units: readonly [CarrierUnit, ...CarrierUnit[]]): CarrierUnit {
   const [first] = units;
   const last = units.at(-1) ?? first;
@@ -120,14 +129,20 @@ export function withOffset(unit: CarrierUnit, offset: ClockOffset): CarrierUnit 
   };
 }
 
-/** How long the call is by the finest figure there is, milliseconds; undefined when nothing is known. */
+/**
+ * How long the call is by the finest figure there is, milliseconds; undefined when nothing is
+ * known.
+ */
 export function lengthOf(unit: CallUnit): number | undefined {
   if (unit.connectedMs !== undefined) return unit.connectedMs;
   const billedS = (unit as Partial<CarrierUnit>).billedS;
   return billedS === undefined ? undefined : billedS * 1_000;
 }
 
-/** By start, then by identity: the same for the same records, whatever the order in which they were given. */
+/**
+ * By start, then by identity: the same for the same records, whatever the order in which they were
+ * given.
+ */
 export function byStart(a: CallUnit, b: CallUnit): number {
   return a.startMs - b.startMs || compareIdentity(a.facts, b.facts);
 }
@@ -140,8 +155,9 @@ export function compareIdentity(a: CommonFacts, b: CommonFacts): number {
 }
 
 /**
- * The difference of like times, b minus a: answer with answer where both have one, else invite with invite. Where neither is alike, what there is:
- * one side's invite against the other's answer. Undefined when a side has no times.
+ * The difference of like times, b minus a: answer with answer where both have one, else invite with
+ * invite. Where neither is alike, what there is: one side's invite against the other's answer.
+ * Undefined when a side has no times.
  */
 export function startDelta(a: CallUnit, b: CallUnit): number | undefined {
   if (a.answerMs !== undefined && b.answerMs !== undefined) return b.answerMs - a.answerMs;
@@ -172,7 +188,10 @@ export function arrivalOf(facts: CommonFacts): number {
   return facts.firstIngestMs ?? facts.ingestMs;
 }
 
-/** A switch that writes whole minutes knows its bill better than its times do; one that writes seconds does not. */
+/**
+ * A switch that writes whole minutes knows its bill better than its times do; one that writes
+ * seconds does not.
+ */
 const FINE_RESOLUTION_MS = 1_000;
 
 function connectedOf({ connectedMs, answerMs, endMs, billedS, resolutionMs }: CarrierFacts): number | undefined {

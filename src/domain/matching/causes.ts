@@ -19,7 +19,10 @@ export interface Lateness {
   readonly graceEndMs: number;
 }
 
-/** Lengths at which switches give up a call whose release was lost, milliseconds: 1, 2, 3, 4, 6, 8, 10, 12 and 24 h. */
+/**
+ * Lengths at which switches give up a call whose release was lost, milliseconds: 1, 2, 3, 4, 6, 8,
+ * 10, 12 and 24 h.
+ */
 export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
 /** How far from a timer a length may be, milliseconds. */
 export const TIMER_SLACK_MS = 2_000;
@@ -44,7 +47,8 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   if (isMismatch || sides.carrier.lacksParts) add(findSplit(sides));
   if (isMismatch) add(findStuckCall(sides));
   const rounding = result.basis === Basis.CONNECTED ? findRounding(sides, input, isMismatch) : undefined;
-  // Where the trunk's rounding makes exactly this difference, that it is also about the ring time is chance.
+  // Where the trunk's rounding makes exactly this difference, that it is also about the ring time
+  // is chance.
   if (isMismatch && result.basis === Basis.CONNECTED && rounding === undefined) add(findRingTime(sides, input));
   add(rounding);
   add(findLate(sides, input.agreement.graceMs));
@@ -106,7 +110,10 @@ export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): numb
   return timers.find((timerMs) => timerMs !== undefined);
 }
 
-/** The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far as known. */
+/**
+ * The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far
+ * as known.
+ */
 export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): number[] {
   const totalMs = facts.totalMs ?? difference(endMs, inviteMs);
   return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
@@ -156,7 +163,8 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
   return { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs };
 }
 
-// Its own times make its duration, and its answer is the platform's: what is longer comes after the answer.
+// Its own times make its duration, and its answer is the platform's: what is longer comes after the
+// answer.
 function countsFromAnswer({ platform, carrier }: PairSides, toleranceMs: number, ringMs: number): boolean {
   const timesMs = difference(carrier.endMs, carrier.answerMs);
   const beyondMs = difference(carrier.connectedMs, timesMs);

@@ -17,8 +17,9 @@ export interface ComparisonTerms {
 }
 
 /**
- * Compares a pair: whether both were answered, then the connected durations, else the bill. Where both were answered and one side has no figure at
- * all nothing agrees: a DURATION_MISMATCH without a basis.
+ * Compares a pair: whether both were answered, then the connected durations, else the bill. Where
+ * both were answered and one side has no figure at all nothing agrees: a DURATION_MISMATCH without
+ * a basis.
  */
 export function compareDurations(platform: PlatformUnit, carrier: CarrierUnit, terms: ComparisonTerms): Comparison {
   if (platform.answered !== carrier.answered) return { status: MatchStatus.ANSWER_STATE_MISMATCH, basis: Basis.NONE };
@@ -41,8 +42,9 @@ function compareMs(deltaMs: number, toleranceMs: number): MatchStatus {
   return Math.abs(deltaMs) <= toleranceMs ? MatchStatus.WITHIN_TOLERANCE : MatchStatus.DURATION_MISMATCH;
 }
 
-// A true duration that is within the tolerance can be billed an increment more or less when the tolerance crosses a boundary. Each part of a
-// split call was rounded up by itself, which adds up to an increment for each.
+// A true duration that is within the tolerance can be billed an increment more or less when the
+// tolerance crosses a boundary. Each part of a split call was rounded up by itself, which adds up
+// to an increment for each.
 function compareBill(connectedMs: number, billedS: number, partCount: number, terms: ComparisonTerms): MatchStatus {
   const rule = terms.rule ?? WHOLE_SECONDS;
   if (billedS === applyRule(rule, connectedMs)) return MatchStatus.MATCHED_EXACT;

@@ -440,8 +440,9 @@ interface Planted {
 }
 
 /**
- * Pairs that are equal to the millisecond, each of its own length, and records of the same parties around them that are no copies of any: these begin over a
- * second from each planted call, or last otherwise.
+ * Pairs that are equal to the millisecond, each of its own length, and records of the same parties
+ * around them that are no copies of any: these begin over a second from each planted call, or last
+ * otherwise.
  */
 function plantedPairs(): fc.Arbitrary<Planted> {
   const call = fc.record({

@@ -1,8 +1,9 @@
 import type { Party } from "../calls/party.ts";
 import type { RoundingRule } from "../carriers/carrier.ts";
 
-// What matching knows of a record: the tip of its identity, times in milliseconds since 1970, UTC. A voided record has the facts of the newest
-// revision that reported the call, for a VOID may name no more than an identity.
+// What matching knows of a record: the tip of its identity, times in milliseconds since 1970, UTC.
+// A voided record has the facts of the newest revision that reported the call, for a VOID may name
+// no more than an identity.
 
 /** Names one revision of one record of one side. */
 export interface RecordRef {
@@ -45,7 +46,10 @@ export interface CommonFacts extends RecordRef {
   /** Position in its feed, and when Tandem committed it. */
   readonly sequence: bigint;
   readonly ingestMs: number;
-  /** When the first revision of its identity was committed: a correction does not make a record late. Absent: as ingestMs. */
+  /**
+   * When the first revision of its identity was committed: a correction does not make a record
+   * late. Absent: as ingestMs.
+   */
   readonly firstIngestMs?: number;
 }
 
@@ -73,7 +77,10 @@ export interface KnownJoin {
 export interface CarrierFacts extends CommonFacts {
   /** The platform's record id that the carrier sent back. */
   readonly echoedRecordId?: string | undefined;
-  /** The platform's record that it was paired with before a number of either was erased: they stay together, whatever is left to compare. */
+  /**
+   * The platform's record that it was paired with before a number of either was erased: they stay
+   * together, whatever is left to compare.
+   */
   readonly joinedTo?: KnownJoin | undefined;
   readonly billedS?: number | undefined;
   readonly roundingRule?: RoundingRule | undefined;
@@ -96,11 +103,17 @@ export interface ClockOffset {
   readonly ratio: number;
   /** Whether pairs of the hours around had to be asked as well. */
   readonly isAround?: boolean;
-  /** Another that calls of the same hour have: a clock that is set back runs through an hour twice, once off and once right. */
+  /**
+   * Another that calls of the same hour have: a clock that is set back runs through an hour twice,
+   * once off and once right.
+   */
   readonly second?: ClockOffset;
 }
 
-/** A rounding rule, and whether it was inferred from the carrier's trunk and day instead of declared. */
+/**
+ * A rounding rule, and whether it was inferred from the carrier's trunk and day instead of
+ * declared.
+ */
 export interface KnownRounding {
   readonly rule: RoundingRule;
   readonly isInferred: boolean;
@@ -129,9 +142,15 @@ export interface MatchingInput {
   readonly platform: readonly PlatformFacts[];
   readonly carrier: readonly CarrierFacts[];
   readonly agreement: MatchingAgreement;
-  /** The offset of the trunk and hour of a carrier's record (by its own, uncorrected start). Undefined: nothing to judge it by. */
+  /**
+   * The offset of the trunk and hour of a carrier's record (by its own, uncorrected start).
+   * Undefined: nothing to judge it by.
+   */
   readonly offsetOf: (record: CarrierFacts) => ClockOffset | undefined;
-  /** The rule of a carrier's trunk and day, inferred; a record's own or the declared one goes before it. */
+  /**
+   * The rule of a carrier's trunk and day, inferred; a record's own or the declared one goes before
+   * it.
+   */
   readonly roundingOf: (record: CarrierFacts) => KnownRounding | undefined;
   readonly nowMs: number;
 }

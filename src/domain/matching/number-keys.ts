@@ -12,16 +12,22 @@ import {
 import type { CommonFacts } from "./facts.ts";
 
 /**
- * A party's number in the form in which both sides' spellings can be compared. What its spelling may
- * mean goes first. A national number of no known country and a routing prefix have no meaning
+ * A party's number in the form in which both sides' spellings can be compared. What its spelling
+ * may mean goes first. A national number of no known country and a routing prefix have no meaning
  * without the plan of whoever wrote them: these are held against others from the right, where every
  * plan has the subscriber's digits.
  */
 export interface NumberKey {
   readonly form: "E164" | "CODE" | "DIGITS" | "NAME";
-  /** E.164 in its one form, without `+`; the digits of a code; the last unbroken digits of anything else; of a user name its text in lower case. */
+  /**
+   * E.164 in its one form, without `+`; the digits of a code; the last unbroken digits of anything
+   * else; of a user name its text in lower case.
+   */
   readonly digits: string;
-  /** By which the number is found at the end of any spelling: without calling code and trunk prefix, most often one text. */
+  /**
+   * By which the number is found at the end of any spelling: without calling code and trunk prefix,
+   * most often one text.
+   */
   readonly nationalDigits: readonly string[];
   /** Of anything else: the E.164 numbers that it may mean, without `+`. */
   readonly readings: readonly string[];
@@ -36,7 +42,10 @@ export function numberKeyOf(party: Party): NumberKey | undefined {
   return party.value === undefined ? undefined : keyOf(party, party.value);
 }
 
-/** Which E.164 numbers a party may be, in every E.164 form, the likeliest first; none of a code or a name. */
+/**
+ * Which E.164 numbers a party may be, in every E.164 form, the likeliest first; none of a code or a
+ * name.
+ */
 export function numbersOfParty(party: Party): readonly string[] {
   if (party.kind === PartyKind.E164) return party.value === undefined ? NOTHING : e164Forms(party.value);
   const key = party.kind === PartyKind.NON_E164 ? numberKeyOf(party) : undefined;
@@ -45,7 +54,10 @@ export function numbersOfParty(party: Party): readonly string[] {
   return [...new Set(readings.flatMap((digits) => e164Forms(`+${digits}`)))];
 }
 
-/** The numbers of a call that may be compared, each once: who called, and who was called. Empty: that side is restricted or unavailable. */
+/**
+ * The numbers of a call that may be compared, each once: who called, and who was called. Empty:
+ * that side is restricted or unavailable.
+ */
 export interface CallNumbers {
   readonly callers: readonly NumberKey[];
   readonly called: readonly NumberKey[];
@@ -62,8 +74,9 @@ function shown(party: Party | undefined): Party | undefined {
 }
 
 /**
- * Whether two records are of the same parties: any of calling, asserted and redirecting equal, and called or dialed equal. A side of the call that
- * one record does not show is equal to any, as long as the other side of the call is shown and equal.
+ * Whether two records are of the same parties: any of calling, asserted and redirecting equal, and
+ * called or dialed equal. A side of the call that one record does not show is equal to any, as long
+ * as the other side of the call is shown and equal.
  */
 export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
   if (isEqual(a.called, b.called)) {
@@ -72,7 +85,10 @@ export function areSameParties(a: CallNumbers, b: CallNumbers): boolean {
   return (a.called.length === 0 || b.called.length === 0) && isEqual(a.callers, b.callers);
 }
 
-/** Whether two records cannot be of the same call: both show who called, or who was called, in numbers, and none is equal. */
+/**
+ * Whether two records cannot be of the same call: both show who called, or who was called, in
+ * numbers, and none is equal.
+ */
 export function areContradicting(a: CallNumbers, b: CallNumbers): boolean {
   return isContradicting(a.callers, b.callers) || isContradicting(a.called, b.called);
 }
@@ -98,10 +114,12 @@ function isLocal(local: NumberKey, number: NumberKey): boolean {
 }
 
 /**
- * Whether two spellings are of one number. E.164 numbers are the same when their one form is, names when they are equal. Any other spelling is an E.164
- * number's when it may mean it, or when it ends with all its digits, or with the national ones after a trunk or routing prefix; what stands before may
- * not be another country's calling code. Two such spellings are the same when they may mean one number, or when one ends with the other, a trunk prefix
- * left out, and that has at least seven digits.
+ * Whether two spellings are of one number. E.164 numbers are the same when their one form is, names
+ * when they are equal. Any other spelling is an E.164 number's when it may mean it, or when it ends
+ * with all its digits, or with the national ones after a trunk or routing prefix; what stands
+ * before may not be another country's calling code. Two such spellings are the same when they may
+ * mean one number, or when one ends with the other, a trunk prefix left out, and that has at least
+ * seven digits.
  */
 export function isSameNumber(a: NumberKey, b: NumberKey): boolean {
   if (a === b) return true;
@@ -122,8 +140,9 @@ const MIN_NATIONAL = 5;
 const MAX_REMEMBERED = 65_536;
 const NO_NUMBERS: readonly NumberKey[] = [];
 /**
- * What an erased number compares as: equal to an erased one and to nothing else. Were it as good as hidden, it would be equal to any number, and a
- * call of which it was erased could take the counterpart of another.
+ * What an erased number compares as: equal to an erased one and to nothing else. Were it as good as
+ * hidden, it would be equal to any number, and a call of which it was erased could take the
+ * counterpart of another.
  */
 const NOTHING: readonly string[] = [];
 const ERASED: NumberKey = {
@@ -186,7 +205,8 @@ function readKey({ kind, countryCode }: Party, value: string): NumberKey | undef
   };
 }
 
-// Service codes (*31#) and routing prefixes (hexadecimal digits in ported numbers, Q.769.1) stand before the digits.
+// Service codes (*31#) and routing prefixes (hexadecimal digits in ported numbers, Q.769.1) stand
+// before the digits.
 const PREFIXED = /^\+?[0-9A-F*#]*?([0-9]{2,})$/;
 
 function e164Key(number: string): NumberKey {

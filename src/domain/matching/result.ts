@@ -24,7 +24,10 @@ export const MatchStatus = {
 } as const;
 export type MatchStatus = (typeof MatchStatus)[keyof typeof MatchStatus];
 
-/** Why records differ; the numbers of tandem.type.v1.DiscrepancyCause, in the order in which they are told. */
+/**
+ * Why records differ; the numbers of tandem.type.v1.DiscrepancyCause, in the order in which they
+ * are told.
+ */
 export const MatchCause = {
   ZONE_SHIFT: 1,
   CLOCK_SKEW: 2,
@@ -81,7 +84,10 @@ export interface Measure {
   readonly ingestMs: number;
 }
 
-/** What became of one call. It is named by the platform's record where there is one, else by the carrier's first. */
+/**
+ * What became of one call. It is named by the platform's record where there is one, else by the
+ * carrier's first.
+ */
 export interface CallResult {
   readonly platform?: PlatformFacts | undefined;
   /** The carrier's record, or the parts of a split call in their order; empty when it has none. */
@@ -93,15 +99,24 @@ export interface CallResult {
   readonly pendingReason?: PendingReason | undefined;
   /** When the grace is or was over; absent when both sides were there from the start. */
   readonly graceEndMs?: number | undefined;
-  /** Of a DUPLICATE the record of the same side that it is a copy of; of a PART_OF_CALL the first of its call. */
+  /**
+   * Of a DUPLICATE the record of the same side that it is a copy of; of a PART_OF_CALL the first of
+   * its call.
+   */
   readonly duplicateOf?: RecordRef | undefined;
-  /** Of an AMBIGUOUS call: how many records could pair with each other at least. Of a crowd no more is counted, for no more of it need be read. */
+  /**
+   * Of an AMBIGUOUS call: how many records could pair with each other at least. Of a crowd no more
+   * is counted, for no more of it need be read.
+   */
   readonly candidateCount?: number | undefined;
   readonly basis: Basis;
   /** Of a pair whose carrier reported a bill: the rule that made it, as far as it is known. */
   readonly billedRule?: RoundingRule;
   readonly toleranceMs: number;
-  /** The offset that was taken off the carrier's times; absent when there was nothing to judge it by or no record of the carrier's. */
+  /**
+   * The offset that was taken off the carrier's times; absent when there was nothing to judge it by
+   * or no record of the carrier's.
+   */
   readonly appliedOffsetMs?: number | undefined;
   readonly platformMeasure?: Measure | undefined;
   readonly carrierMeasure?: Measure | undefined;
@@ -111,15 +126,21 @@ export interface CallResult {
   /** The platform's invite, else the carrier's start with the offset taken off. */
   readonly startMs: number;
   /**
-   * Of a pair that had no rival on either side: the difference of like times, carrier minus platform, as reported. A vote on the clock offset of its
-   * trunk and hour.
+   * Of a pair that had no rival on either side: the difference of like times, carrier minus
+   * platform, as reported. A vote on the clock offset of its trunk and hour.
    */
   readonly offsetVoteMs?: number | undefined;
-  /** The earliest and latest corrected start over all records that were judged together with this one: none of them outside was looked at. */
+  /**
+   * The earliest and latest corrected start over all records that were judged together with this
+   * one: none of them outside was looked at.
+   */
   readonly span: { readonly firstMs: number; readonly lastMs: number };
 }
 
-/** The carrier's bill minus its rule applied to the platform's connected duration, milliseconds; as tandem.type.v1.CallDeltas has it. */
+/**
+ * The carrier's bill minus its rule applied to the platform's connected duration, milliseconds; as
+ * tandem.type.v1.CallDeltas has it.
+ */
 export interface Deltas {
   readonly connectedMs?: number | undefined;
   readonly billedMs?: number | undefined;

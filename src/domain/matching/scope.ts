@@ -2,7 +2,10 @@ import { PartyKind } from "../calls/party.ts";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import type { MatchingAgreement } from "./facts.ts";
 
-/** Whether the carrier has to report a call of the platform's. One that is still going on may yet be answered. */
+/**
+ * Whether the carrier has to report a call of the platform's. One that is still going on may yet be
+ * answered.
+ */
 export function isPlatformInScope({ facts, startMs }: PlatformUnit, agreement: MatchingAgreement): boolean {
   const { direction, isEmergency, isPartial, answered } = facts;
   return isInScope({ direction, isEmergency, answered: answered || isPartial, startMs }, agreement);

@@ -1,9 +1,12 @@
 import type { CorrelationIds } from "./facts.ts";
 
-// Ids of the signalling are compared as what they name, and not as they were written: switches copy header fields with their quotes, parameters and
-// nil values into records.
+// Ids of the signalling are compared as what they name, and not as they were written: switches copy
+// header fields with their quotes, parameters and nil values into records.
 
-/** Of each kind the texts by which another record of the same call is found: two that share none are of no common id of the kind. */
+/**
+ * Of each kind the texts by which another record of the same call is found: two that share none are
+ * of no common id of the kind.
+ */
 export function dialogTexts({ dialogCallId }: CorrelationIds): string[] {
   const callId = plain(dialogCallId);
   return callId === "" ? [] : [callId];
@@ -23,8 +26,8 @@ export function icidTexts({ icid }: CorrelationIds): string[] {
 }
 
 /**
- * The ends of a Session-ID that are known. Each end writes its own UUID first, on the wire as `uuid;remote=uuid`, and a nil one where the other is not known
- * yet (RFC 7989 sections 5 and 6).
+ * The ends of a Session-ID that are known. Each end writes its own UUID first, on the wire as
+ * `uuid;remote=uuid`, and a nil one where the other is not known yet (RFC 7989 sections 5 and 6).
  */
 export function sessionTexts({ sessionId }: CorrelationIds): string[] {
   if (sessionId === undefined) return [];
@@ -42,8 +45,8 @@ export function isSameSession(a: CorrelationIds, b: CorrelationIds): boolean {
 }
 
 /**
- * Whether two records are of one SIP dialog: the same Call-ID, and no other tags. Each side may have written its own tag as local, so tags are
- * compared without regard to which is which.
+ * Whether two records are of one SIP dialog: the same Call-ID, and no other tags. Each side may
+ * have written its own tag as local, so tags are compared without regard to which is which.
  */
 export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   if (!isSameCallId(a, b)) return false;
@@ -51,7 +54,9 @@ export function isSameDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine.length === 0 || others.length === 0 || isWithin(mine, others);
 }
 
-/** Whether the dialog is proved: Call-ID and both tags are one dialog's name (RFC 3261 section 12). */
+/**
+ * Whether the dialog is proved: Call-ID and both tags are one dialog's name (RFC 3261 section 12).
+ */
 export function isProvenDialog(a: CorrelationIds, b: CorrelationIds): boolean {
   return tagsOf(a).length === 2 && tagsOf(b).length === 2 && isSameDialog(a, b);
 }
@@ -64,7 +69,10 @@ export function isOtherCallId(a: CorrelationIds, b: CorrelationIds): boolean {
   return mine !== undefined && others !== undefined && mine !== others;
 }
 
-/** Whether both name an ICID, or a Session-ID, and not the same. Networks on the way replace these, so that it is no proof of two calls. */
+/**
+ * Whether both name an ICID, or a Session-ID, and not the same. Networks on the way replace these,
+ * so that it is no proof of two calls.
+ */
 export function haveUnlikeIds(a: CorrelationIds, b: CorrelationIds): boolean {
   const isUnlike = (mine: readonly string[], others: readonly string[]) =>
     mine.length > 0 && others.length > 0 && !isWithin(mine, others);

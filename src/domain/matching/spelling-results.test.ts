@@ -15,7 +15,10 @@ import { MatchStatus } from "./result.ts";
 const OWN = e164("+4532000001");
 const APART_MS = 600_000;
 
-/** How a call comes out that both sides wrote twice, each record with another spelling of the other party. */
+/**
+ * How a call comes out that both sides wrote twice, each record with another spelling of the other
+ * party.
+ */
 function judge(spellings: readonly WrittenNumber[], number: string): string[] {
   const calls = spellings.map(({ value, countryCode }, index) => {
     const next = spellings[(index + 1) % spellings.length] ?? { value: number };

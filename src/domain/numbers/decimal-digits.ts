@@ -1,7 +1,7 @@
 /**
- * What stands for one decimal digit, as a set of a regular expression with the flag `u`: the decimals
- * of every script; what Unicode holds compatible with a text that has one digit in it, such as one in
- * a circle, with a full stop, or an hour; and digits without such a form.
+ * What stands for one decimal digit, as a set of a regular expression with the flag `u`: the
+ * decimals of every script; what Unicode holds compatible with a text that has one digit in it,
+ * such as one in a circle, with a full stop, or an hour; and digits without such a form.
  */
 export const DIGIT_SET =
   "\\p{Nd}\u00b2\u00b3\u00b9\u2070\u2074-\u2079\u2080-\u2089\u215f\u2460-\u2468\u2474-\u247c\u2488-\u2490\u24ea" +

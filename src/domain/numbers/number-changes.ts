@@ -35,7 +35,10 @@ export function isEffectiveTime(time: Micros, now: Micros): boolean {
   return time >= now - BigInt(MAX_PAST_DAYS) * DAY && time <= now + BigInt(MAX_AHEAD_DAYS) * DAY;
 }
 
-/** Provisions a number that the carrier does not hold, or brings one that it holds to these attributes from now on. */
+/**
+ * Provisions a number that the carrier does not hold, or brings one that it holds to these
+ * attributes from now on.
+ */
 export function provision(
   timeline: NumberTimeline,
   attributes: NumberAttributes,
@@ -73,7 +76,10 @@ function beginHolding(
   return { timeline: [...over, period] };
 }
 
-/** Ends a holding that is not assigned, and drops what was scheduled for it. One that was released before stays as it is. */
+/**
+ * Ends a holding that is not assigned, and drops what was scheduled for it. One that was released
+ * before stays as it is.
+ */
 export function release(timeline: NumberTimeline, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return timeline.at(-1)?.endedAs === NumberState.RELEASED ? { timeline } : notHeld();
@@ -89,16 +95,25 @@ export interface AssignmentRequest {
   readonly sipUri?: string;
   /** Absent: as provisioned. */
   readonly locationId?: string;
-  /** Whether the location of an assignment that stands is to stay, because the caller may not set one. */
+  /**
+   * Whether the location of an assignment that stands is to stay, because the caller may not set
+   * one.
+   */
   readonly keepLocation: boolean;
   readonly activationState: number;
   readonly activationFailure?: NumberAssignment["activationFailure"];
-  /** Absent: now; or, of an assignment that stands, when it began. Given, it also replaces whatever was scheduled for later. */
+  /**
+   * Absent: now; or, of an assignment that stands, when it began. Given, it also replaces whatever
+   * was scheduled for later.
+   */
   readonly effectiveTime?: Micros;
   readonly makeSipUri: () => string;
 }
 
-/** Assigns a number: now, since a past time or from a future one; or brings an assignment that stands to these values. */
+/**
+ * Assigns a number: now, since a past time or from a future one; or brings an assignment that
+ * stands to these values.
+ */
 export function assign(timeline: NumberTimeline, request: AssignmentRequest, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return notHeld();
@@ -121,7 +136,10 @@ export function assign(timeline: NumberTimeline, request: AssignmentRequest, now
   return { timeline: join(before, { ...current, start: time, end: FOREVER, assignment }) };
 }
 
-/** Ends the assignment that stands at a time (absent: now); where none does, withdraws the one that is scheduled for later. */
+/**
+ * Ends the assignment that stands at a time (absent: now); where none does, withdraws the one that
+ * is scheduled for later.
+ */
 export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undefined, now: Micros): TimelineChange {
   const current = periodAt(timeline, now);
   if (!current) return notHeld();
@@ -133,7 +151,10 @@ export function unassign(timeline: NumberTimeline, effectiveTime: Micros | undef
   return { timeline: scheduled ? endScheduled(timeline, scheduled, time) : timeline };
 }
 
-/** Why a port at this time cannot be scheduled, or done at once when the time is past; undefined when it can. */
+/**
+ * Why a port at this time cannot be scheduled, or done at once when the time is past; undefined
+ * when it can.
+ */
 export function findPortProblem(timeline: NumberTimeline, time: Micros, now: Micros): NumberProblem | undefined {
   const current = periodAt(timeline, now);
   if (!current) return notHeld().problem;
@@ -147,8 +168,8 @@ export function periodsMoved(timeline: NumberTimeline, time: Micros): NumberTime
 }
 
 /**
- * The gaining carrier's timeline after a port. The losing carrier's reference to its customer is its own and does not come along; SIP URIs that
- * Tandem made are made again.
+ * The gaining carrier's timeline after a port. The losing carrier's reference to its customer is
+ * its own and does not come along; SIP URIs that Tandem made are made again.
  */
 export function arrive(timeline: NumberTimeline, moved: NumberTimeline, makeSipUri: () => string): NumberTimeline {
   const arrived = moved.map((period) => {
@@ -200,7 +221,8 @@ function endScheduled(timeline: NumberTimeline, scheduled: NumberPeriod, time: M
   return join([...before, { ...scheduled, end: time }], unassigned(scheduled, time, FOREVER));
 }
 
-// From a future time on. The one that was scheduled before is replaced; the number must then be free at that time.
+// From a future time on. The one that was scheduled before is replaced; the number must then be
+// free at that time.
 function scheduleAssignment(
   timeline: NumberTimeline,
   request: AssignmentRequest,
@@ -249,7 +271,8 @@ function makeAssignment({ attributes, assignment }: NumberPeriod, request: Assig
   };
 }
 
-// What the carrier states of an assigned number leaves the assignment as it is, but for a location that it names.
+// What the carrier states of an assigned number leaves the assignment as it is, but for a location
+// that it names.
 function withAttributes(period: NumberPeriod, attributes: NumberAttributes): NumberPeriod {
   if (!period.assignment || attributes.locationId === undefined) return { ...period, attributes };
   return { ...period, attributes, assignment: { ...period.assignment, locationId: attributes.locationId } };

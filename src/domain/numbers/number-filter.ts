@@ -3,7 +3,10 @@ import type { FieldViolation } from "../errors.ts";
 import { isCustomerId } from "./number-item.ts";
 import { NumberState } from "./number-state.ts";
 
-/** Which numbers: conditions are joined by AND, the values of one by OR; one that is absent leaves nothing out. */
+/**
+ * Which numbers: conditions are joined by AND, the values of one by OR; one that is absent leaves
+ * nothing out.
+ */
 export interface NumberFilter {
   readonly states?: readonly number[];
   readonly customerId?: string;

@@ -1,8 +1,9 @@
 import { createHmac } from "node:crypto";
 
 /**
- * What stands for a telephone number where one must be told from another and none may be kept: HMAC-SHA-256 (RFC 2104), 64 hexadecimal digits. Who has
- * the secret can try every number, so a hash goes when its number is erased.
+ * What stands for a telephone number where one must be told from another and none may be kept:
+ * HMAC-SHA-256 (RFC 2104), 64 hexadecimal digits. Who has the secret can try every number, so a
+ * hash goes when its number is erased.
  * @param secret the installation's.
  */
 export function numberHash(secret: Buffer, e164: string): string {

@@ -11,14 +11,20 @@ interface Character {
 
 /** A text in which numbers are looked for. */
 export interface ReadText {
-  /** Its digits as those of ASCII, `*` where told, a space for what may stand within a number, `|` for anything else. */
+  /**
+   * Its digits as those of ASCII, `*` where told, a space for what may stand within a number, `|`
+   * for anything else.
+   */
   readonly spelled: string;
   /** Of each character of `spelled`, where it stands in the text. */
   readonly at: readonly number[];
   readonly characters: readonly Character[];
 }
 
-/** Reads a text, or bytes in which texts are. `withStars`: a star may stand for a digit that was masked before. */
+/**
+ * Reads a text, or bytes in which texts are. `withStars`: a star may stand for a digit that was
+ * masked before.
+ */
 export function readText(text: string | Buffer, withStars = false): ReadText {
   const characters = typeof text === "string" ? charactersOf(text) : charactersOfBytes(text);
   const at: number[] = [];
@@ -41,13 +47,17 @@ export function readText(text: string | Buffer, withStars = false): ReadText {
   return { spelled, at, characters };
 }
 
-// Of what is no digit: nothing, one of the few characters that may stand in a number, or more than these.
+// Of what is no digit: nothing, one of the few characters that may stand in a number, or more than
+// these.
 function widthOf(character: string): number {
   if (isUnseen(character)) return 0;
   return isBetweenDigits(character) ? 1 : MAX_GAP + 1;
 }
 
-/** What is stored of a text, with every digit that a pattern finds as a star for each unit that it takes. */
+/**
+ * What is stored of a text, with every digit that a pattern finds as a star for each unit that it
+ * takes.
+ */
 export function starFound({ spelled, at, characters }: ReadText, pattern: RegExp): string {
   const stars = new Set<number>();
   for (const { index, 0: found } of spelled.matchAll(pattern)) {

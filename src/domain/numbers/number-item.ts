@@ -29,7 +29,8 @@ export function findNumberProblem(phoneNumber: string): NumberProblem | undefine
   return { reason: "NUMBER_INVALID", field: "phone_number", message, retryable: false };
 }
 
-// Numbers of more than 15 digits and extensions are in service: who sends one learns what to send in its place.
+// Numbers of more than 15 digits and extensions are in service: who sends one learns what to send
+// in its place.
 function unlikeNumber(text: string): string {
   if (/^\+[0-9]{16,}$/.test(text))
     return "has over 15 digits, the most that ITU-T E.164 has: give the number without the extension that was dialled in";

@@ -3,7 +3,10 @@ import { nationalDigitsOf } from "./spelling.ts";
 // A number in what a database holds is looked for by a pattern that finds too much and never too
 // little, whatever the spelling; what it finds is looked at again.
 
-/** A regular expression, for PostgreSQL, of texts and of bytes as its `escape` has them in which a number may be. */
+/**
+ * A regular expression, for PostgreSQL, of texts and of bytes as its `escape` has them in which a
+ * number may be.
+ */
 export function searchPattern(phoneNumber: string): string {
   return patternOf(phoneNumber, (digits) => [...digits]);
 }
@@ -41,8 +44,8 @@ const OTHER_DIGIT = [
   "[^\\u0001-\\u007F]",
 ].join("|");
 
-// A digit of another script stands for one digit of the number and not for a find of its own: of the
-// bytes of times and lengths many look like one.
+// A digit of another script stands for one digit of the number and not for a find of its own: of
+// the bytes of times and lengths many look like one.
 function patternOf(phoneNumber: string, of: (digits: string) => string[]): string {
   const inAnyScript = (digit: string) => `(?:${digit}|${OTHER_DIGIT})`;
   const spelled = nationalDigitsOf(phoneNumber).map((digits) => of(digits).map(inAnyScript).join(BETWEEN));

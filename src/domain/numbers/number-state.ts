@@ -2,8 +2,9 @@ import { isDeepStrictEqual } from "node:util";
 import type { Micros } from "../time/instant.ts";
 import { formatTelUri } from "./phone-number.ts";
 
-// What a carrier's holding of one number was, is and will be is a timeline. The row that readers see is the timeline at a moment, so a change
-// for the past or the future is the same operation as one for now, and a scheduled change takes effect by the clock alone. The operations are in
+// What a carrier's holding of one number was, is and will be is a timeline. The row that readers
+// see is the timeline at a moment, so a change for the past or the future is the same operation as
+// one for now, and a scheduled change takes effect by the clock alone. The operations are in
 // number-changes.ts.
 
 /** The numbers of tandem.type.v1.NumberState. */
@@ -44,7 +45,9 @@ export interface ActivationFailure {
   readonly message: string;
 }
 
-/** A period in which one carrier held the number and its assignment did not change: [start, end). */
+/**
+ * A period in which one carrier held the number and its assignment did not change: [start, end).
+ */
 export interface NumberPeriod {
   readonly start: Micros;
   /** FOREVER while no end is known. */
@@ -100,7 +103,10 @@ export function periodAt(timeline: NumberTimeline, time: Micros): NumberPeriod |
   return timeline.find((period) => period.start <= time && time < period.end);
 }
 
-/** What readers see of a timeline at a moment: the period that it lies in, else the last that is over; undefined before the first. */
+/**
+ * What readers see of a timeline at a moment: the period that it lies in, else the last that is
+ * over; undefined before the first.
+ */
 export function rowAt(key: NumberKey, timeline: NumberTimeline, time: Micros): NumberRow | undefined {
   const period = timeline.findLast((candidate) => candidate.start <= time);
   return period && rowOfPeriod(key, period, time < period.end ? stateOf(period) : (period.endedAs ?? stateOf(period)));
@@ -156,8 +162,9 @@ export function endTimeline(timeline: NumberTimeline, time: Micros, endedAs: End
 }
 
 /**
- * A timeline as readers see it while a port is scheduled: it ends with the port, which its last row names as its end. What is scheduled for later
- * still stands in the timeline itself, and goes with the number.
+ * A timeline as readers see it while a port is scheduled: it ends with the port, which its last row
+ * names as its end. What is scheduled for later still stands in the timeline itself, and goes with
+ * the number.
  */
 export function timelineUnderPort(timeline: NumberTimeline, portTime: Micros | undefined): NumberTimeline {
   return portTime === undefined ? timeline : endTimeline(timeline, portTime, NumberState.PORTED_OUT);
@@ -175,8 +182,8 @@ export interface NumberStamp {
 }
 
 /**
- * A changed timeline with its stamp on every period that is new or differs, and the very periods of before where nothing did. What has not begun
- * has no revision yet.
+ * A changed timeline with its stamp on every period that is new or differs, and the very periods of
+ * before where nothing did. What has not begun has no revision yet.
  */
 export function stampTimeline(
   before: NumberTimeline,
@@ -196,13 +203,16 @@ export function isSameTimeline(before: NumberTimeline, after: NumberTimeline): b
   return before.length === after.length && before.every((period, index) => period === after[index]);
 }
 
-/** The periods that have begun without an entry to say so: what was scheduled and is due, ascending. */
+/**
+ * The periods that have begun without an entry to say so: what was scheduled and is due, ascending.
+ */
 export function findDuePeriods(timeline: NumberTimeline, now: Micros): NumberPeriod[] {
   return timeline.filter((period) => period.revision === 0n && period.start <= now);
 }
 
 /**
- * The time of a change: the database's, but never before what has already happened to the number, should that clock have been set back.
+ * The time of a change: the database's, but never before what has already happened to the number,
+ * should that clock have been set back.
  */
 export function timeOfChange(timeline: NumberTimeline, clock: Micros): Micros {
   let time = clock;

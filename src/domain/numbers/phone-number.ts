@@ -5,14 +5,18 @@ import {
   parsePhoneNumberFromString,
 } from "libphonenumber-js/max";
 
-/** Whether a text has the syntax of an E.164 number: `+` and 2 to 15 digits, the first not 0 (ITU-T E.164). */
+/**
+ * Whether a text has the syntax of an E.164 number: `+` and 2 to 15 digits, the first not 0 (ITU-T
+ * E.164).
+ */
 export function isE164(text: string): boolean {
   return E164.test(text);
 }
 
 /**
- * Whether a number could be somebody's: E.164 by its syntax, under a calling code that exists, and of a length that its plan has. By "possible" rather
- * than "valid" of libphonenumber, whose metadata lags new ranges and knows no test ranges. A number written with its national prefix
+ * Whether a number could be somebody's: E.164 by its syntax, under a calling code that exists, and
+ * of a length that its plan has. By "possible" rather than "valid" of libphonenumber, whose
+ * metadata lags new ranges and knows no test ranges. A number written with its national prefix
  * (`+44 0 20...`) is not: it would be a second spelling of another.
  */
 export function isPossibleNumber(text: string): boolean {
@@ -47,7 +51,10 @@ export function formatTelUri(e164: string): string {
   return `tel:${e164}`;
 }
 
-/** The E.164 number of a global tel URI (RFC 3966, section 3), without its visual separators and parameters; undefined if it is none. */
+/**
+ * The E.164 number of a global tel URI (RFC 3966, section 3), without its visual separators and
+ * parameters; undefined if it is none.
+ */
 export function parseTelUri(uri: string): string | undefined {
   const match = TEL_URI.exec(uri);
   const number = match?.[1]?.replaceAll(/[-.()]/g, "");
@@ -71,10 +78,14 @@ function goesOn(text: string, isNumber: (longer: string) => boolean): boolean {
 const MAX_LENGTH = 16;
 const E164 = /^\+[1-9][0-9]{1,14}$/;
 
-/** Country calling codes that ITU-T E.164.1 gives to global services, groups of countries and networks. */
+/**
+ * Country calling codes that ITU-T E.164.1 gives to global services, groups of countries and
+ * networks.
+ */
 const GLOBAL_SERVICES: ReadonlySet<string> = new Set(["800", "808", "870", "878", "881", "882", "883", "888", "979"]);
 
-// RFC 3966: global-number = "+" digits and visual separators; par = ";" parameter; pct-encoded and the characters of paramchar in values.
+// RFC 3966: global-number = "+" digits and visual separators; par = ";" parameter; pct-encoded and
+// the characters of paramchar in values.
 const PARAM = String.raw`;[A-Za-z0-9-]+(?:=(?:[A-Za-z0-9\-_.!~*'()[\]/:&+$]|%[0-9A-Fa-f]{2})+)?`;
 const TEL_URI = new RegExp(String.raw`^[Tt][Ee][Ll]:(\+[0-9().-]+)(?:${PARAM})*$`);
 

@@ -60,7 +60,8 @@ test("any text is parsed or refused in good time, and never throws", () => {
       for (const candidate of [text, `sip:${text}`, `sip:a@${text}`, `sip:a@b.example;${text}`]) parseSipUri(candidate);
     }),
   );
-  // As long as may be, and often: what took time that grows faster than the length would not come to its end.
+  // As long as may be, and often: what took time that grows faster than the length would not come
+  // to its end.
   const longest = [
     `sip:${"a;".repeat(1_000)}`,
     `sip:a@b${";a=b".repeat(500)}`,

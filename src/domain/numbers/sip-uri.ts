@@ -1,6 +1,9 @@
 import { isIPv4, isIPv6 } from "node:net";
 
-/** A SIP or SIPS URI (RFC 3261, section 19.1) in its parts, as written: nothing is unescaped or folded but the scheme. */
+/**
+ * A SIP or SIPS URI (RFC 3261, section 19.1) in its parts, as written: nothing is unescaped or
+ * folded but the scheme.
+ */
 export interface SipUri {
   readonly scheme: "sip" | "sips";
   /** Absent when there is no userinfo. */
@@ -19,7 +22,9 @@ export interface SipUri {
 /** Longest SIP URI that is parsed, characters. */
 const MAX_LENGTH = 2_048;
 
-/** Parses a SIP or SIPS URI by the grammar of RFC 3261, section 25.1; undefined if the text is none. */
+/**
+ * Parses a SIP or SIPS URI by the grammar of RFC 3261, section 25.1; undefined if the text is none.
+ */
 export function parseSipUri(text: string): SipUri | undefined {
   if (text.length > MAX_LENGTH) return undefined;
   const match = /^(sips?):(?:([^@]*)@)?(\[[^\]]*\]|[^:;?@]*)(?::([0-9]{1,5}))?((?:;[^;?@]*)*)(?:\?([^@]*))?$/i.exec(
@@ -41,7 +46,10 @@ export function parseSipUri(text: string): SipUri | undefined {
   };
 }
 
-/** Writes a SIP URI from its parts; what `parseSipUri` gives comes back as it was, but for the case of scheme and parameter names. */
+/**
+ * Writes a SIP URI from its parts; what `parseSipUri` gives comes back as it was, but for the case
+ * of scheme and parameter names.
+ */
 export function formatSipUri(uri: SipUri): string {
   const password = uri.password === undefined ? "" : `:${uri.password}`;
   const userinfo = uri.user === undefined ? "" : `${uri.user}${password}@`;
@@ -57,8 +65,9 @@ export function sipUriOfNumber(e164: string, domain: string): string {
 }
 
 /**
- * What is wrong with a SIP URI as the address of a number's assignee; undefined when nothing is. Its user part must be the number itself, for a
- * user's name is personal data; and what RFC 3261, table 1, forbids in a Request-URI may not be there: headers, a method.
+ * What is wrong with a SIP URI as the address of a number's assignee; undefined when nothing is.
+ * Its user part must be the number itself, for a user's name is personal data; and what RFC 3261,
+ * table 1, forbids in a Request-URI may not be there: headers, a method.
  */
 export function findSipUriProblem(text: string, e164: string): string | undefined {
   const uri = parseSipUri(text);
@@ -72,7 +81,10 @@ export function findSipUriProblem(text: string, e164: string): string | undefine
   return undefined;
 }
 
-/** Whether a text is a DNS name as SIP takes it (RFC 3261, 25.1, `hostname`): labels of letters, digits and inner hyphens, the last not beginning with a digit. */
+/**
+ * Whether a text is a DNS name as SIP takes it (RFC 3261, 25.1, `hostname`): labels of letters,
+ * digits and inner hyphens, the last not beginning with a digit.
+ */
 export function isDnsName(text: string): boolean {
   return text.length <= 253 && HOSTNAME.test(text);
 }

@@ -38,9 +38,9 @@ export function readSpelling(value: string, country: string | undefined): Spelli
 }
 
 /**
- * The one form of an E.164 number that plans and switches write in several. Without the trunk prefix
- * behind the calling code; without the mobile 9 of Argentina and the former 1 of Mexico; with the
- * zero that is part of an Italian number.
+ * The one form of an E.164 number that plans and switches write in several. Without the trunk
+ * prefix behind the calling code; without the mobile 9 of Argentina and the former 1 of Mexico;
+ * with the zero that is part of an Italian number.
  */
 export function canonicalNumber(e164: string): string {
   const code = callingCodeOf(e164);
@@ -69,8 +69,8 @@ export function e164Forms(e164: string): readonly string[] {
 }
 
 /**
- * By which digits a number is found in a text, whatever stands before them: those that it has in its
- * country, without a trunk prefix. None is part of another.
+ * By which digits a number is found in a text, whatever stands before them: those that it has in
+ * its country, without a trunk prefix. None is part of another.
  */
 export function nationalDigitsOf(e164: string): readonly string[] {
   const found = new Set<string>();
@@ -84,7 +84,10 @@ export function nationalDigitsOf(e164: string): readonly string[] {
   return [...found].filter((digits) => ![...found].some((other) => other !== digits && digits.includes(other)));
 }
 
-/** What may stand between a calling code and a number, though no number begins with it: trunk prefixes and what plans had or have besides. */
+/**
+ * What may stand between a calling code and a number, though no number begins with it: trunk
+ * prefixes and what plans had or have besides.
+ */
 export function prefixesBehindCallingCode(callingCode: string): readonly string[] {
   const infix = INFIXES[callingCode]?.infix;
   return [...(TRUNK_PREFIXES.get(callingCode) ?? []), ...(infix === undefined ? [] : [infix])];
@@ -130,7 +133,10 @@ const forms = new Map<string, readonly string[]>();
 
 const ARGENTINA = "54";
 const ITALY = "39";
-/** What stands between calling code and number in one of two forms, and how many digits the number has. */
+/**
+ * What stands between calling code and number in one of two forms, and how many digits the number
+ * has.
+ */
 const INFIXES: Readonly<Record<string, { infix: string; digits: number }>> = {
   // Mobiles: where calls from abroad need it, and where they did until 2019.
   [ARGENTINA]: { infix: "9", digits: 10 },

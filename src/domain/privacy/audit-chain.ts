@@ -17,7 +17,9 @@ export interface ChainRange {
   readonly first: bigint;
   /** The last. */
   readonly last: bigint;
-  /** The hash of the event before the first, where it is known; of the first of all it always is. */
+  /**
+   * The hash of the event before the first, where it is known; of the first of all it always is.
+   */
   readonly previousHash?: Uint8Array | undefined;
 }
 
@@ -59,11 +61,15 @@ export class ChainCheck {
     return undefined;
   }
 
-  /** Says whether anything is missing at the end, or the last event is not the one that was expected. */
+  /**
+   * Says whether anything is missing at the end, or the last event is not the one that was
+   * expected.
+   */
   end(expected: { headHash?: Uint8Array | undefined; expectedHash?: Uint8Array | undefined }): AuditBreak | undefined {
     const { last } = this.#range;
     const isCut = this.#next <= last;
-    // Who kept a hash is told by it: whether the end was cut off or written anew is the same to them.
+    // Who kept a hash is told by it: whether the end was cut off or written anew is the same to
+    // them.
     if (expected.expectedHash && (isCut || !this.#isLast(expected.expectedHash)))
       return { kind: AuditBreakKind.EXPECTED_HASH, sequence: last };
     if (isCut) return { kind: AuditBreakKind.GAP, sequence: this.#next };

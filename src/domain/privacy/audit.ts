@@ -17,7 +17,10 @@ export interface AuditAct {
   readonly actor: string;
   /** The method, as `tandem.platform.v1.PrivacyService/CreateHold`, or `cli/` and the command. */
   readonly method: string;
-  /** The kind and the id of what it was done to, as `hold/7f3a`; of numbers, how many. Cut at 256 characters. */
+  /**
+   * The kind and the id of what it was done to, as `hold/7f3a`; of numbers, how many. Cut at 256
+   * characters.
+   */
   readonly resource: string;
   readonly outcome: AuditOutcome;
   /** Absent when done. */
@@ -26,7 +29,10 @@ export interface AuditAct {
   readonly requestId?: AuditedRequestId | undefined;
   /** Paths of the fields that changed. The first 100 are kept. */
   readonly changedFields?: readonly string[] | undefined;
-  /** Further facts: JSON values, no bigint, no undefined; at most 4,096 characters as canonical JSON. */
+  /**
+   * Further facts: JSON values, no bigint, no undefined; at most 4,096 characters as canonical
+   * JSON.
+   */
   readonly details?: Readonly<Record<string, unknown>> | undefined;
 }
 
@@ -61,8 +67,9 @@ const MAX_CHANGED_FIELDS = 100;
 const MAX_DETAILS = 4_096;
 
 /**
- * Puts an act into its place behind the event before it. Numbers in what people wrote are masked here, for no erasure may touch a chain. Throws when its
- * details are too long, or no JSON: a mistake of the caller.
+ * Puts an act into its place behind the event before it. Numbers in what people wrote are masked
+ * here, for no erasure may touch a chain. Throws when its details are too long, or no JSON: a
+ * mistake of the caller.
  */
 export function chainAct(
   act: AuditAct,
@@ -109,7 +116,10 @@ function maskDetails(value: unknown, name = ""): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, maskDetails(item, key)]));
 }
 
-/** The hash of an event: SHA-256 over the hash before it and the canonical JSON of its ProtoJSON without entry_hash (audit_event.proto). */
+/**
+ * The hash of an event: SHA-256 over the hash before it and the canonical JSON of its ProtoJSON
+ * without entry_hash (audit_event.proto).
+ */
 export function hashEvent(event: ChainedAct): Uint8Array {
   return createHash("sha256")
     .update(event.previousHash)
@@ -117,7 +127,9 @@ export function hashEvent(event: ChainedAct): Uint8Array {
     .digest();
 }
 
-/** JSON with one spelling only: RFC 8785. Throws on what JSON cannot say, lone surrogates included. */
+/**
+ * JSON with one spelling only: RFC 8785. Throws on what JSON cannot say, lone surrogates included.
+ */
 export function canonicalJson(value: unknown): string {
   const json = canonicalize(value);
   if (json === undefined) throw new Error("canonicalJson: expected a JSON value");
@@ -130,7 +142,10 @@ const OUTCOME_NAMES: Record<AuditOutcome, string> = {
   3: "AUDIT_OUTCOME_FAILED",
 };
 
-/** The event's ProtoJSON, without entry_hash. By hand, since the domain knows no messages; a test compares it with theirs. */
+/**
+ * The event's ProtoJSON, without entry_hash. By hand, since the domain knows no messages; a test
+ * compares it with theirs.
+ */
 export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
   return {
     carrierId: event.carrierId,

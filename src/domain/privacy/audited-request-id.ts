@@ -7,8 +7,9 @@ declare const audited: unique symbol;
 export type AuditedRequestId = string & { readonly [audited]: true };
 
 /**
- * A call's request_id as the audit log may keep it for ever: as it is, unless a telephone number may be in it. Then a keyed hash of it stands in its place,
- * the same for the same id, because no erasure may touch a chain of hashes.
+ * A call's request_id as the audit log may keep it for ever: as it is, unless a telephone number
+ * may be in it. Then a keyed hash of it stands in its place, the same for the same id, because no
+ * erasure may touch a chain of hashes.
  * @param secret the installation's.
  */
 export function auditedRequestId(secret: Buffer, requestId: string): AuditedRequestId {

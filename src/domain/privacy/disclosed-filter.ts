@@ -8,14 +8,18 @@ const KEPT_VALUES = 10;
 /** Where a page or a stream stands is no filter, and what makes a call repeatable neither. */
 const NO_FILTER = new Set(["page_size", "page_token", "request_id", "start", "end"]);
 const NUMBER_FIELDS = new Set(["phone_number", "phone_numbers"]);
-/** Words of somebody's, masked as elsewhere: trunk groups and cases are often named after a number, without its plus sign. */
+/**
+ * Words of somebody's, masked as elsewhere: trunk groups and cases are often named after a number,
+ * without its plus sign.
+ */
 const TEXT_FIELDS = new Set(["trunk_id", "trunk_ids", "case_reference", "verified_by"]);
 
 type Json = null | boolean | number | string | readonly Json[] | { readonly [name: string]: Json };
 
 /**
- * A request as canonical JSON: names sorted, no spaces, every number replaced by its hash, without what only pages. Lists that would make it too long
- * are cut to their first values, and say how many there were.
+ * A request as canonical JSON: names sorted, no spaces, every number replaced by its hash, without
+ * what only pages. Lists that would make it too long are cut to their first values, and say how
+ * many there were.
  * @param request as JSON with the contract's names of fields.
  */
 export function disclosedFilter(request: Json, hash: (number: string) => string): DisclosedFilter {

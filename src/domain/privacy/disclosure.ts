@@ -9,7 +9,10 @@ export type DisclosureKind = (typeof DisclosureKind)[keyof typeof DisclosureKind
 export const RecipientKind = { CARRIER: 1, PLATFORM: 2 } as const;
 export type RecipientKind = (typeof RecipientKind)[keyof typeof RecipientKind];
 
-/** The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither side. */
+/**
+ * The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither
+ * side.
+ */
 export const DisclosedSide = { NUMBERS: 0, PLATFORM: 1, CARRIER: 2 } as const;
 export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
 
@@ -17,7 +20,10 @@ export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
 export const MAX_NAMED_RECORDS = 1_000;
 /** Most sequences that a block of a feed covers, and so most entries. */
 export const BLOCK_SEQUENCES = 10_000n;
-/** Longest that a stream sends under one block, milliseconds: one that is open for much longer was left by a process that is gone. */
+/**
+ * Longest that a stream sends under one block, milliseconds: one that is open for much longer was
+ * left by a process that is gone.
+ */
 export const BLOCK_MAX_AGE_MS = 3_600_000;
 
 /** What is said of a reading besides its records: who, how and why. */
@@ -54,7 +60,10 @@ export interface RecordName {
   readonly revision: number;
 }
 
-/** What stands for a day of a customer's usage in place of a record: usage by number has no calls to name. A day is the customer's. */
+/**
+ * What stands for a day of a customer's usage in place of a record: usage by number has no calls to
+ * name. A day is the customer's.
+ */
 export function usageName(customerId: string): string {
   return `usage of ${customerId}`;
 }

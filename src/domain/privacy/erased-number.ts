@@ -5,15 +5,24 @@ import { digitsMaybeMasked, maskedSearchPattern, SHOWN_AS_STARS, searchPattern }
 import { canonicalNumber, e164Forms, nationalDigitsOf, prefixesBehindCallingCode } from "../numbers/spelling.ts";
 import { digitsOf } from "./masking.ts";
 
-/** A national number this short would be found in many others: it is masked only where it stands alone. */
+/**
+ * A national number this short would be found in many others: it is masked only where it stands
+ * alone.
+ */
 const MIN_FOUND_ANYWHERE = 6;
-/** One number that is erased, in whatever form it was written: E.164, national, with prefixes and separators, in a sip: or tel: URI. */
+/**
+ * One number that is erased, in whatever form it was written: E.164, national, with prefixes and
+ * separators, in a sip: or tel: URI.
+ */
 export class ErasedNumber {
   /** E.164. */
   readonly phoneNumber: string;
   /** Every E.164 form of it. */
   readonly forms: readonly string[];
-  /** A regular expression, for PostgreSQL, that finds every text and all bytes in which it may occur; what it finds is looked at again. */
+  /**
+   * A regular expression, for PostgreSQL, that finds every text and all bytes in which it may
+   * occur; what it finds is looked at again.
+   */
   readonly pattern: string;
   /** The same, of texts in which the last three digits may be masked. */
   readonly maskedPattern: string;
@@ -57,7 +66,10 @@ export class ErasedNumber {
     return this.#mayBeIn(text, 0) && readText(text).spelled.search(this.#text) >= 0;
   }
 
-  /** A text with every digit of the number as `*`, wherever it stands in it. What was no digit stays, so that equal texts stay equal. */
+  /**
+   * A text with every digit of the number as `*`, wherever it stands in it. What was no digit
+   * stays, so that equal texts stay equal.
+   */
   mask(text: string): string {
     return this.isIn(text) ? starFound(readText(text), this.#text) : text;
   }

@@ -29,7 +29,10 @@ export interface ErasureScope {
   readonly role: number;
 }
 
-/** In place of a keyed hash that was erased: what it was made of can no longer be compared. A hash that is 0 by itself is one in 2^64. */
+/**
+ * In place of a keyed hash that was erased: what it was made of can no longer be compared. A hash
+ * that is 0 by itself is one in 2^64.
+ */
 export const ERASED_HASH = 0n;
 
 /** The parties of a call, by the contract's names. */
@@ -37,8 +40,9 @@ export const PARTY_NAMES = ["calling", "asserted", "called", "dialed", "redirect
 export type PartyName = (typeof PARTY_NAMES)[number];
 
 /**
- * Which parties of a call a role reaches: a subscriber calls OUTBOUND and is called INBOUND, another party the other way round. Of an OUTBOUND call that
- * was forwarded for the platform's user, who called is another party as well. A call of no direction is reached by every role.
+ * Which parties of a call a role reaches: a subscriber calls OUTBOUND and is called INBOUND,
+ * another party the other way round. Of an OUTBOUND call that was forwarded for the platform's
+ * user, who called is another party as well. A call of no direction is reached by every role.
  */
 export function partiesInRole(role: number, direction: number, isForwarded: boolean): readonly PartyName[] {
   if (role === SubjectRole.ANY || direction === 0) return PARTY_NAMES;

@@ -1,20 +1,25 @@
 import { DIGIT_SET, digitOf } from "../numbers/decimal-digits.ts";
 
-/** A text with the last three digits of everything in it that could be a telephone number as `***`. Days `YYYY-MM-DD` stay. */
+/**
+ * A text with the last three digits of everything in it that could be a telephone number as `***`.
+ * Days `YYYY-MM-DD` stay.
+ */
 export function maskNumbers(text: string): string {
   return maskText(text, { shownAs: "TEXT" });
 }
 
 /**
- * A text with the last three digits of every number that says it is one as `***`: written with its `+`, with 00 or 011, or in a tel: or sip: URI. For
- * ids of others, such as those of the signalling, which are full of digits that must stay.
+ * A text with the last three digits of every number that says it is one as `***`: written with its
+ * `+`, with 00 or 011, or in a tel: or sip: URI. For ids of others, such as those of the
+ * signalling, which are full of digits that must stay.
  */
 export function maskInternational(text: string): string {
   return maskText(text, { shownAs: "ID" });
 }
 
 /**
- * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes, days, times and round numbers stay.
+ * A text of our own with what may be a number in it masked, for logs and errors. UUIDs, hashes,
+ * days, times and round numbers stay.
  * @param known counts of ours that the text repeats, and beginnings of numbers with their `+`: they
  *   stay too.
  */
@@ -23,9 +28,10 @@ export function maskReport(text: string, known: readonly string[] = []): string 
 }
 
 /**
- * Whether a telephone number may be in an id that anybody chose: seven digits in a row, whatever but
- * letters stands between them. Of a random UUID each group counts for itself, since many have seven
- * digits across their dashes. What looks like another UUID, a hash or a time may be made to hold one.
+ * Whether a telephone number may be in an id that anybody chose: seven digits in a row, whatever
+ * but letters stands between them. Of a random UUID each group counts for itself, since many have
+ * seven digits across their dashes. What looks like another UUID, a hash or a time may be made to
+ * hold one.
  */
 export function mayHoldNumber(id: string): boolean {
   const told = RANDOM_UUID.test(id) ? id : plainDigits(id).replaceAll(/[^\p{L}\p{N}]/gu, "");
@@ -36,7 +42,10 @@ export function mayHoldNumber(id: string): boolean {
 export interface TextMasking {
   /** What the text is: words of somebody's, an id of others, or a report of ours. */
   readonly shownAs: "TEXT" | "ID" | "REPORT";
-  /** National significant numbers that are masked in whatever spelling, with their last three digits, or whole. */
+  /**
+   * National significant numbers that are masked in whatever spelling, with their last three
+   * digits, or whole.
+   */
   readonly numbers?: readonly MaskedNumber[] | undefined;
   /** Runs of digits that stay. */
   readonly known?: readonly string[] | undefined;
@@ -46,7 +55,9 @@ export interface TextMasking {
 export interface MaskedNumber {
   /** Its digits without calling code or trunk prefix, which every spelling ends with. */
   readonly nationalDigits: string;
-  /** Whether all of its digits go, and not the last three only: that of who asked not to be shown. */
+  /**
+   * Whether all of its digits go, and not the last three only: that of who asked not to be shown.
+   */
   readonly isHidden: boolean;
 }
 
@@ -69,7 +80,10 @@ export function maskText(text: string, { shownAs, numbers = [], known = [] }: Te
   return characters.map((character, at) => (stars.has(at) ? "*" : character)).join("");
 }
 
-/** A number with its last three digits as `***`, whatever stands between them; one of three digits or fewer is masked whole. */
+/**
+ * A number with its last three digits as `***`, whatever stands between them; one of three digits
+ * or fewer is masked whole.
+ */
 export function maskLastDigits(number: string): string {
   const characters = [...number];
   let left = SHOWN_AS_STARS;
@@ -81,7 +95,10 @@ export function maskLastDigits(number: string): string {
   return characters.join("");
 }
 
-/** A text with every digit of Unicode as that of ASCII, and without what hides between digits: for comparing numbers. */
+/**
+ * A text with every digit of Unicode as that of ASCII, and without what hides between digits: for
+ * comparing numbers.
+ */
 export function plainDigits(text: string): string {
   return PLAIN.test(text) ? text : [...text.replaceAll(ALL_HIDDEN, "")].map(plainCharacter).join("");
 }
@@ -105,11 +122,17 @@ export function digitsOf(text: string): string {
 const SHOWN_AS_STARS = 3;
 /** Fewer digits are a code or a count, not somebody's number. */
 const MIN_DIGITS = 7;
-/** More digits than a number has: several that stand side by side, of which one cannot tell where each ends. */
+/**
+ * More digits than a number has: several that stand side by side, of which one cannot tell where
+ * each ends.
+ */
 const MAX_DIGITS = 13;
 /** Of which so many are shown. */
 const SHOWN_OF_SEVERAL = 4;
-/** Most characters between two digits of one number, besides those that nobody sees; spaces side by side are one. */
+/**
+ * Most characters between two digits of one number, besides those that nobody sees; spaces side by
+ * side are one.
+ */
 const MAX_GAP = 3;
 /** Shorter national numbers are found in many others: they count at the end of a run only. */
 const MIN_FOUND_ANYWHERE = 7;
@@ -127,7 +150,9 @@ const LIST_MARK =
 const isGap = (character: string) => GAP.test(character);
 const isGapOfWords = (character: string) => GAP.test(character) || LIST_MARK.test(character);
 const SPACE = /^[\p{Zs}\t\r\n]$/u;
-/** What takes no room: formats such as zero-width characters, and marks upon the character before. */
+/**
+ * What takes no room: formats such as zero-width characters, and marks upon the character before.
+ */
 const HIDDEN = /^[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]$/u;
 const ALL_HIDDEN = /[\p{Cf}\p{M}\u115f\u1160\u3164\uffa0]/gu;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII is plain

@@ -17,7 +17,10 @@ export interface RetentionRule {
   readonly initial: (Bound & { readonly legalBasis: LegalBasis }) | undefined;
 }
 
-/** What a country's law asks of a part that is kept for a purpose; for a country that is not in the table, what is asked everywhere. */
+/**
+ * What a country's law asks of a part that is kept for a purpose; for a country that is not in the
+ * table, what is asked everywhere.
+ */
 export function findRule(countryCode: string, part: RecordPart, purpose: Purpose): RetentionRule {
   const general = GENERAL[part];
   const own = COUNTRIES[countryCode]?.[part];
@@ -57,7 +60,8 @@ const BILLING = {
 } as const;
 const TEN_YEARS: Bound = { days: 3_653, source: STORAGE_LIMITATION };
 
-// Everywhere. The law that we know sets few numbers: what it leaves open is decided in docs/decisions/0006-privacy.md, and says so.
+// Everywhere. The law that we know sets few numbers: what it leaves open is decided in
+// docs/decisions/0006-privacy.md, and says so.
 const GENERAL: Readonly<Record<RecordPart, PartRules>> = {
   1: { minimum: RECONCILED, maximum: TEN_YEARS, initial: { [USAGE_AND_BILLING]: BILLING } },
   2: { maximum: { days: 400, source: STORAGE_LIMITATION }, initial: { [TROUBLESHOOTING]: troubleshooting(90) } },
@@ -92,7 +96,8 @@ const TOLL_RECORDS: CountryRules = {
   },
 };
 
-// Traffic data for billing may be kept while the bill may be challenged or payment pursued (ePrivacy 6(2)): for as long as the claim lives.
+// Traffic data for billing may be kept while the bill may be challenged or payment pursued
+// (ePrivacy 6(2)): for as long as the claim lives.
 function billingUntil(years: number, source: string): CountryRules {
   return { maxima: { [USAGE_AND_BILLING]: { days: Math.ceil(years * 365.25), source } } };
 }

@@ -6,11 +6,14 @@ import { ALL_PARTS, ALL_PURPOSES, LegalBasis, Purpose, RecordPart } from "./rete
 export const PRIVACY_STATEMENT_VERSION = "1";
 
 /**
- * Days that the keys of records are kept after their day, by which a record that is sent again is known: longer than any horizon, so that nothing that
- * is still taken could be taken twice.
+ * Days that the keys of records are kept after their day, by which a record that is sent again is
+ * known: longer than any horizon, so that nothing that is still taken could be taken twice.
  */
 export const KEY_DAYS = 402;
-/** Days after a closed period's end for which what its figures rest on stays: corrections arrive for 400. */
+/**
+ * Days after a closed period's end for which what its figures rest on stays: corrections arrive for
+ * 400.
+ */
 export const CLOSED_PERIOD_DAYS = 402;
 
 /** What somebody has set, for a country or for one of its carriers. */
@@ -35,7 +38,8 @@ export interface PolicyInForce extends Omit<SetPolicy, "carrierId" | "revision">
 }
 
 /**
- * What holds for one carrier: for each part and purpose its own policy, else its country's, else the initial one. By part and purpose.
+ * What holds for one carrier: for each part and purpose its own policy, else its country's, else
+ * the initial one. By part and purpose.
  * @param set what was set for the carrier and for its country; others are passed over.
  */
 export function policiesInForce<Policy extends SetPolicy>(
@@ -58,7 +62,10 @@ export function policiesInForce<Policy extends SetPolicy>(
   );
 }
 
-/** What holds in a country where nobody has set anything; undefined: the part is not kept for this purpose. */
+/**
+ * What holds in a country where nobody has set anything; undefined: the part is not kept for this
+ * purpose.
+ */
 export function initialPolicy(countryCode: string, part: RecordPart, purpose: Purpose): PolicyInForce | undefined {
   const { initial } = findRule(countryCode, part, purpose);
   if (!initial) return undefined;
@@ -79,8 +86,8 @@ export function initialPolicy(countryCode: string, part: RecordPart, purpose: Pu
 export type RetentionDays = Readonly<Record<RecordPart, number>>;
 
 /**
- * How long each part is kept: for the longest of its purposes. A call's quality and network identifiers are nothing without the call, and end with it at the
- * latest.
+ * How long each part is kept: for the longest of its purposes. A call's quality and network
+ * identifiers are nothing without the call, and end with it at the latest.
  */
 export function retentionDays(policies: readonly Pick<SetPolicy, "part" | "retentionDays">[]): RetentionDays {
   const longest = (part: RecordPart) =>
@@ -97,8 +104,9 @@ export function retentionDays(policies: readonly Pick<SetPolicy, "part" | "reten
 }
 
 /**
- * How old a record may be on arrival: as agreed, and never older than what it would be compared with is kept. Records of a day are kept from when they
- * arrive, so that on the last of these days those of the other side may be gone already.
+ * How old a record may be on arrival: as agreed, and never older than what it would be compared
+ * with is kept. Records of a day are kept from when they arrive, so that on the last of these days
+ * those of the other side may be gone already.
  */
 export function keptHorizons(agreed: Horizons, days: RetentionDays): Horizons {
   const kept = Math.max(0, Math.min(days[RecordPart.CALL], days[RecordPart.DURATION]) - 1);

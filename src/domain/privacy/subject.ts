@@ -3,7 +3,8 @@ import { isSameNumber, numberKeyOf } from "../matching/number-keys.ts";
 import { asksToBeHidden, nationalDigitsOf } from "../numbers/spelling.ts";
 import { digitsOf } from "./masking.ts";
 
-// Whether a call is about the person whom a request is about: by number, period and role, never by the bare number.
+// Whether a call is about the person whom a request is about: by number, period and role, never by
+// the bare number.
 
 /** The numbers of tandem.platform.v1.SubjectRole. */
 export const SubjectRole = { SUBSCRIBER: 1, OTHER_PARTY: 2, ANY: 3 } as const;
@@ -36,7 +37,10 @@ export interface Participation {
 const OUTBOUND = 1;
 const PRESENTATION_RESTRICTED = 2;
 
-/** Tells whether a party has a number, in whatever spelling; for one number, to be asked of many parties. */
+/**
+ * Tells whether a party has a number, in whatever spelling; for one number, to be asked of many
+ * parties.
+ */
 export function partyMatcher(phoneNumber: string): (party: Party | undefined) => boolean {
   const number = numberKeyOf({ kind: PartyKind.E164, value: phoneNumber, presentation: 0 });
   return (party) => {
@@ -46,9 +50,10 @@ export function partyMatcher(phoneNumber: string): (party: Party | undefined) =>
 }
 
 /**
- * Where a number takes part in a call; undefined: nowhere. The subscriber is on the platform's side, OUTBOUND the calling one and INBOUND the called
- * one. The other party is on the other side; in an OUTBOUND call that was forwarded, who first called is one too, for the platform's number is the
- * one that forwarded. Of a record that does not say its direction, it may be either.
+ * Where a number takes part in a call; undefined: nowhere. The subscriber is on the platform's
+ * side, OUTBOUND the calling one and INBOUND the called one. The other party is on the other side;
+ * in an OUTBOUND call that was forwarded, who first called is one too, for the platform's number is
+ * the one that forwarded. Of a record that does not say its direction, it may be either.
  */
 export function findParticipation(
   call: CallOfParties,
@@ -79,7 +84,10 @@ export function isInRole({ isSubscriber, isOtherParty }: Participation, role: Su
   }
 }
 
-/** Whether the caller asked not to be shown to the one who is called (RFC 3323, RFC 3325 privacy "id"). */
+/**
+ * Whether the caller asked not to be shown to the one who is called (RFC 3323, RFC 3325 privacy
+ * "id").
+ */
 export function isCallerRestricted({ calling, asserted }: Pick<CallOfParties, "calling" | "asserted">): boolean {
   return [calling, asserted].some(
     (party) =>

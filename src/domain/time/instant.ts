@@ -1,4 +1,6 @@
-/** An instant: microseconds since 1970-01-01T00:00:00Z, the resolution of PostgreSQL's timestamptz. */
+/**
+ * An instant: microseconds since 1970-01-01T00:00:00Z, the resolution of PostgreSQL's timestamptz.
+ */
 export type Micros = bigint;
 
 /** Milliseconds since the epoch, as `Date.now()` gives them, as an instant. */
@@ -11,7 +13,9 @@ export function msFromMicros(micros: Micros): number {
   return Number(floorDiv(micros, 1000n));
 }
 
-/** A protobuf Timestamp's seconds and nanos as an instant; anything finer than a microsecond is cut. */
+/**
+ * A protobuf Timestamp's seconds and nanos as an instant; anything finer than a microsecond is cut.
+ */
 export function microsFromTimestamp(timestamp: { seconds: bigint; nanos: number }): Micros {
   return timestamp.seconds * 1_000_000n + BigInt(Math.floor(timestamp.nanos / 1000));
 }
@@ -22,7 +26,10 @@ export function timestampFromMicros(micros: Micros): { seconds: bigint; nanos: n
   return { seconds, nanos: Number(micros - seconds * 1_000_000n) * 1000 };
 }
 
-/** An instant as ISO 8601 text in UTC with six decimals, which PostgreSQL reads without loss. Range: years 1 to 9999. */
+/**
+ * An instant as ISO 8601 text in UTC with six decimals, which PostgreSQL reads without loss. Range:
+ * years 1 to 9999.
+ */
 export function isoFromMicros(micros: Micros): string {
   const seconds = floorDiv(micros, 1_000_000n);
   const fraction = String(micros - seconds * 1_000_000n).padStart(6, "0");
@@ -46,14 +53,20 @@ export function isDay(text: string): boolean {
   return !Number.isNaN(date.getTime()) && date.toISOString().slice(0, 10) === text;
 }
 
-/** Whether a text that may be a time (RFC 3339) is one of a real day and hour: JavaScript takes 31 September for 1 October, and 24:00 for the next day. */
+/**
+ * Whether a text that may be a time (RFC 3339) is one of a real day and hour: JavaScript takes 31
+ * September for 1 October, and 24:00 for the next day.
+ */
 export function isTimestampText(text: string): boolean {
   const [, day = "", hour = ""] =
     /^(\d{4}-\d{2}-\d{2})T(\d{2}):\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})$/.exec(text) ?? [];
   return isDay(day) && hour < "24";
 }
 
-/** The day so many days after (or before, if negative) a day; the calendar's last (or first) day when there is none. */
+/**
+ * The day so many days after (or before, if negative) a day; the calendar's last (or first) day
+ * when there is none.
+ */
 export function addDays(day: string, days: number): string {
   const ms = midnightMs(day) + days * DAY_MS;
   if (ms <= midnightMs(FIRST_DAY)) return FIRST_DAY;

@@ -6,7 +6,8 @@ export interface ZoneData {
   /** The edition, such as `2026f`; a newer one sorts after it. */
   readonly version: string;
   /**
-   * When each day of a year begins in a zone, from 1 January on; a day that the zone leaves out begins with the next.
+   * When each day of a year begins in a zone, from 1 January on; a day that the zone leaves out
+   * begins with the next.
    * @throws Error for a zone that it does not know.
    */
   startsOfYear(timeZone: string, year: number): Micros[];
@@ -22,7 +23,10 @@ const DAY_MS = 86_400_000;
 
 const NAMES: ReadonlySet<string> = new Set(moment.tz.names());
 
-/** Whether a text is the name of a time zone in the IANA database, its links included, written as it is there. */
+/**
+ * Whether a text is the name of a time zone in the IANA database, its links included, written as it
+ * is there.
+ */
 export function isTimeZone(text: string): boolean {
   return NAMES.has(text);
 }
@@ -38,7 +42,10 @@ export function hourIn(timeZone: string, ms: number): number {
   return localTime(timeZone, ms).getUTCHours();
 }
 
-/** The day that a zone's calendar shows at an instant, `YYYY-MM-DD`: for simulated truths. Records are cut by rows of `zone_day`. */
+/**
+ * The day that a zone's calendar shows at an instant, `YYYY-MM-DD`: for simulated truths. Records
+ * are cut by rows of `zone_day`.
+ */
 export function dateIn(timeZone: string, ms: number): string {
   return localTime(timeZone, ms).toISOString().slice(0, 10);
 }
@@ -79,7 +86,8 @@ function shiftsOf(timeZone: string): readonly Shift[] {
   return shifts;
 }
 
-// Before names were checked, some were taken that only ICU has, or in other cases: they go on meaning what they meant.
+// Before names were checked, some were taken that only ICU has, or in other cases: they go on
+// meaning what they meant.
 function nameInUse(timeZone: string): string {
   if (isTimeZone(timeZone) || moment.tz.zone(timeZone)) return timeZone;
   try {
@@ -99,7 +107,8 @@ function startsOfYear(shifts: readonly Shift[], year: number): Micros[] {
   return starts;
 }
 
-// The first instant at which the zone's calendar shows the day, or a later one: where midnight comes twice, the first of the two.
+// The first instant at which the zone's calendar shows the day, or a later one: where midnight
+// comes twice, the first of the two.
 function startOfDay(shifts: readonly Shift[], from: number, midnightMs: number): number {
   let beginMs = shifts[from - 1]?.endMs ?? Number.NEGATIVE_INFINITY;
   for (let at = from; ; at++) {

@@ -2,11 +2,17 @@ import { addDays, type Micros } from "./instant.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Days of a time zone that follow each other, and when each begins. An instant lies in exactly one of them. */
+/**
+ * Days of a time zone that follow each other, and when each begins. An instant lies in exactly one
+ * of them.
+ */
 export class ZoneDays {
   /** The first day, `YYYY-MM-DD`. */
   readonly firstDay: string;
-  /** When each day begins, and last when the day after them does. Ascending; a day that the zone leaves out begins with the next. */
+  /**
+   * When each day begins, and last when the day after them does. Ascending; a day that the zone
+   * leaves out begins with the next.
+   */
   readonly starts: readonly Micros[];
 
   constructor(firstDay: string, starts: readonly Micros[]) {
@@ -21,7 +27,10 @@ export class ZoneDays {
     return start;
   }
 
-  /** The day of an instant, `YYYY-MM-DD`. Throws RangeError for an instant that is in none of the days. */
+  /**
+   * The day of an instant, `YYYY-MM-DD`. Throws RangeError for an instant that is in none of the
+   * days.
+   */
   dayOf(instant: Micros): string {
     const index = this.#countBegun(instant) - 1;
     if (index < 0 || index >= this.starts.length - 1)

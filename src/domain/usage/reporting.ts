@@ -10,13 +10,17 @@ export interface ReportedCell {
   readonly reported: bigint;
   /** Calls that it did not have to report. */
   readonly outside: bigint;
-  /** Of these the answered ones. An unanswered one says nothing of its direction: most carriers report answered calls only. */
+  /**
+   * Of these the answered ones. An unanswered one says nothing of its direction: most carriers
+   * report answered calls only.
+   */
   readonly answeredOutside: bigint;
 }
 
 /**
- * Whether a carrier reported the calls asked for, by their days and directions: REPORTED or SILENT when that is so of all of them, OUT_OF_SCOPE when none
- * had to be reported, PARTLY_REPORTED when they differ, and unspecified when no call is judged.
+ * Whether a carrier reported the calls asked for, by their days and directions: REPORTED or SILENT
+ * when that is so of all of them, OUT_OF_SCOPE when none had to be reported, PARTLY_REPORTED when
+ * they differ, and unspecified when no call is judged.
  */
 export function reportingStateOf(cells: readonly ReportedCell[]): ReportingState {
   const state = cells.map(stateOfCell).reduce(combineStates, ReportingState.UNSPECIFIED);

@@ -2,8 +2,9 @@ import { MatchStatus } from "../matching/result.ts";
 import type { Micros } from "../time/instant.ts";
 import { addTotals, type PartTotals, subtractTotals, totalOf, UsagePart, type UsageTotals } from "./totals.ts";
 
-// Why figures of a closed period changed. The lines are compared as they are, so nothing that changes them can be missed; the cause is then looked for
-// in what happened since the last comparison.
+// Why figures of a closed period changed. The lines are compared as they are, so nothing that
+// changes them can be missed; the cause is then looked for in what happened since the last
+// comparison.
 
 /** The numbers of tandem.platform.v1.RestatementCause. */
 export const RestatementCause = {
@@ -16,7 +17,10 @@ export const RestatementCause = {
 } as const;
 export type RestatementCause = (typeof RestatementCause)[keyof typeof RestatementCause];
 
-/** What a line of figures is about: the finest grouping that closed periods are kept by; '' for what is absent. */
+/**
+ * What a line of figures is about: the finest grouping that closed periods are kept by; '' for what
+ * is absent.
+ */
 export interface LineKey {
   readonly usageDate: string;
   readonly phoneNumber: string;
@@ -31,7 +35,9 @@ export interface ChangedLine extends LineKey {
   readonly newParts: PartTotals;
 }
 
-/** A call of the period that was judged anew since the last comparison, whether it counts or not. */
+/**
+ * A call of the period that was judged anew since the last comparison, whether it counts or not.
+ */
 export interface ChangedCall extends LineKey {
   readonly status: number;
   readonly records: readonly RestatedRecord[];
@@ -79,10 +85,16 @@ export interface RestatementDraft {
 const MAX_LINES = 1_000;
 /** Most records that a line names. */
 export const MAX_LINE_RECORDS = 100;
-/** Most records that one restatement names: with ids of 128 characters it stays below the size of a message. */
+/**
+ * Most records that one restatement names: with ids of 128 characters it stays below the size of a
+ * message.
+ */
 const MAX_RECORDS = 10_000;
 
-/** The restatements that lines make, one or more for each cause, and the period's sums before and after each. */
+/**
+ * The restatements that lines make, one or more for each cause, and the period's sums before and
+ * after each.
+ */
 export function draftRestatements(
   lines: readonly ChangedLine[],
   calls: readonly ChangedCall[],
@@ -103,7 +115,8 @@ export function draftRestatements(
   return drafts;
 }
 
-// The calls of a line; of one that has lost a call altogether (it was moved to another day, or merged into another), what changed of its number.
+// The calls of a line; of one that has lost a call altogether (it was moved to another day, or
+// merged into another), what changed of its number.
 function callFinder(calls: readonly ChangedCall[]): (line: LineKey) => readonly ChangedCall[] {
   const byLine = Map.groupBy(calls, lineName);
   const byNumber = Map.groupBy(calls, numberName);

@@ -46,7 +46,10 @@ const MAX_NUMBERS = 100;
 const MAX_COUNTRIES = 250;
 const LAST_DIRECTION = 2;
 
-/** Everything that is wrong with a period, by the fields of the requests; its length is another question. */
+/**
+ * Everything that is wrong with a period, by the fields of the requests; its length is another
+ * question.
+ */
 export function findPeriodViolations(period: UsagePeriod): FieldViolation[] {
   const found: FieldViolation[] = [];
   const check = (field: string, holds: boolean, description: string) => {

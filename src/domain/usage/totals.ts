@@ -1,4 +1,7 @@
-/** How sure a part of the usage is; the numbers of tandem.platform.v1.UsagePart. Every call is in exactly one. */
+/**
+ * How sure a part of the usage is; the numbers of tandem.platform.v1.UsagePart. Every call is in
+ * exactly one.
+ */
 export const UsagePart = {
   AGREED: 1,
   DISPUTED: 2,

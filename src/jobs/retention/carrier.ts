@@ -42,7 +42,10 @@ const DAY_MICROS = 86_400_000_000n;
 /** How often held records are copied anew because a hold was made meanwhile. */
 const MAX_COPIES = 10;
 
-/** One carrier's retention: what readers no longer see (`floors`), or what is deleted of it (`rows`). */
+/**
+ * One carrier's retention: what readers no longer see (`floors`), or what is deleted of it
+ * (`rows`).
+ */
 export async function expireCarrier(work: RetentionWork, carrier: Carrier, stage: "floors" | "rows"): Promise<void> {
   const { carrierId } = carrier;
   const days = await work.step((tx) => readRetentionDays(tx, carrier));
@@ -99,8 +102,9 @@ async function raise(work: RetentionWork, carrierId: string, cutoffs: Cutoffs): 
   }
 }
 
-// Who may have received what goes now is told by its days from here on: they are read while the records are still stored, before partitions go too. Nobody
-// reads below the floors any more, so that no block is opened there.
+// Who may have received what goes now is told by its days from here on: they are read while the
+// records are still stored, before partitions go too. Nobody reads below the floors any more, so
+// that no block is opened there.
 async function dateDisclosures(work: RetentionWork, carrierId: string): Promise<void> {
   await drain(work, (limit) => work.step((tx) => closeLeftBlocks(tx, carrierId, limit)));
   await work.step((tx) => dateOpenBlocks(tx, carrierId));

@@ -12,8 +12,8 @@ const DAY_MICROS = 86_400_000_000n;
 const CARRIER_PAGE = 100;
 
 /**
- * Retention of what belongs to no single carrier: closed periods, which are a customer's, the keys of seals, and the platform's own chain of audit
- * events.
+ * Retention of what belongs to no single carrier: closed periods, which are a customer's, the keys
+ * of seals, and the platform's own chain of audit events.
  */
 export async function expirePlatform(work: RetentionWork): Promise<void> {
   while (!work.signal.aborted && (await work.step((tx) => deleteOldPeriod(tx, work.now))));

@@ -70,7 +70,8 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
     if (given) return given;
     if (request.carrier?.horizons) await assertHorizonsKept(tx, carrier);
     if (!(await insertCarrier(tx, carrier))) {
-      // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
+      // A repeat that ran at the same moment may have done it: this statement sees what that one
+      // committed.
       const meanwhile = await findResponse(tx, carrierId, call);
       if (meanwhile) return meanwhile;
       throw new TandemError("CARRIER_ALREADY_EXISTS", "the carrier_id is taken", { carrier_id: carrierId });
@@ -176,14 +177,16 @@ function changeCarrier(
   return next;
 }
 
-// Records that arrive later than what they would be compared with is kept are refused, so that no more can be agreed.
+// Records that arrive later than what they would be compared with is kept are refused, so that no
+// more can be agreed.
 async function assertHorizonsKept(tx: Tx, carrier: Carrier): Promise<void> {
   const kept = keptHorizons(carrier.horizons, await readRetentionDays(tx, carrier));
   if (kept.laterDays === carrier.horizons.laterDays && kept.firstDays === carrier.horizons.firstDays) return;
   throw invalidArgument("carrier.horizons", `expected at most ${kept.laterDays} days, as long as records are kept`);
 }
 
-// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep other fields from being changed.
+// An issuer that is no longer trusted, and the name of a zone that was taken once, do not keep
+// other fields from being changed.
 function assertValid(services: Services, carrier: Carrier, paths?: readonly string[]): void {
   const isGiven = (field: string) => paths === undefined || paths.includes(field);
   const found = findCarrierViolations(carrier).filter(({ field }) => field !== "time_zone" || isGiven(field));
@@ -238,7 +241,8 @@ function carrierNotFound(carrierId: string): TandemError {
   return new TandemError("CARRIER_NOT_FOUND", "no carrier with this id", { carrier_id: carrierId });
 }
 
-// What this process believes of the carrier is out of date; other processes follow within two seconds.
+// What this process believes of the carrier is out of date; other processes follow within two
+// seconds.
 function forgetCarrier(services: Services, carrierId: string): void {
   services.carriers.forget(carrierId);
   services.access.forget();

@@ -95,7 +95,8 @@ async function* streamCdrs(services: Services, request: StreamCdrsRequest, conte
       yield { ...rangeOf(frame), frame: { case: "batch" as const, value: cdrBatch(frame.batch, format) } };
       services.metrics.recordsSent.add(frame.batch.length, { method: STREAM_METHOD });
     } else yield { ...rangeOf(frame), frame: sharedFrame(frame, limits) };
-    // Between pages, not in their transactions: an agreement that changes holds within a heartbeat, for streams that live on too.
+    // Between pages, not in their transactions: an agreement that changes holds within a heartbeat,
+    // for streams that live on too.
     if (frame.frame !== "closing") withNetwork = await allowsNetwork();
   }
 }

@@ -87,7 +87,10 @@ export async function openStored(
   return found && { text: found.cursor, opened: await openCursor(services.seals, place, found.cursor) };
 }
 
-/** The text that is stored, when it says the same position: cursors of one position have many texts, and are compared by text where they are stored. */
+/**
+ * The text that is stored, when it says the same position: cursors of one position have many texts,
+ * and are compared by text where they are stored.
+ */
 export function storedText(stored: StoredCursor | undefined, opened: OpenedCursor): string | undefined {
   return stored && isSamePosition(stored.opened, opened) ? stored.text : undefined;
 }

@@ -8,7 +8,10 @@ import type { CdrConditions } from "../../store/records/cdrs.ts";
 /** Most customers, and most numbers, of a filter. */
 const MAX_VALUES = 100;
 
-/** Checks a filter; undefined when it leaves nothing out. Throws INVALID_ARGUMENT with every field that is wrong. */
+/**
+ * Checks a filter; undefined when it leaves nothing out. Throws INVALID_ARGUMENT with every field
+ * that is wrong.
+ */
 export function cdrConditions(filter: CdrFilter | undefined): CdrConditions | undefined {
   if (!filter || toBinary(CdrFilterSchema, filter).length === 0) return undefined;
   const wrong: FieldViolation[] = [];
@@ -56,6 +59,6 @@ export function filterBytes(filter: CdrFilter | undefined): Uint8Array {
 
 // NUL and unpaired surrogates would reach the database as errors.
 function isText(text: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
   return text.length >= 1 && text.length <= 128 && !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed();
 }

@@ -32,7 +32,9 @@ export function listScope(search: CdrSearch): string {
   return JSON.stringify([period && [String(period.start), String(period.end)], dialogCallId, correlationId]);
 }
 
-/** What GetCdr gives of what was found: as many as an answer may hold, and whether there are more. */
+/**
+ * What GetCdr gives of what was found: as many as an answer may hold, and whether there are more.
+ */
 export async function cutLegs(found: readonly StoredCdr[], limits: Limits, context: HandlerContext) {
   const page = { size: MAX_LEGS, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
   const { messages: records, last } = await cutPage(found, page);

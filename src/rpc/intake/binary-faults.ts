@@ -6,7 +6,10 @@ import { MAX_DEPTH } from "./count-elements.ts";
 import { DROP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 import { type FieldShape, shapeOf, Wire } from "./wire-shape.ts";
 
-/** What is wrong with bytes that are not a message of a type, with the first field at fault, as far as the bytes show one. */
+/**
+ * What is wrong with bytes that are not a message of a type, with the first field at fault, as far
+ * as the bytes show one.
+ */
 export function findBinaryFault(schema: DescMessage, bytes: Uint8Array, depth = 1): RecordProblem | undefined {
   if (depth > MAX_DEPTH) return { issue: RecordIssue.TOO_LARGE, message: "is nested too deep", retryable: false };
   const seen = new Map<DescField, number>();
@@ -25,8 +28,9 @@ export function findBinaryFault(schema: DescMessage, bytes: Uint8Array, depth = 
 }
 
 /**
- * What can be read of a record that cannot be read whole: its single fields, each for itself, as far as it is known where they end. A text that is not
- * UTF-8 is taken with replacement characters. Not for anything but to name the record and to count it.
+ * What can be read of a record that cannot be read whole: its single fields, each for itself, as
+ * far as it is known where they end. A text that is not UTF-8 is taken with replacement characters.
+ * Not for anything but to name the record and to count it.
  */
 export function salvageBinary<T extends DescMessage>(schema: T, bytes: Uint8Array): MessageShape<T> {
   const message = create(schema);

@@ -8,7 +8,10 @@ import { countBinary, type ElementBounds } from "./count-elements.ts";
 import { KEEP_UNKNOWN_FIELDS } from "./unknown-fields.ts";
 import { shapeOf } from "./wire-shape.ts";
 
-/** Reads a message of ordinary form from bytes `[start, end)`; undefined for one that must be left to `fromBinary`. */
+/**
+ * Reads a message of ordinary form from bytes `[start, end)`; undefined for one that must be left
+ * to `fromBinary`.
+ */
 export type FastDecoder<T> = (bytes: Buffer, start: number, end: number) => T | undefined;
 
 /** How records of one type are read. */
@@ -18,7 +21,10 @@ export interface RecordReader<T extends DescMessage> {
   readonly decodeFast?: FastDecoder<MessageShape<T>>;
 }
 
-/** Encoded records that are read each time they are asked for, so that none is kept once it has been prepared. */
+/**
+ * Encoded records that are read each time they are asked for, so that none is kept once it has been
+ * prepared.
+ */
 export class BinaryRecords<T extends DescMessage> implements RecordList<MessageShape<T>> {
   readonly #reader: RecordReader<T>;
   readonly #bytes: Buffer;

@@ -3,9 +3,14 @@ import { type MessageShape, Wire } from "./wire-shape.ts";
 
 /** What a message consists of. */
 export interface ElementCount {
-  /** Fields, items, entries and messages; of JSON: values. A field that comes twice counts twice. */
+  /**
+   * Fields, items, entries and messages; of JSON: values. A field that comes twice counts twice.
+   */
   readonly elements: number;
-  /** Of these, what becomes an object of its own: messages, entries, fields that are not known; of JSON: objects and lists. */
+  /**
+   * Of these, what becomes an object of its own: messages, entries, fields that are not known; of
+   * JSON: objects and lists.
+   */
   readonly objects: number;
 }
 
@@ -29,8 +34,9 @@ export const MAX_DEPTH = 32;
 const MAX_JSON_DEPTH = 2 * MAX_DEPTH;
 
 /**
- * Counts the elements of a message in its binary form, before anything is made of it. One pass, which allocates nothing for an element.
- * Each field is read as its type says, which is how it will be decoded: bytes that do not fit are refused, so that no other reading can find more.
+ * Counts the elements of a message in its binary form, before anything is made of it. One pass,
+ * which allocates nothing for an element. Each field is read as its type says, which is how it will
+ * be decoded: bytes that do not fit are refused, so that no other reading can find more.
  * @param records what is wrong with one of them is no fault of the message
  * @throws TandemError MESSAGE_TOO_LARGE, INVALID_ARGUMENT
  */
@@ -77,7 +83,8 @@ class BinaryCounter implements ElementCount {
       else this.#skip(wire, end);
       return;
     }
-    // protobuf-es reads by the field's type, whatever the wire says: what it would make of this is not what was counted.
+    // protobuf-es reads by the field's type, whatever the wire says: what it would make of this is
+    // not what was counted.
     if (wire !== Wire.DELIMITED || field.packed < 0) throw unreadable();
     this.#packed(field.packed, this.#length(end));
   }
@@ -239,8 +246,10 @@ const KIND = Uint8Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * Counts the values of a message in JSON, before it is parsed. Of what is not JSON, it counts at least as many as a parser makes before it sees that.
- * @param countCommas whether commas within texts count, escaped ones too: the text of a field mask becomes as many paths.
+ * Counts the values of a message in JSON, before it is parsed. Of what is not JSON, it counts at
+ * least as many as a parser makes before it sees that.
+ * @param countCommas whether commas within texts count, escaped ones too: the text of a field mask
+ *   becomes as many paths.
  * @throws TandemError MESSAGE_TOO_LARGE
  */
 export function countJson(bytes: Uint8Array, bounds: ElementBounds, countCommas = false): ElementCount {
@@ -310,7 +319,8 @@ function endOfText(bytes: Uint8Array, start: number): number {
 }
 
 function commasIn(bytes: Uint8Array, start: number, end: number): number {
-  // No further than the text: behind it, each of many short ones would look through all of the message.
+  // No further than the text: behind it, each of many short ones would look through all of the
+  // message.
   const text = bytes.subarray(start, end);
   let count = 0;
   for (let at = text.indexOf(COMMA); at >= 0; at = text.indexOf(COMMA, at + 1)) count++;

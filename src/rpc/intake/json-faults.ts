@@ -13,12 +13,16 @@ import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { isTimestampText } from "../../domain/time/instant.ts";
 import { MAX_DEPTH } from "./count-elements.ts";
 
-/** How JSON is decoded wherever something is written: a name that the contract does not have is not passed over. */
+/**
+ * How JSON is decoded wherever something is written: a name that the contract does not have is not
+ * passed over.
+ */
 export const STRICT_JSON = { ignoreUnknownFields: false, recursionLimit: MAX_DEPTH } as const;
 
 /**
- * What JSON says that its type does not have: a field's name, an enum value's name, a day that is in no calendar, which JavaScript would take for one of
- * the next month. With the path of the contract's names to it. What else is wrong, the decoder finds.
+ * What JSON says that its type does not have: a field's name, an enum value's name, a day that is
+ * in no calendar, which JavaScript would take for one of the next month. With the path of the
+ * contract's names to it. What else is wrong, the decoder finds.
  */
 export function findJsonFault(schema: DescMessage, json: JsonValue, depth = 1): RecordProblem | undefined {
   if (!isObject(json) || depth > MAX_DEPTH) return undefined;

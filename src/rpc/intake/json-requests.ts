@@ -3,8 +3,9 @@ import { invalidArgument } from "../../domain/errors.ts";
 import { findJsonFault } from "./json-faults.ts";
 
 /**
- * Refuses a request in JSON that says what the contract does not have. Connect would pass over a name that it does not know, as it passes over the fields
- * of a newer contract in binary; but names are written by people, and what one has misspelt would be lost without a word.
+ * Refuses a request in JSON that says what the contract does not have. Connect would pass over a
+ * name that it does not know, as it passes over the fields of a newer contract in binary; but names
+ * are written by people, and what one has misspelt would be lost without a word.
  * @throws TandemError INVALID_ARGUMENT
  */
 export function checkJsonRequest(input: DescMessage, bytes: Uint8Array): void {

@@ -13,25 +13,32 @@ export interface MessageBounds extends ElementBounds {
 }
 
 /**
- * Of methods that anyone may call. The longest that they need is a host and the full name of a symbol, at most some hundred bytes, in one field
- * within another: four KiB and 64 elements are ten times as much.
+ * Of methods that anyone may call. The longest that they need is a host and the full name of a
+ * symbol, at most some hundred bytes, in one field within another: four KiB and 64 elements are ten
+ * times as much.
  */
 export const MAX_ANONYMOUS_BYTES = 4_096;
 const MAX_ANONYMOUS_ELEMENTS = 64;
 
 /**
- * Of requests that are answered with a stream, which may keep them for as long as it lives. The largest filter names 100 customers and 100 trunks with
- * 128 characters each, in JSON six bytes for each character; an export of usage, 100 numbers and 250 countries.
+ * Of requests that are answered with a stream, which may keep them for as long as it lives. The
+ * largest filter names 100 customers and 100 trunks with 128 characters each, in JSON six bytes for
+ * each character; an export of usage, 100 numbers and 250 countries.
  */
 const MAX_STREAM_REQUEST_BYTES = 163_840;
 const MAX_STREAM_REQUEST_ELEMENTS = 512;
 
-/** As many items are reckoned for a list within a record: the longest of the contract, a call's streams, has 16. */
+/**
+ * As many items are reckoned for a list within a record: the longest of the contract, a call's
+ * streams, has 16.
+ */
 const INNER_ITEMS = 16;
 
 /**
- * The bounds of a method: what the contract says of its request tells how much it can need. A request has `maxRequestElements`, which is enough
- * for a thousand numbers and every filter. One with a list of messages, a batch, has as many more as the fields of the most records that a batch may have.
+ * The bounds of a method: what the contract says of its request tells how much it can need. A
+ * request has `maxRequestElements`, which is enough for a thousand numbers and every filter. One
+ * with a list of messages, a batch, has as many more as the fields of the most records that a batch
+ * may have.
  */
 export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
   const hasFieldMask = reaches(method.input, "google.protobuf.FieldMask", new Set());
@@ -49,14 +56,18 @@ export function boundsOf(method: DescMethod, limits: Limits): MessageBounds {
   return {
     maxBytes: limits.maxMessageBytes,
     maxElements: limits.maxRequestElements + batch.elements,
-    // Twice: fields of a newer contract are objects, too, and a record may have as many of them as it has messages.
+    // Twice: fields of a newer contract are objects, too, and a record may have as many of them as
+    // it has messages.
     maxObjects: limits.maxRequestElements + 2 * batch.objects,
     isAnonymous: false,
     hasFieldMask,
   };
 }
 
-/** The most that one record may consist of, by what its type has: as much as one that has every field needs, and fields of a newer contract. */
+/**
+ * The most that one record may consist of, by what its type has: as much as one that has every
+ * field needs, and fields of a newer contract.
+ */
 export function recordBounds(record: DescMessage): ElementBounds {
   const { elements, objects } = recordRoom(record, new Set());
   return { maxElements: elements + UNKNOWN_ELEMENTS, maxObjects: 2 * objects + UNKNOWN_ELEMENTS };

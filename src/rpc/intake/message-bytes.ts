@@ -1,8 +1,9 @@
 import type { MemoryHold } from "../../port/memory-budget.ts";
 
 /**
- * The bytes of one message as they come. The buffer grows with them and is accounted for before it does: what a client promises to send costs nothing,
- * and a body that comes byte by byte is one buffer and not a million.
+ * The bytes of one message as they come. The buffer grows with them and is accounted for before it
+ * does: what a client promises to send costs nothing, and a body that comes byte by byte is one
+ * buffer and not a million.
  */
 export class MessageBytes implements Disposable {
   readonly #hold: MemoryHold;

@@ -34,14 +34,18 @@ export interface GuardOptions {
   readonly limits: Limits;
   /** The call of an exchange; undefined: it is not guarded. */
   readonly callOf: (values: ContextValues) => GuardedCall | undefined;
-  /** Told of each message of a stream that anyone may send, but the first, which was paid for with the call. Throws for one too many. */
+  /**
+   * Told of each message of a stream that anyone may send, but the first, which was paid for with
+   * the call. Throws for one too many.
+   */
   readonly takeAnonymous: (values: ContextValues) => void;
   readonly report: FaultReporter;
 }
 
 /**
- * Puts a guard before each handler, which reads requests in its stead, and gives it only whole messages that were counted and paid for: how many
- * elements a message has is known before Connect decodes it. Compressed messages are inflated here, because only then they can be counted.
+ * Puts a guard before each handler, which reads requests in its stead, and gives it only whole
+ * messages that were counted and paid for: how many elements a message has is known before Connect
+ * decodes it. Compressed messages are inflated here, because only then they can be counted.
  */
 export function guardMessages(handlers: UniversalHandler[], options: GuardOptions): void {
   for (const [index, handler] of handlers.entries()) handlers[index] = guarded(handler, options);
@@ -99,14 +103,20 @@ interface BodyOptions {
   readonly method: DescMethod;
   readonly bounds: MessageBounds;
   readonly shape: MessageShape;
-  /** Of a method of records: how they are counted, and where its messages go, for it takes them undecoded. */
+  /**
+   * Of a method of records: how they are counted, and where its messages go, for it takes them
+   * undecoded.
+   */
   readonly records: (CountedRecords & { readonly path: RecordPath; readonly raw: RawMessage[] }) | undefined;
   readonly call: GuardedCall;
   readonly takeAnonymous: () => void;
   readonly report: FaultReporter;
 }
 
-/** What a decoded message costs at the most, estimated: a field or an item, an object with its own fields, and a byte of JSON with its parsed form. */
+/**
+ * What a decoded message costs at the most, estimated: a field or an item, an object with its own
+ * fields, and a byte of JSON with its parsed form.
+ */
 const ELEMENT_BYTES = 32;
 const OBJECT_BYTES = 256;
 const JSON_BYTES = 3;
@@ -172,15 +182,17 @@ class GuardedBody {
     try {
       yield* this.#isEnveloped ? this.#readEnvelopes(chunks) : this.#readBare(chunks);
     } catch (error) {
-      // Here a broken connection is the client's; the methods could not tell it from the database's.
+      // Here a broken connection is the client's; the methods could not tell it from the
+      // database's.
       const told = isTransportGone(error) ? new TandemError("CANCELLED", "the client left") : error;
       throw told instanceof TandemError ? toConnectError(told, undefined, report) : told;
     }
   }
 
   /**
-   * Gives back what one message costs: its method has answered, of a stream the first frame. What a stream keeps of its request is small by its
-   * bounds. Of a stream of requests, each message is given back when the next is asked for.
+   * Gives back what one message costs: its method has answered, of a stream the first frame. What a
+   * stream keeps of its request is small by its bounds. Of a stream of requests, each message is
+   * given back when the next is asked for.
    */
   releaseMessage(): void {
     this.#options.call.decoded.remove(this.#heldBytes);
@@ -229,7 +241,8 @@ class GuardedBody {
     const isCompressed = (flags & compressedFlag) !== 0;
     const isMessage = (flags & this.#endFlag) === 0;
     if (isMessage && (!isCompressed || this.#isGzip)) yield* this.#check(message, isCompressed, true, flags);
-    // Connect refuses what is compressed without a name for it. It skips ends as well, but inflates them first.
+    // Connect refuses what is compressed without a name for it. It skips ends as well, but inflates
+    // them first.
     else if (isMessage) yield Buffer.concat([envelopeHead(flags, message.length), message.bytes]);
     message[Symbol.dispose]();
   }
@@ -254,7 +267,8 @@ class GuardedBody {
     const given = this.#giveRaw(whole.bytes, counted.split);
     if (isEnveloped) yield envelopeHead(flags & ~compressedFlag, given.length);
     if (given.length > 0) yield given;
-    // Asked for the next one: of a stream the method has taken this one. Of one message it is only asked whether it was the last.
+    // Asked for the next one: of a stream the method has taken this one. Of one message it is only
+    // asked whether it was the last.
     if (!this.#isOneMessage) call.decoded.remove(held);
   }
 

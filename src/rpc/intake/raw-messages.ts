@@ -13,12 +13,16 @@ export interface RawMessage {
 }
 
 /**
- * The messages of a call that its method takes undecoded, in their order. The guard puts them here, and gives Connect an empty message in place of each:
- * Connect decodes a message whole or not at all, so that one record could refuse all that came with it.
+ * The messages of a call that its method takes undecoded, in their order. The guard puts them here,
+ * and gives Connect an empty message in place of each: Connect decodes a message whole or not at
+ * all, so that one record could refuse all that came with it.
  */
 export const rawMessagesKey = createContextKey<RawMessage[]>([], { description: "raw messages" });
 
-/** Lets a method of records that is registered already take its requests undecoded. Service, name and path stay, so that all else sees one method. */
+/**
+ * Lets a method of records that is registered already take its requests undecoded. Service, name
+ * and path stay, so that all else sees one method.
+ */
 export function registerRaw<I extends DescMessage, O extends DescMessage>(
   router: ConnectRouter,
   method: DescMethodBiDiStreaming<I, O>,
@@ -82,7 +86,8 @@ function nextRaw(context: HandlerContext): RawMessage {
 
 function rawMessages(empty: AsyncIterable<Empty>, context: HandlerContext): AsyncIterable<RawMessage> {
   return {
-    // By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+    // By hand, not as a generator: the inner iterator's return must be called at once, even while
+    // its next is pending.
     [Symbol.asyncIterator]() {
       const inner = empty[Symbol.asyncIterator]();
       return {

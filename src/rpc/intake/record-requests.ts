@@ -43,7 +43,10 @@ export interface AppendedDurations {
   readonly records: RecordList<CallDuration>;
 }
 
-/** Reads a frame of UploadDurations. @throws TandemError INVALID_ARGUMENT for what is none outside of its records. */
+/**
+ * Reads a frame of UploadDurations. @throws TandemError INVALID_ARGUMENT for what is none outside
+ * of its records.
+ */
 export function readDurationFrame(message: RawMessage): DurationFrame {
   const { request, records } = readRequest(DURATION_FRAME, message);
   return withRecords(request.frame, records);
@@ -63,7 +66,8 @@ export function readAppended(message: RawMessage): AppendedDurations {
 /** Each message, read. */
 export function readEach<T>(messages: AsyncIterable<RawMessage>, read: (message: RawMessage) => T): AsyncIterable<T> {
   return {
-    // By hand, as the messages are: their return must be called at once, even while their next is pending.
+    // By hand, as the messages are: their return must be called at once, even while their next is
+    // pending.
     [Symbol.asyncIterator]() {
       const inner = messages[Symbol.asyncIterator]();
       return {

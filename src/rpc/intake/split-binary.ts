@@ -11,8 +11,9 @@ export interface SplitRequest {
 }
 
 /**
- * Takes the records out of an encoded request, as a decoder would find them: fields in any order, a batch in several parts, fields that this server
- * does not know. What the records hold is not looked at. Throws for what is no protobuf outside of them.
+ * Takes the records out of an encoded request, as a decoder would find them: fields in any order, a
+ * batch in several parts, fields that this server does not know. What the records hold is not
+ * looked at. Throws for what is no protobuf outside of them.
  */
 export function splitBinary(path: RecordPath, bytes: Uint8Array): SplitRequest {
   const bounds: number[] = [];

@@ -4,8 +4,9 @@ import type { RecordPath } from "./record-paths.ts";
 import type { SplitRequest } from "./split-binary.ts";
 
 /**
- * Takes the records out of a request in JSON before any of it is parsed, so that one that is no JSON stops no other. A record ends where its braces
- * balance, outside of texts; what is between them is not looked at. Undefined for a request that cannot be taken apart.
+ * Takes the records out of a request in JSON before any of it is parsed, so that one that is no
+ * JSON stops no other. A record ends where its braces balance, outside of texts; what is between
+ * them is not looked at. Undefined for a request that cannot be taken apart.
  * @throws TandemError BATCH_TOO_LARGE
  */
 export function splitJson(path: RecordPath, bytes: Uint8Array, maxRecords: number): SplitRequest | undefined {
@@ -136,7 +137,8 @@ class JsonScanner {
     else this.#skipWord();
   }
 
-  // Only brackets of its own kind count: a list within an object that lacks its end does not lengthen the object.
+  // Only brackets of its own kind count: a list within an object that lacks its end does not
+  // lengthen the object.
   #skipNested(open: number, close: number): void {
     let depth = 0;
     while (this.#position < this.#bytes.length) {

@@ -6,7 +6,10 @@ export const DROP_UNKNOWN_FIELDS = {
   jsonOptions: { recursionLimit: MAX_DEPTH },
 } as const;
 
-/** Of records, whose verdicts name them (RECORD_ISSUE_UNKNOWN_FIELDS). How many there may be was counted before, and no record keeps them. */
+/**
+ * Of records, whose verdicts name them (RECORD_ISSUE_UNKNOWN_FIELDS). How many there may be was
+ * counted before, and no record keeps them.
+ */
 export const KEEP_UNKNOWN_FIELDS = {
   binaryOptions: { readUnknownFields: true, recursionLimit: MAX_DEPTH },
 } as const;

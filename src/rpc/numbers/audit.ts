@@ -26,8 +26,9 @@ export interface AuditedBatch {
 }
 
 /**
- * What the audit log is told of a batch: how many numbers were changed, and why others were not. A batch that found nothing to change is no act; one whose
- * every number was refused is a refusal, unless it told a carrier that a number is another's, which is always kept.
+ * What the audit log is told of a batch: how many numbers were changed, and why others were not. A
+ * batch that found nothing to change is no act; one whose every number was refused is a refusal,
+ * unless it told a carrier that a number is another's, which is always kept.
  */
 export function auditBatch(
   batch: AuditedBatch,
@@ -56,7 +57,9 @@ export function auditBatch(
   return errorReason === undefined ? {} : { refusal: { ...act, outcome: AuditOutcome.REFUSED, errorReason } };
 }
 
-/** The fields, by path, that any of these items sets; without those that say which number, and when. */
+/**
+ * The fields, by path, that any of these items sets; without those that say which number, and when.
+ */
 export function fieldsSet<Desc extends DescMessage>(schema: Desc, items: readonly MessageShape<Desc>[]): string[] {
   const set = new Set<string>();
   for (const item of items) {

@@ -125,7 +125,8 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   };
 }
 
-// The head is read in a statement of its own before any row, so that every change that a row does not show yet comes after it.
+// The head is read in a statement of its own before any row, so that every change that a row does
+// not show yet comes after it.
 async function readListPosition(
   tx: Tx,
   carrierId: string,

@@ -11,7 +11,9 @@ import {
 export interface ReadNumberFilter {
   /** Undefined when it leaves nothing out. */
   readonly filter: NumberFilter | undefined;
-  /** As cursors and page tokens know it; the same for the same conditions, however they are ordered. */
+  /**
+   * As cursors and page tokens know it; the same for the same conditions, however they are ordered.
+   */
   readonly hash: bigint;
 }
 

@@ -242,7 +242,8 @@ function readAssignment(
   return { ...read, keepLocation, makeSipUri } satisfies AssignmentRequest;
 }
 
-// A time that no calendar has is as wrong as one that is too far away: the item fails, not the call.
+// A time that no calendar has is as wrong as one that is too far away: the item fails, not the
+// call.
 function readEffective({ effectiveTime }: NumberAssignment): Micros | undefined {
   if (!effectiveTime) return undefined;
   const { seconds, nanos } = effectiveTime;

@@ -25,7 +25,10 @@ import { type ScanBudget, scanBudget, targetOfNumber } from "./records-of-number
 
 /** Longest that one statement may take, milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Most records that the disclosures of a page name together: some 1.5 MB. A page that would have more is shorter than it might be. */
+/**
+ * Most records that the disclosures of a page name together: some 1.5 MB. A page that would have
+ * more is shorter than it might be.
+ */
 const MAX_NAMED = 20_000;
 
 /** Who may have received which records. */

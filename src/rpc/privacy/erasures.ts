@@ -59,8 +59,8 @@ async function getErasure(services: Services, { erasureId }: GetErasureRequest) 
 
 type Asked = Omit<JournalEntry, "erasureId" | "requestedBy" | "createTime">;
 
-// Journalled outside the database and in it, or not at all: the file's line is on the disk before the row is committed, and a line whose row is not is
-// taken up at the next start.
+// Journalled outside the database and in it, or not at all: the file's line is on the disk before
+// the row is committed, and a line whose row is not is taken up at the next start.
 async function accept(
   { db, erasures, installation }: Services,
   entry: JournalEntry,

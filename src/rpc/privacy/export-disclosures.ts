@@ -16,7 +16,10 @@ const PAGE = 20;
 /** Longest that one statement may take, milliseconds. */
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/** Reads who may have received the person's records of one carrier, newest first, as of a moment: what the export itself writes down is not among them. */
+/**
+ * Reads who may have received the person's records of one carrier, newest first, as of a moment:
+ * what the export itself writes down is not among them.
+ */
 export async function* exportedDisclosures(
   db: Database,
   carrierId: string,
@@ -47,7 +50,10 @@ export async function* exportedDisclosures(
   } while (after);
 }
 
-/** What is asked of the log: the person's records; or, when they are too many to be named, everything of their days. */
+/**
+ * What is asked of the log: the person's records; or, when they are too many to be named,
+ * everything of their days.
+ */
 async function subjectOf(
   db: Database,
   carrierId: string,
@@ -63,7 +69,8 @@ async function subjectOf(
   }
 }
 
-// What was asked for then, and whose other records were delivered with the person's, is about others.
+// What was asked for then, and whose other records were delivered with the person's, is about
+// others.
 function ofPerson(carrierId: string, stored: StoredDisclosure, keys: ReadonlySet<bigint>): Disclosure {
   const message = create(DisclosureSchema, disclosureMessage(stored));
   message.filterJson = "{}";

@@ -26,7 +26,10 @@ export interface Subject {
   readonly isParty: (party: CallOfParties["calling"]) => boolean;
 }
 
-/** A call as it may be given; withheld, because a caller who asked not to be shown called the person; undefined, because it is not the person's. */
+/**
+ * A call as it may be given; withheld, because a caller who asked not to be shown called the
+ * person; undefined, because it is not the person's.
+ */
 export type Given<Item> = { readonly item: Item } | "withheld" | undefined;
 
 /** Who took part in a call by its record. */
@@ -60,8 +63,10 @@ export function givenDuration(found: FoundDuration, subject: Subject): Given<Cal
 
 /**
  * A discrepancy for the person it is about.
- * @param ownNumber to which the call is attributed: it need not be among the two parties that a discrepancy shows.
- * @param records those that it is about, as far as they are there: by one of them the call may be the person's, where the discrepancy shows only two parties.
+ * @param ownNumber to which the call is attributed: it need not be among the two parties that a
+ *   discrepancy shows.
+ * @param records those that it is about, as far as they are there: by one of them the call may be
+ *   the person's, where the discrepancy shows only two parties.
  */
 export function givenDiscrepancy(
   item: Discrepancy,
@@ -110,8 +115,9 @@ function isOwnCustomer({ role }: Subject, { isSubscriber, isOtherParty }: Partic
 type Callers = Pick<CallOfParties, "calling" | "asserted">;
 
 /**
- * Whether a call is the person's, in the role that is asked for, and may be given. The caller's wish not to be shown counts whichever side's record
- * tells of it (GDPR 15(4)): the carrier may know a number that the platform was not shown.
+ * Whether a call is the person's, in the role that is asked for, and may be given. The caller's
+ * wish not to be shown counts whichever side's record tells of it (GDPR 15(4)): the carrier may
+ * know a number that the platform was not shown.
  */
 export function mayBeGiven(
   call: CallOfParties,

@@ -35,7 +35,8 @@ export interface ExportSurroundings {
 /**
  * Reads what every carrier has of the person: of each the states of the number, whether it is
  * approved, and then records; and last who may have received any of them.
- * @throws TandemError REGION_MISMATCH at the end, if a carrier of another region may have something too: this is not everything.
+ * @throws TandemError REGION_MISMATCH at the end, if a carrier of another region may have something
+ *   too: this is not everything.
  */
 export async function* exportedPages(
   services: Services,

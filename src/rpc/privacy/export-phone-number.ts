@@ -28,10 +28,16 @@ import { type AskedExport, readExportRequest } from "./export-request.ts";
 import { policyMessage } from "./policy-message.ts";
 import { readPolicies } from "./retention-policies.ts";
 
-/** Most items of a message, and most bytes of their encoding: one item has at most some tens of kilobytes. */
+/**
+ * Most items of a message, and most bytes of their encoding: one item has at most some tens of
+ * kilobytes.
+ */
 const BATCH_ITEMS = 1_000;
 const BATCH_BYTES = 1_048_576;
-/** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
+/**
+ * Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves
+ * at once.
+ */
 const ACROSS_CARRIERS = "";
 
 /** Everything kept about a person's number, as a stream. */
@@ -44,8 +50,9 @@ export function exportMethods(services: Services): Partial<ServiceImpl<typeof Pr
 type Frame = NonNullable<MessageInitShape<typeof ExportPhoneNumberResponseSchema>["frame"]>;
 
 /**
- * Answers ExportPhoneNumber: reads a page, writes down that it is disclosed, sends it at the client's pace, and reads the next. What every carrier had at
- * snapshot_time is in it; what came later may be.
+ * Answers ExportPhoneNumber: reads a page, writes down that it is disclosed, sends it at the
+ * client's pace, and reads the next. What every carrier had at snapshot_time is in it; what came
+ * later may be.
  */
 async function* exportPhoneNumber(services: Services, request: ExportPhoneNumberRequest, context: HandlerContext) {
   const asked = readExportRequest(request);

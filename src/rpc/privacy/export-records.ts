@@ -66,8 +66,9 @@ export interface CarrierExport {
 }
 
 /**
- * Reads everything that is kept of the person's calls at one carrier, a page a transaction, so that none is open while the client reads: what is in
- * quarantine, and then records as they stood when that had been read, so that what was released meanwhile is not missed; discrepancies last.
+ * Reads everything that is kept of the person's calls at one carrier, a page a transaction, so that
+ * none is open while the client reads: what is in quarantine, and then records as they stood when
+ * that had been read, so that what was released meanwhile is not missed; discrepancies last.
  */
 export async function* exportedRecords(asked: CarrierExport): AsyncGenerator<ExportedPage> {
   const { carrierId } = asked.carrier;
@@ -131,7 +132,10 @@ async function* discrepancyPages({ db, carrier, search, subject }: CarrierExport
   for await (const page of found) yield pageOf(page.found.map((each) => judgedDiscrepancy(each, subject)));
 }
 
-/** Whether a carrier may have anything of the number: by what its bytes hold, without reading any of it. */
+/**
+ * Whether a carrier may have anything of the number: by what its bytes hold, without reading any of
+ * it.
+ */
 export async function mayHaveRecords(db: Database, search: PhoneNumberSearch): Promise<boolean> {
   const { carrierId } = search;
   const read = <T>(run: (tx: Tx) => Promise<T>) => readAt(db, carrierId, run);

@@ -19,7 +19,10 @@ export interface AskedExport {
   readonly verifiedBy: string;
 }
 
-/** Reads a request. Throws INVALID_ARGUMENT with every field that is wrong; none of its numbers is in the error. */
+/**
+ * Reads a request. Throws INVALID_ARGUMENT with every field that is wrong; none of its numbers is
+ * in the error.
+ */
 export function readExportRequest(request: ExportPhoneNumberRequest): AskedExport {
   const { phoneNumber, role, caseReference, verifiedBy } = request;
   const start = requiredInstant("start_time", request.startTime);

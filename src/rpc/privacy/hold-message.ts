@@ -28,7 +28,9 @@ const MAX_PERIOD_DAYS = 400;
 /** Five years, leap days included. */
 const MAX_HOLD_MICROS = 1_827n * 86_400_000_000n;
 
-/** What a hold keeps, and for how long, as asked. Throws INVALID_ARGUMENT with every field at fault. */
+/**
+ * What a hold keeps, and for how long, as asked. Throws INVALID_ARGUMENT with every field at fault.
+ */
 export function readHoldMessage(message: Hold | undefined): Omit<NewHold, "holdId" | "createdBy"> {
   if (!message) throw invalidArgument("hold", "is required");
   const endTime = requiredInstant("hold.end_time", message.endTime);

@@ -42,8 +42,8 @@ export function scanBudget(): ScanBudget {
 }
 
 /**
- * What of the log may be about a number's calls at one carrier: the records of both sides in which it takes part in the role. Bounded: a period with
- * too much in it is refused.
+ * What of the log may be about a number's calls at one carrier: the records of both sides in which
+ * it takes part in the role. Bounded: a period with too much in it is refused.
  * @throws TandemError INVALID_ARGUMENT.
  */
 export async function targetOfNumber(

@@ -73,7 +73,10 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
   };
 }
 
-/** Reads the policies in force of every country that a carrier is of: what holds for it, and what carriers have of their own. */
+/**
+ * Reads the policies in force of every country that a carrier is of: what holds for it, and what
+ * carriers have of their own.
+ */
 export async function readPolicies(
   tx: Tx,
   countryCode: string,
@@ -110,7 +113,8 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
     assertWithinBounds(policy);
     const stored = await writeRevision(tx, policy, expectedRevision, actorOf(context));
     if (!stored) {
-      // A repeat that ran at the same moment may have done it: this statement sees what that one committed.
+      // A repeat that ran at the same moment may have done it: this statement sees what that one
+      // committed.
       const meanwhile = await findResponse(tx, carrierId ?? "", call);
       if (meanwhile) return meanwhile;
       throw new TandemError("STORE_UNAVAILABLE", "the policy is being set by another call at this moment: call again");

@@ -57,7 +57,10 @@ const EXPLAINING = { statementTimeoutMs: 30_000, snapshot: true, byIndexOnly: tr
 /** Most calls that one request of a carrier explains. */
 const MAX_OWN_EXPLANATIONS = 20;
 
-/** Explains the calls that a request names, one after the other; `truncated` when there are more than 100. */
+/**
+ * Explains the calls that a request names, one after the other; `truncated` when there are more
+ * than 100.
+ */
 export async function explainCalls(services: Services, request: ExplainCallRequest, context: HandlerContext) {
   const name = recordName(request);
   const explanations: CallExplanation[] = [];
@@ -81,8 +84,8 @@ export async function explainCalls(services: Services, request: ExplainCallReque
 }
 
 /**
- * Explains calls of one carrier to itself, by the same code: in a transaction that sees its rows only, so that no id of another carrier's finds anything.
- * `truncated` when there are more than 20.
+ * Explains calls of one carrier to itself, by the same code: in a transaction that sees its rows
+ * only, so that no id of another carrier's finds anything. `truncated` when there are more than 20.
  */
 export async function explainOwnCalls(services: Services, request: OwnRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
@@ -107,7 +110,10 @@ function ownExplanation({ $typeName: _, $unknown: __, carrierId: ___, ...own }: 
   return create(OwnExplanationSchema, own as unknown as MessageInitShape<typeof OwnExplanationSchema>);
 }
 
-/** The calls of one carrier that a name means, at most `most`; and how many records it means, counted to one more. */
+/**
+ * The calls of one carrier that a name means, at most `most`; and how many records it means,
+ * counted to one more.
+ */
 async function explainNamed(
   services: Services,
   tx: Tx,

@@ -46,7 +46,10 @@ export function requiredDates(request: { startDate: string; endDate: string }, m
   return { startDate, endDate };
 }
 
-/** A period of days of which either end may be left out: then it is as long as may be, and ends with tomorrow (UTC) if neither is given. */
+/**
+ * A period of days of which either end may be left out: then it is as long as may be, and ends with
+ * tomorrow (UTC) if neither is given.
+ */
 export function optionalDates(
   request: { startDate?: string | undefined; endDate?: string | undefined },
   maxDays: number,
@@ -71,7 +74,7 @@ function day(field: string, text: string): string {
 
 // NUL and unpaired surrogates would reach the database as errors.
 function isName(text: string): boolean {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
   const isPlain = !/[\u0000-\u001f\u007f]/.test(text) && text.isWellFormed();
   return text.length >= 1 && text.length <= MAX_NAME_LENGTH && isPlain;
 }

@@ -15,7 +15,10 @@ import { checkNames, type FieldCheck, sortedUnique } from "./fields.ts";
 export interface ReadDiscrepancyFilter {
   /** Undefined when it leaves nothing out. */
   readonly conditions: DiscrepancyConditions | undefined;
-  /** As cursors and page tokens know it: the same for the same conditions, however they are ordered; 0 when there are none. */
+  /**
+   * As cursors and page tokens know it: the same for the same conditions, however they are ordered;
+   * 0 when there are none.
+   */
   readonly hash: bigint;
 }
 

@@ -192,7 +192,10 @@ function thresholdResult(
   };
 }
 
-/** Whether the carrier reported what the figures are of: by its days and directions, as far as their grace is over. */
+/**
+ * Whether the carrier reported what the figures are of: by its days and directions, as far as their
+ * grace is over.
+ */
 export function reportingState(figures: ReportingFigures): ReportingState {
   const { outside, notExpected, expectedParts, reportedParts } = figures;
   if (expectedParts === 0n) return notExpected > 0n ? ReportingState.OUT_OF_SCOPE : ReportingState.UNSPECIFIED;

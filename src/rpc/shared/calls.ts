@@ -10,8 +10,8 @@ export const goneKey = createContextKey<() => boolean>(() => false, { descriptio
 export const resetKey = createContextKey<() => void>(() => {}, { description: "reset" });
 
 /**
- * Follows a call to its end, whichever way it ends: completes an error that Connect made before our interceptors could see it, counts the call,
- * and logs it at level debug.
+ * Follows a call to its end, whichever way it ends: completes an error that Connect made before our
+ * interceptors could see it, counts the call, and logs it at level debug.
  */
 export function observeCall(context: HandlerContext, log: Logger, metrics: Metrics, report: FaultReporter): void {
   completeBeforeSent(context, report);
@@ -32,13 +32,15 @@ export function observeCall(context: HandlerContext, log: Logger, metrics: Metri
   else context.signal.addEventListener("abort", finish, { once: true });
 }
 
-// Nobody says why a client that closed its connection has left. A call that ended in order still has its stream.
+// Nobody says why a client that closed its connection has left. A call that ended in order still
+// has its stream.
 function codeOf({ signal, values }: HandlerContext): string {
   if (signal.reason instanceof ConnectError) return Code[signal.reason.code];
   return values.get(goneKey)() ? Code[Code.Canceled] : "Ok";
 }
 
-// Connect aborts a call with the error that it is about to send, also one whose signal its deadline has aborted before.
+// Connect aborts a call with the error that it is about to send, also one whose signal its deadline
+// has aborted before.
 function completeBeforeSent(context: HandlerContext, report: FaultReporter): void {
   const { signal } = context;
   const ended = context as HandlerContext & { abort(reason?: unknown): void };

@@ -7,7 +7,8 @@ import { requireCarrier, type Services } from "./context.ts";
 const CARRIER_PAGE = 100;
 
 /**
- * The carriers that a request asks for: the one that it names, or with an empty id every one that this process serves, by id.
+ * The carriers that a request asks for: the one that it names, or with an empty id every one that
+ * this process serves, by id.
  * @param from the carrier to go on with, where a page ended; empty: the first.
  * @throws TandemError CARRIER_NOT_FOUND.
  */

@@ -38,7 +38,10 @@ export interface ServiceConfig {
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
-/** What every service is made of: `export function numberService(services: Services): ServiceImpl<typeof NumberService>`. */
+/**
+ * What every service is made of: `export function numberService(services: Services):
+ * ServiceImpl<typeof NumberService>`.
+ */
 export interface Services {
   readonly db: Database;
   readonly hub: FeedHub;
@@ -57,14 +60,19 @@ export interface Services {
   readonly seals: Seals;
   readonly log: Logger;
   readonly metrics: Metrics;
-  /** Who is served; `forget()` after a change to a carrier, so that this process sees it at once. */
+  /**
+   * Who is served; `forget()` after a change to a carrier, so that this process sees it at once.
+   */
   readonly access: CarrierAccess;
   readonly slots: StreamSlots;
   /** Tells the audit log of acts that were refused. */
   readonly refusals: RefusalLog;
   /** What is to be erased, journalled outside the database; and to be told of a new one. */
   readonly erasures: { readonly journal: ErasureJournal; readonly inForce: ErasuresInForce; wake(): void };
-  /** To be told after a commit that changed a carrier's numbers: calls that wait for one are judged again. */
+  /**
+   * To be told after a commit that changed a carrier's numbers: calls that wait for one are judged
+   * again.
+   */
   readonly onNumbersChanged: (carrierId: string) => void;
   /** Aborts when the process begins to shut down. `openStreamLife` watches it for a stream. */
   readonly drain: AbortSignal;

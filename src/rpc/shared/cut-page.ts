@@ -14,9 +14,15 @@ import { LoopTurn } from "../../domain/loop-turn.ts";
 import { forwardedField } from "../../feed/forwarded-batch.ts";
 import { batchFormat } from "./feed-frames.ts";
 
-/** Most bytes of a page's items, as in a feed: well below the 4 MiB that gRPC clients take by default, also with what masking adds. */
+/**
+ * Most bytes of a page's items, as in a feed: well below the 4 MiB that gRPC clients take by
+ * default, also with what masking adds.
+ */
 const PAGE_BYTES = 2_097_152;
-/** What the server writes of an answer, in sizes of the largest message: what is bounded in bytes of protobuf is larger as JSON. */
+/**
+ * What the server writes of an answer, in sizes of the largest message: what is bounded in bytes of
+ * protobuf is larger as JSON.
+ */
 export const ANSWER_GROWTH = 4;
 
 /** Which of what was found make a page, and how they are shown. */
@@ -42,8 +48,9 @@ export interface CutPage<Found, Desc extends DescMessage> {
 }
 
 /**
- * Cuts a page of what was found, which is best one item more than the page's size: as many items as the size allows, and as many as fit in the
- * bytes of a page, in the form in which they are sent. One item at least, however large, so that a reader always gets on.
+ * Cuts a page of what was found, which is best one item more than the page's size: as many items as
+ * the size allows, and as many as fit in the bytes of a page, in the form in which they are sent.
+ * One item at least, however large, so that a reader always gets on.
  */
 export async function cutPage<Found, Desc extends DescMessage>(
   found: readonly Found[],
@@ -73,8 +80,8 @@ export interface ForwardedPage<Found> extends Pick<CutPage<Found, DescMessage>, 
 }
 
 /**
- * Cuts a page as `cutPage`, of items that are stored as they are sent: a binary answer forwards their bytes, and nothing is decoded. Not for readers
- * to whom something is masked.
+ * Cuts a page as `cutPage`, of items that are stored as they are sent: a binary answer forwards
+ * their bytes, and nothing is decoded. Not for readers to whom something is masked.
  */
 export async function cutForwardedPage<Found, Desc extends DescMessage>(
   found: readonly Found[],

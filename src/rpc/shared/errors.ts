@@ -10,8 +10,9 @@ import { isTransient, isUnstorableText } from "../../store/database/database.ts"
 export type FaultReporter = (faultId: string, error: unknown) => void;
 
 /**
- * Maps whatever a method throws, before its first answer or in the middle of a stream, to a google.rpc.Status with exactly one ErrorInfo. The
- * only place, with {@link completeError}, that knows which status code a reason has.
+ * Maps whatever a method throws, before its first answer or in the middle of a stream, to a
+ * google.rpc.Status with exactly one ErrorInfo. The only place, with {@link completeError}, that
+ * knows which status code a reason has.
  */
 export function errorInterceptor(report: FaultReporter): Interceptor {
   return (next) => async (request) => {
@@ -25,7 +26,10 @@ export function errorInterceptor(report: FaultReporter): Interceptor {
   };
 }
 
-/** Any error as it goes over the wire. The signal is the call's: once it has aborted, errors are its consequence. */
+/**
+ * Any error as it goes over the wire. The signal is the call's: once it has aborted, errors are its
+ * consequence.
+ */
 export function toConnectError(error: unknown, signal: AbortSignal | undefined, report: FaultReporter): ConnectError {
   if (error instanceof TandemError) return fromTandemError(error);
   if (error instanceof ConnectError) {
@@ -45,8 +49,9 @@ export function toConnectError(error: unknown, signal: AbortSignal | undefined, 
 }
 
 /**
- * Gives an error that Connect itself made (a message over the limit, JSON that does not parse, a lost connection) the one ErrorInfo that every
- * error has. It changes the error in place, because Connect sends the very object that it has thrown.
+ * Gives an error that Connect itself made (a message over the limit, JSON that does not parse, a
+ * lost connection) the one ErrorInfo that every error has. It changes the error in place, because
+ * Connect sends the very object that it has thrown.
  */
 export function completeError(error: ConnectError, report: FaultReporter): void {
   if (error.findDetails(ErrorInfoSchema).length > 0) return;
@@ -54,14 +59,18 @@ export function completeError(error: ConnectError, report: FaultReporter): void 
   Object.assign(error, { code, rawMessage, message, details });
 }
 
-/** The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's contract, hence of another domain. */
+/**
+ * The answer of grpc.health.v1 to a service that it does not know. Not an error of Tandem's
+ * contract, hence of another domain.
+ */
 export function serviceUnknown(service: string): ConnectError {
   const metadata = { service: told(service, MAX_VALUE_LENGTH) };
   const value = { reason: "SERVICE_UNKNOWN", domain: "grpc.health.v1", metadata };
   return new ConnectError("no such service here", Code.NotFound, undefined, [{ desc: ErrorInfoSchema, value }]);
 }
 
-// Numbers are masked here, where every error passes: what a client has sent comes back in messages and metadata, and is kept in its logs.
+// Numbers are masked here, where every error passes: what a client has sent comes back in messages
+// and metadata, and is kept in its logs.
 function fromTandemError(error: TandemError): ConnectError {
   const { code, retryAfterMs } = STATUS[error.reason];
   const isOurs = (name: string) => OF_OURS.has(name) || OPEN_OF[error.reason]?.has(name) === true;
@@ -88,12 +97,18 @@ function fromTandemError(error: TandemError): ConnectError {
   return mapped;
 }
 
-/** Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come back in them. Characters. */
+/**
+ * Of headers, in which errors travel, clients take 8 KiB and more, and what a request said may come
+ * back in them. Characters.
+ */
 const MAX_MESSAGE_LENGTH = 500;
 const MAX_VALUE_LENGTH = 200;
 const MAX_VIOLATIONS_LENGTH = 4_000;
 
-/** Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract. All else may be what the caller has sent. */
+/**
+ * Metadata that Tandem makes itself: counts, positions, ids of faults, names of the contract. All
+ * else may be what the caller has sent.
+ */
 const OF_OURS: ReadonlySet<string> = new Set([
   ...[
     "actual",
@@ -121,12 +136,13 @@ const OF_OURS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Metadata of one reason that looks like a number and is none: ranges are public, and a whole number
- * is refused as one.
+ * Metadata of one reason that looks like a number and is none: ranges are public, and a whole
+ * number is refused as one.
  */
 const OPEN_OF: Readonly<Partial<Record<ErrorReason, ReadonlySet<string>>>> = { RANGE_TAKEN: new Set(["prefix"]) };
 
-// Cut before it is masked, for a request may have sent megabytes; but with more than will be shown, so that no number is cut in two.
+// Cut before it is masked, for a request may have sent megabytes; but with more than will be shown,
+// so that no number is cut in two.
 function told(text: string, maxLength: number, known?: readonly string[]): string {
   return clip(maskReport(text.slice(0, 4 * maxLength), known), maxLength);
 }
@@ -148,12 +164,16 @@ function takeViolations(
   return taken;
 }
 
-/** A text as it can be sent: not too long, and without halves of characters, at which the encoder of headers throws. */
+/**
+ * A text as it can be sent: not too long, and without halves of characters, at which the encoder of
+ * headers throws.
+ */
 function clip(text: string, maxLength: number): string {
   return (text.length > maxLength ? `${text.slice(0, maxLength - 1)}\u2026` : text).toWellFormed();
 }
 
-// What Connect's own errors mean here. Their texts speak of the server's options, so only those that help a client are kept.
+// What Connect's own errors mean here. Their texts speak of the server's options, so only those
+// that help a client are kept.
 function recast(error: ConnectError, report: FaultReporter): ConnectError {
   if (isClientGone(error)) return clientLeft();
   switch (error.code) {
@@ -189,7 +209,10 @@ function recast(error: ConnectError, report: FaultReporter): ConnectError {
   }
 }
 
-/** What Connect says of a request that no fault of ours made unreadable, and calls internal, besides what is not protobuf. */
+/**
+ * What Connect says of a request that no fault of ours made unreadable, and calls internal, besides
+ * what is not protobuf.
+ */
 const UNREADABLE: ReadonlySet<string> = new Set([
   "decompression failed",
   "received compressed envelope, but do not know how to decompress",
@@ -220,7 +243,8 @@ function clientLeft(): ConnectError {
   return fromTandemError(new TandemError("CANCELLED", "the client left"));
 }
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+// By hand, not as a generator: the inner iterator's return must be called at once, even while its
+// next is pending.
 function mapErrors<T>(messages: AsyncIterable<T>, map: (error: unknown) => ConnectError): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {

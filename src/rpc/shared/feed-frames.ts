@@ -14,7 +14,10 @@ import {
 import { requiredInstant } from "./lists.ts";
 import { limitsMessage, retryAfter } from "./upload-frames.ts";
 
-/** The start of a feed stream; `consumer` where the method knows named consumers. There is no default. */
+/**
+ * The start of a feed stream; `consumer` where the method knows named consumers. There is no
+ * default.
+ */
 export function feedStart(message: FeedStartMessage | undefined): FeedStart | { at: "consumer"; consumer: string } {
   const position = message?.position;
   switch (position?.case) {

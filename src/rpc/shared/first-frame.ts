@@ -16,7 +16,8 @@ export interface FirstFrameLimits {
 export type FirstFrameCall = Pick<HandlerContext, "signal"> & Partial<Pick<StreamLife, "end">>;
 
 /**
- * Reads the first frame of a client's stream. Until it has come there is no session that would heed a drain, or a client that never says anything.
+ * Reads the first frame of a client's stream. Until it has come there is no session that would heed
+ * a drain, or a client that never says anything.
  * @throws TandemError DRAINING, STREAM_IDLE; why the life has ended; what aborted the call.
  */
 export async function readFirst<Frame>(

@@ -32,7 +32,10 @@ export function optionalInstant(field: string, timestamp: Timestamp | undefined)
   return microsFromTimestamp(timestamp);
 }
 
-/** A required half-open period of a request, at most so many days long. Throws LIST_WINDOW_TOO_LARGE. */
+/**
+ * A required half-open period of a request, at most so many days long. Throws
+ * LIST_WINDOW_TOO_LARGE.
+ */
 export function requiredPeriod(
   request: { startTime?: Timestamp | undefined; endTime?: Timestamp | undefined },
   maxDays: number,
@@ -55,7 +58,7 @@ export function requiredPeriod(
 
 /** An id of a request: present, bounded and free of control characters. */
 export function idText(field: string, value: string, maxLength: number): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused here
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are refused here
   if (value.length >= 1 && value.length <= maxLength && !/[\u0000-\u001f\u007f]/.test(value) && value.isWellFormed())
     return value;
   throw invalidArgument(field, `expected 1 to ${maxLength} characters, without control characters`);

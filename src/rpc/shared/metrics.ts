@@ -1,7 +1,10 @@
 import type { Counter, Histogram, Meter, UpDownCounter } from "@opentelemetry/api";
 import type { VerdictCounts } from "../../domain/calls/verdict.ts";
 
-/** What the server counts. Labels are of few values: methods, codes, feeds; never a carrier, a number or an id. */
+/**
+ * What the server counts. Labels are of few values: methods, codes, feeds; never a carrier, a
+ * number or an id.
+ */
 export interface Metrics {
   /** Calls that ended. Labels: method, code. */
   readonly calls: Counter;

@@ -11,14 +11,18 @@ interface Serving {
   };
 }
 
-/** Refuses a carrier whose data is kept in another region than this process's. Throws REGION_MISMATCH. */
+/**
+ * Refuses a carrier whose data is kept in another region than this process's. Throws
+ * REGION_MISMATCH.
+ */
 export function assertServedRegion({ config: { region } }: Serving, carrier: Pick<Carrier, "region">): void {
   if (region !== undefined && carrier.region !== region) throw regionMismatch(carrier.region);
 }
 
 /**
- * Refuses an answer that has figures or records of these carriers, if the data of any is kept in another region: leaving one out would make sums of
- * a customer wrong without a word. In a system transaction.
+ * Refuses an answer that has figures or records of these carriers, if the data of any is kept in
+ * another region: leaving one out would make sums of a customer wrong without a word. In a system
+ * transaction.
  * @throws TandemError REGION_MISMATCH.
  */
 export async function assertServedHere(tx: Tx, { config: { region } }: Serving, carrierIds: readonly string[]) {

@@ -8,12 +8,17 @@ import { principalOf, shownIdentities, watchCredential } from "./access/auth.ts"
 import type { CarrierAccess } from "./access/carrier-access.ts";
 import { resetKey } from "./calls.ts";
 
-/** How long before a credential expires its streams are ended, milliseconds: time to commit, acknowledge and say so. */
+/**
+ * How long before a credential expires its streams are ended, milliseconds: time to commit,
+ * acknowledge and say so.
+ */
 const EXPIRY_MARGIN_MS = 1_000;
 /** The longest that Node's timers count. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
-/** A stream's life; dispose it in the handler's `finally` (or `using`), whatever ended the stream. */
+/**
+ * A stream's life; dispose it in the handler's `finally` (or `using`), whatever ended the stream.
+ */
 export interface OpenStreamLife extends StreamLife, Disposable {}
 
 /** How many streams each carrier has, by method. One for each process. */
@@ -53,8 +58,9 @@ export interface StreamSurroundings {
 }
 
 /**
- * Begins a stream's life: takes the carrier's place for the method, and watches everything that ends a stream: the client's leaving, a drain, its
- * age (drawn between 80 and 120 % of the limit, so that streams opened together do not return together), the credential's expiry or withdrawal,
+ * Begins a stream's life: takes the carrier's place for the method, and watches everything that
+ * ends a stream: the client's leaving, a drain, its age (drawn between 80 and 120 % of the limit,
+ * so that streams opened together do not return together), the credential's expiry or withdrawal,
  * suspension.
  * @throws TandemError TOO_MANY_STREAMS, DRAINING.
  */

@@ -101,7 +101,10 @@ export function finishOf(finish: UploadFinishMessage): UploadFinish {
   };
 }
 
-/** How safe an acknowledged record is, by the way the store commits, and by whether the database has a replica that commits wait for. */
+/**
+ * How safe an acknowledged record is, by the way the store commits, and by whether the database has
+ * a replica that commits wait for.
+ */
 export function durabilityOf({ config, db }: Pick<Services, "config" | "db">): Durability {
   if (config.synchronousCommit === "off") return Durability.MEMORY;
   const waits = config.synchronousCommit === "remote_apply" && db.server.isReplicated;
@@ -230,7 +233,10 @@ export function uploadMessage(upload: UploadRow): MessageInitShape<typeof Upload
   };
 }
 
-/** How long a client does well to wait before it comes back: a process that shuts down has another beside it, or one that starts. */
+/**
+ * How long a client does well to wait before it comes back: a process that shuts down has another
+ * beside it, or one that starts.
+ */
 export function retryAfter(end: string) {
   return end === "DRAINING" ? { retryAfter: durationFromMs(DRAIN_RETRY_MS) } : {};
 }

@@ -8,8 +8,8 @@ import { nameOf } from "../shared/disclosure/disclosed-records.ts";
 import type { ReadUsageRequest } from "./request.ts";
 
 /**
- * What usage shows of single numbers: grouped by them or restricted to some, it is named by its customer and days, since it has no calls to name.
- * Coarser figures disclose nobody's.
+ * What usage shows of single numbers: grouped by them or restricted to some, it is named by its
+ * customer and days, since it has no calls to name. Coarser figures disclose nobody's.
  * @param carrierIds whose calls are in it.
  */
 export function disclosedUsage(

@@ -35,14 +35,20 @@ const MAX_DAYS = 400;
 const BATCH_ROWS = 2_000;
 /** Most rows of an export: encoded, some 40 MB, which are kept while the client reads. */
 const MAX_ROWS = 250_000;
-/** Longest that one of its statements may take, milliseconds: an export covers four times as many days as a query may. */
+/**
+ * Longest that one of its statements may take, milliseconds: an export covers four times as many
+ * days as a query may.
+ */
 const STATEMENT_TIMEOUT_MS = 60_000;
-/** Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves at once. */
+/**
+ * Exports belong to no carrier: the limit of feed streams, 8, holds for all that a process serves
+ * at once.
+ */
 const ACROSS_CARRIERS = "";
 
 /**
- * Answers ExportUsage. Everything is read in one transaction, from one state, and kept encoded; only then is it sent, at the client's pace, so that no
- * transaction waits for a client.
+ * Answers ExportUsage. Everything is read in one transaction, from one state, and kept encoded;
+ * only then is it sent, at the client's pace, so that no transaction waits for a client.
  */
 export async function* exportUsage(services: Services, request: ExportUsageRequest, context: HandlerContext) {
   const asked = readUsageRequest(request, MAX_DAYS);

@@ -74,7 +74,8 @@ export function sumOfCarriers(usage: readonly CarrierUsage[]): PartTotals {
 
 /**
  * How complete figures are.
- * @param kept what was known of the closed periods whose days are shown as they were: no more may be claimed of them than that.
+ * @param kept what was known of the closed periods whose days are shown as they were: no more may
+ *   be claimed of them than that.
  */
 export function completenessMessage(
   usage: readonly CarrierUsage[],

@@ -50,7 +50,10 @@ export type AsOf =
   | { readonly kind: "time"; readonly time: Micros }
   | { readonly kind: "version"; readonly periodId: string; readonly restatementNumber: number };
 
-/** Reads what is asked. Throws INVALID_ARGUMENT with every field that is wrong, LIST_WINDOW_TOO_LARGE. */
+/**
+ * Reads what is asked. Throws INVALID_ARGUMENT with every field that is wrong,
+ * LIST_WINDOW_TOO_LARGE.
+ */
 export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUsageRequest {
   const period = pickPeriod(request);
   const filter = {
@@ -155,8 +158,9 @@ async function findVersion(tx: Tx, asked: UsagePeriod, periodId: string, restate
 }
 
 /**
- * Every closed period that was closed by then, as it stood then. Days of no period, and of one that was closed later, are shown as they are now;
- * but a time before every closing of the days asked for means a state that nobody kept, and is refused.
+ * Every closed period that was closed by then, as it stood then. Days of no period, and of one that
+ * was closed later, are shown as they are now; but a time before every closing of the days asked
+ * for means a state that nobody kept, and is refused.
  */
 async function findVersionsAt(tx: Tx, asked: DatedPeriod, time: Micros): Promise<Versions> {
   if (time > (await readClock(tx))) throw invalidArgument("as_of_time", "lies in the future");

@@ -71,7 +71,10 @@ import {
 
 /** Most closed periods that ListRestatements answers with. */
 const MAX_PERIODS = 1_000;
-/** How much of restatements one page may carry, bytes: with the periods, and what JSON adds, below the size of a message. */
+/**
+ * How much of restatements one page may carry, bytes: with the periods, and what JSON adds, below
+ * the size of a message.
+ */
 const MAX_PAGE_BYTES = 1_048_576;
 /** Longest that one statement of a closing may take, milliseconds. */
 const CLOSING_TIMEOUT_MS = 60_000;
@@ -138,7 +141,8 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   return answer;
 }
 
-// Everything but the page's size. Whether numbers are whole belongs to it, for the order of rows depends on it.
+// Everything but the page's size. Whether numbers are whole belongs to it, for the order of rows
+// depends on it.
 function tokenScope({ period, filter, groupBy, asOf }: ReadUsageRequest, isWhole: boolean): string[] {
   const state = JSON.stringify(asOf, (_, value: unknown) => (typeof value === "bigint" ? String(value) : value));
   return ["platform.QueryUsage", JSON.stringify([period, filter, groupBy]), state, String(isWhole)];
@@ -212,7 +216,8 @@ async function closeUnderLock(
   if (lineCount > MAX_CLOSED_LINES)
     throw invalidArgument("end_date", `the period has more than ${MAX_CLOSED_LINES} lines: close a shorter one`);
   const version = { periodId, restatementNumber: 0, startDate: period.startDate, endDate: period.endDate };
-  // The sums are those of the lines that were just kept; whether the carriers reported is asked of the calls.
+  // The sums are those of the lines that were just kept; whether the carriers reported is asked of
+  // the calls.
   const kept = await readCarrierUsage(tx, { period, filter: NO_FILTER, versions: [version] });
   const sums = sumOfCarriers(kept);
   assertComplete(period, sums, period.days.startOf(period.endDate) <= now, request.maxPendingRatio);

@@ -3,7 +3,10 @@ import { type CallEnds, directionOf } from "./parties.ts";
 import type { Signalling } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
-/** Two calls of one pair and direction that are no further apart than this can be taken for each other. */
+/**
+ * Two calls of one pair and direction that are no further apart than this can be taken for each
+ * other.
+ */
 const RIVAL_MS = 60_000;
 /** Longest from an invite to its answer or end without one: setup and ringing. */
 const MAX_SETUP_MS = 200_000;
@@ -42,18 +45,27 @@ function areRivals(a: VisibleCall, b: VisibleCall): boolean {
   return isNear(a.clock, b.clock) && areOfSameParties(a.ends, b.ends) && !areToldApart(a, b);
 }
 
-/** Near by the invite, or by the answer, which is what two records are compared by when both have one. */
+/**
+ * Near by the invite, or by the answer, which is what two records are compared by when both have
+ * one.
+ */
 function isNear(a: CallClock, b: CallClock): boolean {
   if (Math.abs(a.inviteMs - b.inviteMs) <= RIVAL_MS) return true;
   return a.answerMs !== undefined && b.answerMs !== undefined && Math.abs(a.answerMs - b.answerMs) <= RIVAL_MS;
 }
 
-/** An id of its own that both sides have joins a call whatever is near. One that only one side has joins nothing, and so tells nothing. */
+/**
+ * An id of its own that both sides have joins a call whatever is near. One that only one side has
+ * joins nothing, and so tells nothing.
+ */
 function areToldApart(a: VisibleCall, b: VisibleCall): boolean {
   return [a, b].some(({ signalling, isPaired }) => signalling.ids === "own" && isPaired);
 }
 
-/** Whether two calls to one number may be of one caller: the other's is not shown, or is among those that are. */
+/**
+ * Whether two calls to one number may be of one caller: the other's is not shown, or is among those
+ * that are.
+ */
 export function areOfSameParties(a: CallEnds, b: CallEnds): boolean {
   if (a.kind === "inboundRestricted" || b.kind === "inboundRestricted") return true;
   return callersOf(a).some((caller) => callersOf(b).includes(caller));

@@ -7,16 +7,24 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** Calls by local hour, relative to each other. */
 const DIURNAL = [2, 1, 1, 1, 2, 5, 15, 40, 75, 95, 100, 95, 70, 85, 95, 95, 85, 65, 45, 35, 25, 15, 8, 4];
-/** Around a step of a clock, longer than any skew: whether a call fell before or after it can then be seen in its hour. */
+/**
+ * Around a step of a clock, longer than any skew: whether a call fell before or after it can then
+ * be seen in its hour.
+ */
 const STEP_PAUSE_MS = 2 * MINUTE_MS;
-/** Around a change of rounding, longer than a European zone is off UTC: whose midnight parts the days makes no difference. */
+/**
+ * Around a change of rounding, longer than a European zone is off UTC: whose midnight parts the
+ * days makes no difference.
+ */
 const MIDNIGHT_PAUSE_MS = 80 * MINUTE_MS;
 
 /** What a trunk does to each call of a time. */
 export interface TrunkCondition {
   /** The carrier's clock: carrier minus platform, milliseconds. */
   readonly offsetMs: number;
-  /** The carrier rounds connected durations up to a multiple of this, seconds, and does not say so. */
+  /**
+   * The carrier rounds connected durations up to a multiple of this, seconds, and does not say so.
+   */
   readonly roundingS?: number;
 }
 
@@ -61,14 +69,18 @@ export interface CalendarOptions {
   readonly carrier: SimulatedCarrier;
   readonly startMs: number;
   readonly dayCount: number;
-  /** Whether there are calls enough that every hour of the day has dozens on every trunk; otherwise a trunk whose clock is off has no others. */
+  /**
+   * Whether there are calls enough that every hour of the day has dozens on every trunk; otherwise
+   * a trunk whose clock is off has no others.
+   */
   readonly isBusy: boolean;
 }
 
 /**
- * Five trunks misbehave beside the carrier's own, which do not: two round up (to 6 s and 30 s on alternate days, to 60 s), one is skewed for
- * some hours either way, one is an hour ahead for some hours, one five and a half. A trunk whose clock is set back is closed until the hours
- * that it told twice are over, so that no hour of its clock holds both.
+ * Five trunks misbehave beside the carrier's own, which do not: two round up (to 6 s and 30 s on
+ * alternate days, to 60 s), one is skewed for some hours either way, one is an hour ahead for some
+ * hours, one five and a half. A trunk whose clock is set back is closed until the hours that it
+ * told twice are over, so that no hour of its clock holds both.
  */
 export function createCalendar(options: CalendarOptions, random: Random): Calendar {
   const { carrier, startMs, dayCount, isBusy } = options;

@@ -9,7 +9,10 @@ import { type CarrierParties, carrierParties, directionOf } from "./parties.ts";
 import type { PlannedCall } from "./planned-call.ts";
 import type { CallClock } from "./platform-record.ts";
 
-/** A call as the carrier's switch saw it, by the platform's clock and before the trunk's faults; milliseconds. */
+/**
+ * A call as the carrier's switch saw it, by the platform's clock and before the trunk's faults;
+ * milliseconds.
+ */
 export interface SwitchView {
   /** Absent of a part that is not the first. */
   readonly inviteMs?: number;
@@ -27,7 +30,10 @@ export interface CarrierSource {
   readonly view: SwitchView;
 }
 
-/** Switches measure what the platform measures to the millisecond or a little off, and see it a little later. */
+/**
+ * Switches measure what the platform measures to the millisecond or a little off, and see it a
+ * little later.
+ */
 export function switchView({ inviteMs, answerMs, endMs, connectedMs }: CallClock, random: Random): SwitchView {
   const seenInviteMs = inviteMs + delay(random);
   if (answerMs === undefined) {
@@ -60,7 +66,10 @@ export function switchHand({ plan, cdr }: Omit<CarrierSource, "view">, random: R
   };
 }
 
-/** The carrier's record, revision 1, with what the trunk does to each of its calls: its clock, its rounding. */
+/**
+ * The carrier's record, revision 1, with what the trunk does to each of its calls: its clock, its
+ * rounding.
+ */
 export function carrierRecord(source: CarrierSource, random: Random, hand = switchHand(source, random)): CallDuration {
   const { plan, view } = source;
   const { offsetMs, roundingS } = plan.condition;
@@ -87,7 +96,10 @@ export function carrierRecord(source: CarrierSource, random: Random, hand = swit
   });
 }
 
-/** The same record under another id, as a switch writes it that fails over: a little later, and as long. */
+/**
+ * The same record under another id, as a switch writes it that fails over: a little later, and as
+ * long.
+ */
 export function writtenTwice(record: CallDuration, random: Random): CallDuration {
   const copy = clone(CallDurationSchema, record);
   copy.recordId = `sw.${random.hex(14)}`;
@@ -127,8 +139,9 @@ function roundedUp(ms: number, roundingS: number | undefined): number {
 }
 
 /**
- * The ids as the carrier's side of the trunk has them: at times without tags, and of a Session-ID its own view or half of it. All is drawn
- * whether there are ids or not: how many calls have them changes nothing else.
+ * The ids as the carrier's side of the trunk has them: at times without tags, and of a Session-ID
+ * its own view or half of it. All is drawn whether there are ids or not: how many calls have them
+ * changes nothing else.
  */
 function correlationOf(platform: Correlation | undefined, random: Random) {
   const [hasTags, form] = [random.chance(0.7), random.weighted({ same: 60, swapped: 25, local: 15 })];

@@ -7,7 +7,8 @@ import { pstnNumber } from "../fictitious-numbers.ts";
 import { endingAt } from "./platform-record.ts";
 import { type MadeCall, type PlayedCall, playPair, sentByPlatform } from "./played-call.ts";
 
-// What only the dialog of the trunk tells: such calls have its Call-ID and tags on both sides, whatever the others have.
+// What only the dialog of the trunk tells: such calls have its Call-ID and tags on both sides,
+// whatever the others have.
 
 /** The platform wrote the call in two records, as a transfer does; on the trunk it is one. */
 export function playTransferred(call: MadeCall): PlayedCall {
@@ -32,7 +33,10 @@ export function playTransferred(call: MadeCall): PlayedCall {
   };
 }
 
-/** The number that was called is another on the carrier's side: a toll-free number that was translated. */
+/**
+ * The number that was called is another on the carrier's side: a toll-free number that was
+ * translated.
+ */
 export function playTranslated(call: MadeCall): PlayedCall {
   withDialog(call);
   const { duration, cdrs, durations, truths } = playPair(call);

@@ -1,6 +1,9 @@
 import { type Accuracy, NOTHING, type Score } from "./score.ts";
 
-/** A score as tables for a terminal: the confusion matrix, then precision and recall of each status and cause. */
+/**
+ * A score as tables for a terminal: the confusion matrix, then precision and recall of each status
+ * and cause.
+ */
 export function formatScore(score: Score): string {
   const { ambiguous } = score;
   return [

@@ -4,7 +4,10 @@ import { type MadeCall, type PlayedCall, playPair } from "./played-call.ts";
 /** As near to another explanation a difference does not come that is to have none. */
 const CLEAR_MS = 5_000;
 
-/** The carrier's connected time begins before the answer: with the invite, or with the ringing, and at times it has no other answer. */
+/**
+ * The carrier's connected time begins before the answer: with the invite, or with the ringing, and
+ * at times it has no other answer.
+ */
 export function playRingTime(call: MadeCall): PlayedCall {
   const { clock, random } = call;
   const { answerMs, ...view } = switchView(clock, random);

@@ -50,7 +50,10 @@ export function platformParties({ kind, number, contact, originalCaller }: CallE
   }
 }
 
-/** The same parties as the carrier's switch writes them: with the number in national form at times, and what the network knows of a caller. */
+/**
+ * The same parties as the carrier's switch writes them: with the number in national form at times,
+ * and what the network knows of a caller.
+ */
 export function carrierParties(ends: CallEnds, random: Random): CarrierParties {
   const { kind, number, contact, originalCaller } = ends;
   switch (kind) {

@@ -82,7 +82,10 @@ export class CallPlanner {
     return { kind, number, contact, originalCaller: pstnNumber(random, number.countryCode) };
   }
 
-  /** Whether both sides have ids of a call. The choice costs the same number of draws at any share: the world is otherwise the same. */
+  /**
+   * Whether both sides have ids of a call. The choice costs the same number of draws at any share:
+   * the world is otherwise the same.
+   */
   drawSignalling(): Signalling {
     return this.#random.chance(this.#correlatedShare) ? { ids: "own" } : { ids: "none" };
   }

@@ -13,7 +13,10 @@ import type { SimulatedCarrier } from "../world.ts";
 import { callTypeOf, directionOf, platformParties } from "./parties.ts";
 import type { PlannedCall, Signalling } from "./planned-call.ts";
 
-/** When a call went through its stages by the platform's clock, and how long they took; milliseconds. */
+/**
+ * When a call went through its stages by the platform's clock, and how long they took;
+ * milliseconds.
+ */
 export interface CallClock {
   readonly inviteMs: number;
   readonly ringingMs: number;
@@ -24,7 +27,10 @@ export interface CallClock {
   readonly connectedMs: number;
 }
 
-/** The platform's record of a call, complete, revision 1; without stream quality, which nothing here looks at. */
+/**
+ * The platform's record of a call, complete, revision 1; without stream quality, which nothing here
+ * looks at.
+ */
 export function platformRecord(
   { plan, carrier, recordId }: { plan: PlannedCall; carrier: SimulatedCarrier; recordId: string },
   random: Random,

@@ -2,17 +2,24 @@ import type { Random } from "../random.ts";
 import type { Calendar } from "./calendar.ts";
 import type { CallPlanner, PlannedCall, Signalling } from "./planned-call.ts";
 
-/** In 3,600 real calls of the Copenhagen Networks Study 13.5 % have another of the same pair within 60 s. */
+/**
+ * In 3,600 real calls of the Copenhagen Networks Study 13.5 % have another of the same pair within
+ * 60 s.
+ */
 const REPEATED_SHARE = 0.14;
-/** So many records of one pair, each within a second of the next, are more than a matcher is to solve: over 200 of both sides together. */
+/**
+ * So many records of one pair, each within a second of the next, are more than a matcher is to
+ * solve: over 200 of both sides together.
+ */
 const STORM_CALLS = 240;
 
 /** What calls that are repeated within a minute come to. */
 export type RepeatedFault = "repeated" | "droppedAtCarrier" | "carrierOnly" | "unansweredUnreported" | "lengthMismatch";
 
 /**
- * Calls between the same pair within a minute, two to four in a row: redials, and callers who were cut off. Half of those that have ids at
- * all share one Session-ID, as attempts of one session do: such an id does not tell them apart.
+ * Calls between the same pair within a minute, two to four in a row: redials, and callers who were
+ * cut off. Half of those that have ids at all share one Session-ID, as attempts of one session do:
+ * such an id does not tell them apart.
  */
 export function planRepeatedCalls(
   callCount: number,
@@ -40,8 +47,9 @@ export function planRepeatedCalls(
 }
 
 /**
- * Calls of one pair several times a second that nobody answered, so many that pairing them would be guessing: a dialler that ran wild. What begins seconds apart,
- * or lasts otherwise, would tell them apart.
+ * Calls of one pair several times a second that nobody answered, so many that pairing them would be
+ * guessing: a dialler that ran wild. What begins seconds apart, or lasts otherwise, would tell them
+ * apart.
  */
 export function planStorms(
   callCount: number,

@@ -8,7 +8,10 @@ export interface FoundResult {
   readonly causes: readonly string[];
 }
 
-/** How often something was found that is there, found that is not, and not found that is; and the ratios of these, 1 of nothing. */
+/**
+ * How often something was found that is there, found that is not, and not found that is; and the
+ * ratios of these, 1 of nothing.
+ */
 export interface Accuracy {
   readonly right: number;
   readonly wronglyFound: number;
@@ -30,7 +33,10 @@ export interface Score {
   readonly callCount: number;
   readonly byStatus: ReadonlyMap<string, Accuracy>;
   readonly byCause: ReadonlyMap<string, Accuracy>;
-  /** By `truth found`: how many calls of a status came out as which; NOTHING where a side has no such call. */
+  /**
+   * By `truth found`: how many calls of a status came out as which; NOTHING where a side has no
+   * such call.
+   */
   readonly confusion: ReadonlyMap<string, ReadonlyMap<string, number>>;
   /** Calls that are said to be missing at a side and are not. */
   readonly falseMissing: number;
@@ -75,8 +81,9 @@ export function scoreResults(truths: readonly CallTruth[], found: readonly Found
 }
 
 /**
- * What of the bounds does not hold: precision and recall of each status and cause among unambiguous calls, how often each was planted, no false MISSING,
- * enough ambiguous calls. AMBIGUOUS itself, which no unambiguous call is, is held to the same.
+ * What of the bounds does not hold: precision and recall of each status and cause among unambiguous
+ * calls, how often each was planted, no false MISSING, enough ambiguous calls. AMBIGUOUS itself,
+ * which no unambiguous call is, is held to the same.
  */
 export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, leastAmbiguous = 0.05 } = {}): string[] {
   const shortfalls: string[] = [];
@@ -94,7 +101,10 @@ export function findShortfalls(score: Score, { least = 0.99, leastPlanted = 0, l
   return shortfalls;
 }
 
-/** Results are joined to truths by the record that names the call: the platform's, else the carrier's first. */
+/**
+ * Results are joined to truths by the record that names the call: the platform's, else the
+ * carrier's first.
+ */
 function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[]): ScoredCall[] {
   const foundByName = new Map(exchangeCopies(truths, found).map((result) => [nameOf(result), result]));
   const aligned: ScoredCall[] = [];
@@ -110,7 +120,10 @@ function alignResults(truths: readonly CallTruth[], found: readonly FoundResult[
   return aligned;
 }
 
-/** Nobody can tell a record from its copy: where the copy was paired and the record left over, their ids are exchanged. */
+/**
+ * Nobody can tell a record from its copy: where the copy was paired and the record left over, their
+ * ids are exchanged.
+ */
 function exchangeCopies(truths: readonly CallTruth[], found: readonly FoundResult[]): FoundResult[] {
   const byName = new Map(found.map((result) => [nameOf(result), result]));
   const isPaired = (platformRecordId: string) =>

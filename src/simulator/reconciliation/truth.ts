@@ -1,5 +1,5 @@
-// What must come out, as the one who planted it knows it. The names are those of tandem.type.v1, without their prefixes; nothing here is shared
-// with the code that judges.
+// What must come out, as the one who planted it knows it. The names are those of tandem.type.v1,
+// without their prefixes; nothing here is shared with the code that judges.
 
 /** What comparing both sides must come to. */
 export type TruthStatus =
@@ -39,11 +39,14 @@ export interface CallTruth {
   readonly carrierRecordIds: readonly string[];
   readonly status: TruthStatus;
   readonly causes: readonly TruthCause[];
-  /** The record of the same side that this one was copied from. Nobody can tell which of the two came first, so either may be named. */
+  /**
+   * The record of the same side that this one was copied from. Nobody can tell which of the two
+   * came first, so either may be named.
+   */
   readonly copyOf?: string;
   /**
-   * Another call of the same pair and direction lies within 60 s, by its invite or its answer, and no correlation id tells them apart: what
-   * becomes of it cannot be known for certain.
+   * Another call of the same pair and direction lies within 60 s, by its invite or its answer, and
+   * no correlation id tells them apart: what becomes of it cannot be known for certain.
    */
   readonly isAmbiguous: boolean;
 }

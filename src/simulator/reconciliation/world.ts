@@ -15,7 +15,10 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 86_400_000;
 /** So many calls make every hour of the day busy on every trunk. */
 const BUSY_CALLS = 50_000;
-/** Pairs that an hour of a clock, or a day of a rounding, is planted with at least: well over what a detector may ask for. */
+/**
+ * Pairs that an hour of a clock, or a day of a rounding, is planted with at least: well over what a
+ * detector may ask for.
+ */
 const LEAST_PER_HOUR = 60;
 const LEAST_PER_DAY = 90;
 /** Faults that are not planted one by one: they come with a trunk's hour or day, or in rows. */
@@ -37,7 +40,9 @@ export interface ReconciliationWorldOptions {
   readonly graceMs?: number;
   /** Default: 2,000. */
   readonly toleranceMs?: number;
-  /** How often to plant each single fault. Default: 0.65 % of the calls, `leastPerFault` at least. */
+  /**
+   * How often to plant each single fault. Default: 0.65 % of the calls, `leastPerFault` at least.
+   */
   readonly faults?: Partial<Record<PlantedFault, number>>;
   /** Default: 12. */
   readonly leastPerFault?: number;
@@ -62,12 +67,12 @@ export interface ReconciliationWorld {
 }
 
 /**
- * Makes the platform's records of some days, the carrier's durations of the same calls with planted faults, and the truth of each. The same for
- * the same seed.
+ * Makes the platform's records of some days, the carrier's durations of the same calls with planted
+ * faults, and the truth of each. The same for the same seed.
  *
- * @example
- * const carrier = createWorld({ seed: "1", numbersPerCarrier: 900 }).carriers[1];
- * const world = createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5, startDay: "2026-01-12" });
+ * @example const carrier = createWorld({ seed: "1", numbersPerCarrier: 900 }).carriers[1]; const
+ *   world = createReconciliationWorld({ seed: "1", carrier, callCount: 6_000, correlatedShare: 0.5,
+ *   startDay: "2026-01-12" });
  */
 export function createReconciliationWorld(options: ReconciliationWorldOptions): ReconciliationWorld {
   const { graceMs = DAY_MS, toleranceMs = 2_000 } = options;
@@ -127,7 +132,10 @@ function planCalls(
   return plans.sort((a, b) => a.inviteMs - b.inviteMs);
 }
 
-/** The hours of a clock and the days of a rounding have calls enough to be seen, and so have the hours around them. */
+/**
+ * The hours of a clock and the days of a rounding have calls enough to be seen, and so have the
+ * hours around them.
+ */
 function planWindows(callCount: number, calendar: Calendar, planner: CallPlanner, random: Random): Plan[] {
   const perHour = Math.max(LEAST_PER_HOUR, Math.ceil(callCount / 800));
   const perDay = Math.max(LEAST_PER_DAY, Math.ceil(callCount / 150));

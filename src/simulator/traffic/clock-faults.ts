@@ -12,13 +12,17 @@ const LEAST_SKEW_MS = 2_000;
 export interface OffTrunk {
   readonly planted: string;
   readonly trunkId: string;
-  /** By how much it is ahead at an instant by the platform's clock, milliseconds; undefined: it carries no call then. */
+  /**
+   * By how much it is ahead at an instant by the platform's clock, milliseconds; undefined: it
+   * carries no call then.
+   */
   readonly offsetAt: (ms: number) => number | undefined;
 }
 
 /**
- * A call on such a trunk. One in eight was not answered; of the others one in thirty is lacking at the carrier, as many at the platform, and
- * as many have another length at the carrier. Nothing happens while the trunk carries no call.
+ * A call on such a trunk. One in eight was not answered; of the others one in thirty is lacking at
+ * the carrier, as many at the platform, and as many have another length at the carrier. Nothing
+ * happens while the trunk carries no call.
  */
 export function happenedOn(site: TrafficSite, { planted, trunkId, offsetAt }: OffTrunk, inviteMs: number): void {
   const { random } = site;

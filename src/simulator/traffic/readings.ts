@@ -1,6 +1,9 @@
 import type { CallEnds } from "../reconciliation/parties.ts";
 
-/** What one side's record, or its parts together, shows of a call; milliseconds, by the platform's clock. */
+/**
+ * What one side's record, or its parts together, shows of a call; milliseconds, by the platform's
+ * clock.
+ */
 export interface SeenRecord {
   readonly inviteMs?: number | undefined;
   /** Of the platform's. */
@@ -27,14 +30,18 @@ export interface SeenCall {
   readonly carrier?: SeenRecord | undefined;
 }
 
-// Misfits are negative logarithms of how likely something is by the noise that the simulator puts in; see switchView in ../reconciliation.
+// Misfits are negative logarithms of how likely something is by the noise that the simulator puts
+// in; see switchView in ../reconciliation.
 
 /** How little the records of both calls fit, read as they are. */
 export function misfitOfTruth(a: SeenCall, b: SeenCall): number {
   return misfitOfCall(a.platform, a.carrier) + misfitOfCall(b.platform, b.carrier);
 }
 
-/** The least misfit of all other readings of the records of both calls: another one each, or some of them alone. */
+/**
+ * The least misfit of all other readings of the records of both calls: another one each, or some of
+ * them alone.
+ */
 export function bestOtherReading(a: SeenCall, b: SeenCall): number {
   const platforms = [a.platform, b.platform].filter((record) => record !== undefined);
   const carriers = [a.carrier, b.carrier].filter((record) => record !== undefined);

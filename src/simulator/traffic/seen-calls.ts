@@ -6,7 +6,10 @@ import { newestReport } from "./newest-report.ts";
 import type { SeenCall, SeenRecord } from "./readings.ts";
 import type { TrafficCall } from "./site.ts";
 
-/** What the records show of a call: one for each of its truths, but for copies and what was taken back, which go with no other call. */
+/**
+ * What the records show of a call: one for each of its truths, but for copies and what was taken
+ * back, which go with no other call.
+ */
 export function seenCallsOf({ made, played }: TrafficCall, index: number): SeenCall[] {
   const { ends, condition } = made.plan;
   return played.truths.flatMap((truth): SeenCall[] => {

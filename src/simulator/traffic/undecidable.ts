@@ -3,7 +3,9 @@ import { bestOtherReading, misfitOfTruth, type SeenCall } from "./readings.ts";
 import { seenCallsOf } from "./seen-calls.ts";
 import type { TrafficCall } from "./site.ts";
 
-/** Calls no further apart than this, by the invite or by the answer, can be taken for each other. */
+/**
+ * Calls no further apart than this, by the invite or by the answer, can be taken for each other.
+ */
 const RIVAL_MS = 60_000;
 /** Longest from an invite to its answer. */
 const MAX_SETUP_MS = 200_000;
@@ -11,8 +13,9 @@ const MAX_SETUP_MS = 200_000;
 const LIKELY_MARGIN = Math.log(20);
 
 /**
- * Which calls nobody can tell for certain, by their index: of two calls of the same parties that are near each other, the records read another way
- * are nearly as likely as read the true way, or likelier. Found by trying every reading of any two such calls, with the noise that the simulator
+ * Which calls nobody can tell for certain, by their index: of two calls of the same parties that
+ * are near each other, the records read another way are nearly as likely as read the true way, or
+ * likelier. Found by trying every reading of any two such calls, with the noise that the simulator
  * knows it has put in.
  */
 export function findUndecidable(calls: readonly TrafficCall[]): Set<number> {

@@ -34,7 +34,10 @@ export async function listAuditEvents(
   return rows.map(eventOfRow);
 }
 
-/** Where a chain begins, and where it ends by its highest head; and the newest event that is there, which may be another. */
+/**
+ * Where a chain begins, and where it ends by its highest head; and the newest event that is there,
+ * which may be another.
+ */
 export interface ChainEnds {
   /** The oldest event that is kept. */
   readonly first: bigint;
@@ -44,7 +47,10 @@ export interface ChainEnds {
   readonly newest: bigint;
 }
 
-/** Reads the ends of a chain in one statement; undefined when there is no such chain. In a system transaction. */
+/**
+ * Reads the ends of a chain in one statement; undefined when there is no such chain. In a system
+ * transaction.
+ */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
   const chain = carrierId ?? PLATFORM_CHAIN;
   const { rows } = await sql<{ first: bigint; last: bigint | null; last_hash: Buffer | null; newest: bigint | null }>`
@@ -58,7 +64,9 @@ export async function readChainEnds(tx: Tx, carrierId: string | undefined): Prom
   return { first: row.first, last: row.last ?? 0n, lastHash: row.last_hash ?? NO_HASH, newest: row.newest ?? 0n };
 }
 
-/** Lists the chains by carrier, after one; the platform's, '', is first. In a system transaction. */
+/**
+ * Lists the chains by carrier, after one; the platform's, '', is first. In a system transaction.
+ */
 export async function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
   let query = tx.selectFrom("audit_chain").select("carrier_id");
   if (after !== undefined) query = query.where(sql<string>`carrier_id COLLATE "C"`, ">", after);
@@ -67,8 +75,9 @@ export async function listChains(tx: Tx, after: string | undefined, limit: numbe
 }
 
 /**
- * Deletes the oldest events of a chain that lie before an instant, some at a time, and has the chain begin after them. With the owner's rights: no role of
- * the application may. Of the heads it leaves the highest. It takes the chain, as an append does.
+ * Deletes the oldest events of a chain that lie before an instant, some at a time, and has the
+ * chain begin after them. With the owner's rights: no role of the application may. Of the heads it
+ * leaves the highest. It takes the chain, as an append does.
  * @returns how many; fewer than the limit: none is left.
  */
 export async function deleteAuditEvents(
@@ -78,7 +87,8 @@ export async function deleteAuditEvents(
   limit: number,
 ): Promise<number> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  // The chain first: an event that is appended meanwhile must not be counted among those that are gone.
+  // The chain first: an event that is appended meanwhile must not be counted among those that are
+  // gone.
   const head = await tx
     .updateTable("audit_chain")
     .set({ turns: sql<bigint>`turns + 1` })

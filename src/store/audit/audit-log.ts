@@ -14,8 +14,9 @@ export async function createAuditChain(tx: Tx, carrierId: string): Promise<void>
 }
 
 /**
- * Appends an act to its chain, in the transaction of the act: either both are there or neither. It takes the chain until the transaction ends,
- * and must be the last lock that the transaction takes; call it last. The event's time is by the database's clock and never goes back.
+ * Appends an act to its chain, in the transaction of the act: either both are there or neither. It
+ * takes the chain until the transaction ends, and must be the last lock that the transaction takes;
+ * call it last. The event's time is by the database's clock and never goes back.
  */
 export async function appendAuditEvent(tx: Tx, act: AuditAct): Promise<AuditEvent> {
   const chain = act.carrierId ?? PLATFORM_CHAIN;
@@ -36,7 +37,10 @@ interface ChainHead {
   event_time: Micros;
 }
 
-/** Takes the chain, and then, in a statement of its own that sees what those before it have committed, reads where it ends. */
+/**
+ * Takes the chain, and then, in a statement of its own that sees what those before it have
+ * committed, reads where it ends.
+ */
 async function takePlace(tx: Tx, chain: string) {
   const take = tx.updateTable("audit_chain").set({ turns: sql<bigint>`turns + 1` }).where("carrier_id", "=", chain);
   const read = sql`

@@ -28,8 +28,8 @@ export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): 
 }
 
 /**
- * Finds whose these identities are, or whose they were before they were removed; one that never was a
- * carrier's is left out. In a system transaction.
+ * Finds whose these identities are, or whose they were before they were removed; one that never was
+ * a carrier's is left out. In a system transaction.
  */
 export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
   const { rows } = await sql<{ identity: string; carrier_id: string; expire_time: Micros }>`

@@ -8,7 +8,10 @@ import { carrierTransaction, type Database, type Tx } from "../database/database
 import { createFeeds } from "../feeds/feed-head.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
-/** Creates a carrier with its feeds and its audit chain. In a system transaction. False, and nothing is done, when the id is taken. */
+/**
+ * Creates a carrier with its feeds and its audit chain. In a system transaction. False, and nothing
+ * is done, when the id is taken.
+ */
 export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
   const inserted = await tx
     .insertInto("carrier")
@@ -22,7 +25,10 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
   return true;
 }
 
-/** Writes a carrier over the one of the revision before. In a system transaction. False when that is no longer the newest. */
+/**
+ * Writes a carrier over the one of the revision before. In a system transaction. False when that is
+ * no longer the newest.
+ */
 export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
   const result = await tx
     .updateTable("carrier")
@@ -45,7 +51,10 @@ export async function listCarrierIds(tx: Tx): Promise<string[]> {
   return rows.map((row) => row.carrier_id);
 }
 
-/** The condition that a carrier is of a region; undefined: of any. For the work of a process that serves one region. */
+/**
+ * The condition that a carrier is of a region; undefined: of any. For the work of a process that
+ * serves one region.
+ */
 export function isOfRegion(carrierId: RawBuilder<unknown>, region: string | undefined): RawBuilder<boolean> {
   if (region === undefined) return sql<boolean>`true`;
   return sql<boolean>`EXISTS (SELECT FROM carrier of_region WHERE of_region.carrier_id = ${carrierId} AND of_region.region = ${region})`;
@@ -82,7 +91,8 @@ export async function listLegalCountries(tx: Tx, of: { countryCode: string; carr
 
 /**
  * Makes a carrier's credential identities these. In a system transaction.
- * @returns an identity that belongs to another carrier, and whose it is; then nothing may be committed.
+ * @returns an identity that belongs to another carrier, and whose it is; then nothing may be
+ *   committed.
  */
 export async function writeCredentials(
   tx: Tx,
@@ -123,7 +133,10 @@ export async function writeCredentials(
   return taken && { identity: taken.identity, carrierId: taken.carrier_id };
 }
 
-/** The carriers' settings as ingest and streams ask for them all the time: at most two seconds old, read once for all who ask. */
+/**
+ * The carriers' settings as ingest and streams ask for them all the time: at most two seconds old,
+ * read once for all who ask.
+ */
 export class CarrierDirectory {
   readonly #db: Database;
   readonly #known = new Believed<Carrier | undefined>();

@@ -86,9 +86,10 @@ function constant<T>(value: T): () => T {
 }
 
 /**
- * Tells how the caller of the call that we are in is found. Asked each time: who calls is known only once the credential was judged.
- * @param signal aborts when the call ends. From then on nothing of the call is kept but its caller: timers that the call began remember where they
- * were begun, and may live far longer.
+ * Tells how the caller of the call that we are in is found. Asked each time: who calls is known
+ * only once the credential was judged.
+ * @param signal aborts when the call ends. From then on nothing of the call is kept but its caller:
+ *   timers that the call began remember where they were begun, and may live far longer.
  */
 export function nameCaller(find: () => Caller | undefined, signal: AbortSignal): void {
   const slot = slots.getStore();
@@ -102,21 +103,25 @@ export function nameCaller(find: () => Caller | undefined, signal: AbortSignal):
 }
 
 /**
- * Runs what counts to the caller and does not end with its call: what others wait for too, and what must be finished once it has begun.
+ * Runs what counts to the caller and does not end with its call: what others wait for too, and what
+ * must be finished once it has begun.
  */
 export function outlivingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
   return asCaller(caller && { ...caller, signal: undefined, judged: undefined }, run);
 }
 
 /**
- * Runs what the call itself is to finish, whether or not its client waits for it. Whoever may no longer be served while it waits is refused, as in the
- * call.
+ * Runs what the call itself is to finish, whether or not its client waits for it. Whoever may no
+ * longer be served while it waits is refused, as in the call.
  */
 export function finishingCall<T>(run: () => T, caller: Caller | undefined = currentCaller()): T {
   return asCaller(caller && { ...caller, signal: undefined }, run);
 }
 
-/** Runs what has no caller and lives for longer than any call: it must not keep the call that happened to start it. */
+/**
+ * Runs what has no caller and lives for longer than any call: it must not keep the call that
+ * happened to start it.
+ */
 export function outsideCalls<T>(run: () => T): T {
   return slots.run(undefined, run);
 }

@@ -14,7 +14,10 @@ const DOUBT_MS = 250;
 /** A database that takes longer does not answer. */
 const ANSWER_MS = 5_000;
 
-/** Asks the database again and again whether it answers, on the connection that is kept for that. Dispose it to stop. */
+/**
+ * Asks the database again and again whether it answers, on the connection that is kept for that.
+ * Dispose it to stop.
+ */
 export class DatabaseWatch implements AsyncDisposable {
   readonly #options: DatabaseWatchOptions;
   readonly #stop = new AbortController();
@@ -54,7 +57,10 @@ export class DatabaseWatch implements AsyncDisposable {
     }
   }
 
-  /** Why it does not answer; undefined: it does. One question at a time, so that a silent database is not asked a thousand. */
+  /**
+   * Why it does not answer; undefined: it does. One question at a time, so that a silent database
+   * is not asked a thousand.
+   */
   async #ask(): Promise<unknown> {
     const late = setTimeout(() => this.#tell(false, new Error(`no answer for ${ANSWER_MS} ms`)), ANSWER_MS);
     const stopped = Promise.withResolvers<never>();

@@ -17,22 +17,34 @@ export interface Database extends AsyncDisposable {
   readonly lanes: Lanes;
   /** What this process has seen committed of each feed. */
   readonly heads: SeenHeads;
-  /** What the newest transaction found of the server: whether a commit waits for a standby, if it is asked to. */
+  /**
+   * What the newest transaction found of the server: whether a commit waits for a standby, if it is
+   * asked to.
+   */
   readonly server: { isReplicated: boolean };
-  /** Lets connections be silent for as long as it takes, until disposed: for work without statement_timeout, such as migrations. */
+  /**
+   * Lets connections be silent for as long as it takes, until disposed: for work without
+   * statement_timeout, such as migrations.
+   */
   waitWithoutLimit(): Disposable;
   /** From the next connection on, another URL: the server moved to another port. */
   connectTo(url: string): void;
 }
 
-/** Store functions that must run inside a transaction take one of these, and nothing else that could reach the database. */
+/**
+ * Store functions that must run inside a transaction take one of these, and nothing else that could
+ * reach the database.
+ */
 export type Tx = Kysely<Schema> & { readonly [inTransaction]: true };
 declare const inTransaction: unique symbol;
 
 export interface TransactionOptions {
   /** Longest that one statement may take, milliseconds. Default 5,000. */
   statementTimeoutMs?: number;
-  /** Longest that it may do nothing between two statements, milliseconds: for work that computes between them. Default 5,000. */
+  /**
+   * Longest that it may do nothing between two statements, milliseconds: for work that computes
+   * between them. Default 5,000.
+   */
   idleTimeoutMs?: number;
   /** Read everything from one snapshot: REPEATABLE READ, READ ONLY. Default false. */
   snapshot?: boolean;
@@ -41,15 +53,18 @@ export interface TransactionOptions {
    * must not scan it once it is full. Default true, but for the owner's transactions.
    */
   byIndexOnly?: boolean;
-  /** Read in the order of an index, and sort no table's rows: what a page takes of many. Default false. */
+  /**
+   * Read in the order of an index, and sort no table's rows: what a page takes of many. Default
+   * false.
+   */
   inOrder?: boolean;
   /** How often a transaction that failed on 40001 or 40P01 is run again. Default 5. */
   retries?: number;
 }
 
 /**
- * How a page of a list is read: whatever the planner believes, what comes first is found by an index, and
- * all statements of the page see the same.
+ * How a page of a list is read: whatever the planner believes, what comes first is found by an
+ * index, and all statements of the page see the same.
  */
 export const LIST_PAGE = { snapshot: true, inOrder: true } as const satisfies TransactionOptions;
 
@@ -62,8 +77,8 @@ export interface DatabaseOptions {
   /** synchronous_commit of every write; "off" only for tests. Default "on". */
   synchronousCommit?: "on" | "off" | "remote_apply";
   /**
-   * How long a connection in use may carry nothing before it is given up, milliseconds: a server or a network that went without a word. Longer than
-   * any statement may take. Default 90,000.
+   * How long a connection in use may carry nothing before it is given up, milliseconds: a server or
+   * a network that went without a word. Longer than any statement may take. Default 90,000.
    */
   silenceMs?: number;
   /** Told of errors on idle connections; they are replaced. */
@@ -81,12 +96,13 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAliveInitialDelayMillis: 10_000,
     application_name: "tandem",
     types: { getTypeParser },
-    // A statement goes out when it is made, and not when the one before it is answered: see sendTogether.
+    // A statement goes out when it is made, and not when the one before it is answered: see
+    // sendTogether.
     pipeline: true,
   });
   pool.on("error", (error) => options.onIdleError?.(error));
-  // A connection that breaks in use, between two statements, says so by an event, which would end the process if nobody listened; the next
-  // statement fails for it.
+  // A connection that breaks in use, between two statements, says so by an event, which would end
+  // the process if nobody listened; the next statement fails for it.
   pool.on("connect", (client) => client.on("error", () => {}));
   const waitWithoutLimit = limitSilence(pool, options.silenceMs ?? 90_000);
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
@@ -107,7 +123,8 @@ export function openDatabase(options: DatabaseOptions): Database {
   };
 }
 
-// statement_timeout is the server's: it says nothing when the server, or the way to it, is gone without a FIN.
+// statement_timeout is the server's: it says nothing when the server, or the way to it, is gone
+// without a FIN.
 function limitSilence(pool: pg.Pool, silenceMs: number): () => Disposable {
   let exemptions = 0;
   pool.on("connect", (client) => {
@@ -126,7 +143,10 @@ function socketOf(client: pg.PoolClient): Socket {
   return (client as unknown as { connection: { stream: Socket } }).connection.stream;
 }
 
-/** Runs a transaction that sees and writes one carrier's rows only: the role and the setting that row-level security asks for end with it. */
+/**
+ * Runs a transaction that sees and writes one carrier's rows only: the role and the setting that
+ * row-level security asks for end with it.
+ */
 export function carrierTransaction<T>(
   db: Database,
   carrierId: string,
@@ -171,8 +191,9 @@ export async function withConnection<T>(db: Database, run: (client: pg.PoolClien
 }
 
 /**
- * Sends a statement at once, in the very call: those of one transaction that are sent before the first is answered run in the order of their calls, each
- * sees what the ones before it did, and the database need not wait for us between them. Wait for them with `together`.
+ * Sends a statement at once, in the very call: those of one transaction that are sent before the
+ * first is answered run in the order of their calls, each sees what the ones before it did, and the
+ * database need not wait for us between them. Wait for them with `together`.
  */
 export function send<Row>(tx: Tx, query: CompiledQuery): Promise<{ rows: Row[]; rowCount: number | null }> {
   const client = clients.get(tx);
@@ -180,7 +201,10 @@ export function send<Row>(tx: Tx, query: CompiledQuery): Promise<{ rows: Row[]; 
   return client.query(query.sql, query.parameters as unknown[]) as Promise<pg.QueryResult & { rows: Row[] }>;
 }
 
-/** Waits until all are answered, and only then throws what the first of them failed with: the others failed because of it. */
+/**
+ * Waits until all are answered, and only then throws what the first of them failed with: the others
+ * failed because of it.
+ */
 export async function together<const P extends readonly Promise<unknown>[]>(
   answers: P,
 ): Promise<{ -readonly [K in keyof P]: Awaited<P[K]> }> {
@@ -199,7 +223,10 @@ export async function readClock(tx: Tx): Promise<Micros> {
   return rows[0]?.now ?? 0n;
 }
 
-/** Whether an error is the database's own, with this SQLSTATE (or one of this class, given two characters). */
+/**
+ * Whether an error is the database's own, with this SQLSTATE (or one of this class, given two
+ * characters).
+ */
 export function isSqlState(error: unknown, ...states: string[]): boolean {
   const code = (error as { code?: unknown } | null)?.code;
   return (
@@ -208,8 +235,9 @@ export function isSqlState(error: unknown, ...states: string[]): boolean {
 }
 
 /**
- * Whether a failure says nothing about the data: the connection, the server or a lock, so that the same work may succeed later. Class 08
- * connection, 53 resources, 57 operator intervention, 58 system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own
+ * Whether a failure says nothing about the data: the connection, the server or a lock, so that the
+ * same work may succeed later. Class 08 connection, 53 resources, 57 operator intervention, 58
+ * system; 40 rollback; 55P03 lock timeout; 25P03 idle in transaction; 25006 a standby. Of our own
  * errors those of a wait for a connection.
  */
 export function isTransient(error: unknown): boolean {
@@ -297,7 +325,8 @@ async function commit({ kysely }: Database, client: pg.PoolClient): Promise<void
   } finally {
     client.off("notice", hear);
   }
-  // A wait for a standby that takes too long ends with a warning, and not with an error: the transaction is committed here only.
+  // A wait for a standby that takes too long ends with a warning, and not with an error: the
+  // transaction is committed here only.
   if (warning === undefined || commitModes.get(kysely) !== "remote_apply") return;
   throw new TandemError("STORE_UNAVAILABLE", `what was committed did not reach a replica in time: ${warning}`);
 }
@@ -317,7 +346,10 @@ interface TxContext {
 
 const contexts = new WeakMap<Tx, TxContext>();
 
-/** What this process has seen committed of each feed, and on which timeline the transaction itself is; undefined where that is not known. */
+/**
+ * What this process has seen committed of each feed, and on which timeline the transaction itself
+ * is; undefined where that is not known.
+ */
 export function seenHeadsOf(tx: Tx): { heads: SeenHeads; timeline: bigint } | undefined {
   const { heads, timeline } = contexts.get(tx) ?? {};
   return heads && timeline !== undefined ? { heads, timeline } : undefined;
@@ -345,7 +377,8 @@ function txOf(client: pg.PoolClient): Tx {
 
 const commitModes = new WeakMap<Kysely<Schema>, string>();
 
-// One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer in transaction mode).
+// One round trip: everything is LOCAL, so that a pooled connection carries nothing over (PgBouncer
+// in transaction mode).
 function beginStatement(db: Database, role: Role, carrierId: string, options: TransactionOptions): string {
   const settings: [string, string][] = [
     ["role", role],
@@ -370,7 +403,8 @@ function beginStatement(db: Database, role: Role, carrierId: string, options: Tr
 
 const INFINITY_MICROS: Micros = 253_402_300_799_999_999n;
 
-// int8, its arrays and numeric without decimals as bigint; timestamptz as microseconds; date and its arrays as text. All else as pg reads it.
+// int8, its arrays and numeric without decimals as bigint; timestamptz as microseconds; date and
+// its arrays as text. All else as pg reads it.
 function getTypeParser(oid: number, format?: "text" | "binary") {
   if (format !== "binary") {
     if (oid === 20 || oid === 1700) return (text: string) => BigInt(text);

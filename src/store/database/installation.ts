@@ -11,11 +11,15 @@ const UNKNOWN = "unknown";
 /** What is one and the same for every process on this database. */
 export interface Installation {
   installationId: string;
-  /** 32 random bytes, made with the database: they key cursors, page tokens and content hashes. Never logged. */
+  /**
+   * 32 random bytes, made with the database: they key cursors, page tokens and content hashes.
+   * Never logged.
+   */
   secret: Buffer;
   /**
-   * Whether the server beneath is another, or on another timeline, than when the installation was last confirmed: the sign of a restore or a
-   * failover. Feeds may then lack entries that clients have seen; `tandem epoch rotate` says so to the clients.
+   * Whether the server beneath is another, or on another timeline, than when the installation was
+   * last confirmed: the sign of a restore or a failover. Feeds may then lack entries that clients
+   * have seen; `tandem epoch rotate` says so to the clients.
    */
   serverChanged: boolean;
 }
@@ -39,7 +43,10 @@ export async function ensureInstallation(db: Database): Promise<void> {
   });
 }
 
-/** Reads the installation, and whether the database server is still the one that it was confirmed on. */
+/**
+ * Reads the installation, and whether the database server is still the one that it was confirmed
+ * on.
+ */
 export async function readInstallation(db: Database): Promise<Installation> {
   return ownerTransaction(db, async (tx) => {
     const row = await tx.selectFrom("installation").selectAll().executeTakeFirstOrThrow();
@@ -53,9 +60,11 @@ export async function readInstallation(db: Database): Promise<Installation> {
 }
 
 /**
- * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore, and of a failover that no process saw.
+ * Starts a new epoch of every feed and confirms the server beneath: the last step of every restore,
+ * and of a failover that no process saw.
  * @param actor who does so, for the audit log.
- * @param lostSince what was acknowledged since then may be lost. Default: of each feed that has entries, its newest ingest time.
+ * @param lostSince what was acknowledged since then may be lost. Default: of each feed that has
+ *   entries, its newest ingest time.
  */
 export async function rotateEpochs(db: Database, actor: string, lostSince?: Micros): Promise<{ carriers: number }> {
   return ownerTransaction(db, async (tx) => {
@@ -82,7 +91,8 @@ export async function rotateEpochs(db: Database, actor: string, lostSince?: Micr
 }
 
 /**
- * Confirms the server beneath, and starts no epoch: after a failover that lost nothing, or whose losses were told.
+ * Confirms the server beneath, and starts no epoch: after a failover that lost nothing, or whose
+ * losses were told.
  * @param actor who does so, for the audit log.
  */
 export async function confirmServer(db: Database, actor: string): Promise<{ timeline: bigint }> {
@@ -106,7 +116,8 @@ async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
   return { timeline };
 }
 
-// A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that differ or are missing).
+// A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that
+// differ or are missing).
 async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline: bigint }> {
   const { rows: may } = await sql<{ may: boolean }>`
     SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`.execute(tx);

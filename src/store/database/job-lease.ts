@@ -2,9 +2,10 @@ import { sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
 import type { Tx } from "./database.ts";
 
-// A job works on one carrier at a time under a lease, so that processes share the work instead of doing it twice. The lease is confirmed in each of
-// the job's write transactions, before any other lock: a holder that was stopped and comes back too late writes nothing. In system
-// transactions; whatever a job does must still be safe to repeat.
+// A job works on one carrier at a time under a lease, so that processes share the work instead of
+// doing it twice. The lease is confirmed in each of the job's write transactions, before any other
+// lock: a holder that was stopped and comes back too late writes nothing. In system transactions;
+// whatever a job does must still be safe to repeat.
 
 /** A lease that this process holds. */
 export interface JobLease {

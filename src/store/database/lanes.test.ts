@@ -68,7 +68,8 @@ describe("turns", () => {
     for (let n = 0; n < 4; n++) table.ask(carrier("b"));
     for (let n = 0; n < 4; n++) table.ask(carrier("c"));
     await settled();
-    // Eight are held: a and b have three each, c two. What c gives back is c's again, as the others have their share.
+    // Eight are held: a and b have three each, c two. What c gives back is c's again, as the others
+    // have their share.
     table.giveBack(7);
     await settled();
     expect(table.served.slice(8)).toEqual(["carrier:c2"]);

@@ -47,8 +47,9 @@ const MIGRATIONS: Record<string, Migration> = {
 };
 
 /**
- * Brings the database to the newest schema, with its roles, its installation row and the partitions of the weeks to come. Two processes may do so
- * at once: Kysely's Migrator takes a lock, and the rest can be repeated.
+ * Brings the database to the newest schema, with its roles, its installation row and the partitions
+ * of the weeks to come. Two processes may do so at once: Kysely's Migrator takes a lock, and the
+ * rest can be repeated.
  * @returns the names of the migrations that this call applied.
  */
 export async function migrate(db: Database): Promise<string[]> {
@@ -81,7 +82,8 @@ export async function assertMigrated(db: Database): Promise<void> {
   throw new Error(`the database ${what}: \`tandem migrate\` or \`tandem serve\` brings it to the newest schema`);
 }
 
-// Roles belong to the whole server, not to one database: another database, or another process, may be making them just now.
+// Roles belong to the whole server, not to one database: another database, or another process, may
+// be making them just now.
 async function createRoles(db: Database): Promise<void> {
   for (const role of ["tandem_carrier", "tandem_system"]) {
     await ownerTransaction(db, async (tx) => {
@@ -90,13 +92,15 @@ async function createRoles(db: Database): Promise<void> {
       if (rows.length === 0) await sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`).execute(tx);
       if (!rows[0]?.ready) await sql.raw(`GRANT ${role} TO CURRENT_USER`).execute(tx);
     }).catch((error) => {
-      // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": made by another at the same moment.
+      // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": made by
+      // another at the same moment.
       if (!isSqlState(error, "42710", "23505", "XX000")) throw error;
     });
   }
 }
 
-// A temporary table is found before one of the schema that has its name. In a database that is not ours to rule, whoever made it decides.
+// A temporary table is found before one of the schema that has its name. In a database that is not
+// ours to rule, whoever made it decides.
 async function forbidTemporaryTables(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
     const { rows } = await sql<{ revoke: string }>`

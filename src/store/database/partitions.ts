@@ -3,7 +3,8 @@ import { addDays, utcDay } from "../../domain/time/instant.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
 import { type Database, isSqlState, ownerTransaction } from "./database.ts";
 
-// Records age by the time at which they were ingested, keys by the day that is part of their identity.
+// Records age by the time at which they were ingested, keys by the day that is part of their
+// identity.
 const BY_INGEST_TIME = ["cdr_record", "cdr_quality", "cdr_network", "duration_record"] as const;
 const BY_RECORD_DATE = ["cdr_key", "duration_key"] as const;
 
@@ -24,9 +25,11 @@ export function isWantedPartition(table: string, week: string, today: string): b
 }
 
 /**
- * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still accepted to four weeks ahead. May run in several
- * processes at once. Call it at start and daily: a missing partition stops ingest.
- * @param ingestWeeksBack how far back those by ingest time are made: further for whoever loads history.
+ * Makes the weekly partitions (Monday to Monday, UTC) that are missing, from the past that is still
+ * accepted to four weeks ahead. May run in several processes at once. Call it at start and daily: a
+ * missing partition stops ingest.
+ * @param ingestWeeksBack how far back those by ingest time are made: further for whoever loads
+ *   history.
  */
 export async function ensurePartitions(
   db: Database,
@@ -74,7 +77,8 @@ async function listPartitions(db: Database): Promise<Set<string>> {
   });
 }
 
-// Several in one transaction, for speed; one by one when another process makes the same ones just now.
+// Several in one transaction, for speed; one by one when another process makes the same ones just
+// now.
 async function createPartitions(db: Database, statements: string[]): Promise<void> {
   const run = (text: string) => ownerTransaction(db, async (tx) => void (await sql.raw(text).execute(tx)));
   try {
@@ -94,7 +98,8 @@ interface Partition {
   readonly week: string;
 }
 
-// Locks the whole table: only for a new database, of which nobody reads or writes anything yet. Twice as fast, though.
+// Locks the whole table: only for a new database, of which nobody reads or writes anything yet.
+// Twice as fast, though.
 function createStatement(partition: Partition): string {
   return `CREATE TABLE IF NOT EXISTS ${nameOf(partition)} PARTITION OF ${partition.table} ${boundsOf(partition)}`;
 }

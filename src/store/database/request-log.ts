@@ -3,7 +3,10 @@ import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import type { Tx } from "./database.ts";
 
-/** A call that may be repeated: a repeat with the same content within 24 hours gets the first answer (AIP-155). */
+/**
+ * A call that may be repeated: a repeat with the same content within 24 hours gets the first answer
+ * (AIP-155).
+ */
 export interface RepeatableCall {
   readonly method: string;
   readonly requestId: string;
@@ -33,8 +36,8 @@ export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCa
 }
 
 /**
- * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that keeps a repeat out, and has looked for an
- * answer under it.
+ * Keeps the answer to a call, in the transaction of what the call did. The caller holds a lock that
+ * keeps a repeat out, and has looked for an answer under it.
  */
 export async function insertResponse(
   tx: Tx,
@@ -51,7 +54,10 @@ export async function insertResponse(
   );
 }
 
-/** Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system transaction. */
+/**
+ * Deletes answers that no repeat will ask for again, some at a time, and says how many. In a system
+ * transaction.
+ */
 export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
   const { numAffectedRows } = await sql`
     DELETE FROM request_log WHERE (carrier_id, method, request_id) IN (

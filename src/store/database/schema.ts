@@ -1,7 +1,10 @@
 import type { ColumnType, Generated, GeneratedAlways } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 
-/** A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as SQL. */
+/**
+ * A timestamptz: read as microseconds since the epoch, written as ISO text (`isoFromMicros`) or as
+ * SQL.
+ */
 type Time = ColumnType<Micros, string, string>;
 type OptionalTime = ColumnType<Micros | null, string | null, string | null>;
 
@@ -84,7 +87,10 @@ export interface Schema {
     country_code: string | null;
     revision: bigint;
     recorded_time: Time;
-    /** Of the claim in number_owner by which the number was last held; releasing frees no later claim. */
+    /**
+     * Of the claim in number_owner by which the number was last held; releasing frees no later
+     * claim.
+     */
     claim_time: Time;
     payload: Buffer;
   };
@@ -103,7 +109,10 @@ export interface Schema {
     previous_country_code: string | null;
     payload: Buffer;
   };
-  /** Periods in which a carrier held a number and its assignment did not change; scheduled ones have revision 0. */
+  /**
+   * Periods in which a carrier held a number and its assignment did not change; scheduled ones have
+   * revision 0.
+   */
   number_holding: {
     carrier_id: string;
     phone_number: string;
@@ -310,7 +319,10 @@ export interface Schema {
     pair_key: bigint | null;
     /** Of pairs that begin far from each other: the name of the carrier's record, hashed. */
     correlation_key: bigint | null;
-    /** Ids, hashed, under which further records would be of this call or take one of its records; null: none. */
+    /**
+     * Ids, hashed, under which further records would be of this call or take one of its records;
+     * null: none.
+     */
     id_keys: bigint[] | null;
     /** Over all that a reader sees; unchanged: nothing is written. */
     result_hash: bigint;
@@ -418,7 +430,10 @@ export interface Schema {
     restatement_number: number;
     checked_time: Time;
     completeness: Buffer;
-    /** How far its carriers were judged, and by which rules, when the figures were last compared; see usage-periods.ts. */
+    /**
+     * How far its carriers were judged, and by which rules, when the figures were last compared;
+     * see usage-periods.ts.
+     */
     judged: ColumnType<unknown, string, string>;
     /** Attempts, answered, connected milliseconds, calls with billed seconds, billed seconds. */
     closed_totals: ColumnType<string[], Buffer, never>;
@@ -621,12 +636,14 @@ interface RecordKey {
 }
 
 /**
- * Where a table's rows lie on a cluster: with those of the same carrier, number or period; whole on every
- * node; or on the coordinator alone.
+ * Where a table's rows lie on a cluster: with those of the same carrier, number or period; whole on
+ * every node; or on the coordinator alone.
  */
 export type Distribution = "carrier_id" | "phone_number" | "period_id" | "reference" | "local";
 
-/** How each table is distributed. A key of a distributed table has its column, but for `hold_id`. */
+/**
+ * How each table is distributed. A key of a distributed table has its column, but for `hold_id`.
+ */
 export const DISTRIBUTION: { readonly [Table in keyof Schema]: Distribution } = {
   installation: "reference",
   shared_file: "reference",

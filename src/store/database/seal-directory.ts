@@ -29,7 +29,8 @@ export class SealDirectory implements AsyncDisposable {
   readonly #db: Database;
   readonly #stop = new AbortController();
   readonly #running: Promise<void>;
-  // Whoever asks, the reading is this process's own: others wait for it too, and it must not end with the asker's call.
+  // Whoever asks, the reading is this process's own: others wait for it too, and it must not end
+  // with the asker's call.
   readonly #reading = new OneAtATime(() => asOwn("seal keys", () => this.#read()));
   #earliest = 0;
 

@@ -84,7 +84,10 @@ class Feeds {
   readonly heads = new SeenHeads();
   now = head(1, 1, 0);
   before = this.now;
-  /** The highest sequence that this process was told of in this epoch, and the timeline on which it was. */
+  /**
+   * The highest sequence that this process was told of in this epoch, and the timeline on which it
+   * was.
+   */
   told = { sequence: 0n, timeline: 1n };
 
   tell({ timeline, headSequence: sequence }: SeenHead): void {

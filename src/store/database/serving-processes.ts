@@ -6,9 +6,11 @@ import { readClock, type Tx } from "./database.ts";
 const DEAD_AFTER_S = 30;
 
 /**
- * Says that a process lives, and that nothing which it may still deliver was read before an instant.
- * @param oldestReadMs how long ago the oldest of it was read, milliseconds. Asked once the clock was read: what is read in between is told as older than it
- * is, and never as younger, however long the database takes.
+ * Says that a process lives, and that nothing which it may still deliver was read before an
+ * instant.
+ * @param oldestReadMs how long ago the oldest of it was read, milliseconds. Asked once the clock
+ *   was read: what is read in between is told as older than it is, and never as younger, however
+ *   long the database takes.
  */
 export async function beat(tx: Tx, processId: string, oldestReadMs: () => number): Promise<void> {
   const clock = isoFromMicros(await readClock(tx));
@@ -33,7 +35,10 @@ export async function countServing(tx: Tx): Promise<number> {
   return Number(rows[0]?.count ?? 0n);
 }
 
-/** Whether no living process may still deliver what was read before an instant. Forgets those that are dead. */
+/**
+ * Whether no living process may still deliver what was read before an instant. Forgets those that
+ * are dead.
+ */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
   await sql`
     DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(

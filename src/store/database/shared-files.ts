@@ -7,7 +7,10 @@ import { countServing } from "./serving-processes.ts";
 /** A file that lies beside the database, and has to be the same for every process on it. */
 export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
 
-/** Reads by what the files are known that processes share; those of which nothing is known are left out. In a system transaction. */
+/**
+ * Reads by what the files are known that processes share; those of which nothing is known are left
+ * out. In a system transaction.
+ */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
   const rows = await tx.selectFrom("shared_file").select(["file", "fingerprint"]).execute();
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
@@ -29,7 +32,8 @@ export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerpr
 }
 
 /**
- * Keeps by what the files are known from now on; of those without a fingerprint, nothing: the next process to start decides.
+ * Keeps by what the files are known from now on; of those without a fingerprint, nothing: the next
+ * process to start decides.
  * @param actor who does so, for the audit log.
  * @throws Error when processes still serve: they have the files of before.
  */

@@ -11,7 +11,10 @@ export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
   return rows[0]?.timeline ?? undefined;
 }
 
-/** Whether the roles that serve may ask for the timeline. Everybody may, where nobody has forbidden it. */
+/**
+ * Whether the roles that serve may ask for the timeline. Everybody may, where nobody has forbidden
+ * it.
+ */
 export async function mayReadTimeline(tx: Tx): Promise<boolean> {
   const { rows } = await sql<{ may: boolean }>`
     SELECT bool_and(has_function_privilege(r, 'pg_current_wal_lsn()', 'EXECUTE')

@@ -20,8 +20,9 @@ export interface Consumer {
 }
 
 /**
- * Stores a consumer's position if the stored one is still the one given (none for the first commit). Storing the position that is there already
- * succeeds too: it is the retry of a commit whose answer was lost. @returns whether it was stored.
+ * Stores a consumer's position if the stored one is still the one given (none for the first
+ * commit). Storing the position that is there already succeeds too: it is the retry of a commit
+ * whose answer was lost. @returns whether it was stored.
  */
 export async function commitConsumer(
   tx: Tx,

@@ -6,7 +6,9 @@ import { type Database, ownerTransaction, readClock, type Tx } from "../database
 import type { Feed } from "../database/schema.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
-/** A feed whose newest ingest time lies ahead of the database's clock by more than is let through. */
+/**
+ * A feed whose newest ingest time lies ahead of the database's clock by more than is let through.
+ */
 export interface FeedAhead {
   readonly carrierId: string;
   readonly feed: Feed;
@@ -20,7 +22,10 @@ export interface FeedAhead {
 /** Entries are stored by week, and the weeks are made four ahead. */
 const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
 
-/** The feeds that no writer can write to, or only because an operator said so, until the database's clock has caught up. */
+/**
+ * The feeds that no writer can write to, or only because an operator said so, until the database's
+ * clock has caught up.
+ */
 export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
   const clock = await readClock(tx);
   const { rows } = await sql<{
@@ -43,8 +48,9 @@ export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
 }
 
 /**
- * Lets the feeds go on that are ahead of the clock: what is written gets the ingest time that the feed has reached, until the clock has caught up. No ingest
- * time goes back. A feed that gets ahead of that time later is stopped again.
+ * Lets the feeds go on that are ahead of the clock: what is written gets the ingest time that the
+ * feed has reached, until the clock has caught up. No ingest time goes back. A feed that gets ahead
+ * of that time later is stopped again.
  * @param actor who does so, for the audit log.
  * @param carrierId whose feeds; undefined: everybody's.
  * @throws Error when a feed is too far ahead for its entries to be stored.

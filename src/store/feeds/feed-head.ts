@@ -6,7 +6,10 @@ import { onCommit, seenHeadsOf, send, type Tx } from "../database/database.ts";
 import { ALL_FEEDS, type Feed } from "../database/schema.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
-/** What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it commits. */
+/**
+ * What a writer knows once it holds a feed's counter row: nobody else can take a sequence before it
+ * commits.
+ */
 export interface FeedLock {
   epoch: bigint;
   /** The sequence that the next entry takes. */
@@ -26,11 +29,17 @@ export interface FeedHead {
   headSequence: bigint;
   lastIngestTime: Micros;
   payloadGeneration: bigint;
-  /** What was acknowledged since then may be lost, by a restore or a failover; undefined: nothing is known to be. */
+  /**
+   * What was acknowledged since then may be lost, by a restore or a failover; undefined: nothing is
+   * known to be.
+   */
   lostSince: Micros | undefined;
 }
 
-/** How far the feed's last ingest time may lie ahead of the database's clock before writes are refused, seconds. */
+/**
+ * How far the feed's last ingest time may lie ahead of the database's clock before writes are
+ * refused, seconds.
+ */
 export const MAX_CLOCK_STEP_BACK_S = 60;
 
 /** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
@@ -52,9 +61,10 @@ export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
 }
 
 /**
- * Takes the feed's counter row until the transaction ends. Because the lock is held to commit, whoever sees entry n+1 sees n. The ingest
- * time is set under the lock and never goes back; when the database's clock has stepped back by more than a minute, writes are refused
- * rather than stamped with a time that is far ahead, unless an operator has accepted that time.
+ * Takes the feed's counter row until the transaction ends. Because the lock is held to commit,
+ * whoever sees entry n+1 sees n. The ingest time is set under the lock and never goes back; when
+ * the database's clock has stepped back by more than a minute, writes are refused rather than
+ * stamped with a time that is far ahead, unless an operator has accepted that time.
  */
 export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<FeedLock> {
   const query = tx
@@ -83,9 +93,10 @@ const REFUSALS = {
     "a database answers whose history ended when another took over: writes wait until it is gone (if it is the right one, restart Tandem)",
 };
 
-// The row is held, so what it shows is what is committed. If it is less than this process saw committed on an earlier timeline, a failover has lost
-// entries: nothing may take their sequences before a new epoch has begun, or whoever read the lost ones would take the new for them. What an older
-// server takes would be lost at once.
+// The row is held, so what it shows is what is committed. If it is less than this process saw
+// committed on an earlier timeline, a failover has lost entries: nothing may take their sequences
+// before a new epoch has begun, or whoever read the lost ones would take the new for them. What an
+// older server takes would be lost at once.
 function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (!heads?.timeline || timeline === undefined) return;
@@ -103,7 +114,10 @@ function refuseSteppedBack(tx: Tx, carrierId: string, feed: Feed, lock: FeedLock
   heads.believe(carrierId, feed, found);
 }
 
-/** Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has lost it. */
+/**
+ * Remembers what a reader was shown of a feed, so that it is known to be lost when a failover has
+ * lost it.
+ */
 export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead): void {
   const { heads, timeline } = seenHeadsOf(tx) ?? {};
   if (heads && timeline !== undefined) heads.note(carrierId, feed, { ...head, timeline });
@@ -162,8 +176,9 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
 }
 
 /**
- * Raises the feed's last ingest time to an instant, which waits for the writer in flight: once this has committed, no entry can be added
- * before that instant, so that a window that ends there is complete. Refuses an instant in the database's future.
+ * Raises the feed's last ingest time to an instant, which waits for the writer in flight: once this
+ * has committed, no entry can be added before that instant, so that a window that ends there is
+ * complete. Refuses an instant in the database's future.
  */
 export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
   const { rows } = await sql<{ is_future: boolean; now: Micros }>`
@@ -190,7 +205,10 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
     .execute();
 }
 
-/** Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its feeds. Undefined: nothing is known to be. */
+/**
+ * Since when what a carrier was acknowledged may be lost: of its newest loss, the earliest of its
+ * feeds. Undefined: nothing is known to be.
+ */
 export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
   const rows = await tx
     .selectFrom("feed_head")

@@ -6,13 +6,19 @@ import { ENTRY_TABLES, readEntryIngestTime, type StoredFeed } from "./feed-posit
 
 /** Most entries that one page of a feed looks at, when a filter leaves out most of them. */
 export const SCAN_LIMIT = 20_000n;
-/** A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take by default, also with what its message adds. */
+/**
+ * A page ends with the entry that passes this, bytes: well below the 4 MiB that gRPC clients take
+ * by default, also with what its message adds.
+ */
 const PAGE_BYTES = 2_097_152;
 
 /** Where a reader stands: the last entry that it was sent. */
 export interface FeedPoint {
   readonly sequence: bigint;
-  /** The entry's ingest time, by which rewritten history is recognised; 0 when the entry is not known. */
+  /**
+   * The entry's ingest time, by which rewritten history is recognised; 0 when the entry is not
+   * known.
+   */
   readonly ingestTime: Micros;
 }
 
@@ -45,9 +51,10 @@ export function headColumns(carrierId: string, feed: StoredFeed, after: FeedPoin
     ${isSameHistory(carrierId, feed, after)} AS is_same_history`;
 }
 
-// A database that has lost its newest commits may have written others in their place, without a word. So the very statement that reads a page
-// asks for the entry before it. The ingest time lets PostgreSQL look into one partition. Below the floor, and of an entry that is not known,
-// there is nothing to prove.
+// A database that has lost its newest commits may have written others in their place, without a
+// word. So the very statement that reads a page asks for the entry before it. The ingest time lets
+// PostgreSQL look into one partition. Below the floor, and of an entry that is not known, there is
+// nothing to prove.
 function isSameHistory(carrierId: string, feed: StoredFeed, { sequence, ingestTime }: FeedPoint): RawBuilder<boolean> {
   if (sequence === 0n || ingestTime === 0n) return sql`true`;
   return sql`(h.earliest_sequence > ${sequence} OR EXISTS (
@@ -66,7 +73,10 @@ function headOfRow(row: HeadColumns): FeedHead {
   };
 }
 
-/** Makes a page of the entries that were found in (after, end], at most `limit`: as many as the limit of bytes lets, and how far they reach. */
+/**
+ * Makes a page of the entries that were found in (after, end], at most `limit`: as many as the
+ * limit of bytes lets, and how far they reach.
+ */
 export async function makePage<Entry extends { readonly sequence: bigint; readonly ingestTime: Micros }>(
   tx: Tx,
   read: { carrierId: string; feed: StoredFeed; after: bigint; end: bigint; limit: number },

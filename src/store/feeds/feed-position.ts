@@ -33,8 +33,9 @@ export async function readEntryIngestTime(
 }
 
 /**
- * The sequence of the first entry whose ingest time is not before an instant; undefined when there is none. The ingest time never falls along the
- * feed, so this is also the lowest such sequence. To be exact while writers run, `raiseIngestTime` must have committed before.
+ * The sequence of the first entry whose ingest time is not before an instant; undefined when there
+ * is none. The ingest time never falls along the feed, so this is also the lowest such sequence. To
+ * be exact while writers run, `raiseIngestTime` must have committed before.
  */
 export async function findFirstEntrySince(
   tx: Tx,

@@ -38,7 +38,10 @@ export interface Takeover {
   };
 }
 
-/** Looks at every feed that this process saw on an earlier timeline, and begins a new epoch of each whose head has stepped back. */
+/**
+ * Looks at every feed that this process saw on an earlier timeline, and begins a new epoch of each
+ * whose head has stepped back.
+ */
 export async function beginLostEpochs(takeover: Takeover): Promise<void> {
   const { db, timeline, events } = takeover;
   const seen = db.heads.seenBefore(timeline);
@@ -66,7 +69,8 @@ export async function beginLostEpochs(takeover: Takeover): Promise<void> {
   }
 }
 
-// The statement decides while it holds the row: whoever was sooner has changed the epoch, and then nothing is done.
+// The statement decides while it holds the row: whoever was sooner has changed the epoch, and then
+// nothing is done.
 async function beginEpoch(
   { db, timeline, replicaLagMs }: Takeover,
   seen: SeenFeed,
@@ -95,8 +99,9 @@ async function beginEpoch(
   return lost;
 }
 
-// Of the head as it was read when the timeline was first seen. The feed's own time may have been raised since, with no entry; and another process
-// may have added entries, so that it is no later than what was seen before.
+// Of the head as it was read when the timeline was first seen. The feed's own time may have been
+// raised since, with no entry; and another process may have added entries, so that it is no later
+// than what was seen before.
 async function readLastKept(tx: Tx, { carrierId, feed, lastIngestTime }: SeenFeed, head: PolledHead): Promise<Micros> {
   const kept = head.headSequence >= head.earliestSequence && head.headSequence > 0n;
   const newest = kept ? await readEntryIngestTime(tx, carrierId, feed, head.headSequence) : undefined;

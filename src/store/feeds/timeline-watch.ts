@@ -27,8 +27,9 @@ export interface TimelineWatchOptions extends TimelineEvents {
 }
 
 /**
- * Notices a failover: asks every second, and with every poll of the heads, which timeline the server writes. When there is a new one, each feed that this
- * process saw further than the new server has it begins a new epoch.
+ * Notices a failover: asks every second, and with every poll of the heads, which timeline the
+ * server writes. When there is a new one, each feed that this process saw further than the new
+ * server has it begins a new epoch.
  */
 export class TimelineWatch implements AsyncDisposable {
   readonly #options: TimelineWatchOptions;
@@ -132,7 +133,8 @@ export class TimelineWatch implements AsyncDisposable {
     this.#wake.abort();
   }
 
-  // Until it has worked, it is tried again at each look. Whoever is refused meanwhile has it looked at once more.
+  // Until it has worked, it is tried again at each look. Whoever is refused meanwhile has it looked
+  // at once more.
   async #settle(): Promise<void> {
     const { db, replicaLagMs } = this.#options;
     const { timeline } = db.heads;

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. Every table is led by carrier_id, which is also what Citus would distribute by; number_owner and carrier_credential, which
-// decide between carriers, are led by what they decide.
+// Frozen. Every table is led by carrier_id, which is also what Citus would distribute by;
+// number_owner and carrier_credential, which decide between carriers, are led by what they decide.
 
 const TABLES = `
 CREATE TABLE installation (
@@ -318,7 +318,8 @@ CREATE TABLE duration_record (
 CREATE INDEX duration_record_start ON duration_record (carrier_id, start_time);
 `;
 
-// Tables that hold a carrier's own data: the carrier role sees its own rows, the system role is named in a policy of its own.
+// Tables that hold a carrier's own data: the carrier role sees its own rows, the system role is
+// named in a policy of its own.
 const CARRIER_TABLES = [
   "carrier",
   "request_log",

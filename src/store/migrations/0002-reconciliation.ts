@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. What reconciliation found, call by call, and how far it is; usage as it was when periods were closed.
+// Frozen. What reconciliation found, call by call, and how far it is; usage as it was when periods
+// were closed.
 
 const TABLES = `
 -- Numbered parts are rare, and are found by their index without reading the other records.

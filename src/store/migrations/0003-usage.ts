@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. What usage asks for: a customer's numbers over time, calls that were judged anew, and the sums of closed periods.
+// Frozen. What usage asks for: a customer's numbers over time, calls that were judged anew, and the
+// sums of closed periods.
 
 const CHANGES = `
 CREATE INDEX number_holding_customer ON number_holding (customer_id, phone_number) WHERE customer_id IS NOT NULL;

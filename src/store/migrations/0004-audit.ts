@@ -1,7 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. A chain is taken by UPDATE of its head, after every other lock of a transaction. The application's roles can append to it: no right of
-// theirs changes or removes an event, or forgets where a chain begins. Only retention does, with the owner's rights.
+// Frozen. A chain is taken by UPDATE of its head, after every other lock of a transaction. The
+// application's roles can append to it: no right of theirs changes or removes an event, or forgets
+// where a chain begins. Only retention does, with the owner's rights.
 
 const TABLES = `
 -- The head of each chain: a carrier's, or the platform's, whose carrier_id is ''.

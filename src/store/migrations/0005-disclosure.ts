@@ -1,7 +1,8 @@
 import { type Kysely, sql } from "kysely";
 
-// Who may have received which records. Rows are added and never taken away; a block of a feed is open until through_sequence says what was sent
-// of (after_sequence, reserved_through], which can be no more than what was reserved.
+// Who may have received which records. Rows are added and never taken away; a block of a feed is
+// open until through_sequence says what was sent of (after_sequence, reserved_through], which can
+// be no more than what was reserved.
 
 const TABLES = `
 CREATE TABLE disclosure (

@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Erasures of persons' numbers. No table holds a number: what is to be erased is in the journal entries, encrypted under a key outside the database.
+// Erasures of persons' numbers. No table holds a number: what is to be erased is in the journal
+// entries, encrypted under a key outside the database.
 
 const TABLES = `
 CREATE TABLE erasure (

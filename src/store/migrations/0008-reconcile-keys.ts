@@ -1,6 +1,7 @@
 import { type Kysely, sql } from "kysely";
 
-// Results are found by every id of their records, and not only while they are open: a record that comes later may share any of them.
+// Results are found by every id of their records, and not only while they are open: a record that
+// comes later may share any of them.
 
 const TABLES = `
 ALTER TABLE call_result ADD COLUMN id_keys bigint[];

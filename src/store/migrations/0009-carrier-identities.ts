@@ -17,8 +17,8 @@ const REGISTERED_NOW = `
 INSERT INTO carrier_identity (identity, carrier_id)
 SELECT identity, carrier_id FROM carrier_credential`;
 
-// What was removed before is known from the audit log, as far as that names it: a change of very many
-// identities is told as their number.
+// What was removed before is known from the audit log, as far as that names it: a change of very
+// many identities is told as their number.
 const REGISTERED_BEFORE = `
 INSERT INTO carrier_identity (identity, carrier_id)
 SELECT DISTINCT ON (known.identity) known.identity, known.carrier_id

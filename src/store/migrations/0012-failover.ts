@@ -4,8 +4,8 @@ import { type Kysely, sql } from "kysely";
 // ahead.
 
 const STATEMENTS = [
-  // What was acknowledged since then may be lost: of the newest epoch that began for a loss, and the
-  // timeline on which it began; 0 where that was not known.
+  // What was acknowledged since then may be lost: of the newest epoch that began for a loss, and
+  // the timeline on which it began; 0 where that was not known.
   "ALTER TABLE feed_head ADD COLUMN lost_since timestamptz",
   "ALTER TABLE feed_head ADD COLUMN lost_timeline bigint",
   // Up to here an ingest time ahead of the clock was accepted by an operator: writes go on with it.

@@ -1,9 +1,11 @@
 import { type Kysely, sql } from "kysely";
 
-// Frozen. By what the files are known that every process on this database must have, and that the database must not hold.
+// Frozen. By what the files are known that every process on this database must have, and that the
+// database must not hold.
 
 const STATEMENTS = [
-  // As a seal key: the system role may read it, and only the owner changes it. No carrier has a part in it.
+  // As a seal key: the system role may read it, and only the owner changes it. No carrier has a
+  // part in it.
   `CREATE TABLE shared_file (
     file text PRIMARY KEY CHECK (file IN ('erasure-key', 'erasure-journal', 'signing-key')),
     fingerprint text NOT NULL,

@@ -36,8 +36,8 @@ const RIGHTS = [
   "GRANT SELECT, INSERT, UPDATE (data_version) ON zone_year TO tandem_system",
 ] as const;
 
-// The first instant, of those at a quarter of an hour, at which a zone's calendar shows the day or a
-// later one. A zone that this PostgreSQL does not know can have no closed period of it.
+// The first instant, of those at a quarter of an hour, at which a zone's calendar shows the day or
+// a later one. A zone that this PostgreSQL does not know can have no closed period of it.
 const DAYS_OF_PERIODS = `
 INSERT INTO zone_day (time_zone, day, start_time)
   SELECT d.time_zone, d.day, min(q.at)

@@ -42,7 +42,10 @@ export interface NumberDecision {
 /** Why nothing is to become of a number. */
 export interface NumberRefusal {
   readonly problem: NumberProblem;
-  /** As in a decision: a number that is held, and is not changed, may have been claimed anew all the same. */
+  /**
+   * As in a decision: a number that is held, and is not changed, may have been claimed anew all the
+   * same.
+   */
   readonly claimTime?: Micros | undefined;
 }
 
@@ -71,7 +74,9 @@ export interface NumberBatchOutcome {
   readonly headSequence: bigint;
 }
 
-/** A port of these numbers is due: it must be done first, which takes transactions of both carriers. */
+/**
+ * A port of these numbers is due: it must be done first, which takes transactions of both carriers.
+ */
 export class PortDue extends Error {
   override readonly name = "PortDue";
   readonly ports: readonly StoredPort[];
@@ -83,8 +88,9 @@ export class PortDue extends Error {
 }
 
 /**
- * Changes numbers of one carrier under the lock of its numbers feed, 1,000 in a handful of statements. What was scheduled and is due is entered
- * first, each change with an entry of its own. An entry is written whenever anything changes, for the future too, because who remembers holdings
+ * Changes numbers of one carrier under the lock of its numbers feed, 1,000 in a handful of
+ * statements. What was scheduled and is due is entered first, each change with an entry of its own.
+ * An entry is written whenever anything changes, for the future too, because who remembers holdings
  * goes by the feed's head.
  * @param lock of the carrier's numbers feed, taken by this transaction.
  * @throws PortDue before anything is written.
@@ -166,7 +172,10 @@ class ChangingNumber {
     this.row = number.row;
   }
 
-  /** Enters what was scheduled and has begun, each at its time; what lies behind a port that is due goes with the number. */
+  /**
+   * Enters what was scheduled and has begun, each at its time; what lies behind a port that is due
+   * goes with the number.
+   */
   settle(now: Micros): void {
     const portTime = scheduledTime(this.port);
     for (const due of findDuePeriods(this.timeline, portTime !== undefined && portTime <= now ? portTime - 1n : now)) {

@@ -13,7 +13,10 @@ import type { NumberWriter } from "./number-writer.ts";
 
 // What the batch methods of numbers share: a call, its answer, and the transaction between.
 
-/** A batch method's call: what makes it repeatable, and how its answer is encoded from what became of each number. */
+/**
+ * A batch method's call: what makes it repeatable, and how its answer is encoded from what became
+ * of each number.
+ */
 export interface NumberCall extends RepeatableCall {
   readonly respond: (results: ReadonlyMap<string, NumberResult>) => Uint8Array;
   /** What the audit log is told of what the batch did. */
@@ -39,7 +42,10 @@ export interface NumberAnswer {
 
 const NO_CLAIMS: ReadonlyMap<string, Micros> = new Map();
 
-/** In one transaction: the answer given before, or the change and its answer. @param claims that the call has made. */
+/**
+ * In one transaction: the answer given before, or the change and its answer. @param claims that the
+ * call has made.
+ */
 export async function runOnce(
   writer: NumberWriter,
   carrierId: string,
@@ -51,7 +57,8 @@ export async function runOnce(
     const lock = await lockFeed(tx, carrierId, Feed.NUMBERS);
     const given = await findResponse(tx, carrierId, call);
     if (given) {
-      // A repeat at the same moment was faster; what this one has claimed is then held by that one's rows.
+      // A repeat at the same moment was faster; what this one has claimed is then held by that
+      // one's rows.
       await raiseClaimTimes(tx, carrierId, claims);
       return { response: given };
     }

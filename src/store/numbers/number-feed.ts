@@ -28,8 +28,9 @@ export interface NumberEntry {
 }
 
 /**
- * Reads a page of the numbers feed. A change matches the filter if the row does before or after it; an erasure matches every filter. One statement
- * reads the page and the feed's ends, so that a reader below the floor is told, and not given less.
+ * Reads a page of the numbers feed. A change matches the filter if the row does before or after it;
+ * an erasure matches every filter. One statement reads the page and the feed's ends, so that a
+ * reader below the floor is told, and not given less.
  */
 export async function readNumberPage(
   tx: Tx,
@@ -76,7 +77,10 @@ export interface NumberSnapshotRow {
 /** Where a page of current rows ended. */
 export type NumberPlace = Pick<NumberSnapshotRow, "phoneNumber" | "carrierId">;
 
-/** Reads the current rows of a carrier's numbers that match, ascending by number compared as text. In a transaction as `LIST_PAGE`. */
+/**
+ * Reads the current rows of a carrier's numbers that match, ascending by number compared as text.
+ * In a transaction as `LIST_PAGE`.
+ */
 export async function readNumberSnapshotPage(
   tx: Tx,
   request: {
@@ -97,7 +101,10 @@ export async function readNumberSnapshotPage(
   return scanNumbers(tx, numbers, { ...request, order: sql`e.phone_number`, where: conditions(others, COLUMNS) });
 }
 
-/** Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a system transaction as `LIST_PAGE`. */
+/**
+ * Reads the current rows of all carriers' numbers that match, by number, then by carrier. In a
+ * system transaction as `LIST_PAGE`.
+ */
 export async function listNumbersOfAll(
   tx: Tx,
   request: {
@@ -150,7 +157,8 @@ const PREVIOUS_COLUMNS: Columns = {
   countryCode: sql`e.previous_country_code`,
 };
 
-// A column without a value matches no condition on it: never null, so that the whole can be negated.
+// A column without a value matches no condition on it: never null, so that the whole can be
+// negated.
 function matches(filter: NumberFilter, columns: Columns): RawBuilder<boolean> {
   return sql<boolean>`COALESCE(${conditions(filter, columns)}, false)`;
 }

@@ -7,7 +7,10 @@ import { PortStage, type StoredPort } from "./number-port-rows.ts";
 import { afterDuePorts, decidePort, settlePorts } from "./number-ports.ts";
 import type { NumberWriter } from "./number-writer.ts";
 
-/** Releases numbers of a carrier. The rows are committed first, then the claims are freed; the sweeper frees those that a crash left. */
+/**
+ * Releases numbers of a carrier. The rows are committed first, then the claims are freed; the
+ * sweeper frees those that a crash left.
+ */
 export async function releaseNumbers(
   writer: NumberWriter,
   carrierId: string,
@@ -56,7 +59,10 @@ export async function unassignNumbers(
   });
 }
 
-/** Ports numbers of a carrier to another at a time; when that has come, they are there before this returns, unless the other's store fails. */
+/**
+ * Ports numbers of a carrier to another at a time; when that has come, they are there before this
+ * returns, unless the other's store fails.
+ */
 export async function portNumbers(
   writer: NumberWriter,
   carrierId: string,

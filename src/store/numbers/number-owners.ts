@@ -4,10 +4,12 @@ import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import { readInOrder, type Tx } from "../database/database.ts";
 
-// number_owner decides between carriers, keyed by the number alone. A claim is committed before the carrier's rows, and freed after them, so a
-// crash leaves at worst a claim without a row, which the sweeper frees. Every claim has a time that only rises, also when it is claimed again by
-// the same carrier. The row keeps the time of the last claim that it was held by, and a release frees none that is later: it may be what a
-// call that came after the release goes by. All in system transactions.
+// number_owner decides between carriers, keyed by the number alone. A claim is committed before the
+// carrier's rows, and freed after them, so a crash leaves at worst a claim without a row, which the
+// sweeper frees. Every claim has a time that only rises, also when it is claimed again by the same
+// carrier. The row keeps the time of the last claim that it was held by, and a release frees none
+// that is later: it may be what a call that came after the release goes by. All in system
+// transactions.
 
 /** A claim on a number, by its time. */
 export interface NumberClaim {
@@ -33,11 +35,20 @@ export interface WantedNumber {
 
 /** What came of claiming numbers. */
 export interface ClaimedNumbers {
-  /** The claims that are now the carrier's; the other numbers are another's, or on their way to another. */
+  /**
+   * The claims that are now the carrier's; the other numbers are another's, or on their way to
+   * another.
+   */
   readonly claims: ReadonlyMap<string, Micros>;
-  /** Those of the claims that were not there before: no other call of the carrier goes by them unless it renews them. */
+  /**
+   * Those of the claims that were not there before: no other call of the carrier goes by them
+   * unless it renews them.
+   */
   readonly made: readonly NumberClaim[];
-  /** Free numbers that another carrier held since the time that the carrier names; they are not claimed. */
+  /**
+   * Free numbers that another carrier held since the time that the carrier names; they are not
+   * claimed.
+   */
   readonly overlaps: ReadonlySet<string>;
   /** What is behind the last place: it is not claimed, and nothing is said of it. */
   readonly beyond: ReadonlySet<string>;
@@ -76,7 +87,8 @@ export async function claimNumbers(
   );
   for (const phoneNumber of overlaps) claimable.delete(phoneNumber);
   const { claims, beyond } = takePlaces(wanted, claimable, most);
-  // Nobody has seen these claims yet; one that was there before may be what another call of the carrier goes by.
+  // Nobody has seen these claims yet; one that was there before may be what another call of the
+  // carrier goes by.
   const made: NumberClaim[] = [];
   const unmade: string[] = [];
   for (const { phone_number: phoneNumber } of inserted) {
@@ -131,8 +143,9 @@ export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Ma
 }
 
 /**
- * Moves claims to the carrier that gains numbers by a port, if they are still as they were read; a claim that is gone is made. Until `endTransit`
- * neither carrier can claim the numbers. Gives the claims that were moved.
+ * Moves claims to the carrier that gains numbers by a port, if they are still as they were read; a
+ * claim that is gone is made. Until `endTransit` neither carrier can claim the numbers. Gives the
+ * claims that were moved.
  */
 export async function moveClaims(
   tx: Tx,
@@ -174,8 +187,10 @@ export interface ClaimSweep {
 const SWEEP_CLAIMS = 5_000;
 
 /**
- * Frees claims whose carrier has no such number, among the next ones by number: a crash came between claim and rows, or between the rows of a
- * release and the end of its claim. Young claims are left alone, for their rows may still be on their way, and so are numbers that are being ported.
+ * Frees claims whose carrier has no such number, among the next ones by number: a crash came
+ * between claim and rows, or between the rows of a release and the end of its claim. Young claims
+ * are left alone, for their rows may still be on their way, and so are numbers that are being
+ * ported.
  */
 export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
   await readInOrder(tx);
@@ -215,7 +230,8 @@ function claimList(claims: readonly NumberClaim[]) {
     ${timestamptzArray(claims.map((claim) => claim.claimTime))}::timestamptz[]) AS c(phone_number, claim_time)`;
 }
 
-// Under the claim no other holding can begin, and those that ended did so before the number was free: what is read here stays.
+// Under the claim no other holding can begin, and those that ended did so before the number was
+// free: what is read here stays.
 async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
   const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
   if (dated.length === 0) return new Set();

@@ -18,7 +18,9 @@ export interface StoredPort {
   readonly carrierId: string;
   readonly toCarrierId: string;
   readonly effectiveTime: Micros;
-  /** The identity of the credential that ordered it; undefined for one from before the audit log. */
+  /**
+   * The identity of the credential that ordered it; undefined for one from before the audit log.
+   */
   readonly orderedBy: string | undefined;
   /** PortStage SCHEDULED or LEFT. */
   readonly stage: number;
@@ -39,7 +41,10 @@ export async function readUnfinishedPorts(
   return new Map(rows.map((row) => [row.phone_number, portOfRow(row)]));
 }
 
-/** Finds ports that are due, or on their way; of these numbers, or of this carrier, only. In a system transaction. */
+/**
+ * Finds ports that are due, or on their way; of these numbers, or of this carrier, only. In a
+ * system transaction.
+ */
 export async function findDuePorts(
   tx: Tx,
   only: { numbers: readonly string[] } | { carrierId: string },
@@ -65,7 +70,10 @@ export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<St
   return rows.map(portOfRow);
 }
 
-/** Writes what became of the ports that take numbers away from a carrier: scheduled, replaced, dropped, or on their way. */
+/**
+ * Writes what became of the ports that take numbers away from a carrier: scheduled, replaced,
+ * dropped, or on their way.
+ */
 export async function writePorts(
   tx: Tx,
   carrierId: string,

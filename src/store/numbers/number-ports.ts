@@ -23,10 +23,11 @@ import {
 } from "./number-port-rows.ts";
 import { type NumberWriter, writeInCarrier } from "./number-writer.ts";
 
-// A port touches two carriers, and every transaction touches one. So it goes in steps, each of which can be repeated: the losing carrier's row says
-// PORTED_OUT and keeps what moves (stage LEFT); the claim moves, marked as in transit so that neither carrier can provision the number meanwhile;
-// the gaining carrier's rows arrive, with a mark that they have; the transit ends and the port is DONE. Whoever finds a port between two
-// steps, after a crash, goes on from there.
+// A port touches two carriers, and every transaction touches one. So it goes in steps, each of
+// which can be repeated: the losing carrier's row says PORTED_OUT and keeps what moves (stage
+// LEFT); the claim moves, marked as in transit so that neither carrier can provision the number
+// meanwhile; the gaining carrier's rows arrive, with a mark that they have; the transit ends and
+// the port is DONE. Whoever finds a port between two steps, after a crash, goes on from there.
 
 /** Carries out the ports of these numbers that are due, whichever carriers they are between. */
 export async function settlePorts(writer: NumberWriter, numbers: readonly string[]): Promise<void> {
@@ -46,7 +47,10 @@ export async function afterDuePorts<T>(writer: NumberWriter, run: () => Promise<
   }
 }
 
-/** What a port makes of a number at the carrier that loses it: scheduled, or, for a time that has come, on its way. */
+/**
+ * What a port makes of a number at the carrier that loses it: scheduled, or, for a time that has
+ * come, on its way.
+ */
 export function decidePort(
   { key, timeline, port }: StoredNumber,
   request: { toCarrierId: string; effectiveTime: Micros; orderedBy: string },
@@ -95,7 +99,8 @@ async function carryOutGroup(
   await writeInCarrier(writer, carrierId, fence, (tx) => finishPorts(tx, carrierId, done));
 }
 
-// Gives the claims that are in transit, of ports that are still on their way. One that another process is moving at this moment is tried again.
+// Gives the claims that are in transit, of ports that are still on their way. One that another
+// process is moving at this moment is tried again.
 async function takeClaims(
   writer: NumberWriter,
   carrierId: string,
@@ -110,8 +115,9 @@ async function takeClaims(
   return taken;
 }
 
-// The claims are read, then the ports are found still on their way, and only then are the claims moved, if they are as they were read: a process that
-// was held up here until the port was done, and its number perhaps back, moves nothing. Gives the ports that have to be tried again.
+// The claims are read, then the ports are found still on their way, and only then are the claims
+// moved, if they are as they were read: a process that was held up here until the port was done,
+// and its number perhaps back, moves nothing. Gives the ports that have to be tried again.
 async function tryClaims(
   writer: NumberWriter,
   carrierId: string,
@@ -137,7 +143,8 @@ async function tryClaims(
   return still.filter(({ phoneNumber }) => tried.has(phoneNumber) && !taken.has(phoneNumber));
 }
 
-// Gives the ports that are then on their way: some may have been replaced, or carried out by another process, since they were found.
+// Gives the ports that are then on their way: some may have been replaced, or carried out by
+// another process, since they were found.
 async function loseNumbers(
   writer: NumberWriter,
   carrierId: string,
@@ -201,7 +208,8 @@ async function gainNumbers(
   return arrived;
 }
 
-// The order is in the chain of the carrier that loses the numbers; the other's says how it came by them.
+// The order is in the chain of the carrier that loses the numbers; the other's says how it came by
+// them.
 async function auditArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<void> {
   for (const [actor = "", group] of Map.groupBy(ports, (port) => port.orderedBy)) {
     await appendAuditEvent(tx, {

@@ -62,7 +62,10 @@ export async function raiseClaimTimes(tx: Tx, carrierId: string, claims: Readonl
     WHERE p.carrier_id = ${carrierId} AND p.phone_number = c.phone_number AND p.state IN (1, 2)`.execute(tx);
 }
 
-/** Appends entries to the feed whose counter row the transaction has locked; their sequences follow each other without a gap. */
+/**
+ * Appends entries to the feed whose counter row the transaction has locked; their sequences follow
+ * each other without a gap.
+ */
 export async function writeEntries(
   tx: Tx,
   carrierId: string,

@@ -5,12 +5,18 @@ import { int2Array, int8Array, textArray, timestamptzArray } from "../database/b
 import type { Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 
-// A timeline is kept as rows of number_holding: what queries look for in columns, what only the domain reads as JSON.
+// A timeline is kept as rows of number_holding: what queries look for in columns, what only the
+// domain reads as JSON.
 
-/** How far back periods are read when a number is changed: further than any effective time may lie. */
+/**
+ * How far back periods are read when a number is changed: further than any effective time may lie.
+ */
 const PAST_DAYS = 402;
 
-/** Reads the timelines of numbers of one carrier, as far back as a change may reach; the ends of older holdings too. */
+/**
+ * Reads the timelines of numbers of one carrier, as far back as a change may reach; the ends of
+ * older holdings too.
+ */
 export async function readTimelines(
   tx: Tx,
   carrierId: string,
@@ -36,7 +42,9 @@ export interface TimelineWrite {
   readonly after: NumberTimeline;
 }
 
-/** Writes what changed in timelines of one carrier. Periods are the same objects where nothing did. */
+/**
+ * Writes what changed in timelines of one carrier. Periods are the same objects where nothing did.
+ */
 export async function writeTimelines(tx: Tx, carrierId: string, writes: readonly TimelineWrite[]): Promise<void> {
   const gone: { phoneNumber: string; start: Micros }[] = [];
   const written: { phoneNumber: string; period: NumberPeriod }[] = [];

@@ -15,7 +15,10 @@ export interface NumberWriter {
   readonly onError: (error: unknown) => void;
 }
 
-/** A transaction of one carrier: as the carrier itself; or, for a job, as the system, with its lease confirmed before anything else. */
+/**
+ * A transaction of one carrier: as the carrier itself; or, for a job, as the system, with its lease
+ * confirmed before anything else.
+ */
 export function writeInCarrier<T>(
   writer: NumberWriter,
   carrierId: string,

@@ -14,8 +14,10 @@ export interface Holding {
 }
 
 /**
- * Reads who these numbers of one carrier were assigned to, over all time, scheduled periods included: what attributes calls. Periods of one number
- * never overlap; they come by number and start. Numbers that the carrier never held have none. A scheduled port ends the holding at its time.
+ * Reads who these numbers of one carrier were assigned to, over all time, scheduled periods
+ * included: what attributes calls. Periods of one number never overlap; they come by number and
+ * start. Numbers that the carrier never held have none. A scheduled port ends the holding at its
+ * time.
  */
 export async function readHoldings(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Holding[]> {
   if (numbers.length === 0) return [];

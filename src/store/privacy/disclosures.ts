@@ -14,8 +14,8 @@ import { dateArray, int2Array, int4Array, int8Array, textArray } from "../databa
 import { send, type Tx, together } from "../database/database.ts";
 import type { StoredFeed } from "../feeds/feed-position.ts";
 
-// Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever changed. In a transaction of the carrier whose
-// records they are.
+// Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever
+// changed. In a transaction of the carrier whose records they are.
 
 /** Adds what a get, list or export is about to deliver: a row for each thousand records. */
 export async function insertNamedRecords(
@@ -93,7 +93,8 @@ function reserveBlock(carrierId: string, terms: DisclosureTerms, block: Reserved
       ${feed}, ${epoch}, ${afterSequence}, ${reservedThrough})`;
 }
 
-// One that somebody else has closed meanwhile, as left open, is no longer there to be seen: closing it again does nothing.
+// One that somebody else has closed meanwhile, as left open, is no longer there to be seen: closing
+// it again does nothing.
 function closeBlock(carrierId: string, block: SentBlock) {
   const { disclosureId, throughSequence, recordCount, firstDate, lastDate } = block;
   return sql`

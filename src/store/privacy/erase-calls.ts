@@ -64,7 +64,10 @@ export interface RecordSearch {
   readonly end: Micros;
 }
 
-/** When the first record, or result, at or after an instant begins; undefined when there is none before the end. */
+/**
+ * When the first record, or result, at or after an instant begins; undefined when there is none
+ * before the end.
+ */
 export async function findNextStart(
   tx: Tx,
   of: RecordSide | "result",
@@ -78,7 +81,10 @@ export async function findNextStart(
   return rows[0]?.first ?? undefined;
 }
 
-/** Records that begin in a range, and in which a number may be: by start and sequence, after one of them; at most `limit`. */
+/**
+ * Records that begin in a range, and in which a number may be: by start and sequence, after one of
+ * them; at most `limit`.
+ */
 export async function findRecordsOf(
   tx: Tx,
   side: RecordSide,
@@ -87,7 +93,8 @@ export async function findRecordsOf(
   page: { after: bigint; limit: number },
 ): Promise<(RecordName & { sequence: bigint })[]> {
   const { record, start } = TABLES[side];
-  // OFFSET 0: by the index of the starts. That few have the number the planner does not know, and would rather read all there is by sequence.
+  // OFFSET 0: by the index of the starts. That few have the number the planner does not know, and
+  // would rather read all there is by sequence.
   const { rows } = await sql<NameRow & { sequence: bigint }>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
       SELECT * FROM ${sql.table(record)} r
@@ -98,7 +105,10 @@ export async function findRecordsOf(
   return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
 
-/** Records without any start, such as VOIDs of what never came, of the days of a range; by sequence, after one of them, at most `limit`. */
+/**
+ * Records without any start, such as VOIDs of what never came, of the days of a range; by sequence,
+ * after one of them, at most `limit`.
+ */
 export async function findTimelessRecordsOf(
   tx: Tx,
   side: RecordSide,
@@ -119,7 +129,8 @@ export async function findTimelessRecordsOf(
   return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
 }
 
-// A number with separators in it is found as well; bytes that are no text come out as backslashes and digits, which find too much and never too little.
+// A number with separators in it is found as well; bytes that are no text come out as backslashes
+// and digits, which find too much and never too little.
 function mayHold(side: RecordSide, carrierId: string, { forms, pattern }: RecordSearch): RawBuilder<unknown> {
   const agent =
     side === "carrier"
@@ -253,7 +264,10 @@ export async function insertCdrErasure(
       ${entry.payload})`.execute(tx);
 }
 
-/** Takes the keyed hashes of records out of what uploads keep of their batches, page by page. Returns where the page ended and how many went. */
+/**
+ * Takes the keyed hashes of records out of what uploads keep of their batches, page by page.
+ * Returns where the page ended and how many went.
+ */
 export async function eraseBatchHashes(
   tx: Tx,
   carrierId: string,

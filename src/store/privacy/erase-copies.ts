@@ -5,7 +5,8 @@ import { textArray } from "../database/binary-array.ts";
 import { readInOrder, type Tx } from "../database/database.ts";
 import { type HoldOn, holdOfRow, holdOn, type RecordSearch } from "./erase-calls.ts";
 
-// What is kept of records besides the records: in quarantine, as rejects, and under holds. In system transactions.
+// What is kept of records besides the records: in quarantine, as rejects, and under holds. In
+// system transactions.
 
 /** A record in quarantine. */
 export interface QuarantinedRecord {
@@ -134,7 +135,10 @@ export interface HeldCopy {
   hold: HoldOn | undefined;
 }
 
-/** Copies under holds that begin in a range and in which a number may be; by side and sequence, at most `limit`. */
+/**
+ * Copies under holds that begin in a range and in which a number may be; by side and sequence, at
+ * most `limit`.
+ */
 export async function findHeldOf(
   tx: Tx,
   carrierId: string,

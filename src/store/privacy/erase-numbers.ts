@@ -55,7 +55,10 @@ export async function readHoldingsIn(
   return rows.map((row) => ({ isOver: row.is_over }));
 }
 
-/** Takes an interval out of a number's history at a carrier: what was before and after it stays. Only of holdings that are over. */
+/**
+ * Takes an interval out of a number's history at a carrier: what was before and after it stays.
+ * Only of holdings that are over.
+ */
 export async function cutHoldings(
   tx: Tx,
   carrierId: string,
@@ -84,7 +87,9 @@ export async function cutHoldings(
   return after.length + Number(before ?? 0n) + Number(whole ?? 0n);
 }
 
-/** Deletes a number's row, once its holding is over, and the ports that are done, of an interval. */
+/**
+ * Deletes a number's row, once its holding is over, and the ports that are done, of an interval.
+ */
 export async function deleteNumberRow(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
   await sql`
     DELETE FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND state > 2`.execute(

@@ -25,7 +25,10 @@ const COLUMNS =
   sql.raw(`r.side, r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.status, r.due_time, r.start_time,
   r.call_date, r.phone_number, r.other_number, r.call_id, r.discrepancy_id, r.payload`);
 
-/** The results that rest on records of either side; by the carrier's those that begin in a range, which is read whole. */
+/**
+ * The results that rest on records of either side; by the carrier's those that begin in a range,
+ * which is read whole.
+ */
 export async function readResultsOf(
   tx: Tx,
   carrierId: string,
@@ -52,7 +55,10 @@ export async function readResultsOf(
 /** Where a page of results ended. */
 export type ResultPlace = Pick<StoredResult, "startTime" | "recordId">;
 
-/** Results that begin in a range and show a number, of calls whose records may be gone; by start and id, after one of them; at most `limit`. */
+/**
+ * Results that begin in a range and show a number, of calls whose records may be gone; by start and
+ * id, after one of them; at most `limit`.
+ */
 export async function findResultsOf(
   tx: Tx,
   carrierId: string,
@@ -80,10 +86,11 @@ export interface RewrittenResult extends StoredResult {
 }
 
 /**
- * Writes results without the number: what was hashed of it goes too, and their records stay together from here on. When they were judged stays, for
- * nothing was judged anew.
- * @param idKeys hashes of ids that were masked, each with that of what stands in its place. Of a result of which records are gone all go: nobody can tell
- * which of them the number was in, and no record is looked for by them.
+ * Writes results without the number: what was hashed of it goes too, and their records stay
+ * together from here on. When they were judged stays, for nothing was judged anew.
+ * @param idKeys hashes of ids that were masked, each with that of what stands in its place. Of a
+ *   result of which records are gone all go: nobody can tell which of them the number was in, and
+ *   no record is looked for by them.
  */
 export async function rewriteResults(
   tx: Tx,
@@ -154,7 +161,10 @@ export async function insertDiscrepancyErasure(
   );
 }
 
-/** Pairs of which a number was erased, and that begin in a range: what joined them, and whether they had no rival. */
+/**
+ * Pairs of which a number was erased, and that begin in a range: what joined them, and whether they
+ * had no rival.
+ */
 export async function readErasedPairs(
   tx: Tx,
   carrierId: string,

@@ -2,7 +2,8 @@ import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
 
-// Figures of closed periods, as an erasure finds and rewrites them: lines of an erased number become lines of no number. In system transactions.
+// Figures of closed periods, as an erasure finds and rewrites them: lines of an erased number
+// become lines of no number. In system transactions.
 
 /** The days of a period that the erasure reaches, in the period's time zone; both inclusive. */
 export interface ReachedDays {
@@ -40,8 +41,9 @@ interface Line {
 }
 
 /**
- * Joins a number's lines to those of no number: at every restatement in which either changed, the sum of both as they were then, so that what was
- * told of a period at any time adds up to the same. Takes the period's row. Returns how many lines there were.
+ * Joins a number's lines to those of no number: at every restatement in which either changed, the
+ * sum of both as they were then, so that what was told of a period at any time adds up to the same.
+ * Takes the period's row. Returns how many lines there were.
  */
 export async function eraseLines(
   tx: Tx,

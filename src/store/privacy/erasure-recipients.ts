@@ -3,14 +3,18 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 
-/** How many readers of a feed may have received what was erased, and of them how many have received the entries that say so. */
+/**
+ * How many readers of a feed may have received what was erased, and of them how many have received
+ * the entries that say so.
+ */
 export async function countRecipients(
   tx: Tx,
   carrierId: string,
   feed: Feed,
   entries: { first: bigint; last: bigint },
 ): Promise<{ informed: number; uninformed: number }> {
-  // By credential, as disclosures were written down; and those who commit their position, which is what they have stored.
+  // By credential, as disclosures were written down; and those who commit their position, which is
+  // what they have stored.
   const consumers =
     feed === Feed.CDRS
       ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
@@ -24,7 +28,10 @@ export async function countRecipients(
   return { informed: Number(rows[0]?.informed ?? 0n), uninformed: Number(rows[0]?.uninformed ?? 0n) };
 }
 
-/** Takes a number's hash out of what was asked for in disclosures since an instant. With the owner's rights: no role may change the log. */
+/**
+ * Takes a number's hash out of what was asked for in disclosures since an instant. With the owner's
+ * rights: no role may change the log.
+ */
 export async function eraseDisclosedNumber(tx: Tx, carrierId: string, hash: string, since: Micros): Promise<number> {
   const { numAffectedRows } = await sql`
     UPDATE disclosure SET filter_json = replace(filter_json, ${hash}, 'erased')

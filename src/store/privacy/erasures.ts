@@ -54,7 +54,10 @@ export interface ErasureAtCarrier {
   lateTime: Micros | undefined;
 }
 
-/** Keeps an erasure that was just journalled; false when one with its id or its request's is there already. */
+/**
+ * Keeps an erasure that was just journalled; false when one with its id or its request's is there
+ * already.
+ */
 export async function insertErasure(
   tx: Tx,
   erasure: Omit<ErasureRow, "state" | "drainTime" | "completeTime" | "receiptTime">,
@@ -96,7 +99,10 @@ export async function readErasureEntries(
   return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
 }
 
-/** Erasures with something to do: not finished, with an exception to be looked at again, or at a carrier that was not there yet; at most `limit`. */
+/**
+ * Erasures with something to do: not finished, with an exception to be looked at again, or at a
+ * carrier that was not there yet; at most `limit`.
+ */
 export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
   const { rows } = await sql<StoredErasure>`
     SELECT e.* FROM erasure e
@@ -108,7 +114,10 @@ export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureR
   return rows.map(erasureRow);
 }
 
-/** Whether anything of accepted erasures is still to be rewritten now, where an exception is due too; what only drains is not. */
+/**
+ * Whether anything of accepted erasures is still to be rewritten now, where an exception is due
+ * too; what only drains is not.
+ */
 export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
   const { rows } = await sql<{ unwritten: boolean }>`
     SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
@@ -144,8 +153,9 @@ export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<st
 }
 
 /**
- * Puts an erasure in force at a carrier: raises the payload generation of its feeds, under whose locks writers see that they must load what is in force
- * before they write. A carrier that has nothing yet is done with it: what comes is erased as it arrives.
+ * Puts an erasure in force at a carrier: raises the payload generation of its feeds, under whose
+ * locks writers see that they must load what is in force before they write. A carrier that has
+ * nothing yet is done with it: what comes is erased as it arrives.
  */
 export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId: string; journal: Buffer }) {
   for (const feed of ALL_FEEDS) await raiseGeneration(tx, carrierId, feed);
@@ -160,7 +170,10 @@ export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId
     ON CONFLICT DO NOTHING`.execute(tx);
 }
 
-/** Lets every page of a feed that is kept in memory be read again. Takes the feed's lock, if the transaction has it not. */
+/**
+ * Lets every page of a feed that is kept in memory be read again. Takes the feed's lock, if the
+ * transaction has it not.
+ */
 export async function raiseGeneration(tx: Tx, carrierId: string, feed: number): Promise<void> {
   await sql`
     UPDATE feed_head SET payload_generation = payload_generation + 1

@@ -12,7 +12,8 @@ import {
   type ScanPlace,
 } from "./export-phone-number.ts";
 
-// Records that are held beyond their retention, found as those that are not: see export-phone-number.ts.
+// Records that are held beyond their retention, found as those that are not: see
+// export-phone-number.ts.
 
 /** How many records one statement looks through. */
 const SCANNED = 5_000;
@@ -93,7 +94,8 @@ async function scanHeld(
   };
 }
 
-// Of each record the newest revision that reports the call, unless a newer one, or this one itself, is not only held.
+// Of each record the newest revision that reports the call, unless a newer one, or this one itself,
+// is not only held.
 async function readHeld(
   tx: Tx,
   carrierId: string,

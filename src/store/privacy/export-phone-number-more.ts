@@ -5,7 +5,8 @@ import type { Tx } from "../database/database.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../reconciliation/discrepancies.ts";
 import { mayHold, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
 
-// What is kept of a number beside the records themselves, found in the same way: see export-phone-number.ts.
+// What is kept of a number beside the records themselves, found in the same way: see
+// export-phone-number.ts.
 
 /** How many rows one statement looks through. */
 const SCANNED = 5_000;
@@ -75,7 +76,10 @@ export async function findDiscrepanciesOfNumber(
   return { found, next: placeOf(rows.at(-1)) };
 }
 
-/** Looks through the records in quarantine, of both kinds, by start; of each the highest revision that is there. */
+/**
+ * Looks through the records in quarantine, of both kinds, by start; of each the highest revision
+ * that is there.
+ */
 export async function findQuarantinedOfNumber(
   tx: Tx,
   search: PhoneNumberSearch,

@@ -8,12 +8,16 @@ import type { StoredDuration } from "../records/durations.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 
-// No index has the numbers of every party, and their spellings differ: records of the period are looked through where they lie, so many at a time,
-// and those whose bytes may hold the number are read.
+// No index has the numbers of every party, and their spellings differ: records of the period are
+// looked through where they lie, so many at a time, and those whose bytes may hold the number are
+// read.
 
 /** How many records one statement looks through. */
 const SCANNED = 5_000;
-/** How far apart the two sides' clocks may say that a call began: 14 h, as clock offsets go, and a little. */
+/**
+ * How far apart the two sides' clocks may say that a call began: 14 h, as clock offsets go, and a
+ * little.
+ */
 const PAIRING_HOURS = 15;
 
 /** What is looked for at a carrier. */
@@ -66,7 +70,10 @@ export interface FoundDuration {
   readonly counterparts: readonly Buffer[];
 }
 
-/** The newest sequences of a carrier's feeds of records. What is committed later is of a later moment. */
+/**
+ * The newest sequences of a carrier's feeds of records. What is committed later is of a later
+ * moment.
+ */
 export interface RecordHeads {
   readonly cdrs: bigint;
   readonly durations: bigint;
@@ -187,8 +194,8 @@ export function mayHold(payload: RawBuilder<unknown>, { pattern }: PhoneNumberSe
   return sql<boolean>`(encode(${payload}, 'escape') ~ ${pattern})`;
 }
 
-// Of each record the newest revision that reports the call (or, when none does, the newest): an older one may name whom a correction took out.
-// With it the highest of all, which may be a VOID.
+// Of each record the newest revision that reports the call (or, when none does, the newest): an
+// older one may name whom a correction took out. With it the highest of all, which may be a VOID.
 function found(kind: "cdr" | "duration", carrierId: string, hits: readonly Hit[], head: bigint): RawBuilder<unknown> {
   const [record, key] = [sql.table(`${kind}_record`), sql.table(`${kind}_key`)];
   // OFFSET 0: each step looks up by key what the step before found, whatever the planner believes
@@ -215,9 +222,9 @@ export function counterpartsOfCdr(carrierId: string): RawBuilder<unknown> {
 /** The platform's record of the call of a carrier's record `r`. */
 export function counterpartsOfDuration(carrierId: string): RawBuilder<unknown> {
   const hours = sql`make_interval(hours => ${sql.lit(PAIRING_HOURS)})`;
-  // By the number, and not by the carrier's calls of that time, which the planner takes for as few, or
-  // by both indexes, of which the carrier's is read whole: what is said of both columns once more
-  // costs least where an index has them so, and leaves nothing to be gained by another.
+  // By the number, and not by the carrier's calls of that time, which the planner takes for as few,
+  // or by both indexes, of which the carrier's is read whole: what is said of both columns once
+  // more costs least where an index has them so, and leaves nothing to be gained by another.
   return sql`(
     SELECT array_agg(p.payload) FROM (
       SELECT * FROM call_result c

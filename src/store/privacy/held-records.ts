@@ -31,7 +31,10 @@ export async function listPeriodHolds(tx: Tx, carrierId: string, now: Micros): P
   return rows.map((row) => row.hold_id);
 }
 
-/** Copies a page of what a hold on a period keeps, in the order of calls' starts. @returns where it ended; undefined: it is done. */
+/**
+ * Copies a page of what a hold on a period keeps, in the order of calls' starts. @returns where it
+ * ended; undefined: it is done.
+ */
 export async function copyHeldPeriod(
   tx: Tx,
   leaving: Leaving,
@@ -68,7 +71,10 @@ export async function copyHeldItems(tx: Tx, leaving: Leaving): Promise<void> {
   await copyFrom(leaving, names).execute(tx);
 }
 
-/** Deletes copies that no hold is on any more, some at a time. @returns the last sequence that was looked at; undefined: all were. */
+/**
+ * Deletes copies that no hold is on any more, some at a time. @returns the last sequence that was
+ * looked at; undefined: all were.
+ */
 export async function dropUnheld(
   tx: Tx,
   of: { carrierId: string; side: HeldSide; now: Micros },

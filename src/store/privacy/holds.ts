@@ -56,8 +56,9 @@ export interface StoredHold extends NewHold {
 }
 
 /**
- * Tells retention that the carrier's holds change, until the transaction ends: it then neither raises a floor nor lets a part go that it has not looked
- * at again. Take it before looking whether records are there.
+ * Tells retention that the carrier's holds change, until the transaction ends: it then neither
+ * raises a floor nor lets a part go that it has not looked at again. Take it before looking whether
+ * records are there.
  */
 export async function lockHolds(tx: Tx, carrierId: string): Promise<void> {
   await sql`
@@ -65,7 +66,9 @@ export async function lockHolds(tx: Tx, carrierId: string): Promise<void> {
     ON CONFLICT (carrier_id) DO UPDATE SET hold_generation = s.hold_generation + 1`.execute(tx);
 }
 
-/** Of these records, the first that is not there: never stored, or past its retention and not held. */
+/**
+ * Of these records, the first that is not there: never stored, or past its retention and not held.
+ */
 export async function findMissing(
   tx: Tx,
   carrierId: string,
@@ -164,7 +167,10 @@ export async function listHolds(
   return withItems(tx, rows);
 }
 
-/** How many record revisions a hold keeps now: stored ones, and copies of those that are past their retention. */
+/**
+ * How many record revisions a hold keeps now: stored ones, and copies of those that are past their
+ * retention.
+ */
 export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: HeldSide, start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
@@ -181,7 +187,8 @@ export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promis
 }
 
 /**
- * The condition that a hold is on a record `r`: of cdr_record (its start is `invite_time`), duration_record or held_record (`start_time`).
+ * The condition that a hold is on a record `r`: of cdr_record (its start is `invite_time`),
+ * duration_record or held_record (`start_time`).
  * @param now holds that end later are in force.
  */
 export function isHeld(
@@ -209,7 +216,8 @@ export function covers(carrierId: string, side: HeldSide, start: string): RawBui
       AND (o.trunk_id IS NULL OR o.trunk_id = r.trunk_id) AND o.direction IN (0, r.direction) END`;
 }
 
-// What of a table a hold can be on, so that it is found by an index: the period's calls, or the records that are named.
+// What of a table a hold can be on, so that it is found by an index: the period's calls, or the
+// records that are named.
 function within(of: "cdr" | "duration", carrierId: string, holdId: string): RawBuilder<boolean> {
   const start = sql.ref(of === "cdr" ? "r.invite_time" : "r.start_time");
   const feed = of === "cdr" ? Feed.CDRS : Feed.DURATIONS;

@@ -4,7 +4,8 @@ import type { Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { firstDayOfBlock, lastDayOfBlock } from "./disclosure-lists.ts";
 
-// Blocks of feeds that nobody has closed: those of live streams, and those that a crash has left. In a system transaction.
+// Blocks of feeds that nobody has closed: those of live streams, and those that a crash has left.
+// In a system transaction.
 
 /** A block that is open for longer was left: a stream sends under one for an hour at most. */
 const LEFT_AFTER = sql.raw("interval '2 hours'");
@@ -19,8 +20,8 @@ export async function findCarriersOfLeftBlocks(tx: Tx, after: string, limit: num
 }
 
 /**
- * Closes blocks of a carrier that were left open, at most `limit`: at the newest entry that its stream may have sent, with the days of what is stored.
- * Returns how many there were.
+ * Closes blocks of a carrier that were left open, at most `limit`: at the newest entry that its
+ * stream may have sent, with the days of what is stored. Returns how many there were.
  */
 export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number): Promise<number> {
   const { rows: left } = await sql<{ disclosure_id: string }>`
@@ -43,8 +44,8 @@ export async function closeLeftBlocks(tx: Tx, carrierId: string, limit: number):
 }
 
 /**
- * Widens the days of a carrier's open blocks to those of what is stored. To be called before records are deleted, so that a block which a crash
- * has left still answers for their days.
+ * Widens the days of a carrier's open blocks to those of what is stored. To be called before
+ * records are deleted, so that a block which a crash has left still answers for their days.
  */
 export async function dateOpenBlocks(tx: Tx, carrierId: string): Promise<void> {
   await sql`

@@ -5,7 +5,8 @@ import type { Tx } from "../database/database.ts";
 import { UploadKind } from "../database/schema.ts";
 import type { RetentionState } from "./retention-state.ts";
 
-// What a carrier's retention has passed is deleted some rows at a time. Each function does one batch; called again, it goes on. In system transactions.
+// What a carrier's retention has passed is deleted some rows at a time. Each function does one
+// batch; called again, it goes on. In system transactions.
 
 /** A run of sequences: first, and one past the last. */
 export interface SequenceRun {
@@ -65,7 +66,8 @@ export type PagePlace = readonly [day: string, recordId: string, last: string];
 const FIRST_PLACE: PagePlace = ["0001-01-01", "", "0"];
 
 /**
- * Deletes keys whose records are gone and whose day is past every horizon, of a page by day, id and revision.
+ * Deletes keys whose records are gone and whose day is past every horizon, of a page by day, id and
+ * revision.
  * @returns where the page ended; undefined: it was the last.
  */
 export async function deleteKeys(
@@ -108,8 +110,9 @@ export async function findKeyDay(
 }
 
 /**
- * Deletes results of calls of which no record is kept any more, of a page by day, id and side; those that a closed period rests on stay until it can
- * change no more. @returns where the page ended; undefined: it was the last.
+ * Deletes results of calls of which no record is kept any more, of a page by day, id and side;
+ * those that a closed period rests on stay until it can change no more. @returns where the page
+ * ended; undefined: it was the last.
  */
 export async function deleteResults(
   tx: Tx,
@@ -119,7 +122,8 @@ export async function deleteResults(
 ): Promise<PagePlace | undefined> {
   const [day, recordId, side] = page.after ?? FIRST_PLACE;
   const before = isoFromMicros(of.arrivedBefore);
-  // As usage counts them: by the number's history, wherever the number went; without a number, which was erased, by the customer that held it.
+  // As usage counts them: by the number's history, wherever the number went; without a number,
+  // which was erased, by the customer that held it.
   const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
   const { rows } = await sql<{ record_date: string; record_id: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
@@ -145,7 +149,10 @@ export async function deleteResults(
     : undefined;
 }
 
-/** What has no sequence and no key, by its own statement: each takes at most so many rows, and says how many it took. */
+/**
+ * What has no sequence and no key, by its own statement: each takes at most so many rows, and says
+ * how many it took.
+ */
 export function otherDeletes(
   carrierId: string,
   of: { state: RetentionState; numberHistory: Micros; now: Micros; laterDays: number },

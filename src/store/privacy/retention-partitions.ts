@@ -32,8 +32,10 @@ interface AgingPartition {
 }
 
 /**
- * Drops the partitions that every carrier's retention has passed, without making a reader or writer wait: it is detached concurrently, which waits for
- * those who read it, and then dropped. What another process, or one that stopped in the middle, left half done is finished. One process at a time.
+ * Drops the partitions that every carrier's retention has passed, without making a reader or writer
+ * wait: it is detached concurrently, which waits for those who read it, and then dropped. What
+ * another process, or one that stopped in the middle, left half done is finished. One process at a
+ * time.
  * @param onLeft told of a partition that somebody reads for too long; the next run tries again.
  */
 export async function dropExpiredPartitions(
@@ -74,7 +76,8 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
   return expired;
 }
 
-// The day before which every carrier's rows of a table are gone; undefined when that cannot be said. Carriers that retention has not come to keep everything.
+// The day before which every carrier's rows of a table are gone; undefined when that cannot be
+// said. Carriers that retention has not come to keep everything.
 async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]) {
   const { rows } = await sql<Record<"call" | "quality" | "network" | "duration" | "keys", string | null>>`
     SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
@@ -125,7 +128,8 @@ async function detach(db: Database, partition: AgingPartition, signal: AbortSign
       await runOutsideTransaction(db, `ALTER TABLE ${partition.parent} DETACH PARTITION ${partition.name} ${how}`);
       return;
     } catch (error) {
-      // 55P03 somebody reads it for longer than we wait; 55000 it, or another of its table, is pending from a detach that did not come to its end.
+      // 55P03 somebody reads it for longer than we wait; 55000 it, or another of its table, is
+      // pending from a detach that did not come to its end.
       if (attempt === MAX_TRIES || signal.aborted || !isSqlState(error, "55P03", "55000", "57014", "40P01"))
         throw error;
     }
@@ -139,7 +143,8 @@ async function detach(db: Database, partition: AgingPartition, signal: AbortSign
   }
 }
 
-// DETACH CONCURRENTLY is two transactions of its own, so its time limit cannot be LOCAL: it is set for the session, and taken back.
+// DETACH CONCURRENTLY is two transactions of its own, so its time limit cannot be LOCAL: it is set
+// for the session, and taken back.
 async function runOutsideTransaction(db: Database, statement: string): Promise<void> {
   await withConnection(db, async (client) => {
     await client.query(`SET lock_timeout = ${LOCK_TIMEOUT_MS}`);

@@ -75,7 +75,10 @@ export async function writePolicy(
   return row && { ...policy, revision: revision + 1n, updateTime: row.update_time, updatedBy };
 }
 
-/** How long each carrier's parts are kept, as ingest and streams ask for it all the time: at most two seconds old. */
+/**
+ * How long each carrier's parts are kept, as ingest and streams ask for it all the time: at most
+ * two seconds old.
+ */
 export class RetentionDirectory {
   readonly #db: Database;
   readonly #known = new Believed<RetentionDays>();

@@ -50,8 +50,9 @@ const ENTRY_TABLES = {
 } as const;
 
 /**
- * The first sequence of a feed that arrived at or after an instant, not below the floor. Ingest times never fall along a feed, so it is found by halving:
- * durations have no index by time, which every upload would have to pay for.
+ * The first sequence of a feed that arrived at or after an instant, not below the floor. Ingest
+ * times never fall along a feed, so it is found by halving: durations have no index by time, which
+ * every upload would have to pay for.
  */
 export async function findSequenceAt(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<bigint> {
   const head = await tx
@@ -76,7 +77,10 @@ export async function findSequenceAt(tx: Tx, carrierId: string, feed: Feed, inst
   return low;
 }
 
-/** A hold was made since its records were last copied: what it keeps has to be copied before anything goes. */
+/**
+ * A hold was made since its records were last copied: what it keeps has to be copied before
+ * anything goes.
+ */
 export class HoldsChanged extends Error {
   override readonly name = "HoldsChanged";
 }
@@ -85,7 +89,8 @@ export class HoldsChanged extends Error {
 export type Floors = Readonly<Record<Feed, bigint>>;
 
 /**
- * Raises a carrier's floors and writes down before when its parts go: from then on they are gone for every reader. Nothing goes back.
+ * Raises a carrier's floors and writes down before when its parts go: from then on they are gone
+ * for every reader. Nothing goes back.
  * @throws HoldsChanged, and nothing may be committed, when a hold was made meanwhile.
  */
 export async function raiseFloors(

@@ -14,7 +14,10 @@ import { send, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
-/** Names a result: the platform's record (side 1) where there is one, else the carrier's first (side 2). */
+/**
+ * Names a result: the platform's record (side 1) where there is one, else the carrier's first (side
+ * 2).
+ */
 export interface ResultName {
   side: number;
   recordId: string;
@@ -110,7 +113,10 @@ export interface WantedCall {
   readonly key: bigint;
   readonly start: Micros;
   readonly end: Micros;
-  /** When given: only calls that were still going on at this instant, by their connected time and five minutes for the rest. */
+  /**
+   * When given: only calls that were still going on at this instant, by their connected time and
+   * five minutes for the rest.
+   */
   readonly during?: Micros;
 }
 
@@ -144,15 +150,19 @@ export async function findCalls(
   return rows.map(foundCall);
 }
 
-/** Finds the calls, of both sides and however they stand, whose records have an id; none of an id that more than `most` have. Each key is wanted once. */
+/**
+ * Finds the calls, of both sides and however they stand, whose records have an id; none of an id
+ * that more than `most` have. Each key is wanted once.
+ */
 export async function findByIds(
   tx: Tx,
   carrierId: string,
   { wanted, most }: { wanted: readonly WantedCall[]; most: number },
 ): Promise<FoundCall[]> {
   if (wanted.length === 0) return [];
-  // The carrier outside of OFFSET 0: few share an id, which the planner does not know. It would rather read the carrier's calls of the time, or the
-  // carrier's whole index beside that of the ids.
+  // The carrier outside of OFFSET 0: few share an id, which the planner does not know. It would
+  // rather read the carrier's calls of the time, or the carrier's whole index beside that of the
+  // ids.
   const query = sql`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
@@ -189,7 +199,10 @@ export async function findSplitCalls(
 /** Of a found call `f`: the carrier's records, where it has more than one. */
 const PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 THEN f.carrier_record_ids END AS part_ids, f.carrier_record_dates AS part_dates`;
 
-/** Or the one that it has, where that begins far from it: the last part of a call whose first is missing does. */
+/**
+ * Or the one that it has, where that begins far from it: the last part of a call whose first is
+ * missing does.
+ */
 const FAR_PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 OR f.correlation_key IS NOT NULL THEN f.carrier_record_ids END AS part_ids,
   f.carrier_record_dates AS part_dates`;
 
@@ -333,7 +346,10 @@ const FIELDS: { readonly [Name in Field]: FieldColumn<CallResultRow[Name]> } = {
   payload: BYTES,
 };
 
-/** The columns of `carrierRecords`: an array each, in a parameter as text, for which no array of arrays is needed. */
+/**
+ * The columns of `carrierRecords`: an array each, in a parameter as text, for which no array of
+ * arrays is needed.
+ */
 const RECORD_COLUMNS = [
   { name: "carrier_record_ids", of: "recordId", type: "text" },
   { name: "carrier_record_dates", of: "recordDate", type: "date" },

@@ -77,8 +77,9 @@ export async function writeRoundingVotes(tx: Tx, carrierId: string, votes: reado
 }
 
 /**
- * The minutes of the pairs that a trunk and day of the carrier's clock has and that another rounding rule judges or explains anew: those that are not equal,
- * and those of which the carrier has a bill alone.
+ * The minutes of the pairs that a trunk and day of the carrier's clock has and that another
+ * rounding rule judges or explains anew: those that are not equal, and those of which the carrier
+ * has a bill alone.
  */
 export async function readRoundedMinutes(
   tx: Tx,

@@ -15,7 +15,10 @@ import {
 /** What an entry of the discrepancy feed is. */
 export const DiscrepancyEntryKind = { DISCREPANCY: 1, ERASURE: 2 } as const;
 
-/** Which discrepancies a stream or list gives. Every condition that is set must hold; an empty list is not set. */
+/**
+ * Which discrepancies a stream or list gives. Every condition that is set must hold; an empty list
+ * is not set.
+ */
 export interface DiscrepancyConditions {
   /** MatchStatus. */
   statuses: readonly number[];
@@ -39,7 +42,10 @@ export interface StoredDiscrepancy {
   payload: Buffer;
 }
 
-/** Reads a page of the feed. A change matches the conditions if the discrepancy does before or after it; an erasure matches all. */
+/**
+ * Reads a page of the feed. A change matches the conditions if the discrepancy does before or after
+ * it; an erasure matches all.
+ */
 export async function readDiscrepancyPage(
   tx: Tx,
   request: {
@@ -74,7 +80,8 @@ export async function readDiscrepancyPage(
 }
 
 /**
- * Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by sequence after one. In a transaction as `LIST_PAGE`.
+ * Lists a carrier's discrepancies of [startDate, endDate), each in its highest revision, by
+ * sequence after one. In a transaction as `LIST_PAGE`.
  */
 export async function listDiscrepancies(
   tx: Tx,
@@ -158,7 +165,8 @@ const BEFORE: Columns = {
   absoluteDeltaMs: sql`e.previous_absolute_delta_ms`,
 };
 
-// A column without a value matches no condition on it; a discrepancy's first entry has nothing before it, and so no status there.
+// A column without a value matches no condition on it; a discrepancy's first entry has nothing
+// before it, and so no status there.
 function allOf(conditions: DiscrepancyConditions, columns: Columns): RawBuilder<boolean> {
   const { statuses, causes, customerIds, trunkIds, direction, unresolved, minAbsoluteDeltaMs } = conditions;
   const wheres: RawBuilder<unknown>[] = [sql`${columns.status} IS NOT NULL`];

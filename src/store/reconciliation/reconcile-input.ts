@@ -30,11 +30,17 @@ export interface StoredTip {
   /** Of the identity's first revision: a correction makes a record no later than it was. */
   firstIngestTime: Micros;
   isVoid: boolean;
-  /** The invite, else the answer; of a VOID that names none, of the revision that it takes back; undefined when nothing ever named one. */
+  /**
+   * The invite, else the answer; of a VOID that names none, of the revision that it takes back;
+   * undefined when nothing ever named one.
+   */
   startTime: Micros | undefined;
   phoneNumber: string | undefined;
   customerId: string | undefined;
-  /** The call part: of a VOID, that of the newest revision which reported the call, if there was one. */
+  /**
+   * The call part: of a VOID, that of the newest revision which reported the call, if there was
+   * one.
+   */
   payload: Buffer;
 }
 
@@ -56,8 +62,8 @@ const TIP_COLUMNS = sql.raw(
 );
 
 /**
- * Reads the tips whose start lies in one of the ranges, which do not overlap. A VOID without any start is taken to have begun with its record_date's
- * first instant.
+ * Reads the tips whose start lies in one of the ranges, which do not overlap. A VOID without any
+ * start is taken to have begun with its record_date's first instant.
  */
 export async function readTips(
   tx: Tx,
@@ -99,8 +105,9 @@ export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange):
   return fillVoids(tx, "carrier", carrierId, await dropSuperseded(tx, "carrier", carrierId, rows));
 }
 
-// Most identities have one revision. Of many records the few others are found by their days, in one look-up; of few records by themselves, so that
-// the work for a new record does not grow with the day's corrections.
+// Most identities have one revision. Of many records the few others are found by their days, in one
+// look-up; of few records by themselves, so that the work for a new record does not grow with the
+// day's corrections.
 async function dropSuperseded(
   tx: Tx,
   side: RecordTables,
@@ -207,7 +214,10 @@ async function readReported(
   return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.payload]));
 }
 
-/** When records of the carrier begin by its clock, in their newest revision; those that are gone are left out. */
+/**
+ * When records of the carrier begin by its clock, in their newest revision; those that are gone are
+ * left out.
+ */
 export async function readDurationStarts(
   tx: Tx,
   carrierId: string,
@@ -235,7 +245,8 @@ export interface Arrival {
 }
 
 /**
- * Reads which instants the records of `(after, through]` touch: their own starts, and those of every other revision of the same identities.
+ * Reads which instants the records of `(after, through]` touch: their own starts, and those of
+ * every other revision of the same identities.
  * @param withPayload whether the encoded records are wanted too.
  */
 export async function readArrivals(

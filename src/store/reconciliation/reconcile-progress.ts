@@ -221,9 +221,13 @@ export async function listCarriersToReconcile(
   return rows.map((row) => row.carrier_id);
 }
 
-/** Says of the carriers for which there is nothing to do that they are reconciled through now, where that was last said so long ago, seconds. */
+/**
+ * Says of the carriers for which there is nothing to do that they are reconciled through now, where
+ * that was last said so long ago, seconds.
+ */
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
-  // A feed that a writer holds may get an entry of before now(); one that is raised under its lock gets none any more.
+  // A feed that a writer holds may get an entry of before now(); one that is raised under its lock
+  // gets none any more.
   await sql`
     WITH idle AS (
       SELECT p.carrier_id, now() AS time FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}

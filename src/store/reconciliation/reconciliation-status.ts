@@ -6,7 +6,10 @@ import { Feed, UploadKind } from "../database/schema.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
 
-/** How far a carrier's reconciliation is. Sequences are positions in its feeds; 0 when there is none. */
+/**
+ * How far a carrier's reconciliation is. Sequences are positions in its feeds; 0 when there is
+ * none.
+ */
 export interface ReconciliationStatus {
   readonly cdrSequence: bigint;
   readonly cdrHead: bigint;
@@ -19,7 +22,10 @@ export interface ReconciliationStatus {
   readonly pending: readonly { readonly reason: number; readonly calls: bigint; readonly oldest: Micros }[];
   readonly unresolved: bigint;
   readonly quarantined: bigint;
-  /** The earliest day, in the carrier's time zone, that is judged again; undefined when nothing but new records is judged. */
+  /**
+   * The earliest day, in the carrier's time zone, that is judged again; undefined when nothing but
+   * new records is judged.
+   */
   readonly rejudgedFrom: string | undefined;
   /** Minutes that did not settle and are set aside, and the first of them; undefined: none. */
   readonly setAside: { readonly minutes: bigint; readonly first: Micros } | undefined;
@@ -73,7 +79,10 @@ export async function readReconciliationStatus(
   return { ...statusOf(row, await readPending(tx, carrierId)), rejudgedFrom };
 }
 
-/** The least time before which every record of these carriers is judged; undefined where there is no such carrier. */
+/**
+ * The least time before which every record of these carriers is judged; undefined where there is no
+ * such carrier.
+ */
 export async function readReconciledThrough(
   tx: Tx,
   which: { carrierId?: string | undefined; region?: string | undefined },

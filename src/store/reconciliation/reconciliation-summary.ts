@@ -66,7 +66,10 @@ export interface ReportingFigures {
   readonly outside: bigint;
   /** Those, and calls inside that did not have to be reported either, such as unanswered ones. */
   readonly notExpected: bigint;
-  /** Days and directions within the scope of which something was expected or came, and those of them with a duration. */
+  /**
+   * Days and directions within the scope of which something was expected or came, and those of them
+   * with a duration.
+   */
   readonly expectedParts: bigint;
   readonly reportedParts: bigint;
 }
@@ -84,7 +87,10 @@ const UNMATCHED: readonly number[] = [
   MatchStatus.AMBIGUOUS,
 ];
 
-/** Sums up a carrier's calls. Rows ascend by their key, after the one that a page ended with; a result that was merged into another counts nowhere. */
+/**
+ * Sums up a carrier's calls. Rows ascend by their key, after the one that a page ended with; a
+ * result that was merged into another counts nowhere.
+ */
 export async function summarizeReconciliation(
   tx: Tx,
   request: SummaryRequest,
@@ -175,9 +181,10 @@ function isInScope(scopes: readonly ReportingScope[]): RawBuilder<unknown> {
   return each.length === 0 ? sql`false` : sql`(${sql.join(each, sql` OR `)})`;
 }
 
-// An AMBIGUOUS call has no other to be compared with: those of one direction and pair of numbers could pair with each other, and are compared as one.
-// That is near to, and not quite, what was judged together, which callers that are restricted may join across numbers. It is done in the finest
-// grouping whatever the request's, so that rows add up.
+// An AMBIGUOUS call has no other to be compared with: those of one direction and pair of numbers
+// could pair with each other, and are compared as one. That is near to, and not quite, what was
+// judged together, which callers that are restricted may join across numbers. It is done in the
+// finest grouping whatever the request's, so that rows add up.
 function ambiguousParts(): RawBuilder<unknown> {
   return sql`
     SELECT call_date, customer_id, trunk_id, direction, ${MatchStatus.AMBIGUOUS}::int2, 0::int2, 0::int2, pair_key, false, false, false, false, 0, 0, 0, 0, 0, 0,

@@ -4,7 +4,10 @@ import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
 import type { Tx } from "../database/database.ts";
 
-/** Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago; at most `limit` of each, in a system transaction. */
+/**
+ * Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago;
+ * at most `limit` of each, in a system transaction.
+ */
 export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: number; forgotten: number }> {
   return { sealed: await sealIdle(tx, limit), forgotten: await forgetVerdicts(tx, limit) };
 }

@@ -48,11 +48,13 @@ export interface AppendOutcome {
 }
 
 /**
- * Appends batches of one carrier's uploads of one kind in one transaction. Lock order: the uploads by id, then the feed's counter row, then rows by
- * key. The identities are looked up by a statement of their own behind the one that takes the lock: in one statement with the insert they would be
- * read from the snapshot of before the wait, and the same record could go in twice. What depends on no answer is sent together.
- * @param attribute joins the batches' records to their numbers, as the carrier's numbers stand in this transaction, and takes out of them what was
- * erased by the time of the lock.
+ * Appends batches of one carrier's uploads of one kind in one transaction. Lock order: the uploads
+ * by id, then the feed's counter row, then rows by key. The identities are looked up by a statement
+ * of their own behind the one that takes the lock: in one statement with the insert they would be
+ * read from the snapshot of before the wait, and the same record could go in twice. What depends on
+ * no answer is sent together.
+ * @param attribute joins the batches' records to their numbers, as the carrier's numbers stand in
+ *   this transaction, and takes out of them what was erased by the time of the lock.
  */
 export async function appendBatches(
   tx: Tx,
@@ -130,8 +132,8 @@ async function takePlaces(tx: Tx, { carrierId, kind, feed }: AppendPlace, batche
   return { numbers, advanced, lock, known };
 }
 
-// The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when it has moved on. Returns those that were moved,
-// with the number of rejects that each has.
+// The batches of one upload follow each other, so one UPDATE an upload takes them all, or none when
+// it has moved on. Returns those that were moved, with the number of rejects that each has.
 async function advanceUploads(
   tx: Tx,
   carrierId: string,
@@ -179,7 +181,8 @@ function resultsOf(batches: readonly FencedBatch[], judged: readonly JudgedBatch
   });
 }
 
-// A record that is accepted now may have a copy in quarantine from an earlier try: it must not be released as well.
+// A record that is accepted now may have a copy in quarantine from an earlier try: it must not be
+// released as well.
 function appliedAfterAll(known: readonly KnownRevision[], accepted: readonly AppendRecord[]): KnownRevision[] {
   const aside = known.filter((revision) => revision.quarantined);
   if (aside.length === 0) return [];
@@ -196,7 +199,10 @@ function keptHash(record: AppendRecord, hash: bigint): bigint {
   return record.erasedBy === undefined ? hash : ERASED_HASH;
 }
 
-/** Inserts accepted records with the sequences from `lock.nextSequence` on, their keys first: the unique key is the backstop. */
+/**
+ * Inserts accepted records with the sequences from `lock.nextSequence` on, their keys first: the
+ * unique key is the backstop.
+ */
 export async function insertAccepted(
   tx: Tx,
   carrierId: string,
@@ -281,7 +287,8 @@ function hashesOf(records: readonly AppendRecord[]): Buffer {
   return hashes;
 }
 
-// What was not applied and is not stored elsewhere has half of the room for itself: a source that is sent again would fill it with duplicates.
+// What was not applied and is not stored elsewhere has half of the room for itself: a source that
+// is sent again would fill it with duplicates.
 function rejectsOf(parts: readonly JudgedBatch[], alreadyStored: number): RejectRow[] {
   const rejects: RejectRow[] = [];
   for (const { batch, verdicts, issues } of parts) {

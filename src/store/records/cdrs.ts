@@ -22,7 +22,10 @@ export interface CdrConditions {
   qualityVerdicts?: readonly number[] | undefined;
 }
 
-/** A record as it is stored: encoded parts that merge when they are joined, and what joins them to the feed. */
+/**
+ * A record as it is stored: encoded parts that merge when they are joined, and what joins them to
+ * the feed.
+ */
 export interface StoredCdr {
   carrierId: string;
   sequence: bigint;
@@ -63,8 +66,8 @@ interface CdrRowColumns {
 }
 
 /**
- * Reads a page of the feed: matching entries of (after, through], at most `limit`, with the feed's ends as the same statement saw them. An erasure
- * matches every filter.
+ * Reads a page of the feed: matching entries of (after, through], at most `limit`, with the feed's
+ * ends as the same statement saw them. An erasure matches every filter.
  */
 export async function readCdrPage(
   tx: Tx,
@@ -130,15 +133,18 @@ export interface CdrSearch {
   conditions?: CdrConditions | undefined;
 }
 
-/** Where a page of a list ended. Records without an invite time, VOIDs of what never came, are behind all others. */
+/**
+ * Where a page of a list ended. Records without an invite time, VOIDs of what never came, are
+ * behind all others.
+ */
 export interface CdrPlace {
   inviteTime: Micros | undefined;
   sequence: bigint;
 }
 
 /**
- * Lists the latest revision of each record, by invite time and sequence, after the one that a page ended with: what is kept, and what is held beyond its
- * retention.
+ * Lists the latest revision of each record, by invite time and sequence, after the one that a page
+ * ended with: what is kept, and what is held beyond its retention.
  */
 export async function listCdrs(
   tx: Tx,
@@ -308,7 +314,8 @@ export function isHeldTip(carrierId: string): RawBuilder<boolean> {
     AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision > r.revision OFFSET 0)`;
 }
 
-// As PostgreSQL orders them: without an invite time behind all others, and before them when descending.
+// As PostgreSQL orders them: without an invite time behind all others, and before them when
+// descending.
 function mergeCdrs(kept: ListedCdr[], held: readonly ListedCdr[], page: CdrPageRequest): ListedCdr[] {
   if (held.length === 0) return kept;
   const known = new Set(kept.map(({ sequence }) => sequence));
@@ -341,8 +348,9 @@ export function isTip(keyTable: "cdr_key" | "duration_key", carrierId: string): 
 }
 
 /**
- * The carriers that hold a record id or a call id: for the platform, in a system transaction. At most
- * `limit`. OFFSET 0: asked carrier by carrier, and never by reading who holds such an id at all.
+ * The carriers that hold a record id or a call id: for the platform, in a system transaction. At
+ * most `limit`. OFFSET 0: asked carrier by carrier, and never by reading who holds such an id at
+ * all.
  */
 export async function findCarriersOfCdr(
   tx: Tx,

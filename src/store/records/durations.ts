@@ -38,7 +38,8 @@ export interface DurationSearch {
 }
 
 /**
- * Lists the latest revision of each applied duration that was not taken back, by start and record id: what is kept, and what is held beyond its retention.
+ * Lists the latest revision of each applied duration that was not taken back, by start and record
+ * id: what is kept, and what is held beyond its retention.
  */
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
   const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;

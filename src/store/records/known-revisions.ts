@@ -15,8 +15,9 @@ interface Row {
 }
 
 /**
- * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on the days beside them. The days are constants of
- * the statement, so that the planner leaves out all other partitions. Call it with `byIndexOnly`.
+ * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on
+ * the days beside them. The days are constants of the statement, so that the planner leaves out all
+ * other partitions. Call it with `byIndexOnly`.
  */
 export async function findKnownRevisions(
   tx: Tx,
@@ -24,7 +25,8 @@ export async function findKnownRevisions(
   kind: UploadKind,
   records: readonly { recordId: string; recordDate: string }[],
 ): Promise<KnownRevision[]> {
-  // Days far apart are looked up run by run: a batch that mixes today with last year must not open every partition between.
+  // Days far apart are looked up run by run: a batch that mixes today with last year must not open
+  // every partition between.
   const runs = dayRuns(records).map(({ first, last, ids }) =>
     lookUp(tx, carrierId, kind, { ids, first: addDays(first, -1), last: addDays(last, 1) }),
   );

@@ -71,7 +71,10 @@ interface GroupRow {
 /** Longest that a summary may take, milliseconds. */
 export const SUMMARY_TIMEOUT_MS = 30_000;
 
-/** Figures of the latest revisions of the calls in a period. An attempt that is still going on (partial, no final code) is not counted. */
+/**
+ * Figures of the latest revisions of the calls in a period. An attempt that is still going on
+ * (partial, no final code) is not counted.
+ */
 export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): Promise<QualityGroup[]> {
   const calls = sql`
     SELECT ${periodStart(request)} AS period_start, ${request.byTrunk ? sql`r.trunk_id` : sql`NULL::text`} AS trunk_id,

@@ -72,7 +72,10 @@ export async function dropQuarantined(
   await send(tx, query.compile(tx));
 }
 
-/** Records that wait for a number and were judged before the carrier's numbers last changed (or, with `all`, at any time); at most `limit`. */
+/**
+ * Records that wait for a number and were judged before the carrier's numbers last changed (or,
+ * with `all`, at any time); at most `limit`.
+ */
 export async function readQuarantined(
   tx: Tx,
   carrierId: string,
@@ -124,7 +127,10 @@ export async function markQuarantineJudged(
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`.execute(tx);
 }
 
-/** The carriers, of one region or of all, and kinds with records that wait for a number. For the sweeper, in a system transaction. */
+/**
+ * The carriers, of one region or of all, and kinds with records that wait for a number. For the
+ * sweeper, in a system transaction.
+ */
 export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: UploadKind }[]> {
   const { rows } = await sql<{ carrier_id: string; kind: UploadKind }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q

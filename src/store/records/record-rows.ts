@@ -30,7 +30,10 @@ export interface DurationRow {
   payload: Uint8Array;
 }
 
-/** The columns of cdr_record, besides identity, position and attribution, and the parts that are stored apart. */
+/**
+ * The columns of cdr_record, besides identity, position and attribution, and the parts that are
+ * stored apart.
+ */
 export interface CdrRow {
   entryKind: number;
   partial: boolean;
@@ -65,14 +68,20 @@ export interface QualityRow {
 
 export type RecordRow = DurationRow | CdrRow;
 
-/** One record, ready to be judged and stored: what the upload's edge makes of a message, and whose number it is. */
+/**
+ * One record, ready to be judged and stored: what the upload's edge makes of a message, and whose
+ * number it is.
+ */
 export interface AppendRecord extends Readonly<JudgedRecord> {
   /** As sent, for the control totals. */
   readonly connectedDurationMs: bigint;
   /** Whether there is something to be told of it though it is accepted. */
   readonly warned: boolean;
   readonly startTime: Micros | undefined;
-  /** The number and customer that the call belongs to; absent when none fits. The number is empty when it was erased. */
+  /**
+   * The number and customer that the call belongs to; absent when none fits. The number is empty
+   * when it was erased.
+   */
   readonly attribution: { phoneNumber: string; customerId: string; basis: number } | undefined;
   /** E.164 numbers that could decide the attribution, for a later try. */
   readonly numbers: readonly string[];
@@ -80,7 +89,10 @@ export interface AppendRecord extends Readonly<JudgedRecord> {
   readonly row: RecordRow | undefined;
   /** The whole normalised record, encoded, as quarantine keeps it. */
   encoded: () => Uint8Array;
-  /** Of a record of which something was erased as it arrived, by which erasures: its hashes are not kept. */
+  /**
+   * Of a record of which something was erased as it arrived, by which erasures: its hashes are not
+   * kept.
+   */
   readonly erasedBy?: readonly string[];
 }
 
@@ -96,7 +108,10 @@ interface Lock {
   ingestTime: Micros;
 }
 
-/** Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays: see bench/RESULTS.md for the strategies compared. */
+/**
+ * Inserts durations with the sequences from `lock.nextSequence` on. Columns go as binary arrays:
+ * see bench/RESULTS.md for the strategies compared.
+ */
 export async function insertDurationRows(
   tx: Tx,
   carrierId: string,
@@ -201,7 +216,8 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
   await insertAll(tx, query, parts.length);
 }
 
-// A VOID may name only an identity: its start and its number are those of the revision that it takes back, where calls are looked for by time.
+// A VOID may name only an identity: its start and its number are those of the revision that it
+// takes back, where calls are looked for by time.
 async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
   const query = sql`
     UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
@@ -227,8 +243,8 @@ function revisionsTakenBack(kind: "cdr" | "duration", carrierId: string, lock: L
     ORDER BY void.sequence, k.revision DESC`;
 }
 
-// A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the revision that it takes back, so that whoever saw
-// that sees this too.
+// A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the
+// revision that it takes back, so that whoever saw that sees this too.
 async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
   const query = sql`
     UPDATE cdr_record v SET call_id = COALESCE(p.call_id, v.call_id), invite_time = COALESCE(p.invite_time, v.invite_time),

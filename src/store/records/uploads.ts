@@ -51,13 +51,18 @@ export interface StoredBatch {
   hashes: Buffer;
 }
 
-/** How many records of one upload that were not plainly accepted are kept in detail; those that are stored take half at most. */
+/**
+ * How many records of one upload that were not plainly accepted are kept in detail; those that are
+ * stored take half at most.
+ */
 export const MAX_STORED_REJECTS = 10_000;
 
 /**
- * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the connection that had it (its row lock is waited for).
- * It also counts as use: an upload that was just opened is not sealed out as idle. One that is sealed, or that has fewer records than the client was
- * told, is returned as it stands and not touched; one that the client was told of and that does not exist is not made.
+ * Opens an upload: makes it, or takes it over by raising its writer epoch, which fences the
+ * connection that had it (its row lock is waited for). It also counts as use: an upload that was
+ * just opened is not sealed out as idle. One that is sealed, or that has fewer records than the
+ * client was told, is returned as it stands and not touched; one that the client was told of and
+ * that does not exist is not made.
  * @throws TandemError LIMIT_REACHED when the carrier has as many open as it may.
  */
 export async function openUpload(
@@ -138,7 +143,10 @@ export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | un
   return row && uploadRow(row);
 }
 
-/** Lists uploads, newest first, after the one that a page ended with. In a transaction as `LIST_PAGE`. */
+/**
+ * Lists uploads, newest first, after the one that a page ended with. In a transaction as
+ * `LIST_PAGE`.
+ */
 export async function listUploads(
   tx: Tx,
   carrierId: string,
@@ -157,7 +165,10 @@ export async function listUploads(
   return rows.map(uploadRow);
 }
 
-/** Moves an upload past a run of batches, if it still stands where the run begins and the writer is not fenced. Says how many rejects it has, if so. */
+/**
+ * Moves an upload past a run of batches, if it still stands where the run begins and the writer is
+ * not fenced. Says how many rejects it has, if so.
+ */
 export async function advanceUpload(
   tx: Tx,
   run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
@@ -277,7 +288,8 @@ export async function readRejects(
   }));
 }
 
-// What was said in a record that could not be read is not known, and so neither is how long it lasted.
+// What was said in a record that could not be read is not known, and so neither is how long it
+// lasted.
 function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) {
   return eb
     .selectFrom("upload_reject")
@@ -290,8 +302,8 @@ function unreadRejects(eb: ExpressionBuilder<Schema, "upload">, key: UploadKey) 
 }
 
 /**
- * Seals an upload for its client, if it stands at this offset with these totals and the writer is not fenced. The connected time is not compared when a
- * record could not be read.
+ * Seals an upload for its client, if it stands at this offset with these totals and the writer is
+ * not fenced. The connected time is not compared when a record could not be read.
  */
 export async function finishUpload(
   tx: Tx,

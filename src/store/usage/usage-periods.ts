@@ -8,7 +8,10 @@ import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
 
-/** What was known of a period's carriers when its figures were last compared with the calls, by carrier. */
+/**
+ * What was known of a period's carriers when its figures were last compared with the calls, by
+ * carrier.
+ */
 export type Judged = Readonly<Record<string, JudgedCarrier>>;
 
 export interface JudgedCarrier {
@@ -35,14 +38,15 @@ export interface StoredPeriod extends UsagePeriod {
 }
 
 /**
- * What was committed so long before a comparison is certain to be seen by it, seconds: a row gets its time before it is committed, and no transaction
- * that writes results lasts longer.
+ * What was committed so long before a comparison is certain to be seen by it, seconds: a row gets
+ * its time before it is committed, and no transaction that writes results lasts longer.
  */
 export const UNSEEN_S = 60;
 
 /**
- * Keeps other closings of a customer's periods out until the transaction ends, by a row that nobody ever sees: a second writer of its key waits for
- * the end of this transaction, which deletes it again. What fails in between must roll the transaction back.
+ * Keeps other closings of a customer's periods out until the transaction ends, by a row that nobody
+ * ever sees: a second writer of its key waits for the end of this transaction, which deletes it
+ * again. What fails in between must roll the transaction back.
  */
 export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () => Promise<T>): Promise<T> {
   const [carrierId, job] = ["", `close-usage:${customerId}`];
@@ -59,7 +63,10 @@ export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () 
   return result;
 }
 
-/** How many days around a period are read with it: a call that was moved out of it is looked for in them. */
+/**
+ * How many days around a period are read with it: a call that was moved out of it is looked for in
+ * them.
+ */
 const DAYS_AROUND = 4;
 
 /** Reads when a period's days begin. In a transaction that may write. */
@@ -69,7 +76,10 @@ export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Perio
   return { ...period, days };
 }
 
-/** The closed periods of a customer that overlap another, by start: by their instants, for they may be of another time zone. */
+/**
+ * The closed periods of a customer that overlap another, by start: by their instants, for they may
+ * be of another time zone.
+ */
 export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
   const midnight = (day: string) => sql`${isoFromMicros(period.days.startOf(day))}::timestamptz`;
   const { rows } = await sql<PeriodRow>`

@@ -24,8 +24,8 @@ import {
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
 
 /**
- * How long after its end a period may still change, days. Records may be corrected for 400 days; what retention deletes afterwards must not look like
- * calls that were taken back.
+ * How long after its end a period may still change, days. Records may be corrected for 400 days;
+ * what retention deletes afterwards must not look like calls that were taken back.
  */
 const OPEN_DAYS = 402;
 const IS_OPEN = sql`p.end_date > (clock_timestamp() AT TIME ZONE 'UTC')::date - ${sql.lit(OPEN_DAYS)}`;
@@ -51,9 +51,9 @@ export interface ChangedNumber {
 }
 
 /**
- * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a time and after the period was checked; by period
- * and number, after one of them.
- * Found from what changed, so that the work does not grow with the periods that are closed.
+ * Numbers of which a call of a closed period was judged anew, or whose history was changed, after a
+ * time and after the period was checked; by period and number, after one of them. Found from what
+ * changed, so that the work does not grow with the periods that are closed.
  */
 export async function findChangedNumbers(
   tx: Tx,
@@ -61,7 +61,8 @@ export async function findChangedNumbers(
   page: { after: ChangedNumber | undefined; limit: number; region?: string | undefined },
 ): Promise<ChangedNumber[]> {
   const time = sql`${isoFromMicros(since)}::timestamptz`;
-  // A call is looked for in the periods of every customer that ever had its number: it may have been counted for another before.
+  // A call is looked for in the periods of every customer that ever had its number: it may have
+  // been counted for another before.
   const { rows } = await sql<{ period_id: string; phone_number: string }>`
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
@@ -109,7 +110,10 @@ export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros |
   return rows[0]?.oldest ?? undefined;
 }
 
-/** Takes a period's row until the transaction ends, so that its restatements are numbered one after the other. */
+/**
+ * Takes a period's row until the transaction ends, so that its restatements are numbered one after
+ * the other.
+ */
 export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
   const { rows } = await sql<PeriodRow>`
     UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING *`.execute(
@@ -119,7 +123,8 @@ export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod
 }
 
 /**
- * The lines of a period that are not as they were kept last, by key; at most `limit`. Calls of erased numbers are together in the lines of none.
+ * The lines of a period that are not as they were kept last, by key; at most `limit`. Calls of
+ * erased numbers are together in the lines of none.
  * @param phoneNumbers only those of these numbers; empty: all.
  */
 export async function compareLines(
@@ -147,7 +152,10 @@ export async function compareLines(
   }));
 }
 
-/** The calls of numbers, in and around a period, that were judged anew since it was checked; the newest changes, at most `limit`. */
+/**
+ * The calls of numbers, in and around a period, that were judged anew since it was checked; the
+ * newest changes, at most `limit`.
+ */
 export async function readChangedCalls(
   tx: Tx,
   { startDate, endDate, days, checkedTime }: DatedPeriod & StoredPeriod,
@@ -243,7 +251,10 @@ export interface RestatementPlace {
   readonly restatementNumber: number;
 }
 
-/** Lists restatements by their period's start and their number, as many as fit so many bytes; at least one, if there is one. */
+/**
+ * Lists restatements by their period's start and their number, as many as fit so many bytes; at
+ * least one, if there is one.
+ */
 export async function listRestatements(
   tx: Tx,
   search: RestatementSearch,

@@ -5,8 +5,9 @@ import { UsagePart } from "../../domain/usage/totals.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 
-// What usage is summed over: a relation with the columns below, made of the calls as they are judged and attributed now, and of the lines of closed
-// periods. Everything that tells or keeps usage reads it from here, so that a query, an export and a closing never count differently.
+// What usage is summed over: a relation with the columns below, made of the calls as they are
+// judged and attributed now, and of the lines of closed periods. Everything that tells or keeps
+// usage reads it from here, so that a query, an export and a closing never count differently.
 //
 //   usage_date, phone_number, direction, country_code, carrier_id   the finest grouping that is kept; '' where there is none
 //   other_number     null in closed lines, which are not kept by the other party
@@ -44,12 +45,15 @@ export const NO_FILTER: UsageFilter = { phoneNumbers: [], direction: 0, countryC
  *
  * - Agreed (1 MATCHED_EXACT, 2 WITHIN_TOLERANCE, 3 MATCHED_UNANSWERED).
  * - Disputed (4 DURATION_MISMATCH, 5 ANSWER_STATE_MISMATCH).
- * - Unconfirmed (6 MISSING_AT_CARRIER, 10 AMBIGUOUS): of the ambiguous ones the platform's rows only. The carrier's rows of the same component are
- *   the same calls, and nobody can tell which: counting both sides would count them twice.
- * - Pending (11) and not reported (13) with a record of the platform's. A carrier's record alone that waits for its counterpart, or that it did not
- *   have to report, is not known to be a call of ours: it counts once it is MISSING_AT_PLATFORM.
+ * - Unconfirmed (6 MISSING_AT_CARRIER, 10 AMBIGUOUS): of the ambiguous ones the platform's rows
+ *   only. The carrier's rows of the same component are the same calls, and nobody can tell which:
+ *   counting both sides would count them twice.
+ * - Pending (11) and not reported (13) with a record of the platform's. A carrier's record alone
+ *   that waits for its counterpart, or that it did not have to report, is not known to be a call of
+ *   ours: it counts once it is MISSING_AT_PLATFORM.
  * - Carrier only (7 MISSING_AT_PLATFORM).
- * - Nowhere: copies (8, 9 DUPLICATE), of which the original is counted; 12 VOIDED; and rows whose carrier's record is in another row by now.
+ * - Nowhere: copies (8, 9 DUPLICATE), of which the original is counted; 12 VOIDED; and rows whose
+ *   carrier's record is in another row by now.
  *
  * `side` is 1 exactly when the platform has a record.
  */
@@ -65,8 +69,9 @@ const PART = sql`
 const ANSWERED = sql`COALESCE(CASE WHEN r.status IN (1, 2, 3, 7) THEN r.carrier_answered ELSE r.platform_answered END, false)`;
 
 /**
- * The connected time that counts. A carrier that reports billed seconds only has no connected time: where both sides agree, the platform's stands
- * for it (the bill was compared with that), because connected and billed time are never mixed; of a call that only such a carrier has, none is known.
+ * The connected time that counts. A carrier that reports billed seconds only has no connected time:
+ * where both sides agree, the platform's stands for it (the bill was compared with that), because
+ * connected and billed time are never mixed; of a call that only such a carrier has, none is known.
  */
 const CONNECTED_MS = sql`
   CASE WHEN r.status IN (1, 2, 3) THEN COALESCE(r.carrier_ms, r.platform_ms)
@@ -76,8 +81,8 @@ const CONNECTED_MS = sql`
 function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly PeriodVersion[]): RawBuilder<unknown> {
   const { start, end } = instantsOf(period);
   const usageDate = dayOf(period.days, sql`r.start_time`);
-  // OFFSET 0 keeps the planner from turning the look-up by number around, which it does when it takes the calls of a period for few: behind
-  // row-level security it can only guess.
+  // OFFSET 0 keeps the planner from turning the look-up by number around, which it does when it
+  // takes the calls of a period for few: behind row-level security it can only guess.
   const calls = (source: RawBuilder<unknown>, phoneNumber: RawBuilder<unknown>, isMeant: RawBuilder<unknown>) => sql`
     SELECT c.usage_date, c.phone_number, c.direction, c.country_code, c.carrier_id, c.other_number, c.part::int2 AS part, 1::int8 AS attempts,
       CASE WHEN c.answered THEN 1 ELSE 0 END::int8 AS answered,
@@ -111,9 +116,10 @@ function liveUsage(period: DatedPeriod, filter: UsageFilter, versions: readonly 
 }
 
 /**
- * When the customer held which numbers, by the history as it stands now; one row a number, so that a call counts once whatever the history. Not by
- * carrier: a port that is corrected for the past moves the number, and not the calls that went through the carrier that had it. What is between the
- * two carriers of a port (stage 2) is in number_port.
+ * When the customer held which numbers, by the history as it stands now; one row a number, so that
+ * a call counts once whatever the history. Not by carrier: a port that is corrected for the past
+ * moves the number, and not the calls that went through the carrier that had it. What is between
+ * the two carriers of a port (stage 2) is in number_port.
  */
 function heldNumbers(period: DatedPeriod, phoneNumbers: readonly string[]) {
   const { customerId } = period;
@@ -135,13 +141,16 @@ function instantsOf({ startDate, endDate, days }: DatedPeriod) {
   return { start: instant(startDate), end: instant(endDate) };
 }
 
-// Microseconds as text in JSON. The seconds and the rest apart, because to_timestamp counts in floating point.
+// Microseconds as text in JSON. The seconds and the rest apart, because to_timestamp counts in
+// floating point.
 function instantOf(field: "start" | "end") {
   const micros = sql`(m->>${sql.lit(field)})::int8`;
   return sql`to_timestamp(${micros} / 1000000) + make_interval(secs => (${micros} % 1000000) / 1000000.0)`;
 }
 
-/** The newest line, up to each period's restatement, of each key; a line that is gone has no parts. */
+/**
+ * The newest line, up to each period's restatement, of each key; a line that is gone has no parts.
+ */
 function closedUsage(
   { startDate, endDate }: UsagePeriod,
   filter: UsageFilter,

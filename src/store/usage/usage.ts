@@ -22,7 +22,10 @@ export interface UsageQuery {
 
 /** How the other party is shown. */
 export interface OtherPartyView {
-  /** Whether its number is shown whole; masked, the order of rows tells no more than the masked numbers do. */
+  /**
+   * Whether its number is shown whole; masked, the order of rows tells no more than the masked
+   * numbers do.
+   */
   readonly isWhole: boolean;
   /** The key of the keyed hash that tells other parties apart. */
   readonly secret: Buffer;
@@ -38,7 +41,10 @@ export interface UsageGroup {
 /** What a column of a group's key holds. */
 export type KeyColumn = UsageDimension | "OTHER_PARTY_KEY";
 
-/** The columns of a group's key, by which groups are ordered: the dimensions, and after OTHER_PARTY what tells equal masked numbers apart. */
+/**
+ * The columns of a group's key, by which groups are ordered: the dimensions, and after OTHER_PARTY
+ * what tells equal masked numbers apart.
+ */
 export function keyColumns(groupBy: readonly UsageDimension[]): KeyColumn[] {
   return groupBy.flatMap((dimension): KeyColumn[] =>
     dimension === UsageDimension.OTHER_PARTY ? [dimension, "OTHER_PARTY_KEY"] : [dimension],
@@ -61,8 +67,9 @@ export async function readUsageGroups(
 }
 
 /**
- * Reads all groups in the order of their keys, so many at a time, from one state. In a system transaction with a snapshot, which lasts for as long
- * as this is walked: nothing may be waited for in between that is not the database.
+ * Reads all groups in the order of their keys, so many at a time, from one state. In a system
+ * transaction with a snapshot, which lasts for as long as this is walked: nothing may be waited for
+ * in between that is not the database.
  */
 export async function* readAllUsageGroups(tx: Tx, query: UsageQuery, batchSize: number): AsyncGenerator<UsageGroup[]> {
   const columns = keyColumns(query.groupBy);
@@ -85,7 +92,9 @@ export interface CarrierUsage {
   readonly cells: readonly ReportedCell[];
 }
 
-/** Sums up usage by carrier, and which of its calls each carrier reported. In a system transaction. */
+/**
+ * Sums up usage by carrier, and which of its calls each carrier reported. In a system transaction.
+ */
 export async function readCarrierUsage(
   tx: Tx,
   { period, filter, versions }: Pick<UsageQuery, "period" | "filter" | "versions">,
@@ -99,7 +108,10 @@ export async function readCarrierUsage(
   return [...Map.groupBy(rows, (row) => row.carrier_id)].map(([carrierId, found]) => carrierUsage(carrierId, found));
 }
 
-/** A carrier that held a number of a customer in a period, or carried a call of it; and how far it is reconciled. */
+/**
+ * A carrier that held a number of a customer in a period, or carried a call of it; and how far it
+ * is reconciled.
+ */
 export interface UsageCarrier {
   readonly carrierId: string;
   /** Undefined: it was never looked at. */
@@ -108,7 +120,10 @@ export interface UsageCarrier {
   readonly rules: string;
 }
 
-/** Reads the carriers that held a number of the customer in a period, with these besides, by id. In a system transaction. */
+/**
+ * Reads the carriers that held a number of the customer in a period, with these besides, by id. In
+ * a system transaction.
+ */
 export async function readUsageCarriers(
   tx: Tx,
   { customerId, startDate, endDate, days }: DatedPeriod,
@@ -153,7 +168,8 @@ interface CarrierRow extends SumsRow {
   source: number;
 }
 
-// First summed as it lies, so that the other party is masked and hashed once for each number and not for each call.
+// First summed as it lies, so that the other party is masked and hashed once for each number and
+// not for each call.
 function groupsOf({ period, filter, groupBy, versions, otherParty }: UsageQuery): RawBuilder<unknown> {
   const raw = groupBy.map((dimension) => RAW_COLUMNS[dimension]);
   const columns = keyColumns(groupBy);
@@ -208,9 +224,10 @@ function keyOf(column: KeyColumn, customerId: string, otherParty: OtherPartyView
 }
 
 /**
- * As domain/calls/party.ts does it: of the number the last three digits, whatever stands between them, and of what follows it every digit; all of what has no
- * number, and of what is written beyond ASCII. Codes of up to six digits are whole; seven digits and more may be somebody's number in national form,
- * and what kind of party it was is not kept here.
+ * As domain/calls/party.ts does it: of the number the last three digits, whatever stands between
+ * them, and of what follows it every digit; all of what has no number, and of what is written
+ * beyond ASCII. Codes of up to six digits are whole; seven digits and more may be somebody's number
+ * in national form, and what kind of party it was is not kept here.
  */
 const NUMBER_PART = sql`substring(g.other_number FROM '^[^@;]*')`;
 
@@ -222,8 +239,8 @@ const MASKED = sql`
          || regexp_replace(COALESCE(substring(g.other_number FROM '[@;].*$'), ''), '[0-9]', '*', 'g') END`;
 
 /**
- * HMAC-SHA-256 (RFC 2104) of customer and number, 16 bytes of it in base64url: PostgreSQL has the hash in its core, and the keyed one only in an
- * extension. The key's two pads come as parameters.
+ * HMAC-SHA-256 (RFC 2104) of customer and number, 16 bytes of it in base64url: PostgreSQL has the
+ * hash in its core, and the keyed one only in an extension. The key's two pads come as parameters.
  */
 function otherPartyKey(customerId: string, secret: Buffer): RawBuilder<unknown> {
   const key = createHash("sha256").update("tandem other party\0").update(secret).digest();

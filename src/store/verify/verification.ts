@@ -2,7 +2,10 @@ import { carrierTransaction, type Database, isSqlState, LIST_PAGE, systemTransac
 
 /** What was held against what. */
 export type FindingCheck =
-  /** A feed's entries are not those from its floor to its head, each once, in the order of their ingest times. */
+  /**
+   * A feed's entries are not those from its floor to its head, each once, in the order of their
+   * ingest times.
+   */
   | "FEED_NOT_DENSE"
   /** A record is in the feed and no key holds its identity, so that it could be taken again. */
   | "ROW_WITHOUT_KEY"
@@ -26,7 +29,10 @@ export type FindingCheck =
   | "NUMBER_WITHOUT_CLAIM"
   /** A number is claimed by a carrier that does not hold it. */
   | "CLAIM_WITHOUT_NUMBER"
-  /** The tally of a carrier's numbers is not how many it holds, or that of its open uploads or consumers is lower. */
+  /**
+   * The tally of a carrier's numbers is not how many it holds, or that of its open uploads or
+   * consumers is lower.
+   */
   | "TALLY_WRONG"
   /** A chain of the audit log does not give the hashes that it holds, or lacks an event. */
   | "AUDIT_CHAIN_BROKEN";
@@ -99,7 +105,10 @@ export async function runCheck(
   }
 }
 
-/** How many findings of one check on one carrier are told; damage that goes further needs no longer list. */
+/**
+ * How many findings of one check on one carrier are told; damage that goes further needs no longer
+ * list.
+ */
 const MAX_FINDINGS = 100;
 /**
  * Longest that one page may take, milliseconds: pages are small, and a machine that is restoring
@@ -117,7 +126,9 @@ export function readPage<T>(
   return carrierTransaction(db, carrierId, read, PAGE);
 }
 
-/** As `readPage`, for what only the platform's work reaches: the carrier must be in every condition. */
+/**
+ * As `readPage`, for what only the platform's work reaches: the carrier must be in every condition.
+ */
 export function readSystemPage<T>(
   { db, turn }: Pick<Verification, "db" | "turn">,
   read: Parameters<typeof systemTransaction<T>>[1],

@@ -34,8 +34,8 @@ export interface AuditVerdict {
 }
 
 /**
- * Computes the hashes of a chain again and compares, page by page, each in a transaction of its own, so that it holds nobody up. What is appended
- * meanwhile is not looked at.
+ * Computes the hashes of a chain again and compares, page by page, each in a transaction of its
+ * own, so that it holds nobody up. What is appended meanwhile is not looked at.
  * @returns undefined when there is no such chain.
  * @throws the signal's reason when it is aborted.
  */

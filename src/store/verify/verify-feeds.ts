@@ -5,8 +5,9 @@ import { Feed, UploadKind } from "../database/schema.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
-// The entries are walked by sequence and the keys by identity, each in pages of a bounded number of rows; one side's page looks the other side
-// up by its key, so that no page costs more than its own rows.
+// The entries are walked by sequence and the keys by identity, each in pages of a bounded number of
+// rows; one side's page looks the other side up by its key, so that no page costs more than its own
+// rows.
 
 const PAGE = 5_000n;
 const MAX_SEQUENCE = 2n ** 63n - 1n;
@@ -37,7 +38,10 @@ export async function listCarrierIds(tx: Tx, after: string, limit: number): Prom
   return rows.map((row) => row.carrier_id);
 }
 
-/** Each feed's entries: one for each sequence from floor to head and none beyond, ingest times in order, records with their keys. */
+/**
+ * Each feed's entries: one for each sequence from floor to head and none beyond, ingest times in
+ * order, records with their keys.
+ */
 export async function verifyEntries(verification: Verification): Promise<void> {
   for (const entries of ENTRY_TABLES) {
     let page = await verifyEntryPage(verification, entries, 0n, MAX_SEQUENCE);
@@ -73,7 +77,8 @@ interface EntryPage {
   beyondHead: boolean;
 }
 
-// Floor, head and entries in one statement: retention raises the floor before it takes entries away.
+// Floor, head and entries in one statement: retention raises the floor before it takes entries
+// away.
 async function readEntryPage(
   tx: Tx,
   carrierId: string,
@@ -135,7 +140,10 @@ async function verifyPageKeys(
   for (const { sequence } of strays) report("ROW_WITHOUT_KEY", `${name}: sequence ${sequence}`);
 }
 
-/** Each record's key: its entry is in the feed, unless it lies below the floor, and no copy is in quarantine. */
+/**
+ * Each record's key: its entry is in the feed, unless it lies below the floor, and no copy is in
+ * quarantine.
+ */
 export async function verifyKeys(verification: Verification): Promise<void> {
   for (const entries of KEY_TABLES) {
     for (const week of await listKeyWeeks(verification, entries.keys)) {
@@ -213,7 +221,10 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
   return rows.map((row) => row.week);
 }
 
-/** The first day of which a carrier's keys are certain to be kept: by partitions, and by how far its retention has come. */
+/**
+ * The first day of which a carrier's keys are certain to be kept: by partitions, and by how far its
+ * retention has come.
+ */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
   const [week] = await listKeyWeeks(verification, keys);
   const row = await readSystemPage(verification, (tx) =>

@@ -5,12 +5,18 @@ import { Feed } from "../database/schema.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
 const PAGE = 5_000;
-/** A younger claim without a number may be one whose rows are on their way, or that the sweeper has not come to yet, seconds. */
+/**
+ * A younger claim without a number may be one whose rows are on their way, or that the sweeper has
+ * not come to yet, seconds.
+ */
 const CLAIM_AGE_S = 3_600;
 /** The states in which a carrier holds a number: PROVISIONED and ASSIGNED. */
 const HELD = sql`(1, 2)`;
 
-/** Every number of a carrier: as the feed's last entry of it says, and claimed by the carrier while it holds it. */
+/**
+ * Every number of a carrier: as the feed's last entry of it says, and claimed by the carrier while
+ * it holds it.
+ */
 export async function verifyNumbers(verification: Verification): Promise<void> {
   const { carrierId, report } = verification;
   let after = "";
@@ -61,7 +67,8 @@ async function readNumberPage(tx: Tx, carrierId: string, after: string) {
   return { rows: rows.filter((row) => row.wrong), last: rows.find((row) => row.is_last)?.phone_number };
 }
 
-// A port moves the claim between the carriers' transactions: while it is unfinished, the claim says nothing.
+// A port moves the claim between the carriers' transactions: while it is unfinished, the claim says
+// nothing.
 async function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
   const { rows } = await sql<{ phone_number: string }>`
     SELECT p.phone_number FROM phone_number p

@@ -9,12 +9,21 @@ import { findOldestKeyDay, listKeyWeeks } from "./verify-feeds.ts";
 const PAGE = 5_000n;
 /** How many examples of one day are told. */
 const EXAMPLES = 100;
-/** Furthest that the days of a call's records lie apart: its starts are at most 24 hours apart, and a zone shift 14 more. */
+/**
+ * Furthest that the days of a call's records lie apart: its starts are at most 24 hours apart, and
+ * a zone shift 14 more.
+ */
 const DAYS_APART = 3;
-/** Furthest that a mark lies from the start of a record that it is for, hours: a zone shift, and the minutes around. */
+/**
+ * Furthest that a mark lies from the start of a record that it is for, hours: a zone shift, and the
+ * minutes around.
+ */
 const MARK_HOURS = 16;
 
-/** Each result: what was told of it is in the discrepancy feed, and the records that it names are there. */
+/**
+ * Each result: what was told of it is in the discrepancy feed, and the records that it names are
+ * there.
+ */
 export async function verifyResults(verification: Verification): Promise<void> {
   const oldestCdrDay = await findOldestKeyDay(verification, "cdr_key");
   const oldestDurationDay = await findOldestKeyDay(verification, "duration_key");
@@ -90,7 +99,10 @@ const SIDES = [
   { keys: "duration_key", records: "duration_record", start: "start_time", feed: Feed.DURATIONS, of: "duration" },
 ] as const;
 
-/** Each record that was judged: its newest revision is in exactly one result, unless its minutes are marked to be judged again. */
+/**
+ * Each record that was judged: its newest revision is in exactly one result, unless its minutes are
+ * marked to be judged again.
+ */
 export async function verifyJudged(verification: Verification): Promise<void> {
   const { carrierId } = verification;
   const isReconciled = await readPage(verification, (tx) => readReconcilePosition(tx, carrierId));

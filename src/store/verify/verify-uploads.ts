@@ -81,7 +81,8 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
     if (counts[verdict] !== upload[verdict])
       report("UPLOAD_TOTALS", `${name}: counts ${upload[verdict]} ${verdict}, stores ${counts[verdict]}`);
   }
-  // At least: duplicates, conflicts and warnings are kept too, but not of uploads of before they were. Half of the room is never theirs.
+  // At least: duplicates, conflicts and warnings are kept too, but not of uploads of before they
+  // were. Half of the room is never theirs.
   const owed = Math.min(counts.rejected + counts.quarantined, MAX_STORED_REJECTS / 2);
   const isWithin = owed <= upload.storedRejects && upload.storedRejects <= MAX_STORED_REJECTS;
   if (upload.rejectRows !== upload.storedRejects || !isWithin)
@@ -108,7 +109,8 @@ async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey,
   return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
 }
 
-// The batches below the committed offset never change, so what is read page by page belongs to the counts that were read before.
+// The batches below the committed offset never change, so what is read page by page belongs to the
+// counts that were read before.
 async function countBatches(verification: Verification, upload: VerifiedUpload, name: string) {
   const { carrierId, report } = verification;
   let counts = countVerdicts([]);

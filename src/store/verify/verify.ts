@@ -11,10 +11,12 @@ import { verifyUploads } from "./verify-uploads.ts";
 const CARRIER_PAGE = 100;
 
 /**
- * Verifies what is stored of one carrier: each feed is dense from its floor to its head, every key has its record and every record its key, each result
- * rests on records that are there and each record that was judged is in one, uploads hold the verdicts that they count, nothing is both applied and in
- * quarantine, numbers are as their feed says and claimed by whom they are held by, and what a carrier has a most of is as many as its tally says. Reads page by
- * page, each from a snapshot of its own, so that it may run beside writers. An empty list: all adds up.
+ * Verifies what is stored of one carrier: each feed is dense from its floor to its head, every key
+ * has its record and every record its key, each result rests on records that are there and each
+ * record that was judged is in one, uploads hold the verdicts that they count, nothing is both
+ * applied and in quarantine, numbers are as their feed says and claimed by whom they are held by,
+ * and what a carrier has a most of is as many as its tally says. Reads page by page, each from a
+ * snapshot of its own, so that it may run beside writers. An empty list: all adds up.
  * @throws the signal's reason when it is aborted.
  */
 export async function verifyCarrier(

@@ -5,8 +5,8 @@ import { dateArray, timestamptzArray } from "../database/binary-array.ts";
 import type { Tx } from "../database/database.ts";
 
 /**
- * Days that begin sooner than this stay as they are, whatever newer data says: calls may be in them already, for records may be up to 15 h ahead of
- * the clock. Microseconds.
+ * Days that begin sooner than this stay as they are, whatever newer data says: calls may be in them
+ * already, for records may be up to 15 h ahead of the clock. Microseconds.
  */
 const SETTLED_AHEAD: Micros = 86_400_000_000n;
 
@@ -20,7 +20,8 @@ export interface ZoneChange {
 }
 
 /**
- * Takes what newer data says of days to come, in the years that older data filled; other processes that do the same wait, and find it done.
+ * Takes what newer data says of days to come, in the years that older data filled; other processes
+ * that do the same wait, and find it done.
  * @returns what differs, by zone.
  */
 export async function takeNewerZoneData(tx: Tx, data: ZoneData, now: Micros): Promise<ZoneChange[]> {
@@ -47,7 +48,8 @@ function daysSaid(data: ZoneData, timeZone: string, year: number): Day[] {
   return daysOfYear(year).map((day, index) => ({ day, start: starts[index] ?? 0n }));
 }
 
-// A day moves only if it is to come by both: then all days after it move too, and days stay in order.
+// A day moves only if it is to come by both: then all days after it move too, and days stay in
+// order.
 async function moveDays(tx: Tx, timeZone: string, said: readonly Day[], settled: Micros): Promise<ZoneChange> {
   const { rows } = await sql<{ day: string; start_time: Micros }>`
     SELECT day, start_time FROM zone_day

@@ -28,7 +28,8 @@ export function attributionCandidates(direction: number, parties: Parties): Attr
   return candidates;
 }
 
-// What a spelling may mean is held against the numbers that the carrier has: no other reading can be one of them but by chance.
+// What a spelling may mean is held against the numbers that the carrier has: no other reading can
+// be one of them but by chance.
 function addCandidate(candidates: AttributionCandidate[], basis: number, party: Party | undefined): void {
   if (party?.value === undefined) return;
   for (const number of numbersOfParty(party)) candidates.push({ basis, number });
@@ -45,12 +46,18 @@ export function partyText(direction: number, connectedDurationMs: bigint | undef
   return text;
 }
 
-/** Whether a party's country is only what its number says. Such a one is not content: it may be sent or left to be derived. */
+/**
+ * Whether a party's country is only what its number says. Such a one is not content: it may be sent
+ * or left to be derived.
+ */
 export function hasDerivedCountry(party: Party): boolean {
   return party.countryCode !== undefined && party.countryCode === derivedCountry(party);
 }
 
-/** Appends the countries that follow from the parties' numbers and were not sent, as parts of the same parties: they merge when read. */
+/**
+ * Appends the countries that follow from the parties' numbers and were not sent, as parts of the
+ * same parties: they merge when read.
+ */
 export function writeDerivedCountries(writer: WireWriter, parties: Parties, fields: PartyFields): void {
   for (const name of PARTY_NAMES) {
     const party = parties[name];

@@ -39,7 +39,9 @@ import {
 } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { lastValue } from "./record-limits.ts";
 
-/** Checks each field that a call cannot do without for its form and range, whatever the others are. */
+/**
+ * Checks each field that a call cannot do without for its form and range, whatever the others are.
+ */
 export function checkCdrFields(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     checkIdentity(cdr) ??
@@ -53,7 +55,10 @@ export function checkCdrFields(cdr: CallDetailRecord): RecordProblem | undefined
   );
 }
 
-/** Checks each field that a call can do without. What is wrong here is dropped, and the call is kept. */
+/**
+ * Checks each field that a call can do without. What is wrong here is dropped, and the call is
+ * kept.
+ */
 export function checkCdrOptional(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     within("correlation", checkCorrelation(cdr.correlation)) ??
@@ -68,7 +73,10 @@ export function checkCdrOptional(cdr: CallDetailRecord): RecordProblem | undefin
   );
 }
 
-/** The first stream whose ratio of lost packets is not what its counts say: percent, as a rule, in place of a ratio. */
+/**
+ * The first stream whose ratio of lost packets is not what its counts say: percent, as a rule, in
+ * place of a ratio.
+ */
 export function compareLosses(streams: readonly StreamQuality[]): RecordProblem | undefined {
   for (const [index, stream] of streams.entries()) {
     const share = shareLost(stream);
@@ -81,7 +89,9 @@ export function compareLosses(streams: readonly StreamQuality[]): RecordProblem 
   return undefined;
 }
 
-/** Checks that what a REPORT must have is there, and that its fields do not contradict each other. */
+/**
+ * Checks that what a REPORT must have is there, and that its fields do not contradict each other.
+ */
 export function checkReport(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     checkRequired(cdr) ??
@@ -118,7 +128,10 @@ const MAX_REGION = 64;
 const MAX_CODEC = 32;
 const MAX_PHRASE = 256;
 const MAX_ADDRESS = 45;
-/** Of a fullband codec (ITU-T G.107.2); 129 is a wideband one's (G.107.1), 100 and what an advantage adds a narrowband one's (G.107). */
+/**
+ * Of a fullband codec (ITU-T G.107.2); 129 is a wideband one's (G.107.1), 100 and what an advantage
+ * adds a narrowband one's (G.107).
+ */
 const MAX_R = 148;
 /** For ranges that are open above; NaN and the infinities are still outside. */
 const ANY = Number.MAX_VALUE;
@@ -142,8 +155,9 @@ function checkComplete(cdr: CallDetailRecord): RecordProblem | undefined {
   );
 }
 
-// Of a call that was answered the final response to the INVITE is known: a success. What else is sent is the code that the call ended with later.
-// Elsewhere a code that is none is dropped while more is to come, and refused where it is all that is said of how the call failed.
+// Of a call that was answered the final response to the INVITE is known: a success. What else is
+// sent is the code that the call ended with later. Elsewhere a code that is none is dropped while
+// more is to come, and refused where it is all that is said of how the call failed.
 function checkFinalCode({ times, outcome, completeness }: CallDetailRecord): RecordProblem | undefined {
   const code = outcome?.finalSipCode;
   if (times?.answerTime === undefined) return completeness === Completeness.PARTIAL ? finalCodeRange(code) : undefined;
@@ -173,7 +187,8 @@ function shareLost({ packetsSent, packetsReceived, packetsLost }: StreamQuality)
   return all >= MIN_COMPARED_PACKETS ? Math.max(0, lost) / all : undefined;
 }
 
-// The answer is the 200 to the INVITE: there is one if and only if the final response was a success.
+// The answer is the 200 to the INVITE: there is one if and only if the final response was a
+// success.
 function checkAnswer(cdr: CallDetailRecord): RecordProblem | undefined {
   const answered = cdr.times?.answerTime !== undefined;
   if (!answered && cdr.lengths?.connectedDurationMs !== undefined) {

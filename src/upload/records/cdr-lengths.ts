@@ -39,7 +39,10 @@ export function factsOf(message: CallDetailRecord): CallFacts {
   };
 }
 
-/** The lengths that are content: those that were sent and differ from what the times give. Undefined when none is. */
+/**
+ * The lengths that are content: those that were sent and differ from what the times give. Undefined
+ * when none is.
+ */
 export function contentLengths(lengths: CallLengths, derived: PhaseLengths): CallLengths | undefined {
   const content = lengthsWhere((name) => (lengths[name] === derivedOf(name, derived) ? undefined : lengths[name]));
   return hasLengths(content) ? content : undefined;

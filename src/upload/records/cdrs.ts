@@ -33,10 +33,15 @@ import { refusedRecord, sizeRefusal, toldWarnings } from "./record-limits.ts";
 import { unknownFieldsWarning } from "./unknown-fields.ts";
 import { WireWriter } from "./wire-writer.ts";
 
-/** The columns of a call detail record that come from its message alone, its encoded parts apart. */
+/**
+ * The columns of a call detail record that come from its message alone, its encoded parts apart.
+ */
 export type CdrColumns = Omit<CdrRow, "payload" | "quality" | "network">;
 
-/** Checks, normalises, judges and encodes an uploaded call detail record. Never throws, and leaves the message as it is. */
+/**
+ * Checks, normalises, judges and encodes an uploaded call detail record. Never throws, and leaves
+ * the message as it is.
+ */
 export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): PreparedRecord<CdrColumns> {
   const { message, dropped } = dropWrongFields(CallDetailRecordSchema, sent, checkCdrOptional);
   const isVoid = message.kind === RecordKind.VOID;
@@ -108,7 +113,8 @@ const encodeMeasured = compileEncoder(CallDetailRecordSchema, {
   only: ["stream_qualities", "network_identifiers"],
   omitWhen: { "tandem.type.v1.StreamQuality.verdict": never, "tandem.type.v1.StreamQuality.reasons": never },
 });
-// A verdict on streams, and its reasons, go with the streams: they are of the quality part, and end with it. One on a call without streams says nothing.
+// A verdict on streams, and its reasons, go with the streams: they are of the quality part, and end
+// with it. One on a call without streams says nothing.
 const encodeDerived = compileEncoder(CallDetailRecordSchema, {
   only: ["lengths", "quality_verdict", "quality_reasons"],
 });
@@ -117,7 +123,10 @@ const encodeQuality = compileEncoder(CallDetailRecordSchema, {
 });
 const encodeNetwork = compileEncoder(CallDetailRecordSchema, { only: ["network_identifiers"] });
 
-/** The field of CallDetailRecord that holds the parties, with its wire type; and the fields of the parties in it. */
+/**
+ * The field of CallDetailRecord that holds the parties, with its wire type; and the fields of the
+ * parties in it.
+ */
 const PARTIES_TAG = (10 << 3) | 2;
 const PARTY_FIELDS = { calling: 1, asserted: 2, called: 3, dialed: 4, redirecting: 5 } as const;
 const NO_PARTIES = {};
@@ -158,7 +167,8 @@ function findFault(
   );
 }
 
-// A length that the times give as well is not content: it may be sent or left to be derived, and what is stored prepares to the same hash.
+// A length that the times give as well is not content: it may be sent or left to be derived, and
+// what is stored prepares to the same hash.
 function contentOf(message: CallDetailRecord, derived: PhaseLengths): CallDetailRecord {
   const { networkIdentifiers } = message;
   const content: CallDetailRecord = { ...message };
@@ -200,7 +210,8 @@ function judge(message: CallDetailRecord, call: CallFacts): JudgedCall {
   return { ...quality, reasons: isSilent ? [] : quality.reasons, column: isSilent ? 0 : quality.verdict, streams };
 }
 
-// Behind what was sent, in parts that merge with it when read: the countries, the lengths that were absent, the verdict.
+// Behind what was sent, in parts that merge with it when read: the countries, the lengths that were
+// absent, the verdict.
 function writeDerived(content: CallDetailRecord, call: CallFacts, quality: JudgedCall): void {
   if (content.parties !== undefined) {
     const start = writer.position;
@@ -276,7 +287,8 @@ function columnsOf(message: CallDetailRecord, call: CallFacts, quality: JudgedCa
   };
 }
 
-// What counts as an attempt in carrier.v1.QualitySummary: no void, and no partial record before its final code.
+// What counts as an attempt in carrier.v1.QualitySummary: no void, and no partial record before its
+// final code.
 function attemptOf(message: CallDetailRecord, call: CallFacts) {
   const finalSipCode = message.outcome?.finalSipCode;
   const isOpen = message.completeness === Completeness.PARTIAL && finalSipCode === undefined;

@@ -36,7 +36,8 @@ describe("the decoder of durations", () => {
     const second = toBinary(CallDurationSchema, create(CallDurationSchema, { recordId: "last", calling: { kind: 4 } }));
     expectSameOrNothing(Buffer.concat([first, second]));
     expectSameOrNothing(Buffer.concat([second, first]));
-    // revision = 1 as a varint of three, of five and of six bytes; then 2^31 - 1, -1 and 2^31; recordId twice.
+    // revision = 1 as a varint of three, of five and of six bytes; then 2^31 - 1, -1 and 2^31;
+    // recordId twice.
     for (const varint of [
       [0x81, 0x80, 0],
       [0x81, 0x80, 0x80, 0x80, 0],

@@ -6,10 +6,12 @@ import { WireReader } from "./wire-reader.ts";
 import type { WireWriter } from "./wire-writer.ts";
 
 /**
- * Reads a duration of ordinary form from bytes `[start, end)`, in a fraction of the time of protobuf-es's `fromBinary` and with the same result. Gives
- * undefined for everything else that may come over the wire, right or wrong: a field that is not listed here, another wire type, a negative or huge
- * integer, a text beyond ASCII, a sub-message in two parts, an encoding that ends too early. What that means, `fromBinary` is to be asked; so a field
- * that the contract gains is read as ever, only slower.
+ * Reads a duration of ordinary form from bytes `[start, end)`, in a fraction of the time of
+ * protobuf-es's `fromBinary` and with the same result. Gives undefined for everything else that may
+ * come over the wire, right or wrong: a field that is not listed here, another wire type, a
+ * negative or huge integer, a text beyond ASCII, a sub-message in two parts, an encoding that ends
+ * too early. What that means, `fromBinary` is to be asked; so a field that the contract gains is
+ * read as ever, only slower.
  */
 export function decodeDuration(bytes: Buffer, start: number, end: number): CallDuration | undefined {
   reader.open(bytes, start, end);
@@ -37,8 +39,9 @@ export function decodeDuration(bytes: Buffer, start: number, end: number): CallD
 }
 
 /**
- * Writes a duration's content: what it was sent as, with the defaults of revision and kind filled in. Only for the very message that was decoded last, and
- * only if an encoder would write the same bytes; else it writes nothing and returns false.
+ * Writes a duration's content: what it was sent as, with the defaults of revision and kind filled
+ * in. Only for the very message that was decoded last, and only if an encoder would write the same
+ * bytes; else it writes nothing and returns false.
  */
 export function writeDecodedContent(writer: WireWriter, message: CallDuration): boolean {
   const { bytes, start, revisionAt, kindAt, end } = decoded;
@@ -66,7 +69,8 @@ const decoded: {
   end: number;
 } = { message: undefined, bytes: Buffer.alloc(0), start: 0, revisionAt: 0, kindAt: 0, end: 0 };
 
-// One for all: nothing is decoded while another record is. What it cannot read puts it behind every end, so that all loops end.
+// One for all: nothing is decoded while another record is. What it cannot read puts it behind every
+// end, so that all loops end.
 const reader = new WireReader();
 
 // An upload sends the same day over and over: one text for all.

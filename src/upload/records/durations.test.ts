@@ -510,7 +510,8 @@ function dayBefore(days: number) {
   return fromNow(-days * 86_400_000);
 }
 
-// The same fields in the opposite order: each encoded by itself and joined from the last to the first.
+// The same fields in the opposite order: each encoded by itself and joined from the last to the
+// first.
 function reorder(message: CallDuration): CallDuration {
   const empty = fromBinary(CallDurationSchema, new Uint8Array());
   const names = CallDurationSchema.fields.map((field) => field.localName).reverse() as (keyof CallDuration)[];

@@ -35,7 +35,10 @@ import { lastValue, refusedRecord, sizeRefusal, toldWarnings } from "./record-li
 import { unknownFieldsWarning } from "./unknown-fields.ts";
 import { WireWriter } from "./wire-writer.ts";
 
-/** Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it is. */
+/**
+ * Checks, normalises and encodes an uploaded duration. Never throws, and leaves the message as it
+ * is.
+ */
 export function prepareDuration(sent: CallDuration, context: PrepareContext): PreparedRecord<DurationColumns> {
   const { message, dropped } = dropWrongFields(CallDurationSchema, sent, checkOptional);
   const nowMs = Number(context.now) / 1_000;

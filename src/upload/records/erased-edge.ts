@@ -12,8 +12,9 @@ import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 type Parties = { [Name in PartyName]?: Party | undefined };
 
 /**
- * Prepares a record as it was kept aside. A party that was erased meanwhile is none that may be sent: it is checked as one that the network did not
- * deliver, and that it was erased is joined to the encoded record, where it merges.
+ * Prepares a record as it was kept aside. A party that was erased meanwhile is none that may be
+ * sent: it is checked as one that the network did not deliver, and that it was erased is joined to
+ * the encoded record, where it merges.
  */
 export function prepareKept<Message>(
   edge: RecordKindEdge<Message>,

@@ -14,8 +14,9 @@ import { isoFromMicros, microsFromTimestamp } from "../../domain/time/instant.ts
 export const MAX_RECORD_JSON_BYTES = 1_024;
 
 /**
- * A record as it was sent, as canonical JSON, with numbers masked, for whom it is shown to when it was refused: at most 1,024 bytes, so the end of a
- * long one is cut off. Network identifiers are left out. Never throws: what canonical JSON cannot say is said as it stands.
+ * A record as it was sent, as canonical JSON, with numbers masked, for whom it is shown to when it
+ * was refused: at most 1,024 bytes, so the end of a long one is cut off. Network identifiers are
+ * left out. Never throws: what canonical JSON cannot say is said as it stands.
  */
 export function maskedRecordJson<T extends DescMessage>(schema: T, message: MessageShape<T>): string {
   return cut(JSON.stringify(jsonOf(schema, message)), MAX_RECORD_JSON_BYTES);

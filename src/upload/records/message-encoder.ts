@@ -9,16 +9,23 @@ export interface EncoderOptions {
   omit?: readonly string[];
   /** What an enum or an optional int32 of the message that is not set is written as, by name. */
   defaults?: Readonly<Record<string, number>>;
-  /** Fields of the message or of one within it, as `package.Message.field`, that are not written when this holds for their message. */
+  /**
+   * Fields of the message or of one within it, as `package.Message.field`, that are not written
+   * when this holds for their message.
+   */
   omitWhen?: Readonly<Record<string, (message: never) => boolean>>;
 }
 
-/** Writes a message. Returns whether it, or a message within it, had fields that this server does not know; those are not written. */
+/**
+ * Writes a message. Returns whether it, or a message within it, had fields that this server does
+ * not know; those are not written.
+ */
 export type MessageEncoder<T> = (writer: WireWriter, message: T) => boolean;
 
 /**
- * Makes the encoder of a message type: fields by number, as protobuf-es's `toBinary` writes them, byte for byte, in a third of its time. Made from
- * the descriptor, so that a field that the contract gains is written, and counts as content, without a line here.
+ * Makes the encoder of a message type: fields by number, as protobuf-es's `toBinary` writes them,
+ * byte for byte, in a third of its time. Made from the descriptor, so that a field that the
+ * contract gains is written, and counts as content, without a line here.
  */
 export function compileEncoder<T extends DescMessage>(
   schema: T,

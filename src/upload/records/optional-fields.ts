@@ -8,8 +8,9 @@ export interface KeptRecord<M> {
 }
 
 /**
- * Takes out of a record each optional field that is wrong, so that the call itself is kept: the contract says field by field which these are. The message
- * stays as it is; what is returned is another when something was dropped.
+ * Takes out of a record each optional field that is wrong, so that the call itself is kept: the
+ * contract says field by field which these are. The message stays as it is; what is returned is
+ * another when something was dropped.
  * @param check finds the first optional field that is wrong
  */
 export function dropWrongFields<T extends DescMessage>(
@@ -29,9 +30,15 @@ export function dropWrongFields<T extends DescMessage>(
 }
 
 const NOTHING: readonly RecordProblem[] = [];
-/** With so many wrong fields, what each stands in is dropped whole: looking for one more takes another look at all. */
+/**
+ * With so many wrong fields, what each stands in is dropped whole: looking for one more takes
+ * another look at all.
+ */
 const MANY_DROPPED = 16;
-/** As many steps are enough for whatever is sent: after MANY_DROPPED, each takes a field of the record. */
+/**
+ * As many steps are enough for whatever is sent: after MANY_DROPPED, each takes a field of the
+ * record.
+ */
 const MOST_DROPPED = 64;
 
 interface Step {

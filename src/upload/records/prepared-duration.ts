@@ -33,8 +33,9 @@ let slab = Buffer.alloc(0);
 let used = 0;
 
 /**
- * A duration that may be stored. Thousands of them wait for their commits at a time, and what waits is copied by the garbage collector again and again,
- * which once was a third of the server's work: so it is one small object, and its columns and payload are made when they are asked for.
+ * A duration that may be stored. Thousands of them wait for their commits at a time, and what waits
+ * is copied by the garbage collector again and again, which once was a third of the server's work:
+ * so it is one small object, and its columns and payload are made when they are asked for.
  */
 export class PreparedDuration implements PreparedRecord<DurationColumns> {
   readonly recordId: string;

@@ -21,16 +21,25 @@ export interface AttributionCandidate {
   number: string;
 }
 
-/** An uploaded message, checked, normalised and encoded: all that can be known of it without the database. */
+/**
+ * An uploaded message, checked, normalised and encoded: all that can be known of it without the
+ * database.
+ */
 export interface PreparedRecord<Row> {
-  /** As sent; for a refused record made storable: no NUL, no unpaired surrogate, at most 128 characters. */
+  /**
+   * As sent; for a refused record made storable: no NUL, no unpaired surrogate, at most 128
+   * characters.
+   */
   recordId: string;
   /** `YYYY-MM-DD`; empty when a refused record has none. */
   recordDate: string;
   /** From 1; 1 when absent. */
   revision: number;
   isVoid: boolean;
-  /** Over the normalised content as sent, nothing derived or output only in it; the same for a record that is prepared again from its payload. */
+  /**
+   * Over the normalised content as sent, nothing derived or output only in it; the same for a
+   * record that is prepared again from its payload.
+   */
   contentHash: bigint;
   /** Over parties, direction and connected duration. Equal for all VOIDs that name no parties. */
   partyHash: bigint;
@@ -44,9 +53,15 @@ export interface PreparedRecord<Row> {
   candidates: AttributionCandidate[];
   /** The invite, else the answer. Absent when refused or when a VOID has none. */
   startTime: Micros | undefined;
-  /** The columns besides identity, position, attribution and encoded parts; of a refused record they mean nothing. */
+  /**
+   * The columns besides identity, position, attribution and encoded parts; of a refused record they
+   * mean nothing.
+   */
   row: Row;
-  /** The encoded call part: what was sent, and behind it what was derived from it, which merges when it is read. Empty when refused. */
+  /**
+   * The encoded call part: what was sent, and behind it what was derived from it, which merges when
+   * it is read. Empty when refused.
+   */
   payload: Uint8Array;
   /** The quality part, of a CDR with streams. */
   quality?: QualityRow;

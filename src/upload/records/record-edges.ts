@@ -50,7 +50,8 @@ function identityOf({ recordId, recordDate, revision, kind }: CallDuration | Cal
 
 const { carrierId: CARRIER_ID, attribution: ATTRIBUTION } = CallDetailRecordSchema.field;
 
-// Encodings of one message merge when they are joined: what Tandem adds at ingest is simply appended.
+// Encodings of one message merge when they are joined: what Tandem adds at ingest is simply
+// appended.
 function encodeAttribution(carrierId: string, attribution: Attribution | undefined): Uint8Array {
   const writer = new BinaryWriter().tag(CARRIER_ID.number, WireType.LengthDelimited).string(carrierId);
   if (attribution) {

@@ -12,8 +12,8 @@ const MAX_RECORD_ID_CHARACTERS = 128;
 const NOTHING = new Uint8Array(0);
 
 /**
- * The refusal of a record over 64 KiB. To be asked only of a record that may be one: each field in its bounds, without fields that are not known, is
- * far below.
+ * The refusal of a record over 64 KiB. To be asked only of a record that may be one: each field in
+ * its bounds, without fields that are not known, is far below.
  */
 export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageShape<T>): RecordProblem | undefined {
   const bytes = encodedBytes(schema, message);
@@ -22,7 +22,10 @@ export function sizeRefusal<T extends DescMessage>(schema: T, message: MessageSh
   return { issue: RecordIssue.TOO_LARGE, message: said, retryable: false };
 }
 
-/** A record that is refused: what its verdict and a later comparison need, and nothing that a table could not hold. */
+/**
+ * A record that is refused: what its verdict and a later comparison need, and nothing that a table
+ * could not hold.
+ */
 export function refusedRecord<Row>(
   sent: Pick<
     PreparedRecord<Row>,

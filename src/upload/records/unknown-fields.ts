@@ -2,7 +2,10 @@ import type { DescMessage, Message } from "@bufbuild/protobuf";
 import type { RecordProblem } from "../../domain/calls/field-checks.ts";
 import { RecordIssue } from "../../domain/calls/verdict.ts";
 
-/** The warning for fields that this server does not know: it names the first message that has some. Only for a record that has. */
+/**
+ * The warning for fields that this server does not know: it names the first message that has some.
+ * Only for a record that has.
+ */
 export function unknownFieldsWarning(schema: DescMessage, message: Message): RecordProblem {
   const found = findUnknown(schema, message, []);
   const numbers = (found?.numbers ?? []).slice(0, NAMED_FIELDS).join(", ");

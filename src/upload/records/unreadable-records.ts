@@ -4,7 +4,10 @@ import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 import { refusedRecord } from "./record-limits.ts";
 import type { UnreadableRecord } from "./record-list.ts";
 
-/** The refusal of a record that could not be read. What it is known by and counted as is taken from what could be. */
+/**
+ * The refusal of a record that could not be read. What it is known by and counted as is taken from
+ * what could be.
+ */
 export function prepareUnreadable<Message>(
   edge: Pick<RecordKindEdge<Message>, "identity" | "connectedDurationMs">,
   context: PrepareContext,

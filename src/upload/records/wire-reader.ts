@@ -3,12 +3,16 @@ const NOTHING = Buffer.alloc(0);
 const FAILED = 0x3fff_ffff;
 
 /**
- * Reads protobuf wire format (protobuf.dev/programming-guides/encoding) where it has its ordinary form. At anything else it fails: it gives a zero or an
- * empty text, and its position is behind every end from then on.
+ * Reads protobuf wire format (protobuf.dev/programming-guides/encoding) where it has its ordinary
+ * form. At anything else it fails: it gives a zero or an empty text, and its position is behind
+ * every end from then on.
  */
 export class WireReader {
   position = 0;
-  /** Whether every part so far was written as an encoder writes it: numbers in their shortest form, nothing that may be left out. */
+  /**
+   * Whether every part so far was written as an encoder writes it: numbers in their shortest form,
+   * nothing that may be left out.
+   */
   isCanonical = true;
   #bytes: Buffer = NOTHING;
   #text = "";
@@ -89,7 +93,10 @@ export class WireReader {
     return value === 1;
   }
 
-  /** The length of a part: returns where it ends. One that comes a second time would have to be merged, and fails. */
+  /**
+   * The length of a part: returns where it ends. One that comes a second time would have to be
+   * merged, and fails.
+   */
   part(earlier: unknown, end: number): number {
     const partEnd = this.uint31() + this.position;
     if (earlier === undefined && partEnd <= end) return partEnd;
@@ -113,7 +120,10 @@ export class WireReader {
     return this.#text.slice(start - this.#textStart, textEnd - this.#textStart);
   }
 
-  /** As `ascii`, a text that will live on by itself: it is no part of the whole record's text, which would live on with it. */
+  /**
+   * As `ascii`, a text that will live on by itself: it is no part of the whole record's text, which
+   * would live on with it.
+   */
   asciiCopy(end: number): string {
     const text = this.asciiOrAbsent(end);
     return this.#bytes.toString("latin1", this.position - text.length, this.position);

@@ -6,8 +6,9 @@ const TWO_POW_32 = 4_294_967_296;
 const SHORT_TEXT = 48;
 
 /**
- * Writes protobuf wire format (protobuf.dev/programming-guides/encoding) into one buffer that is used again for each record: an upload encodes each
- * record once, and a writer that allocates for each message costs more than all the rest of preparing it.
+ * Writes protobuf wire format (protobuf.dev/programming-guides/encoding) into one buffer that is
+ * used again for each record: an upload encodes each record once, and a writer that allocates for
+ * each message costs more than all the rest of preparing it.
  */
 export class WireWriter {
   bytes: Buffer = Buffer.allocUnsafeSlow(INITIAL_BYTES);

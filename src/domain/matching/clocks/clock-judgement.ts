@@ -21,12 +21,12 @@ export const AS_WRITTEN: ClockOffset = { kind: "NONE", offsetMs: 0, pairCount: 0
 export const BAND_S = 1;
 
 /**
- * What votes say, by second and ascending: an offset when at least 20 votes are there and 80 % of them are within a few
- * seconds of each other, or 5 of calls whose lengths agree and none elsewhere. It is a multiple of
- * 15 minutes and a rest; a rest of less than 2 s is none. Else a zone shift alone, when 80 % of at
- * least 20 are within 60 s of one. Where a clock was set there may be two, each by the votes that
- * the other does not explain. Bands are so much wider on either side, seconds. Undefined: votes too
- * few to say anything.
+ * What votes say, by second and ascending: an offset when at least 20 votes are there and 80 % of
+ * them are within a few seconds of each other, or 5 of calls whose lengths agree and none
+ * elsewhere. It is a multiple of 15 minutes and a rest; a rest of less than 2 s is none. Else a
+ * zone shift alone, when 80 % of at least 20 are within 60 s of one. Where a clock was set there
+ * may be two, each by the votes that the other does not explain. Bands are so much wider on either
+ * side, seconds. Undefined: votes too few to say anything.
  */
 export function judgeVotes(votes: readonly Vote[], slackS = BAND_S): ClockOffset | undefined {
   const total = votes.reduce((sum, { count }) => sum + count, 0);

@@ -10,9 +10,9 @@ export const EVIDENCE_DAYS_MS = 2 * 86_400_000;
 /**
  * The offset of a trunk and hour: by the hour's own votes; where they are too few, by those of the
  * hours around it as well, the nearest first, up to its UTC day with the day before and after. What
- * its own votes speak against is passed over. Calls of the hour, or of one beside it, that the offset
- * leaves alone have a second one, which the hours further off have, or none.
- * Undefined: too few anywhere.
+ * its own votes speak against is passed over. Calls of the hour, or of one beside it, that the
+ * offset leaves alone have a second one, which the hours further off have, or none. Undefined: too
+ * few anywhere.
  */
 export function offsetOfHour(
   hourMs: number,
@@ -78,7 +78,8 @@ function ofHoursAround({ second, ...first }: ClockOffset): ClockOffset {
   return second === undefined ? { ...first, isAround } : { ...first, isAround, second: { ...second, isAround } };
 }
 
-// Whether nothing more is to be sought: there are two offsets, or one that explains the hour's calls.
+// Whether nothing more is to be sought: there are two offsets, or one that explains the hour's
+// calls.
 function isWhole(own: readonly Vote[], first: ClockOffset): boolean {
   return first.second !== undefined || leftAlone(own, first).length === 0;
 }

@@ -27,7 +27,10 @@ export function areAlike(oneMs: number | undefined, otherMs: number | undefined)
   return oneMs !== undefined && otherMs !== undefined && Math.abs(oneMs - otherMs) <= ALIKE_MS;
 }
 
-/** Zones are multiples of this, and a clock is off by at most so much of them and half of one more; seconds. */
+/**
+ * Zones are multiples of this, and a clock is off by at most so much of them and half of one more;
+ * seconds.
+ */
 export const ZONE_STEP_S = 900;
 export const MAX_ZONE_S = 14 * 3_600;
 const MAX_REST_S = ZONE_STEP_S / 2;

@@ -228,7 +228,8 @@ function tellRule({ incrementS, minimumS }: RoundingRule): string {
   return `up to the next ${incrementS} s${minimum}`;
 }
 
-// What was waited for, and whose arrival its deadline is counted from. A side that was late arrived last.
+// What was waited for, and whose arrival its deadline is counted from. A side that was late arrived
+// last.
 function tellAwaited({ platform, carrier, result }: ExplainedCall): { awaited: string; present: string } {
   const [mine, others] = ["the platform's record", "the carrier's record"];
   const isPair = platform !== undefined && carrier !== undefined;

@@ -99,7 +99,10 @@ function tellMissing(records: readonly CarrierFacts[]): string {
   return `The part numbers show that ${parts} ${isOne ? "has" : "have"} not arrived.`;
 }
 
-/** Which parts of a call have not arrived: `part 3 of 4`. Undefined: the numbers do not say, or there are too many. */
+/**
+ * Which parts of a call have not arrived: `part 3 of 4`. Undefined: the numbers do not say, or
+ * there are too many.
+ */
 export function tellMissingParts(records: readonly CarrierFacts[]): { parts: string; isOne: boolean } | undefined {
   const indexes = records.flatMap(({ part }) => part?.index ?? []);
   const count = Math.max(0, ...records.map(({ part }) => part?.count ?? 0), ...indexes);

@@ -10,11 +10,17 @@ import { EvidenceStage, type ExplainedCall, type RefusedCandidate, tellLength } 
 
 /** Most that are told. */
 const MAX_REFUSED = 20;
-/** Calls of the same parties this far away are told as well, milliseconds, so that one sees what there is. */
+/**
+ * Calls of the same parties this far away are told as well, milliseconds, so that one sees what
+ * there is.
+ */
 const NEARBY_MS = 900_000;
 const KINDS = [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const;
 
-/** The other side's records that were considered for the call and not taken, the nearest in time first. */
+/**
+ * The other side's records that were considered for the call and not taken, the nearest in time
+ * first.
+ */
 export function findRefused(call: ExplainedCall, side: Side): RefusedCandidate[] {
   const { pairing, platform, carrier, result } = call;
   const { agreement } = call.input;

@@ -27,15 +27,22 @@ export interface ExplainTarget extends Pick<RecordRef, "recordId" | "recordDate"
 /** Why a call came out as it did. */
 export interface CallEvidence {
   readonly result: CallResult;
-  /** In the order in which they are made; those that have nothing to do with the call are left out. */
+  /**
+   * In the order in which they are made; those that have nothing to do with the call are left out.
+   */
   readonly steps: readonly EvidenceStep[];
-  /** Records of the other side that were considered and not taken, the nearest in time first; at most 20. */
+  /**
+   * Records of the other side that were considered and not taken, the nearest in time first; at
+   * most 20.
+   */
   readonly refused: readonly RefusedCandidate[];
 }
 
 /**
- * Explains what became of a record's call: matches the input as `matchCalls` does, and tells what each step looked at and came to. The input must hold all
- * records that were judged together with it (the result's span); more of them show more candidates. Undefined: the record is not among them.
+ * Explains what became of a record's call: matches the input as `matchCalls` does, and tells what
+ * each step looked at and came to. The input must hold all records that were judged together with
+ * it (the result's span); more of them show more candidates. Undefined: the record is not among
+ * them.
  */
 export function explainCall(
   input: MatchingInput,

@@ -15,7 +15,10 @@ export interface OpenCall {
   readonly lacksMs?: number | undefined;
 }
 
-/** An unpaired record of the other side, or one of a call that lacks a part, that nearly fits a call without a counterpart. */
+/**
+ * An unpaired record of the other side, or one of a call that lacks a part, that nearly fits a call
+ * without a counterpart.
+ */
 export interface NearMiss {
   readonly side: Side;
   readonly record: RecordRef;
@@ -41,8 +44,8 @@ const PART_SLACK_MS = 60_000;
 
 /**
  * Which unpaired records of the same two parties nearly fit a call that lacks its counterpart: as
- * long as it, at another time; or one part of it. Records of calls that lack a part too. The best first: by length, then by whether a time zone
- * explains the difference, then the nearest.
+ * long as it, at another time; or one part of it. Records of calls that lack a part too. The best
+ * first: by length, then by whether a time zone explains the difference, then the nearest.
  */
 export function findNearMisses(missing: OpenCall, open: readonly OpenCall[]): NearMiss[] {
   return open

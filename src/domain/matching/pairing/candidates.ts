@@ -10,9 +10,10 @@ import { carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing, s
 import { isInWindow, WINDOW_MS } from "./time-window.ts";
 
 /**
- * Pairs units one to one: those that were paired before a number was erased; by dialog, ICID and Session-ID; what is left by numbers and time, with the hour's offset and then with its second one; and what
- * is still left by the platform's id that the carrier sent back, so that an echo counts only where nothing else speaks for the pair. Both lists
- * are in the order of start and id.
+ * Pairs units one to one: those that were paired before a number was erased; by dialog, ICID and
+ * Session-ID; what is left by numbers and time, with the hour's offset and then with its second
+ * one; and what is still left by the platform's id that the carrier sent back, so that an echo
+ * counts only where nothing else speaks for the pair. Both lists are in the order of start and id.
  */
 export function pairUnits(
   platform: readonly PlatformUnit[],

@@ -6,7 +6,10 @@ import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, joinPair,
 import { markCopies } from "./spare-copies.ts";
 import { UnionFind } from "./union-find.ts";
 
-/** Most records that are assigned to each other exactly. Beyond it they are AMBIGUOUS: nothing is paired by guessing. */
+/**
+ * Most records that are assigned to each other exactly. Beyond it they are AMBIGUOUS: nothing is
+ * paired by guessing.
+ */
 export const MAX_COMPONENT = 200;
 
 /** A pair that could be, and how well it fits. */
@@ -15,8 +18,9 @@ interface Graded extends Candidate {
 }
 
 /**
- * Pairs that could be, of one kind of evidence. They are made grade by grade: within a grade the units that are tied together are assigned one to one, at most
- * 200 at a time; what fits worse is asked only of those that are left.
+ * Pairs that could be, of one kind of evidence. They are made grade by grade: within a grade the
+ * units that are tied together are assigned one to one, at most 200 at a time; what fits worse is
+ * asked only of those that are left.
  */
 export class CandidateSet {
   readonly #pairing: Pairing;
@@ -31,7 +35,10 @@ export class CandidateSet {
     this.#agreement = agreement;
   }
 
-  /** Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a pair. */
+  /**
+   * Adds a candidate, unless its figures or its Call-IDs say that nothing but an id could make it a
+   * pair.
+   */
   add(candidate: Candidate): void {
     const fit = this.#fitOf(candidate);
     if (fit === undefined) return;
@@ -173,7 +180,8 @@ function assignComponent(pairing: Pairing, component: readonly Graded[], by: Mat
   }
 }
 
-// A dialog is one call: what is left over of it is a copy, and goes with no other call that is near. The failed leg of a re-routed call is no copy.
+// A dialog is one call: what is left over of it is a copy, and goes with no other call that is
+// near. The failed leg of a re-routed call is no copy.
 function markSpare(pairing: Pairing, contested: readonly Graded[]): void {
   const { carrierOf, platformOf, isSpare } = pairing;
   for (const { platform, carrier } of contested) {

@@ -20,7 +20,9 @@ export type CorrelationKind = typeof MatchedBy.DIALOG | typeof MatchedBy.ICID | 
 /** Why ids that are equal do not join a pair. */
 export type Refusal = "TAGS" | "DIRECTION" | "NUMBERS" | "TIME";
 
-/** Adds the open units of both sides that have an id of the kind in common, and nothing against it. */
+/**
+ * Adds the open units of both sides that have an id of the kind in common, and nothing against it.
+ */
 export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
   for (let index = 0; index < pairing.carrier.length; index++) {
@@ -34,7 +36,9 @@ export function addCorrelated(pairing: Pairing, kind: CorrelationKind, candidate
   addSharing(pairing, { by: kind, byId, idsOf: ofUnit }, candidates);
 }
 
-/** Adds the open units of which the carrier names the platform's record, with nothing against it. */
+/**
+ * Adds the open units of which the carrier names the platform's record, with nothing against it.
+ */
 export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
   const byId = new Map<string, number[]>();
   for (let index = 0; index < pairing.carrier.length; index++) {

@@ -27,8 +27,10 @@ export interface DuplicateSearch {
 }
 
 /**
- * Which of the units that are left over are copies: of the same dialog as another unit of their side within 24 h, or of the same parties with starts and durations
- * at most 2 s apart, durations 20 ms where a party is not shown. A matched unit is the original before one that is left over too; of those the one with the lower identity is.
+ * Which of the units that are left over are copies: of the same dialog as another unit of their
+ * side within 24 h, or of the same parties with starts and durations at most 2 s apart, durations
+ * 20 ms where a party is not shown. A matched unit is the original before one that is left over
+ * too; of those the one with the lower identity is.
  */
 export function findCopies(search: DuplicateSearch): Map<number, Copy> {
   const { units, isMatched, isLeft } = search;
@@ -63,7 +65,8 @@ export function refOf({ recordId, recordDate, revision }: CommonFacts): RecordRe
   return { recordId, recordDate, revision };
 }
 
-// The failed leg of a re-routed call and the sequel of a call that was cut have its dialog too, and are no copies.
+// The failed leg of a re-routed call and the sequel of a call that was cut have its dialog too, and
+// are no copies.
 function isDialogCopy(a: CallUnit, b: CallUnit): boolean {
   const [mine, others] = [a.facts, b.facts];
   if (mine.direction !== others.direction || !isSameDialog(mine.ids, others.ids)) return false;

@@ -7,14 +7,18 @@ export interface LeftPart {
   readonly index: number;
 }
 
-/** How far a part may begin from where the one before it ended, milliseconds: one switch cut the call, by one clock. */
+/**
+ * How far a part may begin from where the one before it ended, milliseconds: one switch cut the
+ * call, by one clock.
+ */
 export const CUT_SLACK_MS = 2_000;
 /** How far apart two clocks may see the end of one call, milliseconds. */
 const END_SLACK_MS = 5_000;
 
 /**
- * The parts with which a call ends, in their order: the last ends as the call does, and each ends where the next begins; none begins before the instant that is
- * given. What lies between that and the first of them is a part that is missing.
+ * The parts with which a call ends, in their order: the last ends as the call does, and each ends
+ * where the next begins; none begins before the instant that is given. What lies between that and
+ * the first of them is a part that is missing.
  */
 export function endingParts(platform: PlatformUnit, fromMs: number, left: readonly LeftPart[]): LeftPart[] {
   const parts: LeftPart[] = [];

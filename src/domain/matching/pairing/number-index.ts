@@ -10,8 +10,9 @@ import { PartyTimes, type TimeRange, type Times } from "./party-times.ts";
 export const MOST_TIMES = 400;
 
 /**
- * Units by the last three digits of their numbers and by time, to find those of the same parties near an instant without looking at the others. Every
- * spelling of a number ends alike, so no pair is missed; what only ends alike is refused by its numbers.
+ * Units by the last three digits of their numbers and by time, to find those of the same parties
+ * near an instant without looking at the others. Every spelling of a number ends alike, so no pair
+ * is missed; what only ends alike is refused by its numbers.
  */
 export class NumberIndex {
   readonly #units: readonly CallUnit[];
@@ -19,7 +20,10 @@ export class NumberIndex {
   readonly #seen: Int32Array;
   #round = 0;
 
-  /** Indexes units, in the order of their start, for being found by these seekers; what none of them looks for is left out. */
+  /**
+   * Indexes units, in the order of their start, for being found by these seekers; what none of them
+   * looks for is left out.
+   */
   constructor(units: readonly CallUnit[], seekers: readonly CallUnit[]) {
     this.#units = units;
     this.#seen = new Int32Array(units.length);
@@ -79,7 +83,8 @@ export class NumberIndex {
     return buckets;
   }
 
-  // An unanswered call of the other side is compared by the invite, an answered one by the answer: a unit is found by both.
+  // An unanswered call of the other side is compared by the invite, an answered one by the answer:
+  // a unit is found by both.
   #add(key: number, { inviteMs, answerMs }: CallUnit, index: number): void {
     let bucket = this.#buckets.get(key);
     if (bucket === undefined) {

@@ -13,8 +13,9 @@ import { isCarrierInScope, isPlatformInScope } from "../scope.ts";
 import { haveUnlikeIds, isOtherCallId } from "../signalling-ids.ts";
 
 /**
- * How well the figures of two records fit each other, the best first. Pairs are made grade by grade: what fits better never gives way to more pairs that
- * fit worse. `docs/decisions/0004` has the table.
+ * How well the figures of two records fit each other, the best first. Pairs are made grade by
+ * grade: what fits better never gives way to more pairs that fit worse. `docs/decisions/0004` has
+ * the table.
  */
 export const Grade = {
   /** Like answer and scope, like times at most 1 s apart, durations alike. */
@@ -38,8 +39,9 @@ export interface Fit {
   /** Undefined: nothing but an id could make a pair of them. */
   readonly grade: Grade | undefined;
   /**
-   * Difference of like times, milliseconds; what the resolution of the carrier's times explains is none. Where a party is not shown a second more: numbers
-   * that are equal say more than one that any number could be.
+   * Difference of like times, milliseconds; what the resolution of the carrier's times explains is
+   * none. Where a party is not shown a second more: numbers that are equal say more than one that
+   * any number could be.
    */
   readonly timeMs: number;
   /** Difference of the durations, as far as both are known. */
@@ -66,7 +68,8 @@ const BILLED_MS = 91_000;
 /** How well the figures of a pair fit each other. */
 export function fitOf(platform: PlatformUnit, carrier: CarrierUnit, agreement: MatchingAgreement): Fit {
   const answerMs = distanceOf(platform, carrier);
-  // A network on the way may have answered while it rang: then the invites tell that it is one call.
+  // A network on the way may have answered while it rang: then the invites tell that it is one
+  // call.
   const timeMs = Math.min(answerMs, inviteDistanceOf(platform, carrier) ?? answerMs);
   const length = compareLengths(platform, carrier, agreement);
   const durationMs = lengthDifference(platform, carrier);
@@ -101,7 +104,10 @@ export function areOtherCalls(platform: PlatformUnit, carrier: CarrierUnit): boo
   return platform.records.every((mine) => carrier.records.every((others) => isOtherCallId(mine.ids, others.ids)));
 }
 
-/** Whether the records name unlike ids, which networks on the way may have made so: then times or lengths have to agree. */
+/**
+ * Whether the records name unlike ids, which networks on the way may have made so: then times or
+ * lengths have to agree.
+ */
 export function areUnlike(platform: PlatformUnit, carrier: CarrierUnit): boolean {
   return haveUnlikeIds(platform.facts.ids, carrier.facts.ids);
 }
@@ -165,7 +171,10 @@ function isInScopeAlike(platform: PlatformUnit, carrier: CarrierUnit, agreement:
   return isPlatformInScope(platform, agreement) === isCarrierInScope(carrier, agreement);
 }
 
-/** ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault makes the one of the other. */
+/**
+ * ALIKE as one call's two lengths are; POSSIBLE with a fault that is known; OTHER: no known fault
+ * makes the one of the other.
+ */
 type LengthFit = "ALIKE" | "POSSIBLE" | "OTHER";
 
 function compareLengths(platform: PlatformUnit, carrier: CarrierUnit, agreement?: MatchingAgreement): LengthFit {
@@ -201,7 +210,8 @@ function isFaulty(platform: PlatformUnit, carrier: CarrierUnit, othersMs: number
   return lengthsWithRing(platform).some((lengthMs) => Math.abs(othersMs - lengthMs) <= NEAR_MS);
 }
 
-// Of unanswered calls how long they rang, for it tells tries apart; a carrier that writes none says nothing.
+// Of unanswered calls how long they rang, for it tells tries apart; a carrier that writes none says
+// nothing.
 function lengthDifference(platform: PlatformUnit, carrier: CarrierUnit): number {
   if (!platform.answered && !carrier.answered) {
     const [mine, others] = [ringOf(platform), ringOf(carrier)];

@@ -5,29 +5,53 @@ import { UnionFind } from "./union-find.ts";
 /** Which unit of one side goes with which of the other, by position. Filled step by step. */
 export interface Pairing {
   readonly platform: readonly PlatformUnit[];
-  /** One whose hour has a second offset is replaced by itself with that taken off, when this is how it found its pair. */
+  /**
+   * One whose hour has a second offset is replaced by itself with that taken off, when this is how
+   * it found its pair.
+   */
   readonly carrier: CarrierUnit[];
   /** Of each of the platform's units the carrier's, and the other way round; -1: none. */
   readonly carrierOf: Int32Array;
   readonly platformOf: Int32Array;
   /** Of each of the platform's units: a MatchedBy, 0 for none. */
   readonly matchedBy: Uint8Array;
-  /** Of each of the platform's units: 1 when nothing else could have been paired with either of both. */
+  /**
+   * Of each of the platform's units: 1 when nothing else could have been paired with either of
+   * both.
+   */
   readonly isAlone: Uint8Array;
-  /** Of a unit of the platform's, further units of the carrier's that belong to the same call; by position. */
+  /**
+   * Of a unit of the platform's, further units of the carrier's that belong to the same call; by
+   * position.
+   */
   readonly furtherParts: Map<number, number[]>;
-  /** Of a unit of the platform's, further units of its own side that belong to the same call; and of each of these that unit. By position. */
+  /**
+   * Of a unit of the platform's, further units of its own side that belong to the same call; and of
+   * each of these that unit. By position.
+   */
   readonly platformParts: Map<number, number[]>;
   readonly partOf: Map<number, number>;
-  /** By member: 1 for what has the dialog of a record that went with another. It is of that call, and is not sought elsewhere. */
+  /**
+   * By member: 1 for what has the dialog of a record that went with another. It is of that call,
+   * and is not sought elsewhere.
+   */
   readonly isSpare: Uint8Array;
   /** Of which members too many could pair with each other. */
   readonly crowd: Set<number>;
-  /** What was judged together, by member: the platform's units by position, then the carrier's behind them. */
+  /**
+   * What was judged together, by member: the platform's units by position, then the carrier's
+   * behind them.
+   */
   readonly together: UnionFind;
-  /** By member at which step it found its pair, or was found to be a copy; the highest number while it is open. */
+  /**
+   * By member at which step it found its pair, or was found to be a copy; the highest number while
+   * it is open.
+   */
   readonly decidedAt: Uint8Array;
-  /** Of members whose result rests on another's pair, which does not rest on theirs: first the one, then the other. */
+  /**
+   * Of members whose result rests on another's pair, which does not rest on theirs: first the one,
+   * then the other.
+   */
   readonly rests: [member: number, on: number][];
   step: number;
 }

@@ -24,7 +24,9 @@ export class PartyTimes {
     this.#groups = undefined;
   }
 
-  /** What there is of some parties. With few times there may be others among them: `areSame` tells. */
+  /**
+   * What there is of some parties. With few times there may be others among them: `areSame` tells.
+   */
   ofParties(numbers: CallNumbers, units: readonly CallUnit[]): readonly Times[] {
     if (this.size <= FEW) return [this.#all];
     this.#groups ??= groupsOf(this.#all, units);
@@ -59,8 +61,8 @@ export class Times {
   }
 
   /**
-   * Calls `visit` with the position of each unit that has a time in the range, in the order of time,
-   * until it answers `false`; twice where both of its times do. Returns whether it never did.
+   * Calls `visit` with the position of each unit that has a time in the range, in the order of
+   * time, until it answers `false`; twice where both of its times do. Returns whether it never did.
    */
   each({ fromMs, toMs }: TimeRange, visit: (index: number) => unknown): boolean {
     const end = this.size;

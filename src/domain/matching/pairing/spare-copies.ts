@@ -4,7 +4,10 @@ import { findCopies } from "./duplicates.ts";
 import { type Fit, Grade } from "./pair-grade.ts";
 import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 
-/** As reported: one switch wrote a record and its copy by one clock, whatever offset each was found to have. */
+/**
+ * As reported: one switch wrote a record and its copy by one clock, whatever offset each was found
+ * to have.
+ */
 const AS_REPORTED: ClockOffset = { offsetMs: 0, kind: "NONE", pairCount: 0, ratio: 0 };
 /** Times in coarser steps do not tell a copy from the next call. */
 const FINEST_MS = 1_000;
@@ -18,8 +21,9 @@ export function asReported({ carrier }: Pairing) {
 type Fitting = Candidate & { readonly fit: Fit };
 
 /**
- * Takes copies of paired records out of what is left, so that none of them goes with the call beside its own. What does not show its parties stays while
- * its times fit an open record: it may be of another caller, who hides his number too.
+ * Takes copies of paired records out of what is left, so that none of them goes with the call
+ * beside its own. What does not show its parties stays while its times fit an open record: it may
+ * be of another caller, who hides his number too.
  */
 export function markCopies(pairing: Pairing, left: readonly Fitting[]): void {
   const open = left.filter(

@@ -9,12 +9,16 @@ import { WINDOW_MS } from "./time-window.ts";
 
 /** No call is split over more than so long between the starts of two parts that are known. */
 const LONGEST_PART_MS = 86_400_000;
-/** Most times of the same parties, invites and answers, in a day before a part among which its call is sought. */
+/**
+ * Most times of the same parties, invites and answers, in a day before a part among which its call
+ * is sought.
+ */
 const MOST_OF_A_DAY = 4_000;
 
 /**
- * Merges the parts of split calls that say so themselves: numbered ones of the same parties, the next where the one before ended; and unnumbered ones of
- * one dialog, one after the other. Takes and gives units in the order of start and id.
+ * Merges the parts of split calls that say so themselves: numbered ones of the same parties, the
+ * next where the one before ended; and unnumbered ones of one dialog, one after the other. Takes
+ * and gives units in the order of start and id.
  */
 export function mergeKnownParts(units: readonly CarrierUnit[]): readonly CarrierUnit[] {
   const chains = [...chainNumbered(units), ...chainDialogs(units)].filter((chain) => chain.length > 1);
@@ -25,9 +29,10 @@ export function mergeKnownParts(units: readonly CarrierUnit[]): readonly Carrier
 }
 
 /**
- * Finds the parts that are left over after pairing: of a pair whose carrier's record is too short, what follows it without a gap and makes the whole fit
- * better than any part does; of such a pair, and of a call without any, the parts with which it ends, though one before them is missing; and of numbered
- * parts without the first, the platform's call within which they lie.
+ * Finds the parts that are left over after pairing: of a pair whose carrier's record is too short,
+ * what follows it without a gap and makes the whole fit better than any part does; of such a pair,
+ * and of a call without any, the parts with which it ends, though one before them is missing; and
+ * of numbered parts without the first, the platform's call within which they lie.
  */
 export function mergeLeftParts(pairing: Pairing): void {
   appendLeftParts(pairing);
@@ -94,7 +99,8 @@ function chainDialogs(units: readonly CarrierUnit[]): CarrierUnit[][] {
   return shared.flatMap(chainSequence);
 }
 
-// Records of one dialog that overlap are copies of each other; only those that follow each other are parts.
+// Records of one dialog that overlap are copies of each other; only those that follow each other
+// are parts.
 function chainSequence(group: readonly CarrierUnit[]): CarrierUnit[][] {
   const chains: CarrierUnit[][] = [];
   for (const unit of group) {
@@ -185,7 +191,8 @@ function isTooShort(carrier: CarrierUnit, platform: PlatformUnit): boolean {
   return lengthMs !== undefined && connectedMs !== undefined && lengthMs < connectedMs - CUT_SLACK_MS;
 }
 
-// What follows without a gap, as long as each further part brings the sum nearer, and the sum is nearer than any part.
+// What follows without a gap, as long as each further part brings the sum nearer, and the sum is
+// nearer than any part.
 function followingParts(platform: PlatformUnit, first: CarrierUnit, left: readonly LeftPart[]): LeftPart[] {
   const wholeMs = platform.connectedMs ?? 0;
   const parts: LeftPart[] = [];

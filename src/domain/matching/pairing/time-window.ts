@@ -1,6 +1,9 @@
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 
-/** How far apart like times of one call may be, milliseconds, when nothing but its numbers speaks for it. */
+/**
+ * How far apart like times of one call may be, milliseconds, when nothing but its numbers speaks
+ * for it.
+ */
 export const WINDOW_MS = 60_000;
 
 /** How far apart the starts of a pair that correlation ids joined may be, milliseconds: 24 h. */

@@ -20,7 +20,10 @@ export class UnionFind {
     return root;
   }
 
-  /** From now on these two, and all that belong with either, belong together. The lowest member stands for them. */
+  /**
+   * From now on these two, and all that belong with either, belong together. The lowest member
+   * stands for them.
+   */
   join(a: number, b: number): void {
     const rootA = this.find(a);
     const rootB = this.find(b);

@@ -7,7 +7,9 @@ export type AccessRule =
   | { readonly principal: "carrier"; readonly evenSuspended?: true }
   | { readonly principal: "platform"; readonly scope: PlatformScope };
 
-/** The rule of a method; undefined for one that the table does not name, and that nobody may call. */
+/**
+ * The rule of a method; undefined for one that the table does not name, and that nobody may call.
+ */
 export function accessRuleOf(method: DescMethod): AccessRule | undefined {
   return RULES[`${method.parent.typeName}/${method.name}`];
 }
@@ -16,7 +18,10 @@ const anyone = { principal: "anyone" } as const;
 const carrier = { principal: "carrier" } as const;
 const platform = (scope: PlatformScope) => ({ principal: "platform", scope }) as const;
 
-/** The one table of who may call what; a test walks the contract and fails for a method that is not in it. */
+/**
+ * The one table of who may call what; a test walks the contract and fails for a method that is not
+ * in it.
+ */
 const RULES: Readonly<Record<string, AccessRule>> = {
   "grpc.health.v1.Health/Check": anyone,
   "grpc.health.v1.Health/List": anyone,

@@ -58,15 +58,18 @@ export function carrierOf(context: Pick<HandlerContext, "values">): CarrierPrinc
   return principal;
 }
 
-/** Whether the call's principal has a scope that a method asks for besides its own, such as `locations.read`. */
+/**
+ * Whether the call's principal has a scope that a method asks for besides its own, such as
+ * `locations.read`.
+ */
 export function hasScope(context: Pick<HandlerContext, "values">, scope: PlatformScope): boolean {
   const principal = principalOf(context);
   return principal.kind === "platform" && principal.scopes.has(scope);
 }
 
 /**
- * Calls `end`, once, when the call's credential is no longer believed: its key, its authority or it itself was withdrawn. Dispose it when the call
- * ends.
+ * Calls `end`, once, when the call's credential is no longer believed: its key, its authority or it
+ * itself was withdrawn. Dispose it when the call ends.
  */
 export function watchCredential(context: Pick<HandlerContext, "values">, end: () => void): Disposable {
   return context.values.get(watchKey)(end);
@@ -80,17 +83,20 @@ export function shownIdentities(context: Pick<HandlerContext, "values">): string
 }
 
 /**
- * Judges a call again whose message has come, perhaps long after its headers, and gives it the principal of now. It is no new call, and no attempt
- * to get in: nothing is counted. Does nothing for methods that anyone may call.
- * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another principal than before.
+ * Judges a call again whose message has come, perhaps long after its headers, and gives it the
+ * principal of now. It is no new call, and no attempt to get in: nothing is counted. Does nothing
+ * for methods that anyone may call.
+ * @throws TandemError as {@link authorize}; UNAUTHENTICATED also when the credential shows another
+ *   principal than before.
  */
 export function judgeAgain({ values }: Pick<HandlerContext, "values">): Promise<void> {
   return values.get(againKey)();
 }
 
 /**
- * How a call was judged, for what it waits for later: to judge it once more counts nothing, and leaves its principal. That rejects with
- * UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or REGION_MISMATCH.
+ * How a call was judged, for what it waits for later: to judge it once more counts nothing, and
+ * leaves its principal. That rejects with UNAUTHENTICATED, CREDENTIAL_EXPIRED, CARRIER_SUSPENDED or
+ * REGION_MISMATCH.
  */
 export function judgedOf({ values }: Pick<HandlerContext, "values">): Judged | undefined {
   return values.get(judgedKey);
@@ -103,7 +109,10 @@ export interface AuthOptions {
   readonly failures: FailureLimit | undefined;
   /** Undefined: a credential may be refused as often as it likes. */
   readonly denials: DenialLimit | undefined;
-  /** Whether the verified tokens are signed with the server's own key: then its claim alone makes a token a carrier's. */
+  /**
+   * Whether the verified tokens are signed with the server's own key: then its claim alone makes a
+   * token a carrier's.
+   */
   readonly signsTokens: boolean;
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
   readonly access: CarrierAccess;
@@ -176,7 +185,10 @@ function assertSame(before: Principal, now: Principal): void {
   if (!isSamePrincipal(before, now)) throw unauthenticated("the credential is no longer what it was: call again");
 }
 
-/** Judges the call's credential again. Resolves with false when it cannot be judged at the moment, which ends nothing. */
+/**
+ * Judges the call's credential again. Resolves with false when it cannot be judged at the moment,
+ * which ends nothing.
+ */
 async function endUnlessGood(
   context: HandlerContext,
   options: Judgement,
@@ -184,7 +196,8 @@ async function endUnlessGood(
   end: () => void,
 ): Promise<boolean> {
   try {
-    // It was let in before: to judge it is no attempt to get in, and must not fail because of those.
+    // It was let in before: to judge it is no attempt to get in, and must not fail because of
+    // those.
     const now = await authenticate(context, { ...options, failures: undefined, attempt: undefined });
     assertSame(before, now);
   } catch (error) {
@@ -195,7 +208,10 @@ async function endUnlessGood(
   return true;
 }
 
-/** Whether a call may still be served; false: it cannot be judged at the moment. Throws when it may not. */
+/**
+ * Whether a call may still be served; false: it cannot be judged at the moment. Throws when it may
+ * not.
+ */
 async function isStillServed(
   context: HandlerContext,
   rule: Exclude<AccessRule, { principal: "anyone" }>,
@@ -231,7 +247,10 @@ function assertAllowed(context: HandlerContext, principal: Principal, rule: Acce
   }
 }
 
-/** One principal from whatever the caller shows. Where token and certificate both name one, they must name the same carrier. */
+/**
+ * One principal from whatever the caller shows. Where token and certificate both name one, they
+ * must name the same carrier.
+ */
 async function authenticate(context: HandlerContext, options: Judgement): Promise<Principal> {
   // Node passes on the first of two, and a proxy before us may have judged the other.
   if (context.values.get(authorizationCountKey) > 1) throw unauthenticated("the call has two authorization headers");
@@ -344,7 +363,8 @@ async function findTokenPrincipal(verified: VerifiedToken, options: AuthOptions)
   return { kind: "platform", identity, scopes: platformScopes(verified, identity, options), expiresAt };
 }
 
-// Another issuer's word is not enough: the platform says which subjects may act as a carrier, and takes it back (carrier.proto).
+// Another issuer's word is not enough: the platform says which subjects may act as a carrier, and
+// takes it back (carrier.proto).
 function claimedCarrier(
   verified: VerifiedToken,
   carrierId: string,

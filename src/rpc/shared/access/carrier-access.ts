@@ -21,14 +21,18 @@ export interface CarrierAccessOptions {
   readonly db: Database;
   /** The region of this process; undefined: every carrier is served. */
   readonly region: string | undefined;
-  /** How long a look-up is believed, and how often live streams are checked, milliseconds. At most 2,000. */
+  /**
+   * How long a look-up is believed, and how often live streams are checked, milliseconds. At most
+   * 2,000.
+   */
   readonly cacheMs: number;
   readonly onError?: (error: unknown) => void;
 }
 
 /**
- * Knows which carriers are served here and whose an identity is. The platform may change both through another process, so nothing is believed
- * for longer than `cacheMs`; while streams live, one query for all of them is run as often, so that they end within 5 s.
+ * Knows which carriers are served here and whose an identity is. The platform may change both
+ * through another process, so nothing is believed for longer than `cacheMs`; while streams live,
+ * one query for all of them is run as often, so that they end within 5 s.
  */
 export class CarrierAccess implements AsyncDisposable {
   readonly #options: CarrierAccessOptions;
@@ -61,13 +65,18 @@ export class CarrierAccess implements AsyncDisposable {
     );
   }
 
-  /** Whose these identities are; an identity that is nobody's, or no longer accepted, is left out. */
+  /**
+   * Whose these identities are; an identity that is nobody's, or no longer accepted, is left out.
+   */
   async findOwners(identities: readonly string[]): Promise<CredentialRow[]> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
     return found.flatMap((credential) => (credential && this.#withEnd(credential)) ?? []);
   }
 
-  /** Whether one of these identities is or ever was a carrier's: then none of them is the platform's. */
+  /**
+   * Whether one of these identities is or ever was a carrier's: then none of them is the
+   * platform's.
+   */
   async isEverCarriers(identities: readonly string[]): Promise<boolean> {
     const found = await Promise.all(identities.map((identity) => this.#findCredential(identity)));
     return found.some((credential) => credential !== undefined);
@@ -75,7 +84,8 @@ export class CarrierAccess implements AsyncDisposable {
 
   /**
    * Refuses a carrier that is not served here.
-   * @throws TandemError UNAUTHENTICATED (no such carrier), REGION_MISMATCH, CARRIER_SUSPENDED (unless `evenSuspended`).
+   * @throws TandemError UNAUTHENTICATED (no such carrier), REGION_MISMATCH, CARRIER_SUSPENDED
+   *   (unless `evenSuspended`).
    */
   async assertServed(carrierId: string, evenSuspended: boolean): Promise<void> {
     const carrier = await this.#findCarrier(carrierId);
@@ -87,8 +97,9 @@ export class CarrierAccess implements AsyncDisposable {
   }
 
   /**
-   * Calls `end`, once, when a live stream's carrier is suspended, or what its credential shows is no longer its principal's. What is remembered
-   * plays no part: the store is asked at once, and then as often as for all streams. Dispose it when the stream ends.
+   * Calls `end`, once, when a live stream's carrier is suspended, or what its credential shows is
+   * no longer its principal's. What is remembered plays no part: the store is asked at once, and
+   * then as often as for all streams. Dispose it when the stream ends.
    * @param identities every name that its credentials show.
    */
   watch(principal: Principal, end: (why: StreamEnd) => void, identities: readonly string[]): Disposable {
@@ -120,7 +131,8 @@ export class CarrierAccess implements AsyncDisposable {
     return remember(this.#credentials, identity, this.#options.cacheMs, () => this.#credentialLookups.find(identity));
   }
 
-  // Rests while nobody watches. A database that is away ends no stream: it is asked again at the next turn.
+  // Rests while nobody watches. A database that is away ends no stream: it is asked again at the
+  // next turn.
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
     while (!signal.aborted && this.#watchers.size > 0) {
@@ -132,7 +144,8 @@ export class CarrierAccess implements AsyncDisposable {
     if (!signal.aborted && this.#watchers.size > 0) this.#watching = this.#watch();
   }
 
-  // One look for all that have come since the last. If it fails, the next turn of the watch judges them as it judges all.
+  // One look for all that have come since the last. If it fails, the next turn of the watch judges
+  // them as it judges all.
   async #welcome(): Promise<void> {
     while (this.#newcomers.size > 0 && !this.#stop.signal.aborted) {
       const newcomers = [...this.#newcomers];
@@ -192,8 +205,9 @@ function carrierIdOf(principal: Principal): string | undefined {
 }
 
 /**
- * Whether a stream's credential still shows its principal: no name of it may be another carrier's, one that was registered has to be so still,
- * and one of the platform is no carrier's, whether it has expired there or not.
+ * Whether a stream's credential still shows its principal: no name of it may be another carrier's,
+ * one that was registered has to be so still, and one of the platform is no carrier's, whether it
+ * has expired there or not.
  */
 function showsPrincipal(
   watcher: Watcher,
@@ -212,7 +226,10 @@ interface Watcher {
   readonly principal: Principal;
   readonly identities: readonly string[];
   readonly end: (why: StreamEnd) => void;
-  /** Whether the identity was registered with the carrier at any look: one that only claimed it may be by now. */
+  /**
+   * Whether the identity was registered with the carrier at any look: one that only claimed it may
+   * be by now.
+   */
   isRegistered: boolean;
 }
 

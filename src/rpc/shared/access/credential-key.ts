@@ -8,7 +8,8 @@ import type { VerifiedToken } from "../../../trust/tokens.ts";
  * A bound token must have been found with its certificate before.
  */
 export function credentialKey(token: VerifiedToken | undefined, certificate: ClientCertificate | undefined): string {
-  // Whoever calls can make any number of certificates that are not believed; none of them decides anything.
+  // Whoever calls can make any number of certificates that are not believed; none of them decides
+  // anything.
   const shown = certificate?.isTrusted ? digestOf(certificate) : null;
   return JSON.stringify([token ? wordsOf(token) : null, shown]);
 }
@@ -18,7 +19,10 @@ export function expiredTokenKey(token: Pick<VerifiedToken, "issuer" | "subject">
   return `expired ${tokenIdentity(token)}`;
 }
 
-/** The key of a certificate whose time is over, whatever comes with it: the next one of its names has another digest. */
+/**
+ * The key of a certificate whose time is over, whatever comes with it: the next one of its names
+ * has another digest.
+ */
 export function expiredCertificateKey(certificate: ClientCertificate): string {
   return `expired ${digestOf(certificate)}`;
 }

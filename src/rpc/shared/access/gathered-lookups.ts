@@ -4,8 +4,9 @@ import { isTransient } from "../../../store/database/database.ts";
 const MAX_KEYS = 1_000;
 
 /**
- * Looks up in few queries what many ask for at once: one query runs at a time, and what is asked for meanwhile shares the next. So it needs one
- * connection only, and nobody is answered by a query that began before they asked.
+ * Looks up in few queries what many ask for at once: one query runs at a time, and what is asked
+ * for meanwhile shares the next. So it needs one connection only, and nobody is answered by a query
+ * that began before they asked.
  */
 export class GatheredLookups<Row> {
   readonly #find: (keys: readonly string[]) => Promise<readonly (readonly [key: string, row: Row])[]>;

@@ -12,14 +12,18 @@ export interface PlatformRules {
   readonly platformIdentities: ReadonlyMap<string, ReadonlySet<PlatformScope>>;
 }
 
-/** Of the tokens that the command line signs for the platform; "command-line" in those of older versions. */
+/**
+ * Of the tokens that the command line signs for the platform; "command-line" in those of older
+ * versions.
+ */
 function isCommandLineSubject(subject: string): boolean {
   return subject === "platform" || subject === "command-line" || subject.startsWith("cli:");
 }
 
 /**
  * What the token of a subject that never was a carrier's may do as the platform.
- * @throws TandemError UNAUTHENTICATED if nothing makes it the platform's: then its subject is nobody.
+ * @throws TandemError UNAUTHENTICATED if nothing makes it the platform's: then its subject is
+ *   nobody.
  */
 export function platformScopes(
   token: VerifiedToken,
@@ -34,7 +38,9 @@ export function platformScopes(
   throw unauthenticated("the token's subject is neither a carrier's nor the platform's");
 }
 
-/** The identities of a carrier that are the platform's, by their path in tandem.platform.v1.Carrier. */
+/**
+ * The identities of a carrier that are the platform's, by their path in tandem.platform.v1.Carrier.
+ */
 export function findPlatformViolations(
   { credentials }: Carrier,
   {

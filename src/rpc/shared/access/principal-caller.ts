@@ -2,7 +2,8 @@ import type { Principal } from "../../../domain/carriers/principal.ts";
 import type { Caller, Judged } from "../../../store/database/callers.ts";
 
 /**
- * To whose share of the database's connections a call counts. Of the platform each identity is one, as for every other limit.
+ * To whose share of the database's connections a call counts. Of the platform each identity is one,
+ * as for every other limit.
  * @param judged of a call without a watch.
  */
 export function callerOf(principal: Principal | undefined, signal: AbortSignal, judged?: Judged): Caller | undefined {

@@ -11,8 +11,9 @@ const BYTE_BURST_S = 4;
 const FAILURE_BURST_S = 100;
 
 /**
- * Limits how much of this process one principal may take: calls a second, calls at once, bytes a second. A carrier is one principal, however many
- * credentials it has; of the platform each identity is one. Each process counts for itself.
+ * Limits how much of this process one principal may take: calls a second, calls at once, bytes a
+ * second. A carrier is one principal, however many credentials it has; of the platform each
+ * identity is one. Each process counts for itself.
  */
 export class PrincipalLimits {
   readonly #calls: Buckets;
@@ -32,8 +33,9 @@ export class PrincipalLimits {
   }
 
   /**
-   * Lets a call in, until its signal aborts, and has its bytes counted. Bytes are paid afterwards: a call that is in goes on, its request no faster
-   * than the rate, and the next is refused until what was taken too much has been paid back.
+   * Lets a call in, until its signal aborts, and has its bytes counted. Bytes are paid afterwards:
+   * a call that is in goes on, its request no faster than the rate, and the next is refused until
+   * what was taken too much has been paid back.
    * @throws TandemError TOO_MANY_STREAMS, RATE_LIMITED
    */
   admit(context: Pick<HandlerContext, "signal">, principal: Principal, meter: CallMeter | undefined): void {

@@ -2,15 +2,15 @@ import type { Interceptor } from "@connectrpc/connect";
 import { judgeAgain } from "./auth.ts";
 
 /**
- * Judges every call again once its message has come, before its method runs. A call is judged at its
- * headers, so that nothing is read of one that is refused. Whoever holds its message back would be
- * served as of then, up to two minutes later. It is the innermost interceptor: its refusals are
+ * Judges every call again once its message has come, before its method runs. A call is judged at
+ * its headers, so that nothing is read of one that is refused. Whoever holds its message back would
+ * be served as of then, up to two minutes later. It is the innermost interceptor: its refusals are
  * answered, and written down, as the method's own are. A stream of requests is judged at its first
  * message, which opens it.
  *
- * Every call is judged twice, also one that came whole. Token, carrier and identity are remembered, so
- * that it costs 10 to 17 microseconds (measured on two busy cores; a call takes some hundred). A rule
- * by which it is left out would have to know all that the first judgement rested on.
+ * Every call is judged twice, also one that came whole. Token, carrier and identity are remembered,
+ * so that it costs 10 to 17 microseconds (measured on two busy cores; a call takes some hundred). A
+ * rule by which it is left out would have to know all that the first judgement rested on.
  */
 export const judgeAgainInterceptor: Interceptor = (next) => async (request) => {
   const judge = () => judgeAgain({ values: request.contextValues });
@@ -22,7 +22,8 @@ export const judgeAgainInterceptor: Interceptor = (next) => async (request) => {
   return next(request);
 };
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+// By hand, not as a generator: the inner iterator's return must be called at once, even while its
+// next is pending.
 function judgedMessages<T>(
   messages: AsyncIterable<T>,
   when: "first" | "end",

@@ -14,7 +14,10 @@ export interface ActTarget {
   readonly carrierId?: string | undefined;
 }
 
-/** Whether a method is an administrative act, of which the audit log tells, whether it was done or not. A test walks the contract. */
+/**
+ * Whether a method is an administrative act, of which the audit log tells, whether it was done or
+ * not. A test walks the contract.
+ */
 export function isAdministrativeAct(method: DescMethod): boolean {
   return ACTS.has(method);
 }
@@ -46,7 +49,8 @@ function act<M extends DescMethodUnary | DescMethodServerStreaming>(
   return [method, { kind, read: readTarget }];
 }
 
-// Ids that are not of our form are left out: whoever mistakes a field may have written a number into it.
+// Ids that are not of our form are left out: whoever mistakes a field may have written a number
+// into it.
 const carrier = (carrierId = "") => (isCarrierId(carrierId) ? { id: carrierId, carrierId } : {});
 const uuid = (id: string) => (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id) ? { id } : {});
 const count = (items: readonly unknown[]) => String(items.length);

@@ -8,7 +8,10 @@ import { isAdministrativeAct, targetOf } from "./administrative-acts.ts";
 import { methodOf } from "./audit.ts";
 import type { RefusalLog } from "./refusal-log.ts";
 
-/** Tells the audit log of administrative acts that were refused or that failed. Outside the interceptor that makes errors what they are on the wire. */
+/**
+ * Tells the audit log of administrative acts that were refused or that failed. Outside the
+ * interceptor that makes errors what they are on the wire.
+ */
 export function auditInterceptor(refusals: RefusalLog): Interceptor {
   return (next) => async (request) => {
     const { service, method, contextValues: values } = request;
@@ -26,8 +29,8 @@ export function auditInterceptor(refusals: RefusalLog): Interceptor {
 }
 
 /**
- * Tells the audit log of an act that was not done. Nothing of a call whose credential was not accepted: there is nobody to name, and no limit to how many
- * there can be.
+ * Tells the audit log of an act that was not done. Nothing of a call whose credential was not
+ * accepted: there is nobody to name, and no limit to how many there can be.
  */
 export async function recordRefusal(
   refusals: RefusalLog,
@@ -51,7 +54,8 @@ export async function recordRefusal(
   await refusals.record({ act, principal });
 }
 
-// By hand, not as a generator: the inner iterator's return must be called at once, even while its next is pending.
+// By hand, not as a generator: the inner iterator's return must be called at once, even while its
+// next is pending.
 function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => Promise<void>): AsyncIterable<T> {
   return {
     [Symbol.asyncIterator]() {
@@ -73,8 +77,9 @@ function watchErrors<T>(messages: AsyncIterable<T>, record: (error: unknown) => 
   };
 }
 
-// A call that the client took back, or that came while the server was leaving, was neither refused nor did it fail. One that was over its principal's
-// limits was not looked at: a flood of them must not become a flood of writes.
+// A call that the client took back, or that came while the server was leaving, was neither refused
+// nor did it fail. One that was over its principal's limits was not looked at: a flood of them must
+// not become a flood of writes.
 const NO_ACT: ReadonlySet<string> = new Set([
   "CANCELLED",
   "DRAINING",

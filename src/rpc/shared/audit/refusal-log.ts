@@ -35,10 +35,11 @@ export interface RefusedAct {
 }
 
 /**
- * Writes administrative acts that were refused or that failed: what an act does is rolled back with it, so its event has a transaction of its own. Bounded,
- * and never the reason for another answer: what cannot be written is logged. Each caller has a
- * share; what goes over it is summed up in one event for each caller and hour, in the caller's own
- * chain, and in the log. Dispose it to sum up the rest, and to wait for what is being written.
+ * Writes administrative acts that were refused or that failed: what an act does is rolled back with
+ * it, so its event has a transaction of its own. Bounded, and never the reason for another answer:
+ * what cannot be written is logged. Each caller has a share; what goes over it is summed up in one
+ * event for each caller and hour, in the caller's own chain, and in the log. Dispose it to sum up
+ * the rest, and to wait for what is being written.
  */
 export class RefusalLog implements AsyncDisposable {
   readonly #options: RefusalLogOptions;

@@ -21,7 +21,10 @@ export interface FeedFlow<Batch> {
   readonly entriesOf: (batch: Batch) => readonly DisclosedEntry[];
 }
 
-/** Makes, for a stream that opens, what commits before anything is sent that it may be received. A snapshot is named row by row, as a list is. */
+/**
+ * Makes, for a stream that opens, what commits before anything is sent that it may be received. A
+ * snapshot is named row by row, as a list is.
+ */
 export function feedDisclosure<Batch>(services: Services, context: HandlerContext, flow: FeedFlow<Batch>) {
   return ({ sessionId, until }: { sessionId: string; until: bigint | undefined }) => {
     const { carrierId, feed } = flow.place;

@@ -35,12 +35,16 @@ export interface Reading {
   readonly masked: boolean;
   /** Of an export: its export_id. */
   readonly sessionId?: string;
-  /** Sides, carriers and parts in any order; empty, or without records: the answer discloses nothing, and nothing is written. */
+  /**
+   * Sides, carriers and parts in any order; empty, or without records: the answer discloses
+   * nothing, and nothing is written.
+   */
   readonly disclosed: readonly DisclosedRecords[];
 }
 
 /**
- * Commits that the caller may have received these records. Await it before anything of them is sent.
+ * Commits that the caller may have received these records. Await it before anything of them is
+ * sent.
  * @throws TandemError STORE_UNAVAILABLE when it could not be committed: then send nothing.
  */
 export async function discloseRecords(
@@ -61,7 +65,10 @@ export async function discloseRecords(
   }
 }
 
-/** What the log says of a call besides its records. Throws for a method that the rules do not let disclose any. */
+/**
+ * What the log says of a call besides its records. Throws for a method that the rules do not let
+ * disclose any.
+ */
 export function disclosureTerms(
   { installation }: Pick<Services, "installation">,
   context: HandlerContext,
@@ -92,10 +99,14 @@ function recipientOf(principal: Principal): RecipientKind {
   return principal.kind === "carrier" && !principal.byPlatform ? RecipientKind.CARRIER : RecipientKind.PLATFORM;
 }
 
-/** Waits for the commit of a disclosure; whatever keeps it from that is logged, and the caller hears that it may call again. */
+/**
+ * Waits for the commit of a disclosure; whatever keeps it from that is logged, and the caller hears
+ * that it may call again.
+ */
 export async function committed<T>({ log }: Pick<Services, "log">, commit: Promise<T>): Promise<T> {
   return commit.catch((cause: unknown) => {
-    // A call that ended, or a caller that asks for more than its share: nothing is wrong with the log.
+    // A call that ended, or a caller that asks for more than its share: nothing is wrong with the
+    // log.
     if (isAbort(cause)) throw cause;
     if (cause instanceof TandemError) throw cause;
     log.error({ err: cause }, "a disclosure could not be written down");
@@ -109,8 +120,8 @@ function isAbort(error: unknown): boolean {
 }
 
 /**
- * Keeps back the answer of a method whose rule is to disclose, and that has not said what: one that was forgotten is a fault, and no silent leak.
- * Streams say so by their types.
+ * Keeps back the answer of a method whose rule is to disclose, and that has not said what: one that
+ * was forgotten is a fault, and no silent leak. Streams say so by their types.
  */
 export const disclosureInterceptor: Interceptor = (next) => async (request) => {
   const response = await next(request);

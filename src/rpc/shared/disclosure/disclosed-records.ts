@@ -46,7 +46,10 @@ export function disclosedDurations(carrierId: string, durations: readonly CallDu
   };
 }
 
-/** Records that were refused or wait, as they were sent: named as they name themselves, as far as they do. */
+/**
+ * Records that were refused or wait, as they were sent: named as they name themselves, as far as
+ * they do.
+ */
 export function disclosedRejects(
   carrierId: string,
   rejects: readonly { readonly recordId: string; readonly recordJson: string; readonly createTime: Micros }[],
@@ -58,7 +61,10 @@ export function disclosedRejects(
   return { carrierId, side: DisclosedSide.CARRIER, recordParts: [RecordPart.DURATION], records };
 }
 
-/** Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of its recording. */
+/**
+ * Rows of the inventory: each is named, as in an erasure's entries, by its revision and the day of
+ * its recording.
+ */
 export function disclosedNumbers(numbers: readonly PhoneNumber[]): DisclosedRecords[] {
   return [...Map.groupBy(numbers, ({ carrierId }) => carrierId)].map(([carrierId, its]) => ({
     carrierId,
@@ -90,7 +96,10 @@ export function disclosedDiscrepancies(discrepancies: readonly Discrepancy[]): D
   ]);
 }
 
-/** Calls of an answer, explained: both sides' records as far as they are shown, and those that are named beside them. */
+/**
+ * Calls of an answer, explained: both sides' records as far as they are shown, and those that are
+ * named beside them.
+ */
 export function disclosedExplanations(explanations: readonly CallExplanation[]): DisclosedRecords[] {
   return explanations.flatMap(
     ({ carrierId, result, platformRecord, carrierRecords, refusedCandidates, nearRecords }) => {

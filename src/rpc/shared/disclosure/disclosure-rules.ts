@@ -2,7 +2,10 @@ import type { DescMethod } from "@bufbuild/protobuf";
 import { DisclosureKind } from "../../../domain/privacy/disclosure.ts";
 import { LegalBasis, Purpose } from "../../../domain/privacy/retention-parts.ts";
 
-/** What the disclosure log says of a method: what kind of reading it is, for what and on what ground; or why it discloses no records. */
+/**
+ * What the disclosure log says of a method: what kind of reading it is, for what and on what
+ * ground; or why it discloses no records.
+ */
 export type DisclosureRule =
   | {
       readonly discloses: true;
@@ -12,7 +15,10 @@ export type DisclosureRule =
     }
   | { readonly discloses: false; readonly why: string };
 
-/** The rule of a method; undefined for one that the table does not name, and that may deliver no record. */
+/**
+ * The rule of a method; undefined for one that the table does not name, and that may deliver no
+ * record.
+ */
 export function disclosureRuleOf(method: DescMethod): DisclosureRule | undefined {
   return RULES[`${method.parent.typeName}/${method.name}`];
 }
@@ -33,7 +39,10 @@ const OUTCOME = nothing("tells what became of what the caller itself sent");
 const FIGURES = nothing("figures over many calls: no record, number or single call is in them");
 const ABOUT = nothing("about policies, holds, erasures or the logs: names records at most, and shows none");
 
-/** The one table of what is logged as a disclosure; a test walks the contract and fails for a method that is not in it. */
+/**
+ * The one table of what is logged as a disclosure; a test walks the contract and fails for a method
+ * that is not in it.
+ */
 const RULES: Readonly<Record<string, DisclosureRule>> = {
   "grpc.health.v1.Health/Check": SYSTEM,
   "grpc.health.v1.Health/List": SYSTEM,

@@ -5,8 +5,9 @@ import { findPrincipal } from "../access/auth.ts";
 import { maskForReader } from "./reader-mask.ts";
 
 /**
- * Masks each answer to a reader of the platform whose credential may not see parties, after the method has said what it discloses. One place, so that
- * no method can forget it. Carriers read what crossed their own trunks, with both parties.
+ * Masks each answer to a reader of the platform whose credential may not see parties, after the
+ * method has said what it discloses. One place, so that no method can forget it. Carriers read what
+ * crossed their own trunks, with both parties.
  */
 export const maskInterceptor: Interceptor = (next) => async (request) => {
   const response = await next(request);
@@ -29,12 +30,18 @@ export function seesMaskedParties(context: Pick<HandlerContext, "values">): bool
   return principal?.kind === "platform" && !principal.scopes.has("parties.read");
 }
 
-/** Whether a stream of the platform is one whose messages need no masking here. A test walks the contract. */
+/**
+ * Whether a stream of the platform is one whose messages need no masking here. A test walks the
+ * contract.
+ */
 export function isMaskedStream({ output }: Pick<DescMethod, "output">): boolean {
   return STREAMS.has(output.typeName);
 }
 
-/** Streams of answers to the platform: acknowledgements, usage that is masked where it is summed, and what is masked for the person that it is about. */
+/**
+ * Streams of answers to the platform: acknowledgements, usage that is masked where it is summed,
+ * and what is masked for the person that it is about.
+ */
 const STREAMS: ReadonlySet<string> = new Set([
   "tandem.platform.v1.IngestCdrsResponse",
   "tandem.platform.v1.ExportUsageResponse",

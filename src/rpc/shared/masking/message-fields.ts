@@ -1,6 +1,9 @@
 import type { DescField, Message } from "@bufbuild/protobuf";
 
-/** Each value of a field that is set, with how to replace it. Maps have none of these in the contract. */
+/**
+ * Each value of a field that is set, with how to replace it. Maps have none of these in the
+ * contract.
+ */
 export function visitField(
   message: Message,
   field: DescField,

@@ -11,16 +11,21 @@ import { type TextClass, textClassOf } from "./string-fields.ts";
 export type ShownParty = (party: Party) => boolean;
 
 /**
- * Masks a message, in place, for a reader who may not see parties: the one function that does so. Each text is masked as its field's class says; a
- * record's texts also lose the numbers of its own parties, in whatever spelling.
- * @param isShown whose number stays, besides that to which a record is attributed. The person whose data are exported; nobody, by default.
+ * Masks a message, in place, for a reader who may not see parties: the one function that does so.
+ * Each text is masked as its field's class says; a record's texts also lose the numbers of its own
+ * parties, in whatever spelling.
+ * @param isShown whose number stays, besides that to which a record is attributed. The person whose
+ *   data are exported; nobody, by default.
  */
 export function maskForReader(schema: DescMessage, message: Message, isShown: ShownParty = () => false): void {
   const numbers = RECORDS.has(schema.typeName) ? collectNumbers(schema, message) : NO_NUMBERS;
   maskMessage(schema, message, { isShown, numbers });
 }
 
-/** Says which number a record of an answer is attributed to, where the message itself does not: it stays whole to whoever reads the answer. */
+/**
+ * Says which number a record of an answer is attributed to, where the message itself does not: it
+ * stays whole to whoever reads the answer.
+ */
 export function attributeForReader<T extends Message>(record: T, phoneNumber: string | null | undefined): T {
   if (phoneNumber) attributed.set(record, phoneNumber);
   return record;

@@ -1,8 +1,13 @@
-/** What a text field of an answer holds, and so what a reader who may not see parties sees of it. */
+/**
+ * What a text field of an answer holds, and so what a reader who may not see parties sees of it.
+ */
 export type TextClass =
   /** Made by Tandem, or of a form that holds no number: shown. */
   | "PLAIN"
-  /** A name by which things are asked for, and that its sender was told not to build from numbers: shown. */
+  /**
+   * A name by which things are asked for, and that its sender was told not to build from numbers:
+   * shown.
+   */
   | "NAME"
   /** A number of the platform's own customer, which is what the answer is about: shown. */
   | "OWN_NUMBER"
@@ -10,16 +15,25 @@ export type TextClass =
   | "MASKED_BEFORE"
   /** A party's number. */
   | "PARTY"
-  /** An id of others, often built from numbers: those that say they are numbers, and those of the record's parties, are masked. */
+  /**
+   * An id of others, often built from numbers: those that say they are numbers, and those of the
+   * record's parties, are masked.
+   */
   | "ID"
-  /** Words of somebody's, or a name that a number may be part of: all that may be a number is masked. */
+  /**
+   * Words of somebody's, or a name that a number may be part of: all that may be a number is
+   * masked.
+   */
   | "TEXT"
   /** Part of a chain of hashes, which a change would break: masked when it is written. */
   | "WRITTEN_MASKED"
   /** One side's value of evidence: masked as the field that it is named after. */
   | "EVIDENCE";
 
-/** The class of a text or bytes field by its full name; undefined for one that nobody has classified. */
+/**
+ * The class of a text or bytes field by its full name; undefined for one that nobody has
+ * classified.
+ */
 export function textClassOf(fieldName: string): TextClass | undefined {
   return CLASSES.get(fieldName);
 }

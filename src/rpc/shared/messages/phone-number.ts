@@ -33,7 +33,9 @@ export function decodePhoneNumber(payload: Uint8Array): PhoneNumber {
   return fromBinary(PhoneNumberSchema, payload);
 }
 
-/** A number without what the reader may not see: the location, unless the credential has its scope. */
+/**
+ * A number without what the reader may not see: the location, unless the credential has its scope.
+ */
 export function redactLocation(number: PhoneNumber, mayRead: boolean): PhoneNumber {
   if (!mayRead) delete number.locationId;
   return number;

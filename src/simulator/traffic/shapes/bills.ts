@@ -18,7 +18,10 @@ const TARIFFS: readonly Tariff[] = [
 /** So many that a few which are wrong do not hide the tariff of a day. */
 const LEAST_OF_A_DAY = 100;
 
-/** Carriers that send bills and nothing else of a call's length, and never say by which tariff: one each, and one that changes it every day. */
+/**
+ * Carriers that send bills and nothing else of a call's length, and never say by which tariff: one
+ * each, and one that changes it every day.
+ */
 export const bills: TrafficShape = {
   name: "bills",
   play: (site, callCount) => {

@@ -6,8 +6,9 @@ import type { TrafficSite } from "../site.ts";
 import type { TrafficShape } from "../traffic-world.ts";
 
 /**
- * False answer: a network on the way answers while the called telephone still rings. The carrier counts a call that nobody answered, or counts the ringing too;
- * callers hear that something is wrong and try again at once.
+ * False answer: a network on the way answers while the called telephone still rings. The carrier
+ * counts a call that nobody answered, or counts the ringing too; callers hear that something is
+ * wrong and try again at once.
  */
 export const falseAnswer: TrafficShape = {
   name: "false-answer",
@@ -33,7 +34,9 @@ function playTries(site: TrafficSite): void {
   }
 }
 
-/** The carrier counts from the ringing to the end of a call that the platform says nobody answered. */
+/**
+ * The carrier counts from the ringing to the end of a call that the platform says nobody answered.
+ */
 function playNeverAnswered(made: MadeCall): PlayedCall {
   const { clock, random } = made;
   const { inviteMs = clock.inviteMs } = switchView(clock, random);

@@ -21,7 +21,10 @@ export const hotlines = lines("hotlines", {
   pauseMs: [1_000, 30_000],
 });
 
-/** Alarm lines: a machine that reports to one number every few seconds, and is as long each time, to the second. */
+/**
+ * Alarm lines: a machine that reports to one number every few seconds, and is as long each time, to
+ * the second.
+ */
 export const alarmLines = lines("alarm-lines", {
   planted: "alarm",
   setupMs: [900, 2_500],

@@ -13,8 +13,9 @@ const SINGLE = (Object.keys(FAULTS) as PlantedFault[]).filter((fault) => !NOT_HE
 const SHARE_EACH = 0.02;
 
 /**
- * The calls of everybody else: between any two, at any time, with every fault that one call can have, and on trunks of their own a clock that is 23 s
- * ahead, one that is an hour ahead, and lengths rounded up to the minute.
+ * The calls of everybody else: between any two, at any time, with every fault that one call can
+ * have, and on trunks of their own a clock that is 23 s ahead, one that is an hour ahead, and
+ * lengths rounded up to the minute.
  */
 export const ordinary: TrafficShape = {
   name: "ordinary",

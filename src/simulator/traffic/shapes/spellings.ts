@@ -12,7 +12,10 @@ import type { TrafficShape } from "../traffic-world.ts";
 /** How many numbers of each country are called. */
 const NUMBERS_OF_A_COUNTRY = 6;
 
-/** Carriers that write their own numbers in national form or with 00, and those of every country as people and switches write them. */
+/**
+ * Carriers that write their own numbers in national form or with 00, and those of every country as
+ * people and switches write them.
+ */
 export const spellings: TrafficShape = {
   name: "spellings",
   play: (site, callCount) => {

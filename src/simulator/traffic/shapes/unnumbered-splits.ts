@@ -11,7 +11,10 @@ const LEAST_PART_MS = 2 * MINUTE_MS;
 /** Between the end of a part and the begin of the next. */
 const CUT_MS = 1_200;
 
-/** Long calls that the carrier's switch cuts in two to twelve parts without saying so, and of one in three of which a part never comes. */
+/**
+ * Long calls that the carrier's switch cuts in two to twelve parts without saying so, and of one in
+ * three of which a part never comes.
+ */
 export const unnumberedSplits: TrafficShape = {
   name: "unnumbered-splits",
   play: (site, callCount) => {
@@ -23,7 +26,8 @@ function playOne(site: TrafficSite): void {
   const { random } = site;
   const partCount = random.int(2, 12);
   const lost = random.weighted({ none: 66, first: 9, middle: 16, last: 9 });
-  // Nobody can tell a call of one part from one whose other part never came; a part is waited for as long as a call is.
+  // Nobody can tell a call of one part from one whose other part never came; a part is waited for
+  // as long as a call is.
   const isLost = lost !== "none" && partCount > 2;
   const connectedMs = partCount * LEAST_PART_MS + random.int(0, 90 * MINUTE_MS);
   site.happened(
