@@ -1,12 +1,10 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { readFindings } from "../../src/cli/demo/findings.ts";
-import { Level } from "../../src/cli/demo/level.ts";
-import { type Line, openLine } from "../../src/cli/demo/line.ts";
+import { Level, type Line, openLine } from "../../src/cli/demo/line.ts";
+import { planReconciliation } from "../../src/cli/demo/plan.ts";
 import { GRACE_BEYOND_MS, reconcileOneMore } from "../../src/cli/demo/reconciliation.ts";
-import { planReconciliation } from "../../src/cli/demo/reconciliation-plan.ts";
-import { judgeReconciliation } from "../../src/cli/demo/reconciliation-verdict.ts";
+import { judgeReconciliation, readFindings } from "../../src/cli/demo/reconciliation-verdict.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 

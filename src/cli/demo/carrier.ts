@@ -1,4 +1,9 @@
+import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { memoryCursorStore } from "../../client/cursor-store.ts";
+import { type CdrRun, followCdrs } from "../../client/follow-cdrs.ts";
+import type { FollowResult } from "../../client/follow-feed.ts";
+import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { wallMs } from "../../domain/time/wall-clock.ts";
@@ -6,10 +11,15 @@ import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import type { CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { AssigneeKind, NumberCapability, type NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { CdrConsumer } from "./cdr-consumer.ts";
-import { CutsAt, DEMO_OPTIONS, type Line, openLine } from "./line.ts";
-import { NumberMirror } from "./mirror.ts";
+import { FeedStartEarliestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
+import {
+  AssigneeKind,
+  NumberCapability,
+  type NumberOutcome,
+  type PhoneNumber,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
+import type { AppliedRun } from "../../simulator/checker.ts";
+import { CutsAt, DEMO_OPTIONS, Level, type Line, openLine } from "./line.ts";
 import type { CarrierPlan } from "./plan.ts";
 
 const DAY_MS = 86_400_000;
@@ -124,4 +134,85 @@ export class DemoCarrier implements AsyncDisposable {
     await Promise.allSettled([this.mirror.done, this.consumer.done]);
     for (const line of Object.values(this.#lines)) line[Symbol.dispose]();
   }
+}
+
+/**
+ * A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has
+ * applied.
+ */
+export class CdrConsumer {
+  /** The log by which it is judged. */
+  readonly log: AppliedRun[] = [];
+  /** The sequence up to which it has applied all. */
+  readonly position = new Level();
+  readonly done: Promise<FollowResult>;
+
+  constructor(line: Line, expectedEntries: number, signal: AbortSignal, onApplied: (entries: number) => void) {
+    const cuts = new CutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
+    let count = 0;
+    this.done = followCdrs(line.client(CdrService), {
+      start: { case: "earliest", value: create(FeedStartEarliestSchema) },
+      store: memoryCursorStore(),
+      ...DEMO_OPTIONS,
+      signal,
+      apply: async (run) => {
+        this.log.push(loggedRun(run));
+        count += run.entries.length;
+        this.position.raise(run.position.sequence);
+        onApplied(count);
+        cuts.passed(count);
+      },
+    });
+    // Awaited at the end of the demo; a failure before must not end the process.
+    this.done.catch(() => {});
+  }
+}
+
+function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
+  return {
+    epoch: position.epoch,
+    afterSequence,
+    throughSequence: position.sequence,
+    entries: entries.map(({ entry }) => {
+      if (entry.case !== "record") throw new Error("nothing was erased, and an erasure came");
+      const { recordId, recordDate, revision, sequence } = entry.value;
+      return { recordId, recordDate, revision: revision ?? 1, sequence };
+    }),
+  };
+}
+
+/** A carrier's own copy of its numbers, kept by following them. */
+export class NumberMirror {
+  readonly numbers = new Map<string, PhoneNumber>();
+  /** The sequence up to which it is complete. */
+  readonly position = new Level();
+  readonly done: Promise<FollowResult>;
+
+  constructor(line: Line, expectedChanges: number, signal: AbortSignal) {
+    const cuts = new CutsAt(line, expectedChanges, [0.3, 0.8]);
+    this.done = followNumbers(line.client(NumberService), {
+      start: "initialState",
+      store: memoryCursorStore(),
+      ...DEMO_OPTIONS,
+      signal,
+      apply: async (run) => {
+        for (const number of numbersIn(run)) this.#apply(number);
+        this.position.raise(run.position.sequence);
+        cuts.passed(Number(run.position.sequence));
+      },
+    });
+    // Awaited at the end of the demo; a failure before must not end the process.
+    this.done.catch(() => {});
+  }
+
+  #apply(number: PhoneNumber): void {
+    const known = this.numbers.get(number.phoneNumber);
+    if (known === undefined || number.revision > known.revision) this.numbers.set(number.phoneNumber, number);
+  }
+}
+
+function numbersIn(run: NumberRun): readonly PhoneNumber[] {
+  if (run.kind === "SNAPSHOT") return run.numbers;
+  if (run.kind === "SYNCED") return [];
+  return run.changes.flatMap(({ change }) => (change.case === "phoneNumber" ? [change.value] : []));
 }

@@ -12,9 +12,9 @@ import { type CheckResult, checkLogs, type ProducedRecord } from "../../simulato
 import { enumName } from "../shared/values.ts";
 import type { DemoCarrier } from "./carrier.ts";
 import { type DemoDuration, numberOfCdr } from "./plan.ts";
+import type { CustomerUsage } from "./reconciliation.ts";
 import { judgeReconciliation, type ReconciliationVerdict } from "./reconciliation-verdict.ts";
 import type { CarrierTrace, DemoTrace } from "./run.ts";
-import type { CustomerUsage } from "./usage.ts";
 
 /** One thing that must hold, over all carriers. */
 export interface Check {

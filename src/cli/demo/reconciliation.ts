@@ -5,6 +5,7 @@ import { ingestCdrs } from "../../client/ingest-cdrs.ts";
 import type { UploadResult } from "../../client/upload.ts";
 import { uploadDurations } from "../../client/upload-durations.ts";
 import { arraySource } from "../../client/upload-source.ts";
+import { wallMs } from "../../domain/time/wall-clock.ts";
 import { DurationService } from "../../gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService as CarrierNumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../gen/tandem/platform/v1/carrier_service_pb.js";
@@ -14,13 +15,14 @@ import {
   type CarrierReconciliationStatus,
   ReconciliationService,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DurationSource, UsageDimension, type UsageRow } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { assignedNumbers } from "../../simulator/world.ts";
-import { STILL_MS } from "./level.ts";
-import { DEMO_OPTIONS, type Line } from "./line.ts";
-import type { ReconciliationPlan } from "./reconciliation-plan.ts";
+import { DEMO_OPTIONS, type Line, STILL_MS } from "./line.ts";
+import type { ReconciliationPlan } from "./plan.ts";
 
 /** The grace is so much longer than the exchange of what is not late took, milliseconds. */
 export const GRACE_BEYOND_MS = 1_000;
@@ -174,4 +176,67 @@ async function exchange(
 
 function msOf(time: Timestamp | undefined): number {
   return time === undefined ? 0 : timestampMs(time);
+}
+
+const DAY_MS = 86_400_000;
+/** The contract's longest window for one query. */
+const WINDOW_DAYS = 92;
+
+/** What a customer sees of its calls, over all its carriers. */
+export interface CustomerUsage {
+  readonly customerId: string;
+  readonly calls: number;
+  readonly answered: number;
+  readonly connectedMs: number;
+  /** Of the connected time, what is by the carrier's clock. */
+  readonly carrierSourcedMs: number;
+}
+
+/** Asks for each customer's usage from `sinceMs` to tomorrow. */
+export async function readUsage(
+  line: Line,
+  { customerIds, sinceMs, signal }: { customerIds: readonly string[]; sinceMs: number; signal: AbortSignal },
+): Promise<CustomerUsage[]> {
+  const client = line.client(UsageService);
+  return await Promise.all(
+    customerIds.map(async (customerId) => sumUp(customerId, await queryRows(client, customerId, sinceMs, signal))),
+  );
+}
+
+async function queryRows(
+  client: Client<typeof UsageService>,
+  customerId: string,
+  sinceMs: number,
+  signal: AbortSignal,
+): Promise<UsageRow[]> {
+  const rows: UsageRow[] = [];
+  const endMs = wallMs() + 2 * DAY_MS;
+  for (let startMs = sinceMs; startMs < endMs; startMs += WINDOW_DAYS * DAY_MS) {
+    const period = { startDate: dayOf(startMs), endDate: dayOf(Math.min(startMs + WINDOW_DAYS * DAY_MS, endMs)) };
+    if (period.startDate === period.endDate) continue;
+    const request = { customerId, ...period, timeZone: "UTC", groupBy: [UsageDimension.CARRIER], pageSize: 1_000 };
+    rows.push(...(await client.queryUsage(request, { signal })).rows);
+  }
+  return rows;
+}
+
+function sumUp(customerId: string, rows: readonly UsageRow[]): CustomerUsage {
+  const ofCarrier = rows.flatMap(({ parts }) =>
+    parts.filter(({ durationSource }) => durationSource === DurationSource.CARRIER),
+  );
+  return {
+    customerId,
+    calls: sum(rows, ({ totals }) => totals?.attemptCount),
+    answered: sum(rows, ({ totals }) => totals?.answeredCount),
+    connectedMs: sum(rows, ({ totals }) => totals?.connectedDurationMs),
+    carrierSourcedMs: sum(ofCarrier, ({ totals }) => totals?.connectedDurationMs),
+  };
+}
+
+function sum<Item>(items: readonly Item[], count: (item: Item) => bigint | undefined): number {
+  return items.reduce((total, item) => total + Number(count(item) ?? 0n), 0);
+}
+
+function dayOf(ms: number): string {
+  return new Date(ms).toISOString().slice(0, 10);
 }

@@ -8,14 +8,11 @@ import { verifyAll } from "../../store/verify/verify.ts";
 import type { Progress } from "../shared/progress.ts";
 import { DemoCarrier } from "./carrier.ts";
 import type { DemoExchange } from "./exchange.ts";
-import { readFindings } from "./findings.ts";
-import { STILL_MS } from "./level.ts";
-import { openLine } from "./line.ts";
+import { openLine, STILL_MS } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
 import { DemoPlatform } from "./platform.ts";
-import { isCaughtUp, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
-import type { ReconciliationTrace } from "./reconciliation-verdict.ts";
-import { type CustomerUsage, readUsage } from "./usage.ts";
+import { type CustomerUsage, isCaughtUp, readUsage, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
+import { type ReconciliationTrace, readFindings } from "./reconciliation-verdict.ts";
 
 const POLL_MS = 50;
 

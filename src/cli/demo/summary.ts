@@ -1,6 +1,6 @@
 import type { NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { CarrierVerdict, DemoVerdict } from "./judge.ts";
-import type { CustomerUsage } from "./usage.ts";
+import type { CustomerUsage } from "./reconciliation.ts";
 
 /** What `tandem demo --json` prints. */
 export interface DemoSummary {
