@@ -32,9 +32,7 @@ import { readRetentionDays } from "../../store/privacy/retention-policies.ts";
 import { findPlatformViolations } from "../shared/access/platform-identities.ts";
 import { doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { auditCarrier } from "./audit.ts";
 import { applyCarrierMask } from "./mask.ts";
@@ -90,20 +88,16 @@ async function createCarrier(services: Services, request: CreateCarrierRequest, 
 }
 
 async function listCarriers(services: Services, request: ListCarriersRequest, context: HandlerContext) {
-  const { limits, sipDomain } = services.config;
-  const size = pageSize(request.pageSize, limits);
+  const { sipDomain } = services.config;
   const conditions = readConditions(request);
   const scope = ["platform.ListCarriers", JSON.stringify(conditions)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, scope);
   const found = await systemTransaction(services.db, (tx) =>
-    listStoredCarriers(tx, conditions, { afterCarrierId: token?.["after"] ?? "", limit: size + 1 }),
+    listStoredCarriers(tx, conditions, { afterCarrierId: page.after?.["after"] ?? "", limit: page.limit }),
   );
   const show = (carrier: Carrier) => carrierMessage(carrier, sipDomain);
-  const { messages: carriers, last } = await cutPage(found, { size, schema: CarrierSchema, show, context, limits });
-  return {
-    carriers,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrierId }) : "",
-  };
+  const { messages: carriers, last } = await page.cut(found, CarrierSchema, show);
+  return { carriers, nextPageToken: page.tokenAfter(last && { after: last.carrierId }) };
 }
 
 async function updateCarrier(services: Services, request: UpdateCarrierRequest, context: HandlerContext) {

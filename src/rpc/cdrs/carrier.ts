@@ -22,8 +22,8 @@ import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { feedDisclosure } from "../shared/disclosure/disclose-feed.ts";
 import { disclosedCdrs, disclosedStoredCdrs } from "../shared/disclosure/disclosed-records.ts";
 import { batchFormat, feedEnd, feedStart, rangeOf, sharedFrame } from "../shared/feed-frames.ts";
-import { idText, pageSize, requiredInstant, requiredPeriod } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { idText, requiredInstant, requiredPeriod } from "../shared/lists.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import { cdrPlace, commitCdrCursor, consumerStart, getCdrFeed, listCdrConsumers } from "./consumers.ts";
 import { cdrConditions, filterBytes } from "./filter.ts";
@@ -113,15 +113,14 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
     correlationId: correlationId === undefined ? undefined : idText("correlation_id", correlationId, 128),
     conditions: cdrConditions(request.filter),
   };
-  const size = pageSize(request.pageSize, limits);
   const scope = ["ListCdrs", carrierId, listScope(search), Buffer.from(filterBytes(request.filter)).toString("base64")];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const after = token && pagePlace(token);
+  const asked = await ListPage.open(services, context, request, scope);
+  const after = asked.after && pagePlace(asked.after);
   const withNetwork = (await requireCarrier(services, carrierId)).networkIdentifiersAllowed;
-  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, withNetwork);
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: asked.limit }, withNetwork);
   const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const { page, last, fill } = await cutForwardedPage(found, {
-    size,
+    size: asked.size,
     schema: CallDetailRecordSchema,
     show: cdrMessage,
     partsOf: cdrParts,
@@ -131,8 +130,7 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
   });
   const next = last ?? scannedTo;
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedStoredCdrs(carrierId, page) });
-  const nextPageToken = next ? encodePageToken(services.seals, scope, pageKey(next)) : "";
-  return fill(create(ListCdrsResponseSchema, { nextPageToken }));
+  return fill(create(ListCdrsResponseSchema, { nextPageToken: asked.tokenAfter(next && pageKey(next)) }));
 }
 
 async function getCdr(services: Services, request: GetCdrRequest, context: HandlerContext) {

@@ -22,9 +22,7 @@ import {
 import { readFeedHead } from "../../store/feeds/feed-head.ts";
 import { carrierOf } from "../shared/access/auth.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { filterBytes } from "./filter.ts";
 
 export async function consumerStart(services: Services, carrierId: string, consumer: string): Promise<FeedStart> {
@@ -113,21 +111,15 @@ export function commitRefused(consumer: string, found: Consumer | undefined): Ta
 
 export async function listCdrConsumers(services: Services, request: ListCdrConsumersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { limits } = services.config;
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["ListCdrConsumers", carrierId];
-  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["consumer"];
+  const page = await ListPage.open(services, context, request, ["ListCdrConsumers", carrierId]);
+  const after = page.after?.["consumer"];
   const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
-    found: await listConsumers(tx, carrierId, after, size + 1),
+    found: await listConsumers(tx, carrierId, after, page.limit),
     head: await readFeedHead(tx, carrierId, Feed.CDRS),
   }));
   const show = (consumer: Consumer) => consumerMessage(consumer, head.headSequence);
-  const page = { size, schema: CdrConsumerSchema, show, context, limits };
-  const { messages: consumers, last } = await cutPage(found, page);
-  return {
-    consumers,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { consumer: last.consumer }) : "",
-  };
+  const { messages: consumers, last } = await page.cut(found, CdrConsumerSchema, show);
+  return { consumers, nextPageToken: page.tokenAfter(last && { consumer: last.consumer }) };
 }
 
 export function consumerMessage(consumer: Consumer, headSequence: bigint) {

@@ -14,13 +14,12 @@ import { type CdrSearch, findCarriersOfCdr, listCdrs, type StoredCdr, scanCdrs }
 import { cdrEdge } from "../../upload/records/record-edges.ts";
 import type { CdrFrame } from "../intake/record-requests.ts";
 import { horizonsOf, requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedCdrs } from "../shared/disclosure/disclosed-records.ts";
-import { idText, pageSize, requiredPeriod } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { idText, requiredPeriod } from "../shared/lists.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
 import { countAcknowledged } from "../shared/metrics.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import { clientFrames, durabilityOf, readOpen, responseFrame } from "../shared/upload-frames.ts";
 import { cdrNameSearch, cutLegs, listScope, MAX_LEGS, pageKey, pagePlace, recordNotFound } from "./search.ts";
@@ -91,24 +90,19 @@ async function listCarrierCdrs(services: Services, request: ListCdrsRequest, con
       phoneNumbers: request.phoneNumber === undefined ? undefined : [idText("phone_number", request.phoneNumber, 16)],
     },
   };
-  const size = pageSize(request.pageSize, limits);
   const scope = ["platform.ListCdrs", carrierId, listScope(search), JSON.stringify(search.conditions)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const after = token && pagePlace(token);
-  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: size + 1 }, networkIdentifiersAllowed);
+  const page = await ListPage.open(services, context, request, scope);
+  const after = page.after && pagePlace(page.after);
+  const read = (tx: Tx) => scanCdrs(tx, carrierId, search, { after, limit: page.limit }, networkIdentifiersAllowed);
   const { found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
-  const page = { size, schema: CallDetailRecordSchema, show: cdrMessage, context, limits };
-  const { messages: records, last } = await cutPage(found, page);
+  const { messages: records, last } = await page.cut(found, CallDetailRecordSchema, cdrMessage);
   const next = last ?? scannedTo;
   await discloseRecords(services, context, {
     request,
     masked: seesMaskedParties(context),
     disclosed: disclosedCdrs(records),
   });
-  return {
-    records,
-    nextPageToken: next ? encodePageToken(services.seals, scope, pageKey(next)) : "",
-  };
+  return { records, nextPageToken: page.tokenAfter(next && pageKey(next)) };
 }
 
 function namesOf(search: CdrSearch): { recordId?: string; callId?: string } {

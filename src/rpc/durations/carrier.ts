@@ -20,13 +20,12 @@ import { durationEdge } from "../../upload/records/record-edges.ts";
 import type { AppendedDurations, DurationFrame } from "../intake/record-requests.ts";
 import { carrierOf } from "../shared/access/auth.ts";
 import { horizonsOf, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDurations, disclosedRejects } from "../shared/disclosure/disclosed-records.ts";
-import { idText, pageSize, requiredPeriod } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { idText, requiredPeriod } from "../shared/lists.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 import { countAcknowledged } from "../shared/metrics.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { openStreamLife } from "../shared/stream-life.ts";
 import {
   clientFrames,
@@ -104,15 +103,13 @@ export async function appendDurations(
 
 async function listDurationUploads(services: Services, request: ListUploadsRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { limits } = services.config;
   if (UploadState[request.state] === undefined)
     throw invalidArgument("state", "expected UPLOAD_STATE_OPEN or UPLOAD_STATE_SEALED, or none");
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["ListUploads", carrierId, String(request.state)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, ["ListUploads", carrierId, String(request.state)]);
+  const token = page.after;
   const after = token && { createTime: BigInt(token["createTime"] ?? 0), uploadId: token["uploadId"] ?? "" };
   const which = {
-    limit: size + 1,
+    limit: page.limit,
     ...(request.state === UploadState.UNSPECIFIED ? {} : { sealed: request.state === UploadState.SEALED }),
     ...(after ? { after } : {}),
   };
@@ -122,45 +119,29 @@ async function listDurationUploads(services: Services, request: ListUploadsReque
     (tx) => listUploads(tx, carrierId, UploadKind.DURATIONS, which),
     LIST_PAGE,
   );
-  const { messages: uploads, last } = await cutPage(found, {
-    size,
-    schema: UploadSchema,
-    show: uploadMessage,
-    context,
-    limits,
-  });
+  const { messages: uploads, last } = await page.cut(found, UploadSchema, uploadMessage);
   const next = last && { createTime: String(last.createTime), uploadId: last.uploadId };
-  return {
-    uploads,
-    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
-  };
+  return { uploads, nextPageToken: page.tokenAfter(next) };
 }
 
 async function listRejects(services: Services, request: ListRejectsRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
   checkUploadId(request.uploadId);
-  const { limits } = services.config;
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["ListRejects", carrierId, request.uploadId];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const asked = await ListPage.open(services, context, request, ["ListRejects", carrierId, request.uploadId]);
   const key = durationUpload(carrierId, request.uploadId);
   const { upload, found } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     upload: await readUpload(tx, key),
-    found: await readRejects(tx, key, { start: BigInt(token?.["offset"] ?? 0), limit: size + 1 }),
+    found: await readRejects(tx, key, { start: BigInt(asked.after?.["offset"] ?? 0), limit: asked.limit }),
   }));
   if (!upload) throw uploadNotFound(request.uploadId);
-  const {
-    page,
-    messages: rejects,
-    last,
-  } = await cutPage(found, { size, schema: StoredRejectSchema, show: rejectMessage, context, limits });
+  const { page, messages: rejects, last } = await asked.cut(found, StoredRejectSchema, rejectMessage);
   // Their excerpts are masked, but for the customer's own numbers.
   const disclosed = [disclosedRejects(carrierId, page)];
   await discloseRecords(services, context, { request, masked: true, disclosed });
   return {
     rejects,
     totalCount: notAcceptedOf(upload.counts),
-    nextPageToken: last ? encodePageToken(services.seals, scope, { offset: String(last.recordOffset + 1n) }) : "",
+    nextPageToken: asked.tokenAfter(last && { offset: String(last.recordOffset + 1n) }),
   };
 }
 
@@ -201,26 +182,22 @@ async function listStoredDurations(services: Services, request: ListDurationsReq
   if (DurationState[request.state] === undefined)
     throw invalidArgument("state", "expected DURATION_STATE_APPLIED or DURATION_STATE_QUARANTINED, or none");
   const recordId = request.recordId === undefined ? undefined : idText("record_id", request.recordId, 128);
-  const size = pageSize(request.pageSize, limits);
   const scope = [
     "ListDurations",
     carrierId,
     JSON.stringify([String(period.start), String(period.end), recordId, request.state]),
   ];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, scope);
+  const token = page.after;
   const after = token && { startTime: BigInt(token["startTime"] ?? 0), recordId: token["recordId"] ?? "" };
   const list = request.state === DurationState.QUARANTINED ? listQuarantinedDurations : listDurations;
-  const read = (tx: Tx) => list(tx, carrierId, { ...period, recordId, after, limit: size + 1 });
+  const read = (tx: Tx) => list(tx, carrierId, { ...period, recordId, after, limit: page.limit });
   const found = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
-  const page = { size, schema: CallDurationSchema, show: durationMessage, context, limits };
-  const { messages: durations, last } = await cutPage(found, page);
+  const { messages: durations, last } = await page.cut(found, CallDurationSchema, durationMessage);
   const next = last && { startTime: String(last.startTime), recordId: last.recordId };
   const disclosed = [disclosedDurations(carrierId, durations)];
   await discloseRecords(services, context, { request, masked: false, disclosed });
-  return {
-    durations,
-    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
-  };
+  return { durations, nextPageToken: page.tokenAfter(next) };
 }
 
 function durationUpload(carrierId: string, uploadId: string): UploadKey {

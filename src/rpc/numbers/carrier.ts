@@ -29,12 +29,10 @@ import { readRows } from "../../store/numbers/number-rows.ts";
 import { type NumberOffer, provisionNumbers, TooManyUnavailable } from "../../store/numbers/provision-numbers.ts";
 import { carrierOf, principalOf } from "../shared/access/auth.ts";
 import type { Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
-import { pageSize } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { decodePhoneNumber } from "../shared/messages/phone-number.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { fieldsSet } from "./audit.ts";
 import { readNumberFilter } from "./filter.ts";
@@ -92,19 +90,17 @@ interface ListPosition {
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = carrierOf(context);
-  const { limits } = services.config;
-  const size = pageSize(request.pageSize, limits);
   const { filter, hash } = readNumberFilter(request.filter);
-  const scope = ["carrier.ListNumbers", carrierId, String(hash)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, ["carrier.ListNumbers", carrierId, String(hash)]);
+  const { limit, after: token } = page;
   const read = async (tx: Tx) => {
     const position = await readListPosition(tx, carrierId, token);
     const { afterNumber } = position;
-    return { position, ...(await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit: size + 1, filter })) };
+    return { position, ...(await readNumberSnapshotPage(tx, { carrierId, afterNumber, limit, filter })) };
   };
   const { position, found, scannedTo } = await carrierTransaction(services.db, carrierId, read, LIST_PAGE);
   const show = (row: NumberSnapshotRow) => decodePhoneNumber(row.payload);
-  const { messages: numbers, last } = await cutPage(found, { size, schema: PhoneNumberSchema, show, context, limits });
+  const { messages: numbers, last } = await page.cut(found, PhoneNumberSchema, show);
   const { epoch, sequence, ingestTime } = position;
   const place: FeedPlace = { db: services.db, seals: services.seals, carrierId, feed: Feed.NUMBERS, filter: hash };
   // As the first page gave it: the same position has another text each time.
@@ -120,7 +116,7 @@ async function listNumbers(services: Services, request: ListNumbersRequest, cont
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: next ? encodePageToken(services.seals, scope, next) : "",
+    nextPageToken: page.tokenAfter(next),
     watchCursor,
   };
 }

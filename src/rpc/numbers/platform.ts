@@ -33,12 +33,11 @@ import { assignNumbers, portNumbers, unassignNumbers } from "../../store/numbers
 import { hasScope, principalOf } from "../shared/access/auth.ts";
 import { actorOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedNumbers } from "../shared/disclosure/disclosed-records.ts";
-import { optionalInstant, pageSize, requiredInstant } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { optionalInstant, requiredInstant } from "../shared/lists.ts";
 import { decodePhoneNumber, phoneNumberMessage, redactLocation } from "../shared/messages/phone-number.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { fieldsSet } from "./audit.ts";
 import { assertNumber, numberNotFound, readPlainNumbers } from "./carrier.ts";
@@ -81,45 +80,38 @@ async function getNumber(services: Services, request: GetNumberRequest, context:
 
 async function listNumbers(services: Services, request: ListNumbersRequest, context: HandlerContext) {
   const { carrierId } = request;
-  const { limits } = services.config;
-  const limit = pageSize(request.pageSize, limits);
   const { filter, hash } = readNumberFilter(request.filter);
   if (carrierId !== undefined) await requireCarrier(services, carrierId);
   const scope = ["platform.ListNumbers", carrierId ?? "", String(hash)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, scope);
+  const { limit, after: token } = page;
   const after = { phoneNumber: token?.["after"] ?? "", carrierId: token?.["carrier"] ?? "" };
   const read = (tx: Tx) => {
-    if (carrierId === undefined)
-      return listNumbersOfAll(tx, { after, limit: limit + 1, filter, region: services.config.region });
-    return readNumberSnapshotPage(tx, { carrierId, afterNumber: after.phoneNumber, limit: limit + 1, filter });
+    if (carrierId === undefined) return listNumbersOfAll(tx, { after, limit, filter, region: services.config.region });
+    return readNumberSnapshotPage(tx, { carrierId, afterNumber: after.phoneNumber, limit, filter });
   };
   const { found, scannedTo } = await systemTransaction(services.db, read, LIST_PAGE);
   const mayRead = hasScope(context, "locations.read");
   const show = (row: NumberSnapshotRow) => redactLocation(decodePhoneNumber(row.payload), mayRead);
-  const page = { size: limit, schema: PhoneNumberSchema, show, context, limits };
-  const { messages: numbers, last } = await cutPage(found, page);
+  const { messages: numbers, last } = await page.cut(found, PhoneNumberSchema, show);
   const next = last ?? scannedTo;
   await discloseRecords(services, context, { request, masked: false, disclosed: disclosedNumbers(numbers) });
   return {
     numbers,
-    nextPageToken: next
-      ? encodePageToken(services.seals, scope, { after: next.phoneNumber, carrier: next.carrierId })
-      : "",
+    nextPageToken: page.tokenAfter(next && { after: next.phoneNumber, carrier: next.carrierId }),
   };
 }
 
 async function listNumberHistory(services: Services, request: ListNumberHistoryRequest, context: HandlerContext) {
   const { phoneNumber } = request;
   assertNumber(phoneNumber);
-  const { limits } = services.config;
-  const size = pageSize(request.pageSize, limits);
   const from = optionalInstant("start_time", request.startTime);
   const to = optionalInstant("end_time", request.endTime);
   if (from !== undefined && to !== undefined && to <= from)
     throw invalidArgument("end_time", "expected a time after start_time");
   const scope = ["platform.ListNumberHistory", phoneNumber, String(from), String(to)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const after = token && BigInt(token["after"] ?? 0);
+  const asked = await ListPage.open(services, context, request, scope);
+  const after = asked.after && BigInt(asked.after["after"] ?? 0);
   const history = await systemTransaction(services.db, (tx) =>
     readNumberHistory(tx, phoneNumber, services.config.sipDomain),
   );
@@ -133,15 +125,11 @@ async function listNumberHistory(services: Services, request: ListNumberHistoryR
     number: redactLocation(messageOfPeriod(phoneNumber, held), mayRead),
     scheduled: held.period.start > now,
   });
-  const rules = { size, schema: NumberPeriodSchema, show, context, limits };
-  const { page, messages: periods, last } = await cutPage(wanted, rules);
+  const { page, messages: periods, last } = await asked.cut(wanted, NumberPeriodSchema, show);
   for (const carrierId of new Set(page.map((held) => held.carrierId))) await requireCarrier(services, carrierId);
   const disclosed = disclosedNumbers(periods.flatMap(({ number }) => number ?? []));
   await discloseRecords(services, context, { request, masked: false, disclosed });
-  return {
-    periods,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.period.start) }) : "",
-  };
+  return { periods, nextPageToken: asked.tokenAfter(last && { after: String(last.period.start) }) };
 }
 
 function messageOfPeriod(phoneNumber: string, { carrierId, period }: HistoryPeriod) {

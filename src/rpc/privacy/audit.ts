@@ -15,9 +15,8 @@ import { type AuditConditions, listAuditEvents } from "../../store/audit/audit-e
 import { systemTransaction } from "../../store/database/database.ts";
 import { verifyAuditChain } from "../../store/verify/verify-audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { optionalInstant, pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { optionalInstant } from "../shared/lists.ts";
 import { assertServedRegion } from "../shared/residency.ts";
 
 /** Longest actor and method that are looked for, characters. */
@@ -33,24 +32,18 @@ export function auditMethods(services: Services): Partial<ServiceImpl<typeof Pri
 }
 
 async function listEvents(services: Services, request: ListAuditEventsRequest, context: HandlerContext) {
-  const { limits } = services.config;
-  const size = pageSize(request.pageSize, limits);
   const conditions = readConditions(request);
   const scope = [
     "platform.ListAuditEvents",
     JSON.stringify(conditions, (_, v) => (typeof v === "bigint" ? `${v}` : v)),
   ];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, scope);
   await requireChain(services, conditions.carrierId);
   const found = await systemTransaction(services.db, (tx) =>
-    listAuditEvents(tx, conditions, { afterSequence: BigInt(token?.["after"] ?? 0), limit: size + 1 }),
+    listAuditEvents(tx, conditions, { afterSequence: BigInt(page.after?.["after"] ?? 0), limit: page.limit }),
   );
-  const page = { size, schema: AuditEventSchema, show: auditEventMessage, context, limits };
-  const { messages: events, last } = await cutPage(found, page);
-  return {
-    events,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { after: String(last.sequence) }) : "",
-  };
+  const { messages: events, last } = await page.cut(found, AuditEventSchema, auditEventMessage);
+  return { events, nextPageToken: page.tokenAfter(last && { after: String(last.sequence) }) };
 }
 
 async function verify(services: Services, request: VerifyAuditLogRequest, { signal }: HandlerContext) {

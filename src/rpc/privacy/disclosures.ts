@@ -17,9 +17,8 @@ import { readDisclosures, type StoredDisclosure } from "../../store/privacy/disc
 import { type AskedRecord, isRecordKnown, readDisclosureTarget } from "../../store/privacy/disclosure-targets.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken, type PageTokenValue } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
+import type { PageTokenValue } from "../shared/page-token.ts";
 import { type AskedDisclosures, readDisclosuresRequest } from "./disclosures-request.ts";
 import { type ScanBudget, scanBudget, targetOfNumber } from "./records-of-number.ts";
 
@@ -37,27 +36,24 @@ export function disclosureMethods(services: Services): Partial<ServiceImpl<typeo
 }
 
 async function listDisclosures(services: Services, request: ListDisclosuresRequest, context: HandlerContext) {
-  const { limits } = services.config;
   const asked = readDisclosuresRequest(request);
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["platform.ListDisclosures", asked.scope];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const selection = { ...asked, after: token && placeOf(token), limit: size + 1 };
+  const page = await ListPage.open(services, context, request, ["platform.ListDisclosures", asked.scope]);
+  const selection = { ...asked, after: page.after && placeOf(page.after), limit: page.limit };
   const found: Placed[] = [];
   const budget = scanBudget();
   for await (const carrierId of carriersOf(services, asked)) {
     const subject = await subjectOf(services, carrierId, asked, budget);
     found.push(...(await findAt(services, carrierId, subject, selection)));
-    found.sort(newestFirst).splice(size + 1);
+    found.sort(newestFirst).splice(page.limit);
   }
-  const most = shortened(found, size);
+  const most = shortened(found, page.size);
   const stored = await readAll(services, found.slice(0, most));
   // One that retention took meanwhile shows as nothing, and still is a place to go on from.
   const show = ({ disclosureId }: Placed) => stored.get(disclosureId) ?? {};
-  const { messages, last } = await cutPage(found, { size: most, schema: DisclosureSchema, show, context, limits });
+  const { messages, last } = await page.cut(found, DisclosureSchema, show, most);
   return {
     disclosures: messages.filter(({ disclosureId }) => disclosureId !== ""),
-    nextPageToken: last ? encodePageToken(services.seals, scope, tokenOf(last)) : "",
+    nextPageToken: page.tokenAfter(last && tokenOf(last)),
   };
 }
 

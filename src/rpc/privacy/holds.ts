@@ -32,9 +32,7 @@ import {
 } from "../../store/privacy/holds.ts";
 import { actorOf, methodOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { holdMessage, readHoldMessage } from "./hold-message.ts";
@@ -127,23 +125,22 @@ async function listHolds(services: Services, request: ListHoldsRequest, context:
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
   if (HoldStateEnum[state] === undefined)
     throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
-  const { limits, region } = services.config;
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["ListHolds", carrierId, String(state)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const { region } = services.config;
+  const page = await ListPage.open(services, context, request, ["ListHolds", carrierId, String(state)]);
+  const token = page.after;
   const before = token && { createTime: BigInt(token["createTime"] ?? 0), holdId: token["holdId"] ?? "" };
   const of = { carrierId: carrierId || undefined, state: (state as HoldState) || undefined, region };
   return systemTransaction(
     services.db,
     async (tx) => {
       await assertServedHere(tx, services, carrierId === "" ? [] : [carrierId]);
-      const found = await listStoredHolds(tx, of, { before, limit: size + 1 });
+      const found = await listStoredHolds(tx, of, { before, limit: page.limit });
       const shown = new Map<StoredHold, ReturnType<typeof holdMessage>>();
-      for (const hold of found.slice(0, size)) shown.set(hold, await describe(tx, hold));
+      for (const hold of found.slice(0, page.size)) shown.set(hold, await describe(tx, hold));
       const show = (hold: StoredHold) => shown.get(hold) ?? {};
-      const { messages: holds, last } = await cutPage(found, { size, schema: HoldSchema, show, context, limits });
+      const { messages: holds, last } = await page.cut(found, HoldSchema, show);
       const next = last && { createTime: String(last.createTime), holdId: last.holdId };
-      return { holds, nextPageToken: next ? encodePageToken(services.seals, scope, next) : "" };
+      return { holds, nextPageToken: page.tokenAfter(next) };
     },
     { statementTimeoutMs: COUNT_TIMEOUT_MS },
   );

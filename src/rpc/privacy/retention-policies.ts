@@ -34,9 +34,7 @@ import { findResponse, insertResponse } from "../../store/database/request-log.t
 import { readSetPolicies, type StoredPolicy, writePolicy } from "../../store/privacy/retention-policies.ts";
 import { actorOf, methodOf } from "../shared/audit/audit.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { policyMessage } from "./policy-message.ts";
 import { isText } from "./text.ts";
@@ -50,15 +48,14 @@ export function retentionMethods(services: Services): Partial<ServiceImpl<typeof
 }
 
 async function listPolicies(services: Services, request: ListRetentionPoliciesRequest, context: HandlerContext) {
-  const { limits } = services.config;
   const { countryCode, carrierId, recordPart } = request;
-  const size = pageSize(request.pageSize, limits);
   if (countryCode !== "" && !isCountry(countryCode))
     throw invalidArgument("country_code", "expected an ISO 3166-1 alpha-2 code");
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
   if (recordPart !== 0 && !isPart(recordPart)) throw invalidArgument("record_part", "expected a part, or none");
   const scope = ["ListRetentionPolicies", countryCode, carrierId, String(recordPart)];
-  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
+  const page = await ListPage.open(services, context, request, scope);
+  const after = page.after?.["after"] ?? "";
   const policies = await systemTransaction(services.db, (tx) => readPolicies(tx, countryCode, carrierId));
   const found = policies
     .filter(({ part }) => recordPart === 0 || part === recordPart)
@@ -66,11 +63,8 @@ async function listPolicies(services: Services, request: ListRetentionPoliciesRe
     .filter(({ key }) => key > after)
     .sort((left, right) => (left.key < right.key ? -1 : 1));
   const show = ({ policy }: (typeof found)[number]) => policyMessage(policy);
-  const { messages, last } = await cutPage(found, { size, schema: RetentionPolicySchema, show, context, limits });
-  return {
-    policies: messages,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.key }) : "",
-  };
+  const { messages, last } = await page.cut(found, RetentionPolicySchema, show);
+  return { policies: messages, nextPageToken: page.tokenAfter(last && { after: last.key }) };
 }
 
 /**

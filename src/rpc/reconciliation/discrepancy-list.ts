@@ -14,10 +14,8 @@ import {
 } from "../../store/reconciliation/discrepancies.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import type { Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { attributeForReader } from "../shared/masking/reader-mask.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { optionalDates } from "./fields.ts";
 import { readDiscrepancyFilter } from "./filter.ts";
 
@@ -62,20 +60,16 @@ export async function listedDiscrepancies(
   const { limits } = services.config;
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const search: Search = { ...optionalDates(request, limits.maxListWindowDays), conditions };
-  const size = pageSize(request.pageSize, limits);
   // The days as they were asked for: a token outlives the midnight that moves the default ones.
   const scope = [method, carrierId, String(hash), JSON.stringify([request.startDate, request.endDate])];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
-  const { found, scannedTo } = await findPage(services, carrierId, search, token, size + 1);
-  const page = { size, schema: DiscrepancySchema, show, context, limits };
-  const { messages: discrepancies, last } = await cutPage(found, page);
+  const page = await ListPage.open(services, context, request, scope);
+  const { found, scannedTo } = await findPage(services, carrierId, search, page.after, page.limit);
+  const { messages: discrepancies, last } = await page.cut(found, DiscrepancySchema, show);
   await disclose(discrepancies);
   const next = last ?? scannedTo;
   return {
     discrepancies,
-    nextPageToken: next
-      ? encodePageToken(services.seals, scope, { carrier: next.carrierId, sequence: String(next.sequence) })
-      : "",
+    nextPageToken: page.tokenAfter(next && { carrier: next.carrierId, sequence: String(next.sequence) }),
   };
 }
 

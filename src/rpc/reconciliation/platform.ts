@@ -21,12 +21,10 @@ import { SUMMARY_TIMEOUT_MS, summarizeReconciliation } from "../../store/reconci
 import { readDaysOf } from "../../store/zone-days/zone-days.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
 import { disclosedDiscrepancies } from "../shared/disclosure/disclosed-records.ts";
-import { pageSize } from "../shared/lists.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { seesMaskedParties } from "../shared/masking/mask-interceptor.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
 import { listedDiscrepancies, shownDiscrepancy } from "./discrepancy-list.ts";
 import { explainCalls } from "./explain-call.ts";
 import { sortedUnique } from "./fields.ts";
@@ -65,30 +63,25 @@ function listOfAll(services: Services, request: ListDiscrepanciesRequest, contex
 }
 
 async function getStatus(services: Services, request: GetReconciliationStatusRequest, context: HandlerContext) {
-  const { limits } = services.config;
   const asked = sortedUnique(request.carrierIds);
   if (request.carrierIds.length > MAX_CARRIERS)
     throw invalidArgument("carrier_ids", `expected at most ${MAX_CARRIERS}`);
-  const size = pageSize(request.pageSize, limits);
-  const scope = ["platform.GetReconciliationStatus", ...asked];
-  const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["after"] ?? "";
+  const page = await ListPage.open(services, context, request, ["platform.GetReconciliationStatus", ...asked]);
+  const after = page.after?.["after"] ?? "";
   const found: { carrier: Carrier; status: ReconciliationStatus }[] = [];
   for await (const carrier of statusCarriers(services, asked, after)) {
     const status = await systemTransaction(services.db, (tx) => readReconciliationStatus(tx, carrier), {
       statementTimeoutMs: SUMMARY_TIMEOUT_MS,
     });
     if (status) found.push({ carrier, status });
-    if (found.length > size) break;
+    if (found.length > page.size) break;
   }
   const shown = new Map<unknown, MessageInitShape<typeof CarrierReconciliationStatusSchema>>();
-  for (const item of found.slice(0, size)) shown.set(item, await statusMessage(services, item.carrier, item.status));
+  for (const item of found.slice(0, page.size))
+    shown.set(item, await statusMessage(services, item.carrier, item.status));
   const show = (item: unknown) => shown.get(item) ?? {};
-  const page = { size, schema: CarrierReconciliationStatusSchema, show, context, limits };
-  const { messages: statuses, last } = await cutPage(found, page);
-  return {
-    statuses,
-    nextPageToken: last ? encodePageToken(services.seals, scope, { after: last.carrier.carrierId }) : "",
-  };
+  const { messages: statuses, last } = await page.cut(found, CarrierReconciliationStatusSchema, show);
+  return { statuses, nextPageToken: page.tokenAfter(last && { after: last.carrier.carrierId }) };
 }
 
 async function* statusCarriers(services: Services, asked: readonly string[], after: string): AsyncGenerator<Carrier> {

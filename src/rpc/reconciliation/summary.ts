@@ -22,9 +22,7 @@ import {
 } from "../../store/reconciliation/reconciliation-summary.ts";
 import { carriersAsked } from "../shared/carriers-asked.ts";
 import { requireCarrier, type Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
-import { pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
 import { checkNames, type DatePeriod, type FieldCheck, requiredDates, sortedUnique } from "./fields.ts";
 
 /** What both sides' requests have in common. */
@@ -53,21 +51,16 @@ export async function summary(
 ) {
   const { limits, region } = services.config;
   const asked = readRequest(request, limits.maxListWindowDays);
-  const size = pageSize(request.pageSize, limits);
-  const scope = [method, carrierId, JSON.stringify(asked)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, [method, carrierId, JSON.stringify(asked)]);
   if (carrierId !== "") await requireCarrier(services, carrierId);
   // Before the rows: they may know more.
   const named = carrierId === "" ? { region } : { carrierId };
   const through = await systemTransaction(services.db, (tx) => readReconciledThrough(tx, named));
-  const found = await findRows(services, carrierId, asked, token, size + 1);
-  const page = { size, schema: ReconciliationSummaryRowSchema, show: rowMessage, context, limits };
-  const { messages: rows, last } = await cutPage(found, page);
+  const found = await findRows(services, carrierId, asked, page.after, page.limit);
+  const { messages: rows, last } = await page.cut(found, ReconciliationSummaryRowSchema, rowMessage);
   return {
     rows,
-    nextPageToken: last
-      ? encodePageToken(services.seals, scope, { ...last.figures.key, carrier: last.carrier.carrierId })
-      : "",
+    nextPageToken: page.tokenAfter(last && { ...last.figures.key, carrier: last.carrier.carrierId }),
     ...(through === undefined ? {} : { reconciledThroughTime: timestampFromMicros(through) }),
   };
 }

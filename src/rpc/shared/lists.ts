@@ -1,19 +1,11 @@
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import type { Limits } from "../../domain/limits.ts";
 import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 
-const DEFAULT_PAGE_SIZE = 100;
 const DAY_MICROS = 86_400_000_000n;
 /** Years 1 to 9999, as protobuf has them. */
 const MIN_SECONDS = -62_135_596_800n;
 const MAX_SECONDS = 253_402_300_799n;
-
-/** The page size to use: 100 when absent, the limit when larger (AIP-158). */
-export function pageSize(asked: number, limits: Limits): number {
-  if (asked < 0) throw invalidArgument("page_size", "expected 0 (the default, 100) or more");
-  return asked === 0 ? DEFAULT_PAGE_SIZE : Math.min(asked, limits.maxPageSize);
-}
 
 /** A required instant of a request. */
 export function requiredInstant(field: string, timestamp: Timestamp | undefined): Micros {

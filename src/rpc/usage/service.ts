@@ -43,10 +43,9 @@ import { NO_FILTER } from "../../store/usage/usage-source.ts";
 import { hasScope, principalOf } from "../shared/access/auth.ts";
 import { doneBy } from "../shared/audit/audit.ts";
 import type { Services } from "../shared/context.ts";
-import { cutPage } from "../shared/cut-page.ts";
 import { discloseRecords } from "../shared/disclosure/disclose.ts";
-import { optionalInstant, pageSize } from "../shared/lists.ts";
-import { decodePageToken, encodePageToken } from "../shared/page-token.ts";
+import { ListPage } from "../shared/list-page.ts";
+import { optionalInstant } from "../shared/lists.ts";
 import { repeatableCall } from "../shared/repeatable-call.ts";
 import { assertServedHere } from "../shared/residency.ts";
 import { disclosedRestatements, disclosedUsage } from "./disclosed.ts";
@@ -96,9 +95,8 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
   const { limits } = services.config;
   const asked = readUsageRequest(request, limits.maxListWindowDays);
   const isWhole = hasScope(context, "parties.read");
-  const size = pageSize(request.pageSize, limits);
-  const scope = tokenScope(asked, isWhole);
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const page = await ListPage.open(services, context, request, tokenScope(asked, isWhole));
+  const token = page.after;
   const columns = keyColumns(asked.groupBy);
   const after = token && columns.map((_, index) => token[`k${index}`] ?? "");
   // By itself: a snapshot may not write the days that nobody has asked for yet.
@@ -114,17 +112,17 @@ async function queryUsage(services: Services, request: QueryUsageRequest, contex
         services,
         usage.map(({ carrierId }) => carrierId),
       );
-      const groups = await readUsageGroups(tx, query, { after, limit: size + 1 });
+      const groups = await readUsageGroups(tx, query, { after, limit: page.limit });
       const carriers = await readUsageCarriers(
         tx,
         period,
         usage.map(({ carrierId }) => carrierId),
       );
       const show = (group: (typeof groups)[number]) => rowMessage(group, columns);
-      const { messages: rows, last } = await cutPage(groups, { size, schema: UsageRowSchema, show, context, limits });
+      const { messages: rows, last } = await page.cut(groups, UsageRowSchema, show);
       const answer = {
         rows,
-        nextPageToken: last ? encodePageToken(services.seals, scope, tokenOfKey(last.key)) : "",
+        nextPageToken: page.tokenAfter(last && tokenOfKey(last.key)),
         totals: totalsMessage(totalOf(sumOfCarriers(usage))),
         completeness: completenessMessage(
           usage,
@@ -264,9 +262,9 @@ async function listRestatements(services: Services, request: ListRestatementsReq
   const end = optionalInstant("end_time", request.endTime);
   if (start !== undefined && end !== undefined && end <= start)
     throw invalidArgument("end_time", "expected a time after start_time");
-  const limit = pageSize(request.pageSize, services.config.limits);
   const scope = ["platform.ListRestatements", customerId, periodId ?? "", String(start), String(end)];
-  const token = await decodePageToken(services.seals, scope, request.pageToken);
+  const asked = await ListPage.open(services, context, request, scope);
+  const token = asked.after;
   const after = token && {
     startDate: token["start"] ?? "",
     periodId: token["period"] ?? "",
@@ -279,18 +277,14 @@ async function listRestatements(services: Services, request: ListRestatementsReq
       const periods =
         isFirst || services.config.region !== undefined ? await findPeriods(tx, customerId, periodId) : [];
       await assertServedHere(tx, services, periods.flatMap(carriersOfPeriod));
-      const page = { after, limit, maxBytes: MAX_PAGE_BYTES };
+      const page = { after, limit: asked.size, maxBytes: MAX_PAGE_BYTES };
       const { restatements, isLast } = await readRestatements(tx, { customerId, periodId, start, end }, page);
       const last = isLast ? undefined : restatements.at(-1);
       return {
         restatements: restatements.map(({ payload }) => fromBinary(RestatementSchema, payload)),
-        nextPageToken: last
-          ? encodePageToken(services.seals, scope, {
-              start: last.startDate,
-              period: last.periodId,
-              number: String(last.restatementNumber),
-            })
-          : "",
+        nextPageToken: asked.tokenAfter(
+          last && { start: last.startDate, period: last.periodId, number: String(last.restatementNumber) },
+        ),
         periods: isFirst ? periods.map(periodMessage) : [],
       };
     },
