@@ -131,7 +131,7 @@ async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCa
     for (const record of records) {
       if (!isTouched(record.call)) continue;
       const mate = mates.get(record);
-      const voteMs = mate === undefined ? null : BigInt(record.startMs - mate.call.startMs);
+      const voteMs = mate === undefined ? undefined : BigInt(record.startMs - mate.call.startMs);
       const isAlike = mate?.isAlike ?? false;
       if (voteMs === record.call.voteMs && isAlike === record.call.isAlike) continue;
       const call = { ...record.call, voteMs, isAlike };
@@ -148,7 +148,7 @@ interface StoredFarCall extends FarCall {
 }
 
 function farCall(call: LackingCall): StoredFarCall {
-  const lengthMs = call.lengthMs === null ? undefined : Number(call.lengthMs);
+  const lengthMs = call.lengthMs === undefined ? undefined : Number(call.lengthMs);
   return { call, startMs: msFromMicros(call.startTime), lengthMs };
 }
 
@@ -167,6 +167,6 @@ function around({ pairKey, startTime }: LackingCall) {
 }
 
 function farVote({ trunkId, startTime, voteMs, isAlike }: LackingCall, by: 1 | -1): ClockVote[] {
-  if (voteMs === null) return [];
+  if (voteMs === undefined) return [];
   return [{ trunkId, hourMs: hourOf(startTime), bucket: voteBucket(Number(voteMs), isAlike), isFar: true, by }];
 }

@@ -123,8 +123,8 @@ function lackingCall(side: Side, unit: CallUnit<PlatformFacts | CarrierFacts>): 
       startTime: microsFromMs(rawStartMs(facts)),
       pairKey,
       trunkId,
-      lengthMs: lengthMs === undefined ? null : BigInt(lengthMs),
-      voteMs: null,
+      lengthMs: lengthMs === undefined ? undefined : BigInt(lengthMs),
+      voteMs: undefined,
       isAlike: false,
     },
   ];

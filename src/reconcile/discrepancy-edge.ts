@@ -22,8 +22,8 @@ export interface DiscrepancyFrame {
   discrepancyId: string;
   revision: number;
   callDate: string;
-  firstSeenTime: Micros | null;
-  resolvedTime: Micros | null;
+  firstSeenTime: Micros | undefined;
+  resolvedTime: Micros | undefined;
   mergedInto?: string;
 }
 
@@ -155,8 +155,8 @@ function timeFromMs(ms: number | undefined): Timestamp | undefined {
   return ms === undefined ? undefined : timeFromMicros(BigInt(Math.round(ms)) * 1_000n);
 }
 
-function timeFromMicros(micros: Micros | null): Timestamp | undefined {
-  return micros === null ? undefined : create(TimestampSchema, timestampFromMicros(micros));
+function timeFromMicros(micros: Micros | undefined): Timestamp | undefined {
+  return micros === undefined ? undefined : create(TimestampSchema, timestampFromMicros(micros));
 }
 
 function bigintOf(value: number | undefined): bigint | undefined {

@@ -141,7 +141,7 @@ async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Prom
 
 function openCall(side: Side, row: OpenCallRow): OpenCall {
   const { recordId, recordDate, revision, startTime, answered } = row;
-  const number = (value: bigint | null) => (value === null ? undefined : Number(value));
+  const number = (value: bigint | undefined) => (value === undefined ? undefined : Number(value));
   return {
     side,
     record: { recordId, recordDate, revision },

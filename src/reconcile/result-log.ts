@@ -64,7 +64,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
     for (const name of memberNames([each])) {
       const row = stored.get(nameText(name));
       if (!row || row.isMerged) continue;
-      if (row.discrepancyId === null) deleted.push(name);
+      if (row.discrepancyId === undefined) deleted.push(name);
       else merged.push({ row, into: each });
     }
   }
@@ -99,7 +99,7 @@ const KEPT_OF_ERASED = [
 
 /** Whether a change is told in the discrepancy feed: it disagrees, or did. */
 export function isTold({ judged, before }: Changes["changed"][number]): boolean {
-  return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== null);
+  return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== undefined);
 }
 
 /**
@@ -118,7 +118,7 @@ export function logChanges(
     entries.push({
       discrepancyId: row.discrepancyId ?? "",
       now: traitsOf(row),
-      before: before && before.discrepancyId !== null ? traitsOf(before) : undefined,
+      before: before && before.discrepancyId !== undefined ? traitsOf(before) : undefined,
       payload: row.payload ?? Buffer.alloc(0),
     });
     rows.push(row);
@@ -134,12 +134,12 @@ export function logChanges(
 
 const NEVER_TOLD = {
   isMerged: false,
-  discrepancyId: null,
+  discrepancyId: undefined,
   discrepancyRevision: 0,
-  firstSeenTime: null,
-  resolvedTime: null,
-  sequence: null,
-  payload: null,
+  firstSeenTime: undefined,
+  resolvedTime: undefined,
+  sequence: undefined,
+  payload: undefined,
 } as const;
 
 function held(lock: FeedLock | undefined): FeedLock {
@@ -153,7 +153,7 @@ function toldRow(carrierId: string, { judged, before }: Changes["changed"][numbe
   const discrepancyId = before?.discrepancyId ?? discrepancyIdOf(carrierId, judged.name);
   const revision = (before?.discrepancyRevision ?? 0) + 1;
   const firstSeenTime = before?.firstSeenTime ?? now;
-  const resolvedTime = isUnresolved ? null : (before?.resolvedTime ?? now);
+  const resolvedTime = isUnresolved ? undefined : (before?.resolvedTime ?? now);
   const payload = encodeDiscrepancy(result, {
     carrierId,
     discrepancyId,
@@ -162,7 +162,14 @@ function toldRow(carrierId: string, { judged, before }: Changes["changed"][numbe
     firstSeenTime,
     resolvedTime,
   });
-  const told = { discrepancyId, discrepancyRevision: revision, firstSeenTime, resolvedTime, payload, sequence: null };
+  const told = {
+    discrepancyId,
+    discrepancyRevision: revision,
+    firstSeenTime,
+    resolvedTime,
+    payload,
+    sequence: undefined,
+  };
   return { ...row, isMerged: false, ...told };
 }
 
@@ -177,10 +184,10 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
     pendingReason: 0,
     isMerged: true,
     isOpen: false,
-    dueTime: null,
-    pairKey: null,
-    correlationKey: null,
-    idKeys: null,
+    dueTime: undefined,
+    pairKey: undefined,
+    correlationKey: undefined,
+    idKeys: undefined,
     discrepancyRevision: revision,
     resolvedTime: now,
     payload,
@@ -199,19 +206,19 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
     customerId: row.customerId,
     trunkId: row.trunkId,
     direction: row.direction,
-    unresolved: row.resolvedTime === null,
+    unresolved: row.resolvedTime === undefined,
     absoluteDeltaMs: absoluteDelta(row),
   };
 }
 
 /**
  * How far apart the durations are, either way; of a call that one side lacks, its full length;
- * null: not known. As lists and summaries count it.
+ * undefined: not known. As lists and summaries count it.
  */
-function absoluteDelta(row: CallResultRow): bigint | null {
+function absoluteDelta(row: CallResultRow): bigint | undefined {
   const { platformMs, carrierMs, billedS } = row;
-  const lacksCarrier = row.carrierAnswered === true && carrierMs === null && billedS === null;
-  if (lacksCarrier || (row.platformAnswered === true && platformMs === null)) return null;
+  const lacksCarrier = row.carrierAnswered === true && carrierMs === undefined && billedS === undefined;
+  if (lacksCarrier || (row.platformAnswered === true && platformMs === undefined)) return undefined;
   const delta = (carrierMs ?? (billedS ?? 0n) * 1_000n) - (platformMs ?? 0n);
   return delta < 0n ? -delta : delta;
 }

@@ -52,8 +52,8 @@ export function judgedRow(result: CallResult, days: ZoneDays): JudgedRow {
     isOpen: isOpen(result.status),
     dueTime: dueTimeOf(result),
     direction: result.direction,
-    platformAnswered: result.platformMeasure?.answered ?? null,
-    carrierAnswered: result.carrierMeasure?.answered ?? null,
+    platformAnswered: result.platformMeasure?.answered,
+    carrierAnswered: result.carrierMeasure?.answered,
     platformMs: bigintOf(result.platformMeasure?.connectedMs),
     carrierMs: bigintOf(result.carrierMeasure?.connectedMs),
     billedS: bigintOf(result.carrierMeasure?.billedS),
@@ -70,18 +70,18 @@ function recordColumns(result: CallResult) {
     ...nameOf(result),
     revision: first.revision,
     carrierRecords: carrier.map(({ recordId, recordDate, revision }) => ({ recordId, recordDate, revision })),
-    phoneNumber: first.phoneNumber ?? null,
-    customerId: first.customerId ?? null,
-    trunkId: platform?.trunkId ?? carrier[0]?.trunkId ?? null,
-    callId: platform?.callId ?? null,
-    otherNumber: other?.value ?? null,
-    otherCountry: other?.countryCode ?? null,
+    phoneNumber: first.phoneNumber,
+    customerId: first.customerId,
+    trunkId: platform?.trunkId ?? carrier[0]?.trunkId,
+    callId: platform?.callId,
+    otherNumber: other?.value,
+    otherCountry: other?.countryCode,
     arrivalTime: microsFromMs(Math.max(first.ingestMs, ...carrier.map((record) => record.ingestMs))),
   };
 }
 
 function clockColumns(record: CarrierFacts | undefined) {
-  if (!record) return { clockTrunk: null, clockTime: null };
+  if (!record) return { clockTrunk: undefined, clockTime: undefined };
   return { clockTrunk: record.trunkId ?? "", clockTime: microsFromMs(rawStartMs(record)) };
 }
 
@@ -90,9 +90,9 @@ function keyColumns(result: CallResult) {
   const isPair = result.platform !== undefined && result.carrier.length > 0;
   const idKeys = [...idKeysOf(result), ...echoesOf(result)];
   return {
-    pairKey: (mayHaveParts(result) ? pairKeyOf(result.carrier[0] ?? first) : undefined) ?? null,
-    correlationKey: (isPair ? farKeyOf(result) : undefined) ?? null,
-    idKeys: idKeys.length === 0 ? null : idKeys,
+    pairKey: mayHaveParts(result) ? pairKeyOf(result.carrier[0] ?? first) : undefined,
+    correlationKey: isPair ? farKeyOf(result) : undefined,
+    idKeys: idKeys.length === 0 ? undefined : idKeys,
   };
 }
 
@@ -148,8 +148,8 @@ function firstRecord(result: CallResult): CommonFacts {
 // A partial record waits for its next revision, and not for time, whenever the grace of its
 // counterpart was over.
 function dueTimeOf(result: CallResult) {
-  if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return null;
-  if (result.pendingReason === PendingReason.PARTIAL_RECORD) return null;
+  if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return undefined;
+  if (result.pendingReason === PendingReason.PARTIAL_RECORD) return undefined;
   return microsFromMs(Math.ceil(result.graceEndMs));
 }
 
@@ -175,6 +175,6 @@ function hashOf(result: CallResult, row: Omit<JudgedRow, "resultHash">): bigint 
   );
 }
 
-function bigintOf(value: number | undefined): bigint | null {
-  return value === undefined ? null : BigInt(Math.round(value));
+function bigintOf(value: number | undefined): bigint | undefined {
+  return value === undefined ? undefined : BigInt(Math.round(value));
 }

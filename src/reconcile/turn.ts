@@ -116,7 +116,7 @@ function findOrphans(
   now: Micros,
 ): CallResultRow[] {
   const names = new Set(judged.map(({ name }) => name));
-  const isDue = (row: CallResultRow) => row.dueTime !== null && row.dueTime <= now;
+  const isDue = (row: CallResultRow) => row.dueTime !== undefined && row.dueTime <= now;
   return [...rows.values()].filter(
     (row) => isDue(row) && isIn(base, msFromMicros(row.startTime)) && !names.has(nameText(row)),
   );

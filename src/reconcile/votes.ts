@@ -51,12 +51,12 @@ export interface ClockVote {
  * call_result keeps it.
  */
 export interface Voter {
-  clockTrunk: string | null;
-  clockTime: Micros | null;
-  voteMs: bigint | null;
-  platformMs: bigint | null;
-  carrierMs: bigint | null;
-  billedS: bigint | null;
+  clockTrunk: string | undefined;
+  clockTime: Micros | undefined;
+  voteMs: bigint | undefined;
+  platformMs: bigint | undefined;
+  carrierMs: bigint | undefined;
+  billedS: bigint | undefined;
   matchedBy: number;
   carrierRecords: readonly unknown[];
   side: number;
@@ -139,7 +139,7 @@ export class CarrierVotes {
 
   /** Adds (1) or takes back (-1) what a result says. */
   count(voter: Voter, by: 1 | -1): void {
-    if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
+    if (voter.isMerged || voter.clockTrunk === undefined || voter.clockTime === undefined || voter.side !== 1) return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
     if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + idBucket(voter), by);
     const keys = roundingKeys(voter);
@@ -260,8 +260,8 @@ export class CarrierVotes {
 }
 
 function roundingKeys({ platformMs, carrierMs, billedS }: Voter): string[] {
-  if (platformMs === null) return [];
-  const numberOf = (value: bigint | null) => (value === null ? undefined : Number(value));
+  if (platformMs === undefined) return [];
+  const numberOf = (value: bigint | undefined) => (value === undefined ? undefined : Number(value));
   return roundingVotes(Number(platformMs), numberOf(carrierMs), numberOf(billedS));
 }
 
@@ -294,14 +294,14 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
 // By an ICID too, but not by a Session-ID: which records are left for that may depend on times, as
 // it does which parts make one call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
-  if (voteMs === null || carrierRecords.length !== 1) return false;
+  if (voteMs === undefined || carrierRecords.length !== 1) return false;
   if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;
   const distanceMs = Math.abs(Number(voteMs));
   return distanceMs > WINDOW_MS && distanceMs <= ZONE_MS;
 }
 
 function idBucket({ voteMs, platformMs, carrierMs }: Voter): string {
-  const lengths = [platformMs, carrierMs].map((ms) => (ms === null ? undefined : Number(ms)));
+  const lengths = [platformMs, carrierMs].map((ms) => (ms === undefined ? undefined : Number(ms)));
   return voteBucket(Number(voteMs), areAlike(lengths[0], lengths[1]));
 }
 

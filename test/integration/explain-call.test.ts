@@ -67,7 +67,7 @@ test("explains a call of every status as it was judged, with both records and a 
 
 test("a discrepancy is explained by its own id, and a call's legs by the call's id at every carrier", async () => {
   const client = await exchange.platformClient(ReconciliationService);
-  const row = rows.find((each) => each.side === 1 && each.discrepancyId !== null && each.callId !== null);
+  const row = rows.find((each) => each.side === 1 && each.discrepancyId !== undefined && each.callId !== undefined);
   const byDiscrepancy = await client.explainCall({
     carrierId: CARRIER,
     target: { case: "discrepancyId", value: row?.discrepancyId ?? "" },
@@ -83,7 +83,7 @@ test("numbers of other parties are masked for a credential that may not see them
     [1, 1],
     [2, 7],
   ]) {
-    const row = rows.find((each) => each.side === side && each.status === status && each.otherNumber !== null);
+    const row = rows.find((each) => each.side === side && each.status === status && each.otherNumber !== undefined);
     const response = await fetch(`${exchange.app.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
@@ -151,7 +151,7 @@ test("a carrier is shown no more of the platform's record than its feed shows, a
 test("no id of another carrier's calls finds anything, and nothing tells it from an id that nobody has", async () => {
   const neighbour = await exchange.carrierClient(OwnReconciliationService, NEIGHBOUR);
   const row = rows.find(
-    (each) => each.discrepancyId !== null && each.callId !== null && each.carrierRecords.length > 0,
+    (each) => each.discrepancyId !== undefined && each.callId !== undefined && each.carrierRecords.length > 0,
   );
   if (!row) throw new Error("expected a discrepancy of both sides");
   const refused = async (target: Target) => {

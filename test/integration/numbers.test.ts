@@ -485,12 +485,13 @@ describe("assigning", () => {
     );
     const customerAt = (ms: number) => {
       const time = BigInt(Date.now() + ms) * 1000n;
-      return holdings.find((holding) => holding.startTime <= time && time < holding.endTime)?.customerId;
+      const held = holdings.find((holding) => holding.startTime <= time && time < holding.endTime);
+      return held && (held.customerId ?? "nobody");
     };
     expect([-20 * 24, -7 * 24, -2, -0.5].map((hours) => customerAt(hours * HOUR))).toEqual([
-      null,
+      "nobody",
       "customer-1",
-      null,
+      "nobody",
       "customer-2",
     ]);
     const late = await assign("alpha", number, { effectiveTime: fromNow(-6 * 24 * HOUR) });

@@ -164,7 +164,7 @@ function clockVotes(platform: readonly PlatformFacts[], carrier: readonly Carrie
 }
 
 function farCall(call: LackingCall) {
-  const lengthMs = call.lengthMs === null ? undefined : Number(call.lengthMs);
+  const lengthMs = call.lengthMs === undefined ? undefined : Number(call.lengthMs);
   return { call, startMs: msFromMicros(call.startTime), lengthMs };
 }
 

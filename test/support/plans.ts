@@ -90,7 +90,8 @@ export class PlanRecorder implements Disposable {
   }
 
   #run(client: pg.Client, original: (...args: unknown[]) => unknown, args: unknown[]): unknown {
-    const [text, values] = args;
+    const [query, given] = args as [string | { text: string; values: unknown[] } | undefined, unknown?];
+    const [text, values] = typeof query === "object" ? [query.text, query.values] : [query, given];
     const run = () => original.apply(client, args);
     if (typeof text !== "string") return run();
     if (/^BEGIN/.test(text)) this.#inTransaction.add(client);
@@ -189,7 +190,7 @@ function callersInStore(): string[] {
   const stack = new Error("a statement").stack ?? "";
   Error.stackTraceLimit = before;
   return stack.split("\n").flatMap((line) => {
-    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/([\w-]+\.ts)/.exec(line);
+    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/(?:[\w-]+\/)?([\w-]+\.ts)/.exec(line);
     return match && match[2] !== "database.ts" ? [`${match[2]}/${match[1]}`] : [];
   });
 }
@@ -197,11 +198,12 @@ function callersInStore(): string[] {
 /** Every function of the store that sends a statement: `file.ts/function`. */
 export function listSenders(): Set<string> {
   const senders = new Set<string>();
-  for (const path of readdirSync(STORE).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))) {
+  for (const path of readdirSync(STORE, { recursive: true, encoding: "utf8" })) {
+    if (!path.endsWith(".ts") || path.endsWith(".test.ts") || path.startsWith("migrations/")) continue;
     let within = "";
     for (const line of readFileSync(join(STORE, path), "utf8").split("\n")) {
       within = /^(?:export )?(?:async )?function\*? (\w+)/.exec(line)?.[1] ?? within;
-      if (/\.execute(?:TakeFirst)?\(|\bsend[<(]/.test(line) && within) senders.add(`${basename(path)}/${within}`);
+      if (/\brun\(tx[,)]|\.execute\(/.test(line) && within) senders.add(`${basename(path)}/${within}`);
     }
   }
   return senders;

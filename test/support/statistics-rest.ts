@@ -90,7 +90,7 @@ async function ofCalls(db: Database, { carrierId, durations }: WorldCarrier): Pr
   await undone(db, async (tx) => {
     await findSplitCalls(tx, carrierId, some);
     await readDurationStarts(tx, carrierId, some);
-    const open = all.find(({ pairKey }) => pairKey !== null);
+    const open = all.find(({ pairKey }) => pairKey !== undefined);
     const around = open?.startTime ?? 0n;
     const reach = { around, start: around - 3_600_000_000n, end: around + 3_600_000_000n };
     await readOpenCalls(tx, carrierId, { side: 2, pairKey: open?.pairKey ?? 0n, ...reach, limit: 200 });

@@ -47,7 +47,7 @@ export const SORTED: Readonly<Record<string, string>> = {
   "reconciliation-summary.ts/summarizeReconciliation": "the few cells that the calls were summed up in",
   "cdrs.ts/readCdrPage": "a run of sequences that is no longer than a page may be",
   "discrepancies.ts/readDiscrepancyPage": "a run of sequences that is no longer than a page may be",
-  "disclosure-lists.ts/run": "counted before: what is more than a few is read in order",
+  "disclosure-lists.ts/findDisclosures": "counted before: what is more than a few is read in order",
   "erase-calls.ts/findRecordsOf": "the records of one day, of which a number was in few",
   "erase-calls.ts/findTimelessRecordsOf": "VOIDs of what never came",
   "erase-calls.ts/readRevisions": "the revisions of records of a page",

@@ -216,8 +216,8 @@ async function explanation(
     discrepancyId: stored?.discrepancyId ?? "",
     revision: stored?.discrepancyRevision ?? 0,
     callDate: stored?.callDate ?? "",
-    firstSeenTime: stored?.firstSeenTime ?? null,
-    resolvedTime: stored?.resolvedTime ?? null,
+    firstSeenTime: stored?.firstSeenTime,
+    resolvedTime: stored?.resolvedTime,
   });
   if (stored?.sequence) message.sequence = stored.sequence;
   const platformRecord = result.platform && (await readCdr(tx, carrierId, result.platform));

@@ -9,9 +9,9 @@ import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
  * what is kept of it.
  */
 export function resultInForce(carrierId: string, stored: CallResultRow): Discrepancy {
-  const message = stored.payload === null ? keptMessage(stored) : fromBinary(DiscrepancySchema, stored.payload);
+  const message = stored.payload === undefined ? keptMessage(stored) : fromBinary(DiscrepancySchema, stored.payload);
   message.carrierId = carrierId;
-  if (stored.sequence !== null) message.sequence = stored.sequence;
+  if (stored.sequence !== undefined) message.sequence = stored.sequence;
   return message;
 }
 
@@ -30,14 +30,14 @@ function keptMessage(stored: CallResultRow): Discrepancy {
     }),
     ...(stored.carrierRecords.length > 0 && { carrierMeasure: measureOf(stored.carrierAnswered, stored.carrierMs) }),
     carrierRecords: stored.carrierRecords.map((record) => ({ ...record })),
-    ...(stored.callId !== null && { callId: stored.callId }),
-    ...(stored.customerId !== null && { customerId: stored.customerId }),
-    ...(stored.trunkId !== null && { trunkId: stored.trunkId }),
+    ...(stored.callId !== undefined && { callId: stored.callId }),
+    ...(stored.customerId !== undefined && { customerId: stored.customerId }),
+    ...(stored.trunkId !== undefined && { trunkId: stored.trunkId }),
   });
 }
 
-function measureOf(answered: boolean | null, connectedMs: bigint | null) {
-  return { answered: answered === true, ...(connectedMs !== null && { connectedDurationMs: connectedMs }) };
+function measureOf(answered: boolean | undefined, connectedMs: bigint | undefined) {
+  return { answered: answered === true, ...(connectedMs !== undefined && { connectedDurationMs: connectedMs }) };
 }
 
 /** Says that the steps behind it are not yet those of the result in force. */

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { type AuditEvent, type AuditOutcome, NO_HASH } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { PLATFORM_CHAIN } from "./audit-log.ts";
 
 /** Which events of a chain. */
@@ -30,8 +30,12 @@ export async function listAuditEvents(
   if (end !== undefined) query = query.where("event_time", "<", sql<Micros>`${isoFromMicros(end)}::timestamptz`);
   if (actor !== undefined) query = query.where("actor", "=", actor);
   if (method !== undefined) query = query.where("method", "=", method);
-  const rows = await query.orderBy("sequence").limit(page.limit).execute();
-  return rows.map(eventOfRow);
+  const { rows } = await run(tx, query.orderBy("sequence").limit(page.limit));
+  return rows.map((row) => ({
+    ...row,
+    carrierId: row.carrierId === PLATFORM_CHAIN ? undefined : row.carrierId,
+    outcome: row.outcome as AuditOutcome,
+  }));
 }
 
 /**
@@ -53,15 +57,20 @@ export interface ChainEnds {
  */
 export async function readChainEnds(tx: Tx, carrierId: string | undefined): Promise<ChainEnds | undefined> {
   const chain = carrierId ?? PLATFORM_CHAIN;
-  const { rows } = await sql<{ first: bigint; last: bigint | null; last_hash: Buffer | null; newest: bigint | null }>`
+  const { rows } = await run(tx)<{
+    first: bigint;
+    last: bigint | undefined;
+    lastHash: Buffer | undefined;
+    newest: bigint | undefined;
+  }>`
     SELECT c.first_sequence AS first, h.sequence AS last, h.entry_hash AS last_hash,
       (SELECT max(e.sequence) FROM audit_event e WHERE e.carrier_id = ${chain}) AS newest
     FROM audit_chain c LEFT JOIN LATERAL (
       SELECT sequence, entry_hash FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true
-    WHERE c.carrier_id = ${chain}`.execute(tx);
+    WHERE c.carrier_id = ${chain}`;
   const [row] = rows;
   if (!row) return undefined;
-  return { first: row.first, last: row.last ?? 0n, lastHash: row.last_hash ?? NO_HASH, newest: row.newest ?? 0n };
+  return { first: row.first, last: row.last ?? 0n, lastHash: row.lastHash ?? NO_HASH, newest: row.newest ?? 0n };
 }
 
 /**
@@ -70,8 +79,8 @@ export async function readChainEnds(tx: Tx, carrierId: string | undefined): Prom
 export async function listChains(tx: Tx, after: string | undefined, limit: number): Promise<string[]> {
   let query = tx.selectFrom("audit_chain").select("carrier_id");
   if (after !== undefined) query = query.where(sql<string>`carrier_id COLLATE "C"`, ">", after);
-  const rows = await query.orderBy(sql`carrier_id COLLATE "C"`).limit(limit).execute();
-  return rows.map((row) => row.carrier_id);
+  const { rows } = await run(tx, query.orderBy(sql`carrier_id COLLATE "C"`).limit(limit));
+  return rows.map((row) => row.carrierId);
 }
 
 /**
@@ -89,60 +98,28 @@ export async function deleteAuditEvents(
   const chain = carrierId ?? PLATFORM_CHAIN;
   // The chain first: an event that is appended meanwhile must not be counted among those that are
   // gone.
-  const head = await tx
+  const update = tx
     .updateTable("audit_chain")
     .set({ turns: sql<bigint>`turns + 1` })
     .where("carrier_id", "=", chain)
-    .returning("first_sequence")
-    .executeTakeFirst();
+    .returning("first_sequence");
+  const {
+    rows: [head],
+  } = await run(tx, update);
   if (!head) return 0;
-  const { rows } = await sql<{ sequence: bigint }>`
-    DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${head.first_sequence + BigInt(limit)}
+  const { rows } = await run(tx)<{ sequence: bigint }>`
+    DELETE FROM audit_event WHERE carrier_id = ${chain} AND sequence < ${head.firstSequence + BigInt(limit)}
       AND event_time < ${isoFromMicros(before)}::timestamptz
-    RETURNING sequence`.execute(tx);
-  let last = head.first_sequence - 1n;
+    RETURNING sequence`;
+  let last = head.firstSequence - 1n;
   for (const { sequence } of rows) if (sequence > last) last = sequence;
-  await tx
+  const query = tx
     .updateTable("audit_chain")
     .set({ first_sequence: last + 1n })
-    .where("carrier_id", "=", chain)
-    .execute();
-  await sql`
+    .where("carrier_id", "=", chain);
+  await run(tx, query);
+  await run(tx)`
     DELETE FROM audit_head WHERE carrier_id = ${chain}
-      AND sequence < (SELECT max(h.sequence) FROM audit_head h WHERE h.carrier_id = ${chain})`.execute(tx);
+      AND sequence < (SELECT max(h.sequence) FROM audit_head h WHERE h.carrier_id = ${chain})`;
   return rows.length;
-}
-
-interface EventRow {
-  carrier_id: string;
-  sequence: bigint;
-  event_time: Micros;
-  actor: string;
-  method: string;
-  resource: string;
-  outcome: number;
-  error_reason: string | null;
-  request_id: string | null;
-  changed_fields: string[];
-  details_json: string;
-  previous_hash: Buffer;
-  entry_hash: Buffer;
-}
-
-function eventOfRow(row: EventRow): AuditEvent {
-  return {
-    carrierId: row.carrier_id === PLATFORM_CHAIN ? undefined : row.carrier_id,
-    sequence: row.sequence,
-    eventTime: row.event_time,
-    actor: row.actor,
-    method: row.method,
-    resource: row.resource,
-    outcome: row.outcome as AuditOutcome,
-    errorReason: row.error_reason ?? undefined,
-    requestId: row.request_id ?? undefined,
-    changedFields: row.changed_fields,
-    detailsJson: row.details_json,
-    previousHash: row.previous_hash,
-    entryHash: row.entry_hash,
-  };
 }

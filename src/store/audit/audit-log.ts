@@ -2,15 +2,15 @@ import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import { type AuditAct, type AuditEvent, chainAct, NO_HASH } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 
 /** carrier_id of the platform's chain. */
 export const PLATFORM_CHAIN = "";
 
 /** Makes the chain of a new carrier, without an event. In a system transaction. */
 export async function createAuditChain(tx: Tx, carrierId: string): Promise<void> {
-  await sql`
-    INSERT INTO audit_chain (carrier_id, first_sequence) VALUES (${carrierId}, 1)`.execute(tx);
+  await run(tx)`
+    INSERT INTO audit_chain (carrier_id, first_sequence) VALUES (${carrierId}, 1)`;
 }
 
 /**
@@ -27,14 +27,14 @@ export async function appendAuditEvent(tx: Tx, act: AuditAct): Promise<AuditEven
     entry_hash: Buffer.from(event.entryHash),
     event_time: isoFromMicros(event.eventTime),
   });
-  await together([send(tx, insertEvent(tx, chain, event).compile()), send(tx, head.compile())]);
+  await together([run(tx, insertEvent(tx, chain, event)), run(tx, head)]);
   return event;
 }
 
 interface ChainHead {
-  sequence: bigint | null;
-  entry_hash: Buffer | null;
-  event_time: Micros;
+  sequence: bigint | undefined;
+  entryHash: Buffer | undefined;
+  eventTime: Micros;
 }
 
 /**
@@ -43,18 +43,20 @@ interface ChainHead {
  */
 async function takePlace(tx: Tx, chain: string) {
   const take = tx.updateTable("audit_chain").set({ turns: sql<bigint>`turns + 1` }).where("carrier_id", "=", chain);
-  const read = sql`
+  const [taken, { rows }] = await together([
+    run(tx, take),
+    run(tx)<ChainHead>`
     SELECT h.sequence, h.entry_hash, GREATEST(clock_timestamp(), h.event_time) AS event_time
     FROM (SELECT 1) one LEFT JOIN LATERAL (
-      SELECT sequence, entry_hash, event_time FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true`;
-  const [taken, { rows }] = await together([send(tx, take.compile()), send<ChainHead>(tx, read.compile(tx))]);
+      SELECT sequence, entry_hash, event_time FROM audit_head WHERE carrier_id = ${chain} ORDER BY sequence DESC LIMIT 1) h ON true`,
+  ]);
   const [head] = rows;
-  if (taken.rowCount !== 1 || !head)
+  if (taken.count !== 1 || !head)
     throw new TandemError("CARRIER_NOT_FOUND", `no carrier ${chain}`, { carrier_id: chain });
   return {
     sequence: (head.sequence ?? 0n) + 1n,
-    eventTime: head.event_time,
-    previousHash: head.entry_hash ?? NO_HASH,
+    eventTime: head.eventTime,
+    previousHash: head.entryHash ?? NO_HASH,
   };
 }
 

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /** What decides whether a carrier is served here. */
 export interface CarrierAccessRow {
@@ -19,12 +19,12 @@ export interface CredentialRow {
 
 /** Reads what decides whether these carriers are served. In a system transaction. */
 export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): Promise<CarrierAccessRow[]> {
-  const rows = await tx
+  const query = tx
     .selectFrom("carrier")
     .select(["carrier_id", "suspended", "region"])
-    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
-    .execute();
-  return rows.map((row) => ({ carrierId: row.carrier_id, suspended: row.suspended, region: row.region }));
+    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`);
+  const { rows } = await run(tx, query);
+  return rows;
 }
 
 /**
@@ -32,11 +32,11 @@ export async function readCarrierAccess(tx: Tx, carrierIds: readonly string[]): 
  * a carrier's is left out. In a system transaction.
  */
 export async function findCredentials(tx: Tx, identities: readonly string[]): Promise<CredentialRow[]> {
-  const { rows } = await sql<{ identity: string; carrier_id: string; expire_time: Micros }>`
+  const { rows } = await run(tx)<CredentialRow>`
     SELECT identity, carrier_id, expire_time FROM carrier_credential WHERE identity = ANY(${identities}::text[])
     UNION ALL
     SELECT identity, carrier_id, '1970-01-01T00:00:00Z' FROM carrier_identity AS former
     WHERE identity = ANY(${identities}::text[])
-      AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`.execute(tx);
-  return rows.map((row) => ({ identity: row.identity, carrierId: row.carrier_id, expireTime: row.expire_time }));
+      AND NOT EXISTS (SELECT FROM carrier_credential AS present WHERE present.identity = former.identity)`;
+  return rows;
 }

@@ -1,5 +1,4 @@
-import { sql } from "kysely";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /** What a carrier has a most of. */
 export const Tally = { NUMBERS: 1, OPEN_DURATION_UPLOADS: 2, OPEN_CDR_UPLOADS: 3, CONSUMERS: 4 } as const;
@@ -19,27 +18,27 @@ export async function takePlace(
 ): Promise<boolean> {
   if ((await addToTally(tx, carrierId, what, 1n)) <= BigInt(most)) return true;
   const held = await count();
-  await sql`
+  await run(tx)`
     UPDATE carrier_tally SET held = ${BigInt(held) + 1n}::bigint
-    WHERE carrier_id = ${carrierId} AND what = ${what}`.execute(tx);
+    WHERE carrier_id = ${carrierId} AND what = ${what}`;
   return held < most;
 }
 
 /** How many there are of what is counted up and down. */
 export async function readTally(tx: Tx, carrierId: string, what: Tally): Promise<bigint> {
-  const row = await tx
-    .selectFrom("carrier_tally")
-    .select("held")
-    .where("carrier_id", "=", carrierId)
-    .where("what", "=", what)
-    .executeTakeFirst();
+  const {
+    rows: [row],
+  } = await run(
+    tx,
+    tx.selectFrom("carrier_tally").select("held").where("carrier_id", "=", carrierId).where("what", "=", what),
+  );
   return row?.held ?? 0n;
 }
 
 /** Adds to a tally, and says what it then is. */
 export async function addToTally(tx: Tx, carrierId: string, what: Tally, added: bigint): Promise<bigint> {
-  const { rows } = await sql<{ held: bigint }>`
+  const { rows } = await run(tx)<{ held: bigint }>`
     INSERT INTO carrier_tally (carrier_id, what, held) VALUES (${carrierId}, ${what}, ${added}::bigint)
-    ON CONFLICT (carrier_id, what) DO UPDATE SET held = carrier_tally.held + EXCLUDED.held RETURNING held`.execute(tx);
+    ON CONFLICT (carrier_id, what) DO UPDATE SET held = carrier_tally.held + EXCLUDED.held RETURNING held`;
   return rows[0]?.held ?? added;
 }

@@ -4,7 +4,7 @@ import { identityText, parseIdentityText } from "../../domain/carriers/principal
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { createAuditChain } from "../audit/audit-log.ts";
 import { Believed } from "../database/believed.ts";
-import { carrierTransaction, type Database, type Tx } from "../database/database.ts";
+import { carrierTransaction, type Database, run, type Tx } from "../database/database.ts";
 import { createFeeds } from "../feeds/feed-head.ts";
 import { keepIdentities } from "./carrier-identities.ts";
 
@@ -13,12 +13,14 @@ import { keepIdentities } from "./carrier-identities.ts";
  * is done, when the id is taken.
  */
 export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
-  const inserted = await tx
+  const insert = tx
     .insertInto("carrier")
     .values({ carrier_id: carrier.carrierId, ...columnsOf(carrier), create_time: isoFromMicros(carrier.createTime) })
     .onConflict((conflict) => conflict.doNothing())
-    .returning("carrier_id")
-    .executeTakeFirst();
+    .returning("carrier_id");
+  const {
+    rows: [inserted],
+  } = await run(tx, insert);
   if (!inserted) return false;
   await createFeeds(tx, carrier.carrierId);
   await createAuditChain(tx, carrier.carrierId);
@@ -30,25 +32,27 @@ export async function insertCarrier(tx: Tx, carrier: Carrier): Promise<boolean> 
  * no longer the newest.
  */
 export async function updateCarrier(tx: Tx, carrier: Carrier): Promise<boolean> {
-  const result = await tx
+  const update = tx
     .updateTable("carrier")
     .set(columnsOf(carrier))
     .where("carrier_id", "=", carrier.carrierId)
-    .where("revision", "=", carrier.revision - 1n)
-    .executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+    .where("revision", "=", carrier.revision - 1n);
+  const { count } = await run(tx, update);
+  return count === 1;
 }
 
 /** Reads one carrier. */
 export async function readCarrier(tx: Tx, carrierId: string): Promise<Carrier | undefined> {
-  const row = await tx.selectFrom("carrier").selectAll().where("carrier_id", "=", carrierId).executeTakeFirst();
+  const {
+    rows: [row],
+  } = await run(tx, tx.selectFrom("carrier").selectAll().where("carrier_id", "=", carrierId));
   return row && carrierOfRow(row);
 }
 
 /** The ids of all carriers. */
 export async function listCarrierIds(tx: Tx): Promise<string[]> {
-  const rows = await tx.selectFrom("carrier").select("carrier_id").orderBy("carrier_id").execute();
-  return rows.map((row) => row.carrier_id);
+  const { rows } = await run(tx, tx.selectFrom("carrier").select("carrier_id").orderBy("carrier_id"));
+  return rows.map((row) => row.carrierId);
 }
 
 /**
@@ -77,7 +81,7 @@ export async function listCarriers(
   if (conditions.suspended !== undefined) query = query.where("suspended", "=", conditions.suspended);
   if (conditions.legalCountry !== undefined) query = query.where("legal_country", "=", conditions.legalCountry);
   if (conditions.region !== undefined) query = query.where("region", "=", conditions.region);
-  const rows = await query.orderBy(sql`carrier_id COLLATE "C"`).limit(page.limit).execute();
+  const { rows } = await run(tx, query.orderBy(sql`carrier_id COLLATE "C"`).limit(page.limit));
   return rows.map(carrierOfRow);
 }
 
@@ -86,7 +90,7 @@ export async function listLegalCountries(tx: Tx, of: { countryCode: string; carr
   let query = tx.selectFrom("carrier").select("legal_country").distinct();
   if (of.countryCode !== "") query = query.where("legal_country", "=", of.countryCode);
   if (of.carrierId !== "") query = query.where("carrier_id", "=", of.carrierId);
-  return (await query.execute()).map((row) => row.legal_country);
+  return (await run(tx, query)).rows.map((row) => row.legalCountry);
 }
 
 /**
@@ -98,11 +102,10 @@ export async function writeCredentials(
   tx: Tx,
   carrier: Carrier,
 ): Promise<{ identity: string; carrierId: string } | undefined> {
-  const removed = await tx
-    .deleteFrom("carrier_credential")
-    .where("carrier_id", "=", carrier.carrierId)
-    .returning("identity")
-    .execute();
+  const { rows: removed } = await run(
+    tx,
+    tx.deleteFrom("carrier_credential").where("carrier_id", "=", carrier.carrierId).returning("identity"),
+  );
   const written = carrier.credentials.map(({ identity }) => identityText(identity));
   // Those removed too: a process of an older version may have registered them.
   const kept = new Set([...removed.map((row) => row.identity), ...written]);
@@ -115,12 +118,12 @@ export async function writeCredentials(
   }));
   // Sorted, so that two writers of the same identities wait for each other in one order.
   rows.sort((a, b) => (a.identity < b.identity ? -1 : 1));
-  await tx
+  const insert = tx
     .insertInto("carrier_credential")
     .values(rows)
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  const taken = await tx
+    .onConflict((conflict) => conflict.doNothing());
+  await run(tx, insert);
+  const query = tx
     .selectFrom("carrier_credential")
     .select(["identity", "carrier_id"])
     .where(
@@ -128,9 +131,11 @@ export async function writeCredentials(
       "in",
       rows.map((row) => row.identity),
     )
-    .where("carrier_id", "<>", carrier.carrierId)
-    .executeTakeFirst();
-  return taken && { identity: taken.identity, carrierId: taken.carrier_id };
+    .where("carrier_id", "<>", carrier.carrierId);
+  const {
+    rows: [taken],
+  } = await run(tx, query);
+  return taken;
 }
 
 /**
@@ -211,28 +216,28 @@ function columnsOf(carrier: Carrier) {
 }
 
 interface CarrierRow {
-  carrier_id: string;
+  carrierId: string;
   revision: bigint;
-  display_name: string;
-  legal_country: string;
-  time_zone: string;
+  displayName: string;
+  legalCountry: string;
+  timeZone: string;
   region: string;
-  sip_domain: string | null;
+  sipDomain: string | undefined;
   suspended: boolean;
   settings: unknown;
-  create_time: Micros;
-  update_time: Micros;
+  createTime: Micros;
+  updateTime: Micros;
 }
 
 function carrierOfRow(row: CarrierRow): Carrier {
   const settings = row.settings as StoredSettings;
   return {
-    carrierId: row.carrier_id,
-    displayName: row.display_name,
-    legalCountry: row.legal_country,
-    timeZone: row.time_zone,
+    carrierId: row.carrierId,
+    displayName: row.displayName,
+    legalCountry: row.legalCountry,
+    timeZone: row.timeZone,
     region: row.region,
-    ...(row.sip_domain === null ? {} : { sipDomain: row.sip_domain }),
+    ...(row.sipDomain === undefined ? {} : { sipDomain: row.sipDomain }),
     suspended: row.suspended,
     reportingScopes: settings.reportingScopes.map(({ startTime, endTime, ...scope }) => ({
       ...scope,
@@ -250,8 +255,8 @@ function carrierOfRow(row: CarrierRow): Carrier {
       if (!identity) return [];
       return [{ identity, ...(expireTime === undefined ? {} : { expireTime: BigInt(expireTime) }) }];
     }),
-    createTime: row.create_time,
-    updateTime: row.update_time,
+    createTime: row.createTime,
+    updateTime: row.updateTime,
     revision: row.revision,
   };
 }

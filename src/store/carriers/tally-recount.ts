@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import { outlivingCall } from "../database/callers.ts";
-import { carrierTransaction, type Database, type Tx } from "../database/database.ts";
+import { carrierTransaction, type Database, run, type Tx } from "../database/database.ts";
 import { readTally, Tally } from "./carrier-tally.ts";
 
 // The tally of numbers is kept by the one place that changes them, and is right as long as nothing
@@ -72,17 +71,20 @@ async function correctTally(db: Database, carrierId: string): Promise<boolean> {
       statementTimeoutMs: COUNT_MS,
     });
     if (tally === held) return true;
-    const corrected = await carrierTransaction(db, carrierId, (tx) =>
-      sql`UPDATE carrier_tally SET held = ${held}::bigint
-        WHERE carrier_id = ${carrierId} AND what = ${Tally.NUMBERS} AND held = ${tally}::bigint`.execute(tx),
+    const corrected = await carrierTransaction(
+      db,
+      carrierId,
+      (tx) =>
+        run(tx)`UPDATE carrier_tally SET held = ${held}::bigint
+        WHERE carrier_id = ${carrierId} AND what = ${Tally.NUMBERS} AND held = ${tally}::bigint`,
     );
-    if (corrected.numAffectedRows === 1n) return true;
+    if (corrected.count === 1) return true;
   }
   return false;
 }
 
 async function readBoth(tx: Tx, carrierId: string): Promise<{ tally: bigint; held: bigint }> {
-  const { rows } = await sql<{ held: bigint }>`
-    SELECT count(*) AS held FROM phone_number WHERE carrier_id = ${carrierId} AND state IN (1, 2)`.execute(tx);
+  const { rows } = await run(tx)<{ held: bigint }>`
+    SELECT count(*) AS held FROM phone_number WHERE carrier_id = ${carrierId} AND state IN (1, 2)`;
   return { tally: await readTally(tx, carrierId, Tally.NUMBERS), held: rows[0]?.held ?? 0n };
 }

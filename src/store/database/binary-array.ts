@@ -22,32 +22,32 @@ const POSTGRES_EPOCH_MICROS = 946_684_800_000_000n;
 const POSTGRES_EPOCH_DAYS = 10_957;
 
 /** An int8[] parameter. */
-export function int8Array(values: readonly (bigint | null)[]): Buffer {
+export function int8Array(values: readonly (bigint | null | undefined)[]): Buffer {
   return fixedArray(OID.int8, 8, values, (view, at, value) => view.setBigInt64(at, value));
 }
 
 /** An int4[] parameter. */
-export function int4Array(values: readonly (number | null)[]): Buffer {
+export function int4Array(values: readonly (number | null | undefined)[]): Buffer {
   return fixedArray(OID.int4, 4, values, (view, at, value) => view.setInt32(at, value));
 }
 
 /** An int2[] parameter. */
-export function int2Array(values: readonly (number | null)[]): Buffer {
+export function int2Array(values: readonly (number | null | undefined)[]): Buffer {
   return fixedArray(OID.int2, 2, values, (view, at, value) => view.setInt16(at, value));
 }
 
 /** A float8[] parameter. */
-export function float8Array(values: readonly (number | null)[]): Buffer {
+export function float8Array(values: readonly (number | null | undefined)[]): Buffer {
   return fixedArray(OID.float8, 8, values, (view, at, value) => view.setFloat64(at, value));
 }
 
 /** A boolean[] parameter. */
-export function boolArray(values: readonly (boolean | null)[]): Buffer {
+export function boolArray(values: readonly (boolean | null | undefined)[]): Buffer {
   return fixedArray(OID.bool, 1, values, (view, at, value) => view.setUint8(at, value ? 1 : 0));
 }
 
 /** A timestamptz[] parameter. */
-export function timestamptzArray(values: readonly (Micros | null)[]): Buffer {
+export function timestamptzArray(values: readonly (Micros | null | undefined)[]): Buffer {
   return fixedArray(OID.timestamptz, 8, values, (view, at, value) =>
     view.setBigInt64(at, value - POSTGRES_EPOCH_MICROS),
   );
@@ -67,13 +67,13 @@ export function dateArray(values: readonly string[]): Buffer {
 }
 
 /** A text[] parameter. The values hold no NUL: they were refused at the edge. */
-export function textArray(values: readonly (string | null)[]): Buffer {
+export function textArray(values: readonly (string | null | undefined)[]): Buffer {
   let widest = HEADER_BYTES;
-  for (const value of values) widest += 4 + (value === null ? 0 : value.length * 3);
+  for (const value of values) widest += 4 + (value == null ? 0 : value.length * 3);
   const { buffer, view } = allocate(widest);
   let at = writeHeader(view, OID.text, values.length);
   for (const value of values) {
-    const length = value === null ? -1 : writeText(buffer, at + 4, value);
+    const length = value == null ? -1 : writeText(buffer, at + 4, value);
     view.setInt32(at, length);
     at += 4 + Math.max(0, length);
   }
@@ -97,15 +97,15 @@ export function byteaArray(values: readonly Uint8Array[]): Buffer {
 function fixedArray<T>(
   oid: number,
   width: number,
-  values: readonly (T | null)[],
+  values: readonly (T | null | undefined)[],
   write: (view: DataView, at: number, value: T) => void,
 ): Buffer {
   const { buffer, view } = allocate(HEADER_BYTES + values.length * (4 + width));
   let at = writeHeader(view, oid, values.length);
   for (const value of values) {
-    view.setInt32(at, value === null ? -1 : width);
+    view.setInt32(at, value == null ? -1 : width);
     at += 4;
-    if (value === null) continue;
+    if (value == null) continue;
     write(view, at, value);
     at += width;
   }

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { type Database, ownerTransaction } from "./database.ts";
+import { type Database, ownerTransaction, run } from "./database.ts";
 
 /** How many columns are set in one transaction. */
 const BATCH = 64;
@@ -16,24 +16,24 @@ export async function leaveCarriersOut(db: Database): Promise<void> {
   const tables = await listTables(db);
   for (let start = 0; start < tables.length; start += BATCH) {
     await ownerTransaction(db, async (tx) => {
-      for (const { statement } of tables.slice(start, start + BATCH)) await sql.raw(statement).execute(tx);
+      for (const { statement } of tables.slice(start, start + BATCH)) await run(tx, sql.raw(statement));
     });
   }
 }
 
 async function listTables(db: Database): Promise<{ statement: string }[]> {
   return ownerTransaction(db, async (tx) => {
-    const { rows: found } = await sql<{ canForget: boolean }>`
-      SELECT to_regproc('pg_catalog.pg_clear_attribute_stats') IS NOT NULL AS "canForget"`.execute(tx);
+    const { rows: found } = await run(tx)<{ canForget: boolean }>`
+      SELECT to_regproc('pg_catalog.pg_clear_attribute_stats') IS NOT NULL AS "canForget"`;
     const canForget = found[0]?.canForget ?? false;
-    const { rows } = await sql<{ statement: string; forget: string; gathered: boolean }>`
+    const { rows } = await run(tx)<{ statement: string; forget: string; gathered: boolean }>`
       SELECT format('ALTER TABLE %I ALTER COLUMN carrier_id SET STATISTICS 0', c.relname) AS statement,
         format('SELECT pg_clear_attribute_stats(%L, %L, %L, false)', s.schemaname, s.tablename, s.attname) AS forget,
         s.attname IS NOT NULL AS gathered
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = 'carrier_id' AND NOT a.attisdropped
       LEFT JOIN pg_stats s ON s.schemaname = current_schema() AND s.tablename = c.relname AND s.attname = a.attname AND NOT s.inherited
       WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND COALESCE(a.attstattarget, -1) <> 0
-        AND (s.attname IS NULL OR ${canForget})`.execute(tx);
+        AND (s.attname IS NULL OR ${canForget})`;
     return rows.flatMap(({ statement, forget, gathered }) => [
       { statement },
       ...(gathered ? [{ statement: forget }] : []),

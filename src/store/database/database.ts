@@ -96,8 +96,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     keepAliveInitialDelayMillis: 10_000,
     application_name: "tandem",
     types: { getTypeParser },
-    // A statement goes out when it is made, and not when the one before it is answered: see
-    // sendTogether.
+    // A statement goes out when it is made, and not when the one before it is answered: see `run`.
     pipeline: true,
   });
   pool.on("error", (error) => options.onIdleError?.(error));
@@ -190,15 +189,60 @@ export async function withConnection<T>(db: Database, run: (client: pg.PoolClien
   }
 }
 
+/** A query: a raw one, or one of Kysely's builders. */
+export interface Query<Row> {
+  compile(executor: Tx): CompiledQuery<Row>;
+}
+
+/** A row as `run` gives it: names of columns in camelCase, undefined for NULL. */
+export type Found<Row> = {
+  [Column in keyof Row as CamelCase<Column>]: null extends Row[Column]
+    ? Exclude<Row[Column], null> | undefined
+    : Row[Column];
+};
+type CamelCase<Name> = Name extends `${infer Head}_${infer Tail}`
+  ? `${Head}${Capitalize<CamelCase<Tail> & string>}`
+  : Name;
+
+/** What a query found, and how many rows it returned or wrote. */
+export interface Answer<Row> {
+  readonly rows: Found<Row>[];
+  readonly count: number;
+}
+
 /**
- * Sends a statement at once, in the very call: those of one transaction that are sent before the
- * first is answered run in the order of their calls, each sees what the ones before it did, and the
- * database need not wait for us between them. Wait for them with `together`.
+ * Runs a query: SQL as `` run(tx)<Row>`SELECT ...` ``, or what a builder has built.
+ *
+ * It is sent in the very call: queries of one transaction that are sent before the first is
+ * answered run in the order of their calls, each sees what the ones before it did, and the database
+ * need not wait for us between them. Wait for them with `together`.
  */
-export function send<Row>(tx: Tx, query: CompiledQuery): Promise<{ rows: Row[]; rowCount: number | null }> {
+export function run(tx: Tx): <Row>(text: TemplateStringsArray, ...values: unknown[]) => Promise<Answer<Row>>;
+export function run<Row>(tx: Tx, query: Query<Row>): Promise<Answer<Row>>;
+export function run(tx: Tx, query?: Query<unknown>) {
+  if (query) return send(tx, query);
+  return (text: TemplateStringsArray, ...values: unknown[]) => send(tx, sql(text, ...values));
+}
+
+async function send(tx: Tx, query: Query<unknown>): Promise<Answer<unknown>> {
   const client = clients.get(tx);
-  if (!client) throw new Error("send: expected a transaction of this store");
-  return client.query(query.sql, query.parameters as unknown[]) as Promise<pg.QueryResult & { rows: Row[] }>;
+  if (!client) throw new Error("run: expected a transaction of this store");
+  const { sql: text, parameters } = query.compile(tx);
+  const answer = await client.query<unknown[]>({ text, values: parameters as unknown[], rowMode: "array" });
+  // Several statements in one text are answered one by one: the last one counts.
+  const found = [answer].flat().at(-1) ?? answer;
+  const names = found.fields.map(({ name }) => camelCase(name));
+  return { rows: found.rows.map((values) => rowOf(names, values)), count: found.rowCount ?? 0 };
+}
+
+function rowOf(names: readonly string[], values: readonly unknown[]): Record<string, unknown> {
+  const row: Record<string, unknown> = {};
+  for (let index = 0; index < names.length; index++) row[names[index] as string] = values[index] ?? undefined;
+  return row;
+}
+
+function camelCase(name: string): string {
+  return name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
 }
 
 /**
@@ -214,12 +258,12 @@ export async function together<const P extends readonly Promise<unknown>[]>(
 
 /** As the option `inOrder`, from here to the end of the transaction. */
 export async function readInOrder(tx: Tx): Promise<void> {
-  await sql`SELECT set_config('enable_sort', 'off', true)`.execute(tx);
+  await run(tx)`SELECT set_config('enable_sort', 'off', true)`;
 }
 
 /** The database's clock, which all times of the store are by. */
 export async function readClock(tx: Tx): Promise<Micros> {
-  const { rows } = await sql<{ now: Micros }>`SELECT clock_timestamp() AS now`.execute(tx);
+  const { rows } = await run(tx)<{ now: Micros }>`SELECT clock_timestamp() AS now`;
   return rows[0]?.now ?? 0n;
 }
 

@@ -1,5 +1,5 @@
 import type { RawBuilder } from "kysely";
-import { send, type Tx } from "./database.ts";
+import { run, type Tx } from "./database.ts";
 
 /**
  * Sends an INSERT that is to write so many rows. Rows of arrays are selected with the row of whom
@@ -10,6 +10,7 @@ import { send, type Tx } from "./database.ts";
  * @throws Error when it wrote fewer.
  */
 export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: number): Promise<void> {
-  const { rowCount } = await send(tx, query.compile(tx));
-  if (rowCount !== count) throw new Error(`an INSERT of ${count} rows wrote ${rowCount}: whose they are is not there`);
+  const written = await run(tx, query);
+  if (written.count !== count)
+    throw new Error(`an INSERT of ${count} rows wrote ${written.count}: whose they are is not there`);
 }

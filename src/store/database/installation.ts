@@ -3,7 +3,7 @@ import { sql } from "kysely";
 import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, type Tx } from "./database.ts";
+import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
 import { mayReadTimeline, readTimeline } from "./timeline.ts";
 
 const UNKNOWN = "unknown";
@@ -28,7 +28,7 @@ export interface Installation {
 export async function ensureInstallation(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
     const server = await readServer(tx);
-    await tx
+    const insert = tx
       .insertInto("installation")
       .values({
         singleton: true,
@@ -38,8 +38,8 @@ export async function ensureInstallation(db: Database): Promise<void> {
         timeline: server.timeline,
         create_time: sql`clock_timestamp()`,
       })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+      .onConflict((conflict) => conflict.doNothing());
+    await run(tx, insert);
   });
 }
 
@@ -49,10 +49,13 @@ export async function ensureInstallation(db: Database): Promise<void> {
  */
 export async function readInstallation(db: Database): Promise<Installation> {
   return ownerTransaction(db, async (tx) => {
-    const row = await tx.selectFrom("installation").selectAll().executeTakeFirstOrThrow();
+    const {
+      rows: [row],
+    } = await run(tx, tx.selectFrom("installation").selectAll());
+    if (!row) throw new Error("the database has no installation yet");
     const server = await readServer(tx);
     return {
-      installationId: row.installation_id,
+      installationId: row.installationId,
       secret: row.secret,
       serverChanged: isOther(row, server),
     };
@@ -71,12 +74,12 @@ export async function rotateEpochs(db: Database, actor: string, lostSince?: Micr
     const { timeline } = await confirm(tx);
     const given =
       lostSince === undefined ? sql<null>`NULL::timestamptz` : sql`${isoFromMicros(lostSince)}::timestamptz`;
-    await sql`
+    await run(tx)`
       UPDATE feed_head SET epoch = epoch + 1, payload_generation = payload_generation + 1, lost_timeline = ${timeline},
-        lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`.execute(tx);
-    const { rows } = await sql<{
+        lost_since = COALESCE(${given}, CASE WHEN next_sequence > 1 THEN last_ingest_time END)`;
+    const { rows } = await run(tx)<{
       carriers: bigint;
-    }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`.execute(tx);
+    }>`SELECT count(DISTINCT carrier_id) AS carriers FROM feed_head`;
     const carriers = Number(rows[0]?.carriers ?? 0n);
     await appendAuditEvent(tx, {
       carrierId: undefined,
@@ -112,29 +115,27 @@ export async function confirmServer(db: Database, actor: string): Promise<{ time
 
 async function confirm(tx: Tx): Promise<{ timeline: bigint }> {
   const { systemIdentifier, timeline } = await readServer(tx);
-  await tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }).execute();
+  await run(tx, tx.updateTable("installation").set({ system_identifier: systemIdentifier, timeline }));
   return { timeline };
 }
 
 // A managed PostgreSQL may not let us ask; then a restore is noticed by cursors only (entries that
 // differ or are missing).
 async function readServer(tx: Tx): Promise<{ systemIdentifier: string; timeline: bigint }> {
-  const { rows: may } = await sql<{ may: boolean }>`
-    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`.execute(tx);
+  const { rows: may } = await run(tx)<{ may: boolean }>`
+    SELECT has_function_privilege('pg_control_system()', 'EXECUTE') AS may`;
   const timeline = (await mayReadTimeline(tx)) ? await readTimeline(tx) : undefined;
   if (!may[0]?.may) return { systemIdentifier: UNKNOWN, timeline: timeline ?? 0n };
-  const { rows } = await sql<{ system_identifier: bigint }>`SELECT system_identifier FROM pg_control_system()`.execute(
-    tx,
-  );
-  return { systemIdentifier: String(rows[0]?.system_identifier ?? UNKNOWN), timeline: timeline ?? 0n };
+  const { rows } = await run(tx)<{ systemIdentifier: bigint }>`SELECT system_identifier FROM pg_control_system()`;
+  return { systemIdentifier: String(rows[0]?.systemIdentifier ?? UNKNOWN), timeline: timeline ?? 0n };
 }
 
 // What is not known says nothing.
 function isOther(
-  row: { system_identifier: string; timeline: bigint },
+  row: { systemIdentifier: string; timeline: bigint },
   now: { systemIdentifier: string; timeline: bigint },
 ) {
-  const known = row.system_identifier !== UNKNOWN && now.systemIdentifier !== UNKNOWN;
-  if (known && row.system_identifier !== now.systemIdentifier) return true;
+  const known = row.systemIdentifier !== UNKNOWN && now.systemIdentifier !== UNKNOWN;
+  if (known && row.systemIdentifier !== now.systemIdentifier) return true;
   return row.timeline !== 0n && now.timeline !== 0n && row.timeline !== now.timeline;
 }

@@ -1,5 +1,4 @@
-import { sql } from "kysely";
-import { carrierTransaction, type Database, ownerTransaction, type Tx } from "./database.ts";
+import { carrierTransaction, type Database, ownerTransaction, run, type Tx } from "./database.ts";
 
 const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 
@@ -11,16 +10,16 @@ const PROBE_CARRIERS = ["isolation-probe-a", "isolation-probe-b"] as const;
 export async function proveIsolation(db: Database): Promise<void> {
   const [mine, other] = PROBE_CARRIERS;
   await ownerTransaction(db, async (tx) => {
-    await tx
+    const insert = tx
       .insertInto("isolation_probe")
       .values([{ carrier_id: mine }, { carrier_id: other }])
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+      .onConflict((conflict) => conflict.doNothing());
+    await run(tx, insert);
   });
-  const seen = await carrierTransaction(db, mine, (tx) =>
-    tx.selectFrom("isolation_probe").select("carrier_id").execute(),
+  const { rows: seen } = await carrierTransaction(db, mine, (tx) =>
+    run(tx, tx.selectFrom("isolation_probe").select("carrier_id")),
   );
-  if (seen.length !== 1 || seen[0]?.carrier_id !== mine) {
+  if (seen.length !== 1 || seen[0]?.carrierId !== mine) {
     throw new Error(
       `row-level security does not hold on this database: as carrier ${mine}, ${seen.length} of the 2 probe rows are visible; Tandem refuses to serve`,
     );
@@ -30,9 +29,9 @@ export async function proveIsolation(db: Database): Promise<void> {
 
 /** Throws when a role that transactions take on is one that row security does not bind. */
 export async function assertRolesBound(tx: Tx): Promise<void> {
-  const { rows } = await sql<{ role: string }>`
+  const { rows } = await run(tx)<{ role: string }>`
     SELECT rolname AS role FROM pg_roles
-    WHERE rolname IN ('tandem_carrier', 'tandem_system') AND (rolsuper OR rolbypassrls) ORDER BY 1`.execute(tx);
+    WHERE rolname IN ('tandem_carrier', 'tandem_system') AND (rolsuper OR rolbypassrls) ORDER BY 1`;
   const [unbound] = rows;
   if (unbound) {
     throw new Error(
@@ -47,9 +46,11 @@ export async function assertRolesBound(tx: Tx): Promise<void> {
  * found a way to send SQL of their own would have everything.
  */
 export async function findExcessRights(db: Database): Promise<string[]> {
-  const { rows } = await ownerTransaction(db, (tx) =>
-    sql<{ superuser: boolean; bypass: boolean }>`
-      SELECT rolsuper AS superuser, rolbypassrls AS bypass FROM pg_roles WHERE rolname = session_user`.execute(tx),
+  const { rows } = await ownerTransaction(
+    db,
+    (tx) =>
+      run(tx)<{ superuser: boolean; bypass: boolean }>`
+      SELECT rolsuper AS superuser, rolbypassrls AS bypass FROM pg_roles WHERE rolname = session_user`,
   );
   const [login] = rows;
   if (login?.superuser) return ["SUPERUSER"];

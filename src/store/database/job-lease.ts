@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import { clockFrom } from "./clock-from.ts";
-import type { Tx } from "./database.ts";
+import { type Database, run, systemTransaction, type Tx } from "./database.ts";
 
 // A job works on one carrier at a time under a lease, so that processes share the work instead of
 // doing it twice. The lease is confirmed in each of the job's write transactions, before any other
@@ -30,34 +29,50 @@ export async function takeLease(
   request: { carrierId: string; job: string; holder: string; ttlS: number },
 ): Promise<JobLease | undefined> {
   const { carrierId, job, holder, ttlS } = request;
-  const { rows } = await sql<{ lease_epoch: bigint }>`
+  const { rows } = await run(tx)<{ leaseEpoch: bigint }>`
     INSERT INTO job_lease AS l (carrier_id, job, holder, lease_epoch, until_time)
     VALUES (${carrierId}, ${job}, ${holder}, 1, clock_timestamp() + make_interval(secs => ${ttlS}))
     ON CONFLICT (carrier_id, job) DO UPDATE
     SET holder = EXCLUDED.holder, lease_epoch = l.lease_epoch + 1, until_time = ${clockFrom("l.until_time")} + make_interval(secs => ${ttlS})
     WHERE l.until_time <= ${clockFrom("l.until_time")} OR l.holder = EXCLUDED.holder
-    RETURNING lease_epoch`.execute(tx);
+    RETURNING lease_epoch`;
   const row = rows[0];
-  return row && { carrierId, job, holder, leaseEpoch: row.lease_epoch };
+  return row && { carrierId, job, holder, leaseEpoch: row.leaseEpoch };
+}
+
+/**
+ * Works under a lease, and gives it back at the end; undefined, and nothing is done, while another
+ * holds it.
+ */
+export async function withLease<T>(
+  db: Database,
+  request: Parameters<typeof takeLease>[1],
+  work: (lease: JobLease) => Promise<T>,
+): Promise<T | undefined> {
+  const lease = await systemTransaction(db, (tx) => takeLease(tx, request));
+  if (!lease) return undefined;
+  try {
+    return await work(lease);
+  } finally {
+    await systemTransaction(db, (tx) => releaseLease(tx, lease));
+  }
 }
 
 /** Confirms a lease in a write transaction, and prolongs it. Throws LeaseLost. */
 export async function confirmLease(tx: Tx, lease: JobLease, ttlS: number): Promise<void> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     UPDATE job_lease SET until_time = ${clockFrom("until_time")} + make_interval(secs => ${ttlS})
-    WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`.execute(
-    tx,
-  );
-  if (numAffectedRows !== 1n) throw new LeaseLost(lease);
+    WHERE carrier_id = ${lease.carrierId} AND job = ${lease.job} AND holder = ${lease.holder} AND lease_epoch = ${lease.leaseEpoch}`;
+  if (count !== 1) throw new LeaseLost(lease);
 }
 
 /** Gives a lease back. */
 export async function releaseLease(tx: Tx, lease: JobLease): Promise<void> {
-  await tx
+  const deletion = tx
     .deleteFrom("job_lease")
     .where("carrier_id", "=", lease.carrierId)
     .where("job", "=", lease.job)
     .where("holder", "=", lease.holder)
-    .where("lease_epoch", "=", lease.leaseEpoch)
-    .execute();
+    .where("lease_epoch", "=", lease.leaseEpoch);
+  await run(tx, deletion);
 }

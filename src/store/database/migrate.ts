@@ -19,8 +19,7 @@ import * as clockLengths from "../migrations/0016-clock-lengths.ts";
 import * as zoneDays from "../migrations/0017-zone-days.ts";
 import * as statements from "../migrations/0018-statements.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
-import type { Database } from "./database.ts";
-import { isSqlState, ownerTransaction } from "./database.ts";
+import { type Database, isSqlState, ownerTransaction, run } from "./database.ts";
 import { ensureInstallation } from "./installation.ts";
 import { ensurePartitions } from "./partitions.ts";
 import { ensureSealKey } from "./seal-keys.ts";
@@ -87,10 +86,10 @@ export async function assertMigrated(db: Database): Promise<void> {
 async function createRoles(db: Database): Promise<void> {
   for (const role of ["tandem_carrier", "tandem_system"]) {
     await ownerTransaction(db, async (tx) => {
-      const { rows } = await sql<{ ready: boolean }>`
-        SELECT pg_has_role(current_user, oid, 'MEMBER') AS ready FROM pg_roles WHERE rolname = ${role}`.execute(tx);
-      if (rows.length === 0) await sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`).execute(tx);
-      if (!rows[0]?.ready) await sql.raw(`GRANT ${role} TO CURRENT_USER`).execute(tx);
+      const { rows } = await run(tx)<{ ready: boolean }>`
+        SELECT pg_has_role(current_user, oid, 'MEMBER') AS ready FROM pg_roles WHERE rolname = ${role}`;
+      if (rows.length === 0) await run(tx, sql.raw(`CREATE ROLE ${role} NOLOGIN NOINHERIT`));
+      if (!rows[0]?.ready) await run(tx, sql.raw(`GRANT ${role} TO CURRENT_USER`));
     }).catch((error) => {
       // 42710 duplicate_object, 23505 unique_violation, XX000 "tuple concurrently updated": made by
       // another at the same moment.
@@ -103,11 +102,11 @@ async function createRoles(db: Database): Promise<void> {
 // ours to rule, whoever made it decides.
 async function forbidTemporaryTables(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const { rows } = await sql<{ revoke: string }>`
+    const { rows } = await run(tx)<{ revoke: string }>`
       SELECT format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', datname) AS revoke FROM pg_database
       WHERE datname = current_database() AND pg_get_userbyid(datdba) = current_user
-        AND has_database_privilege('tandem_system', oid, 'TEMPORARY')`.execute(tx);
-    if (rows[0]) await sql.raw(rows[0].revoke).execute(tx);
+        AND has_database_privilege('tandem_system', oid, 'TEMPORARY')`;
+    if (rows[0]) await run(tx, sql.raw(rows[0].revoke));
   }).catch((error) => {
     // "tuple concurrently updated": by another process, at the same moment.
     if (!isSqlState(error, "XX000")) throw error;

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { addDays, utcDay } from "../../domain/time/instant.ts";
 import { leaveCarriersOut } from "./carrier-statistics.ts";
-import { type Database, isSqlState, ownerTransaction } from "./database.ts";
+import { type Database, isSqlState, ownerTransaction, run } from "./database.ts";
 
 // Records age by the time at which they were ingested, keys by the day that is part of their
 // identity.
@@ -36,7 +36,7 @@ export async function ensurePartitions(
   ingestWeeksBack: number = INGEST_WEEKS_BACK,
 ): Promise<{ created: number }> {
   const thisWeek = await ownerTransaction(db, async (tx) => {
-    const { rows } = await sql<{ now: bigint }>`SELECT clock_timestamp() AS now`.execute(tx);
+    const { rows } = await run(tx)<{ now: bigint }>`SELECT clock_timestamp() AS now`;
     return monday(utcDay(rows[0]?.now ?? 0n));
   });
   const wanted = [
@@ -67,12 +67,10 @@ export async function countPartitionWeeksAhead(db: Database, today: string): Pro
 
 async function listPartitions(db: Database): Promise<Set<string>> {
   return ownerTransaction(db, async (tx) => {
-    const { rows } = await sql<{ name: string }>`
+    const { rows } = await run(tx)<{ name: string }>`
       SELECT child.relname AS name FROM pg_inherits i
       JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`.execute(
-      tx,
-    );
+      WHERE parent.relname = ANY(${[...BY_INGEST_TIME, ...BY_RECORD_DATE]}) AND parent.relnamespace = current_schema()::regnamespace`;
     return new Set(rows.map((row) => row.name));
   });
 }
@@ -80,13 +78,13 @@ async function listPartitions(db: Database): Promise<Set<string>> {
 // Several in one transaction, for speed; one by one when another process makes the same ones just
 // now.
 async function createPartitions(db: Database, statements: string[]): Promise<void> {
-  const run = (text: string) => ownerTransaction(db, async (tx) => void (await sql.raw(text).execute(tx)));
+  const execute = (text: string) => ownerTransaction(db, (tx) => run(tx, sql.raw(text)));
   try {
-    await run(statements.join("; "));
+    await execute(statements.join("; "));
   } catch (error) {
     if (!isSqlState(error, "42P07", "23505", "42710", "42P17", "55P03", "XX000")) throw error;
     for (const statement of statements) {
-      await run(statement).catch((single) => {
+      await execute(statement).catch((single) => {
         if (!isSqlState(single, "42P07", "23505", "42710")) throw single;
       });
     }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import type { AuditedRequestId } from "../../domain/privacy/audited-request-id.ts";
-import type { Tx } from "./database.ts";
+import { run, type Tx } from "./database.ts";
 
 /**
  * A call that may be repeated: a repeat with the same content within 24 hours gets the first answer
@@ -21,16 +21,18 @@ export interface RepeatableCall {
  * @throws TandemError REQUEST_ID_REUSED when the id came with other content.
  */
 export async function findResponse(tx: Tx, carrierId: string, call: RepeatableCall): Promise<Buffer | undefined> {
-  const row = await tx
+  const query = tx
     .selectFrom("request_log")
     .select(["content_hash", "response"])
     .where("carrier_id", "=", carrierId)
     .where("method", "=", call.method)
     .where("request_id", "=", call.requestId)
-    .where("create_time", ">", sql<bigint>`clock_timestamp() - interval '24 hours'`)
-    .executeTakeFirst();
+    .where("create_time", ">", sql<bigint>`clock_timestamp() - interval '24 hours'`);
+  const {
+    rows: [row],
+  } = await run(tx, query);
   if (!row) return undefined;
-  if (row.content_hash === call.contentHash) return row.response;
+  if (row.contentHash === call.contentHash) return row.response;
   const message = "request_id: it was used before with other content; choose a new one";
   throw new TandemError("REQUEST_ID_REUSED", message, { request_id: call.requestId });
 }
@@ -45,13 +47,11 @@ export async function insertResponse(
   call: RepeatableCall,
   response: Uint8Array,
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     INSERT INTO request_log (carrier_id, method, request_id, content_hash, response, create_time)
     VALUES (${carrierId}, ${call.method}, ${call.requestId}, ${call.contentHash}, ${Buffer.from(response)}, clock_timestamp())
     ON CONFLICT (carrier_id, method, request_id) DO UPDATE
-    SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`.execute(
-    tx,
-  );
+    SET content_hash = EXCLUDED.content_hash, response = EXCLUDED.response, create_time = EXCLUDED.create_time`;
 }
 
 /**
@@ -59,9 +59,9 @@ export async function insertResponse(
  * transaction.
  */
 export async function deleteOldResponses(tx: Tx, limit: number): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     DELETE FROM request_log WHERE (carrier_id, method, request_id) IN (
       SELECT carrier_id, method, request_id FROM request_log
-      WHERE create_time < clock_timestamp() - interval '25 hours' ORDER BY create_time LIMIT ${limit})`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+      WHERE create_time < clock_timestamp() - interval '25 hours' ORDER BY create_time LIMIT ${limit})`;
+  return count;
 }

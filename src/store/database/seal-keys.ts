@@ -4,7 +4,7 @@ import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import type { SealSecret } from "../../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, readClock, type Tx } from "./database.ts";
+import { type Database, ownerTransaction, readClock, run, type Tx } from "./database.ts";
 
 /** A key of seals as it is listed: without its secret. */
 export interface SealKeyInfo {
@@ -17,24 +17,24 @@ export interface SealKeyInfo {
 /** Makes the first key if there is none. */
 export async function ensureSealKey(db: Database): Promise<void> {
   await ownerTransaction(db, async (tx) => {
-    const found = await tx.selectFrom("seal_key").select("key_id").limit(1).execute();
+    const { rows: found } = await run(tx, tx.selectFrom("seal_key").select("key_id").limit(1));
     if (found.length === 0) await insertKey(tx);
   });
 }
 
 /** Reads all keys, the one that seals last. In a system transaction. */
 export async function readSealSecrets(tx: Tx): Promise<SealSecret[]> {
-  const rows = await inOrder(tx).select(["key_id", "secret"]).execute();
-  return rows.map((row) => ({ keyId: Number(row.key_id), secret: row.secret }));
+  const { rows } = await run(tx, inOrder(tx).select(["key_id", "secret"]));
+  return rows.map((row) => ({ keyId: Number(row.keyId), secret: row.secret }));
 }
 
 /** Lists the keys, the one that seals last. In a system transaction. */
 export async function listSealKeys(tx: Tx): Promise<SealKeyInfo[]> {
-  const rows = await inOrder(tx).select(["key_id", "create_time", "retire_time"]).execute();
+  const { rows } = await run(tx, inOrder(tx).select(["key_id", "create_time", "retire_time"]));
   return rows.map((row) => ({
-    keyId: Number(row.key_id),
-    createTime: row.create_time,
-    retireTime: row.retire_time ?? undefined,
+    keyId: Number(row.keyId),
+    createTime: row.createTime,
+    retireTime: row.retireTime,
   }));
 }
 
@@ -50,10 +50,9 @@ export async function rotateSealKey(
 ): Promise<{ keyId: number; forgotten: number }> {
   return ownerTransaction(db, async (tx) => {
     const now = isoFromMicros(await readClock(tx));
-    await tx.updateTable("seal_key").set({ retire_time: now }).where("retire_time", "is", null).execute();
-    const deleted = forgetOld ? (await tx.deleteFrom("seal_key").executeTakeFirst()).numDeletedRows : 0n;
+    await run(tx, tx.updateTable("seal_key").set({ retire_time: now }).where("retire_time", "is", null));
+    const forgotten = forgetOld ? (await run(tx, tx.deleteFrom("seal_key"))).count : 0;
     const keyId = await insertKey(tx);
-    const forgotten = Number(deleted);
     await appendAuditEvent(tx, {
       carrierId: undefined,
       actor,
@@ -72,11 +71,11 @@ export async function rotateSealKey(
  */
 export async function deleteSealKeys(db: Database, before: Micros): Promise<number> {
   return ownerTransaction(db, async (tx) => {
-    const deleted = await tx
-      .deleteFrom("seal_key")
-      .where("retire_time", "<", sql<Micros>`${isoFromMicros(before)}::timestamptz`)
-      .executeTakeFirst();
-    return Number(deleted.numDeletedRows);
+    const { count } = await run(
+      tx,
+      tx.deleteFrom("seal_key").where("retire_time", "<", sql<Micros>`${isoFromMicros(before)}::timestamptz`),
+    );
+    return count;
   });
 }
 
@@ -93,11 +92,11 @@ async function insertKey(tx: Tx): Promise<number> {
   // Chosen, and not counted up: after a restore, the next key must not have the id of one that was
   // lost.
   const keyId = BigInt(randomBytes(4).readUInt32BE(0) || 1);
-  await tx
+  const insert = tx
     .insertInto("seal_key")
     .values({ key_id: keyId, secret: randomBytes(32), create_time: sql`clock_timestamp()`, retire_time: null })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
-  const current = await tx.selectFrom("seal_key").select("key_id").where("retire_time", "is", null).execute();
-  return Number(current[0]?.key_id ?? keyId);
+    .onConflict((conflict) => conflict.doNothing());
+  await run(tx, insert);
+  const { rows: current } = await run(tx, tx.selectFrom("seal_key").select("key_id").where("retire_time", "is", null));
+  return Number(current[0]?.keyId ?? keyId);
 }

@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import { readClock, type Tx } from "./database.ts";
+import { readClock, run, type Tx } from "./database.ts";
 
 /** A process that has not said for so long that it lives is taken for dead, seconds. */
 const DEAD_AFTER_S = 30;
@@ -14,24 +13,22 @@ const DEAD_AFTER_S = 30;
  */
 export async function beat(tx: Tx, processId: string, oldestReadMs: () => number): Promise<void> {
   const clock = isoFromMicros(await readClock(tx));
-  await sql`
+  await run(tx)`
     INSERT INTO serving_process (process_id, beat_time, clear_time)
     VALUES (${processId}, clock_timestamp(), ${clock}::timestamptz - make_interval(secs => ${oldestReadMs() / 1_000}))
-    ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`.execute(
-    tx,
-  );
+    ON CONFLICT (process_id) DO UPDATE SET beat_time = EXCLUDED.beat_time, clear_time = EXCLUDED.clear_time`;
 }
 
 /** Says that a process has ended. */
 export async function forgetProcess(tx: Tx, processId: string): Promise<void> {
-  await sql`DELETE FROM serving_process WHERE process_id = ${processId}`.execute(tx);
+  await run(tx)`DELETE FROM serving_process WHERE process_id = ${processId}`;
 }
 
 /** How many processes live. */
 export async function countServing(tx: Tx): Promise<number> {
-  const { rows } = await sql<{ count: bigint }>`
+  const { rows } = await run(tx)<{ count: bigint }>`
     SELECT count(*) AS count FROM serving_process
-    WHERE beat_time >= clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(tx);
+    WHERE beat_time >= clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`;
   return Number(rows[0]?.count ?? 0n);
 }
 
@@ -40,13 +37,9 @@ export async function countServing(tx: Tx): Promise<number> {
  * are dead.
  */
 export async function areAllClear(tx: Tx, instant: Micros): Promise<boolean> {
-  await sql`
-    DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`.execute(
-    tx,
-  );
-  const { rows } = await sql<{ held: boolean }>`
-    SELECT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS held`.execute(
-    tx,
-  );
+  await run(tx)`
+    DELETE FROM serving_process WHERE beat_time < clock_timestamp() - make_interval(secs => ${DEAD_AFTER_S})`;
+  const { rows } = await run(tx)<{ held: boolean }>`
+    SELECT EXISTS (SELECT FROM serving_process WHERE clear_time < ${isoFromMicros(instant)}::timestamptz) AS held`;
   return rows[0]?.held === false;
 }

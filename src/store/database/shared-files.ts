@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, type Tx } from "./database.ts";
+import { type Database, ownerTransaction, run, type Tx } from "./database.ts";
 import { countServing } from "./serving-processes.ts";
 
 /** A file that lies beside the database, and has to be the same for every process on it. */
@@ -12,7 +12,7 @@ export type SharedFile = "erasure-key" | "erasure-journal" | "signing-key";
  * out. In a system transaction.
  */
 export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> {
-  const rows = await tx.selectFrom("shared_file").select(["file", "fingerprint"]).execute();
+  const { rows } = await run(tx, tx.selectFrom("shared_file").select(["file", "fingerprint"]));
   return new Map(rows.map(({ file, fingerprint }) => [file, fingerprint]));
 }
 
@@ -22,11 +22,11 @@ export async function readSharedFiles(tx: Tx): Promise<Map<SharedFile, string>> 
  */
 export async function agreeOnSharedFile(db: Database, file: SharedFile, fingerprint: string): Promise<string> {
   return ownerTransaction(db, async (tx) => {
-    await tx
+    const insert = tx
       .insertInto("shared_file")
       .values({ file, fingerprint, agree_time: sql`clock_timestamp()` })
-      .onConflict((conflict) => conflict.doNothing())
-      .execute();
+      .onConflict((conflict) => conflict.doNothing());
+    await run(tx, insert);
     return (await readSharedFiles(tx)).get(file) ?? fingerprint;
   });
 }
@@ -49,9 +49,9 @@ export async function replaceSharedFiles(
         `${serving} processes still serve on this database: stop them first (one that was killed counts for half a minute)`,
       );
     }
-    await tx.deleteFrom("shared_file").execute();
+    await run(tx, tx.deleteFrom("shared_file"));
     for (const [file, fingerprint] of fingerprints) {
-      await tx.insertInto("shared_file").values({ file, fingerprint, agree_time: sql`clock_timestamp()` }).execute();
+      await run(tx, tx.insertInto("shared_file").values({ file, fingerprint, agree_time: sql`clock_timestamp()` }));
     }
     await appendAuditEvent(tx, {
       carrierId: undefined,

@@ -1,14 +1,13 @@
 import { type RawBuilder, sql } from "kysely";
-import { send, type Tx } from "./database.ts";
+import { run, type Tx } from "./database.ts";
 import { TIMELINE_SQL } from "./timeline-sql.ts";
 
 const TIMELINE: RawBuilder<bigint | null> = sql.raw(TIMELINE_SQL);
 
 /** Which history of its write-ahead log the server writes now; undefined while it is a standby. */
 export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
-  const query = sql<{ timeline: bigint | null }>`SELECT ${TIMELINE} AS timeline`;
-  const { rows } = await send<{ timeline: bigint | null }>(tx, query.compile(tx));
-  return rows[0]?.timeline ?? undefined;
+  const { rows } = await run(tx)<{ timeline: bigint | undefined }>`SELECT ${TIMELINE} AS timeline`;
+  return rows[0]?.timeline;
 }
 
 /**
@@ -16,10 +15,10 @@ export async function readTimeline(tx: Tx): Promise<bigint | undefined> {
  * it.
  */
 export async function mayReadTimeline(tx: Tx): Promise<boolean> {
-  const { rows } = await sql<{ may: boolean }>`
+  const { rows } = await run(tx)<{ may: boolean }>`
     SELECT bool_and(has_function_privilege(r, 'pg_current_wal_lsn()', 'EXECUTE')
       AND has_function_privilege(r, 'pg_walfile_name(pg_lsn)', 'EXECUTE')) AS may
-    FROM unnest(ARRAY[current_user, 'tandem_carrier', 'tandem_system']::name[]) r`.execute(tx);
+    FROM unnest(ARRAY[current_user, 'tandem_carrier', 'tandem_system']::name[]) r`;
   return rows[0]?.may ?? false;
 }
 
@@ -36,17 +35,8 @@ export interface ServerState {
  * @param mayAsk whether the timeline may be asked for.
  */
 export async function readServerState(tx: Tx, mayAsk: boolean): Promise<ServerState> {
-  interface Row {
-    timeline: bigint | null;
-    confirmed_timeline: bigint;
-  }
-  const query = sql<Row>`
+  const { rows } = await run(tx)<ServerState>`
     SELECT ${mayAsk ? TIMELINE : sql`NULL::int8`} AS timeline, i.timeline AS confirmed_timeline
     FROM installation i`;
-  const { rows } = await send<Row>(tx, query.compile(tx));
-  const row = rows[0];
-  return {
-    timeline: row?.timeline ?? undefined,
-    confirmedTimeline: row?.confirmed_timeline ?? 0n,
-  };
+  return rows[0] ?? { timeline: undefined, confirmedTimeline: 0n };
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /** How many named consumers a carrier may have. */
 export const MAX_CONSUMERS = 100;
@@ -30,16 +30,16 @@ export async function commitConsumer(
   commit: { consumer: string; cursor: string; sequence: bigint; previousCursor: string | undefined },
 ): Promise<boolean> {
   if (commit.previousCursor === undefined && (await addConsumer(tx, carrierId, commit))) return true;
-  const updated = await tx
+  const update = tx
     .updateTable("cdr_consumer")
     .set({ committed_sequence: commit.sequence, cursor: commit.cursor, commit_time: clockFrom("commit_time") })
     .where("carrier_id", "=", carrierId)
     .where("consumer", "=", commit.consumer)
     .where((where) =>
       where.or([where("cursor", "=", commit.previousCursor ?? commit.cursor), where("cursor", "=", commit.cursor)]),
-    )
-    .executeTakeFirst();
-  return updated.numUpdatedRows === 1n;
+    );
+  const { count } = await run(tx, update);
+  return count === 1;
 }
 
 async function addConsumer(
@@ -48,18 +48,18 @@ async function addConsumer(
   { consumer, sequence, cursor }: { consumer: string; sequence: bigint; cursor: string },
 ): Promise<boolean> {
   const count = async () => {
-    const { rows } = await sql<{ known: bigint }>`
-      SELECT count(*) AS known FROM cdr_consumer WHERE carrier_id = ${carrierId}`.execute(tx);
+    const { rows } = await run(tx)<{ known: bigint }>`
+      SELECT count(*) AS known FROM cdr_consumer WHERE carrier_id = ${carrierId}`;
     return Number(rows[0]?.known ?? 0n);
   };
-  const { rows: known } = await sql`
-    SELECT FROM cdr_consumer WHERE carrier_id = ${carrierId} AND consumer = ${consumer}`.execute(tx);
+  const { rows: known } = await run(tx)`
+    SELECT FROM cdr_consumer WHERE carrier_id = ${carrierId} AND consumer = ${consumer}`;
   if (known.length > 0) return false;
   if (!(await takePlace(tx, carrierId, { what: Tally.CONSUMERS, most: MAX_CONSUMERS, count }))) return false;
-  const inserted = await sql`
+  const inserted = await run(tx)`
     INSERT INTO cdr_consumer (carrier_id, consumer, committed_sequence, cursor, commit_time)
-    VALUES (${carrierId}, ${consumer}, ${sequence}, ${cursor}, clock_timestamp()) ON CONFLICT DO NOTHING`.execute(tx);
-  return inserted.numAffectedRows === 1n;
+    VALUES (${carrierId}, ${consumer}, ${sequence}, ${cursor}, clock_timestamp()) ON CONFLICT DO NOTHING`;
+  return inserted.count === 1;
 }
 
 /** Reads a consumer; undefined if it never committed. */
@@ -83,25 +83,11 @@ async function selectConsumers(
   where: ReturnType<typeof sql>,
   limit: number,
 ): Promise<Consumer[]> {
-  const { rows } = await sql<{
-    consumer: string;
-    cursor: string;
-    committed_sequence: bigint;
-    commit_time: Micros;
-    oldest_pending_time: Micros | null;
-    now: Micros;
-  }>`
+  const { rows } = await run(tx)<Consumer>`
     SELECT c.consumer, c.cursor, c.committed_sequence, c.commit_time, p.ingest_time AS oldest_pending_time, clock_timestamp() AS now
     FROM cdr_consumer c LEFT JOIN LATERAL (
       SELECT r.ingest_time FROM cdr_record r WHERE r.carrier_id = ${carrierId} AND r.sequence > c.committed_sequence
       ORDER BY r.sequence LIMIT 1) p ON true
-    WHERE c.carrier_id = ${carrierId} AND ${where} ORDER BY c.consumer LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => ({
-    consumer: row.consumer,
-    cursor: row.cursor,
-    committedSequence: row.committed_sequence,
-    commitTime: row.commit_time,
-    oldestPendingTime: row.oldest_pending_time ?? undefined,
-    now: row.now,
-  }));
+    WHERE c.carrier_id = ${carrierId} AND ${where} ORDER BY c.consumer LIMIT ${limit}`;
+  return rows;
 }

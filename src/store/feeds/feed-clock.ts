@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, ownerTransaction, readClock, type Tx } from "../database/database.ts";
+import { type Database, ownerTransaction, readClock, run, type Tx } from "../database/database.ts";
 import type { Feed } from "../database/schema.ts";
 import { MAX_CLOCK_STEP_BACK_S } from "./feed-head.ts";
 
@@ -28,23 +28,12 @@ const MAX_ACCEPTED_AHEAD_S = 21 * 86_400;
  */
 export async function listFeedsAhead(tx: Tx): Promise<FeedAhead[]> {
   const clock = await readClock(tx);
-  const { rows } = await sql<{
-    carrier_id: string;
-    feed: Feed;
-    last_ingest_time: Micros;
-    is_accepted: boolean;
-  }>`
+  const { rows } = await run(tx)<Omit<FeedAhead, "aheadSeconds">>`
     SELECT carrier_id, feed, last_ingest_time, COALESCE(last_ingest_time <= accepted_ingest_time, false) AS is_accepted
     FROM feed_head
     WHERE last_ingest_time > ${isoFromMicros(clock)}::timestamptz + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
-    ORDER BY carrier_id, feed`.execute(tx);
-  return rows.map((row) => ({
-    carrierId: row.carrier_id,
-    feed: row.feed,
-    lastIngestTime: row.last_ingest_time,
-    aheadSeconds: Number((row.last_ingest_time - clock) / 1_000_000n),
-    isAccepted: row.is_accepted,
-  }));
+    ORDER BY carrier_id, feed`;
+  return rows.map((row) => ({ ...row, aheadSeconds: Number((row.lastIngestTime - clock) / 1_000_000n) }));
 }
 
 /**
@@ -65,12 +54,12 @@ export async function acceptClock(db: Database, actor: string, carrierId?: strin
       );
     }
     for (const feed of ahead) {
-      await tx
+      const update = tx
         .updateTable("feed_head")
         .set({ accepted_ingest_time: isoFromMicros(feed.lastIngestTime) })
         .where("carrier_id", "=", feed.carrierId)
-        .where("feed", "=", feed.feed)
-        .execute();
+        .where("feed", "=", feed.feed);
+      await run(tx, update);
     }
     if (ahead.length === 0) return [];
     const carriers = new Set(ahead.map((feed) => feed.carrierId));

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { TandemError } from "../../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { onCommit, seenHeadsOf, send, type Tx } from "../database/database.ts";
+import { onCommit, run, seenHeadsOf, type Tx } from "../database/database.ts";
 import { ALL_FEEDS, type Feed } from "../database/schema.ts";
 import { judgeHead } from "../database/seen-heads.ts";
 
@@ -44,20 +44,18 @@ export const MAX_CLOCK_STEP_BACK_S = 60;
 
 /** Makes the counter rows of a new carrier: every feed at its first epoch, with no entry. */
 export async function createFeeds(tx: Tx, carrierId: string): Promise<void> {
-  await tx
-    .insertInto("feed_head")
-    .values(
-      ALL_FEEDS.map((feed) => ({
-        carrier_id: carrierId,
-        feed,
-        epoch: 1n,
-        next_sequence: 1n,
-        earliest_sequence: 1n,
-        last_ingest_time: "1970-01-01T00:00:00Z",
-        payload_generation: 0n,
-      })),
-    )
-    .execute();
+  const insert = tx.insertInto("feed_head").values(
+    ALL_FEEDS.map((feed) => ({
+      carrier_id: carrierId,
+      feed,
+      epoch: 1n,
+      next_sequence: 1n,
+      earliest_sequence: 1n,
+      last_ingest_time: "1970-01-01T00:00:00Z",
+      payload_generation: 0n,
+    })),
+  );
+  await run(tx, insert);
 }
 
 /**
@@ -80,7 +78,7 @@ export async function lockFeed(tx: Tx, carrierId: string, feed: Feed): Promise<F
       sql<boolean>`last_ingest_time > ${clockFrom("last_ingest_time")} + make_interval(secs => ${sql.lit(MAX_CLOCK_STEP_BACK_S)})
         AND (accepted_ingest_time IS NULL OR last_ingest_time > accepted_ingest_time)`.as("clock_is_behind"),
     ]);
-  const { rows } = await send<LockRow>(tx, query.compile());
+  const { rows } = await run(tx, query);
   const lock = feedLock(carrierId, rows[0]);
   refuseSteppedBack(tx, carrierId, feed, lock);
   return lock;
@@ -125,15 +123,15 @@ export function noteHead(tx: Tx, carrierId: string, feed: Feed, head: FeedHead):
 
 interface LockRow {
   epoch: bigint;
-  next_sequence: bigint;
-  last_ingest_time: Micros;
-  payload_generation: bigint;
-  clock_is_behind: boolean;
+  nextSequence: bigint;
+  lastIngestTime: Micros;
+  payloadGeneration: bigint;
+  clockIsBehind: boolean;
 }
 
 function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   if (!row) throw noCarrier(carrierId);
-  if (row.clock_is_behind) {
+  if (row.clockIsBehind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
       "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
@@ -141,9 +139,9 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   }
   return {
     epoch: row.epoch,
-    nextSequence: row.next_sequence,
-    ingestTime: row.last_ingest_time,
-    payloadGeneration: row.payload_generation,
+    nextSequence: row.nextSequence,
+    ingestTime: row.lastIngestTime,
+    payloadGeneration: row.payloadGeneration,
   };
 }
 
@@ -160,7 +158,7 @@ export async function advanceFeed(tx: Tx, carrierId: string, feed: Feed, nextSeq
     .where("feed", "=", feed);
   const seen = seenHeadsOf(tx);
   if (seen) onCommit(tx, () => seen.heads.advance(carrierId, feed, seen.timeline, nextSequence - 1n));
-  await send(tx, query.compile());
+  await run(tx, query);
 }
 
 /** Reads a feed's ends. */
@@ -170,7 +168,7 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
     .select(["epoch", "earliest_sequence", "next_sequence", "last_ingest_time", "payload_generation", "lost_since"])
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed);
-  const { rows } = await send<HeadRow>(tx, query.compile());
+  const { rows } = await run(tx, query);
   if (!rows[0]) throw noCarrier(carrierId);
   return feedHead(rows[0]);
 }
@@ -181,12 +179,10 @@ export async function readFeedHead(tx: Tx, carrierId: string, feed: Feed): Promi
  * complete. Refuses an instant in the database's future.
  */
 export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<void> {
-  const { rows } = await sql<{ is_future: boolean; now: Micros }>`
-    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<{ isFuture: boolean; now: Micros }>`
+    SELECT ${isoFromMicros(instant)}::timestamptz > clock_timestamp() AS is_future, clock_timestamp() AS now`;
   const clock = rows[0];
-  if (clock?.is_future) {
+  if (clock?.isFuture) {
     throw new TandemError(
       "INGEST_TIME_IN_FUTURE",
       "ingest_time is in the future: a feed position cannot be resolved for a time that has not come",
@@ -196,13 +192,13 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
       },
     );
   }
-  await tx
+  const update = tx
     .updateTable("feed_head")
     .set({ last_ingest_time: isoFromMicros(instant) })
     .where("carrier_id", "=", carrierId)
     .where("feed", "=", feed)
-    .where("last_ingest_time", "<", sql<Micros>`${isoFromMicros(instant)}::timestamptz`)
-    .execute();
+    .where("last_ingest_time", "<", sql<Micros>`${isoFromMicros(instant)}::timestamptz`);
+  await run(tx, update);
 }
 
 /**
@@ -210,14 +206,14 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: Feed, ins
  * feeds. Undefined: nothing is known to be.
  */
 export async function readLostSince(tx: Tx, carrierId: string): Promise<Micros | undefined> {
-  const rows = await tx
+  const query = tx
     .selectFrom("feed_head")
     .select(["lost_since", "lost_timeline"])
     .where("carrier_id", "=", carrierId)
-    .where("lost_since", "is not", null)
-    .execute();
-  const newest = rows.reduce((most, { lost_timeline: timeline }) => max(most, timeline ?? 0n), 0n);
-  const times = rows.flatMap((row) => (row.lost_timeline === newest ? [row.lost_since ?? 0n] : []));
+    .where("lost_since", "is not", null);
+  const { rows } = await run(tx, query);
+  const newest = rows.reduce((most, { lostTimeline: timeline }) => max(most, timeline ?? 0n), 0n);
+  const times = rows.flatMap((row) => (row.lostTimeline === newest ? [row.lostSince ?? 0n] : []));
   return times.reduce<Micros | undefined>(
     (least, time) => (least === undefined || time < least ? time : least),
     undefined,
@@ -236,30 +232,29 @@ export interface PolledHead extends FeedHead {
 
 /** Every feed's ends for these carriers, in one query: what a process with live streams polls. */
 export async function pollFeedHeads(tx: Tx, carrierIds: readonly string[]): Promise<PolledHead[]> {
-  const rows = await tx
-    .selectFrom("feed_head")
-    .selectAll()
-    .where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`)
-    .execute();
-  return rows.map((row) => ({ carrierId: row.carrier_id, feed: row.feed, ...feedHead(row) }));
+  const { rows } = await run(
+    tx,
+    tx.selectFrom("feed_head").selectAll().where("carrier_id", "=", sql<string>`ANY(${carrierIds}::text[])`),
+  );
+  return rows.map((row) => ({ carrierId: row.carrierId, feed: row.feed, ...feedHead(row) }));
 }
 
 interface HeadRow {
   epoch: bigint;
-  earliest_sequence: bigint;
-  next_sequence: bigint;
-  last_ingest_time: Micros;
-  payload_generation: bigint;
-  lost_since: Micros | null;
+  earliestSequence: bigint;
+  nextSequence: bigint;
+  lastIngestTime: Micros;
+  payloadGeneration: bigint;
+  lostSince: Micros | undefined;
 }
 
 function feedHead(row: HeadRow): FeedHead {
   return {
     epoch: row.epoch,
-    earliestSequence: row.earliest_sequence,
-    headSequence: row.next_sequence - 1n,
-    lastIngestTime: row.last_ingest_time,
-    payloadGeneration: row.payload_generation,
-    lostSince: row.lost_since ?? undefined,
+    earliestSequence: row.earliestSequence,
+    headSequence: row.nextSequence - 1n,
+    lastIngestTime: row.lastIngestTime,
+    payloadGeneration: row.payloadGeneration,
+    lostSince: row.lostSince,
   };
 }

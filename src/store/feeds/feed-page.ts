@@ -37,12 +37,12 @@ export interface StoredPage<Entry> {
 /** The columns that tell a feed's ends in the statement that reads its entries. */
 export interface HeadColumns {
   epoch: bigint;
-  earliest_sequence: bigint;
-  head_sequence: bigint;
-  last_ingest_time: Micros;
-  payload_generation: bigint;
-  lost_since: Micros | null;
-  is_same_history: boolean;
+  earliestSequence: bigint;
+  headSequence: bigint;
+  lastIngestTime: Micros;
+  payloadGeneration: bigint;
+  lostSince: Micros | undefined;
+  isSameHistory: boolean;
 }
 
 /** What a page's statement selects of the feed `h` beside its entries. */
@@ -65,11 +65,11 @@ function isSameHistory(carrierId: string, feed: StoredFeed, { sequence, ingestTi
 function headOfRow(row: HeadColumns): FeedHead {
   return {
     epoch: row.epoch,
-    earliestSequence: row.earliest_sequence,
-    headSequence: row.head_sequence,
-    lastIngestTime: row.last_ingest_time,
-    payloadGeneration: row.payload_generation,
-    lostSince: row.lost_since ?? undefined,
+    earliestSequence: row.earliestSequence,
+    headSequence: row.headSequence,
+    lastIngestTime: row.lastIngestTime,
+    payloadGeneration: row.payloadGeneration,
+    lostSince: row.lostSince,
   };
 }
 
@@ -95,7 +95,7 @@ export async function makePage<Entry extends { readonly sequence: bigint; readon
   // Only a filtered page can end with an entry that it does not hold.
   if (last?.sequence !== throughSequence && throughSequence > read.after)
     throughIngestTime = (await readEntryIngestTime(tx, read.carrierId, read.feed, throughSequence)) ?? 0n;
-  return { entries, throughSequence, throughIngestTime, head, isSameHistory: found.first.is_same_history };
+  return { entries, throughSequence, throughIngestTime, head, isSameHistory: found.first.isSameHistory };
 }
 
 // The entries up to the one that passes the limit; at least one.

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 
 /** Where the entries of each feed are. */
@@ -24,12 +24,10 @@ export async function readEntryIngestTime(
   feed: StoredFeed,
   sequence: bigint,
 ): Promise<Micros | undefined> {
-  const { rows } = await sql<{ ingest_time: Micros }>`
+  const { rows } = await run(tx)<{ ingestTime: Micros }>`
     SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])}
-    WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} ORDER BY sequence LIMIT 1`.execute(
-    tx,
-  );
-  return rows[0]?.ingest_time;
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequence} AND sequence <= ${sequence} ORDER BY sequence LIMIT 1`;
+  return rows[0]?.ingestTime;
 }
 
 /**
@@ -43,9 +41,9 @@ export async function findFirstEntrySince(
   feed: StoredFeed,
   instant: Micros,
 ): Promise<bigint | undefined> {
-  const { rows } = await sql<{ sequence: bigint }>`
+  const { rows } = await run(tx)<{ sequence: bigint }>`
     SELECT sequence FROM ${sql.table(ENTRY_TABLES[feed])}
     WHERE carrier_id = ${carrierId} AND ingest_time >= ${isoFromMicros(instant)}::timestamptz
-    ORDER BY ingest_time, sequence LIMIT 1`.execute(tx);
+    ORDER BY ingest_time, sequence LIMIT 1`;
   return rows[0]?.sequence;
 }

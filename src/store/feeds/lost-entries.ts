@@ -1,8 +1,7 @@
-import { sql } from "kysely";
 import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { appendAuditEvent } from "../audit/audit-log.ts";
-import { type Database, systemTransaction, type Tx } from "../database/database.ts";
+import { type Database, run, systemTransaction, type Tx } from "../database/database.ts";
 import type { Feed } from "../database/schema.ts";
 import { judgeHead, type SeenFeed } from "../database/seen-heads.ts";
 import { readTimeline } from "../database/timeline.ts";
@@ -81,16 +80,16 @@ async function beginEpoch(
     await assertTimeline(tx, timeline);
     const lostSince = (await readLastKept(tx, seen, head)) - BigInt(replicaLagMs) * 1000n;
     const epoch = newest(seen.epoch, head.epoch) + 1n;
-    const { rows } = await sql<{ next_sequence: bigint }>`
+    const { rows } = await run(tx)<{ nextSequence: bigint }>`
       UPDATE feed_head SET epoch = ${epoch}, payload_generation = payload_generation + 1,
         lost_since = ${isoFromMicros(lostSince)}::timestamptz, lost_timeline = ${timeline}
       WHERE carrier_id = ${carrierId} AND feed = ${feed} AND epoch = ${head.epoch}
         AND (epoch < ${seen.epoch} OR next_sequence <= ${seen.headSequence})
-      RETURNING next_sequence`.execute(tx);
+      RETURNING next_sequence`;
     if (!rows[0]) return undefined;
     const found: LostEntries = {
       ...{ carrierId, feed, epoch, lostSince, seenSequence: seen.headSequence },
-      headSequence: rows[0].next_sequence - 1n,
+      headSequence: rows[0].nextSequence - 1n,
     };
     await appendAuditEvent(tx, auditAct(found, timeline));
     return found;

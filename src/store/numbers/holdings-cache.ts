@@ -74,7 +74,7 @@ export function attribute(
   if (instant === undefined) return undefined;
   for (const { basis, number } of candidates) {
     for (const holding of holdings.get(number) ?? []) {
-      if (holding.customerId !== null && holding.startTime <= instant && instant < holding.endTime) {
+      if (holding.customerId !== undefined && holding.startTime <= instant && instant < holding.endTime) {
         return { phoneNumber: number, customerId: holding.customerId, basis };
       }
     }

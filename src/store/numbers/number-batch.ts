@@ -210,8 +210,8 @@ class ChangingNumber {
     this.row = {
       phoneNumber: this.#key.phoneNumber,
       state: row.state,
-      customerId: row.customerId ?? null,
-      countryCode: row.countryCode ?? null,
+      customerId: row.customerId,
+      countryCode: row.countryCode,
       ...stamp,
       claimTime: latest(claimTime, previous?.claimTime),
       payload: this.#encode({ ...row, ...stamp }),

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { NumberFilter } from "../../domain/numbers/number-filter.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { Feed } from "../database/schema.ts";
 import {
@@ -49,7 +49,7 @@ export async function readNumberPage(
   const end = until !== undefined && until < scanEnd ? until : scanEnd;
   const now = filter ? matches(filter, COLUMNS) : sql`true`;
   const before = filter ? sql`(e.previous_state IS NOT NULL AND ${matches(filter, PREVIOUS_COLUMNS)})` : sql`true`;
-  const { rows } = await sql<HeadColumns & EntryColumns>`
+  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
     SELECT ${headColumns(carrierId, Feed.NUMBERS, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.sequence, e.ingest_time, e.entry_kind, e.payload, NOT (${now}) AS left_filter
@@ -58,7 +58,7 @@ export async function readNumberPage(
         AND (e.entry_kind = ${NumberEntryKind.ERASURE} OR ${now} OR ${before})
       ORDER BY e.sequence LIMIT ${limit}) p ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.NUMBERS}
-    ORDER BY p.sequence`.execute(tx);
+    ORDER BY p.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of numbers`);
   const bytesOf = ({ payload }: NumberEntry) => payload.length;
@@ -134,14 +134,13 @@ async function scanNumbers(
   of: { order: RawBuilder<unknown>; where: RawBuilder<boolean>; limit: number; scan?: number },
 ): Promise<Scanned<NumberSnapshotRow, NumberPlace>> {
   const { order, where, limit, scan = LIST_SCAN } = of;
-  const { rows } = await sql<SnapshotRow>`
+  const { rows: found } = await run(tx)<NumberSnapshotRow>`
     SELECT e.phone_number, e.carrier_id, e.payload FROM (SELECT * FROM ${numbers} ORDER BY ${order} LIMIT ${scan}) e
-    WHERE ${where} ORDER BY ${order} LIMIT ${limit}`.execute(tx);
-  const found = rows.map(snapshotRow);
+    WHERE ${where} ORDER BY ${order} LIMIT ${limit}`;
   if (found.length >= limit) return { found, scannedTo: undefined };
-  const { rows: end } = await sql<Omit<SnapshotRow, "payload">>`
-    SELECT e.phone_number, e.carrier_id FROM ${numbers} ORDER BY ${order} OFFSET ${scan - 1} LIMIT 1`.execute(tx);
-  return { found, scannedTo: end[0] && { phoneNumber: end[0].phone_number, carrierId: end[0].carrier_id } };
+  const { rows: end } = await run(tx)<NumberPlace>`
+    SELECT e.phone_number, e.carrier_id FROM ${numbers} ORDER BY ${order} OFFSET ${scan - 1} LIMIT 1`;
+  return { found, scannedTo: end[0] };
 }
 
 interface Columns {
@@ -181,25 +180,15 @@ function conditions(
 }
 
 interface EntryColumns {
-  sequence: bigint | null;
-  ingest_time: Micros;
-  entry_kind: number;
+  sequence: bigint | undefined;
+  ingestTime: Micros;
+  entryKind: number;
   payload: Buffer;
-  left_filter: boolean;
-}
-
-interface SnapshotRow {
-  phone_number: string;
-  carrier_id: string;
-  payload: Buffer;
+  leftFilter: boolean;
 }
 
 function entriesOf(row: EntryColumns): NumberEntry[] {
-  if (row.sequence === null) return [];
-  const { sequence, ingest_time: ingestTime, entry_kind: kind, payload } = row;
-  return [{ sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && row.left_filter }];
-}
-
-function snapshotRow(row: SnapshotRow): NumberSnapshotRow {
-  return { phoneNumber: row.phone_number, carrierId: row.carrier_id, payload: row.payload };
+  if (row.sequence === undefined) return [];
+  const { sequence, ingestTime, entryKind: kind, payload } = row;
+  return [{ sequence, ingestTime, kind, payload, leftFilter: kind === NumberEntryKind.CHANGE && row.leftFilter }];
 }

@@ -3,7 +3,7 @@ import { arrive, periodsMoved } from "../../domain/numbers/number-changes.ts";
 import { type NumberPeriod, type NumberTimeline, timelineUnderPort } from "../../domain/numbers/number-state.ts";
 import { sipUriOfNumber } from "../../domain/numbers/sip-uri.ts";
 import { textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { PortStage, readPortsOfNumber, type StoredPort } from "./number-port-rows.ts";
 import { type HoldingRow, periodOfRow } from "./number-timelines.ts";
 
@@ -22,12 +22,10 @@ const MAX_PERIODS = 10_000;
  * @param sipDomain of carriers that have no domain of their own.
  */
 export async function readNumberHistory(tx: Tx, phoneNumber: string, sipDomain: string): Promise<HistoryPeriod[]> {
-  const { rows } = await sql<HoldingRow>`
-    SELECT h.* FROM number_holding h WHERE h.phone_number = ${phoneNumber} ORDER BY h.start_time DESC LIMIT ${MAX_PERIODS}`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<HoldingRow>`
+    SELECT h.* FROM number_holding h WHERE h.phone_number = ${phoneNumber} ORDER BY h.start_time DESC LIMIT ${MAX_PERIODS}`;
   const timelines = new Map<string, NumberTimeline>();
-  for (const [carrierId, held] of Map.groupBy(rows.toReversed(), (row) => row.carrier_id))
+  for (const [carrierId, held] of Map.groupBy(rows.toReversed(), (row) => row.carrierId))
     timelines.set(carrierId, held.map(periodOfRow));
   const ports = await readPortsOfNumber(tx, phoneNumber);
   const domains = await readSipDomains(
@@ -61,12 +59,12 @@ function splitByPort(timelines: ReadonlyMap<string, NumberTimeline>, port: Store
 
 async function readSipDomains(tx: Tx, carrierIds: readonly string[]): Promise<Map<string, string>> {
   if (carrierIds.length === 0) return new Map();
-  const rows = await tx
+  const query = tx
     .selectFrom("carrier")
     .select(["carrier_id", "sip_domain"])
-    .where("carrier_id", "=", sql<string>`ANY(${textArray(carrierIds)}::text[])`)
-    .execute();
-  return new Map(rows.flatMap((row) => (row.sip_domain === null ? [] : [[row.carrier_id, row.sip_domain] as const])));
+    .where("carrier_id", "=", sql<string>`ANY(${textArray(carrierIds)}::text[])`);
+  const { rows } = await run(tx, query);
+  return new Map(rows.flatMap((row) => (row.sipDomain === undefined ? [] : [[row.carrierId, row.sipDomain] as const])));
 }
 
 /**
@@ -77,12 +75,12 @@ export async function readHolderRow(
   tx: Tx,
   phoneNumber: string,
 ): Promise<{ carrierId: string; payload: Buffer } | undefined> {
-  const row = await tx
+  const query = tx
     .selectFrom("phone_number")
     .select(["carrier_id", "payload"])
     .where("phone_number", "=", phoneNumber)
     .where("state", "in", [1, 2])
-    .limit(1)
-    .executeTakeFirst();
-  return row && { carrierId: row.carrier_id, payload: row.payload };
+    .limit(1);
+  const { rows } = await run(tx, query);
+  return rows[0];
 }

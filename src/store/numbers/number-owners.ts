@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/database.ts";
 
 // number_owner decides between carriers, keyed by the number alone. A claim is committed before the
 // carrier's rows, and freed after them, so a crash leaves at worst a claim without a row, which the
@@ -69,16 +69,16 @@ export async function claimNumbers(
   // Sorted, so that two carriers that claim the same numbers wait for each other in one order.
   const sorted = wanted.toSorted((a, b) => (a.phoneNumber < b.phoneNumber ? -1 : 1));
   const numbers = textArray(sorted.map((number) => number.phoneNumber));
-  const { rows: inserted } = await sql<{ phone_number: string }>`
+  const { rows: inserted } = await run(tx)<{ phoneNumber: string }>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n.phone_number, ${carrierId}, GREATEST(clock_timestamp(), n.earlier + interval '1 microsecond'), false
     FROM unnest(${numbers}::text[], ${timestamptzArray(sorted.map((number) => number.earlierClaimTime ?? 0n))}::timestamptz[])
       AS n(phone_number, earlier)
-    ON CONFLICT DO NOTHING RETURNING phone_number`.execute(tx);
-  const { rows } = await sql<OwnerRow>`
+    ON CONFLICT DO NOTHING RETURNING phone_number`;
+  const { rows } = await run(tx)<OwnerRow>`
     UPDATE number_owner SET claim_time = GREATEST(${clockFrom("claim_time")}, claim_time + interval '1 microsecond')
     WHERE phone_number = ANY(${numbers}::text[]) AND carrier_id = ${carrierId} AND NOT in_transit
-    RETURNING phone_number, claim_time`.execute(tx);
+    RETURNING phone_number, claim_time`;
   const claimable = claimTimes(rows);
   const overlaps = await findOverlaps(
     tx,
@@ -91,12 +91,12 @@ export async function claimNumbers(
   // carrier goes by.
   const made: NumberClaim[] = [];
   const unmade: string[] = [];
-  for (const { phone_number: phoneNumber } of inserted) {
+  for (const { phoneNumber } of inserted) {
     const claimTime = claims.get(phoneNumber);
     if (claimTime === undefined) unmade.push(phoneNumber);
     else made.push({ phoneNumber, claimTime });
   }
-  if (unmade.length > 0) await tx.deleteFrom("number_owner").where("phone_number", "in", unmade).execute();
+  if (unmade.length > 0) await run(tx, tx.deleteFrom("number_owner").where("phone_number", "in", unmade));
   return { claims, made, overlaps, beyond };
 }
 
@@ -117,29 +117,19 @@ function numbersOf(wanted: readonly WantedNumber[]): Set<string> {
 /** Frees claims, unless they have been renewed since. */
 export async function freeNumbers(tx: Tx, carrierId: string, claims: readonly NumberClaim[]): Promise<void> {
   if (claims.length === 0) return;
-  await sql`
+  await run(tx)`
     DELETE FROM number_owner o USING ${claimList(claims)}
-    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${carrierId} AND o.claim_time <= c.claim_time`.execute(tx);
+    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${carrierId} AND o.claim_time <= c.claim_time`;
 }
 
 /** Reads who has claimed numbers; those that nobody has are left out. */
 export async function readClaims(tx: Tx, numbers: readonly string[]): Promise<Map<string, StandingClaim>> {
-  const rows = await tx
+  const query = tx
     .selectFrom("number_owner")
     .selectAll()
-    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`)
-    .execute();
-  return new Map(
-    rows.map((row) => [
-      row.phone_number,
-      {
-        phoneNumber: row.phone_number,
-        claimTime: row.claim_time,
-        carrierId: row.carrier_id,
-        inTransit: row.in_transit,
-      },
-    ]),
-  );
+    .where("phone_number", "=", sql<string>`ANY(${textArray(numbers)}::text[])`);
+  const { rows } = await run(tx, query);
+  return new Map(rows.map((row) => [row.phoneNumber, row]));
 }
 
 /**
@@ -153,27 +143,25 @@ export async function moveClaims(
   claims: readonly StandingClaim[],
   unclaimed: readonly string[],
 ): Promise<Map<string, Micros>> {
-  const { rows: moved } = await sql<OwnerRow>`
+  const { rows: moved } = await run(tx)<OwnerRow>`
     UPDATE number_owner o
     SET carrier_id = ${toCarrierId}, in_transit = true, claim_time = GREATEST(${clockFrom("o.claim_time")}, o.claim_time + interval '1 microsecond')
     FROM ${claimList(claims)}
     WHERE o.phone_number = c.phone_number AND o.claim_time = c.claim_time AND NOT o.in_transit
-    RETURNING o.phone_number, o.claim_time`.execute(tx);
-  const { rows: made } = await sql<OwnerRow>`
+    RETURNING o.phone_number, o.claim_time`;
+  const { rows: made } = await run(tx)<OwnerRow>`
     INSERT INTO number_owner (phone_number, carrier_id, claim_time, in_transit)
     SELECT n, ${toCarrierId}, clock_timestamp(), true FROM unnest(${textArray(unclaimed.toSorted())}::text[]) AS n
-    ON CONFLICT DO NOTHING RETURNING phone_number, claim_time`.execute(tx);
+    ON CONFLICT DO NOTHING RETURNING phone_number, claim_time`;
   return claimTimes([...moved, ...made]);
 }
 
 /** Says that ported numbers have arrived, if it is still these claims that are in transit. */
 export async function endTransit(tx: Tx, toCarrierId: string, claims: readonly NumberClaim[]): Promise<void> {
   if (claims.length === 0) return;
-  await sql`
+  await run(tx)`
     UPDATE number_owner o SET in_transit = false FROM ${claimList(claims)}
-    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${toCarrierId} AND o.claim_time = c.claim_time AND o.in_transit`.execute(
-    tx,
-  );
+    WHERE o.phone_number = c.phone_number AND o.carrier_id = ${toCarrierId} AND o.claim_time = c.claim_time AND o.in_transit`;
 }
 
 /** What one step of the sweep found. */
@@ -194,7 +182,7 @@ const SWEEP_CLAIMS = 5_000;
  */
 export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): Promise<ClaimSweep> {
   await readInOrder(tx);
-  const { rows } = await sql<{ last: string | null; looked: bigint; freed: bigint }>`
+  const { rows } = await run(tx)<{ last: string | undefined; looked: bigint; freed: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${SWEEP_CLAIMS}
     ), stray AS MATERIALIZED (
@@ -208,21 +196,19 @@ export async function sweepClaims(tx: Tx, after: string, minimumAgeS: number): P
       WHERE o.phone_number = s.phone_number AND o.carrier_id = s.carrier_id AND o.claim_time = s.claim_time AND NOT o.in_transit
       RETURNING 1
     )
-    SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`.execute(
-    tx,
-  );
+    SELECT (SELECT max(phone_number) FROM page) AS last, (SELECT count(*) FROM page) AS looked, (SELECT count(*) FROM freed) AS freed`;
   const step = rows[0];
   const isLast = step === undefined || Number(step.looked) < SWEEP_CLAIMS;
-  return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : (step.last ?? undefined) };
+  return { freed: Number(step?.freed ?? 0n), next: isLast ? undefined : step.last };
 }
 
 interface OwnerRow {
-  phone_number: string;
-  claim_time: Micros;
+  phoneNumber: string;
+  claimTime: Micros;
 }
 
 function claimTimes(rows: readonly OwnerRow[]): Map<string, Micros> {
-  return new Map(rows.map((row) => [row.phone_number, row.claim_time]));
+  return new Map(rows.map((row) => [row.phoneNumber, row.claimTime]));
 }
 
 function claimList(claims: readonly NumberClaim[]) {
@@ -235,12 +221,10 @@ function claimList(claims: readonly NumberClaim[]) {
 async function findOverlaps(tx: Tx, carrierId: string, wanted: readonly WantedNumber[]): Promise<Set<string>> {
   const dated = wanted.flatMap(({ phoneNumber, since }) => (since === undefined ? [] : [{ phoneNumber, since }]));
   if (dated.length === 0) return new Set();
-  const { rows } = await sql<{ phone_number: string }>`
+  const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT w.phone_number
     FROM unnest(${textArray(dated.map((number) => number.phoneNumber))}::text[],
                 ${timestamptzArray(dated.map((number) => number.since))}::timestamptz[]) AS w(phone_number, since)
-    JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`.execute(
-    tx,
-  );
-  return new Set(rows.map((row) => row.phone_number));
+    JOIN number_holding h ON h.phone_number = w.phone_number AND h.carrier_id <> ${carrierId} AND h.end_time > w.since`;
+  return new Set(rows.map((row) => row.phoneNumber));
 }

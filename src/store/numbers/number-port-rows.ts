@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { NumberTimeline } from "../../domain/numbers/number-state.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import { decodePeriods, encodePeriods } from "./number-timelines.ts";
 
@@ -34,11 +34,11 @@ export async function readUnfinishedPorts(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, StoredPort>> {
-  const { rows } = await sql<PortRow>`
+  const { rows } = await run(tx)<PortRow>`
     SELECT p.* FROM unnest(${textArray(numbers)}::text[]) AS n
     JOIN number_port p ON p.carrier_id = ${carrierId} AND p.phone_number = n
-    WHERE p.stage < ${PortStage.DONE} ORDER BY p.stage`.execute(tx);
-  return new Map(rows.map((row) => [row.phone_number, portOfRow(row)]));
+    WHERE p.stage < ${PortStage.DONE} ORDER BY p.stage`;
+  return new Map(rows.map((row) => [row.phoneNumber, portOfRow(row)]));
 }
 
 /**
@@ -54,19 +54,17 @@ export async function findDuePorts(
     "numbers" in only
       ? sql`p.phone_number = ANY(${textArray(only.numbers)}::text[])`
       : sql`p.carrier_id = ${only.carrierId}`;
-  const { rows } = await sql<PortRow>`
+  const { rows } = await run(tx)<PortRow>`
     SELECT p.* FROM number_port p
     WHERE p.stage < ${PortStage.DONE} AND p.effective_time <= clock_timestamp() AND ${condition}
-    ORDER BY p.effective_time LIMIT ${limit}`.execute(tx);
+    ORDER BY p.effective_time LIMIT ${limit}`;
   return rows.map(portOfRow);
 }
 
 /** Reads the ports that are not done of one number, of any carrier. In a system transaction. */
 export async function readPortsOfNumber(tx: Tx, phoneNumber: string): Promise<StoredPort[]> {
-  const { rows } = await sql<PortRow>`
-    SELECT p.* FROM number_port p WHERE p.phone_number = ${phoneNumber} AND p.stage < ${PortStage.DONE} ORDER BY p.effective_time`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<PortRow>`
+    SELECT p.* FROM number_port p WHERE p.phone_number = ${phoneNumber} AND p.stage < ${PortStage.DONE} ORDER BY p.effective_time`;
   return rows.map(portOfRow);
 }
 
@@ -81,10 +79,10 @@ export async function writePorts(
 ): Promise<void> {
   const dropped = writes.flatMap(({ before, after }) => (before && before.portId !== after?.portId ? [before] : []));
   if (dropped.length > 0) {
-    await sql`
+    await run(tx)`
       DELETE FROM number_port p USING unnest(${textArray(dropped.map((port) => port.phoneNumber))}::text[],
         ${textArray(dropped.map((port) => port.portId))}::text[]) AS d(n, id)
-      WHERE p.carrier_id = ${carrierId} AND p.phone_number = d.n AND p.port_id = d.id::uuid`.execute(tx);
+      WHERE p.carrier_id = ${carrierId} AND p.phone_number = d.n AND p.port_id = d.id::uuid`;
   }
   const ports = writes.flatMap(({ after }) => (after ? [after] : []));
   for (const stage of [PortStage.SCHEDULED, PortStage.LEFT]) {
@@ -99,62 +97,56 @@ export async function writePorts(
 
 /** Which of these ports have arrived at the gaining carrier. */
 export async function findArrivals(tx: Tx, toCarrierId: string, ports: readonly StoredPort[]): Promise<Set<string>> {
-  const { rows } = await sql<{ port_id: string }>`
+  const { rows } = await run(tx)<{ portId: string }>`
     SELECT p.port_id::text AS port_id
     FROM unnest(${textArray(ports.map((port) => port.phoneNumber))}::text[], ${textArray(ports.map((port) => port.portId))}::text[]) AS w(n, id)
-    JOIN number_port p ON p.carrier_id = ${toCarrierId} AND p.phone_number = w.n AND p.port_id = w.id::uuid AND p.role = ${ROLE.GAINS}`.execute(
-    tx,
-  );
-  return new Set(rows.map((row) => row.port_id));
+    JOIN number_port p ON p.carrier_id = ${toCarrierId} AND p.phone_number = w.n AND p.port_id = w.id::uuid AND p.role = ${ROLE.GAINS}`;
+  return new Set(rows.map((row) => row.portId));
 }
 
 /** Which of these numbers the last port that this carrier had a part in gave it. */
 export async function findPortedIn(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
-  const { rows } = await sql<{ phone_number: string; role: number }>`
+  const { rows } = await run(tx)<{ phoneNumber: string; role: number }>`
     SELECT DISTINCT ON (phone_number) phone_number, role FROM number_port
     WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])
-    ORDER BY phone_number, effective_time DESC, stage DESC`.execute(tx);
-  return rows.flatMap((row) => (row.role === ROLE.GAINS ? [row.phone_number] : []));
+    ORDER BY phone_number, effective_time DESC, stage DESC`;
+  return rows.flatMap((row) => (row.role === ROLE.GAINS ? [row.phoneNumber] : []));
 }
 
 /** Notes at the gaining carrier that ports have arrived, in the transaction of their arrival. */
 export async function insertArrivals(tx: Tx, ports: readonly StoredPort[]): Promise<void> {
   if (ports.length === 0) return;
-  await tx
-    .insertInto("number_port")
-    .values(
-      ports.map((port) => ({
-        carrier_id: port.toCarrierId,
-        phone_number: port.phoneNumber,
-        port_id: port.portId,
-        role: ROLE.GAINS,
-        other_carrier_id: port.carrierId,
-        effective_time: isoFromMicros(port.effectiveTime),
-        stage: PortStage.DONE,
-        moved: null,
-        ordered_by: null,
-      })),
-    )
-    .execute();
+  const insert = tx.insertInto("number_port").values(
+    ports.map((port) => ({
+      carrier_id: port.toCarrierId,
+      phone_number: port.phoneNumber,
+      port_id: port.portId,
+      role: ROLE.GAINS,
+      other_carrier_id: port.carrierId,
+      effective_time: isoFromMicros(port.effectiveTime),
+      stage: PortStage.DONE,
+      moved: null,
+      ordered_by: null,
+    })),
+  );
+  await run(tx, insert);
 }
 
 /** Notes at the losing carrier that ports are done. */
 export async function finishPorts(tx: Tx, carrierId: string, ports: readonly StoredPort[]): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE number_port p SET stage = ${PortStage.DONE}, moved = NULL
     FROM unnest(${textArray(ports.map((port) => port.phoneNumber))}::text[], ${textArray(ports.map((port) => port.portId))}::text[]) AS w(n, id)
-    WHERE p.carrier_id = ${carrierId} AND p.phone_number = w.n AND p.port_id = w.id::uuid AND p.role = ${ROLE.LOSES}`.execute(
-    tx,
-  );
+    WHERE p.carrier_id = ${carrierId} AND p.phone_number = w.n AND p.port_id = w.id::uuid AND p.role = ${ROLE.LOSES}`;
 }
 
 interface PortRow {
-  carrier_id: string;
-  phone_number: string;
-  port_id: string;
-  other_carrier_id: string;
-  effective_time: Micros;
-  ordered_by: string | null;
+  carrierId: string;
+  phoneNumber: string;
+  portId: string;
+  otherCarrierId: string;
+  effectiveTime: Micros;
+  orderedBy: string | undefined;
   stage: number;
   moved: unknown;
 }
@@ -167,8 +159,8 @@ async function upsertPorts(tx: Tx, carrierId: string, ports: readonly StoredPort
     FROM carrier c CROSS JOIN unnest(${textArray(ports.map((port) => port.phoneNumber))}::text[],
                 ${textArray(ports.map((port) => port.portId))}::text[], ${textArray(ports.map((port) => port.toCarrierId))}::text[],
                 ${timestamptzArray(ports.map((port) => port.effectiveTime))}::timestamptz[],
-                ${textArray(ports.map((port) => (port.moved ? encodePeriods(port.moved) : null)))}::text[],
-                ${textArray(ports.map((port) => port.orderedBy ?? null))}::text[])
+                ${textArray(ports.map((port) => (port.moved ? encodePeriods(port.moved) : undefined)))}::text[],
+                ${textArray(ports.map((port) => port.orderedBy))}::text[])
       AS w(n, id, other, effective_time, moved, ordered_by)
     WHERE c.carrier_id = ${carrierId}
     ON CONFLICT (carrier_id, phone_number, port_id) DO UPDATE
@@ -178,13 +170,13 @@ async function upsertPorts(tx: Tx, carrierId: string, ports: readonly StoredPort
 
 function portOfRow(row: PortRow): StoredPort {
   return {
-    portId: row.port_id,
-    phoneNumber: row.phone_number,
-    carrierId: row.carrier_id,
-    toCarrierId: row.other_carrier_id,
-    effectiveTime: row.effective_time,
-    orderedBy: row.ordered_by ?? undefined,
+    portId: row.portId,
+    phoneNumber: row.phoneNumber,
+    carrierId: row.carrierId,
+    toCarrierId: row.otherCarrierId,
+    effectiveTime: row.effectiveTime,
+    orderedBy: row.orderedBy,
     stage: row.stage,
-    ...(row.moved === null ? {} : { moved: decodePeriods(row.moved) }),
+    ...(row.moved === undefined ? {} : { moved: decodePeriods(row.moved) }),
   };
 }

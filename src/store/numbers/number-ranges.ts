@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { prefixesOf, whoseRange } from "../../domain/numbers/number-ranges.ts";
 import { textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import { findPortedIn } from "./number-port-rows.ts";
 
@@ -18,26 +18,22 @@ export interface StoredRanges {
 
 /** Reads a carrier's ranges. */
 export async function readRanges(tx: Tx, carrierId: string): Promise<StoredRanges> {
-  const approved = await tx
-    .selectFrom("number_approval")
-    .select("phone_number")
-    .where("carrier_id", "=", carrierId)
-    .orderBy("phone_number")
-    .execute();
+  const { rows: approved } = await run(
+    tx,
+    tx.selectFrom("number_approval").select("phone_number").where("carrier_id", "=", carrierId).orderBy("phone_number"),
+  );
   return {
     prefixes: await readPrefixes(tx, carrierId),
-    approvedNumbers: approved.map((row) => row.phone_number),
+    approvedNumbers: approved.map((row) => row.phoneNumber),
   };
 }
 
 /** Reads the prefixes of a carrier's ranges, ascending. */
 export async function readPrefixes(tx: Tx, carrierId: string): Promise<string[]> {
-  const rows = await tx
-    .selectFrom("number_range")
-    .select("prefix")
-    .where("carrier_id", "=", carrierId)
-    .orderBy("prefix")
-    .execute();
+  const { rows } = await run(
+    tx,
+    tx.selectFrom("number_range").select("prefix").where("carrier_id", "=", carrierId).orderBy("prefix"),
+  );
   return rows.map((row) => row.prefix);
 }
 
@@ -60,24 +56,23 @@ export async function findTakenRange(
   prefixes: readonly string[],
   onlyEqual: boolean,
 ): Promise<TakenRange | undefined> {
-  await sql`LOCK TABLE number_range IN SHARE ROW EXCLUSIVE MODE`.execute(tx);
+  await run(tx)`LOCK TABLE number_range IN SHARE ROW EXCLUSIVE MODE`;
   const holds = onlyEqual ? sql`false` : sql`starts_with(r.prefix, a.prefix) OR starts_with(a.prefix, r.prefix)`;
-  const { rows } = await sql<{ carrier_id: string; prefix: string; asked: string }>`
+  const { rows } = await run(tx)<TakenRange>`
     SELECT r.carrier_id, r.prefix, a.prefix AS asked
     FROM unnest(${textArray(prefixes)}::text[]) AS a(prefix)
     JOIN number_range r ON r.carrier_id <> ${carrierId} AND (r.prefix = a.prefix OR ${holds})
-    ORDER BY r.prefix LIMIT 1`.execute(tx);
-  const [row] = rows;
-  return row && { carrierId: row.carrier_id, prefix: row.prefix, asked: row.asked };
+    ORDER BY r.prefix LIMIT 1`;
+  return rows[0];
 }
 
 /** Replaces a carrier's ranges. */
 export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRanges): Promise<void> {
-  await tx.deleteFrom("number_range").where("carrier_id", "=", carrierId).execute();
-  await tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId).execute();
-  await sql`
+  await run(tx, tx.deleteFrom("number_range").where("carrier_id", "=", carrierId));
+  await run(tx, tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId));
+  await run(tx)`
     INSERT INTO number_range (prefix, carrier_id)
-    SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`.execute(tx);
+    SELECT p, ${carrierId} FROM unnest(${textArray(ranges.prefixes)}::text[]) AS p`;
   const approvals = sql`
     INSERT INTO number_approval (carrier_id, phone_number)
     SELECT c.carrier_id, n FROM carrier c CROSS JOIN unnest(${textArray(ranges.approvedNumbers)}::text[]) AS n
@@ -87,11 +82,10 @@ export async function writeRanges(tx: Tx, carrierId: string, ranges: StoredRange
 
 /** Forgets that a number was approved for a carrier. */
 export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
-  await tx
-    .deleteFrom("number_approval")
-    .where("carrier_id", "=", carrierId)
-    .where("phone_number", "=", phoneNumber)
-    .execute();
+  await run(
+    tx,
+    tx.deleteFrom("number_approval").where("carrier_id", "=", carrierId).where("phone_number", "=", phoneNumber),
+  );
 }
 
 /**
@@ -101,11 +95,11 @@ export async function deleteApproval(tx: Tx, carrierId: string, phoneNumber: str
  */
 export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Set<string>> {
   if (numbers.length === 0) return new Set();
-  const { rows } = await sql<{ prefix: string; carrier_id: string }>`
+  const { rows } = await run(tx)<{ prefix: string; carrierId: string }>`
     SELECT prefix, carrier_id FROM number_range
-    WHERE prefix = ANY(${textArray([...new Set(numbers.flatMap(prefixesOf))])}::text[])`.execute(tx);
-  const ranges = new Map(rows.map((row) => [row.prefix, row.carrier_id]));
-  const { rows: own } = await sql`SELECT FROM number_range WHERE carrier_id = ${carrierId} LIMIT 1`.execute(tx);
+    WHERE prefix = ANY(${textArray([...new Set(numbers.flatMap(prefixesOf))])}::text[])`;
+  const ranges = new Map(rows.map((row) => [row.prefix, row.carrierId]));
+  const { rows: own } = await run(tx)`SELECT FROM number_range WHERE carrier_id = ${carrierId} LIMIT 1`;
   const wanted = own.length > 0 ? carrierId : undefined;
   const outside = numbers.filter((phoneNumber) => whoseRange(phoneNumber, ranges) !== wanted);
   if (outside.length === 0) return new Set();
@@ -118,8 +112,8 @@ export async function findOutOfRange(tx: Tx, carrierId: string, numbers: readonl
 
 /** Which of these numbers are approved for a carrier. */
 export async function findApproved(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<string[]> {
-  const { rows } = await sql<{ phone_number: string }>`
+  const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT phone_number FROM number_approval
-    WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])`.execute(tx);
-  return rows.map((row) => row.phone_number);
+    WHERE carrier_id = ${carrierId} AND phone_number = ANY(${textArray(numbers)}::text[])`;
+  return rows.map((row) => row.phoneNumber);
 }

@@ -1,15 +1,15 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { byteaArray, int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 
 /** A number's current row: what filters look for, and the row as readers get it. */
 export interface StoredRow {
   readonly phoneNumber: string;
   readonly state: number;
-  readonly customerId: string | null;
-  readonly countryCode: string | null;
+  readonly customerId: string | undefined;
+  readonly countryCode: string | undefined;
   readonly revision: bigint;
   readonly recordedTime: Micros;
   /** Of the claim by which the carrier held it last. */
@@ -29,11 +29,9 @@ export const NumberEntryKind = { CHANGE: 1, ERASURE: 2 } as const;
 
 /** Reads the current rows of numbers; those that the carrier never held are left out. */
 export async function readRows(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Map<string, StoredRow>> {
-  const { rows } = await sql<PhoneNumberRow>`
-    SELECT p.* FROM phone_number p WHERE p.carrier_id = ${carrierId} AND p.phone_number = ANY(${textArray(numbers)}::text[])`.execute(
-    tx,
-  );
-  return new Map(rows.map((row) => [row.phone_number, storedRow(row)]));
+  const { rows } = await run(tx)<StoredRow>`
+    SELECT p.* FROM phone_number p WHERE p.carrier_id = ${carrierId} AND p.phone_number = ANY(${textArray(numbers)}::text[])`;
+  return new Map(rows.map((row) => [row.phoneNumber, row]));
 }
 
 /** Writes the current rows of numbers. */
@@ -56,10 +54,10 @@ export async function writeRows(tx: Tx, carrierId: string, rows: readonly Stored
 /** Notes on the rows of numbers that are held that they were claimed anew. */
 export async function raiseClaimTimes(tx: Tx, carrierId: string, claims: ReadonlyMap<string, Micros>): Promise<void> {
   if (claims.size === 0) return;
-  await sql`
+  await run(tx)`
     UPDATE phone_number p SET claim_time = GREATEST(p.claim_time, c.claim_time)
     FROM unnest(${textArray([...claims.keys()])}::text[], ${timestamptzArray([...claims.values()])}::timestamptz[]) AS c(phone_number, claim_time)
-    WHERE p.carrier_id = ${carrierId} AND p.phone_number = c.phone_number AND p.state IN (1, 2)`.execute(tx);
+    WHERE p.carrier_id = ${carrierId} AND p.phone_number = c.phone_number AND p.state IN (1, 2)`;
 }
 
 /**
@@ -80,34 +78,10 @@ export async function writeEntries(
       ${int8Array(entries.map((entry) => entry.sequence))}::int8[], ${textArray(entries.map((entry) => entry.phoneNumber))}::text[],
       ${int2Array(entries.map((entry) => entry.state))}::int2[], ${textArray(entries.map((entry) => entry.customerId))}::text[],
       ${textArray(entries.map((entry) => entry.countryCode))}::text[],
-      ${int2Array(entries.map((entry) => entry.previous?.state ?? null))}::int2[],
-      ${textArray(entries.map((entry) => entry.previous?.customerId ?? null))}::text[],
-      ${textArray(entries.map((entry) => entry.previous?.countryCode ?? null))}::text[],
+      ${int2Array(entries.map((entry) => entry.previous?.state))}::int2[],
+      ${textArray(entries.map((entry) => entry.previous?.customerId))}::text[],
+      ${textArray(entries.map((entry) => entry.previous?.countryCode))}::text[],
       ${byteaArray(entries.map((entry) => entry.payload))}::bytea[]) AS w
     WHERE c.carrier_id = ${carrierId}`;
   await insertAll(tx, query, entries.length);
-}
-
-interface PhoneNumberRow {
-  phone_number: string;
-  state: number;
-  customer_id: string | null;
-  country_code: string | null;
-  revision: bigint;
-  recorded_time: Micros;
-  claim_time: Micros;
-  payload: Buffer;
-}
-
-function storedRow(row: PhoneNumberRow): StoredRow {
-  return {
-    phoneNumber: row.phone_number,
-    state: row.state,
-    customerId: row.customer_id,
-    countryCode: row.country_code,
-    revision: row.revision,
-    recordedTime: row.recorded_time,
-    claimTime: row.claim_time,
-    payload: row.payload,
-  };
 }

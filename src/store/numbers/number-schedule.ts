@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { lockFeed } from "../feeds/feed-head.ts";
 import { changeNumbers } from "./number-batch.ts";
@@ -20,7 +20,7 @@ export async function readSchedule(
   tx: Tx,
   region?: string,
 ): Promise<{ dueCarrierIds: string[]; now: Micros; nextTime: Micros | undefined }> {
-  const { rows } = await sql<{ due: string[] | null; now: Micros; next_time: Micros | null }>`
+  const { rows } = await run(tx)<{ due: string[] | undefined; now: Micros; nextTime: Micros | undefined }>`
     SELECT clock_timestamp() AS now,
       (SELECT array_agg(DISTINCT carrier_id) FROM (
         (SELECT carrier_id FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time <= clock_timestamp()
@@ -30,11 +30,9 @@ export async function readSchedule(
            AND ${isOfRegion(sql`number_holding.carrier_id`, region)} ORDER BY start_time LIMIT ${BATCH})
       ) AS due) AS due,
       LEAST((SELECT min(effective_time) FROM number_port WHERE stage < ${PortStage.DONE} AND effective_time > clock_timestamp()),
-            (SELECT min(start_time) FROM number_holding WHERE revision = 0 AND start_time > clock_timestamp())) AS next_time`.execute(
-    tx,
-  );
+            (SELECT min(start_time) FROM number_holding WHERE revision = 0 AND start_time > clock_timestamp())) AS next_time`;
   const row = rows[0];
-  return { dueCarrierIds: row?.due ?? [], now: row?.now ?? 0n, nextTime: row?.next_time ?? undefined };
+  return { dueCarrierIds: row?.due ?? [], now: row?.now ?? 0n, nextTime: row?.nextTime };
 }
 
 /**
@@ -73,11 +71,9 @@ export async function takeEffect(
 }
 
 async function findDueNumbers(tx: Tx, carrierId: string): Promise<string[]> {
-  const { rows } = await sql<{ phone_number: string }>`
+  const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT phone_number FROM (
       SELECT phone_number FROM number_holding
-      WHERE revision = 0 AND start_time <= clock_timestamp() AND carrier_id = ${carrierId} ORDER BY start_time LIMIT ${BATCH}) AS due`.execute(
-    tx,
-  );
-  return rows.map((row) => row.phone_number);
+      WHERE revision = 0 AND start_time <= clock_timestamp() AND carrier_id = ${carrierId} ORDER BY start_time LIMIT ${BATCH}) AS due`;
+  return rows.map((row) => row.phoneNumber);
 }

@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import type { EndState, NumberPeriod, NumberTimeline } from "../../domain/numbers/number-state.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 
 // A timeline is kept as rows of number_holding: what queries look for in columns, what only the
@@ -22,15 +22,15 @@ export async function readTimelines(
   carrierId: string,
   numbers: readonly string[],
 ): Promise<Map<string, NumberPeriod[]>> {
-  const { rows } = await sql<HoldingRow>`
+  const { rows } = await run(tx)<HoldingRow>`
     SELECT h.* FROM number_holding h
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = ANY(${textArray(numbers)}::text[]) AND (h.end_time > clock_timestamp() - make_interval(days => ${PAST_DAYS}) OR h.ended_as IS NOT NULL)
-    ORDER BY h.phone_number, h.start_time`.execute(tx);
+    ORDER BY h.phone_number, h.start_time`;
   const timelines = new Map<string, NumberPeriod[]>();
   for (const row of rows) {
-    const timeline = timelines.get(row.phone_number);
+    const timeline = timelines.get(row.phoneNumber);
     if (timeline) timeline.push(periodOfRow(row));
-    else timelines.set(row.phone_number, [periodOfRow(row)]);
+    else timelines.set(row.phoneNumber, [periodOfRow(row)]);
   }
   return timelines;
 }
@@ -76,15 +76,15 @@ export function decodePeriods(json: unknown): NumberPeriod[] {
 
 /** A row of number_holding. */
 export interface HoldingRow {
-  carrier_id: string;
-  phone_number: string;
-  start_time: Micros;
-  end_time: Micros;
-  holding_start_time: Micros;
-  customer_id: string | null;
-  ended_as: number | null;
+  carrierId: string;
+  phoneNumber: string;
+  startTime: Micros;
+  endTime: Micros;
+  holdingStartTime: Micros;
+  customerId: string | undefined;
+  endedAs: number | undefined;
   revision: bigint;
-  recorded_time: Micros;
+  recordedTime: Micros;
   detail: unknown;
 }
 
@@ -93,12 +93,12 @@ export function periodOfRow(row: HoldingRow): NumberPeriod {
   const detail = row.detail as Pick<NumberPeriod, "attributes" | "assignment">;
   return {
     ...detail,
-    start: row.start_time,
-    end: row.end_time,
-    holdingStart: row.holding_start_time,
-    ...(row.ended_as === null ? {} : { endedAs: row.ended_as as EndState }),
+    start: row.startTime,
+    end: row.endTime,
+    holdingStart: row.holdingStartTime,
+    ...(row.endedAs === undefined ? {} : { endedAs: row.endedAs as EndState }),
     revision: row.revision,
-    recordedTime: row.recorded_time,
+    recordedTime: row.recordedTime,
   };
 }
 
@@ -111,11 +111,11 @@ async function deletePeriods(
   gone: readonly { phoneNumber: string; start: Micros }[],
 ): Promise<void> {
   if (gone.length === 0) return;
-  await sql`
+  await run(tx)`
     DELETE FROM number_holding h
     USING unnest(${textArray(gone.map((g) => g.phoneNumber))}::text[], ${timestamptzArray(gone.map((g) => g.start))}::timestamptz[])
       AS g(phone_number, start_time)
-    WHERE h.carrier_id = ${carrierId} AND h.phone_number = g.phone_number AND h.start_time = g.start_time`.execute(tx);
+    WHERE h.carrier_id = ${carrierId} AND h.phone_number = g.phone_number AND h.start_time = g.start_time`;
 }
 
 async function upsertPeriods(
@@ -135,8 +135,8 @@ async function upsertPeriods(
                 ${timestamptzArray(periods.map((period) => period.start))}::timestamptz[],
                 ${timestamptzArray(periods.map((period) => period.end))}::timestamptz[],
                 ${timestamptzArray(periods.map((period) => period.holdingStart))}::timestamptz[],
-                ${textArray(periods.map((period) => period.assignment?.customerId ?? null))}::text[],
-                ${int2Array(periods.map((period) => period.endedAs ?? null))}::int2[],
+                ${textArray(periods.map((period) => period.assignment?.customerId))}::text[],
+                ${int2Array(periods.map((period) => period.endedAs))}::int2[],
                 ${int8Array(periods.map((period) => period.revision))}::int8[],
                 ${timestamptzArray(periods.map((period) => period.recordedTime))}::timestamptz[],
                 ${textArray(details)}::text[])

@@ -1,13 +1,12 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /** A period in which the carrier held a number, assigned to one customer or to nobody. */
 export interface Holding {
   phoneNumber: string;
-  /** The customer that the number was assigned to; null while the carrier held it unassigned. */
-  customerId: string | null;
+  /** The customer that the number was assigned to; undefined while the carrier held it unassigned. */
+  customerId: string | undefined;
   startTime: Micros;
   /** Exclusive; the year 9999 while no end is known. */
   endTime: Micros;
@@ -21,22 +20,12 @@ export interface Holding {
  */
 export async function readHoldings(tx: Tx, carrierId: string, numbers: readonly string[]): Promise<Holding[]> {
   if (numbers.length === 0) return [];
-  const { rows } = await sql<{
-    phone_number: string;
-    customer_id: string | null;
-    start_time: Micros;
-    end_time: Micros;
-  }>`
+  const { rows } = await run(tx)<Holding>`
     SELECT h.phone_number, h.customer_id, h.start_time, LEAST(h.end_time, p.effective_time) AS end_time
     FROM unnest(${textArray(numbers)}::text[]) AS wanted(phone_number)
     JOIN number_holding h ON h.carrier_id = ${carrierId} AND h.phone_number = wanted.phone_number
     LEFT JOIN number_port p ON p.carrier_id = ${carrierId} AND p.phone_number = h.phone_number AND p.stage = 1
     WHERE h.start_time < LEAST(h.end_time, p.effective_time)
-    ORDER BY h.phone_number, h.start_time`.execute(tx);
-  return rows.map((row) => ({
-    phoneNumber: row.phone_number,
-    customerId: row.customer_id,
-    startTime: row.start_time,
-    endTime: row.end_time,
-  }));
+    ORDER BY h.phone_number, h.start_time`;
+  return rows;
 }

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { BLOCK_SEQUENCES } from "../../domain/privacy/disclosure.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 
 // Reading the disclosure log, by a carrier and newest first. Every question goes through an index:
@@ -69,12 +69,12 @@ export async function findDisclosures(
   subject: DisclosureSubject,
   selection: DisclosureSelection,
 ): Promise<FoundDisclosure[]> {
-  if (subject.of === "records") return run(tx, disclosuresOfRecords(carrierId, subject, selection));
-  const { rows } = await sql<{ count: bigint }>`
+  if (subject.of === "records") return (await run(tx, disclosuresOfRecords(carrierId, subject, selection))).rows;
+  const { rows } = await run(tx)<{ count: bigint }>`
     SELECT count(*) AS count FROM (SELECT FROM (${periodByDates(carrierId, subject)}) d
-      WHERE ${selected(selection)} LIMIT ${MAX_SORTED + 1}) c`.execute(tx);
+      WHERE ${selected(selection)} LIMIT ${MAX_SORTED + 1}) c`;
   const isMuch = (rows[0]?.count ?? 0n) > BigInt(MAX_SORTED);
-  return run(tx, disclosuresOfPeriod(carrierId, subject, selection, isMuch ? "walked" : "sorted"));
+  return (await run(tx, disclosuresOfPeriod(carrierId, subject, selection, isMuch ? "walked" : "sorted"))).rows;
 }
 
 /** The query for disclosures of records; a test looks at its plan. */
@@ -82,7 +82,7 @@ export function disclosuresOfRecords(
   carrierId: string,
   { entries, keys, only }: Extract<DisclosureSubject, { of: "records" }>,
   selection: DisclosureSelection,
-): RawBuilder<FoundColumns> {
+): RawBuilder<FoundDisclosure> {
   const covering = [Feed.CDRS, Feed.DISCREPANCIES].map((feed) => {
     const its = entries.filter((entry) => entry.feed === feed);
     const sequences = int8Array(its.map(({ sequence }) => sequence));
@@ -101,7 +101,7 @@ export function disclosuresOfRecords(
     : sql``;
   const naming = sql`
     SELECT ${SELECTED} FROM disclosure d WHERE d.record_keys && ${named} AND d.carrier_id = ${carrierId} ${inRevision}`;
-  return sql<FoundColumns>`
+  return sql<FoundDisclosure>`
     SELECT ${FOUND} FROM (${sql.join([...covering, naming], sql` UNION `)}) d
     WHERE ${selected(selection)} ${NEWEST_FIRST} LIMIT ${selection.limit}`;
 }
@@ -112,11 +112,11 @@ export function disclosuresOfPeriod(
   period: { startDate: string; endDate: string },
   selection: DisclosureSelection,
   how: "sorted" | "walked",
-): RawBuilder<FoundColumns> {
+): RawBuilder<FoundDisclosure> {
   const { startDate, endDate } = period;
   const walked = sql`SELECT d.* FROM disclosure d WHERE d.carrier_id = ${carrierId} AND (${isOpen}
     OR (d.first_record_date < ${endDate}::date AND d.last_record_date >= ${startDate}::date))`;
-  return sql<FoundColumns>`
+  return sql<FoundDisclosure>`
     SELECT ${FOUND} FROM (${how === "sorted" ? periodByDates(carrierId, period) : walked}) d
     WHERE ${selected(selection)} AND (NOT ${isOpen} OR ${isOpenWithin(carrierId, period)})
     ${NEWEST_FIRST} LIMIT ${selection.limit}`;
@@ -177,24 +177,9 @@ function selected({ recipientKind, start, end, after }: DisclosureSelection): Ra
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 
-interface FoundColumns {
-  disclosure_id: string;
-  commit_time: Micros;
-  named_count: number;
-}
-
 const FOUND = sql.raw(
   "d.disclosure_id, d.commit_time, CASE WHEN d.feed IS NULL THEN d.record_count ELSE 0 END AS named_count",
 );
 // All that is asked of one: to come back for it would be a join, and perhaps a scan.
 const SELECTED = sql.raw("d.disclosure_id, d.commit_time, d.recipient_kind, d.feed, d.record_count");
 const NEWEST_FIRST = sql.raw("ORDER BY d.commit_time DESC, d.disclosure_id DESC");
-
-async function run(tx: Tx, query: RawBuilder<FoundColumns>): Promise<FoundDisclosure[]> {
-  const { rows } = await query.execute(tx);
-  return rows.map((row) => ({
-    disclosureId: row.disclosure_id,
-    commitTime: row.commit_time,
-    namedCount: row.named_count,
-  }));
-}

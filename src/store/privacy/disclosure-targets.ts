@@ -2,7 +2,7 @@ import { sql } from "kysely";
 import { DisclosedSide, recordKey, usageName } from "../../domain/privacy/disclosure.ts";
 import { addDays, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed, UploadKind } from "../database/schema.ts";
 import { recordAt } from "../records/record-at.ts";
 import type { FeedEntry } from "./disclosure-lists.ts";
@@ -37,10 +37,10 @@ export async function isRecordKnown(tx: Tx, carrierId: string, record: AskedReco
   const isPlatform = side === DisclosedSide.PLATFORM;
   const named = sql`carrier_id = ${carrierId} AND record_id = ${recordId} AND record_date = ${recordDate}::date
     ${revision === undefined ? sql`` : sql`AND revision = ${revision}`}`;
-  const { rows } = await sql<{ known: boolean }>`
+  const { rows } = await run(tx)<{ known: boolean }>`
     SELECT EXISTS (SELECT FROM ${sql.table(isPlatform ? "cdr_key" : "duration_key")} WHERE ${named})
       OR EXISTS (SELECT FROM quarantine WHERE ${named} AND kind = ${isPlatform ? UploadKind.CDRS : UploadKind.DURATIONS})
-      OR EXISTS (SELECT FROM held_record WHERE ${named} AND side = ${side}) AS known`.execute(tx);
+      OR EXISTS (SELECT FROM held_record WHERE ${named} AND side = ${side}) AS known`;
   return rows[0]?.known ?? false;
 }
 
@@ -58,7 +58,7 @@ export async function readDisclosureTarget(
   const revisions = await readRevisions(tx, carrierId, records);
   const usage = new Set(
     revisions.flatMap(({ customerId, recordDate }) =>
-      customerId === null
+      customerId === undefined
         ? []
         : AROUND.map((days) => recordKey(carrierId, side, usageName(customerId), addDays(recordDate, days))),
     ),
@@ -67,19 +67,12 @@ export async function readDisclosureTarget(
 }
 
 interface Revision extends FeedEntry {
-  readonly customerId: string | null;
+  readonly customerId: string | undefined;
   readonly recordDate: string;
 }
 
 async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedRecord[]): Promise<Revision[]> {
-  const { rows } = await sql<{
-    sequence: bigint;
-    ingest_time: Micros;
-    record_date: string;
-    revision: number;
-    record_id: string;
-    customer_id: string | null;
-  }>`
+  const { rows } = await run(tx)<Omit<Revision, "feed"> & { recordId: string; revision: number }>`
     SELECT k.sequence, k.ingest_time, k.record_date, k.record_id, k.revision, r.customer_id
     FROM ${askedRecords(records)}
     CROSS JOIN LATERAL (SELECT * FROM cdr_key k
@@ -88,17 +81,11 @@ async function readRevisions(tx: Tx, carrierId: string, records: readonly AskedR
     UNION
     SELECT h.sequence, h.ingest_time, h.record_date, h.record_id, h.revision, h.customer_id FROM ${askedRecords(records)}
     CROSS JOIN LATERAL (SELECT * FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = ${sql.lit(DisclosedSide.PLATFORM)}
-      AND h.record_id = a.record_id AND h.record_date = a.record_date OFFSET 0) h`.execute(tx);
+      AND h.record_id = a.record_id AND h.record_date = a.record_date OFFSET 0) h`;
   const only = new Map(records.map((record) => [`${record.recordId} ${record.recordDate}`, record.revision]));
   return rows
-    .filter((row) => (only.get(`${row.record_id} ${row.record_date}`) ?? row.revision) === row.revision)
-    .map((row) => ({
-      feed: Feed.CDRS,
-      sequence: row.sequence,
-      ingestTime: row.ingest_time,
-      recordDate: row.record_date,
-      customerId: row.customer_id,
-    }));
+    .filter((row) => (only.get(`${row.recordId} ${row.recordDate}`) ?? row.revision) === row.revision)
+    .map((row) => ({ ...row, feed: Feed.CDRS }));
 }
 
 // A carrier's record is in the call that is named by it, or by the platform's record that it is
@@ -119,12 +106,12 @@ async function readDiscrepancyEntries(
     CROSS JOIN LATERAL (SELECT c.discrepancy_id FROM call_result c WHERE c.phone_number = d.phone_number AND c.carrier_id = ${carrierId}
       AND c.start_time >= d.start_time - interval '15 hours' AND c.start_time <= d.start_time + interval '15 hours'
       AND a.record_id = ANY (c.carrier_record_ids) OFFSET 0) c`;
-  const { rows } = await sql<{ sequence: bigint; ingest_time: Micros }>`
+  const { rows } = await run(tx)<{ sequence: bigint; ingestTime: Micros }>`
     SELECT e.sequence, e.ingest_time
     FROM (${side === DisclosedSide.CARRIER ? sql`${named} UNION ${paired}` : named}) f
     CROSS JOIN LATERAL (SELECT * FROM discrepancy_entry e WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = f.discrepancy_id OFFSET 0) e
-    WHERE f.discrepancy_id IS NOT NULL`.execute(tx);
-  return rows.map((row) => ({ feed: Feed.DISCREPANCIES, sequence: row.sequence, ingestTime: row.ingest_time }));
+    WHERE f.discrepancy_id IS NOT NULL`;
+  return rows.map((row) => ({ ...row, feed: Feed.DISCREPANCIES }));
 }
 
 function askedRecords(records: readonly AskedRecord[]) {
@@ -150,8 +137,8 @@ export async function readHits(
   if (hits.length === 0) return [];
   const sequences = int8Array(hits.map(({ sequence }) => sequence));
   const times = timestamptzArray(hits.map(({ ingestTime }) => ingestTime));
-  const { rows } = await sql<{ record_id: string; record_date: string; payload: Buffer }>`
+  const { rows } = await run(tx)<HitRecord>`
     SELECT r.record_id, r.record_date, r.payload FROM unnest(${sequences}::int8[], ${times}::timestamptz[]) AS h(sequence, ingest_time)
-    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "h")}) r`.execute(tx);
-  return rows.map((row) => ({ recordId: row.record_id, recordDate: row.record_date, payload: row.payload }));
+    CROSS JOIN LATERAL (${recordAt(sql.table(`${kind}_record`), carrierId, "h")}) r`;
+  return rows;
 }

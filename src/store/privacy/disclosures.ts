@@ -11,7 +11,7 @@ import {
 } from "../../domain/privacy/disclosure.ts";
 import type { RecordPart } from "../../domain/privacy/retention-parts.ts";
 import { dateArray, int2Array, int4Array, int8Array, textArray } from "../database/binary-array.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 import type { StoredFeed } from "../feeds/feed-position.ts";
 
 // Writing the disclosure log: rows are added, and a block of a feed is closed; nothing else is ever
@@ -27,7 +27,7 @@ export async function insertNamedRecords(
   const inserts: Promise<unknown>[] = [];
   for (let at = 0; at < named.records.length; at += MAX_NAMED_RECORDS) {
     const records = named.records.slice(at, at + MAX_NAMED_RECORDS);
-    inserts.push(send(tx, namedRow(carrierId, terms, { ...named, records }).compile(tx)));
+    inserts.push(run(tx, namedRow(carrierId, terms, { ...named, records })));
   }
   await together(inserts);
 }
@@ -77,8 +77,8 @@ export async function writeBlocks(
   blocks: { reserved: readonly ReservedBlock[]; sent: readonly SentBlock[] },
 ): Promise<void> {
   await together([
-    ...blocks.reserved.map((block) => send(tx, reserveBlock(carrierId, terms, block).compile(tx))),
-    ...blocks.sent.map((block) => send(tx, closeBlock(carrierId, block).compile(tx))),
+    ...blocks.reserved.map((block) => run(tx, reserveBlock(carrierId, terms, block))),
+    ...blocks.sent.map((block) => run(tx, closeBlock(carrierId, block))),
   ]);
 }
 

@@ -10,7 +10,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { readInOrder, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/database.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { covers, type HeldSide, isInForce } from "./holds.ts";
 
@@ -75,10 +75,10 @@ export async function findNextStart(
   { start, end }: Pick<RecordSearch, "start" | "end">,
 ): Promise<Micros | undefined> {
   const { record, start: column } = of === "result" ? { record: "call_result", start: "start_time" } : TABLES[of];
-  const { rows } = await sql<{ first: Micros | null }>`
+  const { rows } = await run(tx)<{ first: Micros | undefined }>`
     SELECT min(${sql.ref(column)}) AS first FROM ${sql.table(record)}
-    WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`.execute(tx);
-  return rows[0]?.first ?? undefined;
+    WHERE carrier_id = ${carrierId} AND ${inRange(sql.ref(column), { start, end })}`;
+  return rows[0]?.first;
 }
 
 /**
@@ -95,14 +95,14 @@ export async function findRecordsOf(
   const { record, start } = TABLES[side];
   // OFFSET 0: by the index of the starts. That few have the number the planner does not know, and
   // would rather read all there is by sequence.
-  const { rows } = await sql<NameRow & { sequence: bigint }>`
+  const { rows } = await run(tx)<RecordName & { sequence: bigint }>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
       SELECT * FROM ${sql.table(record)} r
       WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref(`r.${start}`), search)} AND r.entry_kind <> ${EntryKind.ERASURE}
         AND r.sequence > ${page.after} OFFSET 0) r
     WHERE ${mayHold(side, carrierId, search)}
-    ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
+    ORDER BY r.sequence LIMIT ${page.limit}`;
+  return rows;
 }
 
 /**
@@ -117,7 +117,7 @@ export async function findTimelessRecordsOf(
   page: { after: bigint; limit: number },
 ): Promise<(RecordName & { sequence: bigint })[]> {
   const { record, start } = TABLES[side];
-  const { rows } = await sql<NameRow & { sequence: bigint }>`
+  const { rows } = await run(tx)<RecordName & { sequence: bigint }>`
     SELECT r.record_id, r.record_date, r.sequence FROM (
       SELECT * FROM ${sql.table(record)} r
       WHERE r.carrier_id = ${carrierId} AND ${sql.ref(`r.${start}`)} IS NULL AND r.entry_kind = ${EntryKind.VOID}
@@ -125,8 +125,8 @@ export async function findTimelessRecordsOf(
         AND r.record_date <= ((${isoFromMicros(search.end)}::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date
         AND r.sequence > ${page.after} OFFSET 0) r
     WHERE ${mayHold(side, carrierId, search)}
-    ORDER BY r.sequence LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({ ...nameOfRow(row), sequence: row.sequence }));
+    ORDER BY r.sequence LIMIT ${page.limit}`;
+  return rows;
 }
 
 // A number with separators in it is found as well; bytes that are no text come out as backslashes
@@ -159,14 +159,14 @@ export async function readRevisions(
     side === "platform"
       ? sql`LEFT JOIN cdr_network n ON n.carrier_id = r.carrier_id AND n.sequence = r.sequence AND n.ingest_time = r.ingest_time`
       : sql``;
-  const { rows } = await sql<RevisionRow>`
+  const { rows } = await run(tx)<Omit<StoredRecord, "hold"> & HoldColumns>`
     SELECT k.record_id, k.record_date, k.revision, k.sequence, k.ingest_time, k.content_hash, ${sql.ref(`r.${start}`)} AS start_time,
       r.phone_number, r.payload, ${more}, held.hold_id, held.end_time AS hold_end
     FROM ${unnestNames(names)}
     JOIN ${sql.table(key)} k ON k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date
     JOIN ${sql.table(record)} r ON r.carrier_id = k.carrier_id AND r.sequence = k.sequence AND r.ingest_time = k.ingest_time
-    ${network} ${holdOn(carrierId, side === "platform" ? 1 : 2, start, now)}`.execute(tx);
-  return rows.map(storedRecord);
+    ${network} ${holdOn(carrierId, side === "platform" ? 1 : 2, start, now)}`;
+  return rows.map(withHold);
 }
 
 /** Joins the last to end of the holds that are on a record `r` of a carrier, as `held`. */
@@ -191,17 +191,17 @@ export interface RewrittenCdr extends StoredRecord {
 /** Writes records of the platform's without the number. */
 export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly RewrittenCdr[]): Promise<void> {
   if (records.length === 0) return;
-  await sql`
+  await run(tx)`
     UPDATE cdr_record r SET payload = w.payload, phone_number = w.phone_number, call_id = w.call_id, dialog_call_id = w.dialog_call_id,
       correlation_id = w.correlation_id, calling_number = CASE WHEN w.calling_erased THEN NULL ELSE r.calling_number END,
       called_number = CASE WHEN w.called_erased THEN NULL ELSE r.called_number END
     FROM unnest(${int8Array(records.map((r) => r.sequence))}::int8[], ${timestamptzArray(records.map((r) => r.ingestTime))}::timestamptz[],
-      ${byteaArray(records.map((r) => r.payload))}::bytea[], ${textArray(records.map((r) => r.phoneNumber ?? null))}::text[],
-      ${textArray(records.map((r) => r.callId ?? null))}::text[], ${textArray(records.map((r) => r.dialogCallId ?? null))}::text[],
-      ${textArray(records.map((r) => r.correlationId ?? null))}::text[], ${boolArray(records.map((r) => r.callingErased))}::bool[],
+      ${byteaArray(records.map((r) => r.payload))}::bytea[], ${textArray(records.map((r) => r.phoneNumber))}::text[],
+      ${textArray(records.map((r) => r.callId))}::text[], ${textArray(records.map((r) => r.dialogCallId))}::text[],
+      ${textArray(records.map((r) => r.correlationId))}::text[], ${boolArray(records.map((r) => r.callingErased))}::bool[],
       ${boolArray(records.map((r) => r.calledErased))}::bool[])
       AS w(sequence, ingest_time, payload, phone_number, call_id, dialog_call_id, correlation_id, calling_erased, called_erased)
-    WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time`.execute(tx);
+    WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time`;
   const networks = records.flatMap(({ sequence, ingestTime, network }) =>
     network ? [{ sequence, ingestTime, payload: network }] : [],
   );
@@ -213,12 +213,12 @@ export async function rewriteCdrs(tx: Tx, carrierId: string, records: readonly R
 export async function rewriteDurations(tx: Tx, carrierId: string, records: readonly StoredRecord[]): Promise<void> {
   if (records.length === 0) return;
   await rewritePayloads(tx, "duration_record", carrierId, records);
-  await sql`
+  await run(tx)`
     UPDATE duration_record r SET phone_number = w.phone_number
     FROM unnest(${int8Array(records.map((r) => r.sequence))}::int8[], ${timestamptzArray(records.map((r) => r.ingestTime))}::timestamptz[],
-      ${textArray(records.map((r) => r.phoneNumber ?? null))}::text[]) AS w(sequence, ingest_time, phone_number)
+      ${textArray(records.map((r) => r.phoneNumber))}::text[]) AS w(sequence, ingest_time, phone_number)
     WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time
-      AND r.phone_number IS DISTINCT FROM w.phone_number`.execute(tx);
+      AND r.phone_number IS DISTINCT FROM w.phone_number`;
   await eraseHashes(tx, "carrier", carrierId, records);
 }
 
@@ -228,11 +228,11 @@ async function rewritePayloads(
   carrierId: string,
   parts: readonly { sequence: bigint; ingestTime: Micros; payload: Buffer }[],
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE ${sql.table(table)} r SET payload = w.payload
     FROM unnest(${int8Array(parts.map((p) => p.sequence))}::int8[], ${timestamptzArray(parts.map((p) => p.ingestTime))}::timestamptz[],
       ${byteaArray(parts.map((p) => p.payload))}::bytea[]) AS w(sequence, ingest_time, payload)
-    WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time`.execute(tx);
+    WHERE r.carrier_id = ${carrierId} AND r.sequence = w.sequence AND r.ingest_time = w.ingest_time`;
 }
 
 async function eraseHashes(
@@ -241,13 +241,11 @@ async function eraseHashes(
   carrierId: string,
   records: readonly (RecordName & { revision: number })[],
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE ${sql.table(TABLES[side].key)} k SET content_hash = ${ERASED_HASH}, party_hash = ${ERASED_HASH}
     FROM unnest(${textArray(records.map((r) => r.recordId))}::text[], ${dateArray(records.map((r) => r.recordDate))}::date[],
       ${int4Array(records.map((r) => r.revision))}::int4[]) AS w(record_id, record_date, revision)
-    WHERE k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date AND k.revision = w.revision`.execute(
-    tx,
-  );
+    WHERE k.carrier_id = ${carrierId} AND k.record_id = w.record_id AND k.record_date = w.record_date AND k.revision = w.revision`;
 }
 
 /** Appends an ERASURE entry to the feed of call detail records, under its lock. */
@@ -258,10 +256,10 @@ export async function insertCdrErasure(
   entry: { erasureId: string; payload: Buffer },
 ): Promise<void> {
   const time = sql`${isoFromMicros(lock.ingestTime)}::timestamptz`;
-  await sql`
+  await run(tx)`
     INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, direction, quality_verdict, payload)
     VALUES (${carrierId}, ${lock.nextSequence}, ${time}, ${entry.erasureId}, (${time} AT TIME ZONE 'UTC')::date, 0, ${EntryKind.ERASURE}, false, 0, 0,
-      ${entry.payload})`.execute(tx);
+      ${entry.payload})`;
 }
 
 /**
@@ -276,21 +274,21 @@ export async function eraseBatchHashes(
 ): Promise<{ last: BatchPlace | undefined; erased: number }> {
   await readInOrder(tx);
   const after = page.after ?? { kind: 0, uploadId: "", firstOffset: -1n };
-  const { rows } = await sql<{ kind: number; upload_id: string; first_offset: bigint; hashes: Buffer }>`
+  const { rows } = await run(tx)<{ kind: number; uploadId: string; firstOffset: bigint; hashes: Buffer }>`
     SELECT kind, upload_id, first_offset, hashes FROM upload_batch
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, first_offset) > (${after.kind}::int2, ${after.uploadId}::text, ${after.firstOffset}::int8)
-    ORDER BY kind, upload_id, first_offset LIMIT ${page.limit}`.execute(tx);
+    ORDER BY kind, upload_id, first_offset LIMIT ${page.limit}`;
   let erased = 0;
   for (const row of rows) {
     const found = zeroHashes(row.hashes, hashes);
     if (found === 0) continue;
     erased += found;
-    await sql`
-      UPDATE upload_batch SET hashes = ${row.hashes} WHERE carrier_id = ${carrierId} AND kind = ${row.kind} AND upload_id = ${row.upload_id}
-        AND first_offset = ${row.first_offset}`.execute(tx);
+    await run(tx)`
+      UPDATE upload_batch SET hashes = ${row.hashes} WHERE carrier_id = ${carrierId} AND kind = ${row.kind} AND upload_id = ${row.uploadId}
+        AND first_offset = ${row.firstOffset}`;
   }
   const last = rows.length < page.limit ? undefined : rows.at(-1);
-  return { last: last && { kind: last.kind, uploadId: last.upload_id, firstOffset: last.first_offset }, erased };
+  return { last, erased };
 }
 
 /** Where a page of batches ended. */
@@ -320,53 +318,13 @@ function unnestNames(names: readonly RecordName[]) {
     AS w(record_id, record_date)`;
 }
 
-interface NameRow {
-  record_id: string;
-  record_date: string;
+/** The columns of a hold that `holdOn` joined. */
+export interface HoldColumns {
+  holdId: string | undefined;
+  holdEnd: Micros | undefined;
 }
 
-interface RevisionRow extends NameRow {
-  revision: number;
-  sequence: bigint;
-  ingest_time: Micros;
-  content_hash: bigint;
-  start_time: Micros | null;
-  phone_number: string | null;
-  payload: Buffer;
-  is_partial: boolean;
-  call_id: string | null;
-  dialog_call_id: string | null;
-  correlation_id: string | null;
-  network: Buffer | null;
-  hold_id: string | null;
-  hold_end: Micros | null;
-}
-
-function nameOfRow(row: NameRow): RecordName {
-  return { recordId: row.record_id, recordDate: row.record_date };
-}
-
-function storedRecord(row: RevisionRow): StoredRecord {
-  return {
-    ...nameOfRow(row),
-    revision: row.revision,
-    sequence: row.sequence,
-    ingestTime: row.ingest_time,
-    startTime: row.start_time ?? undefined,
-    phoneNumber: row.phone_number ?? undefined,
-    contentHash: row.content_hash,
-    payload: row.payload,
-    isPartial: row.is_partial,
-    callId: row.call_id ?? undefined,
-    dialogCallId: row.dialog_call_id ?? undefined,
-    correlationId: row.correlation_id ?? undefined,
-    network: row.network ?? undefined,
-    hold: holdOfRow(row),
-  };
-}
-
-/** The hold that `holdOn` joined. */
-export function holdOfRow(row: { hold_id: string | null; hold_end: Micros | null }): HoldOn | undefined {
-  if (row.hold_id === null || row.hold_end === null) return undefined;
-  return { holdId: row.hold_id, endTime: row.hold_end };
+/** A row with the hold that `holdOn` joined. */
+export function withHold<Row extends HoldColumns>({ holdId, holdEnd, ...row }: Row) {
+  return { ...row, hold: holdId === undefined || holdEnd === undefined ? undefined : { holdId, endTime: holdEnd } };
 }

@@ -2,8 +2,8 @@ import { sql } from "kysely";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { readInOrder, type Tx } from "../database/database.ts";
-import { type HoldOn, holdOfRow, holdOn, type RecordSearch } from "./erase-calls.ts";
+import { readInOrder, run, type Tx } from "../database/database.ts";
+import { type HoldColumns, type HoldOn, holdOn, type RecordSearch, withHold } from "./erase-calls.ts";
 
 // What is kept of records besides the records: in quarantine, as rejects, and under holds. In
 // system transactions.
@@ -34,31 +34,21 @@ export async function findQuarantinedOf(
 ): Promise<QuarantinedRecord[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: 0, recordId: "", recordDate: "0001-01-01", revision: 0 };
-  const { rows } = await sql<QuarantineRow>`
+  const { rows } = await run(tx)<QuarantinedRecord>`
     SELECT kind, record_id, record_date, revision, upload_id, record_offset, start_time, payload, numbers FROM quarantine
     WHERE carrier_id = ${carrierId}
       AND (kind, record_id, record_date, revision) > (${after.kind}::int2, ${after.recordId}::text, ${after.recordDate}::date, ${after.revision}::int4)
       AND (numbers && ${textArray(forms)}::text[] OR encode(payload, 'escape') ~ ${pattern})
-    ORDER BY kind, record_id, record_date, revision LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({
-    kind: row.kind,
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    revision: row.revision,
-    uploadId: row.upload_id,
-    recordOffset: row.record_offset,
-    startTime: row.start_time ?? undefined,
-    payload: row.payload,
-    numbers: row.numbers,
-  }));
+    ORDER BY kind, record_id, record_date, revision LIMIT ${page.limit}`;
+  return rows;
 }
 
 /** Writes a record in quarantine without the number. */
 export async function rewriteQuarantined(tx: Tx, carrierId: string, record: QuarantinedRecord): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE quarantine SET payload = ${record.payload}, numbers = ${textArray(record.numbers)}::text[], content_hash = ${ERASED_HASH}
     WHERE carrier_id = ${carrierId} AND kind = ${record.kind} AND record_id = ${record.recordId} AND record_date = ${record.recordDate}::date
-      AND revision = ${record.revision}`.execute(tx);
+      AND revision = ${record.revision}`;
   await eraseUploadHash(tx, carrierId, record);
 }
 
@@ -84,38 +74,29 @@ export async function findRejectsOf(
 ): Promise<StoredReject[]> {
   await readInOrder(tx);
   const after = page.after ?? { kind: 0, uploadId: "", recordOffset: -1n };
-  const { rows } = await sql<RejectRow>`
+  const { rows } = await run(tx)<StoredReject>`
     SELECT kind, upload_id, record_offset, message, record_json, create_time FROM upload_reject
     WHERE carrier_id = ${carrierId} AND (kind, upload_id, record_offset) > (${after.kind}::int2, ${after.uploadId}::text, ${after.recordOffset}::int8)
       AND (record_json ~ ${maskedPattern} OR message ~ ${maskedPattern})
-    ORDER BY kind, upload_id, record_offset LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({
-    kind: row.kind,
-    uploadId: row.upload_id,
-    recordOffset: row.record_offset,
-    message: row.message,
-    recordJson: row.record_json,
-    createTime: row.create_time,
-  }));
+    ORDER BY kind, upload_id, record_offset LIMIT ${page.limit}`;
+  return rows;
 }
 
 /** Writes a reject without the number. */
 export async function rewriteReject(tx: Tx, carrierId: string, reject: StoredReject): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE upload_reject SET message = ${reject.message}, record_json = ${reject.recordJson}
-    WHERE carrier_id = ${carrierId} AND kind = ${reject.kind} AND upload_id = ${reject.uploadId} AND record_offset = ${reject.recordOffset}`.execute(
-    tx,
-  );
+    WHERE carrier_id = ${carrierId} AND kind = ${reject.kind} AND upload_id = ${reject.uploadId} AND record_offset = ${reject.recordOffset}`;
   await eraseUploadHash(tx, carrierId, reject);
 }
 
 async function eraseUploadHash(tx: Tx, carrierId: string, place: RejectPlace): Promise<void> {
   const { kind, uploadId, recordOffset } = place;
   const at = sql`(${recordOffset}::int8 - first_offset)::int4 * 8`;
-  await sql`
+  await run(tx)`
     UPDATE upload_batch SET hashes = overlay(hashes PLACING '\\x0000000000000000'::bytea FROM ${at} + 1 FOR 8)
     WHERE carrier_id = ${carrierId} AND kind = ${kind} AND upload_id = ${uploadId} AND first_offset <= ${recordOffset}
-      AND first_offset + record_count > ${recordOffset}`.execute(tx);
+      AND first_offset + record_count > ${recordOffset}`;
 }
 
 /** A copy of a record under a hold. */
@@ -156,23 +137,9 @@ export async function findHeldOf(
       AND r.start_time >= ${isoFromMicros(start)}::timestamptz AND r.start_time < ${isoFromMicros(end)}::timestamptz
       AND (r.phone_number = ANY(${textArray(forms)}::text[]) OR encode(r.payload, 'escape') ~ ${pattern} OR encode(r.network, 'escape') ~ ${pattern}
         OR concat_ws(' ', r.call_id, r.dialog_call_id, r.correlation_id) ~ ${pattern})`;
-  const { rows } = await sql<HeldRow>`
-    ${ofSide(1)} UNION ALL ${ofSide(2)} ORDER BY side, sequence LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({
-    side: row.side,
-    sequence: row.sequence,
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    ingestTime: row.ingest_time,
-    startTime: row.start_time ?? undefined,
-    phoneNumber: row.phone_number ?? undefined,
-    payload: row.payload,
-    network: row.network ?? undefined,
-    callId: row.call_id ?? undefined,
-    dialogCallId: row.dialog_call_id ?? undefined,
-    correlationId: row.correlation_id ?? undefined,
-    hold: holdOfRow(row),
-  }));
+  const { rows } = await run(tx)<Omit<HeldCopy, "hold"> & HoldColumns>`
+    ${ofSide(1)} UNION ALL ${ofSide(2)} ORDER BY side, sequence LIMIT ${page.limit}`;
+  return rows.map(withHold);
 }
 
 /** Writes a copy under a hold without the number. */
@@ -181,12 +148,12 @@ export async function rewriteHeld(
   carrierId: string,
   copy: HeldCopy & { callingErased: boolean; calledErased: boolean },
 ): Promise<void> {
-  await sql`
-    UPDATE held_record SET payload = ${copy.payload}, network = ${copy.network ?? null}, phone_number = ${copy.phoneNumber ?? null},
-      call_id = ${copy.callId ?? null}, dialog_call_id = ${copy.dialogCallId ?? null}, correlation_id = ${copy.correlationId ?? null},
+  await run(tx)`
+    UPDATE held_record SET payload = ${copy.payload}, network = ${copy.network}, phone_number = ${copy.phoneNumber},
+      call_id = ${copy.callId}, dialog_call_id = ${copy.dialogCallId}, correlation_id = ${copy.correlationId},
       calling_number = CASE WHEN ${copy.callingErased} THEN NULL ELSE calling_number END,
       called_number = CASE WHEN ${copy.calledErased} THEN NULL ELSE called_number END
-    WHERE carrier_id = ${carrierId} AND side = ${copy.side} AND sequence = ${copy.sequence}`.execute(tx);
+    WHERE carrier_id = ${carrierId} AND side = ${copy.side} AND sequence = ${copy.sequence}`;
 }
 
 /** Answers of an interval, to calls that may be repeated for a day, in which a number is. */
@@ -195,12 +162,12 @@ export async function findAnswersOf(
   carrierId: string,
   { pattern, start, end }: Pick<RecordSearch, "pattern" | "start" | "end">,
 ): Promise<{ method: string; requestId: string; response: Buffer }[]> {
-  const { rows } = await sql<{ method: string; request_id: string; response: Buffer }>`
+  const { rows } = await run(tx)<{ method: string; requestId: string; response: Buffer }>`
     SELECT method, request_id, response FROM request_log
     WHERE carrier_id = ${carrierId} AND encode(response, 'escape') ~ ${pattern}
       AND create_time >= ${isoFromMicros(start)}::timestamptz AND create_time < ${isoFromMicros(end)}::timestamptz
-    LIMIT 10000`.execute(tx);
-  return rows.map((row) => ({ method: row.method, requestId: row.request_id, response: row.response }));
+    LIMIT 10000`;
+  return rows;
 }
 
 /** Writes an answer without the number. */
@@ -209,45 +176,7 @@ export async function rewriteAnswer(
   carrierId: string,
   answer: { method: string; requestId: string; response: Buffer },
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE request_log SET response = ${answer.response}
-    WHERE carrier_id = ${carrierId} AND method = ${answer.method} AND request_id = ${answer.requestId}`.execute(tx);
-}
-
-interface QuarantineRow {
-  kind: number;
-  record_id: string;
-  record_date: string;
-  revision: number;
-  upload_id: string;
-  record_offset: bigint;
-  start_time: Micros | null;
-  payload: Buffer;
-  numbers: string[];
-}
-
-interface RejectRow {
-  kind: number;
-  upload_id: string;
-  record_offset: bigint;
-  message: string;
-  record_json: string;
-  create_time: Micros;
-}
-
-interface HeldRow {
-  side: number;
-  sequence: bigint;
-  record_id: string;
-  record_date: string;
-  ingest_time: Micros;
-  start_time: Micros | null;
-  phone_number: string | null;
-  payload: Buffer;
-  network: Buffer | null;
-  call_id: string | null;
-  dialog_call_id: string | null;
-  correlation_id: string | null;
-  hold_id: string | null;
-  hold_end: Micros | null;
+    WHERE carrier_id = ${carrierId} AND method = ${answer.method} AND request_id = ${answer.requestId}`;
 }

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { inRange } from "./erase-calls.ts";
 
 // What a number's history at a carrier is, as an erasure finds and rewrites it.
@@ -14,17 +14,17 @@ export interface NumberEntry {
 
 /** The entries about a number in its carrier's feed, by sequence. */
 export async function readNumberEntries(tx: Tx, carrierId: string, phoneNumber: string): Promise<NumberEntry[]> {
-  const { rows } = await sql<{ sequence: bigint; ingest_time: Micros; payload: Buffer }>`
+  const { rows } = await run(tx)<NumberEntry>`
     SELECT sequence, ingest_time, payload FROM number_entry
-    WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} ORDER BY sequence LIMIT 10000`.execute(tx);
-  return rows.map((row) => ({ sequence: row.sequence, ingestTime: row.ingest_time, payload: row.payload }));
+    WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} ORDER BY sequence LIMIT 10000`;
+  return rows;
 }
 
 /** Writes an entry of the numbers feed without the number. */
 export async function rewriteNumberEntry(tx: Tx, carrierId: string, entry: NumberEntry): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE number_entry SET phone_number = NULL, payload = ${entry.payload}
-    WHERE carrier_id = ${carrierId} AND sequence = ${entry.sequence}`.execute(tx);
+    WHERE carrier_id = ${carrierId} AND sequence = ${entry.sequence}`;
 }
 
 /** The row of a number at a carrier: whether it is in service there. */
@@ -33,10 +33,8 @@ export async function readNumberRow(
   carrierId: string,
   phoneNumber: string,
 ): Promise<{ isHeld: boolean; revision: bigint } | undefined> {
-  const { rows } = await sql<{ state: number; revision: bigint }>`
-    SELECT state, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<{ state: number; revision: bigint }>`
+    SELECT state, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}`;
   return rows[0] && { isHeld: rows[0].state <= 2, revision: rows[0].revision };
 }
 
@@ -47,12 +45,12 @@ export async function readHoldingsIn(
   phoneNumber: string,
   range: { start: Micros; end: Micros },
 ): Promise<{ isOver: boolean }[]> {
-  const { rows } = await sql<{ is_over: boolean }>`
+  const { rows } = await run(tx)<{ isOver: boolean }>`
     SELECT max(end_time) <= clock_timestamp() AS is_over FROM number_holding
     WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber}
     GROUP BY holding_start_time
-    HAVING bool_or(${overlaps(range)})`.execute(tx);
-  return rows.map((row) => ({ isOver: row.is_over }));
+    HAVING bool_or(${overlaps(range)})`;
+  return rows;
 }
 
 /**
@@ -68,33 +66,29 @@ export async function cutHoldings(
   const [start, end] = [sql`${isoFromMicros(range.start)}::timestamptz`, sql`${isoFromMicros(range.end)}::timestamptz`];
   const isOver = sql`NOT EXISTS (SELECT FROM number_holding o WHERE o.carrier_id = ${carrierId} AND o.phone_number = h.phone_number
     AND o.holding_start_time = h.holding_start_time AND o.end_time > clock_timestamp())`;
-  const { rows: after } = await sql`
+  const { rows: after } = await run(tx)`
     INSERT INTO number_holding (carrier_id, phone_number, start_time, end_time, holding_start_time, customer_id, ended_as, revision, recorded_time, detail)
     SELECT h.carrier_id, h.phone_number, ${end}, h.end_time, h.holding_start_time, h.customer_id, h.ended_as, h.revision, h.recorded_time, h.detail
     FROM number_holding h
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = ${phoneNumber} AND h.start_time < ${end} AND h.end_time > ${end}
       AND h.end_time > ${start} AND ${isOver}
-    RETURNING 1`.execute(tx);
-  const { numAffectedRows: before } = await sql`
+    RETURNING 1`;
+  const { count: before } = await run(tx)`
     UPDATE number_holding h SET end_time = ${start}, ended_as = NULL
     WHERE h.carrier_id = ${carrierId} AND h.phone_number = ${phoneNumber} AND h.start_time < ${start} AND h.end_time > ${start}
-      AND ${isOver}`.execute(tx);
-  const { numAffectedRows: whole } = await sql`
+      AND ${isOver}`;
+  const { count: whole } = await run(tx)`
     DELETE FROM number_holding h
-    WHERE h.carrier_id = ${carrierId} AND h.phone_number = ${phoneNumber} AND h.start_time >= ${start} AND h.start_time < ${end} AND ${isOver}`.execute(
-    tx,
-  );
-  return after.length + Number(before ?? 0n) + Number(whole ?? 0n);
+    WHERE h.carrier_id = ${carrierId} AND h.phone_number = ${phoneNumber} AND h.start_time >= ${start} AND h.start_time < ${end} AND ${isOver}`;
+  return after.length + before + whole;
 }
 
 /**
  * Deletes a number's row, once its holding is over, and the ports that are done, of an interval.
  */
 export async function deleteNumberRow(tx: Tx, carrierId: string, phoneNumber: string): Promise<void> {
-  await sql`
-    DELETE FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND state > 2`.execute(
-    tx,
-  );
+  await run(tx)`
+    DELETE FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND state > 2`;
 }
 
 /** Deletes the ports of a number that are done and lie in an interval. */
@@ -104,9 +98,9 @@ export async function deletePorts(
   phoneNumber: string,
   range: { start: Micros; end: Micros },
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     DELETE FROM number_port WHERE carrier_id = ${carrierId} AND phone_number = ${phoneNumber} AND stage = 3
-      AND ${inRange(sql.ref("effective_time"), { start: range.start, end: range.end + 1n })}`.execute(tx);
+      AND ${inRange(sql.ref("effective_time"), { start: range.start, end: range.end + 1n })}`;
 }
 
 /** Appends an ERASURE entry to the numbers feed, under its lock. */
@@ -116,11 +110,9 @@ export async function insertNumberErasure(
   lock: { nextSequence: bigint; ingestTime: Micros },
   payload: Buffer,
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     INSERT INTO number_entry (carrier_id, sequence, ingest_time, entry_kind, payload)
-    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`.execute(
-    tx,
-  );
+    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`;
 }
 
 function overlaps({ start, end }: { start: Micros; end: Micros }) {

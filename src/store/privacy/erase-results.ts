@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { boolArray, byteaArray, dateArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
-import { send, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { inRange, type RecordName, type RecordSearch } from "./erase-calls.ts";
 
 // What reconciliation made of calls, as an erasure finds and rewrites it. In system transactions.
@@ -44,11 +44,11 @@ export async function readResultsOf(
   const byCarrierRecord = sql`UNION
     SELECT ${COLUMNS} FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.carrier_record_ids && ${ids}::text[]`;
-  const { rows } = await sql<ResultRow>`
+  const { rows } = await run(tx)<ResultColumns>`
     SELECT ${COLUMNS} FROM unnest(${int2Array(names.map((n) => n.side))}::int2[], ${textArray(names.map((n) => n.recordId))}::text[],
       ${dateArray(names.map((n) => n.recordDate))}::date[]) AS n(side, record_id, record_date)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side
-    ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`.execute(tx);
+    ${records.carrier.length === 0 ? sql`` : byCarrierRecord}`;
   return rows.map(storedResult);
 }
 
@@ -68,12 +68,12 @@ export async function findResultsOf(
   const after = page.after
     ? sql`AND (r.start_time, r.record_id) > (${isoFromMicros(page.after.startTime)}::timestamptz, ${page.after.recordId}::text)`
     : sql``;
-  const { rows } = await sql<ResultRow>`
+  const { rows } = await run(tx)<ResultColumns>`
     SELECT ${COLUMNS} FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), search)}
       AND (r.phone_number = ANY(${textArray(search.forms)}::text[]) OR r.other_number ~ ${search.pattern} OR r.call_id ~ ${search.pattern}
         OR encode(r.payload, 'escape') ~ ${search.pattern}) ${after}
-    ORDER BY r.start_time, r.record_id LIMIT ${page.limit}`.execute(tx);
+    ORDER BY r.start_time, r.record_id LIMIT ${page.limit}`;
   return rows.map(storedResult);
 }
 
@@ -101,7 +101,7 @@ export async function rewriteResults(
   if (results.length === 0) return;
   const [masked, instead] = [int8Array([...idKeys.keys()]), int8Array([...idKeys.values()])];
   const nothing = Buffer.alloc(0);
-  await sql`
+  await run(tx)`
     UPDATE call_result r SET phone_number = w.phone_number, other_number = w.other_number, call_id = w.call_id, payload = NULLIF(w.payload, ''::bytea),
       pair_key = NULL, result_hash = 0, is_erased = true,
       id_keys = CASE WHEN NOT w.is_whole THEN NULL WHEN r.id_keys && ${masked}::int8[] THEN (
@@ -111,14 +111,12 @@ export async function rewriteResults(
         WHERE w.is_held AND h.phone_number = r.phone_number AND h.start_time <= r.start_time AND h.end_time > r.start_time AND h.customer_id IS NOT NULL
         LIMIT 1), CASE WHEN w.is_held THEN r.customer_id END)
     FROM unnest(${int2Array(results.map((r) => r.side))}::int2[], ${textArray(results.map((r) => r.recordId))}::text[],
-      ${dateArray(results.map((r) => r.recordDate))}::date[], ${textArray(results.map((r) => r.phoneNumber ?? null))}::text[],
-      ${textArray(results.map((r) => r.otherNumber ?? null))}::text[], ${textArray(results.map((r) => r.callId ?? null))}::text[],
+      ${dateArray(results.map((r) => r.recordDate))}::date[], ${textArray(results.map((r) => r.phoneNumber))}::text[],
+      ${textArray(results.map((r) => r.otherNumber))}::text[], ${textArray(results.map((r) => r.callId))}::text[],
       ${byteaArray(results.map((r) => r.payload ?? nothing))}::bytea[], ${boolArray(results.map((r) => r.heldNumber !== undefined))}::bool[],
       ${boolArray(results.map((r) => r.isWhole))}::bool[])
       AS w(side, record_id, record_date, phone_number, other_number, call_id, payload, is_held, is_whole)
-    WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`.execute(
-    tx,
-  );
+    WHERE r.carrier_id = ${carrierId} AND r.record_date = w.record_date AND r.record_id = w.record_id AND r.side = w.side`;
 }
 
 /** The feed's entries of discrepancies, encoded. */
@@ -128,9 +126,9 @@ export async function readDiscrepancyEntries(
   discrepancyIds: readonly string[],
 ): Promise<{ sequence: bigint; payload: Buffer }[]> {
   if (discrepancyIds.length === 0) return [];
-  const { rows } = await sql<{ sequence: bigint; payload: Buffer }>`
+  const { rows } = await run(tx)<{ sequence: bigint; payload: Buffer }>`
     SELECT e.sequence, e.payload FROM discrepancy_entry e
-    WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = ANY(${textArray(discrepancyIds)}::text[])`.execute(tx);
+    WHERE e.carrier_id = ${carrierId} AND e.discrepancy_id = ANY(${textArray(discrepancyIds)}::text[])`;
   return rows;
 }
 
@@ -141,10 +139,10 @@ export async function rewriteDiscrepancyEntries(
   entries: readonly { sequence: bigint; payload: Buffer }[],
 ): Promise<void> {
   if (entries.length === 0) return;
-  await sql`
+  await run(tx)`
     UPDATE discrepancy_entry e SET payload = w.payload
     FROM unnest(${int8Array(entries.map((e) => e.sequence))}::int8[], ${byteaArray(entries.map((e) => e.payload))}::bytea[]) AS w(sequence, payload)
-    WHERE e.carrier_id = ${carrierId} AND e.sequence = w.sequence`.execute(tx);
+    WHERE e.carrier_id = ${carrierId} AND e.sequence = w.sequence`;
 }
 
 /** Appends an ERASURE entry to the discrepancy feed, under its lock. */
@@ -154,11 +152,9 @@ export async function insertDiscrepancyErasure(
   lock: { nextSequence: bigint; ingestTime: Micros },
   payload: Buffer,
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     INSERT INTO discrepancy_entry (carrier_id, sequence, ingest_time, entry_kind, payload)
-    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`.execute(
-    tx,
-  );
+    VALUES (${carrierId}, ${lock.nextSequence}, ${isoFromMicros(lock.ingestTime)}::timestamptz, 2, ${payload})`;
 }
 
 /**
@@ -170,69 +166,36 @@ export async function readErasedPairs(
   carrierId: string,
   range: { start: Micros; end: Micros },
 ): Promise<{ platform: RecordName; carrier: RecordName[]; by: number; isAlone: boolean }[]> {
-  const query = sql`
+  const { rows } = await run(tx)<RecordName & CarrierRecords & { matchedBy: number; isAlone: boolean }>`
     SELECT r.record_id, r.record_date, r.carrier_record_ids, r.carrier_record_dates, r.matched_by, r.vote_ms IS NOT NULL AS is_alone
     FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND ${inRange(sql.ref("r.start_time"), range)} AND r.is_erased AND r.side = 1 AND r.matched_by > 0
       AND NOT r.is_merged`;
-  const { rows } = await send<
-    Pick<ResultRow, "record_id" | "record_date" | "carrier_record_ids" | "carrier_record_dates"> & {
-      matched_by: number;
-      is_alone: boolean;
-    }
-  >(tx, query.compile(tx));
   return rows.map((row) => ({
-    platform: { recordId: row.record_id, recordDate: row.record_date },
-    carrier: row.carrier_record_ids.map((recordId, index) => ({
-      recordId,
-      recordDate: row.carrier_record_dates[index] ?? "",
-    })),
-    by: row.matched_by,
-    isAlone: row.is_alone,
+    platform: { recordId: row.recordId, recordDate: row.recordDate },
+    carrier: namesOf(row.carrierRecordIds, row.carrierRecordDates),
+    by: row.matchedBy,
+    isAlone: row.isAlone,
   }));
 }
 
 /** Up to which sequences reconciliation has judged both sides' records. */
 export async function readJudgedThrough(tx: Tx, carrierId: string): Promise<{ cdrs: bigint; durations: bigint }> {
-  const { rows } = await sql<{ cdr_sequence: bigint; duration_sequence: bigint }>`
-    SELECT cdr_sequence, duration_sequence FROM reconcile_position WHERE carrier_id = ${carrierId}`.execute(tx);
-  return { cdrs: rows[0]?.cdr_sequence ?? 0n, durations: rows[0]?.duration_sequence ?? 0n };
+  const { rows } = await run(tx)<{ cdrSequence: bigint; durationSequence: bigint }>`
+    SELECT cdr_sequence, duration_sequence FROM reconcile_position WHERE carrier_id = ${carrierId}`;
+  return { cdrs: rows[0]?.cdrSequence ?? 0n, durations: rows[0]?.durationSequence ?? 0n };
 }
 
-interface ResultRow {
-  side: number;
-  record_id: string;
-  record_date: string;
-  carrier_record_ids: string[];
-  carrier_record_dates: string[];
-  status: number;
-  due_time: Micros | null;
-  start_time: Micros;
-  call_date: string;
-  phone_number: string | null;
-  other_number: string | null;
-  call_id: string | null;
-  discrepancy_id: string | null;
-  payload: Buffer | null;
+interface CarrierRecords {
+  carrierRecordIds: string[];
+  carrierRecordDates: string[];
+}
+type ResultColumns = Omit<StoredResult, "carrierRecords"> & CarrierRecords;
+
+function storedResult({ carrierRecordIds, carrierRecordDates, ...row }: ResultColumns): StoredResult {
+  return { ...row, carrierRecords: namesOf(carrierRecordIds, carrierRecordDates) };
 }
 
-function storedResult(row: ResultRow): StoredResult {
-  return {
-    side: row.side,
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    carrierRecords: row.carrier_record_ids.map((recordId, index) => ({
-      recordId,
-      recordDate: row.carrier_record_dates[index] ?? "",
-    })),
-    status: row.status,
-    dueTime: row.due_time ?? undefined,
-    startTime: row.start_time,
-    callDate: row.call_date,
-    phoneNumber: row.phone_number ?? undefined,
-    otherNumber: row.other_number ?? undefined,
-    callId: row.call_id ?? undefined,
-    discrepancyId: row.discrepancy_id ?? undefined,
-    payload: row.payload ?? undefined,
-  };
+function namesOf(ids: readonly string[], dates: readonly string[]): RecordName[] {
+  return ids.map((recordId, index) => ({ recordId, recordDate: dates[index] ?? "" }));
 }

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 // Figures of closed periods, as an erasure finds and rewrites them: lines of an erased number
 // become lines of no number. In system transactions.
@@ -21,22 +21,22 @@ export async function findPeriodsOf(
   // As they were cut when the period was closed: its own days only, of which every one is kept.
   const lastBegun = (instant: Micros) => sql`(SELECT max(z.day) FROM zone_day z
       WHERE z.time_zone = p.time_zone AND z.day >= p.start_date AND z.day < p.end_date AND z.start_time <= ${isoFromMicros(instant)}::timestamptz)`;
-  const { rows } = await sql<{ period_id: string; first: string; last: string }>`
+  const { rows } = await run(tx)<ReachedDays>`
     SELECT p.period_id, COALESCE(${lastBegun(start)}, p.start_date) AS first, COALESCE(${lastBegun(end - 1n)}, p.start_date - 1) AS last
     FROM usage_period p WHERE EXISTS (SELECT FROM usage_line l WHERE l.period_id = p.period_id AND l.phone_number = ${phoneNumber})
       OR EXISTS (SELECT FROM usage_restatement s WHERE s.period_id = p.period_id
-        AND position(convert_to(${phoneNumber}, 'UTF8') IN s.payload) > 0)`.execute(tx);
-  return rows.map((row) => ({ periodId: row.period_id, first: row.first, last: row.last }));
+        AND position(convert_to(${phoneNumber}, 'UTF8') IN s.payload) > 0)`;
+  return rows;
 }
 
 type Parts = Record<string, number[]>;
 
 interface Line {
-  restatement_number: number;
-  usage_date: string;
-  phone_number: string;
+  restatementNumber: number;
+  usageDate: string;
+  phoneNumber: string;
   direction: number;
-  country_code: string;
+  countryCode: string;
   parts: Parts;
 }
 
@@ -51,42 +51,42 @@ export async function eraseLines(
   phoneNumber: string,
   { periodId, first, last }: ReachedDays,
 ): Promise<number> {
-  await sql`UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId}`.execute(tx);
-  const { rows } = await sql<Line>`
+  await run(tx)`UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId}`;
+  const { rows } = await run(tx)<Line>`
     SELECT restatement_number, usage_date, phone_number, direction, country_code, parts FROM usage_line l
     WHERE period_id = ${periodId} AND carrier_id = ${carrierId} AND phone_number IN (${phoneNumber}, '')
       AND usage_date >= ${first}::date AND usage_date <= ${last}::date
-    ORDER BY restatement_number`.execute(tx);
-  const groups = Map.groupBy(rows, (row) => `${row.usage_date}/${row.direction}/${row.country_code}`);
+    ORDER BY restatement_number`;
+  const groups = Map.groupBy(rows, (row) => `${row.usageDate}/${row.direction}/${row.countryCode}`);
   for (const lines of groups.values()) {
-    const own = lines.filter((line) => line.phone_number === phoneNumber);
+    const own = lines.filter((line) => line.phoneNumber === phoneNumber);
     if (own.length === 0) continue;
     for (const line of joinLines(
       own,
-      lines.filter((other) => other.phone_number === ""),
+      lines.filter((other) => other.phoneNumber === ""),
     )) {
-      await sql`
+      await run(tx)`
         INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
-        VALUES (${periodId}, ${line.restatement_number}, ${line.usage_date}::date, '', ${line.direction}, ${line.country_code}, ${carrierId},
+        VALUES (${periodId}, ${line.restatementNumber}, ${line.usageDate}::date, '', ${line.direction}, ${line.countryCode}, ${carrierId},
           ${JSON.stringify(line.parts)}::jsonb)
         ON CONFLICT (period_id, usage_date, phone_number, direction, country_code, carrier_id, restatement_number)
-        DO UPDATE SET parts = EXCLUDED.parts`.execute(tx);
+        DO UPDATE SET parts = EXCLUDED.parts`;
     }
   }
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     DELETE FROM usage_line WHERE period_id = ${periodId} AND carrier_id = ${carrierId} AND phone_number = ${phoneNumber}
-      AND usage_date >= ${first}::date AND usage_date <= ${last}::date`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+      AND usage_date >= ${first}::date AND usage_date <= ${last}::date`;
+  return count;
 }
 
 function joinLines(own: readonly Line[], others: readonly Line[]): Line[] {
-  const numbers = [...new Set([...own, ...others].map((line) => line.restatement_number))].sort((a, b) => a - b);
+  const numbers = [...new Set([...own, ...others].map((line) => line.restatementNumber))].sort((a, b) => a - b);
   return numbers.flatMap((number) => {
-    const asOf = (lines: readonly Line[]) => lines.findLast((line) => line.restatement_number <= number);
+    const asOf = (lines: readonly Line[]) => lines.findLast((line) => line.restatementNumber <= number);
     const [mine, theirs] = [asOf(own), asOf(others)];
     const line = mine ?? theirs;
     if (!line) return [];
-    return [{ ...line, restatement_number: number, parts: sumParts(mine?.parts ?? {}, theirs?.parts ?? {}) }];
+    return [{ ...line, restatementNumber: number, parts: sumParts(mine?.parts ?? {}, theirs?.parts ?? {}) }];
   });
 }
 
@@ -107,16 +107,14 @@ export async function findRestatementsOf(
   periodId: string,
   pattern: string,
 ): Promise<{ number: number; payload: Buffer }[]> {
-  const { rows } = await sql<{ restatement_number: number; payload: Buffer }>`
+  const { rows } = await run(tx)<{ restatementNumber: number; payload: Buffer }>`
     SELECT restatement_number, payload FROM usage_restatement
-    WHERE period_id = ${periodId} AND encode(payload, 'escape') ~ ${pattern}`.execute(tx);
-  return rows.map((row) => ({ number: row.restatement_number, payload: row.payload }));
+    WHERE period_id = ${periodId} AND encode(payload, 'escape') ~ ${pattern}`;
+  return rows.map((row) => ({ number: row.restatementNumber, payload: row.payload }));
 }
 
 /** Writes a restatement without the number. */
 export async function rewriteRestatement(tx: Tx, periodId: string, number: number, payload: Buffer): Promise<void> {
-  await sql`
-    UPDATE usage_restatement SET payload = ${payload} WHERE period_id = ${periodId} AND restatement_number = ${number}`.execute(
-    tx,
-  );
+  await run(tx)`
+    UPDATE usage_restatement SET payload = ${payload} WHERE period_id = ${periodId} AND restatement_number = ${number}`;
 }

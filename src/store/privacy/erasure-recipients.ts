@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 
 /**
@@ -19,12 +19,12 @@ export async function countRecipients(
     feed === Feed.CDRS
       ? sql`UNION ALL SELECT 'consumer ' || consumer, committed_sequence, 0 FROM cdr_consumer WHERE carrier_id = ${carrierId}`
       : sql``;
-  const { rows } = await sql<{ informed: bigint; uninformed: bigint }>`
+  const { rows } = await run(tx)<{ informed: bigint; uninformed: bigint }>`
     SELECT count(*) FILTER (WHERE reached >= ${entries.last}) AS informed, count(*) FILTER (WHERE reached < ${entries.last}) AS uninformed
     FROM (
       SELECT credential_id AS reader, max(COALESCE(through_sequence, after_sequence)) AS reached, min(after_sequence) AS began
       FROM disclosure WHERE carrier_id = ${carrierId} AND feed = ${feed} GROUP BY credential_id ${consumers}) r
-    WHERE r.began < ${entries.first} - 1`.execute(tx);
+    WHERE r.began < ${entries.first} - 1`;
   return { informed: Number(rows[0]?.informed ?? 0n), uninformed: Number(rows[0]?.uninformed ?? 0n) };
 }
 
@@ -33,9 +33,9 @@ export async function countRecipients(
  * rights: no role may change the log.
  */
 export async function eraseDisclosedNumber(tx: Tx, carrierId: string, hash: string, since: Micros): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     UPDATE disclosure SET filter_json = replace(filter_json, ${hash}, 'erased')
     WHERE carrier_id = ${carrierId} AND filter_has_number AND commit_time >= ${isoFromMicros(since)}::timestamptz
-      AND position(${hash} IN filter_json) > 0`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+      AND position(${hash} IN filter_json) > 0`;
+  return count;
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readClock, send, type Tx } from "../database/database.ts";
+import { readClock, run, type Tx } from "../database/database.ts";
 import { ALL_FEEDS } from "../database/schema.ts";
 
 /** An erasure as it stands. */
@@ -62,14 +62,16 @@ export async function insertErasure(
   tx: Tx,
   erasure: Omit<ErasureRow, "state" | "drainTime" | "completeTime" | "receiptTime">,
 ): Promise<boolean> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     INSERT INTO erasure (erasure_id, request_id, state, start_time, end_time, role, case_reference, verified_by, requested_by, journal, create_time)
     VALUES (${erasure.erasureId}, ${erasure.requestId}, 1, ${isoFromMicros(erasure.start)}::timestamptz, ${isoFromMicros(erasure.end)}::timestamptz,
       ${erasure.role}, ${erasure.caseReference}, ${erasure.verifiedBy}, ${erasure.requestedBy}, ${erasure.journal},
       ${isoFromMicros(erasure.createTime)}::timestamptz)
-    ON CONFLICT DO NOTHING`.execute(tx);
-  return numAffectedRows === 1n;
+    ON CONFLICT DO NOTHING`;
+  return count === 1;
 }
+
+const ERASURE = sql.raw(`e.*, e.start_time AS start, e.end_time AS "end"`);
 
 /** Reads an erasure by its id, or by its request's. */
 export async function readErasure(
@@ -77,15 +79,15 @@ export async function readErasure(
   name: { erasureId: string } | { requestId: string },
 ): Promise<ErasureRow | undefined> {
   const named = "erasureId" in name ? sql`erasure_id = ${name.erasureId}` : sql`request_id = ${name.requestId}`;
-  const { rows } = await sql<StoredErasure>`SELECT * FROM erasure WHERE ${named}`.execute(tx);
-  return rows[0] && erasureRow(rows[0]);
+  const { rows } = await run(tx)<ErasureRow>`SELECT ${ERASURE} FROM erasure e WHERE ${named}`;
+  return rows[0];
 }
 
 /** The ids of all erasures and of their requests, and where they stand. */
 export async function listErasures(tx: Tx): Promise<{ erasureId: string; requestId: string; state: number }[]> {
-  const { rows } = await sql<{ erasure_id: string; request_id: string; state: number }>`
-    SELECT erasure_id, request_id, state FROM erasure ORDER BY create_time`.execute(tx);
-  return rows.map((row) => ({ erasureId: row.erasure_id, requestId: row.request_id, state: row.state }));
+  const { rows } = await run(tx)<{ erasureId: string; requestId: string; state: number }>`
+    SELECT erasure_id, request_id, state FROM erasure ORDER BY create_time`;
+  return rows;
 }
 
 /** Entries of the journal as the database has them, by their ids, from one on; at most `limit`. */
@@ -94,9 +96,9 @@ export async function readErasureEntries(
   after: string,
   limit: number,
 ): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const { rows } = await sql<{ erasure_id: string; journal: Buffer }>`
-    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
+  const { rows } = await run(tx)<{ erasureId: string; journal: Buffer }>`
+    SELECT erasure_id, journal FROM erasure WHERE erasure_id > ${after} ORDER BY erasure_id LIMIT ${limit}`;
+  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
 }
 
 /**
@@ -104,14 +106,14 @@ export async function readErasureEntries(
  * carrier that was not there yet; at most `limit`.
  */
 export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureRow[]> {
-  const { rows } = await sql<StoredErasure>`
-    SELECT e.* FROM erasure e
+  const { rows } = await run(tx)<ErasureRow>`
+    SELECT ${ERASURE} FROM erasure e
     WHERE e.state < 4
       OR EXISTS (SELECT FROM erasure_carrier c WHERE c.erasure_id = e.erasure_id AND (NOT c.done OR c.look_time <= clock_timestamp()))
       OR EXISTS (SELECT FROM carrier k WHERE NOT EXISTS (
         SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = e.erasure_id))
-    ORDER BY e.create_time LIMIT ${limit}`.execute(tx);
-  return rows.map(erasureRow);
+    ORDER BY e.create_time LIMIT ${limit}`;
+  return rows;
 }
 
 /**
@@ -119,11 +121,9 @@ export async function findErasuresToRun(tx: Tx, limit: number): Promise<ErasureR
  * too; what only drains is not.
  */
 export async function areAnyUnwritten(tx: Tx): Promise<boolean> {
-  const { rows } = await sql<{ unwritten: boolean }>`
+  const { rows } = await run(tx)<{ unwritten: boolean }>`
     SELECT EXISTS (SELECT FROM erasure WHERE state < 3)
-      OR EXISTS (SELECT FROM erasure_carrier WHERE NOT done OR look_time <= clock_timestamp()) AS unwritten`.execute(
-    tx,
-  );
+      OR EXISTS (SELECT FROM erasure_carrier WHERE NOT done OR look_time <= clock_timestamp()) AS unwritten`;
   return rows[0]?.unwritten === true;
 }
 
@@ -140,16 +140,16 @@ export async function writeErasureState(
   const completes = times.completes
     ? sql`, complete_time = COALESCE(complete_time, ${now}), receipt_time = ${now}`
     : sql``;
-  await sql`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`.execute(tx);
+  await run(tx)`UPDATE erasure SET state = ${state}${drains}${completes} WHERE erasure_id = ${erasureId}`;
 }
 
 /** The carriers at which an erasure is not in force yet. */
 export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<string[]> {
-  const { rows } = await sql<{ carrier_id: string }>`
+  const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT k.carrier_id FROM carrier k
     WHERE NOT EXISTS (SELECT FROM erasure_carrier c WHERE c.carrier_id = k.carrier_id AND c.erasure_id = ${erasureId})
-    ORDER BY k.carrier_id`.execute(tx);
-  return rows.map((row) => row.carrier_id);
+    ORDER BY k.carrier_id`;
+  return rows.map((row) => row.carrierId);
 }
 
 /**
@@ -159,7 +159,7 @@ export async function findCarriersWithout(tx: Tx, erasureId: string): Promise<st
  */
 export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId: string; journal: Buffer }) {
   for (const feed of ALL_FEEDS) await raiseGeneration(tx, carrierId, feed);
-  await sql`
+  await run(tx)`
     INSERT INTO erasure_carrier (carrier_id, erasure_id, journal, done, counts, exceptions, notices, late_cdrs, late_durations)
     VALUES (${carrierId}, ${erasure.erasureId}, ${erasure.journal},
       NOT EXISTS (SELECT FROM feed_head WHERE carrier_id = ${carrierId} AND next_sequence > 1)
@@ -167,7 +167,7 @@ export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId
         AND NOT EXISTS (SELECT FROM number_holding WHERE carrier_id = ${carrierId})
         AND NOT EXISTS (SELECT FROM number_approval WHERE carrier_id = ${carrierId}),
       '{}', '[]', '{}', 0, 0)
-    ON CONFLICT DO NOTHING`.execute(tx);
+    ON CONFLICT DO NOTHING`;
 }
 
 /**
@@ -175,17 +175,16 @@ export async function putInForce(tx: Tx, carrierId: string, erasure: { erasureId
  * transaction has it not.
  */
 export async function raiseGeneration(tx: Tx, carrierId: string, feed: number): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE feed_head SET payload_generation = payload_generation + 1
-    WHERE carrier_id = ${carrierId} AND feed = ${feed}`.execute(tx);
+    WHERE carrier_id = ${carrierId} AND feed = ${feed}`;
 }
 
 /** What is to be erased as it arrives at a carrier, encrypted. Also in a carrier's transaction. */
 export async function readInForce(tx: Tx, carrierId: string): Promise<{ erasureId: string; sealed: Buffer }[]> {
-  const query = sql`
+  const { rows } = await run(tx)<{ erasureId: string; journal: Buffer }>`
     SELECT erasure_id, journal FROM erasure_carrier WHERE carrier_id = ${carrierId} ORDER BY erasure_id`;
-  const { rows } = await send<{ erasure_id: string; journal: Buffer }>(tx, query.compile(tx));
-  return rows.map((row) => ({ erasureId: row.erasure_id, sealed: row.journal }));
+  return rows.map((row) => ({ erasureId: row.erasureId, sealed: row.journal }));
 }
 
 /** Counts records that were erased as they arrived. */
@@ -195,11 +194,10 @@ export async function countLate(
   erasureId: string,
   late: { cdrs: number; durations: number },
 ): Promise<void> {
-  const query = sql`
+  await run(tx)`
     UPDATE erasure_carrier SET late_cdrs = late_cdrs + ${late.cdrs}, late_durations = late_durations + ${late.durations},
       late_time = ${clockFrom("late_time")}
     WHERE carrier_id = ${carrierId} AND erasure_id = ${erasureId}`;
-  await send(tx, query.compile(tx));
 }
 
 /** The carriers of an erasure, all or those with something to do. */
@@ -209,86 +207,24 @@ export async function readErasureCarriers(
   { isToDo = false }: { isToDo?: boolean } = {},
 ): Promise<ErasureAtCarrier[]> {
   const toDo = isToDo ? sql`AND (NOT done OR look_time <= clock_timestamp())` : sql``;
-  const { rows } = await sql<StoredAtCarrier>`
-    SELECT * FROM erasure_carrier WHERE erasure_id = ${erasureId} ${toDo} ORDER BY carrier_id`.execute(tx);
-  return rows.map(atCarrier);
+  const { rows } = await run(tx)<ErasureAtCarrier>`
+    SELECT *, done AS is_done FROM erasure_carrier WHERE erasure_id = ${erasureId} ${toDo} ORDER BY carrier_id`;
+  return rows;
 }
 
 /** One carrier of an erasure. */
 export async function readErasureCarrier(tx: Tx, erasureId: string, carrierId: string): Promise<ErasureAtCarrier> {
-  const { rows } = await sql<StoredAtCarrier>`
-    SELECT * FROM erasure_carrier WHERE erasure_id = ${erasureId} AND carrier_id = ${carrierId}`.execute(tx);
+  const { rows } = await run(tx)<ErasureAtCarrier>`
+    SELECT *, done AS is_done FROM erasure_carrier WHERE erasure_id = ${erasureId} AND carrier_id = ${carrierId}`;
   if (!rows[0]) throw new Error(`erasure ${erasureId} is not in force at ${carrierId}`);
-  return atCarrier(rows[0]);
+  return rows[0];
 }
 
 /** Writes what an erasure came to at a carrier; the late ones are counted apart. */
 export async function writeErasureCarrier(tx: Tx, erasureId: string, at: ErasureAtCarrier): Promise<void> {
   const look = at.lookTime === undefined ? null : isoFromMicros(at.lookTime);
-  await sql`
+  await run(tx)`
     UPDATE erasure_carrier SET done = ${at.isDone}, look_time = ${look}::timestamptz, counts = ${JSON.stringify(at.counts)}::jsonb,
       exceptions = ${JSON.stringify(at.exceptions)}::jsonb, notices = ${JSON.stringify(at.notices)}::jsonb
-    WHERE erasure_id = ${erasureId} AND carrier_id = ${at.carrierId}`.execute(tx);
-}
-
-interface StoredErasure {
-  erasure_id: string;
-  request_id: string;
-  state: number;
-  start_time: Micros;
-  end_time: Micros;
-  role: number;
-  case_reference: string;
-  verified_by: string;
-  requested_by: string;
-  journal: Buffer;
-  create_time: Micros;
-  drain_time: Micros | null;
-  complete_time: Micros | null;
-  receipt_time: Micros | null;
-}
-
-interface StoredAtCarrier {
-  carrier_id: string;
-  done: boolean;
-  look_time: Micros | null;
-  counts: ErasureAtCarrier["counts"];
-  exceptions: ErasureAtCarrier["exceptions"];
-  notices: ErasureAtCarrier["notices"];
-  late_cdrs: bigint;
-  late_durations: bigint;
-  late_time: Micros | null;
-}
-
-function erasureRow(row: StoredErasure): ErasureRow {
-  return {
-    erasureId: row.erasure_id,
-    requestId: row.request_id,
-    state: row.state,
-    start: row.start_time,
-    end: row.end_time,
-    role: row.role,
-    caseReference: row.case_reference,
-    verifiedBy: row.verified_by,
-    requestedBy: row.requested_by,
-    journal: row.journal,
-    createTime: row.create_time,
-    drainTime: row.drain_time ?? undefined,
-    completeTime: row.complete_time ?? undefined,
-    receiptTime: row.receipt_time ?? undefined,
-  };
-}
-
-function atCarrier(row: StoredAtCarrier): ErasureAtCarrier {
-  return {
-    carrierId: row.carrier_id,
-    isDone: row.done,
-    lookTime: row.look_time ?? undefined,
-    counts: row.counts,
-    exceptions: row.exceptions,
-    notices: row.notices,
-    lateCdrs: row.late_cdrs,
-    lateDurations: row.late_durations,
-    lateTime: row.late_time ?? undefined,
-  };
+    WHERE erasure_id = ${erasureId} AND carrier_id = ${at.carrierId}`;
 }

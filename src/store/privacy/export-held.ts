@@ -1,10 +1,12 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import {
+  cdrOfRow,
   counterpartsOfCdr,
   counterpartsOfDuration,
+  durationOfRow,
   type FoundCdr,
   type FoundDuration,
   mayHold,
@@ -30,18 +32,10 @@ export async function findHeldCdrs(
   const { hits, next } = await scanHeld(tx, search, PLATFORM, after);
   const rows = await readHeld(tx, carrierId, { side: PLATFORM, hits, counterparts: counterpartsOfCdr(carrierId) });
   const found = rows.map((row) => {
-    const reported = {
-      carrierId,
-      sequence: row.sequence,
-      ingestTime: row.ingest_time,
-      entryKind: row.entry_kind,
-      inviteTime: row.start_time,
-      payload: row.payload,
-      quality: row.quality ?? undefined,
-      network: withNetwork ? (row.network ?? undefined) : undefined,
-    };
+    const network = withNetwork ? row.network : undefined;
+    const reported = cdrOfRow(carrierId, { ...row, inviteTime: row.startTime, network });
     const counterparts = row.counterparts ?? [];
-    return { reported, newest: reported, ownNumber: row.phone_number ?? undefined, counterparts };
+    return { reported, newest: reported, ownNumber: row.phoneNumber, counterparts };
   });
   return { found, next };
 }
@@ -56,15 +50,7 @@ export async function findHeldDurations(
   const { hits, next } = await scanHeld(tx, search, CARRIER, after);
   const rows = await readHeld(tx, carrierId, { side: CARRIER, hits, counterparts: counterpartsOfDuration(carrierId) });
   const found = rows.map((row) => {
-    const reported = {
-      recordId: row.record_id,
-      startTime: row.start_time,
-      payload: row.payload,
-      sequence: row.sequence,
-      ingestTime: row.ingest_time,
-      customerId: row.customer_id ?? undefined,
-      quarantined: false,
-    };
+    const reported = durationOfRow(row);
     return { reported, newest: reported, counterparts: row.counterparts ?? [] };
   });
   return { found, next };
@@ -78,7 +64,7 @@ async function scanHeld(
 ): Promise<{ hits: bigint[]; next: ScanPlace | undefined }> {
   const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
-  const { rows } = await sql<{ sequence: bigint; time: Micros; is_hit: boolean; position: bigint }>`
+  const { rows } = await run(tx)<{ sequence: bigint; time: Micros; isHit: boolean; position: bigint }>`
     SELECT s.* FROM (
       SELECT r.sequence, r.start_time AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY r.start_time, r.sequence) AS position
@@ -86,10 +72,10 @@ async function scanHeld(
       WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND r.start_time < ${instant(end)}
         AND (r.start_time, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8)
       ORDER BY r.start_time, r.sequence LIMIT ${SCANNED}) s
-    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
+    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
   const last = rows.at(-1);
   return {
-    hits: rows.filter((row) => row.is_hit).map((row) => row.sequence),
+    hits: rows.filter((row) => row.isHit).map((row) => row.sequence),
     next: last?.position === BigInt(SCANNED) ? { time: last.time, sequence: last.sequence } : undefined,
   };
 }
@@ -103,7 +89,7 @@ async function readHeld(
 ): Promise<HeldRow[]> {
   if (hits.length === 0) return [];
   const kind = side === PLATFORM ? "cdr" : "duration";
-  const { rows } = await sql<HeldRow>`
+  const { rows } = await run(tx)<HeldRow>`
     SELECT r.*, ${counterparts} AS counterparts
     FROM held_record r
     WHERE r.carrier_id = ${carrierId} AND r.side = ${side} AND r.sequence = ANY(${int8Array(hits)}::int8[])
@@ -116,22 +102,22 @@ async function readHeld(
         JOIN ${sql.table(`${kind}_record`)} v ON v.carrier_id = ${carrierId} AND v.sequence = k.sequence AND v.ingest_time = k.ingest_time
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date
           AND (v.entry_kind < r.entry_kind OR (v.entry_kind = r.entry_kind AND k.revision >= r.revision)))
-    ORDER BY r.start_time, r.sequence`.execute(tx);
+    ORDER BY r.start_time, r.sequence`;
   return rows;
 }
 
 interface HeldRow {
   sequence: bigint;
-  ingest_time: Micros;
-  record_id: string;
-  entry_kind: number;
-  start_time: Micros;
-  phone_number: string | null;
-  customer_id: string | null;
+  ingestTime: Micros;
+  recordId: string;
+  entryKind: number;
+  startTime: Micros;
+  phoneNumber: string | undefined;
+  customerId: string | undefined;
   payload: Buffer;
-  quality: Buffer | null;
-  network: Buffer | null;
-  counterparts: Buffer[] | null;
+  quality: Buffer | undefined;
+  network: Buffer | undefined;
+  counterparts: Buffer[] | undefined;
 }
 
 function instant(micros: Micros): RawBuilder<unknown> {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { DiscrepancyEntryKind, type StoredDiscrepancy } from "../reconciliation/discrepancies.ts";
 import { mayHold, type PhoneNumberSearch, payloadsOf } from "./export-phone-number.ts";
 
@@ -47,7 +47,7 @@ export async function findDiscrepanciesOfNumber(
   after: NamedPlace | undefined,
 ): Promise<{ found: FoundDiscrepancy[]; next: NamedPlace | undefined }> {
   const { carrierId, forms } = search;
-  const { rows } = await sql<PlaceRow & DiscrepancyRow>`
+  const { rows } = await run(tx)<PlaceRow & DiscrepancyRow>`
     SELECT s.time, s.record_date, s.record_id, s.side, s.revision, s.is_hit, s.position, c.payload, c.sequence, c.update_time, c.phone_number,
       CASE WHEN s.is_hit THEN ${recordsOf("cdr", carrierId)} END AS cdrs, CASE WHEN s.is_hit THEN ${recordsOf("duration", carrierId)} END AS durations
     FROM (
@@ -58,18 +58,18 @@ export async function findDiscrepanciesOfNumber(
       ORDER BY r.start_time, r.record_date, r.record_id, r.side LIMIT ${SCANNED}) s
     CROSS JOIN LATERAL (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.record_date = s.record_date AND c.record_id = s.record_id AND c.side = s.side OFFSET 0) c
-    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
+    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
   const found = rows
-    .filter((row) => row.is_hit && row.payload !== null)
+    .filter((row) => row.isHit && row.payload !== undefined)
     .map((row) => ({
       stored: {
         carrierId,
         sequence: row.sequence ?? 0n,
-        ingestTime: row.update_time,
+        ingestTime: row.updateTime,
         entryKind: DiscrepancyEntryKind.DISCREPANCY,
         payload: row.payload ?? Buffer.alloc(0),
       },
-      ownNumber: row.phone_number ?? undefined,
+      ownNumber: row.phoneNumber,
       cdrs: row.cdrs ?? [],
       durations: row.durations ?? [],
     }));
@@ -87,7 +87,7 @@ export async function findQuarantinedOfNumber(
 ): Promise<{ found: FoundQuarantined[]; next: NamedPlace | undefined }> {
   const { carrierId } = search;
   const key = sql`r.start_time, r.record_date, r.record_id, r.kind, r.revision`;
-  const { rows } = await sql<PlaceRow & { payload: Buffer | null; create_time: Micros }>`
+  const { rows } = await run(tx)<PlaceRow & { payload: Buffer | undefined; createTime: Micros }>`
     SELECT s.* FROM (
       SELECT r.start_time AS time, r.record_date, r.record_id, r.kind AS side, r.revision, r.create_time,
         ${mayHold(sql`r.payload`, search)} AND NOT EXISTS (
@@ -97,36 +97,31 @@ export async function findQuarantinedOfNumber(
       FROM quarantine r WHERE r.carrier_id = ${carrierId} AND ${isIn(search, after)}
         ${after ? sql`AND (${key}) > (${instant(after.time)}, ${after.recordDate}::date, ${after.recordId}::text, ${after.side}::int2, ${after.revision}::int4)` : sql``}
       ORDER BY ${key} LIMIT ${SCANNED}) s
-    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
+    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
   const found = rows
-    .filter((row) => row.is_hit)
+    .filter((row) => row.isHit)
     .map((row) => ({
       kind: row.side,
-      recordId: row.record_id,
+      recordId: row.recordId,
       startTime: row.time,
-      ingestTime: row.create_time,
+      ingestTime: row.createTime,
       payload: row.payload ?? Buffer.alloc(0),
     }));
   return { found, next: placeOf(rows.at(-1)) };
 }
 
-interface PlaceRow {
-  time: Micros;
-  record_date: string;
-  record_id: string;
-  side: number;
-  revision: number;
-  is_hit: boolean;
+interface PlaceRow extends NamedPlace {
+  isHit: boolean;
   position: bigint;
 }
 
 interface DiscrepancyRow {
-  payload: Buffer | null;
-  sequence: bigint | null;
-  update_time: Micros;
-  phone_number: string | null;
-  cdrs: Buffer[] | null;
-  durations: Buffer[] | null;
+  payload: Buffer | undefined;
+  sequence: bigint | undefined;
+  updateTime: Micros;
+  phoneNumber: string | undefined;
+  cdrs: Buffer[] | undefined;
+  durations: Buffer[] | undefined;
 }
 
 function recordsOf(kind: "cdr" | "duration", carrierId: string): RawBuilder<unknown> {
@@ -145,13 +140,8 @@ function isIn({ start, end }: PhoneNumberSearch, after: NamedPlace | undefined):
 
 function placeOf(row: PlaceRow | undefined): NamedPlace | undefined {
   if (row?.position !== BigInt(SCANNED)) return undefined;
-  return {
-    time: row.time,
-    recordDate: row.record_date,
-    recordId: row.record_id,
-    side: row.side,
-    revision: row.revision,
-  };
+  const { time, recordDate, recordId, side, revision } = row;
+  return { time, recordDate, recordId, side, revision };
 }
 
 function instant(micros: Micros): RawBuilder<unknown> {

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int8Array, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import type { StoredCdr } from "../records/cdrs.ts";
 import type { StoredDuration } from "../records/durations.ts";
@@ -81,12 +81,12 @@ export interface RecordHeads {
 
 /** Reads the newest sequences: who sees one sees all before it. */
 export async function readRecordHeads(tx: Tx, carrierId: string): Promise<RecordHeads> {
-  const rows = await tx
+  const query = tx
     .selectFrom("feed_head")
     .select(["feed", sql<bigint>`next_sequence - 1`.as("head")])
     .where("carrier_id", "=", carrierId)
-    .where("feed", "in", [Feed.CDRS, Feed.DURATIONS])
-    .execute();
+    .where("feed", "in", [Feed.CDRS, Feed.DURATIONS]);
+  const { rows } = await run(tx, query);
   const headOf = (feed: number) => rows.find((row) => row.feed === feed)?.head ?? 0n;
   return { cdrs: headOf(Feed.CDRS), durations: headOf(Feed.DURATIONS) };
 }
@@ -118,7 +118,7 @@ async function scan(
 ): Promise<Scan> {
   const { carrierId, start, end } = search;
   const from = after ?? { time: start, sequence: -1n };
-  const { rows } = await sql<ScanRow>`
+  const { rows } = await run(tx)<Hit & { time: Micros; isHit: boolean; position: bigint }>`
     SELECT s.* FROM (
       SELECT r.sequence, r.ingest_time, ${time} AS time, ${mayHold(sql`r.payload`, search)} AS is_hit,
         row_number() OVER (ORDER BY ${time}, r.sequence) AS position
@@ -127,10 +127,10 @@ async function scan(
         AND (${time}, r.sequence) > (${instant(from.time)}, ${from.sequence}::int8)
         AND r.sequence <= ${head}::int8 AND r.entry_kind <> ${EntryKind.ERASURE}
       ORDER BY ${time}, r.sequence LIMIT ${SCANNED}) s
-    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`.execute(tx);
+    WHERE s.is_hit OR s.position = ${SCANNED} ORDER BY s.position`;
   const last = rows.at(-1);
   return {
-    hits: rows.filter((row) => row.is_hit).map((row) => ({ sequence: row.sequence, ingestTime: row.ingest_time })),
+    hits: rows.filter((row) => row.isHit),
     next: last?.position === BigInt(SCANNED) ? { time: last.time, sequence: last.sequence } : undefined,
   };
 }
@@ -145,7 +145,7 @@ export async function readFoundCdrs(
 ): Promise<FoundCdr[]> {
   if (hits.length === 0) return [];
   const network = withNetwork ? sql`n.payload` : sql`NULL::bytea`;
-  const { rows } = await sql<CdrRow>`
+  const { rows } = await run(tx)<CdrRow>`
     SELECT r.sequence, r.ingest_time, r.entry_kind, r.invite_time, r.payload, q.payload AS quality, ${network} AS network, r.phone_number,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfCdr(carrierId)} AS counterparts
@@ -154,14 +154,14 @@ export async function readFoundCdrs(
       WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) q ON true
     LEFT JOIN LATERAL (SELECT p.payload FROM cdr_network p
       WHERE p.carrier_id = ${carrierId} AND p.sequence = r.sequence AND p.ingest_time = r.ingest_time LIMIT 1) n ON true
-    ORDER BY r.invite_time, r.sequence`.execute(tx);
+    ORDER BY r.invite_time, r.sequence`;
   return rows.map((row) => {
     const reported = cdrOfRow(carrierId, row);
-    const isVoided = row.newest_sequence !== null && row.newest_sequence !== row.sequence;
+    const isVoided = row.newestSequence !== undefined && row.newestSequence !== row.sequence;
     return {
       reported,
       newest: isVoided ? voidOfRow(reported, row) : reported,
-      ownNumber: row.phone_number ?? undefined,
+      ownNumber: row.phoneNumber,
       counterparts: row.counterparts ?? [],
     };
   });
@@ -175,15 +175,15 @@ export async function readFoundDurations(
   head: bigint,
 ): Promise<FoundDuration[]> {
   if (hits.length === 0) return [];
-  const { rows } = await sql<DurationRow>`
+  const { rows } = await run(tx)<DurationRow>`
     SELECT r.record_id, r.sequence, r.ingest_time, r.start_time, r.customer_id, r.payload,
       newest.sequence AS newest_sequence, newest.ingest_time AS newest_ingest_time, newest.payload AS newest_payload,
       ${counterpartsOfDuration(carrierId)} AS counterparts
     FROM ${found("duration", carrierId, hits, head)}
-    ORDER BY r.start_time, r.sequence`.execute(tx);
+    ORDER BY r.start_time, r.sequence`;
   return rows.map((row) => {
     const reported = durationOfRow(row);
-    const { newest_payload: payload, newest_sequence: sequence, newest_ingest_time: ingestTime } = row;
+    const { newestPayload: payload, newestSequence: sequence, newestIngestTime: ingestTime } = row;
     const newest = payload && sequence && ingestTime ? { ...reported, payload, sequence, ingestTime } : reported;
     return { reported, newest, counterparts: row.counterparts ?? [] };
   });
@@ -257,71 +257,39 @@ function instant(micros: Micros): RawBuilder<unknown> {
   return sql`${isoFromMicros(micros)}::timestamptz`;
 }
 
-interface ScanRow {
-  sequence: bigint;
-  ingest_time: Micros;
-  time: Micros;
-  is_hit: boolean;
-  position: bigint;
-}
-
 interface FoundColumns {
   sequence: bigint;
-  ingest_time: Micros;
+  ingestTime: Micros;
   payload: Buffer;
-  newest_sequence: bigint | null;
-  newest_ingest_time: Micros | null;
-  newest_payload: Buffer | null;
-  counterparts: Buffer[] | null;
+  newestSequence: bigint | undefined;
+  newestIngestTime: Micros | undefined;
+  newestPayload: Buffer | undefined;
+  counterparts: Buffer[] | undefined;
 }
 
-interface CdrRow extends FoundColumns {
-  entry_kind: number;
-  invite_time: Micros | null;
-  quality: Buffer | null;
-  network: Buffer | null;
-  phone_number: string | null;
-}
+type CdrRow = FoundColumns & Omit<StoredCdr, "carrierId"> & { phoneNumber: string | undefined };
+type DurationRow = FoundColumns & Omit<StoredDuration, "quarantined" | "sequence">;
 
-interface DurationRow extends FoundColumns {
-  record_id: string;
-  start_time: Micros;
-  customer_id: string | null;
-}
-
-function cdrOfRow(carrierId: string, row: CdrRow): StoredCdr {
-  return {
-    carrierId,
-    sequence: row.sequence,
-    ingestTime: row.ingest_time,
-    entryKind: row.entry_kind,
-    inviteTime: row.invite_time ?? undefined,
-    payload: row.payload,
-    quality: row.quality ?? undefined,
-    network: row.network ?? undefined,
-  };
+/** The record of a row that has more. */
+export function cdrOfRow(carrierId: string, row: Omit<StoredCdr, "carrierId">): StoredCdr {
+  const { sequence, ingestTime, entryKind, inviteTime, payload, quality, network } = row;
+  return { carrierId, sequence, ingestTime, entryKind, inviteTime, payload, quality, network };
 }
 
 function voidOfRow(reported: StoredCdr, row: CdrRow): StoredCdr {
   return {
     ...reported,
-    sequence: row.newest_sequence ?? 0n,
-    ingestTime: row.newest_ingest_time ?? 0n,
+    sequence: row.newestSequence ?? 0n,
+    ingestTime: row.newestIngestTime ?? 0n,
     entryKind: EntryKind.VOID,
-    payload: row.newest_payload ?? Buffer.alloc(0),
+    payload: row.newestPayload ?? Buffer.alloc(0),
     quality: undefined,
     network: undefined,
   };
 }
 
-function durationOfRow(row: DurationRow): StoredDuration {
-  return {
-    recordId: row.record_id,
-    startTime: row.start_time,
-    payload: row.payload,
-    sequence: row.sequence,
-    ingestTime: row.ingest_time,
-    customerId: row.customer_id ?? undefined,
-    quarantined: false,
-  };
+/** The record of a row that has more. */
+export function durationOfRow(row: Omit<StoredDuration, "quarantined">): StoredDuration {
+  const { recordId, startTime, payload, sequence, ingestTime, customerId } = row;
+  return { recordId, startTime, payload, sequence, ingestTime, customerId, quarantined: false };
 }

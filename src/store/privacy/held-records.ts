@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { covers, HeldSide, isHeld, isInForce } from "./holds.ts";
 
@@ -24,11 +24,9 @@ export interface CopyPlace {
 
 /** The ids of a carrier's holds on periods that are in force. */
 export async function listPeriodHolds(tx: Tx, carrierId: string, now: Micros): Promise<string[]> {
-  const { rows } = await sql<{ hold_id: string }>`
-    SELECT o.hold_id FROM hold o WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND o.start_time IS NOT NULL ORDER BY 1`.execute(
-    tx,
-  );
-  return rows.map((row) => row.hold_id);
+  const { rows } = await run(tx)<{ holdId: string }>`
+    SELECT o.hold_id FROM hold o WHERE o.carrier_id = ${carrierId} AND ${isInForce(now)} AND o.start_time IS NOT NULL ORDER BY 1`;
+  return rows.map((row) => row.holdId);
 }
 
 /**
@@ -46,7 +44,7 @@ export async function copyHeldPeriod(
   const behind = page.after
     ? sql` AND (${startTime}, r.sequence) > (${isoFromMicros(page.after.startTime)}::timestamptz, ${page.after.sequence}::int8)`
     : sql``;
-  const { rows } = await sql<{ start: Micros; sequence: bigint; position: bigint }>`
+  const { rows } = await run(tx)<{ start: Micros; sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT r.sequence, r.ingest_time, ${startTime} AS start FROM hold o JOIN ${sql.table(table)} r ON r.carrier_id = ${leaving.carrierId}
         AND ${startTime} >= o.start_time AND ${startTime} < o.before_time
@@ -54,9 +52,7 @@ export async function copyHeldPeriod(
       ORDER BY ${startTime}, r.sequence LIMIT ${page.limit}
     ), copied AS (
       ${copyFrom(leaving, sql`JOIN page p ON p.sequence = r.sequence AND p.ingest_time = r.ingest_time WHERE r.carrier_id = ${leaving.carrierId}`)})
-    SELECT start, sequence, count(*) OVER () AS position FROM page ORDER BY start DESC, sequence DESC LIMIT 1`.execute(
-    tx,
-  );
+    SELECT start, sequence, count(*) OVER () AS position FROM page ORDER BY start DESC, sequence DESC LIMIT 1`;
   const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? { startTime: last.start, sequence: last.sequence } : undefined;
 }
@@ -68,7 +64,7 @@ export async function copyHeldItems(tx: Tx, leaving: Leaving): Promise<void> {
     SELECT k.sequence, k.ingest_time FROM hold o JOIN hold_item i ON i.carrier_id = o.carrier_id AND i.hold_id = o.hold_id
     JOIN ${sql.table(keys)} k ON k.carrier_id = ${leaving.carrierId} AND k.record_id = i.record_id AND k.record_date = i.record_date
     WHERE o.carrier_id = ${leaving.carrierId} AND ${isInForce(leaving.now)} AND i.side = ${leaving.side})`;
-  await copyFrom(leaving, names).execute(tx);
+  await run(tx, copyFrom(leaving, names));
 }
 
 /**
@@ -80,7 +76,7 @@ export async function dropUnheld(
   of: { carrierId: string; side: HeldSide; now: Micros },
   page: { after: bigint; limit: number },
 ): Promise<bigint | undefined> {
-  const { rows } = await sql<{ sequence: bigint; position: bigint }>`
+  const { rows } = await run(tx)<{ sequence: bigint; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT r.sequence, NOT ${isHeld(of.carrierId, of.side, "start_time", of.now)} AS over FROM held_record r
       WHERE r.carrier_id = ${of.carrierId} AND r.side = ${of.side} AND r.sequence > ${page.after}::int8
@@ -88,7 +84,7 @@ export async function dropUnheld(
     ), gone AS (
       DELETE FROM held_record h
       WHERE h.carrier_id = ${of.carrierId} AND h.side = ${of.side} AND h.sequence = ANY(ARRAY(SELECT p.sequence FROM page p WHERE p.over)))
-    SELECT sequence, count(*) OVER () AS position FROM page ORDER BY sequence DESC LIMIT 1`.execute(tx);
+    SELECT sequence, count(*) OVER () AS position FROM page ORDER BY sequence DESC LIMIT 1`;
   const last = rows[0];
   return last && last.position >= BigInt(page.limit) ? last.sequence : undefined;
 }

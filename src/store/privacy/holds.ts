@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { readStartOfDay } from "../zone-days/zone-days.ts";
 
@@ -61,9 +61,9 @@ export interface StoredHold extends NewHold {
  * records are there.
  */
 export async function lockHolds(tx: Tx, carrierId: string): Promise<void> {
-  await sql`
+  await run(tx)`
     INSERT INTO retention_state AS s (carrier_id, hold_generation) VALUES (${carrierId}, 1)
-    ON CONFLICT (carrier_id) DO UPDATE SET hold_generation = s.hold_generation + 1`.execute(tx);
+    ON CONFLICT (carrier_id) DO UPDATE SET hold_generation = s.hold_generation + 1`;
 }
 
 /**
@@ -74,7 +74,7 @@ export async function findMissing(
   carrierId: string,
   names: readonly HeldName[],
 ): Promise<HeldName | undefined> {
-  const { rows } = await sql<{ side: HeldSide; record_id: string; record_date: string }>`
+  const { rows } = await run(tx)<HeldName>`
     SELECT n.side, n.record_id, n.record_date FROM ${unnested(names)}
     WHERE NOT EXISTS (
         SELECT FROM cdr_key k JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
@@ -87,9 +87,8 @@ export async function findMissing(
       AND NOT EXISTS (
         SELECT FROM held_record r WHERE r.carrier_id = ${carrierId} AND r.side = n.side AND r.record_id = n.record_id
           AND r.record_date = n.record_date)
-    ORDER BY n.position LIMIT 1`.execute(tx);
-  const row = rows[0];
-  return row && { side: row.side, recordId: row.record_id, recordDate: row.record_date };
+    ORDER BY n.position LIMIT 1`;
+  return rows[0];
 }
 
 /** Makes a hold. The transaction has taken `lockHolds`. */
@@ -98,18 +97,18 @@ export async function insertHold(tx: Tx, hold: NewHold, timeZone: string): Promi
   const start = period && (await readStartOfDay(tx, timeZone, period.startDate));
   const end = period && (await readStartOfDay(tx, timeZone, period.endDate));
   const instant = (time: Micros | undefined) => sql`${time === undefined ? null : isoFromMicros(time)}::timestamptz`;
-  await sql`
+  await run(tx)`
     INSERT INTO hold (carrier_id, hold_id, start_date, end_date, start_time, before_time, customer_id, trunk_id, direction, reason,
       case_reference, owner, end_time, create_time, created_by)
     VALUES (${hold.carrierId}, ${hold.holdId}, ${period?.startDate ?? null}::date, ${period?.endDate ?? null}::date,
       ${instant(start)}, ${instant(end)}, ${period?.customerId ?? null}, ${period?.trunkId ?? null},
       ${period?.direction ?? 0}::int2, ${hold.reason}::int2, ${hold.caseReference}, ${hold.owner}, ${isoFromMicros(hold.endTime)}::timestamptz,
-      clock_timestamp(), ${hold.createdBy})`.execute(tx);
+      clock_timestamp(), ${hold.createdBy})`;
   if (!("records" in hold.target)) return;
-  await sql`
+  await run(tx)`
     INSERT INTO hold_item (carrier_id, hold_id, side, record_id, record_date)
     SELECT DISTINCT c.carrier_id, ${hold.holdId}, n.side, n.record_id, n.record_date FROM carrier c CROSS JOIN ${unnested(hold.target.records)}
-    WHERE c.carrier_id = ${hold.carrierId}`.execute(tx);
+    WHERE c.carrier_id = ${hold.carrierId}`;
 }
 
 /** Ends a hold that is active. */
@@ -118,11 +117,9 @@ export async function endHold(
   { carrierId, holdId }: HoldName,
   { by, note }: { by: string; note: string },
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE hold SET release_time = ${clockFrom("release_time")}, released_by = ${by}, release_note = ${note}
-    WHERE carrier_id = ${carrierId} AND hold_id = ${holdId} AND release_time IS NULL AND end_time > ${clockFrom("end_time")}`.execute(
-    tx,
-  );
+    WHERE carrier_id = ${carrierId} AND hold_id = ${holdId} AND release_time IS NULL AND end_time > ${clockFrom("end_time")}`;
 }
 
 /** A hold, and whose it is. */
@@ -130,14 +127,14 @@ export type HoldName = Pick<StoredHold, "carrierId" | "holdId">;
 
 /** Whose a hold is; undefined: there is none with this id. */
 export async function findCarrierOfHold(tx: Tx, holdId: string): Promise<string | undefined> {
-  const { rows } = await sql<{ carrier_id: string }>`SELECT carrier_id FROM hold WHERE hold_id = ${holdId}`.execute(tx);
-  return rows[0]?.carrier_id;
+  const { rows } = await run(tx)<{ carrierId: string }>`SELECT carrier_id FROM hold WHERE hold_id = ${holdId}`;
+  return rows[0]?.carrierId;
 }
 
 /** One hold. */
 export async function readHold(tx: Tx, { carrierId, holdId }: HoldName): Promise<StoredHold | undefined> {
-  const { rows } = await sql<HoldRow>`
-    SELECT o.*, ${STATE} AS state FROM hold o WHERE o.carrier_id = ${carrierId} AND o.hold_id = ${holdId}`.execute(tx);
+  const { rows } = await run(tx)<HoldRow>`
+    SELECT o.*, ${STATE} AS state FROM hold o WHERE o.carrier_id = ${carrierId} AND o.hold_id = ${holdId}`;
   return (await withItems(tx, rows))[0];
 }
 
@@ -161,9 +158,9 @@ export async function listHolds(
     wheres.push(
       sql`(o.create_time, o.hold_id) < (${isoFromMicros(page.before.createTime)}::timestamptz, ${page.before.holdId})`,
     );
-  const { rows } = await sql<HoldRow>`
+  const { rows } = await run(tx)<HoldRow>`
     SELECT o.*, ${STATE} AS state FROM hold o WHERE ${sql.join(wheres, sql` AND `)}
-    ORDER BY o.create_time DESC, o.hold_id DESC LIMIT ${page.limit}`.execute(tx);
+    ORDER BY o.create_time DESC, o.hold_id DESC LIMIT ${page.limit}`;
   return withItems(tx, rows);
 }
 
@@ -174,15 +171,13 @@ export async function listHolds(
 export async function countHeld(tx: Tx, { carrierId, holdId }: HoldName): Promise<bigint> {
   const isOf = (side: HeldSide, start: string) => sql`EXISTS (
     SELECT FROM hold o WHERE o.hold_id = ${holdId} AND o.carrier_id = ${carrierId} AND ${covers(carrierId, side, start)})`;
-  const { rows } = await sql<{ held: bigint }>`
+  const { rows } = await run(tx)<{ held: bigint }>`
     SELECT (SELECT count(*) FROM cdr_record r WHERE ${within("cdr", carrierId, holdId)} AND ${isOf(HeldSide.PLATFORM, "invite_time")})
       + (SELECT count(*) FROM duration_record r WHERE ${within("duration", carrierId, holdId)} AND ${isOf(HeldSide.CARRIER, "start_time")})
       + (SELECT count(*) FROM held_record r JOIN feed_head h ON h.carrier_id = ${carrierId}
           AND h.feed = CASE r.side WHEN 1 THEN ${Feed.CDRS}::int2 ELSE ${Feed.DURATIONS}::int2 END
         WHERE r.carrier_id = ${carrierId} AND r.sequence < h.earliest_sequence
-          AND (r.side = 1 AND ${isOf(HeldSide.PLATFORM, "start_time")} OR r.side = 2 AND ${isOf(HeldSide.CARRIER, "start_time")})) AS held`.execute(
-    tx,
-  );
+          AND (r.side = 1 AND ${isOf(HeldSide.PLATFORM, "start_time")} OR r.side = 2 AND ${isOf(HeldSide.CARRIER, "start_time")})) AS held`;
   return rows[0]?.held ?? 0n;
 }
 
@@ -239,84 +234,35 @@ function unnested(names: readonly HeldName[]) {
     ${dateArray(names.map(({ recordDate }) => recordDate))}::date[]) WITH ORDINALITY AS n(side, record_id, record_date, position)`;
 }
 
-interface HoldRow {
-  carrier_id: string;
-  hold_id: string;
-  start_date: string | null;
-  end_date: string | null;
-  customer_id: string | null;
-  trunk_id: string | null;
+interface HoldRow extends Omit<StoredHold, "target"> {
+  startDate: string | undefined;
+  endDate: string | undefined;
+  customerId: string | undefined;
+  trunkId: string | undefined;
   direction: number;
-  reason: number;
-  case_reference: string;
-  owner: string;
-  end_time: Micros;
-  create_time: Micros;
-  created_by: string;
-  release_time: Micros | null;
-  released_by: string | null;
-  release_note: string | null;
-  state: HoldState;
 }
 
 async function withItems(tx: Tx, rows: readonly HoldRow[]): Promise<StoredHold[]> {
-  const single = rows.filter((row) => row.start_date === null);
-  const items =
-    single.length === 0
-      ? []
-      : await tx
-          .selectFrom("hold_item")
-          .selectAll()
-          .where(
-            "carrier_id",
-            "=",
-            sql<string>`ANY(${textArray([...new Set(single.map((row) => row.carrier_id))])}::text[])`,
-          )
-          .where("hold_id", "=", sql<string>`ANY(${textArray(single.map((row) => row.hold_id))}::text[])`)
-          .orderBy("side")
-          .orderBy("record_date")
-          .orderBy("record_id")
-          .execute();
-  const byHold = Map.groupBy(items, (item) => item.hold_id);
-  return rows.map((row) => storedHold(row, byHold.get(row.hold_id) ?? []));
+  const single = rows.filter((row) => row.startDate === undefined);
+  if (single.length === 0) return rows.map((row) => storedHold(row, []));
+  const { rows: items } = await run(tx)<HeldName & { holdId: string }>`
+    SELECT hold_id, side, record_id, record_date FROM hold_item
+    WHERE carrier_id = ANY(${textArray([...new Set(single.map((row) => row.carrierId))])}::text[])
+      AND hold_id = ANY(${textArray(single.map((row) => row.holdId))}::text[])
+    ORDER BY side, record_date, record_id`;
+  const byHold = Map.groupBy(items, (item) => item.holdId);
+  return rows.map((row) => storedHold(row, byHold.get(row.holdId) ?? []));
 }
 
-function storedHold(
-  row: HoldRow,
-  items: readonly { side: number; record_id: string; record_date: string }[],
-): StoredHold {
-  const { start_date: startDate, end_date: endDate } = row;
+function storedHold(row: HoldRow, items: readonly (HeldName & { holdId: string })[]): StoredHold {
+  const { startDate, endDate, customerId, trunkId, direction, ...hold } = row;
   const target =
-    startDate === null || endDate === null
-      ? {
-          records: items.map((item) => ({
-            side: item.side as HeldSide,
-            recordId: item.record_id,
-            recordDate: item.record_date,
-          })),
-        }
-      : {
-          period: {
-            startDate,
-            endDate,
-            customerId: row.customer_id ?? undefined,
-            trunkId: row.trunk_id ?? undefined,
-            direction: row.direction,
-          },
-        };
+    startDate === undefined || endDate === undefined
+      ? { records: items.map(({ holdId: _, ...name }) => name) }
+      : { period: { startDate, endDate, customerId, trunkId, direction } };
   return {
-    carrierId: row.carrier_id,
-    holdId: row.hold_id,
+    ...hold,
     target,
-    reason: row.reason,
-    caseReference: row.case_reference,
-    owner: row.owner,
-    endTime: row.end_time,
-    createdBy: row.created_by,
-    state: row.state,
-    createTime: row.create_time,
-    releaseTime: row.release_time ?? (row.state === HoldState.EXPIRED ? row.end_time : undefined),
-    releasedBy: row.released_by ?? undefined,
-    releaseNote: row.release_note ?? undefined,
+    releaseTime: row.releaseTime ?? (row.state === HoldState.EXPIRED ? row.endTime : undefined),
   };
 }

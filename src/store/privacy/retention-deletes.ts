@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { UploadKind } from "../database/schema.ts";
 import type { RetentionState } from "./retention-state.ts";
 
@@ -31,34 +31,28 @@ export async function findRun(
   range: { from: bigint; below: bigint },
   limit: number,
 ): Promise<SequenceRun | undefined> {
-  const { rows } = await sql<{ first: bigint | null; last: bigint | null }>`
+  const { rows } = await run(tx)<{ first: bigint | undefined; last: bigint | undefined }>`
     SELECT min(sequence) AS first, max(sequence) AS last FROM (
       SELECT sequence FROM ${sql.table(table)}
-      WHERE carrier_id = ${carrierId} AND sequence >= ${range.from}::int8 AND sequence < ${range.below}::int8 ORDER BY sequence LIMIT ${limit}) run`.execute(
-    tx,
-  );
+      WHERE carrier_id = ${carrierId} AND sequence >= ${range.from}::int8 AND sequence < ${range.below}::int8 ORDER BY sequence LIMIT ${limit}) run`;
   const { first, last } = rows[0] ?? {};
-  return first == null || last == null ? undefined : { first, past: last + 1n };
+  return first === undefined || last === undefined ? undefined : { first, past: last + 1n };
 }
 
 /** Deletes a run of entries. */
-export async function deleteRun(tx: Tx, table: EntryTable, carrierId: string, run: SequenceRun): Promise<void> {
-  await sql`
+export async function deleteRun(tx: Tx, table: EntryTable, carrierId: string, sequences: SequenceRun): Promise<void> {
+  await run(tx)`
     DELETE FROM ${sql.table(table)}
-    WHERE carrier_id = ${carrierId} AND sequence >= ${run.first}::int8 AND sequence < ${run.past}::int8`.execute(tx);
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequences.first}::int8 AND sequence < ${sequences.past}::int8`;
 }
 
 /** Takes the verdict on quality, which filters ask for, from records whose quality is gone. */
-export async function clearVerdicts(tx: Tx, carrierId: string, run: SequenceRun): Promise<void> {
-  await sql`
+export async function clearVerdicts(tx: Tx, carrierId: string, sequences: SequenceRun): Promise<void> {
+  await run(tx)`
     UPDATE cdr_record SET quality_verdict = 0
-    WHERE carrier_id = ${carrierId} AND sequence >= ${run.first}::int8 AND sequence < ${run.past}::int8 AND quality_verdict <> 0`.execute(
-    tx,
-  );
-  await sql`
-    UPDATE retention_state SET verdict_sequence = GREATEST(verdict_sequence, ${run.past}::int8) WHERE carrier_id = ${carrierId}`.execute(
-    tx,
-  );
+    WHERE carrier_id = ${carrierId} AND sequence >= ${sequences.first}::int8 AND sequence < ${sequences.past}::int8 AND quality_verdict <> 0`;
+  await run(tx)`
+    UPDATE retention_state SET verdict_sequence = GREATEST(verdict_sequence, ${sequences.past}::int8) WHERE carrier_id = ${carrierId}`;
 }
 
 /** Where a page of keys or results ended, as text; undefined at the beginning. */
@@ -78,7 +72,7 @@ export async function deleteKeys(
   page: { after: PagePlace | undefined; limit: number },
 ): Promise<PagePlace | undefined> {
   const [, recordId, revision] = page.after ?? FIRST_PLACE;
-  const { rows } = await sql<{ record_id: string; revision: number; position: bigint }>`
+  const { rows } = await run(tx)<{ recordId: string; revision: number; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, revision, ingest_time FROM ${sql.table(table)}
       WHERE carrier_id = ${carrierId} AND record_date = ${of.day}::date AND (record_id, revision) > (${recordId}, ${revision}::int4)
@@ -87,11 +81,9 @@ export async function deleteKeys(
       DELETE FROM ${sql.table(table)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_date = ${of.day}::date AND (k.record_id, k.revision) > (${recordId}, ${revision}::int4)
         AND k.record_id <= (SELECT max(p.record_id) FROM page p) AND k.ingest_time < ${isoFromMicros(of.arrivedBefore)}::timestamptz)
-    SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`.execute(
-    tx,
-  );
+    SELECT record_id, revision, count(*) OVER () AS position FROM page ORDER BY record_id DESC, revision DESC LIMIT 1`;
   const last = rows[0];
-  return last && last.position >= BigInt(page.limit) ? [of.day, last.record_id, String(last.revision)] : undefined;
+  return last && last.position >= BigInt(page.limit) ? [of.day, last.recordId, String(last.revision)] : undefined;
 }
 
 /** The first day of which a carrier has keys, before a day. */
@@ -101,12 +93,10 @@ export async function findKeyDay(
   carrierId: string,
   range: { from: string; before: string },
 ): Promise<string | undefined> {
-  const { rows } = await sql<{ day: string | null }>`
+  const { rows } = await run(tx)<{ day: string | undefined }>`
     SELECT min(record_date) AS day FROM ${sql.table(table)}
-    WHERE carrier_id = ${carrierId} AND record_date >= ${range.from}::date AND record_date < ${range.before}::date`.execute(
-    tx,
-  );
-  return rows[0]?.day ?? undefined;
+    WHERE carrier_id = ${carrierId} AND record_date >= ${range.from}::date AND record_date < ${range.before}::date`;
+  return rows[0]?.day;
 }
 
 /**
@@ -125,7 +115,7 @@ export async function deleteResults(
   // As usage counts them: by the number's history, wherever the number went; without a number,
   // which was erased, by the customer that held it.
   const rests = sql`${isOpen(of.now)} AND r.start_time >= u.start_time AND r.start_time < u.end_time`;
-  const { rows } = await sql<{ record_date: string; record_id: string; side: number; position: bigint }>`
+  const { rows } = await run(tx)<{ recordDate: string; recordId: string; side: number; position: bigint }>`
     WITH page AS MATERIALIZED (
       SELECT record_date, record_id, side, phone_number, start_time, arrival_time, COALESCE(usage_customer_id, customer_id) AS customer_id
       FROM call_result
@@ -142,11 +132,9 @@ export async function deleteResults(
         AND NOT EXISTS (
           SELECT FROM usage_period u WHERE r.phone_number IS NULL AND u.customer_id = r.customer_id AND ${rests}))
     SELECT record_date, record_id, side, count(*) OVER () AS position FROM page
-    ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`.execute(tx);
+    ORDER BY record_date DESC, record_id DESC, side DESC LIMIT 1`;
   const last = rows[0];
-  return last && last.position >= BigInt(page.limit)
-    ? [last.record_date, last.record_id, String(last.side)]
-    : undefined;
+  return last && last.position >= BigInt(page.limit) ? [last.recordDate, last.recordId, String(last.side)] : undefined;
 }
 
 /**
@@ -212,10 +200,8 @@ async function deleteRows(
   { carrierId, table, where }: { carrierId: string; table: string; where: ReturnType<typeof sql> },
   limit: number,
 ): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     DELETE FROM ${sql.table(table)} WHERE carrier_id = ${carrierId} AND ctid = ANY(ARRAY(
-      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`.execute(
-    tx,
-  );
-  return Number(numAffectedRows ?? 0n);
+      SELECT r.ctid FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND ${where} LIMIT ${limit}))`;
+  return count;
 }

@@ -6,6 +6,7 @@ import {
   isSqlState,
   ownerTransaction,
   readClock,
+  run,
   systemTransaction,
   withConnection,
 } from "../database/database.ts";
@@ -49,7 +50,7 @@ export async function dropExpiredPartitions(
     if (signal.aborted) break;
     try {
       await detach(db, partition, signal);
-      await ownerTransaction(db, (tx) => sql`DROP TABLE IF EXISTS ${sql.table(partition.name)}`.execute(tx));
+      await ownerTransaction(db, (tx) => run(tx)`DROP TABLE IF EXISTS ${sql.table(partition.name)}`);
       dropped.push({ name: partition.name, bytes: partition.bytes });
     } catch (error) {
       onLeft(error);
@@ -79,42 +80,42 @@ async function findExpired(db: Database): Promise<AgingPartition[]> {
 // The day before which every carrier's rows of a table are gone; undefined when that cannot be
 // said. Carriers that retention has not come to keep everything.
 async function readFloors(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]) {
-  const { rows } = await sql<Record<"call" | "quality" | "network" | "duration" | "keys", string | null>>`
+  const { rows } = await run(tx)<Record<"call" | "quality" | "network" | "duration" | "keys", string | undefined>>`
     SELECT (min(COALESCE(call_before, 'epoch')) AT TIME ZONE 'UTC')::date AS call,
       (min(COALESCE(quality_before, 'epoch')) AT TIME ZONE 'UTC')::date AS quality,
       (min(COALESCE(network_before, 'epoch')) AT TIME ZONE 'UTC')::date AS network,
       (min(COALESCE(duration_before, 'epoch')) AT TIME ZONE 'UTC')::date AS duration,
       min(COALESCE(keys_from, 'epoch'::date)) AS keys
-    FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`.execute(tx);
+    FROM carrier c LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id`;
   const row = rows[0];
   const floors: Record<string, string | undefined> = {
-    cdr_record: row?.call ?? undefined,
-    cdr_quality: row?.quality ?? undefined,
-    cdr_network: row?.network ?? undefined,
-    duration_record: row?.duration ?? undefined,
-    cdr_key: row?.keys ?? undefined,
-    duration_key: row?.keys ?? undefined,
+    cdr_record: row?.call,
+    cdr_quality: row?.quality,
+    cdr_network: row?.network,
+    duration_record: row?.duration,
+    cdr_key: row?.keys,
+    duration_key: row?.keys,
   };
   return floors;
 }
 
 // With those that are detached already: they bear the name of a partition and are none.
 async function listAging(tx: Parameters<Parameters<typeof systemTransaction>[1]>[0]): Promise<AgingPartition[]> {
-  const { rows } = await sql<AgingPartition>`
+  const { rows } = await run(tx)<AgingPartition>`
     SELECT c.relname AS name, left(c.relname, -9) AS parent, to_date(right(c.relname, 8), 'YYYYMMDD')::text AS week,
       CASE WHEN i.inhrelid IS NULL THEN 'detached' WHEN i.inhdetachpending THEN 'pending' ELSE 'attached' END AS attached,
       pg_total_relation_size(c.oid) AS bytes
     FROM pg_class c LEFT JOIN pg_inherits i ON i.inhrelid = c.oid
     WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace AND c.relname ~ '_\\d{8}$'
       AND left(c.relname, -9) = ANY(${[...AGING_TABLES]}::text[])
-    ORDER BY right(c.relname, 8), c.relname`.execute(tx);
+    ORDER BY right(c.relname, 8), c.relname`;
   return rows;
 }
 
 async function isEmpty(db: Database, name: string): Promise<boolean> {
   const { rows } = await ownerTransaction(
     db,
-    (tx) => sql<{ filled: boolean }>`SELECT EXISTS (SELECT FROM ${sql.table(name)}) AS filled`.execute(tx),
+    (tx) => run(tx)<{ filled: boolean }>`SELECT EXISTS (SELECT FROM ${sql.table(name)}) AS filled`,
     { statementTimeoutMs: 60_000 },
   );
   return rows[0]?.filled === false;

@@ -1,9 +1,8 @@
-import { sql } from "kysely";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
 import type { LegalBasis, Purpose, RecordPart } from "../../domain/privacy/retention-parts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import { Believed } from "../database/believed.ts";
-import { type Database, systemTransaction, type Tx } from "../database/database.ts";
+import { type Database, run, systemTransaction, type Tx } from "../database/database.ts";
 
 /** A policy that somebody has set, as it is stored. All of this file is for system transactions. */
 export interface StoredPolicy extends SetPolicy {
@@ -19,19 +18,13 @@ export async function readSetPolicies(
   let query = tx.selectFrom("retention_policy").selectAll();
   if (of.countryCode !== undefined) query = query.where("country_code", "=", of.countryCode);
   if (of.carrierId !== undefined) query = query.where("carrier_id", "in", ["", of.carrierId]);
-  const rows = await query.execute();
-  return rows.map((row) => ({
-    countryCode: row.country_code,
-    carrierId: row.carrier_id === "" ? undefined : row.carrier_id,
-    part: row.record_part as RecordPart,
+  const { rows } = await run(tx, query);
+  return rows.map(({ recordPart, ...row }) => ({
+    ...row,
+    carrierId: row.carrierId === "" ? undefined : row.carrierId,
+    part: recordPart as RecordPart,
     purpose: row.purpose as Purpose,
-    legalBasis: row.legal_basis as LegalBasis,
-    retentionDays: row.retention_days,
-    source: row.source,
-    privacyStatementVersion: row.privacy_statement_version,
-    revision: row.revision,
-    updateTime: row.update_time,
-    updatedBy: row.updated_by,
+    legalBasis: row.legalBasis as LegalBasis,
   }));
 }
 
@@ -60,7 +53,7 @@ export async function writePolicy(
   revision: bigint,
   updatedBy: string,
 ): Promise<StoredPolicy | undefined> {
-  const { rows } = await sql<{ update_time: Micros }>`
+  const { rows } = await run(tx)<{ updateTime: Micros }>`
     INSERT INTO retention_policy AS p (country_code, carrier_id, record_part, purpose, legal_basis, retention_days, source,
       privacy_statement_version, revision, update_time, updated_by)
     SELECT ${policy.countryCode}, ${policy.carrierId ?? ""}, ${policy.part}::int2, ${policy.purpose}::int2, ${policy.legalBasis}::int2,
@@ -70,9 +63,9 @@ export async function writePolicy(
       privacy_statement_version = EXCLUDED.privacy_statement_version, revision = EXCLUDED.revision, update_time = EXCLUDED.update_time,
       updated_by = EXCLUDED.updated_by
     WHERE p.revision = ${revision}::int8
-    RETURNING update_time`.execute(tx);
+    RETURNING update_time`;
   const row = rows[0];
-  return row && { ...policy, revision: revision + 1n, updateTime: row.update_time, updatedBy };
+  return row && { ...policy, revision: revision + 1n, updateTime: row.updateTime, updatedBy };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { ALL_FEEDS, Feed } from "../database/schema.ts";
 
 // How far retention has come with a carrier. In system transactions.
@@ -25,20 +25,19 @@ export interface RetentionState extends Omit<Cutoffs, "numberHistory" | "logs"> 
 
 /** Reads how far retention has come with a carrier, and begins it. */
 export async function readRetentionState(tx: Tx, carrierId: string): Promise<RetentionState> {
-  await sql`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`.execute(tx);
-  const row = await tx
-    .selectFrom("retention_state")
-    .selectAll()
-    .where("carrier_id", "=", carrierId)
-    .executeTakeFirstOrThrow();
+  await run(tx)`INSERT INTO retention_state (carrier_id) VALUES (${carrierId}) ON CONFLICT DO NOTHING`;
+  const {
+    rows: [row],
+  } = await run(tx, tx.selectFrom("retention_state").selectAll().where("carrier_id", "=", carrierId));
+  if (!row) throw new Error(`retention has not begun with carrier ${carrierId}`);
   return {
-    call: row.call_before,
-    quality: row.quality_before,
-    network: row.network_before,
-    duration: row.duration_before,
-    keysFrom: row.keys_from,
-    holdGeneration: row.hold_generation,
-    verdictSequence: row.verdict_sequence,
+    call: row.callBefore,
+    quality: row.qualityBefore,
+    network: row.networkBefore,
+    duration: row.durationBefore,
+    keysFrom: row.keysFrom,
+    holdGeneration: row.holdGeneration,
+    verdictSequence: row.verdictSequence,
   };
 }
 
@@ -55,23 +54,24 @@ const ENTRY_TABLES = {
  * every upload would have to pay for.
  */
 export async function findSequenceAt(tx: Tx, carrierId: string, feed: Feed, instant: Micros): Promise<bigint> {
-  const head = await tx
+  const query = tx
     .selectFrom("feed_head")
     .select(["earliest_sequence", "next_sequence"])
     .where("carrier_id", "=", carrierId)
-    .where("feed", "=", feed)
-    .executeTakeFirstOrThrow();
-  let low = head.earliest_sequence;
-  let high = head.next_sequence;
+    .where("feed", "=", feed);
+  const {
+    rows: [head],
+  } = await run(tx, query);
+  if (!head) throw new Error(`carrier ${carrierId} has no feed ${feed}`);
+  let low = head.earliestSequence;
+  let high = head.nextSequence;
   while (low < high) {
     const middle = (low + high) / 2n;
-    const { rows } = await sql<{ ingest_time: Micros }>`
-      SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`.execute(
-      tx,
-    );
+    const { rows } = await run(tx)<{ ingestTime: Micros }>`
+      SELECT ingest_time FROM ${sql.table(ENTRY_TABLES[feed])} WHERE carrier_id = ${carrierId} AND sequence = ${middle} LIMIT 1`;
     const found = rows[0];
     // An entry that is not there is one that a restore lost: it keeps nothing.
-    if (found && found.ingest_time >= instant) high = middle;
+    if (found && found.ingestTime >= instant) high = middle;
     else low = middle + 1n;
   }
   return low;
@@ -101,17 +101,17 @@ export async function raiseFloors(
   holdGeneration: bigint,
 ): Promise<void> {
   for (const feed of ALL_FEEDS) {
-    await tx
+    const update = tx
       .updateTable("feed_head")
       .set({ earliest_sequence: sql<bigint>`LEAST(next_sequence, ${floors[feed]}::int8)` })
       .where("carrier_id", "=", carrierId)
       .where("feed", "=", feed)
-      .where("earliest_sequence", "<", floors[feed])
-      .execute();
+      .where("earliest_sequence", "<", floors[feed]);
+    await run(tx, update);
   }
   const later = (column: string, instant: Micros) =>
     sql<string>`GREATEST(${sql.ref(column)}, ${isoFromMicros(instant)}::timestamptz)`;
-  const { numUpdatedRows } = await tx
+  const query = tx
     .updateTable("retention_state")
     .set({
       call_before: later("call_before", cutoffs.call),
@@ -121,7 +121,7 @@ export async function raiseFloors(
       keys_from: sql<string>`GREATEST(keys_from, ${cutoffs.keysFrom}::date)`,
     })
     .where("carrier_id", "=", carrierId)
-    .where("hold_generation", "=", holdGeneration)
-    .executeTakeFirst();
-  if (numUpdatedRows !== 1n) throw new HoldsChanged(carrierId);
+    .where("hold_generation", "=", holdGeneration);
+  const { count } = await run(tx, query);
+  if (count !== 1) throw new HoldsChanged(carrierId);
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { CLOSED_PERIOD_DAYS } from "../../domain/privacy/retention.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /**
  * Deletes a closed period with its figures and restatements: one whose end every carrier in it has
@@ -9,29 +9,29 @@ import type { Tx } from "../database/database.ts";
  * @returns whether there was one.
  */
 export async function deleteOldPeriod(tx: Tx, now: Micros): Promise<boolean> {
-  const { rows } = await sql<{ period_id: string }>`
+  const { rows } = await run(tx)<{ periodId: string }>`
     SELECT u.period_id FROM usage_period u
     WHERE u.end_date < (${isoFromMicros(now)}::timestamptz AT TIME ZONE 'UTC')::date - ${CLOSED_PERIOD_DAYS}::int4
       AND u.end_date < (SELECT COALESCE(min(LEAST(s.call_before, s.duration_before)), 'epoch') FROM carrier c
         LEFT JOIN retention_state s ON s.carrier_id = c.carrier_id
         WHERE c.carrier_id IN (SELECT l.carrier_id FROM usage_line l WHERE l.period_id = u.period_id)
           OR NOT EXISTS (SELECT FROM usage_line l WHERE l.period_id = u.period_id))
-    ORDER BY u.end_date LIMIT 1`.execute(tx);
+    ORDER BY u.end_date LIMIT 1`;
   const period = rows[0];
   if (!period) return false;
   // In one transaction, so that nobody reads half a period, and in statements that end in time
   // however many lines it has.
   for (const table of ["usage_restatement", "usage_line"] as const)
-    while ((await deleteSome(tx, table, period.period_id)) >= MOST_ROWS);
-  await tx.deleteFrom("usage_period").where("period_id", "=", period.period_id).execute();
+    while ((await deleteSome(tx, table, period.periodId)) >= MOST_ROWS);
+  await run(tx, tx.deleteFrom("usage_period").where("period_id", "=", period.periodId));
   return true;
 }
 
 const MOST_ROWS = 10_000;
 
 async function deleteSome(tx: Tx, table: "usage_restatement" | "usage_line", periodId: string): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     DELETE FROM ${sql.table(table)} WHERE period_id = ${periodId} AND ctid = ANY(ARRAY(
-      SELECT ctid FROM ${sql.table(table)} WHERE period_id = ${periodId} LIMIT ${sql.lit(MOST_ROWS)}))`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+      SELECT ctid FROM ${sql.table(table)} WHERE period_id = ${periodId} LIMIT ${sql.lit(MOST_ROWS)}))`;
+  return count;
 }

@@ -10,7 +10,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { send, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
@@ -43,42 +43,41 @@ export interface CallResultRow extends ResultName {
   pendingReason: number;
   isOpen: boolean;
   isMerged: boolean;
-  dueTime: Micros | null;
+  dueTime: Micros | undefined;
   direction: number;
-  phoneNumber: string | null;
-  customerId: string | null;
-  trunkId: string | null;
-  callId: string | null;
-  otherNumber: string | null;
-  otherCountry: string | null;
-  platformAnswered: boolean | null;
-  carrierAnswered: boolean | null;
-  platformMs: bigint | null;
-  carrierMs: bigint | null;
-  billedS: bigint | null;
-  clockTrunk: string | null;
-  clockTime: Micros | null;
-  voteMs: bigint | null;
-  pairKey: bigint | null;
-  correlationKey: bigint | null;
-  idKeys: readonly bigint[] | null;
+  phoneNumber: string | undefined;
+  customerId: string | undefined;
+  trunkId: string | undefined;
+  callId: string | undefined;
+  otherNumber: string | undefined;
+  otherCountry: string | undefined;
+  platformAnswered: boolean | undefined;
+  carrierAnswered: boolean | undefined;
+  platformMs: bigint | undefined;
+  carrierMs: bigint | undefined;
+  billedS: bigint | undefined;
+  clockTrunk: string | undefined;
+  clockTime: Micros | undefined;
+  voteMs: bigint | undefined;
+  pairKey: bigint | undefined;
+  correlationKey: bigint | undefined;
+  idKeys: readonly bigint[] | undefined;
   resultHash: bigint;
   arrivalTime: Micros;
-  discrepancyId: string | null;
+  discrepancyId: string | undefined;
   discrepancyRevision: number;
-  firstSeenTime: Micros | null;
-  resolvedTime: Micros | null;
-  sequence: bigint | null;
-  payload: Buffer | null;
+  firstSeenTime: Micros | undefined;
+  resolvedTime: Micros | undefined;
+  sequence: bigint | undefined;
+  payload: Buffer | undefined;
 }
 
 /** Reads every result that starts in one of the ranges. */
 export async function readResultsIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<CallResultRow[]> {
-  const query = sql`
+  const { rows } = await run(tx)<StoredRow>`
     SELECT ${selected()} FROM unnest(${timestamptzArray(ranges.map((range) => range.start))}::timestamptz[],
       ${timestamptzArray(ranges.map((range) => range.end))}::timestamptz[]) AS w(range_start, range_end)
     JOIN call_result r ON r.carrier_id = ${carrierId} AND r.start_time >= w.range_start AND r.start_time < w.range_end`;
-  const { rows } = await send<StoredRow>(tx, query.compile(tx));
   return rows.map(callResultRow);
 }
 
@@ -89,10 +88,9 @@ export async function readResultsNamed(
   names: readonly ResultName[],
 ): Promise<CallResultRow[]> {
   if (names.length === 0) return [];
-  const query = sql`
+  const { rows } = await run(tx)<StoredRow>`
     SELECT ${selected()} FROM ${unnestNames(names)} CROSS JOIN LATERAL (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.record_date = n.record_date AND c.record_id = n.record_id AND c.side = n.side OFFSET 0) r`;
-  const { rows } = await send<StoredRow>(tx, query.compile(tx));
   return rows.map(callResultRow);
 }
 
@@ -134,11 +132,11 @@ export async function findCalls(
   if (wanted.length === 0) return [];
   const column = sql.ref(`r.${search.by}`);
   // OFFSET 0: by the key's index, and not by that of the order.
-  const query = sql`
+  const { rows } = await run(tx)<FoundRow>`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${FAR_PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[],
-                ${timestamptzArray(wanted.map(({ during }) => during ?? null))}::timestamptz[]) AS w(key, range_start, range_end, during)
+                ${timestamptzArray(wanted.map(({ during }) => during))}::timestamptz[]) AS w(key, range_start, range_end, during)
     CROSS JOIN LATERAL (
       SELECT * FROM (
         SELECT r.* FROM call_result r
@@ -146,7 +144,6 @@ export async function findCalls(
       WHERE r.side = ${search.side} AND NOT r.is_merged
         AND (w.during IS NULL OR r.start_time + make_interval(secs => COALESCE(r.platform_ms, r.carrier_ms, 0) / 1000.0 + 300) >= w.during)
       ORDER BY r.start_time, r.record_date, r.record_id LIMIT ${search.limit}) f`;
-  const { rows } = await send<FoundRow>(tx, query.compile(tx));
   return rows.map(foundCall);
 }
 
@@ -163,7 +160,7 @@ export async function findByIds(
   // The carrier outside of OFFSET 0: few share an id, which the planner does not know. It would
   // rather read the carrier's calls of the time, or the carrier's whole index beside that of the
   // ids.
-  const query = sql`
+  const { rows } = await run(tx)<FoundRow>`
     SELECT f.start_time, w.key, f.clock_trunk, f.clock_time, ${PARTS}
     FROM unnest(${int8Array(wanted.map(({ key }) => key))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
                 ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) AS w(key, range_start, range_end)
@@ -172,7 +169,6 @@ export async function findByIds(
         SELECT r.carrier_id, r.start_time, r.clock_trunk, r.clock_time, r.carrier_record_ids, r.carrier_record_dates FROM call_result r
         WHERE r.id_keys @> ARRAY[w.key] OFFSET 0) r
       WHERE r.carrier_id = ${carrierId} AND r.start_time BETWEEN w.range_start AND w.range_end LIMIT ${most + 1}) f`;
-  const { rows } = await send<FoundRow>(tx, query.compile(tx));
   const byKey = Map.groupBy(rows, ({ key }) => key);
   return [...byKey.values()].flatMap((found) => (found.length > most ? [] : found.map(foundCall)));
 }
@@ -187,12 +183,11 @@ export async function findSplitCalls(
   parts: readonly { recordId: string; recordDate: string }[],
 ): Promise<FoundCall[]> {
   if (parts.length === 0) return [];
-  const query = sql`
+  const { rows } = await run(tx)<FoundRow>`
     SELECT f.start_time, 0::int8 AS key, f.clock_trunk, f.clock_time, ${PARTS} FROM unnest(${textArray(parts.map(({ recordId }) => recordId))}::text[],
       ${dateArray(parts.map(({ recordDate }) => recordDate))}::date[]) AS p(record_id, record_date)
     JOIN call_result f ON f.carrier_id = ${carrierId} AND cardinality(f.carrier_record_ids) > 1 AND f.carrier_record_ids @> ARRAY[p.record_id]
       AND f.carrier_record_dates @> ARRAY[p.record_date] AND NOT f.is_merged`;
-  const { rows } = await send<FoundRow>(tx, query.compile(tx));
   return rows.map(foundCall);
 }
 
@@ -206,23 +201,13 @@ const PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 THEN f.carrier
 const FAR_PARTS = sql`CASE WHEN cardinality(f.carrier_record_ids) > 1 OR f.correlation_key IS NOT NULL THEN f.carrier_record_ids END AS part_ids,
   f.carrier_record_dates AS part_dates`;
 
-interface FoundRow {
-  start_time: Micros;
-  key: bigint;
-  clock_trunk: string | null;
-  clock_time: Micros | null;
-  part_ids: readonly string[] | null;
-  part_dates: readonly string[];
+interface FoundRow extends Omit<FoundCall, "parts"> {
+  partIds: readonly string[] | undefined;
+  partDates: readonly string[];
 }
 
-function foundCall(row: FoundRow): FoundCall {
-  return {
-    startTime: row.start_time,
-    key: row.key,
-    clockTrunk: row.clock_trunk ?? undefined,
-    clockTime: row.clock_time ?? undefined,
-    parts: (row.part_ids ?? []).map((recordId, index) => ({ recordId, recordDate: row.part_dates[index] ?? "" })),
-  };
+function foundCall({ partIds = [], partDates, ...row }: FoundRow): FoundCall {
+  return { ...row, parts: partIds.map((recordId, index) => ({ recordId, recordDate: partDates[index] ?? "" })) };
 }
 
 /** Writes results, new or changed. */
@@ -250,19 +235,17 @@ export async function writeResults(
 /** Forgets results whose record is in another's now, and that were never shown to anybody. */
 export async function deleteResults(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
   if (names.length === 0) return;
-  const query = sql`
+  await run(tx)`
     DELETE FROM call_result r USING ${unnestNames(names)}
     WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side`;
-  await send(tx, query.compile(tx));
 }
 
 /** Lets time no longer change results: their records are not there any more. */
 export async function clearDueTimes(tx: Tx, carrierId: string, names: readonly ResultName[]): Promise<void> {
   if (names.length === 0) return;
-  const query = sql`
+  await run(tx)`
     UPDATE call_result r SET due_time = NULL FROM ${unnestNames(names)}
     WHERE r.carrier_id = ${carrierId} AND r.record_date = n.record_date AND r.record_id = n.record_id AND r.side = n.side`;
-  await send(tx, query.compile(tx));
 }
 
 function unnestNames(names: readonly ResultName[]) {
@@ -291,15 +274,15 @@ const TEXT = { type: "text", encode: textArray };
 const DATE = { type: "date", encode: dateArray };
 const TIME = { type: "timestamptz", encode: timestamptzArray };
 const NOTHING = Buffer.alloc(0);
-const BYTES: FieldColumn<Buffer | null> = {
+const BYTES: FieldColumn<Buffer | undefined> = {
   type: "bytea",
   encode: (values) => byteaArray(values.map((value) => value ?? NOTHING)),
   convert: (element) => sql`NULLIF(${element}, ''::bytea)`,
 };
 
-const KEYS: FieldColumn<readonly bigint[] | null> = {
+const KEYS: FieldColumn<readonly bigint[] | undefined> = {
   type: "text",
-  encode: (values) => textArray(values.map((value) => value?.join(" ") ?? null)),
+  encode: (values) => textArray(values.map((value) => value?.join(" "))),
   convert: (element) => sql`string_to_array(${element}, ' ')::bigint[]`,
 };
 
@@ -393,13 +376,13 @@ function selected(): RawBuilder<unknown> {
 }
 
 interface StoredRow extends Omit<CallResultRow, "carrierRecords"> {
-  carrier_record_ids: string[];
-  carrier_record_dates: string[];
-  carrier_revisions: number[];
+  carrierRecordIds: string[];
+  carrierRecordDates: string[];
+  carrierRevisions: number[];
 }
 
 function callResultRow(row: StoredRow): CallResultRow {
-  const { carrier_record_ids: ids, carrier_record_dates: dates, carrier_revisions: revisions, ...fields } = row;
+  const { carrierRecordIds: ids, carrierRecordDates: dates, carrierRevisions: revisions, ...fields } = row;
   const carrierRecords = ids.map((recordId, index) => ({
     recordId,
     recordDate: dates[index] ?? "",

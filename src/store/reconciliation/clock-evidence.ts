@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { boolArray, dateArray, int2Array, int8Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { send, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import type { Votes } from "./clock-offsets.ts";
 import type { TimeRange } from "./reconcile-input.ts";
@@ -26,22 +26,22 @@ export interface LackingCall {
   startTime: Micros;
   pairKey: bigint;
   trunkId: string;
-  /** Connected or billed, milliseconds; null: not known. */
-  lengthMs: bigint | null;
+  /** Connected or billed, milliseconds; undefined: not known. */
+  lengthMs: bigint | undefined;
   /** Of a carrier's: how far it is behind the only one that it can be, milliseconds. */
-  voteMs: bigint | null;
+  voteMs: bigint | undefined;
   /** Whether the lengths of both agree. */
   isAlike: boolean;
 }
 
 /** Reads what the minutes of some ranges, which do not overlap, say. */
 export async function readMinuteVotes(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<MinuteVotes[]> {
-  const query = sql`
+  const { rows } = await run(tx)<MinuteVotes>`
     SELECT m.minute, m.votes FROM ${unnestRanges(ranges)}
     CROSS JOIN LATERAL (
       SELECT c.minute, c.votes FROM clock_minute c
       WHERE c.carrier_id = ${carrierId} AND c.minute >= w.range_start AND c.minute < w.range_end OFFSET 0) m`;
-  return (await send<MinuteVotes>(tx, query.compile(tx))).rows;
+  return rows;
 }
 
 /** Replaces what minutes say; one that says nothing is forgotten. */
@@ -50,9 +50,8 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
   const silent = minutes.filter(isSilent).map(({ minute }) => minute);
   const telling = minutes.filter((each) => !isSilent(each));
   if (silent.length > 0) {
-    const query = sql`
+    await run(tx)`
       DELETE FROM clock_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(silent)}::timestamptz[])`;
-    await send(tx, query.compile(tx));
   }
   if (telling.length === 0) return;
   const query = sql`
@@ -67,12 +66,12 @@ export async function writeMinuteVotes(tx: Tx, carrierId: string, minutes: reado
 
 /** Reads the lacking calls that begin in some ranges, which do not overlap. */
 export async function readLackingIn(tx: Tx, carrierId: string, ranges: readonly TimeRange[]): Promise<LackingCall[]> {
-  const query = sql`
+  const { rows } = await run(tx)<LackingCall>`
     SELECT ${COLUMNS} FROM ${unnestRanges(ranges)}
     CROSS JOIN LATERAL (
       SELECT * FROM clock_lacking k
       WHERE k.carrier_id = ${carrierId} AND k.start_time >= w.range_start AND k.start_time < w.range_end OFFSET 0) l`;
-  return (await send<LackingCall>(tx, query.compile(tx))).rows;
+  return rows;
 }
 
 /** Parties, and when a call of theirs may begin. */
@@ -92,7 +91,7 @@ export async function findLacking(
   { side, wanted, limit }: { side: number; wanted: readonly WantedLacking[]; limit: number },
 ): Promise<(LackingCall & { position: bigint })[]> {
   if (wanted.length === 0) return [];
-  const query = sql`
+  const { rows } = await run(tx)<LackingCall & { position: bigint }>`
     SELECT w.position, ${COLUMNS}
     FROM unnest(${int8Array(wanted.map(({ pairKey }) => pairKey))}::int8[], ${timestamptzArray(wanted.map(({ start }) => start))}::timestamptz[],
       ${timestamptzArray(wanted.map(({ end }) => end))}::timestamptz[]) WITH ORDINALITY AS w(pair_key, range_start, range_end, position)
@@ -100,7 +99,7 @@ export async function findLacking(
       SELECT * FROM clock_lacking k WHERE k.carrier_id = ${carrierId} AND k.pair_key = w.pair_key AND k.side = ${side}
         AND k.start_time BETWEEN w.range_start AND w.range_end
       ORDER BY k.start_time, k.record_date, k.record_id LIMIT ${limit}) l`;
-  return (await send<LackingCall & { position: bigint }>(tx, query.compile(tx))).rows;
+  return rows;
 }
 
 /** Writes lacking calls, new or changed. */
@@ -124,13 +123,12 @@ export async function writeLacking(tx: Tx, carrierId: string, calls: readonly La
 /** Forgets lacking calls. */
 export async function deleteLacking(tx: Tx, carrierId: string, calls: readonly LackingCall[]): Promise<void> {
   if (calls.length === 0) return;
-  const query = sql`
+  await run(tx)`
     DELETE FROM clock_lacking l USING unnest(${int2Array(calls.map(({ side }) => side))}::int2[], ${textArray(calls.map(({ recordId }) => recordId))}::text[],
       ${dateArray(calls.map(({ recordDate }) => recordDate))}::date[], ${timestamptzArray(calls.map(({ startTime }) => startTime))}::timestamptz[])
       AS n(side, record_id, record_date, start_time)
     WHERE l.carrier_id = ${carrierId} AND l.record_date = n.record_date AND l.record_id = n.record_id AND l.side = n.side
       AND l.start_time = n.start_time`;
-  await send(tx, query.compile(tx));
 }
 
 /** In the place of two parties of which one was erased. */
@@ -146,12 +144,11 @@ export async function forgetPairs(
   records: readonly { side: number; recordId: string; recordDate: string }[],
 ): Promise<void> {
   if (records.length === 0) return;
-  const query = sql`
+  await run(tx)`
     UPDATE clock_lacking l SET pair_key = ${ERASED_PAIR}
     FROM unnest(${int2Array(records.map(({ side }) => side))}::int2[], ${textArray(records.map(({ recordId }) => recordId))}::text[],
       ${dateArray(records.map(({ recordDate }) => recordDate))}::date[]) AS n(side, record_id, record_date)
     WHERE l.carrier_id = ${carrierId} AND l.record_date = n.record_date AND l.record_id = n.record_id AND l.side = n.side`;
-  await send(tx, query.compile(tx));
 }
 
 const COLUMNS = sql.raw(

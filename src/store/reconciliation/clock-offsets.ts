@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { send, type Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import type { TimeRange } from "./reconcile-input.ts";
 
@@ -23,8 +23,8 @@ export async function readClockVotes(tx: Tx, carrierId: string, range: TimeRange
     .where("carrier_id", "=", carrierId)
     .where("hour", ">=", sql<Micros>`${isoFromMicros(range.start)}::timestamptz`)
     .where("hour", "<", sql<Micros>`${isoFromMicros(range.end)}::timestamptz`);
-  const { rows } = await send<{ trunk_id: string; hour: Micros; votes: Votes }>(tx, query.compile());
-  return rows.map((row) => ({ trunkId: row.trunk_id, hour: row.hour, votes: row.votes }));
+  const { rows } = await run(tx, query);
+  return rows;
 }
 
 /** Writes votes, new or changed. */
@@ -59,8 +59,8 @@ export async function readRoundingVotes(
     .where("carrier_id", "=", carrierId)
     .where("day", ">=", days.first)
     .where("day", "<=", days.last);
-  const { rows } = await send<{ trunk_id: string; day: string; votes: Votes }>(tx, query.compile());
-  return rows.map((row) => ({ trunkId: row.trunk_id, day: row.day, votes: row.votes }));
+  const { rows } = await run(tx, query);
+  return rows;
 }
 
 /** Writes votes, new or changed. */
@@ -86,12 +86,12 @@ export async function readRoundedMinutes(
   carrierId: string,
   { trunkId, day }: { trunkId: string; day: string },
 ): Promise<Micros[]> {
-  const { rows } = await sql<{ minute: Micros }>`
+  const { rows } = await run(tx)<{ minute: Micros }>`
     SELECT DISTINCT date_trunc('minute', r.start_time) AS minute FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND r.clock_trunk = ${trunkId}
       AND r.clock_time >= ${day}::date::timestamp AT TIME ZONE 'UTC' AND r.clock_time < (${day}::date + 1)::timestamp AT TIME ZONE 'UTC'
       AND r.start_time >= (${day}::date - 1)::timestamp AT TIME ZONE 'UTC' AND r.start_time < (${day}::date + 2)::timestamp AT TIME ZONE 'UTC'
-      AND r.side = 1 AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`.execute(tx);
+      AND r.side = 1 AND (r.status IN (2, 4) OR (r.status = 1 AND r.carrier_ms IS NULL))`;
   return rows.map((row) => row.minute);
 }
 
@@ -108,7 +108,7 @@ export interface ClockHour {
  */
 export async function readClockMinutes(tx: Tx, carrierId: string, hours: readonly ClockHour[]): Promise<Micros[]> {
   if (hours.length === 0) return [];
-  const { rows } = await sql<{ minute: Micros }>`
+  const { rows } = await run(tx)<{ minute: Micros }>`
     SELECT DISTINCT m.minute
     FROM unnest(${textArray(hours.map(({ trunkId }) => trunkId))}::text[], ${timestamptzArray(hours.map(({ hour }) => hour))}::timestamptz[],
       ${timestamptzArray(hours.map(({ calls }) => calls.start))}::timestamptz[],
@@ -117,6 +117,6 @@ export async function readClockMinutes(tx: Tx, carrierId: string, hours: readonl
     CROSS JOIN LATERAL (VALUES (date_trunc('minute', r.start_time)),
       (CASE WHEN r.clock_trunk = w.trunk_id AND r.clock_time >= w.hour AND r.clock_time < w.hour + interval '1 hour'
         THEN date_trunc('minute', r.clock_time) END)) AS m(minute)
-    WHERE m.minute IS NOT NULL`.execute(tx);
+    WHERE m.minute IS NOT NULL`;
   return rows.map((row) => row.minute);
 }

@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { Feed } from "../database/schema.ts";
 import {
@@ -63,17 +63,17 @@ export async function readDiscrepancyPage(
   const matching = conditions
     ? sql`e.entry_kind = ${DiscrepancyEntryKind.ERASURE} OR ${allOf(conditions, AFTER)} OR ${allOf(conditions, BEFORE)}`
     : sql`true`;
-  const { rows } = await sql<HeadColumns & EntryColumns>`
+  const { rows } = await run(tx)<HeadColumns & EntryColumns>`
     SELECT ${headColumns(carrierId, Feed.DISCREPANCIES, request.after)}, p.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT e.carrier_id, e.sequence, e.ingest_time, e.entry_kind, e.payload FROM discrepancy_entry e
       WHERE e.carrier_id = ${carrierId} AND e.sequence > ${after} AND e.sequence <= ${end} AND (${matching})
       ORDER BY e.sequence LIMIT ${limit}) p ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
-    ORDER BY p.sequence`.execute(tx);
+    ORDER BY p.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of discrepancies`);
-  const entries = rows.filter((row) => row.sequence !== null).map(storedDiscrepancy);
+  const entries = rows.filter((row) => row.sequence !== undefined).map(storedDiscrepancy);
   const bytesOf = ({ payload }: StoredDiscrepancy) => payload.length;
   const read = { carrierId, feed: Feed.DISCREPANCIES, after, end, limit };
   return makePage(tx, read, { entries, first, bytesOf });
@@ -92,16 +92,15 @@ export async function listDiscrepancies(
   const { startDate, endDate, conditions } = search;
   const { after, limit, scan = LIST_SCAN } = page;
   const results = sql`call_result r WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after}`;
-  const { rows } = await sql<EntryColumns & { phone_number: string | null }>`
+  const { rows: found } = await run(tx)<ListedDiscrepancy>`
     SELECT r.carrier_id, r.sequence, r.update_time AS ingest_time, ${DiscrepancyEntryKind.DISCREPANCY}::int2 AS entry_kind, r.payload, r.phone_number
     FROM (SELECT * FROM ${results} ORDER BY r.sequence LIMIT ${scan}) r
     WHERE r.payload IS NOT NULL AND r.call_date >= ${startDate}::date AND r.call_date < ${endDate}::date
       AND ${conditions ? allOf(conditions, STORED) : sql`true`}
-    ORDER BY r.sequence LIMIT ${limit}`.execute(tx);
-  const found = rows.map((row) => ({ ...storedDiscrepancy(row), phoneNumber: row.phone_number ?? undefined }));
+    ORDER BY r.sequence LIMIT ${limit}`;
   if (found.length >= limit) return { found, scannedTo: undefined };
-  const { rows: end } = await sql<{ sequence: bigint }>`
-    SELECT r.sequence FROM ${results} ORDER BY r.sequence OFFSET ${scan - 1} LIMIT 1`.execute(tx);
+  const { rows: end } = await run(tx)<{ sequence: bigint }>`
+    SELECT r.sequence FROM ${results} ORDER BY r.sequence OFFSET ${scan - 1} LIMIT 1`;
   return { found, scannedTo: end[0]?.sequence };
 }
 
@@ -182,20 +181,14 @@ function allOf(conditions: DiscrepancyConditions, columns: Columns): RawBuilder<
   return sql<boolean>`(${sql.join(wheres, sql` AND `)})`;
 }
 
-interface EntryColumns {
-  carrier_id: string;
-  sequence: bigint | null;
-  ingest_time: Micros;
-  entry_kind: number;
-  payload: Buffer;
-}
+type EntryColumns = Omit<StoredDiscrepancy, "sequence"> & { sequence: bigint | undefined };
 
-function storedDiscrepancy(row: EntryColumns): StoredDiscrepancy {
-  return {
-    carrierId: row.carrier_id,
-    sequence: row.sequence ?? 0n,
-    ingestTime: row.ingest_time,
-    entryKind: row.entry_kind,
-    payload: row.payload,
-  };
+function storedDiscrepancy({
+  carrierId,
+  sequence = 0n,
+  ingestTime,
+  entryKind,
+  payload,
+}: EntryColumns): StoredDiscrepancy {
+  return { carrierId, sequence, ingestTime, entryKind, payload };
 }

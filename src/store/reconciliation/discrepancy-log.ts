@@ -9,11 +9,11 @@ import type { FeedLock } from "../feeds/feed-head.ts";
 export interface DiscrepancyTraits {
   status: number;
   causes: number;
-  customerId: string | null;
-  trunkId: string | null;
+  customerId: string | undefined;
+  trunkId: string | undefined;
   direction: number;
   unresolved: boolean;
-  absoluteDeltaMs: bigint | null;
+  absoluteDeltaMs: bigint | undefined;
 }
 
 /** A discrepancy, new or changed, as its feed tells it. */
@@ -35,7 +35,7 @@ export async function appendDiscrepancies(
 ): Promise<void> {
   if (entries.length === 0) return;
   const now = <K extends keyof DiscrepancyTraits>(name: K) => entries.map((entry) => entry.now[name]);
-  const before = <K extends keyof DiscrepancyTraits>(name: K) => entries.map((entry) => entry.before?.[name] ?? null);
+  const before = <K extends keyof DiscrepancyTraits>(name: K) => entries.map((entry) => entry.before?.[name]);
   const query = sql`
     INSERT INTO discrepancy_entry (carrier_id, sequence, ingest_time, entry_kind, discrepancy_id, status, causes, customer_id, trunk_id, direction,
       unresolved, absolute_delta_ms, previous_status, previous_causes, previous_customer_id, previous_trunk_id, previous_direction,

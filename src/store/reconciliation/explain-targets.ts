@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { recordAt } from "../records/record-at.ts";
 
 /** A record to be explained, and when it begins. */
@@ -24,14 +24,9 @@ export async function findExplainedRecords(
   name: RecordName,
   limit: number,
 ): Promise<ExplainedRecord[]> {
-  const { rows } = await sql<{ side: number; record_id: string; record_date: string; start_time: Micros }>`
-    ${recordsNamed(carrierId, name)} ORDER BY start_time, record_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => ({
-    side: row.side,
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    startTime: row.start_time,
-  }));
+  const { rows } = await run(tx)<ExplainedRecord>`
+    ${recordsNamed(carrierId, name)} ORDER BY start_time, record_id LIMIT ${limit}`;
+  return rows;
 }
 
 function recordsNamed(carrierId: string, name: RecordName): RawBuilder<unknown> {
@@ -70,9 +65,9 @@ function highestRevision(
 
 /** Carriers that have a call, by id; at most `limit`. */
 export async function findCarriersOfCall(tx: Tx, callId: string, limit: number): Promise<string[]> {
-  const { rows } = await sql<{ carrier_id: string }>`
+  const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${callId})
-    ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => row.carrier_id);
+    ORDER BY c.carrier_id LIMIT ${limit}`;
+  return rows.map((row) => row.carrierId);
 }

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { MatchStatus } from "../../domain/matching/result.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /** A call that lacks its counterpart, or of which the carrier has too little. */
 export interface OpenCallRow {
@@ -10,10 +10,10 @@ export interface OpenCallRow {
   revision: number;
   startTime: Micros;
   answered: boolean;
-  connectedMs: bigint | null;
-  billedS: bigint | null;
-  /** How much longer the platform's record is than the carrier's. Null: it has no counterpart. */
-  lacksMs: bigint | null;
+  connectedMs: bigint | undefined;
+  billedS: bigint | undefined;
+  /** How much longer the platform's record is than the carrier's. Undefined: it has no counterpart. */
+  lacksMs: bigint | undefined;
 }
 
 /** Which: those of one side and two parties, around an instant. */
@@ -38,12 +38,12 @@ export async function readOpenCalls(tx: Tx, carrierId: string, search: OpenCallS
   const { side, pairKey, around, start, end, limit } = search;
   const [from, to] = [isoFromMicros(start), isoFromMicros(end)];
   // OFFSET 0: by the index of the pair, and not by that of the start.
-  const { rows } = await sql<OpenCallRow>`
-    SELECT r.record_id AS "recordId", r.record_date AS "recordDate", r.revision, r.start_time AS "startTime",
+  const { rows } = await run(tx)<OpenCallRow>`
+    SELECT r.record_id, r.record_date, r.revision, r.start_time,
       COALESCE(CASE WHEN r.side = 1 THEN r.platform_answered ELSE r.carrier_answered END, false) AS answered,
-      CASE WHEN r.side = 1 THEN r.platform_ms ELSE r.carrier_ms END AS "connectedMs",
-      CASE WHEN r.side = 2 THEN r.billed_s END AS "billedS",
-      CASE WHEN r.status = ${MatchStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS "lacksMs"
+      CASE WHEN r.side = 1 THEN r.platform_ms ELSE r.carrier_ms END AS connected_ms,
+      CASE WHEN r.side = 2 THEN r.billed_s END AS billed_s,
+      CASE WHEN r.status = ${MatchStatus.DURATION_MISMATCH} THEN r.platform_ms - r.carrier_ms END AS lacks_ms
     FROM (SELECT * FROM call_result c
       WHERE c.carrier_id = ${carrierId} AND c.pair_key = ${pairKey}
         AND c.start_time BETWEEN ${from}::timestamptz AND ${to}::timestamptz OFFSET 0) r
@@ -51,6 +51,6 @@ export async function readOpenCalls(tx: Tx, carrierId: string, search: OpenCallS
       AND (r.status IN (${sql.join(FREE)}) AND (r.side = 2 OR cardinality(r.carrier_record_ids) = 0)
         OR r.status = ${MatchStatus.DURATION_MISMATCH} AND r.platform_ms > r.carrier_ms)
     ORDER BY abs(extract(epoch FROM r.start_time - ${isoFromMicros(around)}::timestamptz)), r.record_date, r.record_id
-    LIMIT ${limit}`.execute(tx);
+    LIMIT ${limit}`;
   return rows;
 }

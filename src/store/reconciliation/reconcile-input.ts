@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { dateArray, int4Array, textArray, timestamptzArray } from "../database/binary-array.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 import { recordAt } from "../records/record-at.ts";
 import { EntryKind } from "../records/record-rows.ts";
 
@@ -44,17 +44,8 @@ export interface StoredTip {
   payload: Buffer;
 }
 
-interface TipRow {
-  record_id: string;
-  record_date: string;
-  revision: number;
-  sequence: bigint;
-  ingest_time: Micros;
-  entry_kind: number;
-  start_time: Micros | null;
-  phone_number: string | null;
-  customer_id: string | null;
-  payload: Buffer;
+interface TipRow extends Omit<StoredTip, "firstIngestTime" | "isVoid"> {
+  entryKind: number;
 }
 
 const TIP_COLUMNS = sql.raw(
@@ -76,20 +67,18 @@ export async function readTips(
   const starts = timestamptzArray(ranges.map((range) => range.start));
   const ends = timestamptzArray(ranges.map((range) => range.end));
   const column = sql.ref(`r.${start}`);
-  const timed = sql`
+  const [{ rows }, { rows: others }] = await together([
+    run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, ${column} AS start_time
     FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
     JOIN ${sql.table(record)} r ON r.carrier_id = ${carrierId} AND ${column} >= w.range_start AND ${column} < w.range_end
-    WHERE r.entry_kind <> ${EntryKind.ERASURE}`;
-  const timeless = sql`
+    WHERE r.entry_kind <> ${EntryKind.ERASURE}`,
+    run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, NULL::timestamptz AS start_time
     FROM unnest(${starts}::timestamptz[], ${ends}::timestamptz[]) AS w(range_start, range_end)
     JOIN ${sql.table(record)} r ON r.carrier_id = ${carrierId} AND ${column} IS NULL
       AND r.record_date >= (w.range_start AT TIME ZONE 'UTC') AND r.record_date < (w.range_end AT TIME ZONE 'UTC')
-    WHERE r.entry_kind = ${EntryKind.VOID}`;
-  const [{ rows }, { rows: others }] = await together([
-    send<TipRow>(tx, timed.compile(tx)),
-    send<TipRow>(tx, timeless.compile(tx)),
+    WHERE r.entry_kind = ${EntryKind.VOID}`,
   ]);
   const found = await dropSuperseded(tx, side, carrierId, others.length === 0 ? rows : [...rows, ...others]);
   return fillVoids(tx, side, carrierId, found);
@@ -97,11 +86,10 @@ export async function readTips(
 
 /** Reads the tips of numbered parts of split calls that begin within a range. */
 export async function readPartTips(tx: Tx, carrierId: string, range: TimeRange): Promise<StoredTip[]> {
-  const query = sql`
+  const { rows } = await run(tx)<TipRow>`
     SELECT ${TIP_COLUMNS}, r.start_time FROM duration_record r
     WHERE r.carrier_id = ${carrierId} AND r.part_index IS NOT NULL
       AND r.start_time >= ${isoFromMicros(range.start)}::timestamptz AND r.start_time < ${isoFromMicros(range.end)}::timestamptz`;
-  const { rows } = await send<TipRow>(tx, query.compile(tx));
   return fillVoids(tx, "carrier", carrierId, await dropSuperseded(tx, "carrier", carrierId, rows));
 }
 
@@ -117,28 +105,27 @@ async function dropSuperseded(
   if (rows.length === 0) return [];
   const { key } = TABLES[side];
   const query = rows.length > MOST_BY_THEMSELVES ? correctedOf(key, carrierId, rows) : newestOf(key, carrierId, rows);
-  const { rows: corrected } = await send<{ record_id: string; record_date: string; revision: number }>(
-    tx,
-    query.compile(tx),
-  );
+  const { rows: corrected } = await run(tx, query);
   if (corrected.length === 0) return [...rows];
-  const newest = new Map(corrected.map((key) => [`${key.record_date}/${key.record_id}`, key.revision]));
-  return rows.filter((row) => row.revision >= (newest.get(`${row.record_date}/${row.record_id}`) ?? 1));
+  const newest = new Map(corrected.map((key) => [`${key.recordDate}/${key.recordId}`, key.revision]));
+  return rows.filter((row) => row.revision >= (newest.get(`${row.recordDate}/${row.recordId}`) ?? 1));
 }
+
+type Corrected = Pick<TipRow, "recordId" | "recordDate" | "revision">;
 
 const MOST_BY_THEMSELVES = 2_000;
 
 function correctedOf(key: string, carrierId: string, rows: readonly TipRow[]) {
-  return sql`
+  return sql<Corrected>`
     SELECT record_id, record_date, max(revision) AS revision FROM ${sql.table(key)}
     WHERE carrier_id = ${carrierId} AND record_date IN (${daysOf(rows)}) AND revision > 1
     GROUP BY record_id, record_date`;
 }
 
 function newestOf(key: string, carrierId: string, rows: readonly TipRow[]) {
-  return sql`
+  return sql<Corrected>`
     SELECT k.record_id, k.record_date, max(k.revision) AS revision
-    FROM unnest(${textArray(rows.map((row) => row.record_id))}::text[], ${dateArray(rows.map((row) => row.record_date))}::date[])
+    FROM unnest(${textArray(rows.map((row) => row.recordId))}::text[], ${dateArray(rows.map((row) => row.recordDate))}::date[])
       AS n(record_id, record_date)
     CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date AND k.record_date IN (${daysOf(rows)})
@@ -148,7 +135,7 @@ function newestOf(key: string, carrierId: string, rows: readonly TipRow[]) {
 
 // Literals, so that only their partitions are planned for.
 function daysOf(rows: readonly TipRow[]) {
-  const days = [...new Set(rows.map((row) => row.record_date))];
+  const days = [...new Set(rows.map((row) => row.recordDate))];
   return sql.join(days.map((day) => sql`${sql.lit(day)}::date`));
 }
 
@@ -159,20 +146,13 @@ async function fillVoids(tx: Tx, side: RecordTables, carrierId: string, rows: re
     carrierId,
     rows.filter((row) => row.revision > 1),
   );
-  const voids = rows.filter((row) => row.entry_kind === EntryKind.VOID);
+  const voids = rows.filter((row) => row.entryKind === EntryKind.VOID);
   const reported = voids.length === 0 ? new Map<string, Buffer>() : await readReported(tx, side, carrierId, voids);
-  return rows.map((row) => ({
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    revision: row.revision,
-    sequence: row.sequence,
-    ingestTime: row.ingest_time,
-    firstIngestTime: first.get(`${row.record_date}/${row.record_id}`) ?? row.ingest_time,
-    isVoid: row.entry_kind === EntryKind.VOID,
-    startTime: row.start_time ?? undefined,
-    phoneNumber: row.phone_number ?? undefined,
-    customerId: row.customer_id ?? undefined,
-    payload: reported.get(`${row.record_date}/${row.record_id}`) ?? row.payload,
+  return rows.map(({ entryKind, ...row }) => ({
+    ...row,
+    firstIngestTime: first.get(`${row.recordDate}/${row.recordId}`) ?? row.ingestTime,
+    isVoid: entryKind === EntryKind.VOID,
+    payload: reported.get(`${row.recordDate}/${row.recordId}`) ?? row.payload,
   }));
 }
 
@@ -183,15 +163,14 @@ async function readFirstIngestTimes(
   later: readonly TipRow[],
 ): Promise<Map<string, Micros>> {
   if (later.length === 0) return new Map();
-  const query = sql`
+  const { rows } = await run(tx)<{ recordDate: string; recordId: string; ingestTime: Micros }>`
     SELECT l.record_date, l.record_id, min(k.ingest_time) AS ingest_time
-    FROM unnest(${textArray(later.map((row) => row.record_id))}::text[], ${dateArray(later.map((row) => row.record_date))}::date[])
+    FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
       AS l(record_id, record_date)
     CROSS JOIN LATERAL (SELECT * FROM ${sql.table(TABLES[side].key)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
     GROUP BY l.record_date, l.record_id`;
-  const { rows } = await send<{ record_date: string; record_id: string; ingest_time: Micros }>(tx, query.compile(tx));
-  return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.ingest_time]));
+  return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.ingestTime]));
 }
 
 async function readReported(
@@ -201,17 +180,16 @@ async function readReported(
   voids: readonly TipRow[],
 ): Promise<Map<string, Buffer>> {
   const { key, record } = TABLES[side];
-  const query = sql`
+  const { rows } = await run(tx)<{ recordDate: string; recordId: string; payload: Buffer }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) k.record_date, k.record_id, p.payload
-    FROM unnest(${textArray(voids.map((row) => row.record_id))}::text[], ${dateArray(voids.map((row) => row.record_date))}::date[],
+    FROM unnest(${textArray(voids.map((row) => row.recordId))}::text[], ${dateArray(voids.map((row) => row.recordDate))}::date[],
                 ${int4Array(voids.map((row) => row.revision))}::int4[]) AS v(record_id, record_date, revision)
     CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = v.record_id AND k.record_date = v.record_date AND k.revision < v.revision OFFSET 0) k
     CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) p
     WHERE p.entry_kind = ${EntryKind.REPORT}
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
-  const { rows } = await send<{ record_date: string; record_id: string; payload: Buffer }>(tx, query.compile(tx));
-  return new Map(rows.map((row) => [`${row.record_date}/${row.record_id}`, row.payload]));
+  return new Map(rows.map((row) => [`${row.recordDate}/${row.recordId}`, row.payload]));
 }
 
 /**
@@ -224,7 +202,7 @@ export async function readDurationStarts(
   records: readonly { recordId: string; recordDate: string }[],
 ): Promise<Micros[]> {
   if (records.length === 0) return [];
-  const query = sql`
+  const { rows } = await run(tx)<{ startTime: Micros }>`
     SELECT DISTINCT ON (k.record_date, k.record_id) COALESCE(r.start_time, k.record_date::timestamp AT TIME ZONE 'UTC') AS start_time
     FROM unnest(${textArray(records.map(({ recordId }) => recordId))}::text[], ${dateArray(records.map(({ recordDate }) => recordDate))}::date[])
       AS n(record_id, record_date)
@@ -232,8 +210,7 @@ export async function readDurationStarts(
       WHERE k.carrier_id = ${carrierId} AND k.record_id = n.record_id AND k.record_date = n.record_date OFFSET 0) k
     CROSS JOIN LATERAL (${recordAt(sql`duration_record`, carrierId, "k")}) r
     ORDER BY k.record_date, k.record_id, k.revision DESC`;
-  const { rows } = await send<{ start_time: Micros }>(tx, query.compile(tx));
-  return rows.map((row) => row.start_time);
+  return rows.map((row) => row.startTime);
 }
 
 /** A record that has come, and the time that it touches. */
@@ -257,34 +234,25 @@ export async function readArrivals(
   const { record, key, start } = TABLES[side];
   const { carrierId, after, through } = request;
   const payload = request.withPayload ? sql`r.payload` : sql`NULL::bytea`;
-  const own = sql`
+  const { rows } = await run(tx)<ArrivalRow>`
     SELECT r.sequence, r.record_id, r.record_date, r.revision, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time,
       ${payload} AS payload
     FROM ${sql.table(record)} r
     WHERE r.carrier_id = ${carrierId} AND r.sequence > ${after} AND r.sequence <= ${through} AND r.entry_kind <> ${EntryKind.ERASURE}`;
-  const { rows } = await send<ArrivalRow>(tx, own.compile(tx));
   const later = rows.filter((row) => row.revision > 1);
-  if (later.length === 0) return rows.map(arrival);
-  const others = sql`
+  if (later.length === 0) return rows;
+  const { rows: revisions } = await run(tx)<Arrival>`
     SELECT r.sequence, COALESCE(${sql.ref(`r.${start}`)}, r.record_date::timestamp AT TIME ZONE 'UTC') AS start_time, ${payload} AS payload
-    FROM unnest(${textArray(later.map((row) => row.record_id))}::text[], ${dateArray(later.map((row) => row.record_date))}::date[])
+    FROM unnest(${textArray(later.map((row) => row.recordId))}::text[], ${dateArray(later.map((row) => row.recordDate))}::date[])
       AS l(record_id, record_date)
     CROSS JOIN LATERAL (SELECT * FROM ${sql.table(key)} k
       WHERE k.carrier_id = ${carrierId} AND k.record_id = l.record_id AND k.record_date = l.record_date OFFSET 0) k
     CROSS JOIN LATERAL (${recordAt(sql.table(record), carrierId, "k")}) r`;
-  const { rows: revisions } = await send<ArrivalRow>(tx, others.compile(tx));
-  return [...rows, ...revisions].map(arrival);
+  return [...rows, ...revisions];
 }
 
-interface ArrivalRow {
-  sequence: bigint;
-  record_id: string;
-  record_date: string;
+interface ArrivalRow extends Arrival {
+  recordId: string;
+  recordDate: string;
   revision: number;
-  start_time: Micros;
-  payload: Buffer | null;
-}
-
-function arrival(row: ArrivalRow): Arrival {
-  return { sequence: row.sequence, startTime: row.start_time, payload: row.payload ?? undefined };
 }

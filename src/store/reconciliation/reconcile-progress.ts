@@ -3,7 +3,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { textArray, timestamptzArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { readInOrder, type Tx } from "../database/database.ts";
+import { readInOrder, run, type Tx } from "../database/database.ts";
 
 /** How far a carrier's feeds have been looked at. */
 export interface ReconcilePosition {
@@ -35,25 +35,8 @@ export const MOST_ROUNDS = 64;
 
 /** Where a carrier stands; undefined when it was never looked at. */
 export async function readReconcilePosition(tx: Tx, carrierId: string): Promise<ReconcilePosition | undefined> {
-  const row = await tx
-    .selectFrom("reconcile_position")
-    .selectAll()
-    .where("carrier_id", "=", carrierId)
-    .executeTakeFirst();
-  return (
-    row && {
-      cdrSequence: row.cdr_sequence,
-      durationSequence: row.duration_sequence,
-      markedCdrSequence: row.marked_cdr_sequence,
-      markedDurationSequence: row.marked_duration_sequence,
-      cdrEpoch: row.cdr_epoch,
-      durationEpoch: row.duration_epoch,
-      agreementRevision: row.agreement_revision,
-      ruleVersion: row.rule_version,
-      reconciledThrough: row.reconciled_through,
-      markedThrough: row.marked_through ?? undefined,
-    }
-  );
+  const { rows } = await run(tx, tx.selectFrom("reconcile_position").selectAll().where("carrier_id", "=", carrierId));
+  return rows[0];
 }
 
 /** Moves a carrier's position. */
@@ -70,15 +53,15 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
     reconciled_through: isoFromMicros(position.reconciledThrough),
     marked_through: position.markedThrough === undefined ? null : isoFromMicros(position.markedThrough),
   };
-  await tx
+  const insert = tx
     .insertInto("reconcile_position")
     .values({ carrier_id: carrierId, ...values, update_time: sql<string>`clock_timestamp()` })
     .onConflict((conflict) =>
       conflict
         .column("carrier_id")
         .doUpdateSet({ ...values, update_time: clockFrom("reconcile_position.update_time") }),
-    )
-    .execute();
+    );
+  await run(tx, insert);
 }
 
 /**
@@ -88,20 +71,20 @@ export async function writeReconcilePosition(tx: Tx, carrierId: string, position
 export async function markMinutes(tx: Tx, carrierId: string, minutes: Iterable<Micros>, round = 0): Promise<void> {
   const wanted = [...new Set(minutes)].sort((left, right) => (left < right ? -1 : 1));
   if (wanted.length === 0) return;
-  await sql`
+  await run(tx)`
     INSERT INTO reconcile_minute AS r (carrier_id, minute, round)
     SELECT c.carrier_id, m.minute, ${round}::int2 FROM carrier c CROSS JOIN unnest(${timestamptzArray(wanted)}::timestamptz[]) AS m(minute)
     WHERE c.carrier_id = ${carrierId}
-    ON CONFLICT (carrier_id, minute) DO UPDATE SET round = EXCLUDED.round WHERE r.round > EXCLUDED.round`.execute(tx);
+    ON CONFLICT (carrier_id, minute) DO UPDATE SET round = EXCLUDED.round WHERE r.round > EXCLUDED.round`;
 }
 
 /** Marks the minutes of every call of the carrier: something changed that all of them depend on. */
 export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> {
-  await sql`
+  await run(tx)`
     INSERT INTO reconcile_minute AS r (carrier_id, minute)
     SELECT carrier_id, date_trunc('minute', start_time) FROM call_result WHERE carrier_id = ${carrierId}
     UNION SELECT carrier_id, date_trunc('minute', clock_time) FROM call_result WHERE carrier_id = ${carrierId} AND clock_time IS NOT NULL
-    ON CONFLICT (carrier_id, minute) DO UPDATE SET round = 0 WHERE r.round > 0`.execute(tx);
+    ON CONFLICT (carrier_id, minute) DO UPDATE SET round = 0 WHERE r.round > 0`;
 }
 
 /**
@@ -110,7 +93,7 @@ export async function markEveryMinute(tx: Tx, carrierId: string): Promise<void> 
  */
 export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, limit: number): Promise<number> {
   await readInOrder(tx);
-  const { rows } = await sql<{ count: number }>`
+  const { rows } = await run(tx)<{ count: number }>`
     WITH due AS MATERIALIZED (
       SELECT start_time FROM call_result
       WHERE carrier_id = ${carrierId} AND due_time <= ${isoFromMicros(now)}::timestamptz ORDER BY due_time LIMIT ${limit}
@@ -118,7 +101,7 @@ export async function markDueMinutes(tx: Tx, carrierId: string, now: Micros, lim
       INSERT INTO reconcile_minute AS r (carrier_id, minute) SELECT DISTINCT ${carrierId}, date_trunc('minute', start_time) FROM due
       ON CONFLICT (carrier_id, minute) DO UPDATE SET round = 0 WHERE r.round > 0
     )
-    SELECT count(*)::int4 AS count FROM due`.execute(tx);
+    SELECT count(*)::int4 AS count FROM due`;
   return rows[0]?.count ?? 0;
 }
 
@@ -137,23 +120,21 @@ export async function readMarkedMinutes(
   carrierId: string,
   { spanMinutes, mostRounds }: { spanMinutes: number; mostRounds: number },
 ): Promise<MarkedMinutes | undefined> {
-  const { rows } = await sql<{ minute: Micros; round: number }>`
+  const { rows } = await run(tx)<{ minute: Micros; round: number }>`
     SELECT m.minute, m.round FROM (
       SELECT f.minute, f.round FROM reconcile_minute f WHERE f.carrier_id = ${carrierId} AND f.round <= ${mostRounds}::int2
       ORDER BY f.round, f.minute LIMIT 1) f
     JOIN reconcile_minute m ON m.carrier_id = ${carrierId} AND m.round = f.round
       AND m.minute >= f.minute AND m.minute < f.minute + make_interval(mins => ${spanMinutes}::int4)
-    ORDER BY m.minute`.execute(tx);
+    ORDER BY m.minute`;
   const [first] = rows;
   return first && { round: first.round, minutes: rows.map((row) => row.minute) };
 }
 
 /** Whether any minute is marked that is not set aside. */
 export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: number): Promise<boolean> {
-  const { rows } = await sql`
-    SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)`
+    SELECT 1 FROM reconcile_minute WHERE carrier_id = ${carrierId} AND round <= ${mostRounds}::int2 LIMIT 1`;
   return rows.length > 0;
 }
 
@@ -162,9 +143,9 @@ export async function isAnyMinuteMarked(tx: Tx, carrierId: string, mostRounds: n
  * @returns how many.
  */
 export async function takeUpMinutes(tx: Tx, carrierId: string, mostRounds = MOST_ROUNDS): Promise<number> {
-  const { numAffectedRows } = await sql`
-    UPDATE reconcile_minute SET round = 0 WHERE carrier_id = ${carrierId} AND round > ${mostRounds}::int2`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+  const { count } = await run(tx)`
+    UPDATE reconcile_minute SET round = 0 WHERE carrier_id = ${carrierId} AND round > ${mostRounds}::int2`;
+  return count;
 }
 
 /** Carriers, of one region or of all, that have minutes set aside; at most `limit`, by id. */
@@ -174,19 +155,17 @@ export async function listSetAside(
   region?: string,
   mostRounds = MOST_ROUNDS,
 ): Promise<string[]> {
-  const { rows } = await sql<{ carrier_id: string }>`
+  const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (SELECT 1 FROM reconcile_minute m WHERE m.carrier_id = c.carrier_id AND m.round > ${mostRounds}::int2)
-      AND ${isOfRegion(sql`c.carrier_id`, region)} ORDER BY c.carrier_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => row.carrier_id);
+      AND ${isOfRegion(sql`c.carrier_id`, region)} ORDER BY c.carrier_id LIMIT ${limit}`;
+  return rows.map((row) => row.carrierId);
 }
 
 /** Forgets marks that have been worked off. */
 export async function clearMinutes(tx: Tx, carrierId: string, minutes: readonly Micros[]): Promise<void> {
-  await sql`
-    DELETE FROM reconcile_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(minutes)}::timestamptz[])`.execute(
-    tx,
-  );
+  await run(tx)`
+    DELETE FROM reconcile_minute WHERE carrier_id = ${carrierId} AND minute = ANY(${timestamptzArray(minutes)}::timestamptz[])`;
 }
 
 /**
@@ -214,11 +193,11 @@ export async function listCarriersToReconcile(
   limit: number,
   { region, except = [] }: { region?: string | undefined; except?: readonly string[] } = {},
 ): Promise<string[]> {
-  const { rows } = await sql<{ carrier_id: string }>`
+  const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT c.carrier_id FROM carrier c ${HEADS} LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     WHERE ${hasWork(ruleVersion)} AND ${isOfRegion(sql`c.carrier_id`, region)} AND c.carrier_id <> ALL(${textArray(except)}::text[])
-    ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => row.carrier_id);
+    ORDER BY p.reconciled_through NULLS FIRST, c.carrier_id LIMIT ${limit}`;
+  return rows.map((row) => row.carrierId);
 }
 
 /**
@@ -228,7 +207,7 @@ export async function listCarriersToReconcile(
 export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: number): Promise<void> {
   // A feed that a writer holds may get an entry of before now(); one that is raised under its lock
   // gets none any more.
-  await sql`
+  await run(tx)`
     WITH idle AS (
       SELECT p.carrier_id, now() AS time FROM reconcile_position p JOIN carrier c ON c.carrier_id = p.carrier_id ${HEADS}
       WHERE p.reconciled_through < now() - make_interval(secs => ${ageS}) AND p.cdr_sequence = cdrs.next_sequence - 1
@@ -237,7 +216,5 @@ export async function settleIdleCarriers(tx: Tx, ruleVersion: number, ageS: numb
     ), raised AS (
       UPDATE feed_head h SET last_ingest_time = GREATEST(h.last_ingest_time, idle.time) FROM idle WHERE h.carrier_id = idle.carrier_id AND h.feed IN (2, 4)
     )
-    UPDATE reconcile_position p SET reconciled_through = idle.time, update_time = ${clockFrom("p.update_time")} FROM idle WHERE p.carrier_id = idle.carrier_id`.execute(
-    tx,
-  );
+    UPDATE reconcile_position p SET reconciled_through = idle.time, update_time = ${clockFrom("p.update_time")} FROM idle WHERE p.carrier_id = idle.carrier_id`;
 }

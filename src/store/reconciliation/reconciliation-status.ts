@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { MatchStatus } from "../../domain/matching/result.ts";
 import type { Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed, UploadKind } from "../database/schema.ts";
 import { readDaysOf } from "../zone-days/zone-days.ts";
 import { MOST_ROUNDS } from "./reconcile-progress.ts";
@@ -31,20 +31,10 @@ export interface ReconciliationStatus {
   readonly setAside: { readonly minutes: bigint; readonly first: Micros } | undefined;
 }
 
-interface StatusRow {
-  cdr_sequence: bigint;
-  cdr_head: bigint;
-  last_cdr_time: Micros | null;
-  duration_sequence: bigint;
-  duration_head: bigint;
-  last_duration_time: Micros | null;
-  discrepancy_head: bigint;
-  reconciled_through: Micros;
-  unresolved: bigint;
-  quarantined: bigint;
-  rejudged_from: Micros | null;
-  aside_minutes: bigint;
-  aside_first: Micros | null;
+interface StatusRow extends Omit<ReconciliationStatus, "pending" | "rejudgedFrom" | "setAside"> {
+  rejudgedFrom: Micros | undefined;
+  asideMinutes: bigint;
+  asideFirst: Micros | undefined;
 }
 
 /** Reads how far a carrier is reconciled. In a system transaction. */
@@ -58,7 +48,7 @@ export async function readReconciliationStatus(
   // The feed's own last ingest time is raised by readers too.
   const newest = (table: "cdr_record" | "duration_record") =>
     sql`(SELECT ingest_time FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} ORDER BY sequence DESC LIMIT 1)`;
-  const { rows } = await sql<StatusRow>`
+  const { rows } = await run(tx)<StatusRow>`
     SELECT COALESCE(p.cdr_sequence, 0) AS cdr_sequence, ${head(Feed.CDRS)} AS cdr_head, ${newest("cdr_record")} AS last_cdr_time,
       COALESCE(p.duration_sequence, 0) AS duration_sequence, ${head(Feed.DURATIONS)} AS duration_head, ${newest("duration_record")} AS last_duration_time,
       ${head(Feed.DISCREPANCIES)} AS discrepancy_head, ${RECONCILED_THROUGH} AS reconciled_through,
@@ -71,12 +61,15 @@ export async function readReconciliationStatus(
     FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     CROSS JOIN LATERAL (SELECT count(*) AS minutes, min(m.minute) AS first FROM reconcile_minute m
       WHERE m.carrier_id = ${carrierId} AND m.round > ${MOST_ROUNDS}::int2) aside
-    WHERE c.carrier_id = ${carrierId}`.execute(tx);
-  const row = rows[0];
-  if (!row) return undefined;
-  const rejudged = row.rejudged_from;
-  const rejudgedFrom = rejudged === null ? undefined : (await readDaysOf(tx, timeZone, [rejudged])).dayOf(rejudged);
-  return { ...statusOf(row, await readPending(tx, carrierId)), rejudgedFrom };
+    WHERE c.carrier_id = ${carrierId}`;
+  if (!rows[0]) return undefined;
+  const { rejudgedFrom: rejudged, asideMinutes, asideFirst, ...row } = rows[0];
+  return {
+    ...row,
+    pending: await readPending(tx, carrierId),
+    rejudgedFrom: rejudged === undefined ? undefined : (await readDaysOf(tx, timeZone, [rejudged])).dayOf(rejudged),
+    setAside: asideFirst === undefined ? undefined : { minutes: asideMinutes, first: asideFirst },
+  };
 }
 
 /**
@@ -87,40 +80,20 @@ export async function readReconciledThrough(
   tx: Tx,
   which: { carrierId?: string | undefined; region?: string | undefined },
 ): Promise<Micros | undefined> {
-  const { rows } = await sql<{ least: Micros | null }>`
+  const { rows } = await run(tx)<{ least: Micros | undefined }>`
     SELECT min(${RECONCILED_THROUGH}) AS least FROM carrier c LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
     WHERE ${which.carrierId === undefined ? sql`true` : sql`c.carrier_id = ${which.carrierId}`}
-      AND ${which.region === undefined ? sql`true` : sql`c.region = ${which.region}`}`.execute(tx);
-  return rows[0]?.least ?? undefined;
+      AND ${which.region === undefined ? sql`true` : sql`c.region = ${which.region}`}`;
+  return rows[0]?.least;
 }
 
 // Before a carrier was onboarded it had no records.
 const RECONCILED_THROUGH = sql`GREATEST(p.reconciled_through, c.create_time)`;
 
 async function readPending(tx: Tx, carrierId: string): Promise<ReconciliationStatus["pending"]> {
-  const { rows } = await sql<{ reason: number; calls: bigint; oldest: Micros }>`
+  const { rows } = await run(tx)<{ reason: number; calls: bigint; oldest: Micros }>`
     SELECT r.pending_reason AS reason, count(*) AS calls, min(r.start_time) AS oldest FROM call_result r
     WHERE r.carrier_id = ${carrierId} AND r.status = ${MatchStatus.PENDING} AND NOT r.is_merged
-    GROUP BY r.pending_reason ORDER BY r.pending_reason`.execute(tx);
+    GROUP BY r.pending_reason ORDER BY r.pending_reason`;
   return rows;
-}
-
-function statusOf(
-  row: StatusRow,
-  pending: ReconciliationStatus["pending"],
-): Omit<ReconciliationStatus, "rejudgedFrom"> {
-  return {
-    cdrSequence: row.cdr_sequence,
-    cdrHead: row.cdr_head,
-    lastCdrTime: row.last_cdr_time ?? undefined,
-    durationSequence: row.duration_sequence,
-    durationHead: row.duration_head,
-    lastDurationTime: row.last_duration_time ?? undefined,
-    discrepancyHead: row.discrepancy_head,
-    reconciledThrough: row.reconciled_through,
-    pending,
-    unresolved: row.unresolved,
-    quarantined: row.quarantined,
-    setAside: row.aside_first === null ? undefined : { minutes: row.aside_minutes, first: row.aside_first },
-  };
 }

@@ -2,7 +2,7 @@ import { type RawBuilder, sql } from "kysely";
 import type { ReportingScope } from "../../domain/carriers/carrier.ts";
 import { MatchCause, MatchedBy, MatchStatus } from "../../domain/matching/result.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { ABSOLUTE_DELTA_MS, IS_UNMEASURED } from "./discrepancies.ts";
 
 /** By what calls are summed up, in the order of the rows. */
@@ -99,15 +99,15 @@ export async function summarizeReconciliation(
   const keys = request.groupBy.map((dimension) => sql.ref(dimension));
   const grouping = keys.length > 0 ? sql.join(keys) : sql`()`;
   const order = keys.length > 0 ? sql`ORDER BY ${grouping}` : sql``;
-  const { rows } = await sql<SummaryRow>`
+  const { rows } = await run(tx)<SummaryRow>`
     WITH finest AS (${cells(request, page.after)}), cell AS MATERIALIZED (
       SELECT finest.*, status <= ${LAST_COMPARED} AND NOT is_spare AS is_compared, ${lacksLength()} AS is_unmeasured FROM finest
     ), part AS (
       SELECT cell.*, CASE WHEN status = ${MatchStatus.AMBIGUOUS} THEN 0 ELSE call_delta_ms END AS compared_delta_ms FROM cell
       UNION ALL ${ambiguousParts()}
     )
-    SELECT ${sql.join([...keys, ...sums()])} FROM part GROUP BY ${grouping} ${order} LIMIT ${page.limit}`.execute(tx);
-  return rows.filter((row) => row.any_calls !== null).map((row) => figuresOf(row, request.groupBy));
+    SELECT ${sql.join([...keys, ...sums()])} FROM part GROUP BY ${grouping} ${order} LIMIT ${page.limit}`;
+  return rows.filter((row) => row.anyCalls !== undefined).map((row) => figuresOf(row, request.groupBy));
 }
 
 // Few rows, of which all sums are made: calls that have everything in common that a sum asks for.
@@ -250,74 +250,81 @@ function sumArray(column: RawBuilder<unknown>, conditions: RawBuilder<unknown>[]
 }
 
 interface SummaryRow {
-  call_date?: string;
-  customer_id?: string;
-  trunk_id?: string;
+  callDate?: string;
+  customerId?: string;
+  trunkId?: string;
   direction?: number;
   /** Null where a summary in one row has no calls. */
-  any_calls: bigint | null;
+  anyCalls: bigint | undefined;
   // Arrays of int8 are read as text.
-  status_calls: string[];
-  status_unmeasured: string[];
-  status_platform_ms: string[];
-  status_carrier_ms: string[];
-  cause_calls: string[];
-  cause_delta_ms: string[];
-  matched_by_pairs: string[];
-  compared_calls: bigint;
-  compared_platform_calls: bigint;
-  compared_carrier_calls: bigint;
-  compared_platform_ms: bigint;
-  compared_carrier_ms: bigint;
-  compared_delta_ms: bigint;
-  compared_unmatched: bigint;
-  unmeasured_calls: bigint;
-  unmeasured_platform_ms: bigint;
-  unmeasured_carrier_ms: bigint;
+  statusCalls: string[];
+  statusUnmeasured: string[];
+  statusPlatformMs: string[];
+  statusCarrierMs: string[];
+  causeCalls: string[];
+  causeDeltaMs: string[];
+  matchedByPairs: string[];
+  comparedCalls: bigint;
+  comparedPlatformCalls: bigint;
+  comparedCarrierCalls: bigint;
+  comparedPlatformMs: bigint;
+  comparedCarrierMs: bigint;
+  comparedDeltaMs: bigint;
+  comparedUnmatched: bigint;
+  unmeasuredCalls: bigint;
+  unmeasuredPlatformMs: bigint;
+  unmeasuredCarrierMs: bigint;
   outside: bigint;
-  not_expected: bigint;
-  expected_parts: bigint;
-  reported_parts: bigint;
+  notExpected: bigint;
+  expectedParts: bigint;
+  reportedParts: bigint;
 }
+
+const FIELD_OF = {
+  call_date: "callDate",
+  customer_id: "customerId",
+  trunk_id: "trunkId",
+  direction: "direction",
+} as const satisfies Record<SummaryDimension, keyof SummaryRow>;
 
 function figuresOf(row: SummaryRow, groupBy: readonly SummaryDimension[]): SummaryFigures {
   const at = (values: readonly string[], index: number) => BigInt(values[index] ?? 0);
   return {
-    key: Object.fromEntries(groupBy.map((dimension) => [dimension, String(row[dimension])])),
+    key: Object.fromEntries(groupBy.map((dimension) => [dimension, String(row[FIELD_OF[dimension]])])),
     statuses: STATUSES.map((status, index) => ({
       status,
-      calls: at(row.status_calls, index),
-      unmeasured: at(row.status_unmeasured, index),
-      platformMs: at(row.status_platform_ms, index),
-      carrierMs: at(row.status_carrier_ms, index),
+      calls: at(row.statusCalls, index),
+      unmeasured: at(row.statusUnmeasured, index),
+      platformMs: at(row.statusPlatformMs, index),
+      carrierMs: at(row.statusCarrierMs, index),
     })).filter(({ calls }) => calls > 0n),
     causes: CAUSES.map((cause, index) => ({
       cause,
-      calls: at(row.cause_calls, index),
-      absoluteDeltaMs: at(row.cause_delta_ms, index),
+      calls: at(row.causeCalls, index),
+      absoluteDeltaMs: at(row.causeDeltaMs, index),
     })).filter(({ calls }) => calls > 0n),
-    matchedBy: MATCHES.map((matchedBy, index) => ({ matchedBy, pairs: at(row.matched_by_pairs, index) })).filter(
+    matchedBy: MATCHES.map((matchedBy, index) => ({ matchedBy, pairs: at(row.matchedByPairs, index) })).filter(
       ({ pairs }) => pairs > 0n,
     ),
     compared: {
-      calls: row.compared_calls,
-      unmatched: row.compared_unmatched,
-      platformCalls: row.compared_platform_calls,
-      carrierCalls: row.compared_carrier_calls,
-      platformMs: row.compared_platform_ms,
-      carrierMs: row.compared_carrier_ms,
-      absoluteDeltaMs: row.compared_delta_ms,
+      calls: row.comparedCalls,
+      unmatched: row.comparedUnmatched,
+      platformCalls: row.comparedPlatformCalls,
+      carrierCalls: row.comparedCarrierCalls,
+      platformMs: row.comparedPlatformMs,
+      carrierMs: row.comparedCarrierMs,
+      absoluteDeltaMs: row.comparedDeltaMs,
     },
     unmeasured: {
-      calls: row.unmeasured_calls,
-      platformMs: row.unmeasured_platform_ms,
-      carrierMs: row.unmeasured_carrier_ms,
+      calls: row.unmeasuredCalls,
+      platformMs: row.unmeasuredPlatformMs,
+      carrierMs: row.unmeasuredCarrierMs,
     },
     reporting: {
       outside: row.outside,
-      notExpected: row.not_expected,
-      expectedParts: row.expected_parts,
-      reportedParts: row.reported_parts,
+      notExpected: row.notExpected,
+      expectedParts: row.expectedParts,
+      reportedParts: row.reportedParts,
     },
   };
 }

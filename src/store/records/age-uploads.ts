@@ -1,8 +1,7 @@
-import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { int2Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /**
  * Seals uploads that were idle for 30 days, and forgets the verdicts of those sealed 30 days ago;
@@ -13,47 +12,45 @@ export async function ageUploads(tx: Tx, limit: number): Promise<{ sealed: numbe
 }
 
 interface UploadName {
-  readonly carrier_id: string;
+  readonly carrierId: string;
   readonly kind: number;
-  readonly upload_id: string;
+  readonly uploadId: string;
 }
 
 async function sealIdle(tx: Tx, limit: number): Promise<number> {
-  const { rows } = await sql<UploadName & { readonly idle_since: Micros }>`
+  const { rows } = await run(tx)<UploadName & { readonly idleSince: Micros }>`
     SELECT carrier_id, kind, upload_id, clock_timestamp() - interval '30 days' AS idle_since FROM upload
-    WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}`.execute(
-    tx,
-  );
+    WHERE NOT sealed AND update_time < clock_timestamp() - interval '30 days' ORDER BY carrier_id, kind, upload_id LIMIT ${limit}`;
   let sealed = 0;
-  for (const [carrierId, idle] of Map.groupBy(rows, (row) => row.carrier_id))
-    sealed += await sealThose(tx, carrierId, idle, idle[0]?.idle_since ?? 0n);
+  for (const [carrierId, idle] of Map.groupBy(rows, (row) => row.carrierId))
+    sealed += await sealThose(tx, carrierId, idle, idle[0]?.idleSince ?? 0n);
   return sealed;
 }
 
 // One that was used since it was found is left.
 async function sealThose(tx: Tx, carrierId: string, idle: readonly UploadName[], idleSince: Micros): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     UPDATE upload u SET sealed = true, seal_time = ${clockFrom("u.seal_time")}
-    FROM unnest(${int2Array(idle.map(({ kind }) => kind))}::int2[], ${textArray(idle.map((each) => each.upload_id))}::text[]) AS i(kind, upload_id)
+    FROM unnest(${int2Array(idle.map(({ kind }) => kind))}::int2[], ${textArray(idle.map((each) => each.uploadId))}::text[]) AS i(kind, upload_id)
     WHERE u.carrier_id = ${carrierId} AND u.kind = i.kind AND u.upload_id = i.upload_id
-      AND NOT u.sealed AND u.update_time < ${isoFromMicros(idleSince)}::timestamptz`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+      AND NOT u.sealed AND u.update_time < ${isoFromMicros(idleSince)}::timestamptz`;
+  return count;
 }
 
 async function forgetVerdicts(tx: Tx, limit: number): Promise<number> {
-  const { rows } = await sql<UploadName>`
+  const { rows } = await run(tx)<UploadName>`
     SELECT u.carrier_id, u.kind, u.upload_id FROM upload u
     WHERE sealed AND seal_time < clock_timestamp() - interval '30 days'
       AND EXISTS (SELECT FROM upload_batch b WHERE b.carrier_id = u.carrier_id AND b.kind = u.kind AND b.upload_id = u.upload_id)
-    LIMIT ${limit}`.execute(tx);
+    LIMIT ${limit}`;
   for (const row of rows) {
     for (const table of ["upload_batch", "upload_reject"] as const) {
-      await tx
+      const deletion = tx
         .deleteFrom(table)
-        .where("carrier_id", "=", row.carrier_id)
+        .where("carrier_id", "=", row.carrierId)
         .where("kind", "=", row.kind)
-        .where("upload_id", "=", row.upload_id)
-        .execute();
+        .where("upload_id", "=", row.uploadId);
+      await run(tx, deletion);
     }
   }
   return rows.length;

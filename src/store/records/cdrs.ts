@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { LIST_SCAN, type Scanned } from "../database/list-scan.ts";
 import { Feed } from "../database/schema.ts";
 import {
@@ -50,20 +50,7 @@ export interface ListedCdr extends StoredCdr {
   revision: number;
 }
 
-type ListRow = CdrRowColumns & { record_id: string; record_date: string; revision: number };
-
-type PageRow = CdrRowColumns & HeadColumns & { record_date: string };
-
-interface CdrRowColumns {
-  carrier_id: string;
-  sequence: bigint | null;
-  ingest_time: Micros;
-  entry_kind: number;
-  invite_time: Micros | null;
-  payload: Buffer;
-  quality: Buffer | null;
-  network: Buffer | null;
-}
+type PageRow = HeadColumns & Omit<FeedCdr, "sequence"> & { sequence: bigint | undefined };
 
 /**
  * Reads a page of the feed: matching entries of (after, through], at most `limit`, with the feed's
@@ -86,7 +73,7 @@ export async function readCdrPage(
   const scanEnd = after + (conditions ? SCAN_LIMIT : BigInt(limit));
   const end = request.until !== undefined && request.until < scanEnd ? request.until : scanEnd;
   const matches = conditions ? sql` AND (r.entry_kind = ${EntryKind.ERASURE} OR (${allOf(conditions)}))` : sql``;
-  const { rows } = await sql<PageRow>`
+  const { rows } = await run(tx)<PageRow>`
     SELECT ${headColumns(carrierId, Feed.CDRS, request.after)}, e.*
     FROM feed_head h LEFT JOIN LATERAL (
       SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_date, r.invite_time, r.payload, ${partsOf(request.withNetwork)}
@@ -95,13 +82,13 @@ export async function readCdrPage(
         ORDER BY r.sequence LIMIT ${limit}) r
       ${joinParts(carrierId, request.withNetwork)}) e ON true
     WHERE h.carrier_id = ${carrierId} AND h.feed = ${Feed.CDRS}
-    ORDER BY e.sequence`.execute(tx);
+    ORDER BY e.sequence`;
   const first = rows[0];
   if (!first) throw new Error(`carrier ${carrierId} has no feed of call detail records`);
   return makePage(
     tx,
     { carrierId, feed: Feed.CDRS, after, end, limit },
-    { entries: rows.filter((row) => row.sequence !== null).map(feedCdr), first, bytesOf },
+    { entries: rows.filter((row) => row.sequence !== undefined).map(feedCdr), first, bytesOf },
   );
 }
 
@@ -194,7 +181,7 @@ async function listKept(
   const from = isById ? recordsNamed(carrierId, search) : scanned(records, page);
   const wheres = searchConditions(carrierId, search, page);
   // Of held records, parts that are past their retention are with the copy.
-  const { rows } = await sql<ListRow>`
+  const { rows } = await run(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, COALESCE(q.payload, x.quality) AS quality,
       ${withNetwork ? sql`COALESCE(n.payload, x.network)` : sql`NULL::bytea`} AS network
     FROM (
@@ -204,9 +191,9 @@ async function listKept(
     ${joinParts(carrierId, withNetwork)}
     LEFT JOIN LATERAL (
       SELECT h.quality, h.network FROM held_record h WHERE h.carrier_id = ${carrierId} AND h.side = 1 AND h.sequence = r.sequence LIMIT 1) x ON true
-    ORDER BY ${orderOf(page)}`.execute(tx);
+    ORDER BY ${orderOf(page)}`;
   const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows.map(listedCdr), scannedTo };
+  return { found: rows, scannedTo };
 }
 
 // The first rows of the order, of which those are taken that are asked for.
@@ -216,11 +203,9 @@ function scanned(records: RawBuilder<unknown>, page: CdrPageRequest): RawBuilder
 
 // The last of them, when there are as many.
 async function readScanEnd(tx: Tx, records: RawBuilder<unknown>, page: CdrPageRequest): Promise<CdrPlace | undefined> {
-  const { rows } = await sql<{ invite_time: Micros | null; sequence: bigint }>`
-    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`.execute(
-    tx,
-  );
-  return rows[0] && { inviteTime: rows[0].invite_time ?? undefined, sequence: rows[0].sequence };
+  const { rows } = await run(tx)<{ inviteTime: Micros | undefined; sequence: bigint }>`
+    SELECT r.invite_time, r.sequence FROM ${records} ORDER BY ${orderOf(page)} OFFSET ${(page.scan ?? LIST_SCAN) - 1} LIMIT 1`;
+  return rows[0];
 }
 
 function isNamed({ recordId, callId, dialogCallId, correlationId }: CdrSearch): boolean {
@@ -268,14 +253,14 @@ async function listHeldCdrs(
   const wheres = searchConditions(carrierId, search, page);
   if (search.recordId !== undefined) wheres.push(sql`r.record_id = ${search.recordId}`);
   if (search.recordDate !== undefined) wheres.push(sql`r.record_date = ${search.recordDate}::date`);
-  const { rows } = await sql<ListRow>`
+  const { rows } = await run(tx)<ListedCdr>`
     SELECT r.carrier_id, r.sequence, r.ingest_time, r.entry_kind, r.record_id, r.record_date, r.revision, r.invite_time, r.payload, r.quality,
       ${withNetwork ? sql`r.network` : sql`NULL::bytea`} AS network
     FROM ${isById ? copies : scanned(records, page)}
     WHERE ${sql.join(wheres, sql` AND `)} AND r.sequence < ${cdrFloor(carrierId)} AND ${isTip("cdr_key", carrierId)} AND ${isHeldTip(carrierId)}
-    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`.execute(tx);
+    ORDER BY ${orderOf(page)} LIMIT ${page.limit}`;
   const scannedTo = isById || rows.length >= page.limit ? undefined : await readScanEnd(tx, records, page);
-  return { found: rows.map(listedCdr), scannedTo };
+  return { found: rows, scannedTo };
 }
 
 function searchConditions(carrierId: string, search: CdrSearch, page: CdrPageRequest): RawBuilder<unknown>[] {
@@ -357,17 +342,15 @@ export async function findCarriersOfCdr(
   name: { recordId?: string; callId?: string },
   limit: number,
 ): Promise<string[]> {
-  const { rows } = await sql<{ carrier_id: string }>`
+  const { rows } = await run(tx)<{ carrierId: string }>`
     SELECT c.carrier_id FROM carrier c
     WHERE EXISTS (${
       name.recordId === undefined
         ? sql`SELECT FROM cdr_record r WHERE r.carrier_id = c.carrier_id AND r.call_id = ${name.callId ?? ""}`
         : sql`SELECT FROM cdr_key k WHERE k.carrier_id = c.carrier_id AND k.record_id = ${name.recordId}`
     } OFFSET 0) OR EXISTS (SELECT FROM held_record x WHERE x.carrier_id = c.carrier_id AND x.side = 1
-      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`.execute(
-    tx,
-  );
-  return rows.map((row) => row.carrier_id);
+      AND ${name.recordId === undefined ? sql`x.call_id = ${name.callId ?? ""}` : sql`x.record_id = ${name.recordId}`} OFFSET 0) ORDER BY c.carrier_id LIMIT ${limit}`;
+  return rows.map((row) => row.carrierId);
 }
 
 /** The conditions as SQL over the record `r`. */
@@ -382,26 +365,17 @@ export function allOf(conditions: CdrConditions): RawBuilder<boolean> {
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
 }
 
-function listedCdr(row: ListRow): ListedCdr {
-  return { ...storedCdr(row), recordId: row.record_id, recordDate: row.record_date, revision: row.revision };
-}
-
 // Once for every entry of every stream: no object more than it takes.
 function feedCdr(row: PageRow): FeedCdr {
-  const stored = storedCdr(row) as FeedCdr;
-  stored.recordDate = row.record_date;
-  return stored;
-}
-
-function storedCdr(row: CdrRowColumns): StoredCdr {
   return {
-    carrierId: row.carrier_id,
+    carrierId: row.carrierId,
     sequence: row.sequence ?? 0n,
-    ingestTime: row.ingest_time,
-    entryKind: row.entry_kind,
-    inviteTime: row.invite_time ?? undefined,
+    ingestTime: row.ingestTime,
+    entryKind: row.entryKind,
+    recordDate: row.recordDate,
+    inviteTime: row.inviteTime,
     payload: row.payload,
-    quality: row.quality ?? undefined,
-    network: row.network ?? undefined,
+    quality: row.quality,
+    network: row.network,
   };
 }

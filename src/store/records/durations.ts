@@ -1,6 +1,6 @@
 import { type RawBuilder, sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed, UploadKind } from "../database/schema.ts";
 import { isHeldTip, isTip } from "./cdrs.ts";
 import { recordAt } from "./record-at.ts";
@@ -16,15 +16,6 @@ export interface StoredDuration {
   ingestTime: Micros;
   customerId: string | undefined;
   quarantined: boolean;
-}
-
-interface Row {
-  record_id: string;
-  start_time: Micros;
-  payload: Buffer;
-  sequence: bigint | null;
-  ingest_time: Micros;
-  customer_id: string | null;
 }
 
 export interface DurationSearch {
@@ -44,12 +35,12 @@ export interface DurationSearch {
 export async function listDurations(tx: Tx, carrierId: string, search: DurationSearch): Promise<StoredDuration[]> {
   const floor = sql<bigint>`(SELECT f.earliest_sequence FROM feed_head f WHERE f.carrier_id = ${carrierId} AND f.feed = ${Feed.DURATIONS})`;
   const read = async (from: RawBuilder<unknown>, which: RawBuilder<unknown>) => {
-    const { rows } = await sql<Row>`
+    const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
       SELECT r.record_id, r.start_time, r.payload, r.sequence, r.ingest_time, r.customer_id FROM ${from}
       WHERE r.carrier_id = ${carrierId} AND ${inSearch(search)} AND ${isTip("duration_key", carrierId)} AND ${which}
         ${search.withVoids ? sql`` : sql`AND r.entry_kind <> ${EntryKind.VOID}`}
-      ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
-    return rows.map((row) => storedDuration(row, false));
+      ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`;
+    return rows.map((row) => ({ ...row, quarantined: false }));
   };
   // In this order: a record that retention takes between the two is in both, and never in neither.
   const records = search.recordId === undefined ? sql`duration_record r` : recordsOfId(carrierId, search.recordId);
@@ -83,11 +74,11 @@ export async function listQuarantinedDurations(
   carrierId: string,
   search: DurationSearch,
 ): Promise<StoredDuration[]> {
-  const { rows } = await sql<Row>`
+  const { rows } = await run(tx)<Omit<StoredDuration, "quarantined">>`
     SELECT r.record_id, r.start_time, r.payload, NULL::int8 AS sequence, r.create_time AS ingest_time, NULL::text AS customer_id FROM quarantine r
     WHERE r.carrier_id = ${carrierId} AND r.kind = ${UploadKind.DURATIONS} AND ${inSearch(search)}
-    ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`.execute(tx);
-  return rows.map((row) => storedDuration(row, true));
+    ORDER BY r.start_time, r.record_id LIMIT ${search.limit}`;
+  return rows.map((row) => ({ ...row, quarantined: true }));
 }
 
 function inSearch(search: DurationSearch): RawBuilder<boolean> {
@@ -100,16 +91,4 @@ function inSearch(search: DurationSearch): RawBuilder<boolean> {
       sql`(r.start_time, r.record_id) > (${isoFromMicros(search.after.startTime)}::timestamptz, ${search.after.recordId})`,
     );
   return sql<boolean>`${sql.join(wheres, sql` AND `)}`;
-}
-
-function storedDuration(row: Row, quarantined: boolean): StoredDuration {
-  return {
-    recordId: row.record_id,
-    startTime: row.start_time,
-    payload: row.payload,
-    sequence: row.sequence ?? undefined,
-    ingestTime: row.ingest_time,
-    customerId: row.customer_id ?? undefined,
-    quarantined,
-  };
 }

@@ -2,17 +2,8 @@ import { sql } from "kysely";
 import type { KnownRevision } from "../../domain/calls/judge.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 import { UploadKind } from "../database/schema.ts";
-
-interface Row {
-  record_id: string;
-  record_date: string;
-  revision: number;
-  content_hash: bigint;
-  party_hash: bigint;
-  quarantined: boolean;
-}
 
 /**
  * Finds every stored revision, applied or in quarantine, of the records' ids on their days and on
@@ -41,27 +32,16 @@ async function lookUp(
 ): Promise<KnownRevision[]> {
   const keys = sql.table(kind === UploadKind.CDRS ? "cdr_key" : "duration_key");
   const wanted = textArray(ids);
-  const query = sql`
+  return (
+    await run(tx)<KnownRevision>`
     SELECT k.record_id, k.record_date, k.revision, k.content_hash, k.party_hash, false AS quarantined FROM ${keys} k
     WHERE k.carrier_id = ${carrierId} AND k.record_id = ANY(${wanted}::text[])
       AND k.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date
     UNION ALL
     SELECT q.record_id, q.record_date, q.revision, q.content_hash, 0, true FROM quarantine q
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind} AND q.record_id = ANY(${wanted}::text[])
-      AND q.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date`;
-  const { rows } = await send<Row>(tx, query.compile(tx));
-  return rows.map(knownRevision);
-}
-
-function knownRevision(row: Row): KnownRevision {
-  return {
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    revision: row.revision,
-    contentHash: row.content_hash,
-    partyHash: row.party_hash,
-    quarantined: row.quarantined,
-  };
+      AND q.record_date BETWEEN ${sql.lit(first)}::date AND ${sql.lit(last)}::date`
+  ).rows;
 }
 
 /** How many days apart two records may be and still be looked up together. */

@@ -1,7 +1,7 @@
 import { sql } from "kysely";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ZoneDays } from "../../domain/time/zone-days.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { startOfDayOf } from "../zone-days/zone-days.ts";
 import { allOf, type CdrConditions, isTip } from "./cdrs.ts";
 import { EntryKind } from "./record-rows.ts";
@@ -49,23 +49,23 @@ export interface QualityGroup {
 }
 
 interface GroupRow {
-  period_start: Micros;
-  trunk_id: string | null;
-  codec: string | null;
+  periodStart: Micros;
+  trunkId: string | undefined;
+  codec: string | undefined;
   direction: number;
   attempts: bigint;
   answered: bigint;
-  network_effective: bigint;
-  connected_duration_ms: bigint | null;
+  networkEffective: bigint;
+  connectedDurationMs: bigint | undefined;
   unmeasured: bigint;
-  pdd_count: bigint;
-  pdd: number[] | null;
-  mos_lq_count: bigint;
-  mos_lq: number[] | null;
-  mos_cq_count: bigint;
-  mos_cq: number[] | null;
-  classified: bigint | null;
-  poor: bigint | null;
+  pddCount: bigint;
+  pdd: number[] | undefined;
+  mosLqCount: bigint;
+  mosLq: number[] | undefined;
+  mosCqCount: bigint;
+  mosCq: number[] | undefined;
+  classified: bigint | undefined;
+  poor: bigint | undefined;
 }
 
 /** Longest that a summary may take, milliseconds. */
@@ -86,7 +86,7 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
     WHERE r.carrier_id = ${request.carrierId} AND r.entry_kind = ${EntryKind.REPORT} AND r.answered IS NOT NULL
       AND r.invite_time >= ${isoFromMicros(request.start)}::timestamptz AND r.invite_time < ${isoFromMicros(request.end)}::timestamptz
       AND ${request.conditions ? allOf(request.conditions) : sql`true`} AND ${isTip("cdr_key", request.carrierId)}`;
-  const { rows } = await sql<GroupRow>`
+  const { rows } = await run(tx)<GroupRow>`
     SELECT period_start, trunk_id, codec, direction, count(*) AS attempts, count(*) FILTER (WHERE answered) AS answered,
       count(*) FILTER (WHERE network_effective) AS network_effective, sum(connected_duration_ms) FILTER (WHERE answered) AS connected_duration_ms,
       count(*) FILTER (WHERE answered AND connected_duration_ms IS NULL) AS unmeasured,
@@ -94,20 +94,18 @@ export async function summarizeQuality(tx: Tx, request: QualitySummaryRequest): 
       count(mos_lq) AS mos_lq_count, ${percentiles("mos_lq")} AS mos_lq, count(mos_cq) AS mos_cq_count, ${percentiles("mos_cq")} AS mos_cq,
       sum(classified_streams) AS classified, sum(poor_streams) AS poor
     FROM (${calls}) c GROUP BY period_start, trunk_id, codec, direction
-    ORDER BY period_start, trunk_id, codec, direction LIMIT ${request.limit}`.execute(tx);
-  const { rows: reasons } = await sql<{
-    period_start: Micros;
-    trunk_id: string | null;
-    codec: string | null;
+    ORDER BY period_start, trunk_id, codec, direction LIMIT ${request.limit}`;
+  const { rows: reasons } = await run(tx)<{
+    periodStart: Micros;
+    trunkId: string | undefined;
+    codec: string | undefined;
     direction: number;
     reason: number;
     calls: bigint;
   }>`
     SELECT period_start, trunk_id, codec, direction, reason, count(*) AS calls
     FROM (${calls}) c CROSS JOIN LATERAL (SELECT DISTINCT unnest(reasons) AS reason) u
-    WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`.execute(
-    tx,
-  );
+    WHERE c.poor_streams > 0 GROUP BY period_start, trunk_id, codec, direction, reason ORDER BY calls DESC, reason`;
   const byGroup = Map.groupBy(reasons, groupKey);
   return rows.map((row) => qualityGroup(row, byGroup.get(groupKey(row)) ?? []));
 }
@@ -121,35 +119,35 @@ function percentiles(column: "setup_duration_ms" | "mos_lq" | "mos_cq") {
 }
 
 function groupKey(row: {
-  period_start: Micros;
-  trunk_id: string | null;
-  codec: string | null;
+  periodStart: Micros;
+  trunkId: string | undefined;
+  codec: string | undefined;
   direction: number;
 }): string {
-  return JSON.stringify([String(row.period_start), row.trunk_id, row.codec, row.direction]);
+  return JSON.stringify([String(row.periodStart), row.trunkId, row.codec, row.direction]);
 }
 
 function qualityGroup(row: GroupRow, reasons: { reason: number; calls: bigint }[]): QualityGroup {
   return {
-    periodStart: row.period_start,
-    trunkId: row.trunk_id ?? undefined,
-    codec: row.codec ?? undefined,
+    periodStart: row.periodStart,
+    trunkId: row.trunkId,
+    codec: row.codec,
     direction: row.direction,
     attempts: Number(row.attempts),
     answered: Number(row.answered),
-    networkEffective: Number(row.network_effective),
-    connectedDurationMs: row.connected_duration_ms ?? 0n,
+    networkEffective: Number(row.networkEffective),
+    connectedDurationMs: row.connectedDurationMs ?? 0n,
     unmeasured: Number(row.unmeasured),
-    postDialDelayMs: percentilesOf(row.pdd_count, row.pdd),
-    mosLq: percentilesOf(row.mos_lq_count, row.mos_lq),
-    mosCq: percentilesOf(row.mos_cq_count, row.mos_cq),
+    postDialDelayMs: percentilesOf(row.pddCount, row.pdd),
+    mosLq: percentilesOf(row.mosLqCount, row.mosLq),
+    mosCq: percentilesOf(row.mosCqCount, row.mosCq),
     classifiedStreams: Number(row.classified ?? 0n),
     poorStreams: Number(row.poor ?? 0n),
     poorReasons: reasons.map(({ reason, calls }) => ({ reason, calls: Number(calls) })),
   };
 }
 
-function percentilesOf(count: bigint, values: number[] | null): Percentiles | undefined {
+function percentilesOf(count: bigint, values: number[] | undefined): Percentiles | undefined {
   if (count === 0n || !values) return undefined;
   const [p10 = 0, p50 = 0, p90 = 0, p99 = 0] = values;
   return { measuredCount: Number(count), p10, p50, p90, p99 };

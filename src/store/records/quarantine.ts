@@ -3,7 +3,7 @@ import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { isOfRegion } from "../carriers/carriers.ts";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 import type { UploadKind } from "../database/schema.ts";
 
 /** A record that is kept aside: it has a verdict and no sequence. */
@@ -50,7 +50,7 @@ export async function insertQuarantined(
       payload: Buffer.from(row.payload),
       create_time: isoFromMicros(now),
     }));
-    answers.push(send(tx, tx.insertInto("quarantine").values(values).compile()));
+    answers.push(run(tx, tx.insertInto("quarantine").values(values)));
   }
   await together(answers);
 }
@@ -63,13 +63,12 @@ export async function dropQuarantined(
   identities: readonly { recordId: string; recordDate: string; revision: number }[],
 ): Promise<void> {
   if (identities.length === 0) return;
-  const query = sql`
+  await run(tx)`
     DELETE FROM quarantine q
     USING unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
                  ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
       AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
-  await send(tx, query.compile(tx));
 }
 
 /**
@@ -89,25 +88,11 @@ export async function readQuarantined(
     .where("kind", "=", kind)
     .where("issue", "=", RecordIssue.NOT_ATTRIBUTABLE);
   if (!options.all) query = query.where("judged_numbers_sequence", "<", options.numbersSequence);
-  const rows = await query
-    .orderBy("judged_numbers_sequence")
-    .orderBy("create_time")
-    .orderBy("record_offset")
-    .limit(options.limit)
-    .execute();
-  return rows.map((row) => ({
-    recordId: row.record_id,
-    recordDate: row.record_date,
-    revision: row.revision,
-    contentHash: row.content_hash,
-    uploadId: row.upload_id,
-    recordOffset: row.record_offset,
-    issue: row.issue,
-    numbers: row.numbers,
-    startTime: row.start_time ?? undefined,
-    judgedNumbersSequence: row.judged_numbers_sequence,
-    payload: row.payload,
-  }));
+  const { rows } = await run(
+    tx,
+    query.orderBy("judged_numbers_sequence").orderBy("create_time").orderBy("record_offset").limit(options.limit),
+  );
+  return rows;
 }
 
 /** Notes that records were judged again and have to wait on. */
@@ -119,12 +104,12 @@ export async function markQuarantineJudged(
   numbersSequence: bigint,
 ): Promise<void> {
   if (identities.length === 0) return;
-  await sql`
+  await run(tx)`
     UPDATE quarantine q SET judged_numbers_sequence = ${numbersSequence}
     FROM unnest(${textArray(identities.map((i) => i.recordId))}::text[], ${dateArray(identities.map((i) => i.recordDate))}::date[],
                 ${int4Array(identities.map((i) => i.revision))}::int4[]) AS d(record_id, record_date, revision)
     WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
-      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`.execute(tx);
+      AND q.record_id = d.record_id AND q.record_date = d.record_date AND q.revision = d.revision`;
 }
 
 /**
@@ -132,11 +117,11 @@ export async function markQuarantineJudged(
  * sweeper, in a system transaction.
  */
 export async function listWaitingCarriers(tx: Tx, region?: string): Promise<{ carrierId: string; kind: UploadKind }[]> {
-  const { rows } = await sql<{ carrier_id: string; kind: UploadKind }>`
+  const { rows } = await run(tx)<{ carrierId: string; kind: UploadKind }>`
     SELECT DISTINCT q.carrier_id, q.kind FROM quarantine q
     JOIN feed_head h ON h.carrier_id = q.carrier_id AND h.feed = 1
     WHERE q.issue = ${RecordIssue.NOT_ATTRIBUTABLE} AND q.judged_numbers_sequence < h.next_sequence - 1
       AND ${isOfRegion(sql`q.carrier_id`, region)}
-    LIMIT 1000`.execute(tx);
-  return rows.map((row) => ({ carrierId: row.carrier_id, kind: row.kind }));
+    LIMIT 1000`;
+  return rows;
 }

@@ -11,7 +11,7 @@ import {
   textArray,
   timestamptzArray,
 } from "../database/binary-array.ts";
-import { send, type Tx, together } from "../database/database.ts";
+import { run, type Tx, together } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 
 /** What an entry of a feed of records is. */
@@ -219,13 +219,12 @@ async function insertNetwork(tx: Tx, carrierId: string, lock: Lock, rows: readon
 // A VOID may name only an identity: its start and its number are those of the revision that it
 // takes back, where calls are looked for by time.
 async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
-  const query = sql`
+  await run(tx)`
     UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
       phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), part_index = p.part_index
     FROM (${revisionsTakenBack("duration", carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
-  await send(tx, query.compile(tx));
 }
 
 // The newest revision below each VOID of this transaction.
@@ -246,12 +245,11 @@ function revisionsTakenBack(kind: "cdr" | "duration", carrierId: string, lock: L
 // A VOID may name only an identity: whatever it says itself, it takes what filters ask for from the
 // revision that it takes back, so that whoever saw that sees this too.
 async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: number): Promise<void> {
-  const query = sql`
+  await run(tx)`
     UPDATE cdr_record v SET call_id = COALESCE(p.call_id, v.call_id), invite_time = COALESCE(p.invite_time, v.invite_time),
       direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
       correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
     FROM (${revisionsTakenBack("cdr", carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
-  await send(tx, query.compile(tx));
 }

@@ -1,11 +1,11 @@
-import { type ExpressionBuilder, sql } from "kysely";
+import { type ExpressionBuilder, type Selectable, sql } from "kysely";
 import { UNREAD_ISSUES, Verdict, type VerdictCounts } from "../../domain/calls/verdict.ts";
 import { TandemError } from "../../domain/errors.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { Tally, takePlace } from "../carriers/carrier-tally.ts";
 import { boolArray, int2Array, int8Array, textArray } from "../database/binary-array.ts";
 import { clockFrom } from "../database/clock-from.ts";
-import { send, type Tx } from "../database/database.ts";
+import { type Found, run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import { type Schema, UploadKind } from "../database/schema.ts";
 
@@ -77,7 +77,7 @@ export async function openUpload(
 }
 
 async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): Promise<UploadRow | undefined> {
-  const row = await tx
+  const update = tx
     .updateTable("upload")
     .set({ writer_epoch: sql`writer_epoch + 1`, update_time: clockFrom("update_time") })
     .where("carrier_id", "=", key.carrierId)
@@ -85,8 +85,10 @@ async function takeUpload(tx: Tx, key: UploadKey, acknowledgedOffset: bigint): P
     .where("upload_id", "=", key.uploadId)
     .where("sealed", "=", false)
     .where("next_offset", ">=", acknowledgedOffset)
-    .returningAll()
-    .executeTakeFirst();
+    .returningAll();
+  const {
+    rows: [row],
+  } = await run(tx, update);
   return row ? uploadRow(row) : readUpload(tx, key);
 }
 
@@ -95,7 +97,7 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
   const place = { what, most: mostOpen, count: () => countOpenUploads(tx, key) };
   if (!(await takePlace(tx, key.carrierId, place))) throw tooManyOpen(mostOpen);
   const now = sql<string>`clock_timestamp()`;
-  await tx
+  const insert = tx
     .insertInto("upload")
     .values({
       carrier_id: key.carrierId,
@@ -116,13 +118,13 @@ async function createUpload(tx: Tx, key: UploadKey, mostOpen: number): Promise<v
       create_time: now,
       update_time: now,
     })
-    .onConflict((conflict) => conflict.doNothing())
-    .execute();
+    .onConflict((conflict) => conflict.doNothing());
+  await run(tx, insert);
 }
 
 async function countOpenUploads(tx: Tx, { carrierId, kind }: UploadKey): Promise<number> {
-  const { rows } = await sql<{ open: bigint }>`
-    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind} AND NOT sealed`.execute(tx);
+  const { rows } = await run(tx)<{ open: bigint }>`
+    SELECT count(*) AS open FROM upload WHERE carrier_id = ${carrierId} AND kind = ${kind} AND NOT sealed`;
   return Number(rows[0]?.open ?? 0n);
 }
 
@@ -133,13 +135,15 @@ function tooManyOpen(most: number): TandemError {
 
 /** Reads an upload. */
 export async function readUpload(tx: Tx, key: UploadKey): Promise<UploadRow | undefined> {
-  const row = await tx
+  const query = tx
     .selectFrom("upload")
     .selectAll()
     .where("carrier_id", "=", key.carrierId)
     .where("kind", "=", key.kind)
-    .where("upload_id", "=", key.uploadId)
-    .executeTakeFirst();
+    .where("upload_id", "=", key.uploadId);
+  const {
+    rows: [row],
+  } = await run(tx, query);
   return row && uploadRow(row);
 }
 
@@ -161,7 +165,10 @@ export async function listUploads(
       sql<boolean>`(create_time, upload_id) < (${isoFromMicros(createTime)}::timestamptz, ${uploadId})`,
     );
   }
-  const rows = await query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit).execute();
+  const { rows } = await run(
+    tx,
+    query.orderBy("create_time", "desc").orderBy("upload_id", "desc").limit(options.limit),
+  );
   return rows.map(uploadRow);
 }
 
@@ -171,20 +178,20 @@ export async function listUploads(
  */
 export async function advanceUpload(
   tx: Tx,
-  run: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
+  batch: UploadKey & { writerEpoch: bigint; firstOffset: bigint; count: number },
 ): Promise<{ storedRejects: number } | undefined> {
   const query = tx
     .updateTable("upload")
-    .set({ next_offset: run.firstOffset + BigInt(run.count) })
-    .where("carrier_id", "=", run.carrierId)
-    .where("kind", "=", run.kind)
-    .where("upload_id", "=", run.uploadId)
-    .where("next_offset", "=", run.firstOffset)
-    .where("writer_epoch", "=", run.writerEpoch)
+    .set({ next_offset: batch.firstOffset + BigInt(batch.count) })
+    .where("carrier_id", "=", batch.carrierId)
+    .where("kind", "=", batch.kind)
+    .where("upload_id", "=", batch.uploadId)
+    .where("next_offset", "=", batch.firstOffset)
+    .where("writer_epoch", "=", batch.writerEpoch)
     .where("sealed", "=", false)
     .returning("stored_rejects");
-  const { rows } = await send<{ stored_rejects: bigint }>(tx, query.compile());
-  return rows[0] && { storedRejects: Number(rows[0].stored_rejects) };
+  const { rows } = await run(tx, query);
+  return rows[0] && { storedRejects: Number(rows[0].storedRejects) };
 }
 
 /** Adds a batch's verdicts to its upload's counts. */
@@ -195,13 +202,12 @@ export async function countUpload(
   now: Micros,
 ): Promise<void> {
   const { counts } = added;
-  const query = sql`
+  await run(tx)`
     UPDATE upload SET accepted = accepted + ${counts.accepted}, duplicate = duplicate + ${counts.duplicate},
       conflict = conflict + ${counts.conflict}, superseded = superseded + ${counts.superseded}, rejected = rejected + ${counts.rejected},
       quarantined = quarantined + ${counts.quarantined}, stored_rejects = stored_rejects + ${added.storedRejects},
       connected_duration_ms = connected_duration_ms + ${String(added.connectedMs)}::numeric, update_time = ${isoFromMicros(now)}::timestamptz
     WHERE carrier_id = ${key.carrierId} AND kind = ${key.kind} AND upload_id = ${key.uploadId}`;
-  await send(tx, query.compile(tx));
 }
 
 /** Stores the verdicts and content hashes of batches, of one upload or more. */
@@ -221,7 +227,7 @@ export async function insertUploadBatches(
     hashes,
     create_time: isoFromMicros(now),
   }));
-  await send(tx, tx.insertInto("upload_batch").values(rows).compile());
+  await run(tx, tx.insertInto("upload_batch").values(rows));
 }
 
 /** The stored batches that overlap `[start, end)`, by offset; at most `limit`. */
@@ -232,7 +238,7 @@ export async function readUploadBatches(
   end: bigint,
   limit = 4_000,
 ): Promise<StoredBatch[]> {
-  const rows = await tx
+  const query = tx
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
     .where("carrier_id", "=", key.carrierId)
@@ -241,9 +247,9 @@ export async function readUploadBatches(
     .where("first_offset", "<", end)
     .where(sql<boolean>`first_offset + record_count > ${start}`)
     .orderBy("first_offset")
-    .limit(limit)
-    .execute();
-  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+    .limit(limit);
+  const { rows } = await run(tx, query);
+  return rows;
 }
 
 /** Stores what is kept of records that were not plainly accepted. */
@@ -254,7 +260,7 @@ export async function insertRejects(tx: Tx, key: UploadKey, rejects: readonly Re
     SELECT c.carrier_id, ${key.kind}, ${key.uploadId}, r.*, ${isoFromMicros(now)}::timestamptz
     FROM carrier c CROSS JOIN unnest(${int8Array(rejects.map((r) => r.recordOffset))}::int8[], ${textArray(rejects.map((r) => r.recordId))}::text[],
                 ${int2Array(rejects.map((r) => r.verdict))}::int2[], ${int2Array(rejects.map((r) => r.issue))}::int2[],
-                ${textArray(rejects.map((r) => r.fieldPath ?? null))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
+                ${textArray(rejects.map((r) => r.fieldPath))}::text[], ${textArray(rejects.map((r) => r.message))}::text[],
                 ${boolArray(rejects.map((r) => r.retryable))}::bool[], ${textArray(rejects.map((r) => r.recordJson))}::text[]) AS r
     WHERE c.carrier_id = ${key.carrierId}`;
   await insertAll(tx, query, rejects.length);
@@ -274,18 +280,8 @@ export async function readRejects(
     .where("upload_id", "=", key.uploadId)
     .where("record_offset", ">=", range.start);
   if (range.end !== undefined) query = query.where("record_offset", "<", range.end);
-  const rows = await query.orderBy("record_offset").limit(range.limit).execute();
-  return rows.map((row) => ({
-    recordOffset: row.record_offset,
-    recordId: row.record_id,
-    verdict: row.verdict,
-    issue: row.issue,
-    fieldPath: row.field_path ?? undefined,
-    message: row.message,
-    retryable: row.retryable,
-    recordJson: row.record_json,
-    createTime: row.create_time,
-  }));
+  const { rows } = await run(tx, query.orderBy("record_offset").limit(range.limit));
+  return rows;
 }
 
 // What was said in a record that could not be read is not known, and so neither is how long it
@@ -310,7 +306,7 @@ export async function finishUpload(
   key: UploadKey,
   expected: { writerEpoch: bigint; finalOffset: bigint; connectedDurationMs: bigint },
 ): Promise<UploadRow | undefined> {
-  const row = await tx
+  const update = tx
     .updateTable("upload")
     .set({
       sealed: true,
@@ -330,35 +326,21 @@ export async function finishUpload(
       ]),
     )
     .where("sealed", "=", false)
-    .returningAll()
-    .executeTakeFirst();
+    .returningAll();
+  const {
+    rows: [row],
+  } = await run(tx, update);
   return row && uploadRow(row);
 }
 
-function uploadRow(row: {
-  upload_id: string;
-  next_offset: bigint;
-  writer_epoch: bigint;
-  sealed: boolean;
-  finished: boolean;
-  seal_time: Micros | null;
-  accepted: bigint;
-  duplicate: bigint;
-  conflict: bigint;
-  superseded: bigint;
-  rejected: bigint;
-  quarantined: bigint;
-  connected_duration_ms: bigint;
-  create_time: Micros;
-  update_time: Micros;
-}): UploadRow {
+function uploadRow(row: Found<Selectable<Schema["upload"]>>): UploadRow {
   return {
-    uploadId: row.upload_id,
-    nextOffset: row.next_offset,
-    writerEpoch: row.writer_epoch,
+    uploadId: row.uploadId,
+    nextOffset: row.nextOffset,
+    writerEpoch: row.writerEpoch,
     sealed: row.sealed,
     finished: row.finished,
-    sealTime: row.seal_time ?? undefined,
+    sealTime: row.sealTime,
     counts: {
       accepted: Number(row.accepted),
       duplicate: Number(row.duplicate),
@@ -367,8 +349,8 @@ function uploadRow(row: {
       rejected: Number(row.rejected),
       quarantined: Number(row.quarantined),
     },
-    connectedDurationMs: row.connected_duration_ms,
-    createTime: row.create_time,
-    updateTime: row.update_time,
+    connectedDurationMs: row.connectedDurationMs,
+    createTime: row.createTime,
+    updateTime: row.updateTime,
   };
 }

@@ -3,7 +3,7 @@ import { addDays, isoFromMicros, type Micros } from "../../domain/time/instant.t
 import type { DatedPeriod, UsagePeriod } from "../../domain/usage/scope.ts";
 import { sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
 import { int8Array, textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { readZoneDays } from "../zone-days/zone-days.ts";
 import type { UsageCarrier } from "./usage.ts";
 import { NO_FILTER, usageLines, usageRelation } from "./usage-source.ts";
@@ -48,7 +48,7 @@ export const UNSEEN_S = 60;
  * ever sees: a second writer of its key waits for the end of this transaction, which deletes it
  * again. What fails in between must roll the transaction back.
  */
-export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () => Promise<T>): Promise<T> {
+export async function withClosingsLocked<T>(tx: Tx, customerId: string, work: () => Promise<T>): Promise<T> {
   const [carrierId, job] = ["", `close-usage:${customerId}`];
   const values = {
     carrier_id: carrierId,
@@ -57,9 +57,9 @@ export async function withClosingsLocked<T>(tx: Tx, customerId: string, run: () 
     lease_epoch: 1n,
     until_time: sql<string>`clock_timestamp()`,
   };
-  await tx.insertInto("job_lease").values(values).execute();
-  const result = await run();
-  await tx.deleteFrom("job_lease").where("carrier_id", "=", carrierId).where("job", "=", job).execute();
+  await run(tx, tx.insertInto("job_lease").values(values));
+  const result = await work();
+  await run(tx, tx.deleteFrom("job_lease").where("carrier_id", "=", carrierId).where("job", "=", job));
   return result;
 }
 
@@ -82,26 +82,24 @@ export async function withDays<Period extends UsagePeriod>(tx: Tx, period: Perio
  */
 export async function findOverlappingPeriods(tx: Tx, period: DatedPeriod): Promise<StoredPeriod[]> {
   const midnight = (day: string) => sql`${isoFromMicros(period.days.startOf(day))}::timestamptz`;
-  const { rows } = await sql<PeriodRow>`
-    SELECT * FROM usage_period
+  const { rows } = await run(tx)<PeriodRow>`
+    SELECT ${PERIOD_COLUMNS} FROM usage_period
     WHERE customer_id = ${period.customerId} AND start_date < ${period.endDate}::date + 2 AND end_date > ${period.startDate}::date - 2
       AND start_time < ${midnight(period.endDate)} AND end_time > ${midnight(period.startDate)}
-    ORDER BY start_date, period_id`.execute(tx);
+    ORDER BY start_date, period_id`;
   return rows.map(storedPeriod);
 }
 
 /** Reads one closed period. */
 export async function readPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
-  const { rows } = await sql<PeriodRow>`SELECT * FROM usage_period WHERE period_id = ${periodId}`.execute(tx);
+  const { rows } = await run(tx)<PeriodRow>`SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE period_id = ${periodId}`;
   return rows[0] && storedPeriod(rows[0]);
 }
 
 /** The newest closed periods of a customer, by start. */
 export async function listPeriods(tx: Tx, customerId: string, limit: number): Promise<StoredPeriod[]> {
-  const { rows } = await sql<PeriodRow>`
-    SELECT * FROM usage_period WHERE customer_id = ${customerId} ORDER BY start_date DESC, period_id DESC LIMIT ${limit}`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<PeriodRow>`
+    SELECT ${PERIOD_COLUMNS} FROM usage_period WHERE customer_id = ${customerId} ORDER BY start_date DESC, period_id DESC LIMIT ${limit}`;
   return rows.map(storedPeriod).reverse();
 }
 
@@ -112,20 +110,20 @@ export async function readRestatementNumbers(
   time: Micros,
 ): Promise<ReadonlyMap<string, number>> {
   if (periodIds.length === 0) return new Map();
-  const { rows } = await sql<{ period_id: string; number: number }>`
+  const { rows } = await run(tx)<{ periodId: string; number: number }>`
     SELECT period_id, max(restatement_number) AS number FROM usage_restatement
     WHERE period_id = ANY(${textArray(periodIds)}::text[]) AND record_time <= ${isoFromMicros(time)}::timestamptz
-    GROUP BY period_id`.execute(tx);
-  return new Map(rows.map((row) => [row.period_id, row.number]));
+    GROUP BY period_id`;
+  return new Map(rows.map((row) => [row.periodId, row.number]));
 }
 
 /** Keeps the lines of a period as one statement sees them now, and says how many there are. */
 export async function insertClosedLines(tx: Tx, periodId: string, period: DatedPeriod): Promise<number> {
-  const { numAffectedRows } = await sql`
+  const { count } = await run(tx)`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
     SELECT ${periodId}, 0, l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.parts
-    FROM (${usageLines(usageRelation(period, NO_FILTER))}) l`.execute(tx);
-  return Number(numAffectedRows ?? 0n);
+    FROM (${usageLines(usageRelation(period, NO_FILTER))}) l`;
+  return count;
 }
 
 /** Closes a period whose lines are kept. */
@@ -135,14 +133,14 @@ export async function insertPeriod(
 ): Promise<void> {
   const totals = totalsArray(period.closedTotals);
   const midnight = (day: string) => isoFromMicros(period.days.startOf(day));
-  await sql`
+  await run(tx)`
     INSERT INTO usage_period (period_id, customer_id, start_date, end_date, time_zone, start_time, end_time, close_time, closed_by, restatement_number, checked_time,
                               completeness, judged, closed_totals, current_totals)
     VALUES (${period.periodId}, ${period.customerId}, ${period.startDate}::date, ${period.endDate}::date, ${period.timeZone},
             ${midnight(period.startDate)}::timestamptz, ${midnight(period.endDate)}::timestamptz,
             ${isoFromMicros(period.closeTime)}::timestamptz, ${period.closedBy}, 0,
             ${isoFromMicros(period.closeTime)}::timestamptz - make_interval(secs => ${UNSEEN_S}), ${Buffer.from(period.completeness)},
-            ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`.execute(tx);
+            ${JSON.stringify(period.judged)}::jsonb, ${totals}::int8[], ${totals}::int8[])`;
 }
 
 /** How far carriers are judged, and by what. */
@@ -161,39 +159,19 @@ export function totalsArray(totals: UsageTotals): Buffer {
 }
 
 /** A row of usage_period. */
-export interface PeriodRow {
-  period_id: string;
-  customer_id: string;
-  start_date: string;
-  end_date: string;
-  time_zone: string;
-  close_time: Micros;
-  closed_by: string;
-  restatement_number: number;
-  checked_time: Micros;
-  completeness: Buffer;
-  judged: unknown;
-  closed_totals: string[];
-  current_totals: string[];
+export interface PeriodRow extends Omit<StoredPeriod, "closedTotals" | "currentTotals"> {
+  closedTotals: string[];
+  currentTotals: string[];
 }
+
+/** The columns of a PeriodRow. */
+export const PERIOD_COLUMNS = sql.raw(
+  "period_id, customer_id, start_date, end_date, time_zone, close_time, closed_by, restatement_number, checked_time, completeness, judged, closed_totals, current_totals",
+);
 
 /** A row as a period. */
 export function storedPeriod(row: PeriodRow): StoredPeriod {
-  return {
-    periodId: row.period_id,
-    customerId: row.customer_id,
-    startDate: row.start_date,
-    endDate: row.end_date,
-    timeZone: row.time_zone,
-    closeTime: row.close_time,
-    closedBy: row.closed_by,
-    restatementNumber: row.restatement_number,
-    checkedTime: row.checked_time,
-    completeness: row.completeness,
-    judged: row.judged as Judged,
-    closedTotals: totalsOfArray(row.closed_totals),
-    currentTotals: totalsOfArray(row.current_totals),
-  };
+  return { ...row, closedTotals: totalsOfArray(row.closedTotals), currentTotals: totalsOfArray(row.currentTotals) };
 }
 
 function totalsOfArray(values: readonly string[]): UsageTotals {

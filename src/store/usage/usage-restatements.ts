@@ -10,11 +10,12 @@ import {
   type UsageTotals,
 } from "../../domain/usage/totals.ts";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
 import { dayOf } from "../zone-days/zone-days.ts";
 import {
   type Judged,
+  PERIOD_COLUMNS,
   type PeriodRow,
   type StoredPeriod,
   storedPeriod,
@@ -39,8 +40,8 @@ function isServedIn(region: string | undefined): RawBuilder<boolean> {
 
 /** The database's clock, less what it may not show yet. */
 export async function readSeenTime(tx: Tx): Promise<Micros> {
-  const { rows } = await sql<{ seen: Micros }>`
-    SELECT clock_timestamp() - make_interval(secs => ${UNSEEN_S}) AS seen`.execute(tx);
+  const { rows } = await run(tx)<{ seen: Micros }>`
+    SELECT clock_timestamp() - make_interval(secs => ${UNSEEN_S}) AS seen`;
   return rows[0]?.seen ?? 0n;
 }
 
@@ -63,7 +64,7 @@ export async function findChangedNumbers(
   const time = sql`${isoFromMicros(since)}::timestamptz`;
   // A call is looked for in the periods of every customer that ever had its number: it may have
   // been counted for another before.
-  const { rows } = await sql<{ period_id: string; phone_number: string }>`
+  const { rows } = await run(tx)<ChangedNumber>`
     WITH ends AS (SELECT max(end_date) + 1 AS last FROM usage_period),
     calls AS (
       SELECT r.phone_number, (r.start_time AT TIME ZONE 'UTC')::date AS day, max(r.update_time) AS changed
@@ -85,8 +86,8 @@ export async function findChangedNumbers(
     SELECT DISTINCT p.period_id, c.phone_number FROM customers c JOIN usage_period p ON p.customer_id = c.customer_id
       AND p.start_date <= c.last AND p.end_date > c.first AND p.checked_time < c.changed
     WHERE ${IS_OPEN} AND ${isServedIn(page.region)} AND (p.period_id, c.phone_number) > (${page.after?.periodId ?? ""}::text, ${page.after?.phoneNumber ?? ""}::text)
-    ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`.execute(tx);
-  return rows.map((row) => ({ periodId: row.period_id, phoneNumber: row.phone_number }));
+    ORDER BY p.period_id, c.phone_number LIMIT ${page.limit}`;
+  return rows;
 }
 
 // OFFSET 0: by the number, and not by reading who ever held any.
@@ -96,18 +97,18 @@ function holdersOf(phoneNumber: RawBuilder<unknown>): RawBuilder<unknown> {
 
 /** Periods that were not compared for so long, the longest ago first. */
 export async function findUncheckedPeriods(tx: Tx, ageS: number, limit: number, region?: string): Promise<string[]> {
-  const { rows } = await sql<{ period_id: string }>`
+  const { rows } = await run(tx)<{ periodId: string }>`
     SELECT p.period_id FROM usage_period p
     WHERE p.checked_time < clock_timestamp() - make_interval(secs => ${ageS}) AND ${IS_OPEN} AND ${isServedIn(region)}
-    ORDER BY p.checked_time LIMIT ${limit}`.execute(tx);
-  return rows.map((row) => row.period_id);
+    ORDER BY p.checked_time LIMIT ${limit}`;
+  return rows.map((row) => row.periodId);
 }
 
 /** The oldest check of a period that may still change; undefined when there is none. */
 export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros | undefined> {
-  const { rows } = await sql<{ oldest: Micros | null }>`
-    SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`.execute(tx);
-  return rows[0]?.oldest ?? undefined;
+  const { rows } = await run(tx)<{ oldest: Micros | undefined }>`
+    SELECT min(p.checked_time) AS oldest FROM usage_period p WHERE ${IS_OPEN} AND ${isServedIn(region)}`;
+  return rows[0]?.oldest;
 }
 
 /**
@@ -115,10 +116,8 @@ export async function readOldestCheck(tx: Tx, region?: string): Promise<Micros |
  * the other.
  */
 export async function lockPeriod(tx: Tx, periodId: string): Promise<StoredPeriod | undefined> {
-  const { rows } = await sql<PeriodRow>`
-    UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING *`.execute(
-    tx,
-  );
+  const { rows } = await run(tx)<PeriodRow>`
+    UPDATE usage_period SET restatement_number = restatement_number WHERE period_id = ${periodId} RETURNING ${PERIOD_COLUMNS}`;
   return rows[0] && storedPeriod(rows[0]);
 }
 
@@ -134,7 +133,7 @@ export async function compareLines(
   limit: number,
 ): Promise<ChangedLine[]> {
   const isAsked = phoneNumbers.length === 0 ? sql`true` : sql`l.phone_number = ANY(${textArray(phoneNumbers)}::text[])`;
-  const { rows } = await sql<LineRow & { old_parts: unknown; new_parts: unknown }>`
+  const { rows } = await run(tx)<LineRow & { oldParts: unknown; newParts: unknown }>`
     SELECT usage_date, phone_number, direction, country_code, carrier_id,
       COALESCE(kept.parts, '{}') AS old_parts, COALESCE(live.parts, '{}') AS new_parts
     FROM (${usageLines(usageRelation(period, { ...NO_FILTER, phoneNumbers }))}) live
@@ -144,11 +143,11 @@ export async function compareLines(
       ORDER BY l.usage_date, l.phone_number, l.direction, l.country_code, l.carrier_id, l.restatement_number DESC) kept
     USING (usage_date, phone_number, direction, country_code, carrier_id)
     WHERE COALESCE(kept.parts, '{}') <> COALESCE(live.parts, '{}')
-    ORDER BY usage_date, phone_number, direction, country_code, carrier_id LIMIT ${limit}`.execute(tx);
+    ORDER BY usage_date, phone_number, direction, country_code, carrier_id LIMIT ${limit}`;
   return rows.map((row) => ({
     ...lineKey(row),
-    oldParts: decodeParts(row.old_parts),
-    newParts: decodeParts(row.new_parts),
+    oldParts: decodeParts(row.oldParts),
+    newParts: decodeParts(row.newParts),
   }));
 }
 
@@ -163,32 +162,30 @@ export async function readChangedCalls(
   limit: number,
 ): Promise<(ChangedCall & { updateTime: Micros })[]> {
   // Around it, for a call may have been moved out of it.
-  const { rows } = await sql<CallRow>`
+  const { rows } = await run(tx)<CallRow>`
     SELECT ${dayOf(days, sql`r.start_time`)} AS usage_date, r.phone_number, r.direction,
       COALESCE(r.other_country, '') AS country_code, r.carrier_id, r.status, r.side, r.record_id, r.record_date, r.revision, r.carrier_record_ids,
       r.carrier_record_dates::text[] AS carrier_record_dates, r.carrier_revisions, r.arrival_time, r.update_time
     FROM call_result r
     WHERE r.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND r.start_time >= ${startDate}::timestamptz - interval '3 days'
       AND r.start_time < ${endDate}::timestamptz + interval '3 days' AND r.update_time > ${isoFromMicros(checkedTime)}::timestamptz
-    ORDER BY r.update_time DESC LIMIT ${limit}`.execute(tx);
+    ORDER BY r.update_time DESC LIMIT ${limit}`;
   return rows.map(changedCall);
 }
 
 /** Which of these numbers' histories were changed after a time. */
 export async function readChangedNumbers(tx: Tx, phoneNumbers: readonly string[], since: Micros): Promise<Set<string>> {
-  const { rows } = await sql<{ phone_number: string }>`
+  const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT DISTINCT e.phone_number FROM carrier c JOIN number_entry e ON e.carrier_id = c.carrier_id
-      AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${isoFromMicros(since)}::timestamptz`.execute(
-    tx,
-  );
-  return new Set(rows.map((row) => row.phone_number));
+      AND e.phone_number = ANY(${textArray(phoneNumbers)}::text[]) AND e.ingest_time > ${isoFromMicros(since)}::timestamptz`;
+  return new Set(rows.map((row) => row.phoneNumber));
 }
 
 /** When the newest restatement of a period was recorded; undefined when there is none. */
 export async function readNewestRestatementTime(tx: Tx, periodId: string): Promise<Micros | undefined> {
-  const { rows } = await sql<{ newest: Micros | null }>`
-    SELECT max(record_time) AS newest FROM usage_restatement WHERE period_id = ${periodId}`.execute(tx);
-  return rows[0]?.newest ?? undefined;
+  const { rows } = await run(tx)<{ newest: Micros | undefined }>`
+    SELECT max(record_time) AS newest FROM usage_restatement WHERE period_id = ${periodId}`;
+  return rows[0]?.newest;
 }
 
 /** Appends a restatement and the lines that hold from it on. */
@@ -203,9 +200,9 @@ export async function insertRestatement(
   },
 ): Promise<void> {
   const { periodId, number, recordTime, payload, lines } = restatement;
-  await sql`
+  await run(tx)`
     INSERT INTO usage_restatement (period_id, restatement_number, record_time, payload)
-    VALUES (${periodId}, ${number}, ${isoFromMicros(recordTime)}::timestamptz, ${Buffer.from(payload)})`.execute(tx);
+    VALUES (${periodId}, ${number}, ${isoFromMicros(recordTime)}::timestamptz, ${Buffer.from(payload)})`;
   const query = sql`
     INSERT INTO usage_line (period_id, restatement_number, usage_date, phone_number, direction, country_code, carrier_id, parts)
     SELECT p.period_id, ${number}::int4, w.usage_date, w.phone_number, w.direction, w.country_code, w.carrier_id, w.parts::jsonb
@@ -224,16 +221,16 @@ export async function writePeriodTotals(
   restatementNumber: number,
   currentTotals: UsageTotals,
 ): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE usage_period SET restatement_number = ${restatementNumber}, current_totals = ${totalsArray(currentTotals)}::int8[]
-    WHERE period_id = ${periodId}`.execute(tx);
+    WHERE period_id = ${periodId}`;
 }
 
 /** Says that all lines of a period were compared, and how far its carriers were judged then. */
 export async function writePeriodCheck(tx: Tx, periodId: string, checkedTime: Micros, judged: Judged): Promise<void> {
-  await sql`
+  await run(tx)`
     UPDATE usage_period SET checked_time = ${isoFromMicros(checkedTime)}::timestamptz, judged = ${JSON.stringify(judged)}::jsonb
-    WHERE period_id = ${periodId}`.execute(tx);
+    WHERE period_id = ${periodId}`;
 }
 
 /** Which restatements to list. */
@@ -268,7 +265,7 @@ export async function listRestatements(
     ...(end === undefined ? [] : [sql`s.record_time < ${isoFromMicros(end)}::timestamptz`]),
     ...(page.after === undefined ? [] : [isAfter(page.after)]),
   ];
-  const { rows } = await sql<RestatementRow>`
+  const { rows } = await run(tx)<RestatementPlace & { payload: Buffer; found: bigint }>`
     SELECT start_date, period_id, restatement_number, payload, found FROM (
       SELECT l.*, octet_length(l.payload) AS own, count(*) OVER () AS found,
         sum(octet_length(l.payload)) OVER (ORDER BY l.start_date, l.period_id, l.restatement_number) AS bytes
@@ -278,78 +275,55 @@ export async function listRestatements(
         WHERE ${sql.join(conditions, sql` AND `)}
         ORDER BY p.start_date, s.period_id, s.restatement_number LIMIT ${page.limit + 1}) l) r
     WHERE bytes <= ${page.maxBytes} OR bytes = own
-    ORDER BY start_date, period_id, restatement_number LIMIT ${page.limit}`.execute(tx);
-  const restatements = rows.map((row) => ({
-    startDate: row.start_date,
-    periodId: row.period_id,
-    restatementNumber: row.restatement_number,
-    payload: row.payload,
-  }));
-  return { restatements, isLast: rows.length === Number(rows[0]?.found ?? 0n) };
+    ORDER BY start_date, period_id, restatement_number LIMIT ${page.limit}`;
+  const isLast = rows.length === Number(rows[0]?.found ?? 0n);
+  return { restatements: rows.map(({ found: _, ...restatement }) => restatement), isLast };
 }
 
 function isAfter({ startDate, periodId, restatementNumber }: RestatementPlace) {
   return sql`(p.start_date, s.period_id, s.restatement_number) > (${startDate}::date, ${periodId}::text, ${restatementNumber}::int4)`;
 }
 
-interface RestatementRow {
-  start_date: string;
-  period_id: string;
-  restatement_number: number;
-  payload: Buffer;
-  found: bigint;
-}
-
 interface LineRow {
-  usage_date: string;
-  phone_number: string;
+  usageDate: string;
+  phoneNumber: string;
   direction: number;
-  country_code: string;
-  carrier_id: string;
+  countryCode: string;
+  carrierId: string;
 }
 
 interface CallRow extends LineRow {
   status: number;
   side: number;
-  record_id: string;
-  record_date: string;
+  recordId: string;
+  recordDate: string;
   revision: number;
-  carrier_record_ids: string[];
-  carrier_record_dates: string[];
-  carrier_revisions: number[];
-  arrival_time: Micros;
-  update_time: Micros;
+  carrierRecordIds: string[];
+  carrierRecordDates: string[];
+  carrierRevisions: number[];
+  arrivalTime: Micros;
+  updateTime: Micros;
 }
 
 function lineKey(row: LineRow) {
-  return {
-    usageDate: row.usage_date,
-    phoneNumber: row.phone_number,
-    direction: row.direction,
-    countryCode: row.country_code,
-    carrierId: row.carrier_id,
-  };
+  const { usageDate, phoneNumber, direction, countryCode, carrierId } = row;
+  return { usageDate, phoneNumber, direction, countryCode, carrierId };
 }
 
 function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
-  const carrierId = row.carrier_id;
-  const records: RestatedRecord[] = row.carrier_record_ids.map((recordId, index) => ({
+  const carrierId = row.carrierId;
+  const records: RestatedRecord[] = row.carrierRecordIds.map((recordId, index) => ({
     carrierId,
     side: 2,
     recordId,
-    recordDate: row.carrier_record_dates[index] ?? "",
-    revision: row.carrier_revisions[index] ?? 1,
+    recordDate: row.carrierRecordDates[index] ?? "",
+    revision: row.carrierRevisions[index] ?? 1,
   }));
   if (row.side === 1) {
-    records.unshift({
-      carrierId,
-      side: 1,
-      recordId: row.record_id,
-      recordDate: row.record_date,
-      revision: row.revision,
-    });
+    const { recordId, recordDate, revision } = row;
+    records.unshift({ carrierId, side: 1, recordId, recordDate, revision });
   }
-  return { ...lineKey(row), status: row.status, records, arrivalTime: row.arrival_time, updateTime: row.update_time };
+  return { ...lineKey(row), status: row.status, records, arrivalTime: row.arrivalTime, updateTime: row.updateTime };
 }
 
 // JSON's numbers are exact to 2^53: milliseconds of 285,000 years.

@@ -4,7 +4,7 @@ import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ReportedCell } from "../../domain/usage/reporting.ts";
 import { type DatedPeriod, UsageDimension, type UsageFilter } from "../../domain/usage/scope.ts";
 import { addParts, type PartTotals, USAGE_PARTS, UsagePart, type UsageTotals } from "../../domain/usage/totals.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { type PeriodVersion, usageRelation } from "./usage-source.ts";
 
 /** Longest that one statement over usage may take, milliseconds. */
@@ -61,8 +61,8 @@ export async function readUsageGroups(
   const after = page.after
     ? sql`WHERE (${sql.join(columns.map(keyName))}) > (${sql.join(columns.map((column, index) => keyValue(column, page.after?.[index] ?? "")))})`
     : sql``;
-  const { rows } = await sql<GroupRow>`
-    ${groupsOf(query)} ${after} ORDER BY ${sql.join(columns.map(keyName))} LIMIT ${page.limit}`.execute(tx);
+  const { rows } = await run(tx)<GroupRow>`
+    ${groupsOf(query)} ${after} ORDER BY ${sql.join(columns.map(keyName))} LIMIT ${page.limit}`;
   return rows.map((row) => usageGroup(row, columns.length));
 }
 
@@ -73,12 +73,10 @@ export async function readUsageGroups(
  */
 export async function* readAllUsageGroups(tx: Tx, query: UsageQuery, batchSize: number): AsyncGenerator<UsageGroup[]> {
   const columns = keyColumns(query.groupBy);
-  await sql`
-    DECLARE usage_groups NO SCROLL CURSOR FOR ${groupsOf(query)} ORDER BY ${sql.join(columns.map(keyName))}`.execute(
-    tx,
-  );
+  await run(tx)`
+    DECLARE usage_groups NO SCROLL CURSOR FOR ${groupsOf(query)} ORDER BY ${sql.join(columns.map(keyName))}`;
   while (true) {
-    const { rows } = await sql<GroupRow>`FETCH ${sql.lit(batchSize)} FROM usage_groups`.execute(tx);
+    const { rows } = await run(tx)<GroupRow>`FETCH ${sql.lit(batchSize)} FROM usage_groups`;
     if (rows.length > 0) yield rows.map((row) => usageGroup(row, columns.length));
     if (rows.length < batchSize) return;
   }
@@ -99,13 +97,13 @@ export async function readCarrierUsage(
   tx: Tx,
   { period, filter, versions }: Pick<UsageQuery, "period" | "filter" | "versions">,
 ): Promise<CarrierUsage[]> {
-  const { rows } = await sql<CarrierRow>`
+  const { rows } = await run(tx)<CarrierRow>`
     SELECT u.carrier_id, u.part, u.usage_date, u.direction, sum(u.attempts)::int8 AS attempts, sum(u.answered)::int8 AS answered,
       sum(u.connected_ms)::int8 AS connected_ms, sum(u.billed_count)::int8 AS billed_count, sum(u.billed_s)::int8 AS billed_s,
       sum(u.unmeasured)::int8 AS unmeasured, sum(u.reported)::int8 AS reported, min(u.source) AS source
     FROM (SELECT s.*, ${versions.length === 0 ? sql`1` : liveDay(versions)} AS source FROM (${usageRelation(period, filter, versions)}) s) u
-    GROUP BY u.carrier_id, u.part, u.usage_date, u.direction ORDER BY u.carrier_id COLLATE "C"`.execute(tx);
-  return [...Map.groupBy(rows, (row) => row.carrier_id)].map(([carrierId, found]) => carrierUsage(carrierId, found));
+    GROUP BY u.carrier_id, u.part, u.usage_date, u.direction ORDER BY u.carrier_id COLLATE "C"`;
+  return [...Map.groupBy(rows, (row) => row.carrierId)].map(([carrierId, found]) => carrierUsage(carrierId, found));
 }
 
 /**
@@ -130,38 +128,30 @@ export async function readUsageCarriers(
   others: readonly string[],
 ): Promise<UsageCarrier[]> {
   const midnight = (day: string) => sql`${isoFromMicros(days.startOf(day))}::timestamptz`;
-  const { rows } = await sql<{ carrier_id: string; reconciled_through: Micros | null; rules: string | null }>`
+  const { rows } = await run(tx)<{
+    carrierId: string;
+    reconciledThrough: Micros | undefined;
+    rules: string | undefined;
+  }>`
     SELECT c.carrier_id, p.reconciled_through, p.agreement_revision || ':' || p.rule_version AS rules
     FROM (SELECT carrier_id FROM number_holding
           WHERE customer_id = ${customerId} AND start_time < end_time AND start_time < ${midnight(endDate)} AND end_time > ${midnight(startDate)}
           UNION SELECT unnest(${[...others]}::text[])) c
     LEFT JOIN reconcile_position p ON p.carrier_id = c.carrier_id
-    ORDER BY c.carrier_id COLLATE "C"`.execute(tx);
-  return rows.map((row) => ({
-    carrierId: row.carrier_id,
-    reconciledThrough: row.reconciled_through ?? undefined,
-    rules: row.rules ?? "",
-  }));
+    ORDER BY c.carrier_id COLLATE "C"`;
+  return rows.map((row) => ({ ...row, rules: row.rules ?? "" }));
 }
 
 /** The columns of sums, in the order in which usage_line and usage_period keep them. */
 const SUMS = ["attempts", "answered", "connected_ms", "billed_count", "billed_s", "unmeasured"] as const;
 
-type GroupRow = Record<`k${number}`, string | number> & Record<`p${number}_${(typeof SUMS)[number]}`, bigint | null>;
+type GroupRow = Record<`k${number}`, string | number> &
+  Record<`p${number}${Capitalize<keyof UsageTotals>}`, bigint | undefined>;
 
-interface SumsRow {
-  attempts: bigint;
-  answered: bigint;
-  connected_ms: bigint;
-  billed_count: bigint;
-  billed_s: bigint;
-  unmeasured: bigint;
-}
-
-interface CarrierRow extends SumsRow {
-  carrier_id: string;
+interface CarrierRow extends UsageTotals {
+  carrierId: string;
   part: UsagePart;
-  usage_date: string;
+  usageDate: string;
   direction: number;
   reported: bigint;
   /** 1: as it is now. */
@@ -271,15 +261,15 @@ function liveDay(versions: readonly PeriodVersion[]): RawBuilder<unknown> {
 function usageGroup(row: GroupRow, columns: number): UsageGroup {
   const parts = new Map<UsagePart, UsageTotals>();
   for (const part of USAGE_PARTS) {
-    const attempts = row[`p${part}_attempts`];
-    if (attempts === null || attempts === undefined || attempts === 0n) continue;
+    const attempts = row[`p${part}Attempts`];
+    if (!attempts) continue;
     parts.set(part, {
       attempts,
-      answered: row[`p${part}_answered`] ?? 0n,
-      connectedMs: row[`p${part}_connected_ms`] ?? 0n,
-      billedCount: row[`p${part}_billed_count`] ?? 0n,
-      billedS: row[`p${part}_billed_s`] ?? 0n,
-      unmeasured: row[`p${part}_unmeasured`] ?? 0n,
+      answered: row[`p${part}Answered`] ?? 0n,
+      connectedMs: row[`p${part}ConnectedMs`] ?? 0n,
+      billedCount: row[`p${part}BilledCount`] ?? 0n,
+      billedS: row[`p${part}BilledS`] ?? 0n,
+      unmeasured: row[`p${part}Unmeasured`] ?? 0n,
     });
   }
   return { key: Array.from({ length: columns }, (_, index) => String(row[`k${index}`])), parts };
@@ -291,7 +281,7 @@ function carrierUsage(carrierId: string, rows: readonly CarrierRow[]): CarrierUs
   for (const row of rows) {
     addParts(parts, new Map([[row.part, sumsOf(row)]]));
     if (row.source === 0 || row.part === UsagePart.PENDING) continue;
-    const name = `${row.usage_date} ${row.direction}`;
+    const name = `${row.usageDate} ${row.direction}`;
     const cell = cells.get(name) ?? { expected: 0n, reported: 0n, outside: 0n, answeredOutside: 0n };
     cells.set(name, cell);
     cell.reported += row.reported;
@@ -304,13 +294,7 @@ function carrierUsage(carrierId: string, rows: readonly CarrierRow[]): CarrierUs
   return { carrierId, parts, cells: [...cells.values()] };
 }
 
-function sumsOf(row: SumsRow): UsageTotals {
-  return {
-    attempts: row.attempts,
-    answered: row.answered,
-    connectedMs: row.connected_ms,
-    billedCount: row.billed_count,
-    billedS: row.billed_s,
-    unmeasured: row.unmeasured,
-  };
+function sumsOf(row: CarrierRow): UsageTotals {
+  const { attempts, answered, connectedMs, billedCount, billedS, unmeasured } = row;
+  return { attempts, answered, connectedMs, billedCount, billedS, unmeasured };
 }

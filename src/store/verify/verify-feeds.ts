@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { addDays } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed, UploadKind } from "../database/schema.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
@@ -28,14 +28,11 @@ const KEY_TABLES = [
 
 /** The ids of carriers, after one. */
 export async function listCarrierIds(tx: Tx, after: string, limit: number): Promise<string[]> {
-  const rows = await tx
-    .selectFrom("carrier")
-    .select("carrier_id")
-    .where("carrier_id", ">", after)
-    .orderBy("carrier_id")
-    .limit(limit)
-    .execute();
-  return rows.map((row) => row.carrier_id);
+  const { rows } = await run(
+    tx,
+    tx.selectFrom("carrier").select("carrier_id").where("carrier_id", ">", after).orderBy("carrier_id").limit(limit),
+  );
+  return rows.map((row) => row.carrierId);
 }
 
 /**
@@ -87,7 +84,7 @@ async function readEntryPage(
   until: bigint,
 ): Promise<EntryPage | undefined> {
   const entries = sql.table(table);
-  const { rows } = await sql<EntryPage>`
+  const { rows } = await run(tx)<EntryPage>`
     WITH span AS MATERIALIZED (
       SELECT GREATEST(earliest_sequence, ${from}) AS first, next_sequence,
         LEAST(next_sequence, ${until}, GREATEST(earliest_sequence, ${from}) + ${PAGE}) AS past
@@ -101,7 +98,7 @@ async function readEntryPage(
     SELECT s.first, s.past, s.next_sequence AS next, (SELECT count(*) FROM entry) AS rows, (SELECT count(DISTINCT sequence) FROM entry) AS sequences,
       (SELECT count(*) FROM entry WHERE ingest_time < before) AS backwards,
       EXISTS (SELECT FROM ${entries} e WHERE e.carrier_id = ${carrierId} AND e.sequence >= s.next_sequence ORDER BY e.sequence OFFSET 0) AS "beyondHead"
-    FROM span s`.execute(tx);
+    FROM span s`;
   return rows[0];
 }
 
@@ -125,7 +122,7 @@ async function verifyPageKeys(
   const [oldestKeyDay] = await listKeyWeeks(verification, keys);
   if (oldestKeyDay === undefined) return;
   const strays = await readPage(verification, async (tx) => {
-    const { rows } = await sql<{ sequence: bigint }>`
+    const { rows } = await run(tx)<{ sequence: bigint }>`
       SELECT r.sequence FROM (
         SELECT * FROM ${sql.table(table)} r WHERE r.carrier_id = ${carrierId} AND r.sequence >= ${page.first} AND r.sequence < ${page.past}
         ORDER BY r.sequence OFFSET 0) r
@@ -134,7 +131,7 @@ async function verifyPageKeys(
         WHERE k.carrier_id = ${carrierId} AND k.record_id = r.record_id AND k.record_date = r.record_date AND k.revision = r.revision
           AND k.sequence = r.sequence AND k.ingest_time = r.ingest_time LIMIT 1) k ON true
       WHERE r.entry_kind <> ${EntryKind.ERASURE} AND r.record_date >= ${oldestKeyDay}::date AND k.sequence IS NULL
-      ORDER BY r.sequence LIMIT ${EXAMPLES}`.execute(tx);
+      ORDER BY r.sequence LIMIT ${EXAMPLES}`;
     return rows;
   });
   for (const { sequence } of strays) report("ROW_WITHOUT_KEY", `${name}: sequence ${sequence}`);
@@ -147,15 +144,15 @@ async function verifyPageKeys(
 export async function verifyKeys(verification: Verification): Promise<void> {
   for (const entries of KEY_TABLES) {
     for (const week of await listKeyWeeks(verification, entries.keys)) {
-      let after: KeyPosition | undefined = { record_id: "", record_date: "0001-01-01", revision: 0 };
+      let after: KeyPosition | undefined = { recordId: "", recordDate: "0001-01-01", revision: 0 };
       while (after) after = await verifyKeyPage(verification, entries, week, after);
     }
   }
 }
 
 interface KeyPosition {
-  record_id: string;
-  record_date: string;
+  recordId: string;
+  recordDate: string;
   revision: number;
 }
 
@@ -168,7 +165,7 @@ async function verifyKeyPage(
   const { carrierId, report } = verification;
   const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, week, after));
   for (const row of rows) {
-    const identity = `${entries.keys}: ${row.record_date}/${row.record_id}#${row.revision}`;
+    const identity = `${entries.keys}: ${row.recordDate}/${row.recordId}#${row.revision}`;
     if (row.lost) report("KEY_WITHOUT_ROW", `${identity}, sequence ${row.sequence}`);
     if (row.aside) report("APPLIED_AND_QUARANTINED", identity);
   }
@@ -184,11 +181,11 @@ async function readKeyPage(
   week: string,
   after: KeyPosition,
 ) {
-  const { rows } = await sql<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
+  const { rows } = await run(tx)<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, record_date, revision, sequence, ingest_time FROM ${sql.table(keys)}
       WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
-        AND (record_id, record_date, revision) > (${after.record_id}, ${after.record_date}::date, ${after.revision}::int4)
+        AND (record_id, record_date, revision) > (${after.recordId}, ${after.recordDate}::date, ${after.revision}::int4)
       ORDER BY record_id, record_date, revision LIMIT ${PAGE}
     ), checked AS (
       SELECT p.*, row_number() OVER (ORDER BY p.record_id, p.record_date, p.revision) AS position, count(*) OVER () AS total,
@@ -204,7 +201,7 @@ async function readKeyPage(
           AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision LIMIT 1) q ON true
     )
     SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked
-    WHERE lost OR aside OR position = total ORDER BY position`.execute(tx);
+    WHERE lost OR aside OR position = total ORDER BY position`;
   return rows;
 }
 
@@ -213,10 +210,10 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
   const { rows } = await readPage(
     verification,
     async (tx) =>
-      await sql<{ week: string }>`
+      await run(tx)<{ week: string }>`
         SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS week FROM pg_inherits i
         JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-        WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`.execute(tx),
+        WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`,
   );
   return rows.map((row) => row.week);
 }
@@ -227,12 +224,9 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
  */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
   const [week] = await listKeyWeeks(verification, keys);
-  const row = await readSystemPage(verification, (tx) =>
-    tx
-      .selectFrom("retention_state")
-      .select("keys_from")
-      .where("carrier_id", "=", verification.carrierId)
-      .executeTakeFirst(),
+  const { rows } = await readSystemPage(verification, (tx) =>
+    run(tx, tx.selectFrom("retention_state").select("keys_from").where("carrier_id", "=", verification.carrierId)),
   );
-  return week !== undefined && row && row.keys_from > week ? row.keys_from : week;
+  const keysFrom = rows[0]?.keysFrom;
+  return week !== undefined && keysFrom !== undefined && keysFrom > week ? keysFrom : week;
 }

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { maskLastDigits } from "../../domain/privacy/masking.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { type FindingCheck, readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -23,8 +23,7 @@ export async function verifyNumbers(verification: Verification): Promise<void> {
   while (true) {
     const from = after;
     const page = await readPage(verification, (tx) => readNumberPage(tx, carrierId, from));
-    for (const row of page.rows)
-      report("NUMBER_ENTRY", `${maskLastDigits(row.phone_number)}, revision ${row.revision}`);
+    for (const row of page.rows) report("NUMBER_ENTRY", `${maskLastDigits(row.phoneNumber)}, revision ${row.revision}`);
     const unclaimed = await readSystemPage(verification, (tx) => readUnclaimed(tx, carrierId, from, page.last));
     for (const number of unclaimed) report("NUMBER_WITHOUT_CLAIM", maskLastDigits(number));
     if (page.last === undefined) return;
@@ -41,14 +40,14 @@ export async function verifyClaims(
   while (after !== undefined) {
     const from: string = after;
     const page = await readSystemPage(verification, (tx) => readClaimPage(tx, from));
-    for (const row of page.rows) report(row.carrier_id, "CLAIM_WITHOUT_NUMBER", maskLastDigits(row.phone_number));
+    for (const row of page.rows) report(row.carrierId, "CLAIM_WITHOUT_NUMBER", maskLastDigits(row.phoneNumber));
     after = page.last;
   }
 }
 
 // A row must come from the last entry of its number, unless that entry has aged away.
 async function readNumberPage(tx: Tx, carrierId: string, after: string) {
-  const { rows } = await sql<{ phone_number: string; revision: bigint; wrong: boolean; is_last: boolean }>`
+  const { rows } = await run(tx)<{ phoneNumber: string; revision: bigint; wrong: boolean; isLast: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, revision FROM phone_number WHERE carrier_id = ${carrierId} AND phone_number > ${after}
       ORDER BY phone_number LIMIT ${PAGE}
@@ -63,25 +62,25 @@ async function readNumberPage(tx: Tx, carrierId: string, after: string) {
         SELECT e.sequence FROM number_entry e
         WHERE e.carrier_id = ${carrierId} AND e.sequence = p.revision AND e.phone_number = p.phone_number LIMIT 1) e ON true
     )
-    SELECT phone_number, revision, wrong, is_last FROM checked WHERE wrong OR is_last`.execute(tx);
-  return { rows: rows.filter((row) => row.wrong), last: rows.find((row) => row.is_last)?.phone_number };
+    SELECT phone_number, revision, wrong, is_last FROM checked WHERE wrong OR is_last`;
+  return { rows: rows.filter((row) => row.wrong), last: rows.find((row) => row.isLast)?.phoneNumber };
 }
 
 // A port moves the claim between the carriers' transactions: while it is unfinished, the claim says
 // nothing.
 async function readUnclaimed(tx: Tx, carrierId: string, after: string, last: string | undefined): Promise<string[]> {
-  const { rows } = await sql<{ phone_number: string }>`
+  const { rows } = await run(tx)<{ phoneNumber: string }>`
     SELECT p.phone_number FROM phone_number p
     WHERE p.carrier_id = ${carrierId} AND p.phone_number > ${after} AND (${last ?? null}::text IS NULL OR p.phone_number <= ${last ?? null})
       AND p.state IN ${HELD} 
       AND NOT EXISTS (SELECT FROM number_owner o WHERE o.phone_number = p.phone_number AND o.carrier_id = ${carrierId} OFFSET 0)
       AND NOT EXISTS (SELECT FROM number_port t WHERE t.phone_number = p.phone_number AND t.stage < 3 OFFSET 0)
-    ORDER BY p.phone_number LIMIT 100`.execute(tx);
-  return rows.map((row) => row.phone_number);
+    ORDER BY p.phone_number LIMIT 100`;
+  return rows.map((row) => row.phoneNumber);
 }
 
 async function readClaimPage(tx: Tx, after: string) {
-  const { rows } = await sql<{ phone_number: string; carrier_id: string; stray: boolean; is_last: boolean }>`
+  const { rows } = await run(tx)<{ phoneNumber: string; carrierId: string; stray: boolean; isLast: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT phone_number, carrier_id, claim_time FROM number_owner WHERE phone_number > ${after} ORDER BY phone_number LIMIT ${PAGE}
     ), checked AS (
@@ -92,6 +91,6 @@ async function readClaimPage(tx: Tx, after: string) {
           AND NOT EXISTS (SELECT FROM number_port t WHERE t.phone_number = o.phone_number AND t.stage < 3 OFFSET 0) AS stray
       FROM page o
     )
-    SELECT phone_number, carrier_id, stray, is_last FROM checked WHERE stray OR is_last`.execute(tx);
-  return { rows: rows.filter((row) => row.stray), last: rows.find((row) => row.is_last)?.phone_number };
+    SELECT phone_number, carrier_id, stray, is_last FROM checked WHERE stray OR is_last`;
+  return { rows: rows.filter((row) => row.stray), last: rows.find((row) => row.isLast)?.phoneNumber };
 }

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
 import { addDays } from "../../domain/time/instant.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { Feed } from "../database/schema.ts";
 import { readReconcilePosition } from "../reconciliation/reconcile-progress.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
@@ -28,13 +28,13 @@ export async function verifyResults(verification: Verification): Promise<void> {
   const oldestCdrDay = await findOldestKeyDay(verification, "cdr_key");
   const oldestDurationDay = await findOldestKeyDay(verification, "duration_key");
   const oldest = { cdr: oldestCdrDay ?? "infinity", duration: oldestDurationDay ?? "infinity" };
-  let after: ResultPosition | undefined = { record_date: "0001-01-01", record_id: "", side: 0 };
+  let after: ResultPosition | undefined = { recordDate: "0001-01-01", recordId: "", side: 0 };
   while (after) after = await verifyResultPage(verification, oldest, after);
 }
 
 interface ResultPosition {
-  record_date: string;
-  record_id: string;
+  recordDate: string;
+  recordId: string;
   side: number;
 }
 
@@ -46,8 +46,8 @@ async function verifyResultPage(
   const { carrierId, report } = verification;
   const rows = await readPage(verification, (tx) => readResultPage(tx, carrierId, oldest, after));
   for (const row of rows) {
-    const name = `${row.side === 1 ? "platform" : "carrier"} ${row.record_date}/${row.record_id}`;
-    if (row.untold) report("RESULT_WITHOUT_ENTRY", `${name}, sequence ${row.sequence}`);
+    const name = `${row.side === 1 ? "platform" : "carrier"} ${row.recordDate}/${row.recordId}`;
+    if (row.untold) report("RESULT_WITHOUT_ENTRY", `${name}, sequence ${row.sequence ?? null}`);
     if (row.groundless) report("RESULT_WITHOUT_RECORD", name);
   }
   const last = rows.at(-1);
@@ -55,7 +55,7 @@ async function verifyResultPage(
 }
 
 interface ResultRow extends ResultPosition {
-  sequence: bigint | null;
+  sequence: bigint | undefined;
   position: bigint;
   untold: boolean;
   groundless: boolean;
@@ -68,11 +68,11 @@ async function readResultPage(
   oldest: { cdr: string; duration: string },
   after: ResultPosition,
 ): Promise<ResultRow[]> {
-  const { rows } = await sql<ResultRow>`
+  const { rows } = await run(tx)<ResultRow>`
     WITH page AS MATERIALIZED (
       SELECT side, record_id, record_date, revision, carrier_record_ids, carrier_record_dates, carrier_revisions, sequence, discrepancy_id, update_time
       FROM call_result
-      WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${after.record_date}::date, ${after.record_id}, ${after.side}::int2)
+      WHERE carrier_id = ${carrierId} AND (record_date, record_id, side) > (${after.recordDate}::date, ${after.recordId}, ${after.side}::int2)
       ORDER BY record_date, record_id, side LIMIT ${PAGE}
     ), checked AS (
       SELECT p.*, row_number() OVER (ORDER BY p.record_date, p.record_id, p.side) AS position, count(*) OVER () AS total,
@@ -90,7 +90,7 @@ async function readResultPage(
       FROM page p JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${Feed.DISCREPANCIES}
     )
     SELECT side, record_id, record_date, sequence, position, untold, groundless FROM checked
-    WHERE untold OR groundless OR position = total ORDER BY position`.execute(tx);
+    WHERE untold OR groundless OR position = total ORDER BY position`;
   return rows;
 }
 
@@ -116,18 +116,18 @@ export async function verifyJudged(verification: Verification): Promise<void> {
 }
 
 async function listDays(tx: Tx, carrierId: string, keys: string, week: string): Promise<string[]> {
-  const { rows } = await sql<{ day: string }>`
+  const { rows } = await run(tx)<{ day: string }>`
     SELECT DISTINCT record_date AS day FROM ${sql.table(keys)}
     WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
-    ORDER BY 1`.execute(tx);
+    ORDER BY 1`;
   return rows.map(({ day }) => day);
 }
 
 async function verifyJudgedDay(verification: Verification, side: (typeof SIDES)[number], day: string): Promise<void> {
   const { carrierId, report } = verification;
   const rows = await readSystemPage(verification, (tx) => readMisplaced(tx, carrierId, side, day));
-  for (const { record_id, results } of rows)
-    report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${record_id}: in ${results}`);
+  for (const { recordId, results } of rows)
+    report("RECORD_NOT_IN_ONE_RESULT", `${side.of} ${day}/${recordId}: in ${results}`);
 }
 
 // Keys and names are counted together, and not joined: a join of what the planner takes for few
@@ -138,7 +138,7 @@ async function readMisplaced(
   carrierId: string,
   { keys, records, start, feed, of }: (typeof SIDES)[number],
   day: string,
-): Promise<{ record_id: string; results: bigint }[]> {
+): Promise<{ recordId: string; results: bigint }[]> {
   const named =
     of === "cdr"
       ? sql`SELECT record_id, NULL::int8 AS sequence, 1 AS results FROM call_result
@@ -149,7 +149,7 @@ async function readMisplaced(
             AND r.record_date BETWEEN ${addDays(day, -DAYS_APART)}::date AND ${addDays(day, DAYS_APART)}::date`;
   const position = sql.ref(`p.${of}_sequence`);
   const epoch = sql.ref(`p.${of}_epoch`);
-  const { rows } = await sql<{ record_id: string; results: bigint }>`
+  const { rows } = await run(tx)<{ recordId: string; results: bigint }>`
     WITH tip AS MATERIALIZED (
       SELECT DISTINCT ON (record_id) record_id, sequence FROM ${sql.table(keys)}
       WHERE carrier_id = ${carrierId} AND record_date = ${sql.lit(day)}::date ORDER BY record_id, revision DESC
@@ -170,6 +170,6 @@ async function readMisplaced(
         SELECT FROM reconcile_minute m WHERE m.carrier_id = ${carrierId}
           AND m.minute >= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') - make_interval(hours => ${MARK_HOURS}::int4)
           AND m.minute <= COALESCE(${sql.ref(`r.${start}`)}, ${day}::timestamp AT TIME ZONE 'UTC') + make_interval(hours => ${MARK_HOURS}::int4) OFFSET 0)
-    ORDER BY t.record_id LIMIT ${EXAMPLES}`.execute(tx);
+    ORDER BY t.record_id LIMIT ${EXAMPLES}`;
   return rows;
 }

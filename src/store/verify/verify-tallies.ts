@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import { Tally } from "../carriers/carrier-tally.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import { readPage, type Verification } from "./verification.ts";
 
 /** What a carrier has a most of: as many numbers as its tally says, and of all else no more. */
@@ -22,7 +21,7 @@ const NAMES: Readonly<Record<Tally, string>> = {
 
 // One statement, and so one state: a tally and what it counts are changed in one transaction.
 async function readTallies(tx: Tx, carrierId: string) {
-  const { rows } = await sql<{ what: Tally; counted: bigint; tally: bigint }>`
+  const { rows } = await run(tx)<{ what: Tally; counted: bigint; tally: bigint }>`
     SELECT c.what, c.counted, COALESCE(t.held, 0) AS tally
     FROM (
       SELECT ${Tally.NUMBERS}::int2 AS what, count(*) AS counted FROM phone_number
@@ -34,6 +33,6 @@ async function readTallies(tx: Tx, carrierId: string) {
       UNION ALL SELECT ${Tally.CONSUMERS}::int2, count(*) FROM cdr_consumer WHERE carrier_id = ${carrierId}
     ) c
     LEFT JOIN carrier_tally t ON t.carrier_id = ${carrierId} AND t.what = c.what
-    ORDER BY c.what`.execute(tx);
+    ORDER BY c.what`;
   return rows;
 }

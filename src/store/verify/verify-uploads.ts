@@ -1,6 +1,5 @@
-import { sql } from "kysely";
 import { addCounts, countVerdicts, type VerdictCounts } from "../../domain/calls/verdict.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 import type { UploadKind } from "../database/schema.ts";
 import { MAX_STORED_REJECTS, type UploadKey } from "../records/uploads.ts";
 import { readPage, type Verification } from "./verification.ts";
@@ -36,37 +35,37 @@ async function readUploads(
   carrierId: string,
   after: { kind: number; uploadId: string },
 ): Promise<VerifiedUpload[]> {
-  const { rows } = await sql<{
+  const { rows } = await run(tx)<{
     kind: UploadKind;
-    upload_id: string;
-    next_offset: bigint;
+    uploadId: string;
+    nextOffset: bigint;
     accepted: bigint;
     duplicate: bigint;
     conflict: bigint;
     superseded: bigint;
     rejected: bigint;
     quarantined: bigint;
-    stored_rejects: bigint;
-    reject_rows: bigint;
+    storedRejects: bigint;
+    rejectRows: bigint;
     forgotten: boolean;
   }>`
     SELECT u.kind, u.upload_id, u.next_offset, u.accepted, u.duplicate, u.conflict, u.superseded, u.rejected, u.quarantined, u.stored_rejects,
       u.sealed AND u.seal_time < clock_timestamp() - make_interval(days => ${KEPT_DAYS}) AS forgotten,
       (SELECT count(*) FROM upload_reject r WHERE r.carrier_id = ${carrierId} AND r.kind = u.kind AND r.upload_id = u.upload_id) AS reject_rows
     FROM upload u WHERE u.carrier_id = ${carrierId} AND (u.kind, u.upload_id) > (${after.kind}::int2, ${after.uploadId})
-    ORDER BY u.kind, u.upload_id LIMIT ${UPLOAD_PAGE}`.execute(tx);
+    ORDER BY u.kind, u.upload_id LIMIT ${UPLOAD_PAGE}`;
   return rows.map((row) => ({
     kind: row.kind,
-    uploadId: row.upload_id,
-    nextOffset: row.next_offset,
+    uploadId: row.uploadId,
+    nextOffset: row.nextOffset,
     accepted: Number(row.accepted),
     duplicate: Number(row.duplicate),
     conflict: Number(row.conflict),
     superseded: Number(row.superseded),
     rejected: Number(row.rejected),
     quarantined: Number(row.quarantined),
-    storedRejects: Number(row.stored_rejects),
-    rejectRows: Number(row.reject_rows),
+    storedRejects: Number(row.storedRejects),
+    rejectRows: Number(row.rejectRows),
     forgotten: row.forgotten,
   }));
 }
@@ -95,7 +94,7 @@ async function verifyUpload(verification: Verification, upload: VerifiedUpload):
 // From where the page before ended, by key: a look-up of what overlaps an offset would begin with
 // the upload each time.
 async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey, from: bigint, end: bigint) {
-  const rows = await tx
+  const query = tx
     .selectFrom("upload_batch")
     .select(["first_offset", "verdicts", "hashes"])
     .where("carrier_id", "=", carrierId)
@@ -104,9 +103,9 @@ async function readBatchesFrom(tx: Tx, { carrierId, kind, uploadId }: UploadKey,
     .where("first_offset", ">=", from)
     .where("first_offset", "<", end)
     .orderBy("first_offset")
-    .limit(BATCH_PAGE)
-    .execute();
-  return rows.map((row) => ({ firstOffset: row.first_offset, verdicts: row.verdicts, hashes: row.hashes }));
+    .limit(BATCH_PAGE);
+  const { rows } = await run(tx, query);
+  return rows;
 }
 
 // The batches below the committed offset never change, so what is read page by page belongs to the

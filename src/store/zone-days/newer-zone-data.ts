@@ -1,8 +1,7 @@
-import { sql } from "kysely";
 import type { Micros } from "../../domain/time/instant.ts";
 import { daysOfYear, type ZoneData } from "../../domain/time/time-zone.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 /**
  * Days that begin sooner than this stay as they are, whatever newer data says: calls may be in them
@@ -26,11 +25,11 @@ export interface ZoneChange {
  */
 export async function takeNewerZoneData(tx: Tx, data: ZoneData, now: Micros): Promise<ZoneChange[]> {
   const thisYear = new Date(Number(now / 1_000n)).getUTCFullYear();
-  const { rows } = await sql<{ time_zone: string; year: number }>`
+  const { rows } = await run(tx)<{ timeZone: string; year: number }>`
     UPDATE zone_year SET data_version = ${data.version} WHERE data_version < ${data.version} AND year >= ${thisYear}::int2
-    RETURNING time_zone, year`.execute(tx);
+    RETURNING time_zone, year`;
   const changes: ZoneChange[] = [];
-  for (const [timeZone, years] of Map.groupBy(rows, (row) => row.time_zone)) {
+  for (const [timeZone, years] of Map.groupBy(rows, (row) => row.timeZone)) {
     const said = years.flatMap(({ year }) => daysSaid(data, timeZone, year));
     const change = await moveDays(tx, timeZone, said, now + SETTLED_AHEAD);
     if (change.moved.length + change.kept.length > 0) changes.push(change);
@@ -51,19 +50,19 @@ function daysSaid(data: ZoneData, timeZone: string, year: number): Day[] {
 // A day moves only if it is to come by both: then all days after it move too, and days stay in
 // order.
 async function moveDays(tx: Tx, timeZone: string, said: readonly Day[], settled: Micros): Promise<ZoneChange> {
-  const { rows } = await sql<{ day: string; start_time: Micros }>`
+  const { rows } = await run(tx)<{ day: string; startTime: Micros }>`
     SELECT day, start_time FROM zone_day
-    WHERE time_zone = ${timeZone} AND day = ANY(${dateArray(said.map(({ day }) => day))}::date[])`.execute(tx);
-  const before = new Map(rows.map((row) => [row.day, row.start_time]));
+    WHERE time_zone = ${timeZone} AND day = ANY(${dateArray(said.map(({ day }) => day))}::date[])`;
+  const before = new Map(rows.map((row) => [row.day, row.startTime]));
   const other = said.filter(({ day, start }) => before.has(day) && before.get(day) !== start).toSorted(byDay);
   const isToCome = ({ day, start }: Day) => start > settled && (before.get(day) ?? 0n) > settled;
   const moved = other.filter(isToCome);
   if (moved.length > 0)
-    await sql`
+    await run(tx)`
       UPDATE zone_day z SET start_time = d.start_time
       FROM unnest(${dateArray(moved.map(({ day }) => day))}::date[],
                   ${timestamptzArray(moved.map(({ start }) => start))}::timestamptz[]) AS d(day, start_time)
-      WHERE z.time_zone = ${timeZone} AND z.day = d.day`.execute(tx);
+      WHERE z.time_zone = ${timeZone} AND z.day = d.day`;
   const names = (days: readonly Day[]) => days.map(({ day }) => day);
   return { timeZone, moved: names(moved), kept: names(other.filter((day) => !isToCome(day))) };
 }

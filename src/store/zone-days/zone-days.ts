@@ -9,7 +9,7 @@ import {
 } from "../../domain/time/time-zone.ts";
 import { ZoneDays } from "../../domain/time/zone-days.ts";
 import { dateArray, timestamptzArray } from "../database/binary-array.ts";
-import type { Tx } from "../database/database.ts";
+import { run, type Tx } from "../database/database.ts";
 
 // Where days begin is kept in rows, and read from nowhere else: neither Node's nor PostgreSQL's
 // zones are asked, which differ from each other and from one process to the next. In system
@@ -87,23 +87,21 @@ async function readKept(tx: Tx, wanted: KeptDays, data: ZoneData): Promise<Reado
 }
 
 async function selectDays(tx: Tx, { timeZone, first, last }: KeptDays): Promise<ReadonlyMap<string, Micros>> {
-  const { rows } = await sql<{ day: string; start_time: Micros }>`
-    SELECT day, start_time FROM zone_day WHERE time_zone = ${timeZone} AND day >= ${first}::date AND day <= ${last}::date`.execute(
-    tx,
-  );
-  return new Map(rows.map((row) => [row.day, row.start_time]));
+  const { rows } = await run(tx)<{ day: string; startTime: Micros }>`
+    SELECT day, start_time FROM zone_day WHERE time_zone = ${timeZone} AND day >= ${first}::date AND day <= ${last}::date`;
+  return new Map(rows.map((row) => [row.day, row.startTime]));
 }
 
 // Whoever fills the same year at the same moment waits for the first, and finds its rows.
 async function fillZoneYear(tx: Tx, timeZone: string, year: number, data: ZoneData): Promise<void> {
   const days = daysOfYear(year);
   const starts = data.startsOfYear(timeZone, year);
-  await sql`
+  await run(tx)`
     INSERT INTO zone_year (time_zone, year, data_version) VALUES (${timeZone}, ${year}::int2, ${data.version})
-    ON CONFLICT DO NOTHING`.execute(tx);
-  await sql`
+    ON CONFLICT DO NOTHING`;
+  await run(tx)`
     INSERT INTO zone_day (time_zone, day, start_time)
     SELECT ${timeZone}, d.day, d.start_time
     FROM unnest(${dateArray(days)}::date[], ${timestamptzArray(starts)}::timestamptz[]) AS d(day, start_time)
-    ON CONFLICT DO NOTHING`.execute(tx);
+    ON CONFLICT DO NOTHING`;
 }
