@@ -6,7 +6,7 @@ import { ErasureState } from "../domain/privacy/erasure.ts";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
 import type { Feed } from "../store/database/schema.ts";
 import { areAllClear } from "../store/database/serving-processes.ts";
 import {
@@ -149,16 +149,13 @@ async function withReconcileLease(
   run: (lease: JobLease) => Promise<void>,
 ): Promise<void> {
   const request = { carrierId, job: RECONCILE_JOB, holder: `erase ${holder}`, ttlS: LEASE_S };
-  let lease: JobLease | undefined;
-  while (!lease) {
+  const work = async (lease: JobLease) => {
+    await run(lease);
+    return true;
+  };
+  signal.throwIfAborted();
+  while (!(await withLease(db, request, work))) {
+    await wait(LEASE_WAIT_MS, undefined, { signal }).catch(() => {});
     signal.throwIfAborted();
-    lease = await systemTransaction(db, (tx) => takeLease(tx, request));
-    if (!lease) await wait(LEASE_WAIT_MS, undefined, { signal }).catch(() => {});
-  }
-  const held = lease;
-  try {
-    await run(held);
-  } finally {
-    await systemTransaction(db, (tx) => releaseLease(tx, held));
   }
 }

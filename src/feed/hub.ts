@@ -1,6 +1,6 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { asOwn } from "../store/database/callers.ts";
+import { every } from "../store/database/every.ts";
 import type { Feed } from "../store/database/schema.ts";
 import type { FeedHead, PolledHead } from "../store/feeds/feed-head.ts";
 
@@ -72,19 +72,16 @@ export class FeedHub implements AsyncDisposable {
   // asked again at the next turn.
   async #poll(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted && this.#feeds.size > 0) {
-      await wait(this.#options.pollIntervalMs ?? 200, undefined, { signal }).catch(() => {});
-      if (signal.aborted) break;
-      try {
-        const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
-        const askedAt = performance.now();
-        for (const head of await this.#options.poll(carrierIds)) {
-          this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head, askedAt);
-        }
-      } catch (error) {
-        this.#options.onError?.(error);
+    const { pollIntervalMs: intervalMs = 200, poll } = this.#options;
+    const onError = (error: unknown) => this.#options.onError?.(error);
+    const turns = { intervalMs, firstMs: intervalMs, signal, onError, isOver: () => this.#feeds.size === 0 };
+    await every(turns, async () => {
+      const carrierIds = [...new Set([...this.#feeds.values()].map((feed) => feed.carrierId))];
+      const askedAt = performance.now();
+      for (const head of await poll(carrierIds)) {
+        this.#feeds.get(feedKey(head.carrierId, head.feed))?.observe(head, askedAt);
       }
-    }
+    });
     this.#polling = undefined;
     if (!signal.aborted && this.#feeds.size > 0) this.#polling = this.#poll();
   }

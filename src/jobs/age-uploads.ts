@@ -1,5 +1,5 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { type Database, systemTransaction } from "../store/database/database.ts";
+import { every } from "../store/database/every.ts";
 import { ageUploads } from "../store/records/age-uploads.ts";
 
 export interface AgeUploadsOptions {
@@ -24,15 +24,9 @@ const STATEMENT_TIMEOUT_MS = 60_000;
  * days ago, for as long as the process lives. Several processes may do so at once: what one has
  * done, the others find done. Resolves when the signal aborts.
  */
-export async function runAgeUploads(options: AgeUploadsOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await ageAll(options, signal);
-    } catch (error) {
-      options.onError(error);
-    }
-    await wait(options.intervalMs ?? 21_600_000, undefined, { signal }).catch(() => {});
-  }
+export function runAgeUploads(options: AgeUploadsOptions, signal: AbortSignal): Promise<void> {
+  const { intervalMs = 21_600_000, onError } = options;
+  return every({ intervalMs, signal, onError }, () => ageAll(options, signal));
 }
 
 async function ageAll({ db, batchSize = 100 }: AgeUploadsOptions, signal: AbortSignal): Promise<void> {

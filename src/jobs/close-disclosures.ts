@@ -1,5 +1,5 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { type Database, systemTransaction } from "../store/database/database.ts";
+import { every } from "../store/database/every.ts";
 import { closeLeftBlocks, findCarriersOfLeftBlocks } from "../store/privacy/open-disclosures.ts";
 
 export interface CloseDisclosuresOptions {
@@ -19,15 +19,9 @@ const STATEMENT_TIMEOUT_MS = 60_000;
  * one lives. Several processes may do so at once: what one has closed, the others no longer see as
  * open. Resolves when the signal aborts.
  */
-export async function runCloseDisclosures(options: CloseDisclosuresOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    try {
-      await closeAll(options.db, signal);
-    } catch (error) {
-      options.onError(error);
-    }
-    await wait(options.intervalMs ?? 600_000, undefined, { signal }).catch(() => {});
-  }
+export function runCloseDisclosures(options: CloseDisclosuresOptions, signal: AbortSignal): Promise<void> {
+  const { db, intervalMs = 600_000, onError } = options;
+  return every({ intervalMs, signal, onError }, () => closeAll(db, signal));
 }
 
 async function closeAll(db: Database, signal: AbortSignal): Promise<void> {

@@ -4,7 +4,8 @@ import type { DeliveryWatch } from "../domain/delivery-watch.ts";
 import { type ErasureRunOptions, LEASE_S, runErasure } from "../erasure/run-erasure.ts";
 import { asOwn } from "../store/database/callers.ts";
 import { systemTransaction } from "../store/database/database.ts";
-import { LeaseLost, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { every, Wake } from "../store/database/every.ts";
+import { LeaseLost, withLease } from "../store/database/job-lease.ts";
 import { beat, forgetProcess } from "../store/database/serving-processes.ts";
 import { areAnyUnwritten, findErasuresToRun } from "../store/privacy/erasures.ts";
 
@@ -36,7 +37,7 @@ export class EraseJob implements AsyncDisposable {
   readonly #options: EraseJobOptions;
   readonly #stop = new AbortController();
   readonly #holder = randomUUID();
-  #wakeUp = new AbortController();
+  readonly #wake = new Wake();
   #running: Promise<void> | undefined;
   #beatAtMs = 0;
 
@@ -64,7 +65,7 @@ export class EraseJob implements AsyncDisposable {
 
   /** Has a new erasure begun at once. */
   wake(): void {
-    this.#wakeUp.abort();
+    this.#wake.call();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -73,20 +74,11 @@ export class EraseJob implements AsyncDisposable {
     await systemTransaction(this.#options.db, (tx) => forgetProcess(tx, this.#holder)).catch(this.#options.onError);
   }
 
-  async #run(): Promise<void> {
+  #run(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      await wait(this.#options.intervalMs ?? 1_000, undefined, {
-        signal: AbortSignal.any([signal, this.#wakeUp.signal]),
-      }).catch(() => {});
-      if (signal.aborted) return;
-      this.#wakeUp = new AbortController();
-      try {
-        await this.#turn();
-      } catch (error) {
-        if (!signal.aborted) this.#options.onError(error);
-      }
-    }
+    const { intervalMs = 1_000 } = this.#options;
+    const onError = (error: unknown) => signal.aborted || this.#options.onError(error);
+    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake }, () => this.#turn());
   }
 
   async #turn(): Promise<void> {
@@ -94,12 +86,9 @@ export class EraseJob implements AsyncDisposable {
     const waiting = await systemTransaction(db, (tx) => findErasuresToRun(tx, MOST));
     await this.#beat(waiting.length > 0);
     if (waiting.length === 0) return;
-    const lease = await systemTransaction(db, (tx) =>
-      takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S }),
-    );
-    if (!lease) return;
     const failed: unknown[] = [];
-    try {
+    const request = { carrierId: ACROSS_CARRIERS, job: JOB, holder: this.#holder, ttlS: LEASE_S };
+    await withLease(db, request, async (lease) => {
       for (const erasure of waiting) {
         const options = { ...this.#options, signal: this.#stop.signal, holder: this.#holder };
         await this.#alive(runErasure(options, lease, erasure)).catch((error: unknown) => {
@@ -109,9 +98,7 @@ export class EraseJob implements AsyncDisposable {
         });
         await this.#beat(true);
       }
-    } finally {
-      await systemTransaction(db, (tx) => releaseLease(tx, lease));
-    }
+    });
     if (failed.length > 0) throw failed[0];
   }
 
@@ -119,19 +106,13 @@ export class EraseJob implements AsyncDisposable {
   // still deliver.
   async #alive(running: Promise<void>): Promise<void> {
     const stop = new AbortController();
-    const beating = this.#beatUntil(stop.signal);
+    const { beatMs: intervalMs = IDLE_BEAT_MS, onError } = this.#options;
+    const beating = every({ intervalMs, firstMs: intervalMs, signal: stop.signal, onError }, () => this.#beat(true));
     try {
       await running;
     } finally {
       stop.abort();
       await beating;
-    }
-  }
-
-  async #beatUntil(signal: AbortSignal): Promise<void> {
-    while (!signal.aborted) {
-      await wait(this.#options.beatMs ?? IDLE_BEAT_MS, undefined, { signal }).catch(() => {});
-      if (!signal.aborted) await this.#beat(true).catch(this.#options.onError);
     }
   }
 

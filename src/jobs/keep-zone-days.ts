@@ -1,6 +1,6 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { PINNED_ZONES, type ZoneData } from "../domain/time/time-zone.ts";
 import { type Database, readClock, systemTransaction } from "../store/database/database.ts";
+import { every } from "../store/database/every.ts";
 import { takeNewerZoneData, type ZoneChange } from "../store/zone-days/newer-zone-data.ts";
 
 export interface KeepZoneDaysOptions {
@@ -21,15 +21,10 @@ export interface KeepZoneDaysOptions {
  * Has days to come follow the newest zone data that any process has; several may do so at once.
  * Runs until the signal aborts.
  */
-export async function runKeepZoneDays(options: KeepZoneDaysOptions, signal: AbortSignal): Promise<void> {
+export function runKeepZoneDays(options: KeepZoneDaysOptions, signal: AbortSignal): Promise<void> {
   const { db, data = PINNED_ZONES, intervalMs = 3_600_000, onError, onChange } = options;
-  while (!signal.aborted) {
-    try {
-      const changes = await systemTransaction(db, async (tx) => takeNewerZoneData(tx, data, await readClock(tx)));
-      for (const change of changes) onChange({ ...change, dataVersion: data.version });
-    } catch (error) {
-      onError(error);
-    }
-    await wait(intervalMs, undefined, { signal }).catch(() => {});
-  }
+  return every({ intervalMs, signal, onError }, async () => {
+    const changes = await systemTransaction(db, async (tx) => takeNewerZoneData(tx, data, await readClock(tx)));
+    for (const change of changes) onChange({ ...change, dataVersion: data.version });
+  });
 }

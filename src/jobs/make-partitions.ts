@@ -1,7 +1,7 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { utcDay } from "../domain/time/instant.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import type { Database } from "../store/database/database.ts";
+import { every } from "../store/database/every.ts";
 import { countPartitionWeeksAhead, ensurePartitions } from "../store/database/partitions.ts";
 
 /**
@@ -26,16 +26,11 @@ export interface MakePartitionsOptions {
  * Makes partitions ahead of time for as long as the process lives; several processes may do so at
  * once. Resolves when the signal aborts.
  */
-export async function runMakePartitions(options: MakePartitionsOptions, signal: AbortSignal): Promise<void> {
-  while (!signal.aborted) {
-    await wait(options.intervalMs ?? 21_600_000, undefined, { signal }).catch(() => {});
-    if (signal.aborted) return;
-    try {
-      await ensurePartitions(options.db);
-    } catch (error) {
-      options.onError(error);
-    }
-    const weeksAhead = await countPartitionWeeksAhead(options.db, utcDay(wallMicros())).catch(() => 0);
-    if (weeksAhead < ALARM_WEEKS) options.onShort(weeksAhead);
-  }
+export function runMakePartitions(options: MakePartitionsOptions, signal: AbortSignal): Promise<void> {
+  const { db, intervalMs = 21_600_000, onError, onShort } = options;
+  return every({ intervalMs, firstMs: intervalMs, signal, onError }, async () => {
+    await ensurePartitions(db).catch(onError);
+    const weeksAhead = await countPartitionWeeksAhead(db, utcDay(wallMicros())).catch(() => 0);
+    if (weeksAhead < ALARM_WEEKS) onShort(weeksAhead);
+  });
 }

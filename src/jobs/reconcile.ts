@@ -1,8 +1,8 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import { type ReconcileOptions, reconcileSlice, type WorkLimit } from "../reconcile/reconcile-carrier.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";
+import { every } from "../store/database/every.ts";
 import type { Feed } from "../store/database/schema.ts";
 import {
   listCarriersToReconcile,
@@ -43,21 +43,16 @@ const LONGEST_PAUSE_MS = 600_000;
  * signal aborts: whatever one carrier sends, the others have their turns. May run in every process:
  * a lease for each carrier keeps them out of each other's way.
  */
-export async function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
+export function runReconcile(options: ReconcileJobOptions, signal: AbortSignal): Promise<void> {
   const { db, region, intervalMs, onSetAside, onError } = options;
   const holder = randomUUID();
   const pauses = new Pauses();
-  while (!signal.aborted) {
-    let isAllDone = true;
-    try {
-      isAllDone = await workRound(options, { holder, pauses, signal });
-      await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
-      onSetAside?.(await systemTransaction(db, (tx) => listSetAside(tx, MOST_CARRIERS, region)));
-    } catch (error) {
-      onError(error);
-    }
-    if (isAllDone) await wait(intervalMs, undefined, { signal }).catch(() => {});
-  }
+  return every({ intervalMs, signal, onError }, async () => {
+    const isAllDone = await workRound(options, { holder, pauses, signal });
+    await systemTransaction(db, (tx) => settleIdleCarriers(tx, RULE_VERSION, IDLE_S));
+    onSetAside?.(await systemTransaction(db, (tx) => listSetAside(tx, MOST_CARRIERS, region)));
+    return isAllDone ? intervalMs : 0;
+  });
 }
 
 /** Gives each carrier that has something to do one turn; whether nothing is left of it. */

@@ -1,5 +1,5 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { type Database, systemTransaction } from "../store/database/database.ts";
+import { every, Wake } from "../store/database/every.ts";
 import { listWaitingCarriers } from "../store/records/quarantine.ts";
 
 export interface ReleaseJobOptions {
@@ -25,7 +25,7 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
   readonly #running: Promise<void>;
   readonly #intervalMs: number;
   #sweepAtMs: number;
-  #wakeUp: AbortController = new AbortController();
+  readonly #wake = new Wake();
 
   constructor(options: ReleaseJobOptions) {
     this.#options = options;
@@ -37,7 +37,7 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
   /** Has a carrier's waiting records judged at once. */
   wake(carrierId: string): void {
     this.#woken.add(carrierId);
-    this.#wakeUp.abort();
+    this.#wake.call();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -45,20 +45,16 @@ export class ReleaseQuarantinedJob implements AsyncDisposable {
     await this.#running;
   }
 
-  async #run(): Promise<void> {
+  #run(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      await wait(Math.max(1, this.#sweepAtMs - performance.now()), undefined, {
-        signal: AbortSignal.any([signal, this.#wakeUp.signal]),
-      }).catch(() => {});
-      if (signal.aborted) break;
-      this.#wakeUp = new AbortController();
-      try {
+    const intervalMs = this.#intervalMs;
+    return every(
+      { intervalMs, firstMs: intervalMs, signal, onError: this.#options.onError, wake: this.#wake },
+      async () => {
         await this.#turn(signal);
-      } catch (error) {
-        this.#options.onError(error);
-      }
-    }
+        return Math.max(1, this.#sweepAtMs - performance.now());
+      },
+    );
   }
 
   // Those that were woken at once, and, however often that is, all others once an interval.

@@ -1,10 +1,10 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import type { Micros } from "../domain/time/instant.ts";
 import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
 import type { DatedPeriod } from "../domain/usage/scope.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { every } from "../store/database/every.ts";
+import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
 import { readUsageCarriers } from "../store/usage/usage.ts";
 import { type JudgedCarrier, judgedOf, type StoredPeriod, withDays } from "../store/usage/usage-periods.ts";
 import {
@@ -64,17 +64,13 @@ const MAX_CALLS = 50_000;
  * changed and in whole once a day, and appends what differs as numbered restatements. Runs until
  * the signal aborts, in every process; a lease keeps them out of each other's way.
  */
-export async function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
+export function runRestateUsage(options: RestateUsageOptions, signal: AbortSignal): Promise<void> {
+  const { intervalMs = 30_000, onError } = options;
   const holder = randomUUID();
   let since: Micros | undefined;
-  while (!signal.aborted) {
-    try {
-      since = await restateUsage(options, holder, since, signal);
-    } catch (error) {
-      options.onError(error);
-    }
-    await wait(options.intervalMs ?? 30_000, undefined, { signal }).catch(() => {});
-  }
+  return every({ intervalMs, signal, onError }, async () => {
+    since = await restateUsage(options, holder, since, signal);
+  });
 }
 
 /**
@@ -90,11 +86,8 @@ export async function restateUsage(
   signal: AbortSignal,
 ): Promise<Micros | undefined> {
   const { db } = options;
-  const lease = await systemTransaction(db, (tx) =>
-    takeLease(tx, { carrierId: ACROSS_CARRIERS, job: JOB, holder, ttlS: LEASE_S }),
-  );
-  if (!lease) return since;
-  try {
+  const request = { carrierId: ACROSS_CARRIERS, job: JOB, holder, ttlS: LEASE_S };
+  const seenNow = await withLease(db, request, async (lease) => {
     const seen = await systemTransaction(db, readSeenTime);
     let isDone = true;
     for await (const [periodId, numbers] of findWork(options, since)) {
@@ -106,9 +99,8 @@ export async function restateUsage(
       });
     }
     return isDone ? seen : since;
-  } finally {
-    await systemTransaction(db, (tx) => releaseLease(tx, lease));
-  }
+  });
+  return seenNow ?? since;
 }
 
 /**

@@ -4,7 +4,8 @@ import type { Carrier } from "../domain/carriers/carrier.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { listCarriers } from "../store/carriers/carriers.ts";
 import { type Database, readClock, systemTransaction } from "../store/database/database.ts";
-import { confirmLease, type JobLease, LeaseLost, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { every } from "../store/database/every.ts";
+import { confirmLease, type JobLease, LeaseLost, withLease } from "../store/database/job-lease.ts";
 import { type DroppedPartition, dropExpiredPartitions } from "../store/privacy/retention-partitions.ts";
 import { expireCarrier } from "./retention/carrier.ts";
 import { expirePlatform } from "./retention/platform.ts";
@@ -49,17 +50,12 @@ const MIN_REST_MS = 5;
  * work by carriers. The first run begins a minute after the start, or after an interval if that is
  * less. Resolves when the signal aborts.
  */
-export async function runRetention(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+export function runRetention(options: RetentionOptions, signal: AbortSignal): Promise<void> {
+  const { intervalMs, onError } = options;
   const holder = randomUUID();
-  await wait(Math.min(60_000, options.intervalMs), undefined, { signal }).catch(() => {});
-  while (!signal.aborted) {
-    try {
-      await applyRetention(options, holder, signal);
-    } catch (error) {
-      options.onError(error);
-    }
-    await wait(options.intervalMs, undefined, { signal }).catch(() => {});
-  }
+  return every({ intervalMs, firstMs: Math.min(60_000, intervalMs), signal, onError }, async () => {
+    await applyRetention(options, holder, signal);
+  });
 }
 
 /**
@@ -112,19 +108,18 @@ async function underLease(
   { carrierId, holder, now, signal }: { carrierId: string; holder: string; now: Micros; signal: AbortSignal },
   run: (work: RetentionWork) => Promise<void>,
 ): Promise<boolean> {
-  const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
-  if (!lease) return false;
   const pause = async (tookMs: number) => {
     if (rest > 0) await wait(Math.max(MIN_REST_MS, tookMs * rest), undefined, { signal }).catch(() => {});
   };
   try {
-    await run({ db, now, batchSize, signal, step: stepper(db, lease, pause), pause });
-    return true;
+    const isDone = await withLease(db, { carrierId, job: JOB, holder, ttlS: LEASE_S }, async (lease) => {
+      await run({ db, now, batchSize, signal, step: stepper(db, lease, pause), pause });
+      return true;
+    });
+    return isDone ?? false;
   } catch (error) {
     if (error instanceof LeaseLost) return false;
     throw error;
-  } finally {
-    await systemTransaction(db, (tx) => releaseLease(tx, lease));
   }
 }
 

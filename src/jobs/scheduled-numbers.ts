@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { setTimeout as wait } from "node:timers/promises";
 import { systemTransaction } from "../store/database/database.ts";
-import { confirmLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { every } from "../store/database/every.ts";
+import { confirmLease, withLease } from "../store/database/job-lease.ts";
 import { deleteOldResponses } from "../store/database/request-log.ts";
 import { sweepClaims } from "../store/numbers/number-owners.ts";
 import { readSchedule, takeEffect } from "../store/numbers/number-schedule.ts";
@@ -31,23 +31,18 @@ const SWEEP_ANSWERS = 1_000;
  * a number. Runs until the signal aborts, in every process; a lease for each carrier keeps them out
  * of each other's way.
  */
-export async function runScheduledNumbers(options: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
-  const { intervalMs = 1_000, sweepIntervalMs = 600_000 } = options;
+export function runScheduledNumbers(options: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {
+  const { intervalMs = 1_000, sweepIntervalMs = 600_000, onError } = options;
   const holder = randomUUID();
   let sweepAtMs = performance.now() + sweepIntervalMs;
-  while (!signal.aborted) {
-    let restMs = intervalMs;
-    try {
-      restMs = Math.min(intervalMs, await workOff(options, holder, signal));
-      if (performance.now() >= sweepAtMs) {
-        sweepAtMs = performance.now() + sweepIntervalMs;
-        await sweep(options, signal);
-      }
-    } catch (error) {
-      options.onError(error);
+  return every({ intervalMs, signal, onError }, async () => {
+    const untilNextMs = await workOff(options, holder, signal);
+    if (performance.now() >= sweepAtMs) {
+      sweepAtMs = performance.now() + sweepIntervalMs;
+      await sweep(options, signal);
     }
-    await wait(restMs, undefined, { signal }).catch(() => {});
-  }
+    return Math.min(intervalMs, untilNextMs);
+  });
 }
 
 /** Works off everything that is due; gives the milliseconds until something else is. */
@@ -68,18 +63,12 @@ async function workOffCarrier(
   holder: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const lease = await systemTransaction(writer.db, (tx) =>
-    takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }),
-  );
-  if (!lease) return;
-  try {
+  await withLease(writer.db, { carrierId, job: JOB, holder, ttlS: LEASE_S }, async (lease) => {
     for (let round = 0; round < MAX_ROUNDS && !signal.aborted; round++) {
       const worked = await takeEffect(writer, carrierId, (tx) => confirmLease(tx, lease, LEASE_S));
       if (worked === 0) return;
     }
-  } finally {
-    await systemTransaction(writer.db, (tx) => releaseLease(tx, lease));
-  }
+  });
 }
 
 async function sweep({ writer, strayAgeS = 600 }: ScheduledNumbersOptions, signal: AbortSignal): Promise<void> {

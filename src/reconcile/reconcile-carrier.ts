@@ -4,7 +4,7 @@ import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
-import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
+import { confirmLease, type JobLease, withLease } from "../store/database/job-lease.ts";
 import { Feed } from "../store/database/schema.ts";
 import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
@@ -85,13 +85,8 @@ export async function reconcileCarrier(options: ReconcileOptions): Promise<numbe
  */
 export async function reconcileSlice(options: ReconcileOptions, limit: WorkLimit): Promise<Slice | undefined> {
   const { db, carrierId, holder } = options;
-  const lease = await systemTransaction(db, (tx) => takeLease(tx, { carrierId, job: JOB, holder, ttlS: LEASE_S }));
-  if (!lease) return undefined;
-  try {
-    return await workThrough(options, lease, limit);
-  } finally {
-    await systemTransaction(db, (tx) => releaseLease(tx, lease));
-  }
+  const request = { carrierId, job: JOB, holder, ttlS: LEASE_S };
+  return withLease(db, request, (lease) => workThrough(options, lease, limit));
 }
 
 // What comes while marked minutes are matched is the next run's: a carrier whose records never

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as wait } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Config } from "../config/config.ts";
 import { OneAtATime } from "../domain/one-at-a-time.ts";
+import { every } from "../store/database/every.ts";
 import { parseCertificates } from "../trust/certificates.ts";
 import { Revocations } from "../trust/revocations.ts";
 import { assertUsableTls, type TlsFiles } from "../trust/settings.ts";
@@ -82,15 +82,11 @@ export async function openRotation(
     isForced = false;
     for (const files of watched) await files.look(isAsked);
   });
-  const running = repeat(config.reloadIntervalMs, stop.signal, () => looks.run());
+  const { reloadIntervalMs: intervalMs } = config;
+  const { signal } = stop;
+  const onError = (err: unknown) => log.error({ err }, "a look at the files failed");
+  const running = every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError }, () => looks.run());
   return rotation;
-}
-
-async function repeat(intervalMs: number, signal: AbortSignal, act: () => Promise<void>): Promise<void> {
-  while (!signal.aborted) {
-    await wait(intervalMs, undefined, { signal, ref: false }).catch(() => {});
-    if (!signal.aborted) await act();
-  }
 }
 
 function openTokenKeys(config: Config, signingKey: SigningKey | undefined, trust: Trust): TokenKeys | undefined {

@@ -3,6 +3,7 @@ import { OneAtATime } from "../../domain/one-at-a-time.ts";
 import { type SealSecret, Seals } from "../../domain/seals.ts";
 import { asOwn } from "./callers.ts";
 import { type Database, systemTransaction } from "./database.ts";
+import { every } from "./every.ts";
 import { readSealSecrets } from "./seal-keys.ts";
 
 export interface SealDirectoryOptions {
@@ -62,11 +63,9 @@ export class SealDirectory implements AsyncDisposable {
     this.seals.replace(await systemTransaction(this.#db, readSealSecrets));
   }
 
-  async #follow({ intervalMs = 2_000, onError }: SealDirectoryOptions): Promise<void> {
+  #follow({ intervalMs = 2_000, onError: report }: SealDirectoryOptions): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      await wait(intervalMs, undefined, { signal, ref: false }).catch(() => {});
-      if (!signal.aborted) await this.refresh().catch((error) => signal.aborted || onError(error));
-    }
+    const onError = (error: unknown) => signal.aborted || report(error);
+    return every({ intervalMs, firstMs: intervalMs, signal, ref: false, onError }, () => this.refresh());
   }
 }

@@ -1,6 +1,6 @@
-import { setTimeout as wait } from "node:timers/promises";
 import { asOwn } from "../database/callers.ts";
 import { type Database, ownerTransaction, systemTransaction } from "../database/database.ts";
+import { every, Wake } from "../database/every.ts";
 import type { Feed } from "../database/schema.ts";
 import { mayReadTimeline, readServerState, readTimeline, type ServerState } from "../database/timeline.ts";
 import { type PolledHead, pollFeedHeads } from "./feed-head.ts";
@@ -34,7 +34,7 @@ export interface TimelineWatchOptions extends TimelineEvents {
 export class TimelineWatch implements AsyncDisposable {
   readonly #options: TimelineWatchOptions;
   readonly #stop = new AbortController();
-  #wake = new AbortController();
+  readonly #wake = new Wake();
   readonly #loop: Promise<void>;
   readonly #mayAsk: boolean;
   #state: ServerState;
@@ -92,15 +92,10 @@ export class TimelineWatch implements AsyncDisposable {
     await this.#loop;
   }
 
-  async #run(): Promise<void> {
+  #run(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted) {
-      this.#wake = new AbortController();
-      const either = AbortSignal.any([signal, this.#wake.signal]);
-      await wait(this.#options.intervalMs ?? 1_000, undefined, { signal: either }).catch(() => {});
-      if (signal.aborted) break;
-      await this.#look().catch((error) => this.#options.onError(error));
-    }
+    const { intervalMs = 1_000, onError } = this.#options;
+    return every({ intervalMs, firstMs: intervalMs, signal, onError, wake: this.#wake }, () => this.#look());
   }
 
   async #look(): Promise<void> {
@@ -130,7 +125,7 @@ export class TimelineWatch implements AsyncDisposable {
 
   #unsettle(): void {
     this.#isSettled = false;
-    this.#wake.abort();
+    this.#wake.call();
   }
 
   // Until it has worked, it is tried again at each look. Whoever is refused meanwhile has it looked

@@ -1,4 +1,3 @@
-import { setTimeout as wait } from "node:timers/promises";
 import type { Principal } from "../../../domain/carriers/principal.ts";
 import { TandemError } from "../../../domain/errors.ts";
 import { Expiries } from "../../../domain/expiries.ts";
@@ -11,6 +10,7 @@ import {
 } from "../../../store/carriers/carrier-access.ts";
 import { asOwn } from "../../../store/database/callers.ts";
 import { type Database, systemTransaction } from "../../../store/database/database.ts";
+import { every } from "../../../store/database/every.ts";
 import { regionMismatch } from "../residency.ts";
 import { GatheredLookups } from "./gathered-lookups.ts";
 
@@ -135,11 +135,10 @@ export class CarrierAccess implements AsyncDisposable {
   // next turn.
   async #watch(): Promise<void> {
     const { signal } = this.#stop;
-    while (!signal.aborted && this.#watchers.size > 0) {
-      await wait(Math.max(10, this.#options.cacheMs), undefined, { signal }).catch(() => {});
-      if (signal.aborted) break;
-      await this.#check([...this.#watchers]).catch((error) => this.#options.onError?.(error));
-    }
+    const intervalMs = Math.max(10, this.#options.cacheMs);
+    const onError = (error: unknown) => this.#options.onError?.(error);
+    const turns = { intervalMs, firstMs: intervalMs, signal, onError, isOver: () => this.#watchers.size === 0 };
+    await every(turns, () => this.#check([...this.#watchers]));
     this.#watching = undefined;
     if (!signal.aborted && this.#watchers.size > 0) this.#watching = this.#watch();
   }

@@ -1,0 +1,59 @@
+import { setTimeout as wait } from "node:timers/promises";
+
+/** Ends a rest before its time. */
+export class Wake {
+  #calls = new AbortController();
+
+  /** Aborts when the next turn is called for. */
+  get signal(): AbortSignal {
+    return this.#calls.signal;
+  }
+
+  /** Calls for the next turn at once; during a turn, for another right after it. */
+  call(): void {
+    this.#calls.abort();
+  }
+
+  /** A turn begins: what called for it is answered. */
+  answer(): void {
+    this.#calls = new AbortController();
+  }
+}
+
+/** When `every` works, and whom it tells of failures. */
+export interface Turns {
+  /** Rest between two turns, milliseconds. */
+  readonly intervalMs: number;
+  readonly signal: AbortSignal;
+  readonly onError: (error: unknown) => void;
+  /** Rest before the first turn, milliseconds. Default 0. */
+  readonly firstMs?: number;
+  readonly wake?: Wake;
+  /** Asked before each rest: whether nobody needs a turn any more. Default: never. */
+  readonly isOver?: () => boolean;
+  /** Whether a rest keeps the process alive. Default true. */
+  readonly ref?: boolean;
+}
+
+/**
+ * Works in turns, with a rest between them, until the signal aborts. A turn that fails is reported,
+ * and the next one comes all the same.
+ * @param work may return another rest after this turn, milliseconds; 0: none.
+ */
+export async function every(turns: Turns, work: () => Promise<void> | Promise<number>): Promise<void> {
+  const { intervalMs, signal, onError, firstMs = 0, wake, isOver, ref = true } = turns;
+  let restMs = firstMs;
+  while (!signal.aborted && !isOver?.()) {
+    const early = wake ? AbortSignal.any([signal, wake.signal]) : signal;
+    if (restMs > 0) await wait(restMs, undefined, { signal: early, ref }).catch(() => {});
+    if (signal.aborted) return;
+    wake?.answer();
+    restMs = intervalMs;
+    try {
+      const asked = await work();
+      if (typeof asked === "number") restMs = asked;
+    } catch (error) {
+      onError(error);
+    }
+  }
+}
