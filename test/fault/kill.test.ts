@@ -101,7 +101,7 @@ test(`what was acknowledged is there exactly once, and every follower saw it exa
       expect(stored.toSorted()).toEqual(records.map(({ recordId }) => recordId).toSorted());
     }
   });
-}, 600_000);
+});
 
 interface World {
   /** How many batches were acknowledged. */
