@@ -9,7 +9,7 @@ import { parseTime } from "./shared/values.ts";
 /** `tandem epoch`: what a restore needs. */
 export function epochCommand(): Command {
   return new Command("epoch")
-    .description("Feed epochs: a step of every restore.")
+    .description("Epochs of feeds: a step of every restore.")
     .addCommand(rotateCommand())
     .addCommand(confirmCommand());
 }

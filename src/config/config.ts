@@ -202,7 +202,7 @@ const SETTINGS = {
     .describe("How long a feed's consumer may stall, ms"),
   maxFeedStreams: integer(1, 10_000)
     .default(DEFAULT_LIMITS.maxFeedStreams)
-    .describe("Feed streams of a carrier and method"),
+    .describe("Most streams of feeds of a carrier and method"),
   maxUploadStreams: integer(1, 10_000)
     .default(DEFAULT_LIMITS.maxUploadStreams)
     .describe("Upload streams of a carrier and method"),

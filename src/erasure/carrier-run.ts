@@ -1,7 +1,7 @@
+import type { FeedId } from "../domain/feed-id.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
-import type { Feed } from "../store/database/schema.ts";
 import type { Exceptions } from "./tally.ts";
 
 /** What an erasure at one carrier goes by. */
@@ -31,5 +31,5 @@ export interface CarrierRun extends CarrierErasure {
   /** What stands for the number in the log of disclosures, one for each of its E.164 forms. */
   readonly numberHashes: readonly string[];
   readonly signal: AbortSignal;
-  readonly onAppended: (feed: Feed, headSequence: bigint) => void;
+  readonly onAppended: (feed: FeedId, headSequence: bigint) => void;
 }

@@ -1,15 +1,17 @@
-import { PartyKind } from "../domain/calls/party.ts";
-import { MatchStatus } from "../domain/matching/result.ts";
-import { type ErasureScope, ExceptionReason, reachesSubscriber, SubjectRole } from "../domain/privacy/erasure.ts";
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { Stated } from "../domain/enum-values.ts";
+import { FeedId } from "../domain/feed-id.ts";
+import { type ErasureScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { CARRIER_SIDE, CDR, DURATION, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { ErasureExceptionReason, SubjectRole } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
+import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { advanceFeed, type FeedLock, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   insertCdrErasure,
   type RecordName,
-  type RecordSide,
   type RewrittenCdr,
   readRevisions,
   rewriteCdrs,
@@ -37,7 +39,7 @@ import {
   eraseDiscrepancy,
   eraseDuration,
   isInCdr,
-} from "./messages-edge.ts";
+} from "./messages-codec.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
 /** Records in which the number may be, and between which instants they begin. */
@@ -72,28 +74,30 @@ const LONGEST_CALL: Micros = 31n * DAY;
 export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
   const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
-  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === 1)]);
+  const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === PLATFORM_SIDE)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
   // A record of the platform's that was found by itself may be in no result yet; one that was found
   // by its result brings the carrier's with it.
   const stored = {
-    platform: await readRevisions(tx, "platform", carrierId, platform, run.now),
-    carrier: await readRevisions(tx, "carrier", carrierId, carrier, run.now),
+    platform: await readRevisions(tx, CDR, carrierId, platform, run.now),
+    carrier: await readRevisions(tx, DURATION, carrierId, carrier, run.now),
   };
   const kept = await findKept(tx, run, stored, results);
   const erased = {
-    platform: stored.platform.flatMap((record) => (kept.has(nameOf(1, record)) ? [] : (cdrWithout(run, record) ?? []))),
+    platform: stored.platform.flatMap((record) =>
+      kept.has(nameOf(PLATFORM_SIDE, record)) ? [] : (cdrWithout(run, record) ?? []),
+    ),
     carrier: stored.carrier.flatMap((record) =>
-      kept.has(nameOf(2, record)) ? [] : (durationWithout(run, record) ?? []),
+      kept.has(nameOf(CARRIER_SIDE, record)) ? [] : (durationWithout(run, record) ?? []),
     ),
   };
   const names = new Set([
-    ...erased.platform.map((record) => nameOf(1, record)),
-    ...erased.carrier.map((record) => nameOf(2, record)),
+    ...erased.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
+    ...erased.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
   ]);
   const found = new Set([
-    ...stored.platform.map((record) => nameOf(1, record)),
-    ...stored.carrier.map((record) => nameOf(2, record)),
+    ...stored.platform.map((record) => nameOf(PLATFORM_SIDE, record)),
+    ...stored.carrier.map((record) => nameOf(CARRIER_SIDE, record)),
   ]);
   const isErased = (result: StoredResult) =>
     shows(run.scope, result) ||
@@ -103,18 +107,18 @@ export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...
     ...erased,
     results: results.filter((result) => !isKept(kept, result) && isErased(result)),
     idKeys: new Map([
-      ...maskedKeys("platform", stored.platform, erased.platform),
-      ...maskedKeys("carrier", stored.carrier, erased.carrier),
+      ...maskedKeys(CDR, stored.platform, erased.platform),
+      ...maskedKeys(DURATION, stored.carrier, erased.carrier),
     ]),
     stored: found,
   };
 }
 
-function maskedKeys(side: RecordSide, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
+function maskedKeys(kind: RecordKind, stored: readonly StoredRecord[], erased: readonly StoredRecord[]) {
   const payloads = new Map(stored.map(({ sequence, payload }) => [sequence, payload]));
   return erased.flatMap(({ sequence, payload }) => {
     const before = payloads.get(sequence);
-    return before === undefined ? [] : changedIdKeys(side, before, payload);
+    return before === undefined ? [] : changedIdKeys(kind, before, payload);
   });
 }
 
@@ -127,14 +131,14 @@ export async function eraseCalls(
   { carrierId, scope }: CarrierErasure,
   found: FoundCalls,
   at: ErasureAtCarrier,
-): Promise<Map<Feed, bigint>> {
-  const heads = new Map<Feed, bigint>();
+): Promise<Map<FeedId, bigint>> {
+  const heads = new Map<FeedId, bigint>();
   if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
   // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten
   // here.
-  const cdrs = await lockFeed(tx, carrierId, Feed.CDRS);
-  const discrepancies = await lockFeed(tx, carrierId, Feed.DISCREPANCIES);
-  await lockFeed(tx, carrierId, Feed.DURATIONS);
+  const cdrs = await lockFeed(tx, carrierId, FeedId.CDRS);
+  const discrepancies = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
+  await lockFeed(tx, carrierId, FeedId.DURATIONS);
   const results = found.results.map((result) => ({
     ...resultWithout(scope, result),
     isWhole: membersOf(result).every((name) => found.stored.has(name)),
@@ -149,10 +153,10 @@ export async function eraseCalls(
   const isRewritten = await eraseEntries(tx, carrierId, scope, told);
   await rewriteCdrs(tx, carrierId, found.platform);
   await rewriteDurations(tx, carrierId, found.carrier);
-  const notify = async (feed: Feed, lock: FeedLock, names: readonly RecordName[]) => {
+  const notify = async (feed: FeedId, lock: FeedLock, names: readonly RecordName[]) => {
     if (names.length === 0) return;
     const payload = encodeErasureEntry(scope.erasureId, names);
-    if (feed === Feed.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
+    if (feed === FeedId.CDRS) await insertCdrErasure(tx, carrierId, lock, { erasureId: scope.erasureId, payload });
     else await insertDiscrepancyErasure(tx, carrierId, lock, payload);
     await advanceFeed(tx, carrierId, feed, lock.nextSequence + 1n);
     await raiseGeneration(tx, carrierId, feed);
@@ -160,9 +164,9 @@ export async function eraseCalls(
     heads.set(feed, lock.nextSequence);
   };
   const cdrNames = unique(found.platform);
-  await notify(Feed.CDRS, cdrs, cdrNames);
+  await notify(FeedId.CDRS, cdrs, cdrNames);
   await notify(
-    Feed.DISCREPANCIES,
+    FeedId.DISCREPANCIES,
     discrepancies,
     told.filter(({ recordId }) => isRewritten.has(recordId)),
   );
@@ -293,16 +297,15 @@ async function findKept(
   const judged = await readJudgedThrough(tx, run.carrierId);
   const reasons = new Map<string, HeldBack>();
   const withResult = new Set(results.flatMap(membersOf));
-  const note = (side: number, record: StoredRecord, through: bigint) => {
-    const part = side === 1 ? RecordPart.CALL : RecordPart.DURATION;
+  const note = ({ side, part }: RecordKind, record: StoredRecord, through: bigint) => {
     const name = nameOf(side, record);
     // After a restore all is judged anew, from the beginning: what has a result was judged before.
     const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
     const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
     if (held) reasons.set(name, held);
   };
-  for (const record of stored.platform) note(1, record, judged.cdrs);
-  for (const record of stored.carrier) note(2, record, judged.durations);
+  for (const record of stored.platform) note(CDR, record, judged.cdrs);
+  for (const record of stored.carrier) note(DURATION, record, judged.durations);
   for (const result of results) {
     const members = membersOf(result);
     const held =
@@ -320,23 +323,21 @@ function reportKept(
 ): void {
   const sides = [
     {
-      side: 1,
-      part: RecordPart.CALL,
+      kind: CDR,
       records: stored.platform,
       isIn: (record: StoredRecord) => cdrWithout(run, record) !== undefined,
     },
     {
-      side: 2,
-      part: RecordPart.DURATION,
+      kind: DURATION,
       records: stored.carrier,
       isIn: (record: StoredRecord) => durationWithout(run, record) !== undefined,
     },
   ];
-  for (const { side, part, records, isIn } of sides) {
+  for (const { kind, records, isIn } of sides) {
     for (const record of records) {
-      const name = nameOf(side, record);
+      const name = nameOf(kind.side, record);
       const held = reasons.get(name);
-      if (held && isIn(record)) run.exceptions.add(part, held, name);
+      if (held && isIn(record)) run.exceptions.add(kind.part, held, name);
     }
   }
 }
@@ -344,11 +345,11 @@ function reportKept(
 /** Whether a hold or a law keeps a record, or a copy of one. */
 export function keeps(
   { legalCountry, now }: CarrierErasure,
-  part: RecordPart,
+  part: Stated<RecordPart>,
   record: Pick<StoredRecord, "hold" | "startTime" | "ingestTime">,
 ): HeldBack | undefined {
   const { hold, startTime, ingestTime } = record;
-  if (hold) return { reason: ExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
+  if (hold) return { reason: ErasureExceptionReason.HELD, due: hold.endTime, source: hold.holdId };
   return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
 }
 
@@ -358,13 +359,13 @@ function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolea
   const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
   const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;
   const due = openUntil > judgedUntil ? openUntil : judgedUntil;
-  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
 function graceOf(run: CarrierErasure, { status, dueTime }: StoredResult): HeldBack | undefined {
-  if (status !== MatchStatus.PENDING) return undefined;
+  if (status !== DiscrepancyStatus.PENDING) return undefined;
   const due = dueTime === undefined || dueTime < run.now ? run.acceptTime + DAY : dueTime;
-  return due > run.now ? { reason: ExceptionReason.PENDING, due } : undefined;
+  return due > run.now ? { reason: ErasureExceptionReason.PENDING, due } : undefined;
 }
 
 function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
@@ -372,16 +373,16 @@ function isKept(kept: ReadonlySet<string>, result: StoredResult): boolean {
 }
 
 function membersOf(result: StoredResult): string[] {
-  const carrier = result.carrierRecords.map((record) => nameOf(2, record));
+  const carrier = result.carrierRecords.map((record) => nameOf(CARRIER_SIDE, record));
   return [nameOf(result.side, result), ...carrier];
 }
 
 // Of both sides, as they are stored and as results name them.
 function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
   return [
-    ...platform.map(({ recordId, recordDate }) => ({ side: 1, recordId, recordDate })),
+    ...platform.map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, recordId, recordDate })),
     ...[...carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)].map(({ recordId, recordDate }) => ({
-      side: 2,
+      side: CARRIER_SIDE,
       recordId,
       recordDate,
     })),

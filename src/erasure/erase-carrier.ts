@@ -1,7 +1,8 @@
-import { RecordPart } from "../domain/privacy/retention-parts.ts";
+import type { FeedId } from "../domain/feed-id.ts";
+import { CDR, PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
+import { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import type { Feed } from "../store/database/schema.ts";
 import {
   type BatchPlace,
   eraseBatchHashes,
@@ -9,7 +10,6 @@ import {
   findRecordsOf,
   findTimelessRecordsOf,
   type RecordName,
-  type RecordSide,
 } from "../store/privacy/erase-calls.ts";
 import { findResultsOf, type ResultPlace } from "../store/privacy/erase-results.ts";
 import { type ErasureAtCarrier, readErasureCarrier, writeErasureCarrier } from "../store/privacy/erasures.ts";
@@ -97,18 +97,18 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
 // again.
 async function eachPage(
   run: CarrierRun,
-  work: (tx: Tx, seeds: Seeds) => Promise<Map<Feed, bigint> | undefined | undefined>,
+  work: (tx: Tx, seeds: Seeds) => Promise<Map<FeedId, bigint> | undefined | undefined>,
 ): Promise<void> {
-  for (const side of ["platform", "carrier"] as const) {
+  for (const kind of RECORD_KINDS) {
     const asSeeds = (names: readonly RecordName[], { start, end }: { start: Micros; end: Micros }): Seeds =>
-      side === "platform" ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
-    for await (const slice of slicesOf(run, side)) {
+      kind === CDR ? { platform: names, carrier: [], start, end } : { platform: [], carrier: names, start, end };
+    for await (const slice of slicesOf(run, kind)) {
       let after = 0n;
       for (let isMore = true; isMore; ) {
         run.signal.throwIfAborted();
         const heads = await run.transact(async (tx) => {
           const search = { ...searchOf(run), ...slice };
-          const page = await findRecordsOf(tx, side, run.carrierId, search, { after, limit: PAGE });
+          const page = await findRecordsOf(tx, kind, run.carrierId, search, { after, limit: PAGE });
           isMore = page.length === PAGE;
           after = page.at(-1)?.sequence ?? after;
           return page.length > 0 ? work(tx, asSeeds(page, slice)) : undefined;
@@ -120,7 +120,7 @@ async function eachPage(
     for (let isMore = true; isMore; ) {
       run.signal.throwIfAborted();
       const heads = await run.transact(async (tx) => {
-        const page = await findTimelessRecordsOf(tx, side, run.carrierId, searchOf(run), { after, limit: PAGE });
+        const page = await findTimelessRecordsOf(tx, kind, run.carrierId, searchOf(run), { after, limit: PAGE });
         isMore = page.length === PAGE;
         after = page.at(-1)?.sequence ?? after;
         return page.length > 0 ? work(tx, asSeeds(page, run.scope)) : undefined;
@@ -130,7 +130,7 @@ async function eachPage(
   }
 }
 
-function tell({ onAppended }: CarrierRun, heads: Map<Feed, bigint> | undefined | undefined): void {
+function tell({ onAppended }: CarrierRun, heads: Map<FeedId, bigint> | undefined | undefined): void {
   for (const [feed, head] of heads ?? []) onAppended(feed, head);
 }
 
@@ -140,7 +140,7 @@ function searchOf({ scope }: CarrierErasure) {
 }
 
 // The period a day at a time, without the days in which nothing is.
-async function* slicesOf(run: CarrierRun, of: RecordSide | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
+async function* slicesOf(run: CarrierRun, of: RecordKind | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
   const { end } = run.scope;
   let from = run.scope.start;
   while (from < end) {
@@ -183,7 +183,7 @@ async function eraseResultsIn(run: CarrierRun, slice: { start: Micros; end: Micr
       isMore = found.length === PAGE;
       after = found.at(-1);
       const seeds = {
-        platform: found.filter(({ side }) => side === 1),
+        platform: found.filter(({ side }) => side === PLATFORM_SIDE),
         carrier: found.flatMap(({ carrierRecords }) => carrierRecords),
         ...slice,
       };

@@ -1,7 +1,7 @@
 import { reachesSubscriber } from "../domain/privacy/erasure.ts";
 import { eraseLines, findPeriodsOf, findRestatementsOf, rewriteRestatement } from "../store/privacy/erase-usage.ts";
 import type { CarrierRun } from "./carrier-run.ts";
-import { eraseRestatement } from "./messages-edge.ts";
+import { eraseRestatement } from "./messages-codec.ts";
 
 /**
  * Takes a subscriber's number out of the figures of closed periods: what it called stays counted,

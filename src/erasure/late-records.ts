@@ -1,13 +1,13 @@
-import { Verdict } from "../domain/calls/verdict.ts";
 import { type ErasureScope, isInScope, reachesSubscriber } from "../domain/privacy/erasure.ts";
+import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Tx } from "../store/database/database.ts";
-import { UploadKind } from "../store/database/schema.ts";
 import { readInForce } from "../store/privacy/erasures.ts";
 import type { AppendBatch } from "../store/records/append.ts";
 import type { AppendRecord, CdrRow, DurationRow } from "../store/records/record-rows.ts";
 import type { ErasureJournal } from "./journal.ts";
-import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-edge.ts";
+import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
 /** What is erased at a carrier as it arrives. */
@@ -57,7 +57,7 @@ const NONE: LateErasures = [];
  */
 export function eraseLateBatches(
   batches: readonly AppendBatch[],
-  kind: UploadKind,
+  kind: RecordKind,
   scopes: LateErasures,
 ): readonly AppendBatch[] {
   if (scopes.length === 0) return batches;
@@ -69,7 +69,7 @@ export function eraseLateBatches(
 }
 
 // Calls that come in time are of no erasure's period, which has passed.
-function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures): AppendBatch["records"] {
+function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures): AppendBatch["records"] {
   const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
   const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
   const isTimed = starts.length === batch.records.length;
@@ -81,7 +81,7 @@ function eraseRecords(batch: AppendBatch, kind: UploadKind, scopes: LateErasures
 }
 
 /** A record with what is in force taken out; itself when nothing is in it. */
-export function eraseLate(record: AppendRecord, kind: UploadKind, scopes: LateErasures): AppendRecord {
+export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateErasures): AppendRecord {
   let erased = record;
   for (const scope of scopes) {
     if (isInScope(scope, record)) erased = eraseOne(erased, kind, scope) ?? erased;
@@ -98,11 +98,11 @@ function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): 
   return isSame ? record : copyOf(record, { erasedBy: [] });
 }
 
-function eraseOne(record: AppendRecord, kind: UploadKind, scope: ErasureScope): AppendRecord | undefined {
+function eraseOne(record: AppendRecord, kind: RecordKind, scope: ErasureScope): AppendRecord | undefined {
   const { row } = record;
   if (row === undefined) return undefined;
   const { number } = scope;
-  const isCdr = kind === UploadKind.CDRS;
+  const isCdr = kind === CDR;
   const erased = isCdr
     ? eraseCdr(row.payload, (row as CdrRow).network?.payload, scope)
     : eraseDuration(row.payload, scope);

@@ -1,5 +1,5 @@
-import { ExceptionReason } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
+import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { Exceptions } from "./tally.ts";
 
 /**
@@ -21,7 +21,8 @@ export function lookAgainAt(exceptions: Exceptions, run: { ended: Micros; took: 
   const held = exceptions.list();
   if (held.length === 0) return undefined;
   const mayEndSooner = held.some(
-    ({ reason, due }) => due === undefined || reason === ExceptionReason.HELD || reason === ExceptionReason.PENDING,
+    ({ reason, due }) =>
+      due === undefined || reason === ErasureExceptionReason.HELD || reason === ErasureExceptionReason.PENDING,
   );
   const soon = run.ended + LOOK_AGAIN;
   const due = exceptions.earliest ?? soon;

@@ -1,4 +1,4 @@
-import { ErasureState } from "../domain/privacy/erasure.ts";
+import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { type Database, systemTransaction } from "../store/database/database.ts";
 import { insertErasure, listErasures, readErasure } from "../store/privacy/erasures.ts";
 import type { ErasureJournal } from "./journal.ts";

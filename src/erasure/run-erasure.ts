@@ -1,13 +1,14 @@
 import { setTimeout as wait } from "node:timers/promises";
+import type { FeedId } from "../domain/feed-id.ts";
 import { numberHash } from "../domain/numbers/number-hash.ts";
-import { type AuditAct, AuditOutcome } from "../domain/privacy/audit.ts";
+import type { AuditAct } from "../domain/privacy/audit.ts";
 import { auditedRequestId } from "../domain/privacy/audited-request-id.ts";
-import { ErasureState } from "../domain/privacy/erasure.ts";
+import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
+import { ErasureState } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, ownerTransaction, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
-import type { Feed } from "../store/database/schema.ts";
 import { areAllClear } from "../store/database/serving-processes.ts";
 import {
   type ErasureRow,
@@ -30,7 +31,7 @@ export interface ErasureRunOptions {
   readonly holder: string;
   /** The installation's, by which the logs of disclosures and of acts hash numbers. */
   readonly hashSecret: Buffer;
-  readonly onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  readonly onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /** Confirmed in every transaction, before any other lock. */

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { DeliveryWatch } from "../domain/delivery-watch.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import { asOwn } from "../store/database/callers.ts";
-import type { Feed } from "../store/database/schema.ts";
 import type { FeedHead, PolledHead } from "../store/feeds/feed-head.ts";
 
 export interface FeedHubOptions {
@@ -43,12 +43,12 @@ export class FeedHub implements AsyncDisposable {
   }
 
   /** Says that a commit has moved a feed's head, so that its streams read at once. */
-  notify(carrierId: string, feed: Feed, headSequence: bigint): void {
+  notify(carrierId: string, feed: FeedId, headSequence: bigint): void {
     this.#feeds.get(feedKey(carrierId, feed))?.raise(headSequence);
   }
 
   /** Joins a feed for as long as a stream lives; dispose the subscription when it ends. */
-  subscribe(carrierId: string, feed: Feed): FeedSubscription {
+  subscribe(carrierId: string, feed: FeedId): FeedSubscription {
     const key = feedKey(carrierId, feed);
     let live = this.#feeds.get(key);
     if (!live) {

@@ -1,9 +1,10 @@
 import { TandemError } from "../domain/errors.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import type { Seals } from "../domain/seals.ts";
 import { isoFromMicros, type Micros } from "../domain/time/instant.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
 import { type FeedHead, raiseIngestTime, readFeedHead } from "../store/feeds/feed-head.ts";
-import { findFirstEntrySince, readEntryIngestTime, type StoredFeed } from "../store/feeds/feed-position.ts";
+import { findFirstEntrySince, readEntryIngestTime } from "../store/feeds/feed-position.ts";
 import { assertFilter, type Cursor, type CursorScope, encodeCursor, type OpenedCursor, openCursor } from "./cursor.ts";
 
 /** A start as the client gave it; a named consumer has been turned into its cursor before. */
@@ -23,7 +24,7 @@ export interface FeedPlace {
   db: Database;
   seals: Seals;
   carrierId: string;
-  feed: StoredFeed;
+  feed: FeedId;
   filter: bigint;
 }
 

@@ -1,8 +1,9 @@
+import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
+import { CDR, DURATION } from "../domain/record-kind.ts";
 import { microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
 import { readClockVotes } from "../store/reconciliation/clock-offsets.ts";
 import { type Arrival, readArrivals } from "../store/reconciliation/reconcile-input.ts";
@@ -15,7 +16,7 @@ import {
   writeReconcilePosition,
 } from "../store/reconciliation/reconcile-progress.ts";
 import type { Reconciled } from "./carrier.ts";
-import { trunkOf } from "./facts-edge.ts";
+import { trunkOf } from "./facts-codec.ts";
 import { CarrierVotes } from "./votes.ts";
 import { minuteOf } from "./window.ts";
 
@@ -45,8 +46,8 @@ const START: ReconcilePosition = {
  */
 export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {
   const { carrierId } = carrier;
-  const cdrs = await readFeedHead(tx, carrierId, Feed.CDRS);
-  const durations = await readFeedHead(tx, carrierId, Feed.DURATIONS);
+  const cdrs = await readFeedHead(tx, carrierId, FeedId.CDRS);
+  const durations = await readFeedHead(tx, carrierId, FeedId.DURATIONS);
   const stored = await readReconcilePosition(tx, carrierId);
   let position = stored ?? START;
   const judgedOtherwise =
@@ -58,7 +59,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   if (isAhead) position = START;
   const cdrThrough = least(cdrs.headSequence, position.markedCdrSequence + PAGE);
   const durationThrough = least(durations.headSequence, position.markedDurationSequence + PAGE);
-  const platform = await readArrivals(tx, "platform", {
+  const platform = await readArrivals(tx, CDR, {
     carrierId,
     after: position.markedCdrSequence,
     through: cdrThrough,
@@ -84,13 +85,13 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
 // their hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
-  const arrivals = await readArrivals(tx, "carrier", { ...request, withPayload: false });
+  const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });
   if (arrivals.length === 0) return [];
   const starts = arrivals.map(({ startTime }) => startTime);
   const range = { start: starts.reduce(least) - EVIDENCE_MICROS, end: starts.reduce(most) + EVIDENCE_MICROS };
   const votes = new CarrierVotes(await readClockVotes(tx, carrierId, range), []);
   if (votes.offsetsInUse().length === 0) return minutesOf(arrivals);
-  const encoded = await readArrivals(tx, "carrier", { ...request, withPayload: true });
+  const encoded = await readArrivals(tx, DURATION, { ...request, withPayload: true });
   return encoded.flatMap(({ startTime, payload }) => {
     const hourMs = msFromMicros(startTime - (startTime % HOUR_MICROS));
     const offset = votes.offsetAt((payload && trunkOf(payload)) ?? "", hourMs);

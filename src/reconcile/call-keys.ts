@@ -2,8 +2,9 @@ import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CommonFacts, CorrelationIds, RecordRef } from "../domain/matching/facts.ts";
 import { hash64, idTexts } from "../domain/matching/id-texts.ts";
 import { numberKeyOf } from "../domain/matching/number-keys.ts";
-import { type CallResult, MatchedBy } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
 import { isHiddenCaller } from "../domain/numbers/spelling.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 
 /**
  * So many last digits of a number tell it apart; what stands before them, prefixes and codes, is
@@ -41,7 +42,7 @@ export function hasIds(ids: CorrelationIds): boolean {
 }
 
 function kindsUpTo(matchedBy: MatchedBy | undefined): number {
-  if (matchedBy === MatchedBy.DIALOG) return 1;
+  if (matchedBy === MatchedBy.INTERCONNECT_DIALOG) return 1;
   return matchedBy === MatchedBy.ICID ? 2 : 3;
 }
 

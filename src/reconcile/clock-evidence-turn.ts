@@ -1,6 +1,6 @@
 import { voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import { FAR_REACH_MS, type FarCall, pairFarCalls } from "../domain/matching/clocks/far-calls.ts";
-import { Side } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import {
@@ -116,13 +116,13 @@ function nameOf({ side, recordDate, recordId, startTime, pairKey, trunkId, lengt
 // that are apart.
 async function countAgain(tx: Tx, carrierId: string, changed: readonly LackingCall[]): Promise<ClockVote[]> {
   const wanted = changed.filter(({ pairKey }) => pairKey !== ERASED_PAIR).map(around);
-  const read = async (side: Side) => {
+  const read = async (side: RecordKind["side"]) => {
     const found = await findLacking(tx, carrierId, { side, wanted, limit: MOST_OF_A_PAIR });
     const calls = new Map(found.map(({ position: _, ...call }) => [nameOf(call), farCall(call)]));
     return Map.groupBy(calls.values(), ({ call }) => call.pairKey);
   };
-  const platform = await read(Side.PLATFORM);
-  const carrier = await read(Side.CARRIER);
+  const platform = await read(PLATFORM_SIDE);
+  const carrier = await read(CARRIER_SIDE);
   const isTouched = touchedBy(changed);
   const votes: ClockVote[] = [];
   const written: LackingCall[] = [];

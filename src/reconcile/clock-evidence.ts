@@ -13,7 +13,7 @@ import type { CarrierFacts, PlatformFacts } from "../domain/matching/facts.ts";
 import { NumberIndex, rangesAround } from "../domain/matching/pairing/number-index.ts";
 import { couldBePair } from "../domain/matching/pairing/pair-grade.ts";
 import { isInWindow } from "../domain/matching/pairing/time-window.ts";
-import { Side } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import type { LackingCall, MinuteVotes } from "../store/reconciliation/clock-evidence.ts";
 import type { Votes } from "../store/reconciliation/clock-offsets.ts";
@@ -62,12 +62,12 @@ export function evidenceOf(
   for (const unit of askedUnits) {
     const near = nearUnit(unit);
     const [call] = near;
-    if (call === undefined) lacking.push(...lackingCall(Side.CARRIER, unit));
+    if (call === undefined) lacking.push(...lackingCall(CARRIER_SIDE, unit));
     else if (near.length === 1) addVote(votes, unit.facts, bucketOf(call, unit));
   }
   const askedCalls = calls.filter((call) => call.answered && isAsked(call));
   const nearCall = finder(units, askedCalls, (unit, call) => isInWindow(call, unit) && couldBePair(call, unit));
-  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(Side.PLATFORM, call));
+  for (const call of askedCalls) if (nearCall(call).length === 0) lacking.push(...lackingCall(PLATFORM_SIDE, call));
   return { minutes: [...votes].map(([minute, each]) => ({ minute, votes: each })), lacking };
 }
 
@@ -108,7 +108,7 @@ function addVote(votes: Map<Micros, Record<string, Votes>>, record: CarrierFacts
 }
 
 // A part that says it is not the first has no counterpart that begins with it.
-function lackingCall(side: Side, unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
+function lackingCall(side: RecordKind["side"], unit: CallUnit<PlatformFacts | CarrierFacts>): LackingCall[] {
   const { facts, answered } = unit;
   const pairKey = pairKeyOf(facts);
   const isLaterPart = "part" in facts && facts.part !== undefined && facts.part.index > 1;

@@ -1,8 +1,10 @@
 import { type CallEvidence, explainCall } from "../domain/matching/explain/explain.ts";
 import { findNearMisses, type NearMiss, type OpenCall } from "../domain/matching/explain/near-misses.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { type CallResult, MatchStatus, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, kindOfSide, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Tx } from "../store/database/database.ts";
 import {
   type CallResultRow,
@@ -62,7 +64,7 @@ export async function explainRecord(
   const holder = await findHolder(tx, carrier.carrierId, record);
   const instants = holder === undefined ? [startMs] : [startMs, msFromMicros(holder.startTime)];
   const { input, matched } = await gatherAround(tx, carrier, instants, now);
-  const side = record.side === Side.PLATFORM ? Side.PLATFORM : Side.CARRIER;
+  const side = kindOfSide(record.side).side;
   const evidence = explainCall(input, { side, recordId: record.recordId, recordDate: record.recordDate }, matched);
   if (!evidence) return undefined;
   const stored = holder ?? (await readResultsNamed(tx, carrier.carrierId, [nameOf(evidence.result)])).at(0);
@@ -74,7 +76,7 @@ export async function explainRecord(
 async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): Promise<CallResultRow | undefined> {
   const { side, recordId, recordDate, startTime } = record;
   const [own] = await readResultsNamed(tx, carrierId, [{ side, recordId, recordDate }]);
-  if (side === Side.PLATFORM || (own !== undefined && !own.isMerged)) return own;
+  if (side === PLATFORM_SIDE || (own !== undefined && !own.isMerged)) return own;
   const startMs = msFromMicros(startTime);
   const wanted = {
     key: durationKeyOf({ recordId, recordDate }),
@@ -84,7 +86,7 @@ async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): P
   const found = [
     ...(await findCalls(tx, carrierId, {
       by: "correlation_key",
-      side: Side.PLATFORM,
+      side: PLATFORM_SIDE,
       wanted: [wanted],
       limit: MOST_HOLDERS,
     })),
@@ -112,9 +114,9 @@ async function findNear(tx: Tx, carrierId: string, { result }: CallEvidence): Pr
 }
 
 const LACKING: ReadonlySet<number> = new Set([
-  MatchStatus.MISSING_AT_CARRIER,
-  MatchStatus.MISSING_AT_PLATFORM,
-  MatchStatus.PENDING,
+  DiscrepancyStatus.MISSING_AT_CARRIER,
+  DiscrepancyStatus.MISSING_AT_PLATFORM,
+  DiscrepancyStatus.PENDING,
 ]);
 
 async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Promise<NearMiss[]> {
@@ -122,7 +124,7 @@ async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Prom
   const measure = result.platformMeasure ?? result.carrierMeasure;
   const pairKey = record && pairKeyOf(record);
   if (record === undefined || measure === undefined || pairKey === undefined) return [];
-  const [side, other] = result.platform ? [Side.PLATFORM, Side.CARRIER] : [Side.CARRIER, Side.PLATFORM];
+  const [side, other] = result.platform ? [PLATFORM_SIDE, CARRIER_SIDE] : [CARRIER_SIDE, PLATFORM_SIDE];
   const rows = await readOpenCalls(tx, carrierId, {
     side: other,
     pairKey,
@@ -139,7 +141,7 @@ async function nearMissesOf(tx: Tx, carrierId: string, result: CallResult): Prom
   );
 }
 
-function openCall(side: Side, row: OpenCallRow): OpenCall {
+function openCall(side: RecordKind["side"], row: OpenCallRow): OpenCall {
   const { recordId, recordDate, revision, startTime, answered } = row;
   const number = (value: bigint | null) => (value === null ? undefined : Number(value));
   return {

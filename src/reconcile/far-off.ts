@@ -1,7 +1,9 @@
 import { MAX_COMPONENT } from "../domain/matching/pairing/components.ts";
 import { CUT_SLACK_MS } from "../domain/matching/pairing/ending-parts.ts";
-import { type CallResult, MatchedBy, MatchStatus, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../domain/record-kind.ts";
 import { addDays, microsFromMs, msFromMicros } from "../domain/time/instant.ts";
+import { DiscrepancyStatus, MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Tx, together } from "../store/database/database.ts";
 import {
   type CallResultRow,
@@ -50,17 +52,17 @@ export async function farSpans(
   const alone = fresh("alone", kept.filter(isCarriers));
   const parts = fresh("part", kept.filter(mayBePart));
   const short = fresh("short", kept.filter(isShortAtCarrier));
-  const find = (side: Side, wanted: WantedCall[]) =>
+  const find = (side: RecordKind["side"], wanted: WantedCall[]) =>
     findCalls(tx, carrierId, { by: "pair_key", side, wanted, limit: MOST_OF_A_KEY });
   const [sharing, echoed, longer, rest, whole] = await together([
     findByIds(tx, carrierId, { wanted: wantedIds(fresh("ids", kept)), most: MOST_OF_A_KEY }),
     findEchoed(tx, carrierId, alone),
-    find(Side.PLATFORM, [
+    find(PLATFORM_SIDE, [
       ...wantedOf(parts, (ms) => [ms - SPLIT_MS, ms, ms]),
       ...wantedOf(short, (ms, result) => [ms - SPLIT_MS, ms + lengthOf(result), ms]),
     ]),
     find(
-      Side.CARRIER,
+      CARRIER_SIDE,
       wantedOf(short, (ms, result) => [ms, ms + lengthOf(result)]),
     ),
     findHolders(tx, carrierId, alone),
@@ -131,7 +133,7 @@ function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Pr
   const names = alone.flatMap(({ carrier: [record] }) => {
     const recordId = record?.echoedRecordId;
     if (record === undefined || recordId === undefined) return [];
-    return [-1, 0, 1].map((days) => ({ side: Side.PLATFORM, recordId, recordDate: addDays(record.recordDate, days) }));
+    return [-1, 0, 1].map((days) => ({ side: PLATFORM_SIDE, recordId, recordDate: addDays(record.recordDate, days) }));
   });
   return readResultsNamed(tx, carrierId, names);
 }
@@ -165,7 +167,7 @@ export async function findHolders(
     end: microsFromMs(rawStartMs(record) + HOLDER_MS),
   }));
   const [pairs, splits] = await together([
-    findCalls(tx, carrierId, { by: "correlation_key", side: Side.PLATFORM, wanted, limit: MOST_OF_A_KEY }),
+    findCalls(tx, carrierId, { by: "correlation_key", side: PLATFORM_SIDE, wanted, limit: MOST_OF_A_KEY }),
     findSplitCalls(tx, carrierId, recordsOf(alone)),
   ]);
   return [...pairs, ...splits];
@@ -183,13 +185,13 @@ export function identityOf(result: CallResult): string {
 
 // Whatever became of it alone: in a crowd nothing is a part.
 function mayBePart({ platform, carrierMeasure, candidateCount, status }: CallResult): boolean {
-  if (platform !== undefined || candidateCount !== undefined || status === MatchStatus.VOIDED) return false;
+  if (platform !== undefined || candidateCount !== undefined || status === DiscrepancyStatus.VOIDED) return false;
   return carrierMeasure?.answered === true;
 }
 
 // A call of which the carrier has nothing may be one whose first part is missing.
 function isShortAtCarrier({ platform, platformMeasure, carrierMeasure, candidateCount, status }: CallResult): boolean {
-  if (platform === undefined || candidateCount !== undefined || status === MatchStatus.VOIDED) return false;
+  if (platform === undefined || candidateCount !== undefined || status === DiscrepancyStatus.VOIDED) return false;
   if (platformMeasure?.answered !== true) return false;
   const knownMs = carrierMeasure?.connectedMs ?? billedMs(carrierMeasure) ?? 0;
   return knownMs < (platformMeasure.connectedMs ?? 0) - CUT_SLACK_MS;
@@ -199,6 +201,6 @@ function billedMs(measure: CallResult["carrierMeasure"]): number | undefined {
   return measure?.billedS === undefined ? undefined : measure.billedS * 1_000;
 }
 
-function sideOf(result: CallResult): Side {
-  return result.platform ? Side.PLATFORM : Side.CARRIER;
+function sideOf(result: CallResult): RecordKind["side"] {
+  return result.platform ? PLATFORM_SIDE : CARRIER_SIDE;
 }

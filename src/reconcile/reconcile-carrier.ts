@@ -1,11 +1,11 @@
 import { TandemError } from "../domain/errors.ts";
+import { FeedId } from "../domain/feed-id.ts";
 import { RULE_VERSION } from "../domain/matching/result.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
-import { Feed } from "../store/database/schema.ts";
 import { raiseIngestTime } from "../store/feeds/feed-head.ts";
 import {
   isAnyMinuteMarked,
@@ -30,7 +30,7 @@ export interface ReconcileOptions {
   /** Instead of the database's clock: for records of another time, in tests and benchmarks. */
   readonly now?: Micros;
   /** Told after a commit that added entries to the discrepancy feed. */
-  readonly onAppended?: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  readonly onAppended?: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
   /**
    * How often marks may follow from each other before they are set aside; MOST_ROUNDS when absent.
    */
@@ -143,7 +143,7 @@ async function matchMarked(
     work.steps++;
     work.judged += outcome.judged;
     if (outcome.headSequence !== undefined)
-      options.onAppended?.(options.carrierId, Feed.DISCREPANCIES, outcome.headSequence);
+      options.onAppended?.(options.carrierId, FeedId.DISCREPANCIES, outcome.headSequence);
     if (outcome.judged > MANY_RESULTS) work.spanMinutes = Math.max(1, spanMinutes >> 1);
     else if (outcome.judged < MANY_RESULTS / 4) work.spanMinutes = Math.min(MOST_MINUTES, spanMinutes * 2);
   } while (mayGoOn());
@@ -175,8 +175,8 @@ async function markWhatIsNew(tx: Tx, carrier: Reconciled, now: Micros, most: num
 function waitForWriters({ db, carrierId }: ReconcileOptions): Promise<Micros> {
   return systemTransaction(db, async (tx) => {
     const now = await readClock(tx);
-    await raiseIngestTime(tx, carrierId, Feed.CDRS, now);
-    await raiseIngestTime(tx, carrierId, Feed.DURATIONS, now);
+    await raiseIngestTime(tx, carrierId, FeedId.CDRS, now);
+    await raiseIngestTime(tx, carrierId, FeedId.DURATIONS, now);
     return now;
   });
 }

@@ -1,13 +1,14 @@
 import { createHash } from "node:crypto";
 import type { CallResult } from "../domain/matching/result.ts";
-import { MatchStatus, Side } from "../domain/matching/result.ts";
 import { ERASED_HASH } from "../domain/privacy/erasure.ts";
+import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
+import { DiscrepancyStatus } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { FeedLock } from "../store/feeds/feed-head.ts";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
 import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliation/discrepancy-log.ts";
-import { encodeDiscrepancy, encodeMerged } from "./discrepancy-edge.ts";
+import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
 /** A result and the row that it makes. */
@@ -47,9 +48,9 @@ export function memberNames(judged: readonly Judged[]): ResultName[] {
     result.carrier
       .filter(
         (record) =>
-          row.side !== Side.CARRIER || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
+          row.side !== CARRIER_SIDE || record.recordId !== row.recordId || record.recordDate !== row.recordDate,
       )
-      .map(({ recordId, recordDate }) => ({ side: Side.CARRIER, recordId, recordDate })),
+      .map(({ recordId, recordDate }) => ({ side: CARRIER_SIDE, recordId, recordDate })),
   );
 }
 
@@ -149,7 +150,7 @@ function held(lock: FeedLock | undefined): FeedLock {
 
 function toldRow(carrierId: string, { judged, before }: Changes["changed"][number], now: Micros): CallResultRow {
   const { row, result } = judged;
-  const isUnresolved = disagrees(row.status) || row.status === MatchStatus.PENDING;
+  const isUnresolved = disagrees(row.status) || row.status === DiscrepancyStatus.PENDING;
   const discrepancyId = before?.discrepancyId ?? discrepancyIdOf(carrierId, judged.name);
   const revision = (before?.discrepancyRevision ?? 0) + 1;
   const firstSeenTime = before?.firstSeenTime ?? now;

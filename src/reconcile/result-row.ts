@@ -2,9 +2,11 @@ import { e164Of, type Party } from "../domain/calls/party.ts";
 import type { CarrierFacts, CommonFacts } from "../domain/matching/facts.ts";
 import { hash64 } from "../domain/matching/id-texts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { type CallResult, MatchedBy, MatchStatus, PendingReason, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { microsFromMs } from "../domain/time/instant.ts";
 import type { ZoneDays } from "../domain/time/zone-days.ts";
+import { DiscrepancyStatus, MatchedBy, PendingReason } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CallResultRow, ResultName } from "../store/reconciliation/call-results.ts";
 import { durationKeyOf, echoKeyOf, idKeysOf, pairKeyOf } from "./call-keys.ts";
 
@@ -25,7 +27,7 @@ export type JudgedRow = Omit<
 export function nameOf(result: CallResult): ResultName {
   const first = firstRecord(result);
   return {
-    side: result.platform ? Side.PLATFORM : Side.CARRIER,
+    side: result.platform ? PLATFORM_SIDE : CARRIER_SIDE,
     recordId: first.recordId,
     recordDate: first.recordDate,
   };
@@ -122,13 +124,13 @@ export function rawStartMs(record: CommonFacts): number {
 
 /** Whether a status means that the sides disagree. */
 export function disagrees(status: number): boolean {
-  return status >= MatchStatus.DURATION_MISMATCH && status <= MatchStatus.AMBIGUOUS;
+  return status >= DiscrepancyStatus.DURATION_MISMATCH && status <= DiscrepancyStatus.AMBIGUOUS;
 }
 
 // Whether a part that begins far off may belong to a call, or one that it has may be another's. One
 // switch writes the parties of all parts alike.
 function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
-  return isOpen(status) || carrier.length > 1 || (status === MatchStatus.NOT_REPORTED && platform === undefined);
+  return isOpen(status) || carrier.length > 1 || (status === DiscrepancyStatus.NOT_REPORTED && platform === undefined);
 }
 
 /**
@@ -136,7 +138,7 @@ function mayHaveParts({ status, platform, carrier }: CallResult): boolean {
  * have, or disagrees.
  */
 function isOpen(status: number): boolean {
-  return disagrees(status) || status === MatchStatus.PENDING;
+  return disagrees(status) || status === DiscrepancyStatus.PENDING;
 }
 
 function firstRecord(result: CallResult): CommonFacts {
@@ -148,7 +150,7 @@ function firstRecord(result: CallResult): CommonFacts {
 // A partial record waits for its next revision, and not for time, whenever the grace of its
 // counterpart was over.
 function dueTimeOf(result: CallResult) {
-  if (result.status !== MatchStatus.PENDING || result.graceEndMs === undefined) return null;
+  if (result.status !== DiscrepancyStatus.PENDING || result.graceEndMs === undefined) return null;
   if (result.pendingReason === PendingReason.PARTIAL_RECORD) return null;
   return microsFromMs(Math.ceil(result.graceEndMs));
 }

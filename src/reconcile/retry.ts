@@ -1,5 +1,5 @@
 import { TandemError } from "../domain/errors.ts";
-import { AuditOutcome } from "../domain/privacy/audit.ts";
+import { AuditOutcome } from "../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../store/audit/audit-log.ts";
 import { readCarrier } from "../store/carriers/carriers.ts";
 import { type Database, systemTransaction } from "../store/database/database.ts";

@@ -1,5 +1,7 @@
-import { type CallResult, MatchedBy, Side } from "../domain/matching/result.ts";
+import type { CallResult } from "../domain/matching/result.ts";
+import { CARRIER_SIDE } from "../domain/record-kind.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { type Tx, together } from "../store/database/database.ts";
 import type { CallResultRow } from "../store/reconciliation/call-results.ts";
 import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
@@ -22,7 +24,7 @@ export async function findTied(
   const isIn = new Set(judged.flatMap(({ result }) => result.carrier.map(refText)));
   const names = judged.flatMap(({ name, result }) => [
     name,
-    ...result.carrier.map((record) => nameText({ ...record, side: Side.CARRIER })),
+    ...result.carrier.map((record) => nameText({ ...record, side: CARRIER_SIDE })),
   ]);
   const released = names.flatMap((name) => {
     const row = rows.get(name);
@@ -36,7 +38,7 @@ export async function findTied(
   // A record that an id gives to a call here, and that is stored with another which is not judged.
   const isJudged = new Set(judged.map(({ name }) => name));
   const losing = [...rows].filter(([name, row]) => {
-    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === Side.CARRIER && isIn.has(refText(row)));
+    const isElsewhere = row.isMerged || isJudged.has(name) || (row.side === CARRIER_SIDE && isIn.has(refText(row)));
     return !isElsewhere && row.carrierRecords.some((record) => isIn.has(refText(record)));
   });
   const isNew = (purpose: string, text: string) => isFresh(sought, `${purpose}/${text}`);

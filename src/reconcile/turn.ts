@@ -1,10 +1,10 @@
+import { FeedId } from "../domain/feed-id.ts";
 import { EVIDENCE_DAYS_MS } from "../domain/matching/clocks/clock-offset.ts";
 import { FAR_REACH_MS } from "../domain/matching/clocks/far-calls.ts";
 import { type MatchedInput, matchToExplain } from "../domain/matching/explain/explain.ts";
 import type { CarrierFacts, KnownRounding, MatchingInput } from "../domain/matching/facts.ts";
 import { addDays, type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
 import { advanceFeed, lockFeed } from "../store/feeds/feed-head.ts";
 import {
   type CallResultRow,
@@ -80,13 +80,13 @@ export async function reconcileMinutes(
   const { judged, votes, rows, base, stored } = settled;
   const changes = findChanges(judged, rows);
   const isLogged = changes.merged.length > 0 || changes.changed.some(isTold);
-  const lock = isLogged ? await lockFeed(tx, carrierId, Feed.DISCREPANCIES) : undefined;
+  const lock = isLogged ? await lockFeed(tx, carrierId, FeedId.DISCREPANCIES) : undefined;
   const { rows: written, entries } = logChanges(carrierId, changes, lock);
   await deleteResults(tx, carrierId, changes.deleted);
   await writeResults(tx, carrierId, written, lock?.ingestTime ?? now);
   if (lock) {
     await appendDiscrepancies(tx, carrierId, lock, entries);
-    await advanceFeed(tx, carrierId, Feed.DISCREPANCIES, lock.nextSequence + BigInt(entries.length));
+    await advanceFeed(tx, carrierId, FeedId.DISCREPANCIES, lock.nextSequence + BigInt(entries.length));
   }
   const changedVotes = votes.changes();
   await writeClockVotes(tx, carrierId, changedVotes.clock);

@@ -2,9 +2,10 @@ import { EVIDENCE_DAYS_MS, offsetOfHour } from "../domain/matching/clocks/clock-
 import { areAlike, type HourSays, voteBucket } from "../domain/matching/clocks/clock-votes.ts";
 import type { CarrierFacts, ClockOffset, KnownRounding } from "../domain/matching/facts.ts";
 import { WINDOW_MS } from "../domain/matching/pairing/time-window.ts";
-import { MatchedBy } from "../domain/matching/result.ts";
 import { judgeRounding, roundingVotes } from "../domain/matching/rounding.ts";
+import { PLATFORM_SIDE } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs, msFromMicros, utcDay } from "../domain/time/instant.ts";
+import { MatchedBy } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import type { ClockVotes, RoundingVotes, Votes } from "../store/reconciliation/clock-offsets.ts";
 import { clockHourMs, rawStartMs } from "./result-row.ts";
 
@@ -139,7 +140,7 @@ export class CarrierVotes {
 
   /** Adds (1) or takes back (-1) what a result says. */
   count(voter: Voter, by: 1 | -1): void {
-    if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== 1) return;
+    if (voter.isMerged || voter.clockTrunk === null || voter.clockTime === null || voter.side !== PLATFORM_SIDE) return;
     const hourMs = hourOf(msFromMicros(voter.clockTime));
     if (isByFarId(voter)) this.#addClock(voter.clockTrunk, hourMs, BY_ID + idBucket(voter), by);
     const keys = roundingKeys(voter);
@@ -295,7 +296,7 @@ function offsetsIn(offset: ClockOffset | undefined): number[] {
 // it does which parts make one call.
 function isByFarId({ matchedBy, voteMs, carrierRecords }: Voter): boolean {
   if (voteMs === null || carrierRecords.length !== 1) return false;
-  if (matchedBy !== MatchedBy.DIALOG && matchedBy !== MatchedBy.ICID) return false;
+  if (matchedBy !== MatchedBy.INTERCONNECT_DIALOG && matchedBy !== MatchedBy.ICID) return false;
   const distanceMs = Math.abs(Number(voteMs));
   return distanceMs > WINDOW_MS && distanceMs <= ZONE_MS;
 }

@@ -1,17 +1,12 @@
 import type { CarrierFacts, KnownJoin, PlatformFacts } from "../domain/matching/facts.ts";
 import type { ErasureScope } from "../domain/privacy/erasure.ts";
+import { CDR, DURATION, type RecordKind } from "../domain/record-kind.ts";
 import { type Micros, microsFromMs } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import { readErasedPairs } from "../store/privacy/erase-results.ts";
-import {
-  type RecordTables,
-  readPartTips,
-  readTips,
-  type StoredTip,
-  type TimeRange,
-} from "../store/reconciliation/reconcile-input.ts";
+import { readPartTips, readTips, type StoredTip, type TimeRange } from "../store/reconciliation/reconcile-input.ts";
 import { withoutErased } from "./erased-facts.ts";
-import { carrierFacts, platformFacts } from "./facts-edge.ts";
+import { carrierFacts, platformFacts } from "./facts-codec.ts";
 import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";
 
@@ -39,8 +34,8 @@ export class TurnRecords {
   readonly #tx: Tx;
   readonly #carrierId: string;
   readonly #carrierFacts: (tip: StoredTip) => CarrierFacts;
-  readonly #platform: Side<PlatformFacts>;
-  readonly #carrier: Side<CarrierFacts>;
+  readonly #platform: SideRecords<PlatformFacts>;
+  readonly #carrier: SideRecords<CarrierFacts>;
   readonly #parts = new Map<string, CarrierFacts>();
   #partSpans: Span[] = [];
   readonly #joins = new Map<string, KnownJoin>();
@@ -50,8 +45,8 @@ export class TurnRecords {
     this.#tx = tx;
     this.#carrierId = carrierId;
     this.#carrierFacts = (tip) => withoutErased(carrierFacts(tip), erased);
-    this.#platform = new Side("platform", (tip) => withoutErased(platformFacts(tip), erased));
-    this.#carrier = new Side("carrier", this.#carrierFacts);
+    this.#platform = new SideRecords(CDR, (tip) => withoutErased(platformFacts(tip), erased));
+    this.#carrier = new SideRecords(DURATION, this.#carrierFacts);
   }
 
   /** The window of some spans, with the offsets that the votes give. */
@@ -117,21 +112,21 @@ export class TurnRecords {
 }
 
 // One side's records, and where they were read.
-class Side<Facts> {
+class SideRecords<Facts> {
   readonly records: Facts[] = [];
-  readonly #tables: RecordTables;
+  readonly #kind: RecordKind;
   readonly #factsOf: (tip: StoredTip) => Facts;
   #spans: Span[] = [];
 
-  constructor(tables: RecordTables, factsOf: (tip: StoredTip) => Facts) {
-    this.#tables = tables;
+  constructor(kind: RecordKind, factsOf: (tip: StoredTip) => Facts) {
+    this.#kind = kind;
     this.#factsOf = factsOf;
   }
 
   async read(tx: Tx, carrierId: string, spans: readonly Span[]): Promise<void> {
     const missing = missingSpans(spans, this.#spans);
     if (missing.length === 0) return;
-    for (const tip of await readTips(tx, this.#tables, carrierId, missing.map(timeRange)))
+    for (const tip of await readTips(tx, this.#kind, carrierId, missing.map(timeRange)))
       this.records.push(this.#factsOf(tip));
     this.#spans = mergeSpans([...this.#spans, ...missing]);
   }

@@ -1,20 +1,20 @@
 import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { TandemError } from "../domain/errors.ts";
+import type { FeedId } from "../domain/feed-id.ts";
 import type { Limits } from "../domain/limits.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import type { Database } from "../store/database/database.ts";
-import type { Feed } from "../store/database/schema.ts";
 import { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import { StoredBook, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { Committer } from "./committer.ts";
-import type { RecordKindEdge } from "./kind.ts";
 import type { Outcome } from "./outcome.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext } from "./records/prepared.ts";
-import { cdrEdge, durationEdge } from "./records/record-edges.ts";
+import { cdrCodec, durationCodec } from "./records/record-codecs.ts";
 import type { RecordList } from "./records/record-list.ts";
 import { releaseQuarantined } from "./release.ts";
 import { type ClientFrame, type ServerFrame, UploadSession } from "./session.ts";
@@ -29,13 +29,13 @@ export interface UploadEngineOptions {
   /** What is erased as it arrives. */
   erasures: ErasuresInForce;
   /** Told after each commit that added entries to a feed. */
-  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /** Whose upload it is, and of what. */
 export interface UploadTarget<Message> {
   carrierId: string;
-  edge: RecordKindEdge<Message>;
+  codec: RecordCodec<Message>;
   horizons: PrepareContext["horizons"];
   validateOnly: boolean;
 }
@@ -116,8 +116,8 @@ export class UploadEngine {
     const { db, hashSecret, erasures, onAppended } = this.#options;
     const shared = { db, hashSecret, erasures, onAppended, holdings: this.holdings, carrierId, signal };
     return (
-      (await releaseQuarantined({ ...shared, edge: durationEdge })) +
-      (await releaseQuarantined({ ...shared, edge: cdrEdge }))
+      (await releaseQuarantined({ ...shared, codec: durationCodec })) +
+      (await releaseQuarantined({ ...shared, codec: cdrCodec }))
     );
   }
 
@@ -188,9 +188,9 @@ export class UploadEngine {
 
   #book<Message>(target: UploadTarget<Message>): UploadBook<Message> {
     const { db, limits, hashSecret } = this.#options;
-    const { carrierId, edge, horizons } = target;
+    const { carrierId, codec, horizons } = target;
     const prepareContext = (): PrepareContext => ({ now: wallMicros(), hashSecret, horizons });
-    const shared = { db, carrierId, edge, prepareContext, maxBatchRecords: limits.maxBatchRecords };
+    const shared = { db, carrierId, codec, prepareContext, maxBatchRecords: limits.maxBatchRecords };
     if (target.validateOnly) return new ValidationBook({ ...shared, holdings: this.holdings });
     const { maxOpenUploads } = limits;
     return new StoredBook({ ...shared, maxOpenUploads, committer: this.committer, writers: this.#writers });

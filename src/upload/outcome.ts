@@ -1,5 +1,5 @@
-import { RecordIssue, Verdict } from "../domain/calls/verdict.ts";
 import { maskLastDigits } from "../domain/privacy/masking.ts";
+import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { RejectRow } from "../store/records/uploads.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { AttributionCandidate } from "./records/prepared.ts";
@@ -20,7 +20,7 @@ export function outcomesOf(batch: PreparedBatch, verdicts: readonly Verdict[], i
   return verdicts.flatMap((verdict, index) => {
     const record = batch.records[index];
     if (!record || (verdict === Verdict.ACCEPTED && record.warnings.length === 0)) return [];
-    return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.NONE)];
+    return [outcomeOf(batch.firstOffset + BigInt(index), record, verdict, issues[index] ?? RecordIssue.UNSPECIFIED)];
   });
 }
 
@@ -72,6 +72,7 @@ function explain(verdict: Verdict, issue: number, candidates: readonly Attributi
     case Verdict.SUPERSEDED:
       return "a higher revision of this record is stored already";
     case Verdict.REJECTED:
+    case Verdict.UNSPECIFIED:
       return "refused";
     case Verdict.QUARANTINED:
       return issue === RecordIssue.POSSIBLY_REDATED

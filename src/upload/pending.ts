@@ -1,7 +1,7 @@
 import type { Caller } from "../store/database/callers.ts";
 import type { AppendResult } from "../store/records/append.ts";
 import type { RejectRow } from "../store/records/uploads.ts";
-import type { RecordKindEdge } from "./kind.ts";
+import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 
 /** A batch that has been read and checked, and waits for its commit. */
@@ -10,7 +10,7 @@ export interface PreparedBatch {
   writerEpoch: bigint;
   firstOffset: bigint;
   records: readonly PreparedRecord<unknown>[];
-  edge: Pick<RecordKindEdge<never>, "row" | "encode">;
+  codec: Pick<RecordCodec<never>, "row" | "encode">;
   describe: (index: number, verdict: number, issue: number) => RejectRow;
 }
 

@@ -1,10 +1,11 @@
 import { Judge } from "../domain/calls/judge.ts";
-import { Verdict } from "../domain/calls/verdict.ts";
+import { FeedId } from "../domain/feed-id.ts";
+import type { RecordKind } from "../domain/record-kind.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
+import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Database, Tx } from "../store/database/database.ts";
 import { carrierTransaction } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import { countErased, insertAccepted } from "../store/records/append.ts";
@@ -12,19 +13,19 @@ import { findKnownRevisions } from "../store/records/known-revisions.ts";
 import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
 import type { AppendRecord } from "../store/records/record-rows.ts";
 import { attributeBatches } from "./attribute.ts";
-import type { RecordKindEdge } from "./kind.ts";
-import { prepareKept } from "./records/erased-edge.ts";
+import type { RecordCodec } from "./record-codec.ts";
+import { prepareKept } from "./records/kept-record.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 
 export interface ReleaseOptions<Message> {
   db: Database;
   holdings: HoldingsCache;
   carrierId: string;
-  edge: RecordKindEdge<Message>;
+  codec: RecordCodec<Message>;
   hashSecret: Buffer;
   erasures: ErasuresInForce;
   signal: AbortSignal;
-  onAppended: (carrierId: string, feed: Feed, headSequence: bigint) => void;
+  onAppended: (carrierId: string, feed: FeedId, headSequence: bigint) => void;
 }
 
 /** How many records are judged again in one transaction. */
@@ -54,26 +55,26 @@ export async function releaseQuarantined<Message>(options: ReleaseOptions<Messag
 interface ReleasedPage {
   judged: number;
   released: number;
-  appended?: { feed: Feed; headSequence: bigint };
+  appended?: { feed: FeedId; headSequence: bigint };
 }
 
 async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): Promise<ReleasedPage> {
-  const { carrierId, edge, holdings } = options;
-  const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-  const waiting = await readQuarantined(tx, carrierId, edge.kind, {
+  const { carrierId, codec, holdings } = options;
+  const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
+  const waiting = await readQuarantined(tx, carrierId, codec.kind, {
     numbersSequence: numbers.headSequence,
     all: false,
     limit: PAGE,
   });
   if (waiting.length === 0) return { judged: 0, released: 0 };
   const context: PrepareContext = { now: wallMicros(), hashSecret: options.hashSecret, horizons: ANY_AGE };
-  const prepared = waiting.map((row) => prepareKept(edge, row.payload, context));
+  const prepared = waiting.map((row) => prepareKept(codec, row.payload, context));
   const batch = {
     uploadId: "",
     writerEpoch: 0n,
     firstOffset: 0n,
     records: prepared,
-    edge: { row: edge.row.bind(edge), encode: edge.encode.bind(edge) },
+    codec: { row: codec.row.bind(codec), encode: codec.encode.bind(codec) },
     describe: () => {
       throw new Error("a release describes no rejects");
     },
@@ -82,8 +83,8 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
-  const appended = fitting.length > 0 ? await appendReleased(tx, options, edge.kind, fitting) : { released: 0 };
-  await markQuarantineJudged(tx, carrierId, edge.kind, records, numbers.headSequence);
+  const appended = fitting.length > 0 ? await appendReleased(tx, options, codec.kind, fitting) : { released: 0 };
+  await markQuarantineJudged(tx, carrierId, codec.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
@@ -92,10 +93,10 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
 async function appendReleased(
   tx: Tx,
   { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,
-  kind: UploadKind,
+  kind: RecordKind,
   waiting: readonly AppendRecord[],
 ) {
-  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+  const { feed } = kind;
   const lock = await lockFeed(tx, carrierId, feed);
   const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
   const fitting = waiting.map((record) => eraseLate(record, kind, inForce));

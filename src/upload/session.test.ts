@@ -1,7 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
-import { countVerdicts, RecordIssue, Verdict } from "../domain/calls/verdict.ts";
+import { countVerdicts } from "../domain/calls/verdict.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
+import { RecordIssue, Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { AppendResult } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import type { UploadBook } from "./book.ts";

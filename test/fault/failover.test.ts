@@ -1,5 +1,6 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { microsFromTimestamp } from "../../src/domain/time/instant.ts";
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/gen/grpc/health/v1/health_pb.js";
 import { AgreementService } from "../../src/gen/tandem/carrier/v1/agreement_service_pb.js";
@@ -8,7 +9,6 @@ import { CdrService as PlatformCdrService } from "../../src/gen/tandem/platform/
 import { openLog } from "../../src/log.ts";
 import { openDatabase } from "../../src/store/database/database.ts";
 import { confirmServer, readInstallation } from "../../src/store/database/installation.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { eventually } from "../support/eventually.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { FailoverServers } from "../support/failover.ts";
@@ -119,11 +119,11 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
 
 test("a loss that a writer finds only later begins the new epoch of its feed too", async () => {
   const { heads } = exchange.app.services.db;
-  const before = heads.find("bystander", Feed.CDRS);
+  const before = heads.find("bystander", FeedId.CDRS);
   if (!before) throw new Error("the feed was never seen");
   // As if a reader had been shown more by the old server, and its answer had come late.
   const shown = { ...before, timeline: before.timeline - 1n, headSequence: before.headSequence + 7n };
-  heads.believe("bystander", Feed.CDRS, shown);
+  heads.believe("bystander", FeedId.CDRS, shown);
   await ingestUntilDone("bystander", "later", 1);
   const { messages, ids } = await readAll(await exchange.carrierClient(CdrService, "bystander"), {
     start: EARLIEST,

@@ -5,6 +5,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { parse } from "csv-parse/sync";
 import { UnsecuredJWT } from "jose";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { ReconciliationService as OwnReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import { appendDiscrepancies, insertCallResults, setReconciled } from "../support/call-results.ts";
@@ -313,7 +314,7 @@ const EXPLANATION = {
   ],
   refusedCandidates: [
     {
-      side: 2,
+      side: CARRIER_SIDE,
       record: { recordId: "d-2", recordDate: "2026-06-01" },
       refusedAt: 7,
       explanation: "Another fits better.",

@@ -2,12 +2,12 @@ import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import {
   ReconciliationService,
   WatchDiscrepanciesResponseSchema,
 } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
-import { Feed } from "../../src/store/database/schema.ts";
 import { appendDiscrepancies, appendErasure, type PartialResult } from "../support/call-results.ts";
 import { curlStream, readEnvelopes } from "../support/curl.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
@@ -233,7 +233,7 @@ describe("rule 4: the epoch, and cursors", () => {
     const { client, carrierId, append } = await newCarrier(named(1));
     const { messages } = await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD });
     await append(named(5).slice(1));
-    await raiseFloor(exchange.app, carrierId, 4n, Feed.DISCREPANCIES);
+    await raiseFloor(exchange.app, carrierId, 4n, FeedId.DISCREPANCIES);
     const start = atCursor(messages.at(-1)?.cursor ?? "");
     expect(await refused(client, { start })).toMatchObject({ reason: "CURSOR_EXPIRED", earliest_sequence: "4" });
     expect(idsOf((await readAllDiscrepancies(client, { start: EARLIEST, end: HEAD })).discrepancies)).toEqual([

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { createClient } from "@connectrpc/connect";
 import { expect, test } from "vitest";
-import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
+import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { PrivacyService } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { openLog } from "../../src/log.ts";

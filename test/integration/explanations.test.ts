@@ -2,8 +2,8 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { explainCommand } from "../../src/cli/reconcile/explain.ts";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { type Delivered, explainedCalls } from "../support/explained-calls.ts";
 import { appendCdrs, appendDurations, readAllResults, reconcileFully } from "../support/reconcile.ts";
@@ -58,7 +58,7 @@ async function reconcileBefore(arrivalMs: number): Promise<void> {
   const { db } = exchange.app.services;
   await reconcileFully(db, CARRIER, { nowMs: arrivalMs - 1 });
   const results = await readAllResults(db, CARRIER);
-  expect(results.find(({ recordId }) => recordId === "sw-0018")?.status).toBe(MatchStatus.MISSING_AT_PLATFORM);
+  expect(results.find(({ recordId }) => recordId === "sw-0018")?.status).toBe(DiscrepancyStatus.MISSING_AT_PLATFORM);
 }
 
 /** Runs the command here, and tells what it printed, by the document's day. */

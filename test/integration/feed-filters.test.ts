@@ -2,11 +2,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { CallDetailRecordSchema, Completeness } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import { ErasureEntrySchema } from "../../src/gen/tandem/type/v1/erasure_pb.js";
 import { carrierTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { advanceFeed, lockFeed } from "../../src/store/feeds/feed-head.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
@@ -49,12 +49,12 @@ async function newCarrier(carrierId: string, settings: Parameters<Exchange["addC
 async function appendErasure(carrierId: string, recordId: string, recordDate: string): Promise<void> {
   const entry = create(ErasureEntrySchema, { erasureId: "erasure-1", records: [{ recordId, recordDate }] });
   await carrierTransaction(exchange.app.services.db, carrierId, async (tx) => {
-    const { nextSequence, ingestTime } = await lockFeed(tx, carrierId, Feed.CDRS);
+    const { nextSequence, ingestTime } = await lockFeed(tx, carrierId, FeedId.CDRS);
     await sql`
       INSERT INTO cdr_record (carrier_id, sequence, ingest_time, record_id, record_date, revision, entry_kind, partial, direction, quality_verdict, payload)
       VALUES (${carrierId}, ${nextSequence}, to_timestamp(${String(ingestTime)}::numeric / 1000000), 'erasure-1', ${recordDate}, 1, 3, false, 0, 0,
         ${Buffer.from(toBinary(ErasureEntrySchema, entry))})`.execute(tx);
-    await advanceFeed(tx, carrierId, Feed.CDRS, nextSequence + 1n);
+    await advanceFeed(tx, carrierId, FeedId.CDRS, nextSequence + 1n);
   });
 }
 

@@ -2,11 +2,11 @@ import { ConnectError } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { tandemReason } from "../../src/client/errors.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
 import { appendDiscrepancies } from "../support/call-results.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { calls, EARLIEST, ingest, NUMBER } from "../support/feed.ts";
@@ -24,7 +24,7 @@ interface Message {
 }
 
 interface TestedFeed {
-  readonly feed: Feed;
+  readonly feed: FeedId;
   readonly table: string;
   /** Puts entries into a carrier's feed, named after a word. */
   readonly append: (carrierId: string, word: string, count: number) => Promise<unknown>;
@@ -42,15 +42,15 @@ const appendCdrs = (carrierId: string, word: string, count: number) =>
   ingest(exchange.app, carrierId, calls(word, count));
 
 const FEEDS: [string, TestedFeed][] = [
-  ["CDRs", { feed: Feed.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs() }],
+  ["CDRs", { feed: FeedId.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs() }],
   [
     "CDRs of a filter that no entry matches",
-    { feed: Feed.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs({ trunkId: "none" }) },
+    { feed: FeedId.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs({ trunkId: "none" }) },
   ],
   [
     "numbers",
     {
-      feed: Feed.NUMBERS,
+      feed: FeedId.NUMBERS,
       table: "number_entry",
       append: async (carrierId, _, count) => {
         const client = await exchange.carrierClient(NumberService, carrierId);
@@ -67,7 +67,7 @@ const FEEDS: [string, TestedFeed][] = [
   [
     "discrepancies",
     {
-      feed: Feed.DISCREPANCIES,
+      feed: FeedId.DISCREPANCIES,
       table: "discrepancy_entry",
       append: (carrierId, word, count) => {
         const rows = Array.from({ length: count }, (_, index) => ({ discrepancy_id: `${word}-${index}` }));
@@ -88,7 +88,7 @@ let carriers = 0;
 async function followed({ feed, append, open }: TestedFeed) {
   const carrierId = `carrier-${++carriers}`;
   await exchange.addCarrier(carrierId);
-  if (feed === Feed.CDRS) await exchange.assignNumbers(carrierId, [NUMBER]);
+  if (feed === FeedId.CDRS) await exchange.assignNumbers(carrierId, [NUMBER]);
   await append(carrierId, "before", 3);
   const stop = new AbortController();
   const messages: Message[] = [];

@@ -3,7 +3,8 @@ import { Code } from "@connectrpc/connect";
 import { sql } from "kysely";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { numberHash } from "../../src/domain/numbers/number-hash.ts";
-import { DisclosedSide, recordKey, usageName } from "../../src/domain/privacy/disclosure.ts";
+import { recordKey, usageName } from "../../src/domain/privacy/disclosure.ts";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { addDays } from "../../src/domain/time/instant.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
@@ -107,7 +108,7 @@ function ofRecord(
   recordId: string,
   more: { side?: number; revision?: number; recordDate?: string } = {},
 ) {
-  const { side = 1, recordDate = call("any").recordDate, ...revision } = more;
+  const { side = PLATFORM_SIDE, recordDate = call("any").recordDate, ...revision } = more;
   return {
     carrierId,
     subject: { case: "record" as const, value: { side, record: { recordId, recordDate, ...revision } } },
@@ -337,18 +338,21 @@ describe("Accountability: every get, list and export names what it delivers", ()
     const cases: [() => Promise<unknown>, (Partial<Row> & object)[]][] = [
       [
         () => cdr.getCdr({ name: { case: "recordId", value: names.recordId } }),
-        [{ kind: 2, side: 1, record_ids: [names.recordId], record_parts: [1, 2] }],
+        [{ kind: 2, side: PLATFORM_SIDE, record_ids: [names.recordId], record_parts: [1, 2] }],
       ],
-      [() => cdr.listCdrs(PERIOD), [{ kind: 3, side: 1, record_ids: records, record_count: 3 }]],
+      [() => cdr.listCdrs(PERIOD), [{ kind: 3, side: PLATFORM_SIDE, record_ids: records, record_count: 3 }]],
       [() => cdr.listCdrs({ ...PERIOD, filter: { trunkId: "none" } }), []],
       [
         () => duration.listDurations({ ...PERIOD, pageSize: 1 }),
-        [{ kind: 3, side: 2, record_parts: [4], record_count: 1 }],
+        [{ kind: 3, side: CARRIER_SIDE, record_parts: [4], record_count: 1 }],
       ],
-      [() => duration.listDurations({ ...PERIOD, state: 2 }), [{ side: 2, record_ids: [names.quarantinedId] }]],
+      [
+        () => duration.listDurations({ ...PERIOD, state: 2 }),
+        [{ side: CARRIER_SIDE, record_ids: [names.quarantinedId] }],
+      ],
       [
         () => duration.listRejects({ uploadId: names.uploadId, pageSize: 1 }),
-        [{ side: 2, masked: true, record_ids: ["acme-broken-1"] }],
+        [{ side: CARRIER_SIDE, masked: true, record_ids: ["acme-broken-1"] }],
       ],
       [
         () => number.getNumber({ phoneNumber: names.number }),
@@ -358,8 +362,8 @@ describe("Accountability: every get, list and export names what it delivers", ()
       [
         () => reconciliation.listDiscrepancies(DATES),
         [
-          { kind: 3, side: 1, record_parts: [1] },
-          { kind: 3, side: 2, record_parts: [4] },
+          { kind: 3, side: PLATFORM_SIDE, record_parts: [1] },
+          { kind: 3, side: CARRIER_SIDE, record_parts: [4] },
         ],
       ],
       [
@@ -398,11 +402,11 @@ describe("Accountability: every get, list and export names what it delivers", ()
     const cases: [() => Promise<unknown>, (Partial<Row> & object)[]][] = [
       [
         () => cdr.getCdr({ name: { case: "callId", value: names.callId } }),
-        [{ kind: 2, side: 1, record_ids: [names.recordId] }],
+        [{ kind: 2, side: PLATFORM_SIDE, record_ids: [names.recordId] }],
       ],
       [
         () => cdr.listCdrs({ carrierId: "acme", ...PERIOD, phoneNumber: names.callNumber }),
-        [{ kind: 3, side: 1, record_count: 3 }],
+        [{ kind: 3, side: PLATFORM_SIDE, record_count: 3 }],
       ],
       [() => number.getNumber({ phoneNumber: names.number }), [{ kind: 2, side: 0 }]],
       [() => number.listNumbers({ carrierId: "acme" }), [{ kind: 3, side: 0, record_count: 2 }]],
@@ -410,8 +414,8 @@ describe("Accountability: every get, list and export names what it delivers", ()
       [
         () => reconciliation.listDiscrepancies({ carrierId: "acme", ...DATES }),
         [
-          { kind: 3, side: 1 },
-          { kind: 3, side: 2 },
+          { kind: 3, side: PLATFORM_SIDE },
+          { kind: 3, side: CARRIER_SIDE },
         ],
       ],
       [
@@ -420,7 +424,7 @@ describe("Accountability: every get, list and export names what it delivers", ()
             carrierId: "acme",
             target: { case: "platformRecordId", value: names.recordId },
           }),
-        [{ kind: 2, side: 1 }],
+        [{ kind: 2, side: PLATFORM_SIDE }],
       ],
       [() => usage.queryUsage(ofCustomer), [{ kind: 3, record_ids: usageIds }]],
       [() => usage.queryUsage({ ...ofCustomer, groupBy: [UsageDimension.DAY] }), []],
@@ -621,7 +625,7 @@ describe("Accountability: the log itself", () => {
     await runSql(exchange.app, sql`ANALYZE disclosure`);
     const selection = { recipientKind: undefined, start: undefined, end: undefined, after: undefined, limit: 101 };
     const entry = { feed: 2 as const, sequence: 10_000_500n, ingestTime: BigInt(Date.now() - 400 * DAY_MS) * 1_000n };
-    const keys = [recordKey(carrierId, DisclosedSide.PLATFORM, "planned-0", today)];
+    const keys = [recordKey(carrierId, PLATFORM_SIDE, "planned-0", today)];
     const ofRecords = await explain(
       disclosuresOfRecords(carrierId, { of: "records", entries: [entry], keys }, selection),
     );

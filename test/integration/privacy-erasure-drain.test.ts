@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { DeliveryWatch } from "../../src/domain/delivery-watch.ts";
-import { ErasureState, SubjectRole } from "../../src/domain/privacy/erasure.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
+import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { EraseJob } from "../../src/jobs/erase.ts";
 import { ownerTransaction, readClock, systemTransaction } from "../../src/store/database/database.ts";
 import { releaseLease, takeLease } from "../../src/store/database/job-lease.ts";

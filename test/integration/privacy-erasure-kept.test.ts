@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   ErasureExceptionReason,
@@ -124,7 +125,10 @@ test("Erasure: what a law or a hold keeps, what is in service and what is pendin
     requestId: "hold-1",
     hold: {
       carrierId: "alpha",
-      target: { case: "records", value: { records: [{ side: 1, record: { recordId: "h-1", recordDate } }] } },
+      target: {
+        case: "records",
+        value: { records: [{ side: PLATFORM_SIDE, record: { recordId: "h-1", recordDate } }] },
+      },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",

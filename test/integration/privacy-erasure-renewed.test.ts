@@ -2,8 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import {
   type Erasure,
@@ -12,7 +11,9 @@ import {
   PrivacyService,
   SubjectRole,
 } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
 import { ensurePartitions } from "../../src/store/database/partitions.ts";
 import { erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
@@ -80,7 +81,7 @@ async function holdRecord(carrierId: string, recordId: string, recordDate: strin
     requestId: newRequestId(),
     hold: {
       carrierId,
-      target: { case: "records", value: { records: [{ side: 1, record: { recordId, recordDate } }] } },
+      target: { case: "records", value: { records: [{ side: PLATFORM_SIDE, record: { recordId, recordDate } }] } },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",
@@ -146,7 +147,7 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   const statusOf = async () =>
     (await runSql<{ status: number }>(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
       ?.status;
-  await expect.poll(statusOf).toBe(MatchStatus.PENDING);
+  await expect.poll(statusOf).toBe(DiscrepancyStatus.PENDING);
   const pending = await erase(exchange, person);
   expect(reasonsOf(pending)).toEqual([[ErasureExceptionReason.PENDING, 1n]]);
 
@@ -165,7 +166,7 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   const durations = await exchange.carrierClient(DurationService, "slow");
   await durations.appendDurations({ uploadId: "u-1", records: [create(CallDurationSchema, record as never)] });
   await untilReconciled(exchange, "slow", 1);
-  expect(await statusOf()).toBe(MatchStatus.MATCHED_EXACT);
+  expect(await statusOf()).toBe(DiscrepancyStatus.MATCHED_EXACT);
   const judged = await untilLookedAt(pending);
   expect([judged.state, reasonsOf(judged)]).toEqual([ErasureState.COMPLETED, []]);
   expect(await searchDatabase(exchange.databaseUrl, person, "41000011")).toEqual([]);

@@ -1,9 +1,8 @@
 import { create } from "@bufbuild/protobuf";
 import { sql } from "kysely";
 import { expect, test } from "vitest";
-import { ErasureState } from "../../src/domain/privacy/erasure.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
-import { SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
+import { ErasureState, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
 import { CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";

@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { sql } from "kysely";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { numberHash } from "../../src/domain/numbers/number-hash.ts";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
@@ -108,7 +109,7 @@ test("Erasure: no table, no dump and no line of the log has the number, in whate
     requestId: newRequestId(),
     hold: {
       carrierId: "alpha",
-      target: { case: "records", value: { records: [{ side: 1, record }] } },
+      target: { case: "records", value: { records: [{ side: PLATFORM_SIDE, record }] } },
       reason: 1,
       caseReference: "dispute-1",
       owner: "billing desk",

@@ -1,11 +1,11 @@
 import { create } from "@bufbuild/protobuf";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Verdict } from "../../src/domain/calls/verdict.ts";
 import { type CdrFeedEntry, CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { ErasureState } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../src/gen/tandem/type/v1/call_duration_pb.js";
 import { PartyKind } from "../../src/gen/tandem/type/v1/party_pb.js";
+import { Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
 import { verifyAll } from "../../src/store/verify/verify.ts";
 import { erase, searchDatabase, untilReconciled } from "../support/erasure.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";

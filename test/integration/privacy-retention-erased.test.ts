@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { PrivacyService, SubjectRole } from "../../src/gen/tandem/platform/v1/privacy_service_pb.js";
 import { UsageService } from "../../src/gen/tandem/platform/v1/usage_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { applyRetention } from "../../src/jobs/retention.ts";
 import { ensurePartitions } from "../../src/store/database/partitions.ts";
 import { setReconciled } from "../support/call-results.ts";

@@ -4,7 +4,7 @@ import { sql } from "kysely";
 import type pg from "pg";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { readSchemaText } from "../../scripts/schema-text.ts";
-import { AuditOutcome } from "../../src/domain/privacy/audit.ts";
+import { AuditOutcome } from "../../src/gen/tandem/platform/v1/audit_event_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import {

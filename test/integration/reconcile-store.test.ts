@@ -1,4 +1,5 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { PLATFORM_SIDE } from "../../src/domain/record-kind.ts";
 import { microsFromMs } from "../../src/domain/time/instant.ts";
 import { reconcileCarrier } from "../../src/reconcile/reconcile-carrier.ts";
 import { findShortfalls, scoreResults } from "../../src/simulator/reconciliation/score.ts";
@@ -88,7 +89,7 @@ describe("reconciliation through the store", () => {
     const sent = (arriving: readonly { record: { recordDate: string; recordId: string } }[]) => [
       ...new Set(named(arriving.map(({ record }) => record))),
     ];
-    expect(named(rows.filter((row) => row.side === 1))).toEqual(sent(world.cdrs));
+    expect(named(rows.filter((row) => row.side === PLATFORM_SIDE))).toEqual(sent(world.cdrs));
     expect(named(rows.flatMap((row) => row.carrierRecords))).toEqual(sent(world.durations));
   });
 });

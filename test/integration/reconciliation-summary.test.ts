@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { ReconciliationService as PlatformReconciliationService } from "../../src/gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
 import {
@@ -147,7 +148,7 @@ describe("the figures of a row", () => {
     const ambiguous = (pair: bigint, row: PartialResult) =>
       on("2026-06-01", { status: 10, matched_by: 0, pair_key: pair, ...row });
     const platform = { carrier_answered: null, carrier_ms: null };
-    const carrier = { side: 2, platform_answered: null, platform_ms: null };
+    const carrier = { side: CARRIER_SIDE, platform_answered: null, platform_ms: null };
     const row = await summaryOf([
       ambiguous(1n, { ...platform, platform_ms: 60_000n }),
       ambiguous(1n, { ...platform, platform_ms: 40_000n, causes: 1 << 7 }),

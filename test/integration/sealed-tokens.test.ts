@@ -1,13 +1,13 @@
 import { randomBytes } from "node:crypto";
 import { Code } from "@connectrpc/connect";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { RecordPart } from "../../src/domain/privacy/retention-parts.ts";
 import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor, openCursor } from "../../src/feed/cursor.ts";
 import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { NumberService as PlatformNumberService } from "../../src/gen/tandem/platform/v1/platform_number_service_pb.js";
+import { RecordPart } from "../../src/gen/tandem/type/v1/agreement_pb.js";
 import { applyRetention } from "../../src/jobs/retention.ts";
 import { decodePageToken } from "../../src/rpc/shared/page-token.ts";
 import { listAuditEvents } from "../../src/store/audit/audit-events.ts";

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { CARRIER_SIDE } from "../../src/domain/record-kind.ts";
 import { CdrService, SummaryPeriod } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { ReconciliationService } from "../../src/gen/tandem/carrier/v1/reconciliation_service_pb.js";
 import { UsageDimension } from "../../src/gen/tandem/platform/v1/usage_pb.js";
@@ -84,7 +85,7 @@ describe("a length that is not known is not zero", () => {
   test("in calls that nobody can tell apart: where one has no length, all that it could be one of are left out", async () => {
     const ambiguous = (pair: bigint, row: PartialResult) => on({ status: 10, matched_by: 0, pair_key: pair, ...row });
     const platform = { carrier_answered: null, carrier_ms: null };
-    const carrier = { side: 2, platform_answered: null, platform_ms: null };
+    const carrier = { side: CARRIER_SIDE, platform_answered: null, platform_ms: null };
     const row = await summaryOf([
       ambiguous(1n, platform),
       ambiguous(1n, platform),

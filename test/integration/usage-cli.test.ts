@@ -1,6 +1,6 @@
 import { parse } from "csv-parse/sync";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { MatchStatus } from "../../src/domain/matching/result.ts";
+import { DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { restateUsage } from "../../src/jobs/restate-usage.ts";
 import { encodeRestatement } from "../../src/rpc/usage/message.ts";
 import { type CliResult, runCli } from "../support/cli.ts";
@@ -22,9 +22,9 @@ beforeAll(async () => {
   await exchange.assignNumbers("prairie-bell", ["+12025550123"], "cedar-bank");
   const call = { start: `${MONTH}-10T10:00:00Z`, number: NUMBER, other: "+15552823123" };
   await insertCalls(db(), "nordlys-tele", [
-    { ...call, status: MatchStatus.MATCHED_EXACT, country: "DK" },
-    { ...call, status: MatchStatus.MISSING_AT_CARRIER, country: "DK", direction: 2, platformMs: 90_000n },
-    { ...call, status: MatchStatus.PENDING, start: `${MONTH}-11T10:00:00Z` },
+    { ...call, status: DiscrepancyStatus.MATCHED_EXACT, country: "DK" },
+    { ...call, status: DiscrepancyStatus.MISSING_AT_CARRIER, country: "DK", direction: 2, platformMs: 90_000n },
+    { ...call, status: DiscrepancyStatus.PENDING, start: `${MONTH}-11T10:00:00Z` },
   ]);
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());

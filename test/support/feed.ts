@@ -5,6 +5,7 @@ import { type RawBuilder, sql } from "kysely";
 import { expect, vi } from "vitest";
 import type { App } from "../../src/app.ts";
 import { tandemReason } from "../../src/client/errors.ts";
+import { FeedId } from "../../src/domain/feed-id.ts";
 import type {
   CdrService,
   StreamCdrsRequestSchema,
@@ -18,8 +19,7 @@ import type {
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tandem/type/v1/call_detail_record_pb.js";
 import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
-import { Feed } from "../../src/store/database/schema.ts";
-import { cdrEdge } from "../../src/upload/records/record-edges.ts";
+import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
 import { EVENTUALLY_MS } from "./eventually.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */
@@ -82,7 +82,7 @@ export function timestamp(ms: number): { seconds: bigint; nanos: number } {
 /** Puts records into a carrier's feed through the upload engine; every one must be accepted. */
 export async function ingest(app: App, carrierId: string, records: readonly CallDetailRecord[]): Promise<void> {
   const horizons = { firstDays: 400, laterDays: 400 };
-  const target = { carrierId, edge: cdrEdge, horizons, validateOnly: false };
+  const target = { carrierId, codec: cdrCodec, horizons, validateOnly: false };
   const open = { uploadId: randomUUID(), acknowledgedOffset: 0n };
   for (let offset = 0; offset < records.length; offset += BATCH) {
     const messages = records.slice(offset, offset + BATCH);
@@ -108,7 +108,7 @@ export async function raiseFloor(
   app: App,
   carrierId: string,
   earliestSequence: bigint,
-  feed: Feed = Feed.CDRS,
+  feed: FeedId = FeedId.CDRS,
 ): Promise<void> {
   await runSql(
     app,

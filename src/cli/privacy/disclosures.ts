@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Command } from "commander";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import { type Disclosure, RecipientKindSchema } from "../../gen/tandem/platform/v1/disclosure_pb.js";
 import {
@@ -10,7 +11,7 @@ import {
   SubjectRole,
   SubjectRoleSchema,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
-import { RecordSide, RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { RecordSideSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { parseDay } from "../reconcile/days.ts";
 import { type Connection, type ConnectionOptions, connect, remoteCommand } from "../shared/connection.ts";
 import { csvOption, printCsv } from "../shared/csv-output.ts";
@@ -23,7 +24,7 @@ import { DISCLOSURE_CSV, printDisclosures } from "./print-disclosures.ts";
 interface DisclosuresOptions extends ConnectionOptions {
   readonly record?: string;
   readonly date?: string;
-  readonly side?: RecordSide;
+  readonly side?: number;
   readonly revision?: number;
   readonly number?: string;
   readonly from?: Timestamp;
@@ -115,7 +116,7 @@ function findMistake(options: DisclosuresOptions): string | undefined {
 async function subjectOf(options: DisclosuresOptions): Promise<Subject> {
   const { record, number, period } = options;
   if (record !== undefined) {
-    const { date = "", side = RecordSide.PLATFORM, revision } = options;
+    const { date = "", side = PLATFORM_SIDE, revision } = options;
     const named = { recordId: record, recordDate: date, ...(revision === undefined ? {} : { revision }) };
     return { case: "record", value: { side, record: named } };
   }

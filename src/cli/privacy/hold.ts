@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
 import { Command, InvalidArgumentError } from "commander";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { addDays, isDay } from "../../domain/time/instant.ts";
 import {
   type Hold,
@@ -99,8 +100,8 @@ Examples:
 function targetOf(options: CreateOptions): NonNullable<MessageInitShape<typeof HoldSchema>["target"]> | undefined {
   const { from, to, customer, trunk, direction, platformRecord = [], carrierRecord = [] } = options;
   const records = [
-    ...platformRecord.map((record) => ({ side: 1, record })),
-    ...carrierRecord.map((record) => ({ side: 2, record })),
+    ...platformRecord.map((record) => ({ side: PLATFORM_SIDE, record })),
+    ...carrierRecord.map((record) => ({ side: CARRIER_SIDE, record })),
   ];
   if (from === undefined) return records.length === 0 ? undefined : { case: "records", value: { records } };
   if (records.length > 0) return undefined;

@@ -1,11 +1,12 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { expect, test, vi } from "vitest";
+import { CARRIER_SIDE } from "../../domain/record-kind.ts";
 import {
   CallExplanationSchema,
   EvidenceOutcome,
   EvidenceStage,
 } from "../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
-import { DiscrepancyCause, DiscrepancyStatus, RecordSide } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { printExplanation } from "./print-explanation.ts";
 
 const { PASSED, FAILED } = EvidenceOutcome;
@@ -103,7 +104,7 @@ test("a number in a step has the form that it has in the records", () => {
 
 test("a record that nearly fits and was considered is shown once, with both reasons", () => {
   const record = { recordId: "near", recordDate: "2026-06-01", revision: 1 };
-  const side = RecordSide.CARRIER;
+  const side = CARRIER_SIDE;
   const lines = print({
     nearRecords: [{ side, record, explanation: "It nearly fits." }],
     refusedCandidates: [

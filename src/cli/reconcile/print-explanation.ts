@@ -151,10 +151,10 @@ const LINES = [
   "ingested",
 ] as const;
 type Line = (typeof LINES)[number];
-type Side = Partial<Record<Line, string | undefined>>;
+type SideLines = Partial<Record<Line, string | undefined>>;
 
 function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation): string[] {
-  const sides: { title: string; side: Side }[] = [
+  const sides: { title: string; side: SideLines }[] = [
     { title: "platform", side: platformRecord ? platformSide(platformRecord, steps) : { record: "none" } },
     ...carrierRecords.map((record, index) => ({
       title: carrierRecords.length > 1 ? `carrier, part ${record.part?.partIndex ?? index + 1}` : "carrier",
@@ -170,7 +170,7 @@ function sidesTable({ platformRecord, carrierRecords, steps }: CallExplanation):
   );
 }
 
-function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): Side {
+function platformSide(record: CallDetailRecord, steps: readonly EvidenceStep[]): SideLines {
   const { parties, times, lengths, route, correlation } = record;
   return {
     record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
@@ -204,7 +204,7 @@ function formatWhole(steps: readonly EvidenceStep[]): string {
   return `(${formatDuration(BigInt(wholeMs))} in ${parts.length} records)`;
 }
 
-function carrierSide(record: CallDuration): Side {
+function carrierSide(record: CallDuration): SideLines {
   return {
     record: `${record.recordDate}/${record.recordId} #${record.revision ?? 1}`,
     state: record.kind === RecordKind.VOID ? "void" : "",
@@ -225,7 +225,7 @@ function carrierSide(record: CallDuration): Side {
   };
 }
 
-function correlationLines(correlation: Correlation | undefined): Side {
+function correlationLines(correlation: Correlation | undefined): SideLines {
   return {
     "SIP Call-ID": correlation?.interconnectDialog?.callId,
     ICID: correlation?.icid,

@@ -1,5 +1,5 @@
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { problem, quote, type RecordProblem } from "./field-checks.ts";
-import { RecordIssue } from "./verdict.ts";
 
 /**
  * The times of a call, in the order in which they happen; milliseconds since 1970, with a fraction.

@@ -1,5 +1,5 @@
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { maskNumbers } from "../privacy/masking.ts";
-import { RecordIssue } from "./verdict.ts";
 
 /**
  * What is wrong with an uploaded record, or worth a warning; the parts of

@@ -1,7 +1,7 @@
+import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { ERASED_HASH } from "../privacy/erasure.ts";
 import { addDays } from "../time/instant.ts";
 import { mayBeRedated } from "./party-hash.ts";
-import { RecordIssue, Verdict } from "./verdict.ts";
 
 /** What a verdict depends on, of one record. */
 export interface JudgedRecord {
@@ -137,11 +137,11 @@ export class Judge {
   }
 }
 
-const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.NONE };
-const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.NONE };
-const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.NONE };
-const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.NONE };
-const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.NONE };
+const ACCEPTED: Judgement = { verdict: Verdict.ACCEPTED, issue: RecordIssue.UNSPECIFIED };
+const DUPLICATE: Judgement = { verdict: Verdict.DUPLICATE, issue: RecordIssue.UNSPECIFIED };
+const CONFLICT: Judgement = { verdict: Verdict.CONFLICT, issue: RecordIssue.UNSPECIFIED };
+const SUPERSEDED: Judgement = { verdict: Verdict.SUPERSEDED, issue: RecordIssue.UNSPECIFIED };
+const REJECTED: Judgement = { verdict: Verdict.REJECTED, issue: RecordIssue.UNSPECIFIED };
 const POSSIBLY_REDATED: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.POSSIBLY_REDATED };
 const NOT_ATTRIBUTABLE: Judgement = { verdict: Verdict.QUARANTINED, issue: RecordIssue.NOT_ATTRIBUTABLE };
 

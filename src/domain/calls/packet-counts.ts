@@ -1,3 +1,5 @@
+import { StreamDirection } from "../../gen/tandem/type/v1/stream_quality_pb.js";
+
 /**
  * What an edge counted of a stream, as tandem.type.v1.StreamQuality has it. What was not counted is
  * absent.
@@ -19,8 +21,6 @@ export interface Hearing {
   oneWay: boolean;
 }
 
-/** tandem.type.v1.StreamDirection: from the carrier towards the platform. */
-const FROM_CARRIER = 2;
 /** Where so many times the expected packets came, each is taken to have come twice. */
 const EACH_CAME_TWICE = 1.5;
 /**
@@ -68,7 +68,7 @@ export function hearingOf(streams: readonly PacketCounts[], connectedMs: number 
     if (stream.packetsReceived === undefined || heard === undefined) return { silent: false, oneWay: false };
     const otherWay = sum(flowKey({ ...stream, direction: 3 - stream.direction }), flowed) ?? 0n;
     const silent = isSilent(heard);
-    const falls = stream.direction === FROM_CARRIER && heard * HEARD_PART < otherWay;
+    const falls = stream.direction === StreamDirection.FROM_CARRIER && heard * HEARD_PART < otherWay;
     return { silent, oneWay: !isSilent(otherWay) && (silent || falls) };
   });
 }

@@ -1,19 +1,19 @@
+import { PartyKind, Presentation } from "../../gen/tandem/type/v1/party_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { isCountry } from "../carriers/country.ts";
+import { lastValue } from "../enum-values.ts";
 import { maskLastDigits } from "../privacy/masking.ts";
-import { form, known, problem, quote, quoteMasked, type RecordProblem, requiredText, stated } from "./field-checks.ts";
-import { RecordIssue } from "./verdict.ts";
-
-/** What kind of address a party has; the numbers of tandem.type.v1.PartyKind. */
-export const PartyKind = {
-  E164: 1,
-  SHORT_CODE: 2,
-  EMERGENCY: 3,
-  NON_E164: 4,
-  RESTRICTED: 5,
-  UNAVAILABLE: 6,
-  ERASED: 7,
-} as const;
-export type PartyKind = (typeof PartyKind)[keyof typeof PartyKind];
+import {
+  form,
+  known,
+  problem,
+  quote,
+  quoteMasked,
+  type RecordProblem,
+  requiredText,
+  stated,
+  within,
+} from "./field-checks.ts";
 
 /** A party of a call, as the contract has it. */
 export interface Party {
@@ -35,6 +35,16 @@ export function checkParty(party: Party): RecordProblem | undefined {
  */
 export function checkPartyDetails(party: Party): RecordProblem | undefined {
   return checkCountry(party.countryCode) ?? known("presentation", party.presentation, LAST_PRESENTATION);
+}
+
+/** Checks the party in a field, if there is one, as `checkParty`. */
+export function checkPartyIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party && within(field, checkParty(party));
+}
+
+/** Checks the party in a field, if there is one, as `checkPartyDetails`. */
+export function checkPartyDetailsIn(field: string, party: Party | undefined): RecordProblem | undefined {
+  return party && within(field, checkPartyDetails(party));
 }
 
 /** The number of a party that has one in E.164 form. */
@@ -76,7 +86,7 @@ export function isEmergencyNumber(code: string, countryCode?: string): boolean {
   return countryCode !== undefined && (EMERGENCY_IN[countryCode]?.includes(code) ?? false);
 }
 
-const LAST_PRESENTATION = 2;
+const LAST_PRESENTATION = lastValue(Presentation);
 /** E.164's fifteen. */
 const MOST_DIGITS = 15;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: whatever is ASCII

@@ -1,22 +1,5 @@
+import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { type Hearing, hearingOf, lossOf, type PacketCounts } from "./packet-counts.ts";
-
-/** Whether quality was good enough; the numbers of tandem.type.v1.QualityVerdict. */
-export const QualityVerdict = { GOOD: 1, POOR: 2, UNCLASSIFIED: 3 } as const;
-export type QualityVerdict = (typeof QualityVerdict)[keyof typeof QualityVerdict];
-
-/** Why; the numbers of tandem.type.v1.QualityReason, in whose order the reasons are given. */
-export const QualityReason = {
-  MOS_DEGRADATION: 1,
-  ROUND_TRIP: 2,
-  PACKET_LOSS: 3,
-  JITTER: 4,
-  CONCEALMENT: 5,
-  TOO_SHORT: 6,
-  NOT_MEASURED: 7,
-  SILENT: 8,
-  ONE_WAY: 9,
-} as const;
-export type QualityReason = (typeof QualityReason)[keyof typeof QualityReason];
 
 /** A call that was connected for less than this cannot be judged. Milliseconds. */
 export const SHORTEST_JUDGED_MS = 3_000;

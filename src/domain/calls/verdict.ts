@@ -1,38 +1,4 @@
-/**
- * What became of one uploaded record; the numbers of tandem.type.v1.Verdict, which are also what is
- * stored.
- */
-export const Verdict = {
-  ACCEPTED: 1,
-  DUPLICATE: 2,
-  CONFLICT: 3,
-  SUPERSEDED: 4,
-  REJECTED: 5,
-  QUARANTINED: 6,
-} as const;
-export type Verdict = (typeof Verdict)[keyof typeof Verdict];
-
-/** Why; the numbers of tandem.type.v1.RecordIssue. */
-export const RecordIssue = {
-  NONE: 0,
-  FIELD_REQUIRED: 1,
-  FIELD_MALFORMED: 2,
-  FIELD_OUT_OF_RANGE: 3,
-  FIELDS_INCONSISTENT: 4,
-  RECORD_DATE_MISMATCH: 5,
-  TOO_OLD: 6,
-  IN_FUTURE: 7,
-  UNKNOWN_ENUM_VALUE: 8,
-  TOO_LARGE: 9,
-  INVALID_TEXT: 10,
-  NOT_ATTRIBUTABLE: 11,
-  POSSIBLY_REDATED: 12,
-  CLOCK_AHEAD: 13,
-  DURATION_DIFFERS: 14,
-  UNKNOWN_FIELDS: 15,
-  UNREADABLE: 16,
-} as const;
-export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
+import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 
 /**
  * Issues of a rejected record that was not read to its end: what it said of its length is not

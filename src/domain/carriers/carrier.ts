@@ -1,4 +1,6 @@
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Horizons } from "../calls/call-rules.ts";
+import { lastValue } from "../enum-values.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isDnsName } from "../numbers/sip-uri.ts";
 import type { Micros } from "../time/instant.ts";
@@ -147,7 +149,7 @@ const MAX_FIRST_DAYS = 400;
 const MAX_GRACE_MS = 2_592_000_000n;
 const MAX_SCOPES = 100;
 const MAX_CREDENTIALS = 20;
-const LAST_DIRECTION = 2;
+const LAST_DIRECTION = lastValue(Direction);
 
 function isPrintable(text: string): boolean {
   return /^[^\p{Cc}\p{Cs}\p{Zl}\p{Zp}]*$/u.test(text) && text.trim() !== "";

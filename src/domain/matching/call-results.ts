@@ -1,4 +1,10 @@
 import {
+  ComparisonBasis,
+  DiscrepancyStatus,
+  MatchedBy,
+  PendingReason,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import {
   byStart,
   type CallUnit,
   type CarrierUnit,
@@ -15,7 +21,7 @@ import { type Copy, findCopies, refOf } from "./pairing/duplicates.ts";
 import { carrierMember, type Pairing } from "./pairing/pairing.ts";
 import { platformOf } from "./pairing/platform-parts.ts";
 import { asReported } from "./pairing/spare-copies.ts";
-import { Basis, type CallResult, MatchedBy, MatchStatus, type Measure, PendingReason } from "./result.ts";
+import type { CallResult, Measure } from "./result.ts";
 import { ruleOf } from "./rounding.ts";
 import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
 
@@ -35,7 +41,7 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
     if (whole !== undefined) {
       results.push({
         ...newResult({ platform }, input, span),
-        status: MatchStatus.PART_OF_CALL,
+        status: DiscrepancyStatus.PART_OF_CALL,
         duplicateOf: refOf(whole.facts),
       });
       continue;
@@ -77,7 +83,7 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
       results.push(newResult({ carrier }, input, spans(carrierMember(pairing, index))));
     }
   }
-  for (const result of results) result.status = MatchStatus.VOIDED;
+  for (const result of results) result.status = DiscrepancyStatus.VOIDED;
   return results;
 }
 
@@ -123,8 +129,8 @@ function judgePair({ platform, carrier, by, isAlone }: Pair, input: MatchingInpu
     result.pendingReason = PendingReason.MISSING_PART;
   }
   if (result.pendingReason !== undefined) {
-    result.status = MatchStatus.PENDING;
-    result.basis = Basis.NONE;
+    result.status = DiscrepancyStatus.PENDING;
+    result.basis = ComparisonBasis.UNSPECIFIED;
   }
   result.findings = findFindings(result, { platform, carrier }, input);
   return result;
@@ -139,14 +145,14 @@ interface Single {
 function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Single, input: MatchingInput): void {
   const { platform } = result;
   if (isCrowd) {
-    result.status = MatchStatus.AMBIGUOUS;
+    result.status = DiscrepancyStatus.AMBIGUOUS;
     result.candidateCount = MAX_COMPONENT + 1;
   } else if (!isInScope(side, input)) {
     // Nothing is waited for: a copy is one at once.
-    result.status = copy === undefined ? MatchStatus.NOT_REPORTED : MatchStatus.DUPLICATE_AT_PLATFORM;
+    result.status = copy === undefined ? DiscrepancyStatus.NOT_REPORTED : DiscrepancyStatus.DUPLICATE_AT_PLATFORM;
     if (copy !== undefined) result.duplicateOf = copy.ref;
   } else if (platform?.isPartial === true) {
-    result.status = MatchStatus.PENDING;
+    result.status = DiscrepancyStatus.PENDING;
     result.pendingReason = PendingReason.PARTIAL_RECORD;
   } else {
     judgeMissing(result, side, copy, input);
@@ -165,13 +171,13 @@ function judgeMissing(
   const graceEndMs = graceEndOf(side, agreement.graceMs);
   if (copy?.isOfMatched !== true) result.graceEndMs = graceEndMs;
   if (copy?.isOfMatched !== true && nowMs < graceEndMs) {
-    result.status = MatchStatus.PENDING;
+    result.status = DiscrepancyStatus.PENDING;
     result.pendingReason = PendingReason.GRACE;
   } else if (copy !== undefined) {
-    result.status = isPlatform ? MatchStatus.DUPLICATE_AT_PLATFORM : MatchStatus.DUPLICATE_AT_CARRIER;
+    result.status = isPlatform ? DiscrepancyStatus.DUPLICATE_AT_PLATFORM : DiscrepancyStatus.DUPLICATE_AT_CARRIER;
     result.duplicateOf = copy.ref;
   } else {
-    result.status = isPlatform ? MatchStatus.MISSING_AT_CARRIER : MatchStatus.MISSING_AT_PLATFORM;
+    result.status = isPlatform ? DiscrepancyStatus.MISSING_AT_CARRIER : DiscrepancyStatus.MISSING_AT_PLATFORM;
   }
 }
 
@@ -184,9 +190,9 @@ function newResult({ platform, carrier }: Sides, { agreement }: MatchingInput, s
   const facts = platform?.facts ?? carrier?.facts;
   const result: Mutable<CallResult> = {
     carrier: carrier?.records ?? [],
-    status: MatchStatus.PENDING,
+    status: DiscrepancyStatus.PENDING,
     findings: [],
-    basis: Basis.NONE,
+    basis: ComparisonBasis.UNSPECIFIED,
     toleranceMs: agreement.toleranceMs,
     direction: facts?.direction ?? 0,
     startMs: platform?.startMs ?? carrier?.startMs ?? 0,

@@ -1,8 +1,10 @@
+import { ComparisonBasis, DiscrepancyCause, DiscrepancyStatus } from "../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE, type RecordKind } from "../record-kind.ts";
 import { type CallUnit, type CarrierUnit, lengthOf, type PlatformUnit } from "./call-unit.ts";
 import { zonePartMs } from "./clocks/clock-judgement.ts";
 import type { ClockOffset, MatchingInput } from "./facts.ts";
 import { areContradicting } from "./number-keys.ts";
-import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, Side } from "./result.ts";
+import type { CallResult, Finding } from "./result.ts";
 import { explainRounding } from "./rounding.ts";
 
 /** Both sides of a call. */
@@ -13,7 +15,7 @@ export interface PairSides {
 
 /** How long after the other side's grace a side arrived. */
 export interface Lateness {
-  readonly side: Side;
+  readonly side: RecordKind["side"];
   readonly lateByMs: number;
   /** When that grace was over. */
   readonly graceEndMs: number;
@@ -29,7 +31,7 @@ export const TIMER_SLACK_MS = 2_000;
 const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of MatchCause. An offset of the trunk
+ * Why a pair is as it is: everything that holds, in the order of DiscrepancyCause. An offset of the trunk
  * and hour, rounding, lateness and other numbers may stand on
  * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains
  * it. While a pair is PENDING only its offset is told.
@@ -41,20 +43,23 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   };
   findings.push(...findOffset(sides.carrier.offset));
   const { status } = result;
-  if (status === MatchStatus.PENDING) return findings;
-  const isMismatch = status === MatchStatus.DURATION_MISMATCH;
-  const disagrees = isMismatch || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (status === DiscrepancyStatus.PENDING) return findings;
+  const isMismatch = status === DiscrepancyStatus.DURATION_MISMATCH;
+  const disagrees = isMismatch || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (isMismatch || sides.carrier.lacksParts) add(findSplit(sides));
   if (isMismatch) add(findStuckCall(sides));
-  const rounding = result.basis === Basis.CONNECTED ? findRounding(sides, input, isMismatch) : undefined;
+  const rounding =
+    result.basis === ComparisonBasis.CONNECTED_DURATION ? findRounding(sides, input, isMismatch) : undefined;
   // Where the trunk's rounding makes exactly this difference, that it is also about the ring time
   // is chance.
-  if (isMismatch && result.basis === Basis.CONNECTED && rounding === undefined) add(findRingTime(sides, input));
+  if (isMismatch && result.basis === ComparisonBasis.CONNECTED_DURATION && rounding === undefined)
+    add(findRingTime(sides, input));
   add(rounding);
   add(findLate(sides, input.agreement.graceMs));
-  if (disagrees && !findings.some(({ cause }) => EXPLAINING.has(cause))) findings.push({ cause: MatchCause.UNKNOWN });
+  if (disagrees && !findings.some(({ cause }) => EXPLAINING.has(cause)))
+    findings.push({ cause: DiscrepancyCause.UNKNOWN });
   if (areContradicting(sides.platform.numbers, sides.carrier.numbers)) {
-    findings.push({ cause: MatchCause.NUMBERS_DIFFER });
+    findings.push({ cause: DiscrepancyCause.NUMBERS_DIFFER });
   }
   return findings;
 }
@@ -63,11 +68,11 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
  * Causes that make a length. A clock that is off, a record that is late and a number that was
  * changed make none.
  */
-const EXPLAINING: ReadonlySet<MatchCause> = new Set([
-  MatchCause.SPLIT,
-  MatchCause.STUCK_CALL,
-  MatchCause.RING_TIME_INCLUDED,
-  MatchCause.ROUNDING,
+const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
+  DiscrepancyCause.SPLIT,
+  DiscrepancyCause.STUCK_CALL,
+  DiscrepancyCause.RING_TIME_INCLUDED,
+  DiscrepancyCause.ROUNDING,
 ]);
 
 /** When the grace of what is there is over: so long after the later of its end and its arrival. */
@@ -80,11 +85,11 @@ export function latenessOf({ platform, carrier }: PairSides, graceMs: number): L
   const carrierGraceEndMs = graceEndOf(carrier, graceMs);
   if (platform.arrivalMs > carrierGraceEndMs) {
     const lateByMs = platform.arrivalMs - carrierGraceEndMs;
-    return { side: Side.PLATFORM, lateByMs, graceEndMs: carrierGraceEndMs };
+    return { side: PLATFORM_SIDE, lateByMs, graceEndMs: carrierGraceEndMs };
   }
   const graceEndMs = graceEndOf(platform, graceMs);
   if (carrier.arrivalMs <= graceEndMs) return undefined;
-  return { side: Side.CARRIER, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
+  return { side: CARRIER_SIDE, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
 }
 
 /** The timer that a length is as long as, milliseconds; undefined: none. */
@@ -125,12 +130,12 @@ function findOffset(offset: ClockOffset | undefined): Finding[] {
   const zoneMs = zonePartMs(offsetMs);
   const findings: Finding[] = [];
   if (zoneMs !== 0) {
-    const suspectedSide = Side.CARRIER;
-    findings.push({ cause: MatchCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
+    const suspectedSide = CARRIER_SIDE;
+    findings.push({ cause: DiscrepancyCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
   }
   // The platform keeps UTC; which of two clocks is off by seconds cannot be told.
   const restMs = offsetMs - zoneMs;
-  if (restMs !== 0) findings.push({ cause: MatchCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
+  if (restMs !== 0) findings.push({ cause: DiscrepancyCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
   return findings;
 }
 
@@ -138,15 +143,15 @@ function findSplit({ platform, carrier }: PairSides): Finding | undefined {
   if (carrier.records.length === 1 && !carrier.lacksParts) return undefined;
   const deltaMs = difference(lengthOf(carrier), platform.connectedMs);
   const explained = carrier.lacksParts && deltaMs !== undefined && deltaMs < 0 ? { explainedDeltaMs: deltaMs } : {};
-  return { cause: MatchCause.SPLIT, suspectedSide: Side.CARRIER, ...explained };
+  return { cause: DiscrepancyCause.SPLIT, suspectedSide: CARRIER_SIDE, ...explained };
 }
 
 function findStuckCall({ platform, carrier }: PairSides): Finding | undefined {
   const timerMs = stuckTimerOf(platform, carrier);
   const explainedDeltaMs = difference(lengthOf(carrier), platform.connectedMs);
   if (timerMs === undefined || explainedDeltaMs === undefined) return undefined;
-  const suspectedSide = explainedDeltaMs > 0 ? Side.CARRIER : Side.PLATFORM;
-  return { cause: MatchCause.STUCK_CALL, suspectedSide, explainedDeltaMs, timerMs };
+  const suspectedSide = explainedDeltaMs > 0 ? CARRIER_SIDE : PLATFORM_SIDE;
+  return { cause: DiscrepancyCause.STUCK_CALL, suspectedSide, explainedDeltaMs, timerMs };
 }
 
 function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingInput): Finding | undefined {
@@ -160,7 +165,7 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
   if (nearest === undefined) return undefined;
   const explainedDeltaMs = nearest - connectedMs;
   if (countsFromAnswer({ platform, carrier }, agreement.toleranceMs, explainedDeltaMs)) return undefined;
-  return { cause: MatchCause.RING_TIME_INCLUDED, suspectedSide: Side.CARRIER, explainedDeltaMs };
+  return { cause: DiscrepancyCause.RING_TIME_INCLUDED, suspectedSide: CARRIER_SIDE, explainedDeltaMs };
 }
 
 // Its own times make its duration, and its answer is the platform's: what is longer comes after the
@@ -187,13 +192,19 @@ function findRounding(
   if (known === undefined) return undefined;
   const { rule, isInferred, pairCount, ratio } = known;
   const support = isInferred ? { pairCount, ratio } : {};
-  const finding = { cause: MatchCause.ROUNDING, suspectedSide: Side.CARRIER, explainedDeltaMs: others - mine };
-  return { ...finding, ...support, roundingRule: rule, ruleInferred: isInferred };
+  return {
+    cause: DiscrepancyCause.ROUNDING,
+    suspectedSide: CARRIER_SIDE,
+    explainedDeltaMs: others - mine,
+    ...support,
+    roundingRule: rule,
+    ruleInferred: isInferred,
+  };
 }
 
 function findLate(sides: PairSides, graceMs: number): Finding | undefined {
   const lateness = latenessOf(sides, graceMs);
-  return lateness && { cause: MatchCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
+  return lateness && { cause: DiscrepancyCause.LATE, suspectedSide: lateness.side, lateByMs: lateness.lateByMs };
 }
 
 function difference(of: number | undefined, minus: number | undefined): number | undefined {

@@ -1,4 +1,5 @@
-import { isE164, type Party, PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import { isE164, type Party } from "../calls/party.ts";
 import {
   callingCodeIn,
   callingCodeOf,

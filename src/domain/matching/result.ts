@@ -1,66 +1,23 @@
+import type {
+  ComparisonBasis,
+  DiscrepancyCause,
+  DiscrepancyStatus,
+  MatchedBy,
+  PendingReason,
+} from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { Party } from "../calls/party.ts";
 import type { RoundingRule } from "../carriers/carrier.ts";
+import type { Stated } from "../enum-values.ts";
+import type { RecordKind } from "../record-kind.ts";
 import type { CarrierFacts, PlatformFacts, RecordRef } from "./facts.ts";
 
 /** The version of the rules in this folder; a higher one judges everything anew. */
 export const RULE_VERSION = 2;
 
-/** What comparing both sides came to; the numbers of tandem.type.v1.DiscrepancyStatus. */
-export const MatchStatus = {
-  MATCHED_EXACT: 1,
-  WITHIN_TOLERANCE: 2,
-  MATCHED_UNANSWERED: 3,
-  DURATION_MISMATCH: 4,
-  ANSWER_STATE_MISMATCH: 5,
-  MISSING_AT_CARRIER: 6,
-  MISSING_AT_PLATFORM: 7,
-  DUPLICATE_AT_CARRIER: 8,
-  DUPLICATE_AT_PLATFORM: 9,
-  AMBIGUOUS: 10,
-  PENDING: 11,
-  VOIDED: 12,
-  NOT_REPORTED: 13,
-  PART_OF_CALL: 14,
-} as const;
-export type MatchStatus = (typeof MatchStatus)[keyof typeof MatchStatus];
-
-/**
- * Why records differ; the numbers of tandem.type.v1.DiscrepancyCause, in the order in which they
- * are told.
- */
-export const MatchCause = {
-  ZONE_SHIFT: 1,
-  CLOCK_SKEW: 2,
-  SPLIT: 3,
-  STUCK_CALL: 4,
-  RING_TIME_INCLUDED: 5,
-  ROUNDING: 6,
-  LATE: 7,
-  UNKNOWN: 8,
-  NUMBERS_DIFFER: 9,
-} as const;
-export type MatchCause = (typeof MatchCause)[keyof typeof MatchCause];
-
-/** What joined a pair; the numbers of tandem.type.v1.MatchedBy. */
-export const MatchedBy = { DIALOG: 1, ICID: 2, SESSION_ID: 3, NUMBERS_AND_TIME: 4, ECHOED: 5 } as const;
-export type MatchedBy = (typeof MatchedBy)[keyof typeof MatchedBy];
-
-/** What a pending call waits for; the numbers of tandem.type.v1.PendingReason. */
-export const PendingReason = { GRACE: 1, PARTIAL_RECORD: 2, MISSING_PART: 3 } as const;
-export type PendingReason = (typeof PendingReason)[keyof typeof PendingReason];
-
-/** A side; the numbers of tandem.type.v1.RecordSide. */
-export const Side = { PLATFORM: 1, CARRIER: 2 } as const;
-export type Side = (typeof Side)[keyof typeof Side];
-
-/** Which figures decided; the numbers of tandem.type.v1.ComparisonBasis. */
-export const Basis = { NONE: 0, CONNECTED: 1, BILLED: 2 } as const;
-export type Basis = (typeof Basis)[keyof typeof Basis];
-
 /** One cause and what supports it; as tandem.type.v1.DiscrepancyFinding. */
 export interface Finding {
-  readonly cause: MatchCause;
-  readonly suspectedSide?: Side | undefined;
+  readonly cause: Stated<DiscrepancyCause>;
+  readonly suspectedSide?: RecordKind["side"] | undefined;
   readonly explainedDeltaMs?: number | undefined;
   readonly offsetMs?: number | undefined;
   readonly pairCount?: number | undefined;
@@ -92,8 +49,8 @@ export interface CallResult {
   readonly platform?: PlatformFacts | undefined;
   /** The carrier's record, or the parts of a split call in their order; empty when it has none. */
   readonly carrier: readonly CarrierFacts[];
-  readonly status: MatchStatus;
-  /** In the order of MatchCause, each once. */
+  readonly status: DiscrepancyStatus;
+  /** In the order of DiscrepancyCause, each once. */
   readonly findings: readonly Finding[];
   readonly matchedBy?: MatchedBy | undefined;
   readonly pendingReason?: PendingReason | undefined;
@@ -109,7 +66,7 @@ export interface CallResult {
    * is counted, for no more of it need be read.
    */
   readonly candidateCount?: number | undefined;
-  readonly basis: Basis;
+  readonly basis: ComparisonBasis;
   /** Of a pair whose carrier reported a bill: the rule that made it, as far as it is known. */
   readonly billedRule?: RoundingRule;
   readonly toleranceMs: number;

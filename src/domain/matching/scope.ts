@@ -1,4 +1,4 @@
-import { PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import type { MatchingAgreement } from "./facts.ts";
 

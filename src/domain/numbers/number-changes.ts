@@ -1,3 +1,4 @@
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { ErrorReason } from "../errors.ts";
 import type { Micros } from "../time/instant.ts";
 import {
@@ -6,7 +7,6 @@ import {
   type NumberAssignment,
   type NumberAttributes,
   type NumberPeriod,
-  NumberState,
   type NumberTimeline,
   periodAt,
   timelineBefore,

@@ -1,7 +1,7 @@
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { isCountry } from "../carriers/country.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isCustomerId } from "./number-item.ts";
-import { NumberState } from "./number-state.ts";
 
 /**
  * Which numbers: conditions are joined by AND, the values of one by OR; one that is absent leaves

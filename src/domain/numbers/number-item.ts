@@ -1,18 +1,25 @@
+import {
+  ActingParty,
+  ActivationFailureReason,
+  ActivationState,
+  AssigneeKind,
+  NumberCapability,
+  NumberType,
+} from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { isCountry } from "../carriers/country.ts";
+import { lastValue } from "../enum-values.ts";
 import type { Micros } from "../time/instant.ts";
 import { invalid, isEffectiveTime, MAX_AHEAD_DAYS, MAX_PAST_DAYS, type NumberProblem } from "./number-changes.ts";
 import type { ActivationFailure, NumberAttributes } from "./number-state.ts";
 import { isGlobalService, isPossibleNumber, isServedByCallingCode } from "./phone-number.ts";
 import { findSipUriProblem } from "./sip-uri.ts";
 
-// The last values of the contract's enums; none has a gap.
-const LAST_NUMBER_TYPE = 6;
-const LAST_ASSIGNEE_KIND = 3;
-const LAST_CAPABILITY = 5;
-const LAST_ACTIVATION_STATE = 3;
-const ACTIVATION_FAILED = 3;
-const LAST_FAILURE_REASON = 7;
-const LAST_ACTING_PARTY = 3;
+const LAST_NUMBER_TYPE = lastValue(NumberType);
+const LAST_ASSIGNEE_KIND = lastValue(AssigneeKind);
+const LAST_CAPABILITY = lastValue(NumberCapability);
+const LAST_ACTIVATION_STATE = lastValue(ActivationState);
+const LAST_FAILURE_REASON = lastValue(ActivationFailureReason);
+const LAST_ACTING_PARTY = lastValue(ActingParty);
 const MAX_SIP_URI = 255;
 /** Repeats do not matter, but a list has an end. */
 const MAX_LIST = 16;
@@ -153,7 +160,7 @@ function findFailureProblem(
   activationState: number,
   failure: ActivationFailure | undefined,
 ): NumberProblem | undefined {
-  if (activationState !== ACTIVATION_FAILED) {
+  if (activationState !== ActivationState.FAILED) {
     return check(failure === undefined, "activation_failure", "expected only with activation_state FAILED");
   }
   if (!failure) return check(false, "activation_failure", "is required with activation_state FAILED");

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
+import { NumberState } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import type { Micros } from "../time/instant.ts";
 import { formatTelUri } from "./phone-number.ts";
 
@@ -6,10 +7,6 @@ import { formatTelUri } from "./phone-number.ts";
 // see is the timeline at a moment, so a change for the past or the future is the same operation as
 // one for now, and a scheduled change takes effect by the clock alone. The operations are in
 // number-changes.ts.
-
-/** The numbers of tandem.type.v1.NumberState. */
-export const NumberState = { PROVISIONED: 1, ASSIGNED: 2, RELEASED: 3, PORTED_OUT: 4 } as const;
-export type NumberState = (typeof NumberState)[keyof typeof NumberState];
 
 /** No known end: the last microsecond of the year 9999. */
 export const FOREVER: Micros = 253_402_300_799_999_999n;

@@ -1,12 +1,10 @@
+import { AuditBreakKind } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import type { Stated } from "../enum-values.ts";
 import { type AuditEvent, hashEvent, NO_HASH } from "./audit.ts";
-
-/** How a chain is broken; the values of `tandem.platform.v1.AuditBreakKind`. */
-export const AuditBreakKind = { CONTENT: 1, LINK: 2, GAP: 3, EXPECTED_HASH: 4 } as const;
-export type AuditBreakKind = (typeof AuditBreakKind)[keyof typeof AuditBreakKind];
 
 /** The first place at which a chain is broken. */
 export interface AuditBreak {
-  readonly kind: AuditBreakKind;
+  readonly kind: Stated<AuditBreakKind>;
   /** Of the event; of a gap, the first that is missing. */
   readonly sequence: bigint;
 }

@@ -1,13 +1,10 @@
 import { createHash } from "node:crypto";
 import canonicalize from "canonicalize";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import type { ErrorReason } from "../errors.ts";
 import { isoFromMicros, type Micros } from "../time/instant.ts";
 import type { AuditedRequestId } from "./audited-request-id.ts";
 import { maskInternational, maskNumbers } from "./masking.ts";
-
-/** How an act ended; the values of `tandem.platform.v1.AuditOutcome`. */
-export const AuditOutcome = { DONE: 1, REFUSED: 2, FAILED: 3 } as const;
-export type AuditOutcome = (typeof AuditOutcome)[keyof typeof AuditOutcome];
 
 /** An administrative act, as whoever carries it out tells it. It names no person's number. */
 export interface AuditAct {
@@ -136,12 +133,6 @@ export function canonicalJson(value: unknown): string {
   return json;
 }
 
-const OUTCOME_NAMES: Record<AuditOutcome, string> = {
-  1: "AUDIT_OUTCOME_DONE",
-  2: "AUDIT_OUTCOME_REFUSED",
-  3: "AUDIT_OUTCOME_FAILED",
-};
-
 /**
  * The event's ProtoJSON, without entry_hash. By hand, since the domain knows no messages; a test
  * compares it with theirs.
@@ -154,7 +145,7 @@ export function protoJsonOf(event: ChainedAct): Record<string, unknown> {
     actor: event.actor || undefined,
     method: event.method || undefined,
     resource: event.resource || undefined,
-    outcome: OUTCOME_NAMES[event.outcome],
+    outcome: `AUDIT_OUTCOME_${AuditOutcome[event.outcome]}`,
     errorReason: event.errorReason,
     requestId: event.requestId,
     changedFields: event.changedFields.length > 0 ? event.changedFields : undefined,

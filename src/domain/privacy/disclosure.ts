@@ -1,20 +1,10 @@
 import { createHash } from "node:crypto";
-import type { LegalBasis, Purpose } from "./retention-parts.ts";
+import type { DisclosureKind, RecipientKind } from "../../gen/tandem/platform/v1/disclosure_pb.js";
+import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordKind } from "../record-kind.ts";
 
-/** The numbers of tandem.platform.v1.DisclosureKind. */
-export const DisclosureKind = { FEED_BLOCK: 1, GET: 2, LIST: 3, EXPORT: 4 } as const;
-export type DisclosureKind = (typeof DisclosureKind)[keyof typeof DisclosureKind];
-
-/** The numbers of tandem.platform.v1.RecipientKind. */
-export const RecipientKind = { CARRIER: 1, PLATFORM: 2 } as const;
-export type RecipientKind = (typeof RecipientKind)[keyof typeof RecipientKind];
-
-/**
- * The numbers of tandem.type.v1.RecordSide; NUMBERS is a row of the inventory, which is of neither
- * side.
- */
-export const DisclosedSide = { NUMBERS: 0, PLATFORM: 1, CARRIER: 2 } as const;
-export type DisclosedSide = (typeof DisclosedSide)[keyof typeof DisclosedSide];
+/** Stands where a side does: a row of the number inventory is of neither. */
+export const NO_SIDE = 0 as const;
 
 /** Most records that one disclosure names. */
 export const MAX_NAMED_RECORDS = 1_000;
@@ -39,7 +29,7 @@ export interface DisclosureTerms {
   readonly filter: DisclosedFilter;
   /** Whether numbers of other parties were masked. */
   readonly masked: boolean;
-  readonly purpose: Purpose;
+  readonly purpose: ProcessingPurpose;
   readonly legalBasis: LegalBasis;
   readonly privacyStatementVersion: string;
 }
@@ -69,7 +59,12 @@ export function usageName(customerId: string): string {
 }
 
 /** Which revision of a record it was does not matter to who asks for it: the key is of all. */
-export function recordKey(carrierId: string, side: DisclosedSide, recordId: string, recordDate: string): bigint {
+export function recordKey(
+  carrierId: string,
+  side: RecordKind["side"] | typeof NO_SIDE,
+  recordId: string,
+  recordDate: string,
+): bigint {
   const name = `${carrierId}\0${side}\0${recordId}\0${recordDate}`;
   return createHash("sha256").update(name).digest().readBigInt64BE(0);
 }

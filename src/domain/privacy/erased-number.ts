@@ -1,4 +1,5 @@
-import { type Party, PartyKind } from "../calls/party.ts";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
+import type { Party } from "../calls/party.ts";
 import { isSameNumber, type NumberKey, numberKeyOf } from "../matching/number-keys.ts";
 import { readText, starFound } from "../numbers/number-in-text.ts";
 import { digitsMaybeMasked, maskedSearchPattern, SHOWN_AS_STARS, searchPattern } from "../numbers/number-pattern.ts";

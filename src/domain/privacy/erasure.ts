@@ -1,24 +1,8 @@
-import { PartyKind } from "../calls/party.ts";
+import { SubjectRole } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
+import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
 import { type Micros, utcDay } from "../time/instant.ts";
 import type { ErasedNumber } from "./erased-number.ts";
-
-/** In which role a person was in the calls; the numbers of tandem.platform.v1.SubjectRole. */
-export const SubjectRole = { SUBSCRIBER: 1, OTHER_PARTY: 2, ANY: 3 } as const;
-export type SubjectRole = (typeof SubjectRole)[keyof typeof SubjectRole];
-
-/** Where an erasure stands; the numbers of tandem.platform.v1.ErasureState. */
-export const ErasureState = {
-  ACCEPTED: 1,
-  RUNNING: 2,
-  DRAINING: 3,
-  COMPLETED_WITH_EXCEPTIONS: 4,
-  COMPLETED: 5,
-} as const;
-export type ErasureState = (typeof ErasureState)[keyof typeof ErasureState];
-
-/** What holds a part back; the numbers of tandem.platform.v1.ErasureExceptionReason. */
-export const ExceptionReason = { HELD: 1, LEGAL_MINIMUM: 2, IN_SERVICE: 3, PENDING: 4 } as const;
-export type ExceptionReason = (typeof ExceptionReason)[keyof typeof ExceptionReason];
 
 /** What is to be erased: a number in calls of `[start, end)`, in a role. */
 export interface ErasureScope {
@@ -45,9 +29,9 @@ export type PartyName = (typeof PARTY_NAMES)[number];
  * user, who called is another party as well. A call of no direction is reached by every role.
  */
 export function partiesInRole(role: number, direction: number, isForwarded: boolean): readonly PartyName[] {
-  if (role === SubjectRole.ANY || direction === 0) return PARTY_NAMES;
-  if ((role === SubjectRole.SUBSCRIBER) === (direction === 1)) return CALLERS;
-  return direction === 1 && isForwarded ? [...CALLED, "calling", "asserted"] : CALLED;
+  if (role === SubjectRole.ANY || direction === Direction.UNSPECIFIED) return PARTY_NAMES;
+  if ((role === SubjectRole.SUBSCRIBER) === (direction === Direction.OUTBOUND)) return CALLERS;
+  return direction === Direction.OUTBOUND && isForwarded ? [...CALLED, "calling", "asserted"] : CALLED;
 }
 
 /** Whether the number that a call is attributed to may be the person's. */

@@ -1,14 +1,13 @@
+import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
+import { Direction } from "../../gen/tandem/type/v1/call_pb.js";
 import { isCountry } from "../carriers/country.ts";
+import { lastValue, type Stated } from "../enum-values.ts";
 import type { FieldViolation } from "../errors.ts";
 import { isCustomerId } from "../numbers/number-item.ts";
 import { isE164 } from "../numbers/phone-number.ts";
 import { addDays, isDay } from "../time/instant.ts";
 import { isTimeZone } from "../time/time-zone.ts";
 import type { ZoneDays } from "../time/zone-days.ts";
-
-/** By what usage can be grouped; the numbers of tandem.platform.v1.UsageDimension. */
-export const UsageDimension = { DAY: 1, NUMBER: 2, DIRECTION: 3, COUNTRY: 4, CARRIER: 5, OTHER_PARTY: 6 } as const;
-export type UsageDimension = (typeof UsageDimension)[keyof typeof UsageDimension];
 
 /** Days of a customer, in a time zone. */
 export interface UsagePeriod {
@@ -35,7 +34,7 @@ export interface UsageFilter {
 }
 
 /** What usage is grouped by when nothing is said. */
-export const DEFAULT_GROUPING: readonly UsageDimension[] = [
+export const DEFAULT_GROUPING: readonly Stated<UsageDimension>[] = [
   UsageDimension.DAY,
   UsageDimension.NUMBER,
   UsageDimension.DIRECTION,
@@ -44,7 +43,7 @@ export const DEFAULT_GROUPING: readonly UsageDimension[] = [
 
 const MAX_NUMBERS = 100;
 const MAX_COUNTRIES = 250;
-const LAST_DIRECTION = 2;
+const LAST_DIRECTION = lastValue(Direction);
 
 /**
  * Everything that is wrong with a period, by the fields of the requests; its length is another

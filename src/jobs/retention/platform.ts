@@ -1,5 +1,5 @@
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
 import type { Tx } from "../../store/database/database.ts";
 import { readRetentionDays } from "../../store/privacy/retention-policies.ts";

@@ -1,4 +1,4 @@
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { listCarriers } from "../../store/carriers/carriers.ts";
 import type { Tx } from "../../store/database/database.ts";
 import { deleteSealKeys } from "../../store/database/seal-keys.ts";

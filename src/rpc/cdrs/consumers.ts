@@ -1,6 +1,6 @@
 import type { HandlerContext } from "@connectrpc/connect";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { RecordPart } from "../../domain/privacy/retention-parts.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { timestampFromMicros } from "../../domain/time/instant.ts";
 import { filterHash, isSamePosition, type OpenedCursor, openCursor } from "../../feed/cursor.ts";
 import { checkCursor, type FeedPlace, type FeedStart, resolveStart } from "../../feed/position.ts";
@@ -10,8 +10,8 @@ import {
   type CommitCdrCursorRequest,
   type ListCdrConsumersRequest,
 } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
+import { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { carrierTransaction } from "../../store/database/database.ts";
-import { Feed } from "../../store/database/schema.ts";
 import {
   type Consumer,
   commitConsumer,
@@ -58,7 +58,7 @@ export async function commitCdrCursor(services: Services, request: CommitCdrCurs
     request.previousCursor === undefined ? undefined : await openCursor(services.seals, place, request.previousCursor);
   const stored = await openStored(services, place, request.consumer);
   const consumer = await carrierTransaction(services.db, carrierId, async (tx) => {
-    const head = await readFeedHead(tx, carrierId, Feed.CDRS);
+    const head = await readFeedHead(tx, carrierId, FeedId.CDRS);
     const { sequence } = await checkCursor(tx, place, head, opened);
     const { consumer: name } = request;
     const cursor = storedText(stored, opened) ?? request.cursor;
@@ -119,7 +119,7 @@ export async function listCdrConsumers(services: Services, request: ListCdrConsu
   const after = (await decodePageToken(services.seals, scope, request.pageToken))?.["consumer"];
   const { found, head } = await carrierTransaction(services.db, carrierId, async (tx) => ({
     found: await listConsumers(tx, carrierId, after, size + 1),
-    head: await readFeedHead(tx, carrierId, Feed.CDRS),
+    head: await readFeedHead(tx, carrierId, FeedId.CDRS),
   }));
   const show = (consumer: Consumer) => consumerMessage(consumer, head.headSequence);
   const page = { size, schema: CdrConsumerSchema, show, context, limits };
@@ -144,7 +144,7 @@ export function consumerMessage(consumer: Consumer, headSequence: bigint) {
 
 export function cdrPlace(services: Services, carrierId: string, filter: CdrFilter | undefined): FeedPlace {
   const { db, seals } = services;
-  return { db, seals, carrierId, feed: Feed.CDRS, filter: filterHash(filterBytes(filter)) };
+  return { db, seals, carrierId, feed: FeedId.CDRS, filter: filterHash(filterBytes(filter)) };
 }
 
 export function checkConsumerName(consumer: string): void {

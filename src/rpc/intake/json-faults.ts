@@ -9,8 +9,8 @@ import {
   mergeFromJson,
 } from "@bufbuild/protobuf";
 import { problem, type RecordProblem, within } from "../../domain/calls/field-checks.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { isTimestampText } from "../../domain/time/instant.ts";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { MAX_DEPTH } from "./count-elements.ts";
 
 /**

@@ -2,19 +2,19 @@ import { randomUUID } from "node:crypto";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isE164 } from "../../domain/calls/party.ts";
 import { type FieldViolation, fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
 import { auditedRequestId } from "../../domain/privacy/audited-request-id.ts";
 import { ErasedNumber } from "../../domain/privacy/erased-number.ts";
-import { ErasureState, SubjectRole } from "../../domain/privacy/erasure.ts";
-import { holdsNumber } from "../../domain/privacy/subject.ts";
+import { holdsNumber, isSubjectRole } from "../../domain/privacy/subject.ts";
 import { type Micros, microsFromTimestamp } from "../../domain/time/instant.ts";
 import { wallMicros } from "../../domain/time/wall-clock.ts";
 import { forecastErasure } from "../../erasure/forecast.ts";
 import type { JournalEntry } from "../../erasure/journal.ts";
-import type {
-  ErasePhoneNumberRequest,
-  GetErasureRequest,
-  PrivacyService,
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import {
+  type ErasePhoneNumberRequest,
+  ErasureState,
+  type GetErasureRequest,
+  type PrivacyService,
 } from "../../gen/tandem/platform/v1/privacy_service_pb.js";
 import { appendAuditEvent } from "../../store/audit/audit-log.ts";
 import { systemTransaction } from "../../store/database/database.ts";
@@ -125,11 +125,7 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
     check("end_time", end > start, "expected a time after start_time");
     check("end_time", isPast(end), "expected a time that is not in the future");
   }
-  check(
-    "role",
-    Object.values(SubjectRole).some((known) => known === role),
-    "expected SUBSCRIBER, OTHER_PARTY or ANY",
-  );
+  check("role", isSubjectRole(role), "expected SUBSCRIBER, OTHER_PARTY or ANY");
   const number = isNumber ? new ErasedNumber(phoneNumber) : undefined;
   const texts = { request_id: requestId, case_reference: caseReference, verified_by: verifiedBy };
   for (const [field, text] of Object.entries(texts)) {

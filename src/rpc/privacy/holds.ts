@@ -3,8 +3,8 @@ import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { isCarrierId } from "../../domain/carriers/carrier.ts";
 import { invalidArgument, TandemError } from "../../domain/errors.ts";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
-import { HoldSchema, HoldState as HoldStateEnum } from "../../gen/tandem/platform/v1/hold_pb.js";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
+import { HoldSchema, HoldState } from "../../gen/tandem/platform/v1/hold_pb.js";
 import {
   type CreateHoldRequest,
   CreateHoldRequestSchema,
@@ -23,7 +23,6 @@ import {
   endHold,
   findCarrierOfHold,
   findMissing,
-  HoldState,
   insertHold,
   listHolds as listStoredHolds,
   lockHolds,
@@ -125,8 +124,7 @@ async function releaseHold(services: Services, request: ReleaseHoldRequest, cont
 async function listHolds(services: Services, request: ListHoldsRequest, context: HandlerContext) {
   const { carrierId, state } = request;
   if (carrierId !== "" && !isCarrierId(carrierId)) throw invalidArgument("carrier_id", "expected a carrier's id");
-  if (HoldStateEnum[state] === undefined)
-    throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
+  if (HoldState[state] === undefined) throw invalidArgument("state", "expected ACTIVE, RELEASED or EXPIRED, or none");
   const { limits, region } = services.config;
   const size = pageSize(request.pageSize, limits);
   const scope = ["ListHolds", carrierId, String(state)];

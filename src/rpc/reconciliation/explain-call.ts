@@ -5,9 +5,9 @@ import { invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { EvidenceStep, RefusedCandidate } from "../../domain/matching/explain/evidence.ts";
 import type { NearMiss } from "../../domain/matching/explain/near-misses.ts";
 import type { CarrierFacts, RecordRef } from "../../domain/matching/facts.ts";
-import { Side } from "../../domain/matching/result.ts";
+import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isDay, type Micros, microsFromMs } from "../../domain/time/instant.ts";
-import { cdrMessage } from "../../feed/cdr-edge.ts";
+import { cdrMessage } from "../../feed/cdr-codec.ts";
 import {
   CallExplanationSchema as OwnExplanationSchema,
   type ExplainCallRequest as OwnRequest,
@@ -25,8 +25,8 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../../reconcile/carrier.ts";
-import { discrepancyMessage, findingMessage } from "../../reconcile/discrepancy-edge.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
+import { discrepancyMessage, findingMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
 import {
@@ -241,7 +241,7 @@ async function explanationInForce(
   { evidence, near }: ExplainedCall,
   stored: CallResultRow,
 ): Promise<CallExplanation> {
-  const platformRecord = stored.side === Side.PLATFORM ? await readCdr(tx, carrierId, stored) : undefined;
+  const platformRecord = stored.side === PLATFORM_SIDE ? await readCdr(tx, carrierId, stored) : undefined;
   const carrierRecords: CallDuration[] = [];
   for (const record of stored.carrierRecords) carrierRecords.push(...(await readDuration(tx, carrierId, record)));
   return create(CallExplanationSchema, {

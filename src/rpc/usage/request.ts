@@ -1,3 +1,4 @@
+import type { Stated } from "../../domain/enum-values.ts";
 import { fieldViolations, invalidArgument, TandemError } from "../../domain/errors.ts";
 import type { Micros } from "../../domain/time/instant.ts";
 import {
@@ -7,10 +8,10 @@ import {
   findPeriodViolations,
   findUsageFilterViolations,
   isLongerThan,
-  UsageDimension,
   type UsageFilter,
   type UsagePeriod,
 } from "../../domain/usage/scope.ts";
+import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
 import type { ExportUsageRequest, QueryUsageRequest } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { readClock, type Tx } from "../../store/database/database.ts";
 import {
@@ -40,7 +41,7 @@ type UsageRequest = Pick<
 export interface ReadUsageRequest {
   readonly period: UsagePeriod;
   readonly filter: UsageFilter;
-  readonly groupBy: readonly UsageDimension[];
+  readonly groupBy: readonly Stated<UsageDimension>[];
   readonly asOf: AsOf;
 }
 
@@ -70,7 +71,7 @@ export function readUsageRequest(request: UsageRequest, maxDays: number): ReadUs
   if (violations.length > 0) throw fieldViolations(violations);
   assertWindow(period, maxDays);
   const groupBy =
-    request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as UsageDimension);
+    request.groupBy.length === 0 ? DEFAULT_GROUPING : request.groupBy.map((number) => number as Stated<UsageDimension>);
   const asOf = readAsOf(request.asOf);
   if (asOf.kind !== "now" && groupBy.includes(UsageDimension.OTHER_PARTY))
     throw invalidArgument("group_by", "closed figures are not kept by other party: leave it out, or as_of");

@@ -1,5 +1,5 @@
 import { sql } from "kysely";
-import { AuditOutcome } from "../../domain/privacy/audit.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction, type Tx } from "./database.ts";
 import { countServing } from "./serving-processes.ts";

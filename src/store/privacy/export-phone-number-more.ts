@@ -1,4 +1,5 @@
 import { type RawBuilder, sql } from "kysely";
+import { CDR, DURATION, kindOfUpload, PLATFORM_SIDE, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import { textArray } from "../database/binary-array.ts";
 import type { Tx } from "../database/database.ts";
@@ -32,8 +33,7 @@ export interface FoundDiscrepancy {
 
 /** A record in quarantine that may be of the number. */
 export interface FoundQuarantined {
-  /** An UploadKind. */
-  readonly kind: number;
+  readonly kind: RecordKind;
   readonly recordId: string;
   readonly startTime: Micros;
   readonly ingestTime: Micros;
@@ -49,7 +49,7 @@ export async function findDiscrepanciesOfNumber(
   const { carrierId, forms } = search;
   const { rows } = await sql<PlaceRow & DiscrepancyRow>`
     SELECT s.time, s.record_date, s.record_id, s.side, s.revision, s.is_hit, s.position, c.payload, c.sequence, c.update_time, c.phone_number,
-      CASE WHEN s.is_hit THEN ${recordsOf("cdr", carrierId)} END AS cdrs, CASE WHEN s.is_hit THEN ${recordsOf("duration", carrierId)} END AS durations
+      CASE WHEN s.is_hit THEN ${recordsOf(CDR, carrierId)} END AS cdrs, CASE WHEN s.is_hit THEN ${recordsOf(DURATION, carrierId)} END AS durations
     FROM (
       SELECT r.start_time AS time, r.record_date, r.record_id, r.side, 0 AS revision, (coalesce(r.phone_number = ANY(${textArray([...forms])}::text[]), false) OR ${mayHold(sql`r.payload`, search)}) AS is_hit,
         row_number() OVER (ORDER BY r.start_time, r.record_date, r.record_id, r.side) AS position
@@ -101,7 +101,7 @@ export async function findQuarantinedOfNumber(
   const found = rows
     .filter((row) => row.is_hit)
     .map((row) => ({
-      kind: row.side,
+      kind: kindOfUpload(row.side),
       recordId: row.record_id,
       startTime: row.time,
       ingestTime: row.create_time,
@@ -129,10 +129,10 @@ interface DiscrepancyRow {
   durations: Buffer[] | null;
 }
 
-function recordsOf(kind: "cdr" | "duration", carrierId: string): RawBuilder<unknown> {
+function recordsOf(kind: RecordKind, carrierId: string): RawBuilder<unknown> {
   const names =
-    kind === "cdr"
-      ? sql`(SELECT c.record_id, c.record_date, c.revision WHERE c.side = 1)`
+    kind === CDR
+      ? sql`(SELECT c.record_id, c.record_date, c.revision WHERE c.side = ${sql.lit(PLATFORM_SIDE)})`
       : sql`unnest(c.carrier_record_ids, c.carrier_record_dates, c.carrier_revisions)`;
   return sql`(
     SELECT array_agg(v.payload) FROM ${names} AS named(record_id, record_date, revision)

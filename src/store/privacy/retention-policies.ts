@@ -1,7 +1,9 @@
 import { sql } from "kysely";
+import type { Stated } from "../../domain/enum-values.ts";
 import { policiesInForce, type RetentionDays, retentionDays, type SetPolicy } from "../../domain/privacy/retention.ts";
-import type { LegalBasis, Purpose, RecordPart } from "../../domain/privacy/retention-parts.ts";
 import type { Micros } from "../../domain/time/instant.ts";
+import type { LegalBasis, ProcessingPurpose } from "../../gen/tandem/platform/v1/retention_policy_pb.js";
+import type { RecordPart } from "../../gen/tandem/type/v1/agreement_pb.js";
 import { Believed } from "../database/believed.ts";
 import { type Database, systemTransaction, type Tx } from "../database/database.ts";
 
@@ -23,9 +25,9 @@ export async function readSetPolicies(
   return rows.map((row) => ({
     countryCode: row.country_code,
     carrierId: row.carrier_id === "" ? undefined : row.carrier_id,
-    part: row.record_part as RecordPart,
-    purpose: row.purpose as Purpose,
-    legalBasis: row.legal_basis as LegalBasis,
+    part: row.record_part as Stated<RecordPart>,
+    purpose: row.purpose as Stated<ProcessingPurpose>,
+    legalBasis: row.legal_basis as Stated<LegalBasis>,
     retentionDays: row.retention_days,
     source: row.source,
     privacyStatementVersion: row.privacy_statement_version,

@@ -1,12 +1,14 @@
 import { sql } from "kysely";
 import { Judge, type KnownRevision } from "../../domain/calls/judge.ts";
-import { addCounts, countVerdicts, Verdict } from "../../domain/calls/verdict.ts";
+import { addCounts, countVerdicts } from "../../domain/calls/verdict.ts";
+import { FeedId } from "../../domain/feed-id.ts";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
+import { CDR, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import { dateArray, int4Array, int8Array, textArray } from "../database/binary-array.ts";
 import { type Tx, together } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
 import { advanceFeed, type FeedHead, type FeedLock, lockFeed, readFeedHead } from "../feeds/feed-head.ts";
 import { countLate } from "../privacy/erasures.ts";
 import { findKnownRevisions } from "./known-revisions.ts";
@@ -59,11 +61,11 @@ export interface AppendOutcome {
 export async function appendBatches(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   batches: readonly FencedBatch[],
   attribute: (numbers: FeedHead, lock: FeedLock) => Promise<readonly AppendBatch[]>,
 ): Promise<AppendOutcome> {
-  const place: AppendPlace = { carrierId, kind, feed: kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS };
+  const place: AppendPlace = { carrierId, kind };
   const { numbers, advanced, lock, known } = await takePlaces(tx, place, batches);
   if (advanced.size === 0) return { results: batches.map(() => ({ committed: false })), appended: 0, headSequence: 0n };
 
@@ -78,7 +80,7 @@ export async function appendBatches(
     keepAside(tx, place, judged, lock.ingestTime, numbers.headSequence),
     dropQuarantined(tx, carrierId, kind, appliedAfterAll(known, accepted)),
     recordVerdicts(tx, place, judged, advanced, lock.ingestTime),
-    ...(accepted.length > 0 ? [advanceFeed(tx, carrierId, place.feed, next)] : []),
+    ...(accepted.length > 0 ? [advanceFeed(tx, carrierId, kind.feed, next)] : []),
     countErased(tx, carrierId, kind, accepted),
   ]);
   return { results: resultsOf(batches, judged), appended: accepted.length, headSequence: next - 1n };
@@ -88,12 +90,12 @@ export async function appendBatches(
 export async function countErased(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   accepted: readonly AppendRecord[],
 ): Promise<void> {
   const erasures = accepted.flatMap((record) => record.erasedBy ?? []);
   const counts = [...Map.groupBy(erasures, (erasureId) => erasureId)];
-  const isCdrs = kind === UploadKind.CDRS;
+  const isCdrs = kind === CDR;
   await together(
     counts.map(([erasureId, { length }]) =>
       countLate(tx, carrierId, erasureId, { cdrs: isCdrs ? length : 0, durations: isCdrs ? 0 : length }),
@@ -105,7 +107,7 @@ export async function countErased(
 export async function judgeOnly(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   records: readonly AppendRecord[],
 ): Promise<AppendResult> {
   const sought = records.filter((record) => !record.refused);
@@ -113,20 +115,19 @@ export async function judgeOnly(
   return { committed: true, ...judgeRecords(judge, records) };
 }
 
-/** Whose records, of which kind, and in which feed. */
+/** Whose records, of which kind. */
 interface AppendPlace {
   carrierId: string;
-  kind: UploadKind;
-  feed: Feed;
+  kind: RecordKind;
 }
 
 // Waits for the locks in their order, and looks up behind them.
-async function takePlaces(tx: Tx, { carrierId, kind, feed }: AppendPlace, batches: readonly FencedBatch[]) {
+async function takePlaces(tx: Tx, { carrierId, kind }: AppendPlace, batches: readonly FencedBatch[]) {
   const sought = batches.flatMap((batch) => batch.records.filter((record) => record.refusal === undefined));
   const [numbers, advanced, lock, known] = await together([
-    readFeedHead(tx, carrierId, Feed.NUMBERS),
+    readFeedHead(tx, carrierId, FeedId.NUMBERS),
     advanceUploads(tx, carrierId, kind, batches),
-    lockFeed(tx, carrierId, feed),
+    lockFeed(tx, carrierId, kind.feed),
     findKnownRevisions(tx, carrierId, kind, sought),
   ]);
   return { numbers, advanced, lock, known };
@@ -137,7 +138,7 @@ async function takePlaces(tx: Tx, { carrierId, kind, feed }: AppendPlace, batche
 async function advanceUploads(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   batches: readonly FencedBatch[],
 ): Promise<ReadonlyMap<string, number>> {
   const runs = [...Map.groupBy(batches, (batch) => batch.uploadId)].sort(([left], [right]) => (left < right ? -1 : 1));
@@ -206,25 +207,24 @@ function keptHash(record: AppendRecord, hash: bigint): bigint {
 export async function insertAccepted(
   tx: Tx,
   carrierId: string,
-  kind: UploadKind,
+  kind: RecordKind,
   lock: { nextSequence: bigint; ingestTime: Micros },
   records: readonly AppendRecord[],
 ): Promise<void> {
   if (records.length === 0) return;
-  const table = kind === UploadKind.CDRS ? "cdr_key" : "duration_key";
   const identity = {
     recordIds: textArray(records.map((r) => r.recordId)),
     recordDates: dateArray(records.map((r) => r.recordDate)),
     revisions: int4Array(records.map((r) => r.revision)),
   };
   const keys = sql`
-    INSERT INTO ${sql.table(table)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
+    INSERT INTO ${sql.table(kind.keys)} (carrier_id, record_id, record_date, revision, content_hash, party_hash, sequence, ingest_time)
     SELECT c.carrier_id, unnest(${identity.recordIds}::text[]), unnest(${identity.recordDates}::date[]), unnest(${identity.revisions}::int4[]),
            unnest(${int8Array(records.map((r) => keptHash(r, r.contentHash)))}::int8[]), unnest(${int8Array(records.map((r) => keptHash(r, r.partyHash)))}::int8[]),
            generate_series(${lock.nextSequence}::int8, ${lock.nextSequence + BigInt(records.length - 1)}::int8),
            ${isoFromMicros(lock.ingestTime)}::timestamptz
     FROM carrier c WHERE c.carrier_id = ${carrierId}`;
-  const insertRows = kind === UploadKind.CDRS ? insertCdrRows : insertDurationRows;
+  const insertRows = kind === CDR ? insertCdrRows : insertDurationRows;
   await together([insertAll(tx, keys, records.length), insertRows(tx, carrierId, lock, records, identity)]);
 }
 

@@ -1,5 +1,6 @@
 import { sql } from "kysely";
 import type { JudgedRecord } from "../../domain/calls/judge.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import {
   boolArray,
@@ -223,18 +224,18 @@ async function inheritVoidedDuration(tx: Tx, carrierId: string, lock: Lock, coun
     UPDATE duration_record v SET start_time = COALESCE(p.start_time, v.start_time), direction = p.direction,
       phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), part_index = p.part_index
-    FROM (${revisionsTakenBack("duration", carrierId, lock, count)}) p
+    FROM (${revisionsTakenBack(DURATION, carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
   await send(tx, query.compile(tx));
 }
 
 // The newest revision below each VOID of this transaction.
-function revisionsTakenBack(kind: "cdr" | "duration", carrierId: string, lock: Lock, count: number) {
-  const record = sql.table(`${kind}_record`);
+function revisionsTakenBack(kind: RecordKind, carrierId: string, lock: Lock, count: number) {
+  const record = sql.table(kind.records);
   return sql`
     SELECT DISTINCT ON (void.sequence) void.sequence AS void_sequence, prior.*
     FROM ${record} void
-    JOIN ${sql.table(`${kind}_key`)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
+    JOIN ${sql.table(kind.keys)} k ON k.carrier_id = void.carrier_id AND k.record_id = void.record_id AND k.record_date = void.record_date
       AND k.revision < void.revision
     JOIN ${record} prior ON prior.carrier_id = k.carrier_id AND prior.sequence = k.sequence AND prior.ingest_time = k.ingest_time
     WHERE void.carrier_id = ${carrierId} AND void.entry_kind = ${EntryKind.VOID}
@@ -251,7 +252,7 @@ async function inheritVoided(tx: Tx, carrierId: string, lock: Lock, count: numbe
       direction = p.direction, phone_number = COALESCE(p.phone_number, v.phone_number), customer_id = COALESCE(p.customer_id, v.customer_id),
       trunk_id = COALESCE(p.trunk_id, v.trunk_id), dialog_call_id = COALESCE(p.dialog_call_id, v.dialog_call_id),
       correlation_id = COALESCE(p.correlation_id, v.correlation_id), quality_verdict = p.quality_verdict
-    FROM (${revisionsTakenBack("cdr", carrierId, lock, count)}) p
+    FROM (${revisionsTakenBack(CDR, carrierId, lock, count)}) p
     WHERE v.carrier_id = ${carrierId} AND v.sequence = p.void_sequence AND v.ingest_time = ${isoFromMicros(lock.ingestTime)}::timestamptz`;
   await send(tx, query.compile(tx));
 }

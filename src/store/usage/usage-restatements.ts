@@ -1,14 +1,10 @@
 import { type RawBuilder, sql } from "kysely";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
 import type { ChangedCall, ChangedLine, RestatedRecord } from "../../domain/usage/restating.ts";
 import type { DatedPeriod } from "../../domain/usage/scope.ts";
-import {
-  type PartTotals,
-  sumsOfTotals,
-  totalsOfSums,
-  type UsagePart,
-  type UsageTotals,
-} from "../../domain/usage/totals.ts";
+import { type PartTotals, sumsOfTotals, totalsOfSums, type UsageTotals } from "../../domain/usage/totals.ts";
+import type { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { dateArray, int2Array, textArray } from "../database/binary-array.ts";
 import type { Tx } from "../database/database.ts";
 import { insertAll } from "../database/insert-all.ts";
@@ -335,15 +331,15 @@ function changedCall(row: CallRow): ChangedCall & { updateTime: Micros } {
   const carrierId = row.carrier_id;
   const records: RestatedRecord[] = row.carrier_record_ids.map((recordId, index) => ({
     carrierId,
-    side: 2,
+    side: CARRIER_SIDE,
     recordId,
     recordDate: row.carrier_record_dates[index] ?? "",
     revision: row.carrier_revisions[index] ?? 1,
   }));
-  if (row.side === 1) {
+  if (row.side === PLATFORM_SIDE) {
     records.unshift({
       carrierId,
-      side: 1,
+      side: PLATFORM_SIDE,
       recordId: row.record_id,
       recordDate: row.record_date,
       revision: row.revision,

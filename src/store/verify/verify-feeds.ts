@@ -1,7 +1,8 @@
 import { sql } from "kysely";
+import { FeedId } from "../../domain/feed-id.ts";
+import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
-import { Feed, UploadKind } from "../database/schema.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -15,15 +16,10 @@ const MAX_SEQUENCE = 2n ** 63n - 1n;
 const EXAMPLES = 10;
 
 const ENTRY_TABLES = [
-  { feed: Feed.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
-  { feed: Feed.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
-  { feed: Feed.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
-  { feed: Feed.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
-] as const;
-
-const KEY_TABLES = [
-  { kind: UploadKind.CDRS, feed: Feed.CDRS, keys: "cdr_key", table: "cdr_record" },
-  { kind: UploadKind.DURATIONS, feed: Feed.DURATIONS, keys: "duration_key", table: "duration_record" },
+  { feed: FeedId.NUMBERS, name: "numbers", table: "number_entry", keys: undefined },
+  { feed: FeedId.CDRS, name: "cdrs", table: "cdr_record", keys: "cdr_key" },
+  { feed: FeedId.DISCREPANCIES, name: "discrepancies", table: "discrepancy_entry", keys: undefined },
+  { feed: FeedId.DURATIONS, name: "durations", table: "duration_record", keys: "duration_key" },
 ] as const;
 
 /** The ids of carriers, after one. */
@@ -82,7 +78,7 @@ interface EntryPage {
 async function readEntryPage(
   tx: Tx,
   carrierId: string,
-  { feed, table }: { feed: Feed; table: string },
+  { feed, table }: { feed: FeedId; table: string },
   from: bigint,
   until: bigint,
 ): Promise<EntryPage | undefined> {
@@ -145,7 +141,7 @@ async function verifyPageKeys(
  * quarantine.
  */
 export async function verifyKeys(verification: Verification): Promise<void> {
-  for (const entries of KEY_TABLES) {
+  for (const entries of RECORD_KINDS) {
     for (const week of await listKeyWeeks(verification, entries.keys)) {
       let after: KeyPosition | undefined = { record_id: "", record_date: "0001-01-01", revision: 0 };
       while (after) after = await verifyKeyPage(verification, entries, week, after);
@@ -161,7 +157,7 @@ interface KeyPosition {
 
 async function verifyKeyPage(
   verification: Verification,
-  entries: (typeof KEY_TABLES)[number],
+  entries: RecordKind,
   week: string,
   after: KeyPosition,
 ): Promise<KeyPosition | undefined> {
@@ -180,7 +176,7 @@ async function verifyKeyPage(
 async function readKeyPage(
   tx: Tx,
   carrierId: string,
-  { kind, feed, keys, table }: (typeof KEY_TABLES)[number],
+  { upload, feed, keys, records }: RecordKind,
   week: string,
   after: KeyPosition,
 ) {
@@ -196,11 +192,11 @@ async function readKeyPage(
       FROM page p
       JOIN feed_head h ON h.carrier_id = ${carrierId} AND h.feed = ${feed}
       LEFT JOIN LATERAL (
-        SELECT r.sequence FROM ${sql.table(table)} r
+        SELECT r.sequence FROM ${sql.table(records)} r
         WHERE r.carrier_id = ${carrierId} AND r.sequence = p.sequence AND r.ingest_time = p.ingest_time
           AND r.record_id = p.record_id AND r.record_date = p.record_date AND r.revision = p.revision LIMIT 1) r ON true
       LEFT JOIN LATERAL (
-        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${kind}
+        SELECT q.record_id FROM quarantine q WHERE q.carrier_id = ${carrierId} AND q.kind = ${upload}
           AND q.record_id = p.record_id AND q.record_date = p.record_date AND q.revision = p.revision LIMIT 1) q ON true
     )
     SELECT record_id, record_date, revision, sequence, position, lost, aside FROM checked

@@ -11,9 +11,9 @@ import {
   sampleContext,
   sampleTimes,
 } from "../../../test/support/record-samples.ts";
-import { QualityReason, QualityVerdict } from "../../domain/calls/quality.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { prepareCdr } from "./cdrs.ts";
 import type { PreparedRecord } from "./prepared.ts";
 

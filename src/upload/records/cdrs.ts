@@ -1,18 +1,10 @@
-import {
-  checkFuture,
-  checkLengths,
-  checkRecordDate,
-  compareRinging,
-  isNetworkEffective,
-  type PhaseLengths,
-  startMs,
-} from "../../domain/calls/call-rules.ts";
-import { type RecordProblem, within } from "../../domain/calls/field-checks.ts";
+import { isNetworkEffective, type PhaseLengths } from "../../domain/calls/call-rules.ts";
+import { checkCdr, checkCdrOptional } from "../../domain/calls/cdr-checks.ts";
+import { type CallFacts, factsOf } from "../../domain/calls/cdr-facts.ts";
 import { e164Of } from "../../domain/calls/party.ts";
 import { partyHashOf } from "../../domain/calls/party-hash.ts";
 import { type CallQuality, isTooShort, judgeCall, judgeStreams } from "../../domain/calls/quality.ts";
 import { HashedContent, hashContent, hashText } from "../../domain/calls/record-hash.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { microsFromTimestamp } from "../../domain/time/instant.ts";
 import {
   type CallDetailRecord,
@@ -24,8 +16,7 @@ import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { StreamQuality } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { type CdrRow, EntryKind, type QualityRow } from "../../store/records/record-rows.ts";
 import { attributionCandidates, hasDerivedCountry, partyText, writeDerivedCountries } from "./call-parties.ts";
-import { checkCdrFields, checkCdrOptional, checkReport, compareLosses } from "./cdr-checks.ts";
-import { type CallFacts, contentLengths, derivedLengths, factsOf } from "./cdr-lengths.ts";
+import { contentLengths, derivedLengths } from "./cdr-lengths.ts";
 import { compileEncoder } from "./message-encoder.ts";
 import { dropWrongFields } from "./optional-fields.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
@@ -46,8 +37,8 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
   const { message, dropped } = dropWrongFields(CallDetailRecordSchema, sent, checkCdrOptional);
   const isVoid = message.kind === RecordKind.VOID;
   const call = factsOf(message);
-  const future = within("times", checkFuture(call.moments, Number(context.now) / 1_000));
-  const wrong = findFault(message, call, future, context);
+  const { horizons } = context;
+  const { fault, warnings } = checkCdr(message, call, dropped, { nowMs: Number(context.now) / 1_000, horizons });
 
   const content = contentOf(message, call.derived);
   writer.reset();
@@ -63,8 +54,8 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
     contentHash,
   };
   const connectedDurationMs = message.lengths?.connectedDurationMs ?? 0n;
-  const mayBeLarge = wrong !== undefined || hasUnknown || dropped.length > 0 || hasMuchOutput(message);
-  const refusal = (mayBeLarge ? sizeRefusal(CallDetailRecordSchema, sent) : undefined) ?? wrong;
+  const mayBeLarge = fault !== undefined || hasUnknown || dropped.length > 0 || hasMuchOutput(message);
+  const refusal = (mayBeLarge ? sizeRefusal(CallDetailRecordSchema, sent) : undefined) ?? fault;
   if (refusal) return refusedRecord({ ...identity, connectedDurationMs }, refusal, NO_COLUMNS);
 
   writer.position = callBytes;
@@ -78,13 +69,7 @@ export function prepareCdr(sent: CallDetailRecord, context: PrepareContext): Pre
     ...identity,
     partyHash: partyHashOf(hashText(context.hashSecret, HashedContent.CDR_PARTIES, parties), startTime),
     connectedDurationMs,
-    warnings: toldWarnings(
-      future,
-      ...dropped,
-      within("times", compareRinging(call.moments)),
-      compareLosses(message.streamQualities),
-      hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined,
-    ),
+    warnings: toldWarnings(...warnings, hasUnknown ? unknownFieldsWarning(CallDetailRecordSchema, message) : undefined),
     candidates: attributionCandidates(message.direction, message.parties ?? NO_PARTIES),
     startTime,
     row: columnsOf(message, call, quality),
@@ -150,22 +135,6 @@ const NO_COLUMNS: CdrColumns = {
   connectedDurationMs: null,
   qualityVerdict: 0,
 };
-
-function findFault(
-  message: CallDetailRecord,
-  call: CallFacts,
-  future: RecordProblem | undefined,
-  context: PrepareContext,
-): RecordProblem | undefined {
-  const record = { recordDate: message.recordDate, revision: message.revision ?? 1, startMs: startMs(call.moments) };
-  return (
-    checkCdrFields(message) ??
-    within("lengths", checkLengths(call.sent, call.derived)) ??
-    (message.kind === RecordKind.VOID ? undefined : checkReport(message)) ??
-    (future?.issue === RecordIssue.IN_FUTURE ? future : undefined) ??
-    checkRecordDate(record, Number(context.now) / 1_000, context.horizons)
-  );
-}
 
 // A length that the times give as well is not content: it may be sent or left to be derived, and
 // what is stored prepares to the same hash.

@@ -4,8 +4,8 @@ import { describe, expect, test } from "vitest";
 import { arbitraryMessage, unknownField } from "../../../test/support/arbitrary-message.ts";
 import { changeEachField } from "../../../test/support/change-fields.ts";
 import { fromNow, fullDuration, sampleContext, sampleDuration } from "../../../test/support/record-samples.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
 import { prepareDuration } from "./durations.ts";
 
 const OUTPUT_ONLY = /^(sequence|ingest_time|state|customer_id)/;

@@ -1,26 +1,25 @@
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import {
+  ComparisonBasis,
+  DiscrepancyCause,
+  DiscrepancyStatus,
+  PendingReason,
+} from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { RoundingRule } from "../../carriers/carrier.ts";
+import { PLATFORM_SIDE } from "../../record-kind.ts";
 import type { CarrierUnit } from "../call-unit.ts";
 import { WHOLE_SECONDS } from "../compare-durations.ts";
 import type { KnownRounding } from "../facts.ts";
-import { Basis, type CallResult, type Finding, MatchCause, MatchStatus, PendingReason, Side } from "../result.ts";
+import type { CallResult, Finding } from "../result.ts";
 import { applyRule, ruleOf } from "../rounding.ts";
-import {
-  EvidenceOutcome,
-  EvidenceStage,
-  type EvidenceStep,
-  type ExplainedCall,
-  evidenceValue,
-  tellCount,
-  tellLength,
-  tellTime,
-} from "./evidence.ts";
+import { type EvidenceStep, type ExplainedCall, evidenceValue, tellCount, tellLength, tellTime } from "./evidence.ts";
 import { tellMissingParts } from "./explain-parts.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
 
 /** Whether both sides say answered. */
 export function explainAnswer({ platform, carrier, result }: ExplainedCall): EvidenceStep | undefined {
-  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  if (platform === undefined || carrier === undefined || result.status === DiscrepancyStatus.VOIDED) return undefined;
   const isSame = platform.answered === carrier.answered;
   const told = (answered: boolean) => (answered ? "answered" : "unanswered");
   const both = `Both sides say that the call was ${told(platform.answered)}.`;
@@ -36,10 +35,10 @@ export function explainAnswer({ platform, carrier, result }: ExplainedCall): Evi
 /** The durations against the tolerance. */
 export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
   const { platform, carrier, result } = call;
-  if (platform === undefined || carrier === undefined || result.status === MatchStatus.VOIDED) return undefined;
+  if (platform === undefined || carrier === undefined || result.status === DiscrepancyStatus.VOIDED) return undefined;
   if (!platform.answered || !carrier.answered) return undefined;
   const stage = EvidenceStage.DURATION;
-  if (result.status === MatchStatus.PENDING) {
+  if (result.status === DiscrepancyStatus.PENDING) {
     return {
       stage,
       outcome: SKIPPED,
@@ -48,11 +47,11 @@ export function explainDuration(call: ExplainedCall): EvidenceStep | undefined {
     };
   }
   switch (result.basis) {
-    case Basis.CONNECTED:
+    case ComparisonBasis.CONNECTED_DURATION:
       return explainConnected(call);
-    case Basis.BILLED:
+    case ComparisonBasis.BILLED_DURATION:
       return explainBill(call);
-    case Basis.NONE:
+    case ComparisonBasis.UNSPECIFIED:
       return {
         stage,
         outcome: NOT_COMPARABLE,
@@ -88,10 +87,11 @@ export function explainGrace(call: ExplainedCall): EvidenceStep | undefined {
 export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
   const { platform, carrier, result } = call;
   const { findings, status } = result;
-  if (platform === undefined || carrier === undefined || status === MatchStatus.VOIDED) return undefined;
-  const disagrees = status === MatchStatus.DURATION_MISMATCH || status === MatchStatus.ANSWER_STATE_MISMATCH;
+  if (platform === undefined || carrier === undefined || status === DiscrepancyStatus.VOIDED) return undefined;
+  const disagrees =
+    status === DiscrepancyStatus.DURATION_MISMATCH || status === DiscrepancyStatus.ANSWER_STATE_MISMATCH;
   if (findings.length === 0 && !disagrees) return undefined;
-  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== MatchCause.UNKNOWN);
+  const isKnown = findings.length > 0 && findings.every(({ cause }) => cause !== DiscrepancyCause.UNKNOWN);
   return {
     stage: EvidenceStage.CAUSE,
     outcome: isKnown ? PASSED : FAILED,
@@ -104,7 +104,7 @@ export function explainCause(call: ExplainedCall): EvidenceStep | undefined {
 function explainConnected({ platform, carrier, result }: ExplainedCall): EvidenceStep {
   const mine = platform?.connectedMs ?? 0;
   const others = carrier?.connectedMs ?? 0;
-  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const isWithin = result.status !== DiscrepancyStatus.DURATION_MISMATCH;
   const delta = others - mine;
   const told = `The platform counts ${tellLength(mine)} connected, the carrier ${tellLength(others)}`;
   const limit = `the tolerance of ${tellLength(result.toleranceMs)}`;
@@ -125,7 +125,7 @@ function explainBill({ platform, carrier, result, input }: ExplainedCall): Evide
   const billedS = carrier?.billedS ?? 0;
   const rule = result.billedRule ?? WHOLE_SECONDS;
   const expectedS = applyRule(rule, mine);
-  const isWithin = result.status !== MatchStatus.DURATION_MISMATCH;
+  const isWithin = result.status !== DiscrepancyStatus.DURATION_MISMATCH;
   const outcome = isWithin ? PASSED : FAILED;
   const known = carrier && ruleOf(carrier.facts, input);
   const byRule = tellRuleSource(known, carrier?.facts.roundingRule !== undefined);
@@ -166,28 +166,28 @@ function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): 
 /** A finding in one sentence. */
 function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): string {
   const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
-  const side = suspectedSide === Side.PLATFORM ? "platform" : "carrier";
+  const side = suspectedSide === PLATFORM_SIDE ? "platform" : "carrier";
   const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
   switch (cause) {
-    case MatchCause.ZONE_SHIFT:
+    case DiscrepancyCause.ZONE_SHIFT:
       return `The carrier's times on this trunk are off by ${tellLength(offsetMs)} in this hour: a time zone error.`;
-    case MatchCause.CLOCK_SKEW:
+    case DiscrepancyCause.CLOCK_SKEW:
       return `The two sides' clocks differ by ${tellLength(offsetMs)} on this trunk in this hour.`;
-    case MatchCause.SPLIT:
+    case DiscrepancyCause.SPLIT:
       return carrier?.lacksParts
         ? tellLacking(carrier, explained)
         : "The carrier's switch split the call, and a part does not fit.";
-    case MatchCause.STUCK_CALL:
+    case DiscrepancyCause.STUCK_CALL:
       return tellStuck(side, timerMs);
-    case MatchCause.RING_TIME_INCLUDED:
+    case DiscrepancyCause.RING_TIME_INCLUDED:
       return tellRinging(explainedDeltaMs ?? 0);
-    case MatchCause.ROUNDING:
+    case DiscrepancyCause.ROUNDING:
       return `Rounding explains the difference. ${tellRounding(finding)}`;
-    case MatchCause.LATE:
+    case DiscrepancyCause.LATE:
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
-    case MatchCause.UNKNOWN:
+    case DiscrepancyCause.UNKNOWN:
       return tellUnknown(result);
-    case MatchCause.NUMBERS_DIFFER:
+    case DiscrepancyCause.NUMBERS_DIFFER:
       return "The two sides name different numbers for this call.";
     default:
       return cause satisfies never;
@@ -204,9 +204,9 @@ function tellRinging(ringMs: number): string {
 }
 
 function tellUnknown({ status, basis }: CallResult): string {
-  if (status === MatchStatus.ANSWER_STATE_MISMATCH)
+  if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
     return "No known cause explains why only one side says that the call was answered.";
-  if (basis === Basis.NONE) return "One length is not known, so Tandem cannot look for a cause.";
+  if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so Tandem cannot look for a cause.";
   return "No known cause explains the difference. Tandem looked for rounding, ringing, a switch's timer and a missing part.";
 }
 

@@ -1,11 +1,10 @@
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CallUnit, type CarrierUnit, lengthOf, startDelta } from "../call-unit.ts";
 import type { CarrierFacts, RecordRef } from "../facts.ts";
 import { COPY_WINDOW_MS } from "../pairing/duplicates.ts";
-import { MatchStatus } from "../result.ts";
 import { isSameDialog } from "../signalling-ids.ts";
 import {
-  EvidenceOutcome,
-  EvidenceStage,
   type EvidenceStep,
   type ExplainedCall,
   evidenceValue,
@@ -62,10 +61,10 @@ export function explainDuplicate(call: ExplainedCall): EvidenceStep | undefined 
 
 /** Of these it is not asked whether they are copies. */
 const UNDOUBLED: ReadonlySet<number> = new Set([
-  MatchStatus.AMBIGUOUS,
-  MatchStatus.VOIDED,
-  MatchStatus.NOT_REPORTED,
-  MatchStatus.PART_OF_CALL,
+  DiscrepancyStatus.AMBIGUOUS,
+  DiscrepancyStatus.VOIDED,
+  DiscrepancyStatus.NOT_REPORTED,
+  DiscrepancyStatus.PART_OF_CALL,
 ]);
 
 /** What a copy and its original have in common. */

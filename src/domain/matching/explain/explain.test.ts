@@ -12,10 +12,12 @@ import {
   SECOND_MS,
   TEN,
 } from "../../../../test/support/matching-calls.ts";
+import { EvidenceOutcome, EvidenceStage } from "../../../gen/tandem/platform/v1/platform_reconciliation_service_pb.js";
+import { DiscrepancyStatus } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
+import { CARRIER_SIDE, PLATFORM_SIDE } from "../../record-kind.ts";
 import type { CarrierFacts, MatchingInput, PlatformFacts } from "../facts.ts";
 import { matchCalls } from "../match-calls.ts";
-import { MatchStatus, Side } from "../result.ts";
-import { EvidenceOutcome, EvidenceStage, tellLength, tellList } from "./evidence.ts";
+import { tellLength, tellList } from "./evidence.ts";
 import { type CallEvidence, explainCall } from "./explain.ts";
 
 const DIALOG = { dialogCallId: "d", dialogFromTag: "a", dialogToTag: "b" };
@@ -25,7 +27,7 @@ function explain(
   carrier: CarrierFacts[],
   others: Partial<MatchingInput> = {},
 ): CallEvidence {
-  const target = { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-01" };
+  const target = { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-01" };
   const evidence = explainCall(matchingInput(platform, carrier, others), target);
   if (evidence === undefined) throw new Error("the call is among the records");
   return evidence;
@@ -41,8 +43,8 @@ test("an explanation has the result that matching has, for every record of eithe
       const input = matchingInput(platform, carrier);
       const results = canonical(matchCalls(input));
       for (const [side, records] of [
-        [Side.PLATFORM, platform],
-        [Side.CARRIER, carrier],
+        [PLATFORM_SIDE, platform],
+        [CARRIER_SIDE, carrier],
       ] as const) {
         for (const { recordId, recordDate } of records) {
           const evidence = explainCall(input, { side, recordId, recordDate });
@@ -85,7 +87,7 @@ test("a call whose carrier record is missing is explained with what is near and 
   const near = carrierCall("near", { startMs: TEN + 5 * MINUTE_MS });
   const wrong = carrierCall("wrong", {}, { called: CAROL, ids: { dialogCallId: "d" } });
   const evidence = explain([platformCall("p", {}, { ids: { dialogCallId: "d" } })], [near, wrong]);
-  expect(evidence.result.status).toBe(MatchStatus.MISSING_AT_CARRIER);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.MISSING_AT_CARRIER);
   expect(sentencesOf(evidence)).toMatchObject({
     [EvidenceStage.CORRELATION]: "No unpaired carrier record has the same SIP dialog.",
     [EvidenceStage.GRACE]:
@@ -105,7 +107,7 @@ test("a rival is told with what it was paired with instead", () => {
   );
   expect(evidence.refused).toMatchObject([
     {
-      side: Side.CARRIER,
+      side: CARRIER_SIDE,
       record: { recordId: "c2" },
       refusedAt: EvidenceStage.ASSIGNMENT,
       pairedWith: { recordId: "p2" },
@@ -149,7 +151,7 @@ test("of too many that could pair, none is said to have been chosen", () => {
     [platformCall("p"), ...many.map((id) => platformCall(`p${id}`))],
     many.map((id) => carrierCall(`c${id}`)),
   );
-  expect(evidence.result.status).toBe(MatchStatus.AMBIGUOUS);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.AMBIGUOUS);
   expect(evidence.refused[0]?.explanation).toBe(
     "It could belong to this call, but so could too many others. Tandem does not guess.",
   );
@@ -162,7 +164,7 @@ test("the scope is told by the platform's record where the sides differ", () => 
     [platformCall("p", {}, { ids: DIALOG })],
     [carrierCall("c", { connectedMs: null }, { ids: DIALOG })],
   );
-  expect(evidence.result.status).toBe(MatchStatus.ANSWER_STATE_MISMATCH);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.ANSWER_STATE_MISMATCH);
   expect(sentencesOf(evidence)[EvidenceStage.REPORTING_SCOPE]).toBe(
     "By the platform's record the call is outbound and answered, which the carrier has agreed to report.",
   );
@@ -217,7 +219,7 @@ test("of a later part the carrier's record is said to belong to the first", () =
     [platformCall("p0", {}, { ids: DIALOG }), platformCall("p", later, { ids: DIALOG })],
     [carrierCall("c", { connectedMs: 200_000 }, { ids: DIALOG })],
   );
-  expect(evidence.result.status).toBe(MatchStatus.PART_OF_CALL);
+  expect(evidence.result.status).toBe(DiscrepancyStatus.PART_OF_CALL);
   expect(evidence.refused).toMatchObject([
     { explanation: "It belongs to the first part of this call.", pairedWith: { recordId: "p0" } },
   ]);
@@ -225,8 +227,8 @@ test("of a later part the carrier's record is said to belong to the first", () =
 
 test("a record that is not among the input is not explained", () => {
   const input = matchingInput([platformCall("p")], []);
-  expect(explainCall(input, { side: Side.PLATFORM, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
-  expect(explainCall(input, { side: Side.CARRIER, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
+  expect(explainCall(input, { side: PLATFORM_SIDE, recordId: "p", recordDate: "2026-06-02" })).toBeUndefined();
+  expect(explainCall(input, { side: CARRIER_SIDE, recordId: "p", recordDate: "2026-06-01" })).toBeUndefined();
 });
 
 test("lengths and lists read like a sentence", () => {

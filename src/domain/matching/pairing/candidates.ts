@@ -1,6 +1,6 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CarrierUnit, type PlatformUnit, startDelta, withOffset } from "../call-unit.ts";
 import type { MatchingAgreement } from "../facts.ts";
-import { MatchedBy } from "../result.ts";
 import { CandidateSet } from "./components.ts";
 import { addCorrelated, addEchoed } from "./correlation.ts";
 import { markCrowded } from "./crowds.ts";
@@ -22,7 +22,7 @@ export function pairUnits(
 ): Pairing {
   const pairing = startPairing(platform, carrier);
   joinKnown(pairing);
-  for (const kind of [MatchedBy.DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID]) {
+  for (const kind of [MatchedBy.INTERCONNECT_DIALOG, MatchedBy.ICID, MatchedBy.SESSION_ID] as const) {
     const candidates = new CandidateSet(pairing, kind, agreement);
     addCorrelated(pairing, kind, candidates);
     candidates.assign();

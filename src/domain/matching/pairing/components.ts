@@ -1,5 +1,5 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { MatchingAgreement } from "../facts.ts";
-import { MatchedBy } from "../result.ts";
 import { assignPairs, type Edge } from "./assignment.ts";
 import { areOtherCalls, type Fit, fitOf, GRADES, Grade } from "./pair-grade.ts";
 import { type Candidate, carrierMember, isOpenCarrier, isOpenPlatform, joinPair, type Pairing } from "./pairing.ts";
@@ -68,7 +68,7 @@ export class CandidateSet {
         pairing.isAlone[candidate.platform] = 1;
       }
     }
-    if (this.#by === MatchedBy.DIALOG) markSpare(pairing, contested);
+    if (this.#by === MatchedBy.INTERCONNECT_DIALOG) markSpare(pairing, contested);
     if (this.#isNumbers) noteRests(pairing, contested);
   }
 

@@ -1,7 +1,7 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { type CarrierUnit, type PlatformUnit, startDelta } from "../call-unit.ts";
 import type { CorrelationIds } from "../facts.ts";
 import { areContradicting } from "../number-keys.ts";
-import { MatchedBy } from "../result.ts";
 import {
   dialogTexts,
   icidTexts,
@@ -15,7 +15,10 @@ import { isOpenCarrier, isOpenPlatform, type Pairing } from "./pairing.ts";
 import { CORRELATED_WINDOW_MS } from "./time-window.ts";
 
 /** The ids of the signalling that can join a pair. */
-export type CorrelationKind = typeof MatchedBy.DIALOG | typeof MatchedBy.ICID | typeof MatchedBy.SESSION_ID;
+export type CorrelationKind =
+  | typeof MatchedBy.INTERCONNECT_DIALOG
+  | typeof MatchedBy.ICID
+  | typeof MatchedBy.SESSION_ID;
 
 /** Why ids that are equal do not join a pair. */
 export type Refusal = "TAGS" | "DIRECTION" | "NUMBERS" | "TIME";
@@ -52,7 +55,7 @@ export function addEchoed(pairing: Pairing, candidates: CandidateSet): void {
 /** A record's ids of a kind, as they are compared; none when it has none. */
 export function idsOf(ids: CorrelationIds, kind: CorrelationKind): readonly string[] {
   switch (kind) {
-    case MatchedBy.DIALOG:
+    case MatchedBy.INTERCONNECT_DIALOG:
       return dialogTexts(ids);
     case MatchedBy.ICID:
       return icidTexts(ids);
@@ -76,7 +79,7 @@ export function refusalOf(
   carrier: CarrierUnit,
   by: CorrelationKind | typeof MatchedBy.ECHOED,
 ): Refusal | undefined {
-  if (by === MatchedBy.DIALOG && !areAny(platform, carrier, isSameDialog)) return "TAGS";
+  if (by === MatchedBy.INTERCONNECT_DIALOG && !areAny(platform, carrier, isSameDialog)) return "TAGS";
   if (by === MatchedBy.SESSION_ID && !areAny(platform, carrier, isSameSession)) return "TAGS";
   const isOpposite = platform.facts.direction !== carrier.facts.direction;
   if (isOpposite && platform.facts.direction !== 0 && carrier.facts.direction !== 0) return "DIRECTION";
@@ -88,7 +91,7 @@ export function refusalOf(
 // tags name one dialog. Of a Call-ID alone that is not so:
 // switches have used one for two calls.
 function isProved(platform: PlatformUnit, carrier: CarrierUnit, by: CorrelationKind | typeof MatchedBy.ECHOED) {
-  return by === MatchedBy.DIALOG && areAny(platform, carrier, isProvenDialog);
+  return by === MatchedBy.INTERCONNECT_DIALOG && areAny(platform, carrier, isProvenDialog);
 }
 
 function areAny(
@@ -131,7 +134,7 @@ const NO_UNITS: readonly number[] = [];
 const NO_IDS: readonly string[] = [];
 
 function hasIdOf({ dialogCallId, icid, sessionId }: CorrelationIds, kind: CorrelationKind): boolean {
-  if (kind === MatchedBy.DIALOG) return dialogCallId !== undefined;
+  if (kind === MatchedBy.INTERCONNECT_DIALOG) return dialogCallId !== undefined;
   return (kind === MatchedBy.ICID ? icid : sessionId) !== undefined;
 }
 

@@ -1,5 +1,5 @@
+import type { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
-import type { MatchedBy } from "../result.ts";
 import { UnionFind } from "./union-find.ts";
 
 /** Which unit of one side goes with which of the other, by position. Filled step by step. */

@@ -1,6 +1,6 @@
+import { MatchedBy } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import { beginOf, byStart, type CarrierUnit, lengthOf, mergeUnits, type PlatformUnit } from "../call-unit.ts";
 import { areContradicting } from "../number-keys.ts";
-import { MatchedBy } from "../result.ts";
 import { dialogTexts, isOtherCallId, isProvenDialog, isSameDialog } from "../signalling-ids.ts";
 import { CUT_SLACK_MS, endingParts, type LeftPart } from "./ending-parts.ts";
 import { MOST_TIMES, NumberIndex } from "./number-index.ts";

@@ -1,48 +1,59 @@
 import { isIP } from "node:net";
-import { checkCodes, checkCorrelation, checkIdentity, MAX_ID } from "../../domain/calls/call-fields.ts";
-import { type CallMoments, checkOrder, checkRinging, checkTimestamp, momentMs } from "../../domain/calls/call-rules.ts";
 import {
-  known,
-  problem,
-  type RecordProblem,
-  range,
-  required,
-  stated,
-  text,
-  within,
-} from "../../domain/calls/field-checks.ts";
-import { checkParty, checkPartyDetails, type Party } from "../../domain/calls/party.ts";
-import { RecordIssue } from "../../domain/calls/verdict.ts";
-import {
-  AttestationSchema,
+  Attestation,
   type CallDetailRecord,
   type CallOutcome,
   type CallParties,
   type CallRoute,
   type CallTimes,
   Completeness,
-  CompletenessSchema,
-  FailureStageSchema,
+  FailureStage,
   type NetworkIdentifiers,
 } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
+import { CallType, Direction, RecordKind, ReleaseParty } from "../../gen/tandem/type/v1/call_pb.js";
+import { MeasuringEdge, StreamDirection, type StreamQuality } from "../../gen/tandem/type/v1/stream_quality_pb.js";
+import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
+import { lastValue } from "../enum-values.ts";
+import { checkCodes, checkCorrelation, checkIdentity, MAX_ID } from "./call-fields.ts";
 import {
-  CallTypeSchema,
-  Direction,
-  DirectionSchema,
-  RecordKindSchema,
-  ReleasePartySchema,
-} from "../../gen/tandem/type/v1/call_pb.js";
-import {
-  MeasuringEdgeSchema,
-  StreamDirectionSchema,
-  type StreamQuality,
-} from "../../gen/tandem/type/v1/stream_quality_pb.js";
-import { lastValue } from "./record-limits.ts";
+  checkFuture,
+  checkLengths,
+  checkOrder,
+  checkRecordDate,
+  checkRinging,
+  checkTimestamp,
+  compareRinging,
+  startMs,
+} from "./call-rules.ts";
+import { type CallFacts, momentsOf } from "./cdr-facts.ts";
+import type { CheckContext, CheckedRecord } from "./checked-record.ts";
+import { known, problem, type RecordProblem, range, required, stated, text, within } from "./field-checks.ts";
+import { checkPartyDetailsIn, checkPartyIn } from "./party.ts";
 
 /**
- * Checks each field that a call cannot do without for its form and range, whatever the others are.
+ * Checks a record of which the optional fields are right, or were dropped where they were wrong.
+ * @param dropped what was wrong in those, as warnings.
  */
-export function checkCdrFields(cdr: CallDetailRecord): RecordProblem | undefined {
+export function checkCdr(
+  cdr: CallDetailRecord,
+  call: CallFacts,
+  dropped: readonly RecordProblem[],
+  context: CheckContext,
+): CheckedRecord {
+  const future = within("times", checkFuture(call.moments, context.nowMs));
+  const day = { recordDate: cdr.recordDate, revision: cdr.revision ?? 1, startMs: startMs(call.moments) };
+  const fault =
+    checkFields(cdr) ??
+    within("lengths", checkLengths(call.sent, call.derived)) ??
+    (cdr.kind === RecordKind.VOID ? undefined : checkReport(cdr)) ??
+    (future?.issue === RecordIssue.IN_FUTURE ? future : undefined) ??
+    checkRecordDate(day, context.nowMs, context.horizons);
+  const ringing = within("times", compareRinging(call.moments));
+  return { fault, warnings: [future, ...dropped, ringing, compareLosses(cdr.streamQualities)] };
+}
+
+// Each field that a call cannot do without, whatever the others are.
+function checkFields(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     checkIdentity(cdr) ??
     known("kind", cdr.kind, LAST.kind) ??
@@ -73,11 +84,9 @@ export function checkCdrOptional(cdr: CallDetailRecord): RecordProblem | undefin
   );
 }
 
-/**
- * The first stream whose ratio of lost packets is not what its counts say: percent, as a rule, in
- * place of a ratio.
- */
-export function compareLosses(streams: readonly StreamQuality[]): RecordProblem | undefined {
+// The first stream whose ratio of lost packets is not what its counts say: percent, as a rule, in
+// place of a ratio.
+function compareLosses(streams: readonly StreamQuality[]): RecordProblem | undefined {
   for (const [index, stream] of streams.entries()) {
     const share = shareLost(stream);
     const ratio = stream.lossRatioAvg;
@@ -89,10 +98,8 @@ export function compareLosses(streams: readonly StreamQuality[]): RecordProblem 
   return undefined;
 }
 
-/**
- * Checks that what a REPORT must have is there, and that its fields do not contradict each other.
- */
-export function checkReport(cdr: CallDetailRecord): RecordProblem | undefined {
+// What a REPORT must have is there, and its fields do not contradict each other.
+function checkReport(cdr: CallDetailRecord): RecordProblem | undefined {
   return (
     checkRequired(cdr) ??
     (cdr.completeness === Completeness.PARTIAL ? undefined : checkComplete(cdr)) ??
@@ -100,29 +107,19 @@ export function checkReport(cdr: CallDetailRecord): RecordProblem | undefined {
   );
 }
 
-/** The times of a record. */
-export function momentsOf(times: CallTimes | undefined): CallMoments {
-  return {
-    inviteMs: momentMs(times?.inviteTime),
-    ringingMs: momentMs(times?.ringingTime),
-    answerMs: momentMs(times?.answerTime),
-    endMs: momentMs(times?.endTime),
-  };
-}
-
 /** Most streams of a call. */
-export const MAX_STREAMS = 16;
+const MAX_STREAMS = 16;
 
 const LAST = {
-  kind: lastValue(RecordKindSchema),
-  completeness: lastValue(CompletenessSchema),
-  direction: lastValue(DirectionSchema),
-  callType: lastValue(CallTypeSchema),
-  attestation: lastValue(AttestationSchema),
-  releaseParty: lastValue(ReleasePartySchema),
-  failureStage: lastValue(FailureStageSchema),
-  streamDirection: lastValue(StreamDirectionSchema),
-  edge: lastValue(MeasuringEdgeSchema),
+  kind: lastValue(RecordKind),
+  completeness: lastValue(Completeness),
+  direction: lastValue(Direction),
+  callType: lastValue(CallType),
+  attestation: lastValue(Attestation),
+  releaseParty: lastValue(ReleaseParty),
+  failureStage: lastValue(FailureStage),
+  streamDirection: lastValue(StreamDirection),
+  edge: lastValue(MeasuringEdge),
 };
 const MAX_REGION = 64;
 const MAX_CODEC = 32;
@@ -208,31 +205,23 @@ function checkAnswer(cdr: CallDetailRecord): RecordProblem | undefined {
 
 function checkParties(parties: CallParties): RecordProblem | undefined {
   return (
-    partyIn("calling", parties.calling) ??
-    partyIn("asserted", parties.asserted) ??
-    partyIn("called", parties.called) ??
-    partyIn("redirecting", parties.redirecting)
+    checkPartyIn("calling", parties.calling) ??
+    checkPartyIn("asserted", parties.asserted) ??
+    checkPartyIn("called", parties.called) ??
+    checkPartyIn("redirecting", parties.redirecting)
   );
 }
 
 function checkPartiesOptional(parties: CallParties): RecordProblem | undefined {
   return (
-    detailsIn("calling", parties.calling) ??
-    detailsIn("asserted", parties.asserted) ??
-    detailsIn("called", parties.called) ??
-    partyIn("dialed", parties.dialed) ??
-    detailsIn("dialed", parties.dialed) ??
-    detailsIn("redirecting", parties.redirecting) ??
+    checkPartyDetailsIn("calling", parties.calling) ??
+    checkPartyDetailsIn("asserted", parties.asserted) ??
+    checkPartyDetailsIn("called", parties.called) ??
+    checkPartyIn("dialed", parties.dialed) ??
+    checkPartyDetailsIn("dialed", parties.dialed) ??
+    checkPartyDetailsIn("redirecting", parties.redirecting) ??
     known("attestation", parties.attestation, LAST.attestation)
   );
-}
-
-function detailsIn(field: string, party: Party | undefined): RecordProblem | undefined {
-  return party === undefined ? undefined : within(field, checkPartyDetails(party));
-}
-
-function partyIn(field: string, party: Party | undefined): RecordProblem | undefined {
-  return party === undefined ? undefined : within(field, checkParty(party));
 }
 
 function checkTimes(times: CallTimes): RecordProblem | undefined {

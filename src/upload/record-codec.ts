@@ -1,4 +1,4 @@
-import type { UploadKind } from "../store/database/schema.ts";
+import type { RecordKind } from "../domain/record-kind.ts";
 import type { RecordRow } from "../store/records/record-rows.ts";
 import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
 
@@ -21,8 +21,8 @@ export interface RecordIdentity {
  * What differs between an upload of durations and one of call detail records: how a message becomes
  * a row.
  */
-export interface RecordKindEdge<Message> {
-  readonly kind: UploadKind;
+export interface RecordCodec<Message> {
+  readonly kind: RecordKind;
   /** Checks and normalises a message. Never throws: what is wrong with it is in the result. */
   prepare(message: Message, context: PrepareContext): PreparedRecord<unknown>;
   /** The row to store, with the attribution joined to its encoded part. */

@@ -1,11 +1,12 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { type Party, PartyKind } from "../domain/calls/party.ts";
+import type { Party } from "../domain/calls/party.ts";
 import type { CarrierFacts, CorrelationIds, PlatformFacts } from "../domain/matching/facts.ts";
 import { msFromMicros } from "../domain/time/instant.ts";
 import { CallDetailRecordSchema, Completeness } from "../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema, type CallPart } from "../gen/tandem/type/v1/call_duration_pb.js";
 import { CallType, type Correlation } from "../gen/tandem/type/v1/call_pb.js";
+import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { StoredTip } from "../store/reconciliation/reconcile-input.ts";
 
 /** What matching knows of a stored call detail record. */

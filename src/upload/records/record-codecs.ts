@@ -1,10 +1,10 @@
 import { fromBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { CDR, DURATION } from "../../domain/record-kind.ts";
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
-import { UploadKind } from "../../store/database/schema.ts";
-import type { Attribution, RecordIdentity, RecordKindEdge } from "../kind.ts";
+import type { Attribution, RecordCodec, RecordIdentity } from "../record-codec.ts";
 import { type CdrColumns, prepareCdr } from "./cdrs.ts";
 import { prepareDuration } from "./durations.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
@@ -12,8 +12,8 @@ import type { PreparedRecord } from "./prepared.ts";
 import type { DurationColumns } from "./prepared-duration.ts";
 
 /** Durations, as a carrier uploads them. */
-export const durationEdge: RecordKindEdge<CallDuration> = {
-  kind: UploadKind.DURATIONS,
+export const durationCodec: RecordCodec<CallDuration> = {
+  kind: DURATION,
   prepare: prepareDuration,
   row: (prepared) => {
     const { entryKind, startTime, direction, connectedDurationMs, trunkId, partIndex } =
@@ -28,8 +28,8 @@ export const durationEdge: RecordKindEdge<CallDuration> = {
 };
 
 /** Call detail records, as the platform ingests them. */
-export const cdrEdge: RecordKindEdge<CallDetailRecord> = {
-  kind: UploadKind.CDRS,
+export const cdrCodec: RecordCodec<CallDetailRecord> = {
+  kind: CDR,
   prepare: prepareCdr,
   row: (prepared, carrierId, attribution) => ({
     ...(prepared.row as CdrColumns),

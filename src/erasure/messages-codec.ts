@@ -11,6 +11,7 @@ import {
   partiesInRole,
   reachesSubscriber,
 } from "../domain/privacy/erasure.ts";
+import { CDR, type RecordKind } from "../domain/record-kind.ts";
 import { microsFromTimestamp } from "../domain/time/instant.ts";
 import { RestatementSchema } from "../gen/tandem/platform/v1/usage_pb.js";
 import { CallDetailRecordSchema } from "../gen/tandem/type/v1/call_detail_record_pb.js";
@@ -79,11 +80,11 @@ export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedPart
  * The hashes by which a record is found by its ids of the signalling, where they were masked: each
  * with the one that it has from then on.
  */
-export function changedIdKeys(side: "platform" | "carrier", before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
-  const was = idTextsOf(side, before);
-  return idTextsOf(side, after).flatMap((texts, kind): [bigint, bigint][] => {
-    const gone = was[kind]?.filter((text) => !texts.includes(text)) ?? [];
-    const added = texts.filter((text) => !was[kind]?.includes(text));
+export function changedIdKeys(kind: RecordKind, before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
+  const was = idTextsOf(kind, before);
+  return idTextsOf(kind, after).flatMap((texts, at): [bigint, bigint][] => {
+    const gone = was[at]?.filter((text) => !texts.includes(text)) ?? [];
+    const added = texts.filter((text) => !was[at]?.includes(text));
     return gone.flatMap((old, index) => {
       const text = added[index];
       return text === undefined ? [] : [[hash64(old), hash64(text)] as [bigint, bigint]];
@@ -91,8 +92,8 @@ export function changedIdKeys(side: "platform" | "carrier", before: Uint8Array, 
   });
 }
 
-function idTextsOf(side: "platform" | "carrier", payload: Uint8Array): readonly (readonly string[])[] {
-  const schema = side === "platform" ? CallDetailRecordSchema : CallDurationSchema;
+function idTextsOf(kind: RecordKind, payload: Uint8Array): readonly (readonly string[])[] {
+  const schema = kind === CDR ? CallDetailRecordSchema : CallDurationSchema;
   const { correlation } = fromBinary<typeof CallDetailRecordSchema | typeof CallDurationSchema>(schema, payload);
   const { interconnectDialog: dialog, icid, sessionId } = correlation ?? {};
   return idTexts({ dialogCallId: dialog?.callId, icid, sessionId });

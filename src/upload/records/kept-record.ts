@@ -1,12 +1,12 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { type Party, PartyKind } from "../../domain/calls/party.ts";
+import type { Party } from "../../domain/calls/party.ts";
 import { PARTY_NAMES, type PartyName } from "../../domain/privacy/erasure.ts";
+import { CDR } from "../../domain/record-kind.ts";
 import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDetailRecordSchema, CallPartiesSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
-import { PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
-import { UploadKind } from "../../store/database/schema.ts";
-import type { RecordKindEdge } from "../kind.ts";
+import { PartyKind, PartySchema } from "../../gen/tandem/type/v1/party_pb.js";
+import type { RecordCodec } from "../record-codec.ts";
 import type { PrepareContext, PreparedRecord } from "./prepared.ts";
 
 type Parties = { [Name in PartyName]?: Party | undefined };
@@ -17,19 +17,19 @@ type Parties = { [Name in PartyName]?: Party | undefined };
  * the encoded record, where it merges.
  */
 export function prepareKept<Message>(
-  edge: RecordKindEdge<Message>,
+  codec: RecordCodec<Message>,
   payload: Uint8Array,
   context: PrepareContext,
 ): PreparedRecord<unknown> {
-  const message = edge.decode(Buffer.from(payload));
-  const isCdr = edge.kind === UploadKind.CDRS;
+  const message = codec.decode(Buffer.from(payload));
+  const isCdr = codec.kind === CDR;
   const holder = (isCdr ? (message as CallDetailRecord).parties : (message as CallDuration)) as Parties | undefined;
   const erased = PARTY_NAMES.filter((name) => holder?.[name]?.kind === PartyKind.ERASED);
   for (const name of erased) {
     const party = holder?.[name];
     if (party) party.kind = PartyKind.UNAVAILABLE;
   }
-  const prepared = edge.prepare(message, context);
+  const prepared = codec.prepare(message, context);
   if (erased.length === 0) return prepared;
   const encoded = isCdr ? encodeCdrParties(erased) : encodeDurationParties(erased);
   return withPayload(prepared, Buffer.concat([prepared.payload, encoded]));
