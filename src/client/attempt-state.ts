@@ -2,10 +2,10 @@
  * The states of the sending side of one connection of an upload, without its I/O
  * (upload-attempt.ts).
  *
- * It is *opening* until the server says Opened. Then it is *idle* until there is something to send:
- * it *reads* the next batch, which is *ready* until the transport takes it. Once the source has ended
- * and all is committed, it *sums* the control totals and *closes* with Finish. It is *over* after
- * that; a source that fails makes it *failed*.
+ * It is *opening* until the server says Opened. Then it is *idle* until there is something to
+ * send: it *reads* the next batch, which is *ready* until the transport takes it. Once the source
+ * has ended and all is committed, it *sums* the control totals and *closes* with Finish. It is
+ * *over* after that; a source that fails makes it *failed*.
  *
  * A Rewind sets a new course: what was read for the old one is thrown away.
  *

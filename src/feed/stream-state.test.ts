@@ -51,10 +51,10 @@ class World {
       this.happen({ event: "rowsRead", page: { rowCount: isLast ? ROWS - sent : rowCount, lastKey: "k", isLast } });
       return;
     }
-    const end = until === undefined || until > this.head.headSequence ? this.head.headSequence : until;
-    const next = position.sequence + PAGE;
-    const reached = next < end ? next : end;
-    const throughSequence = reached > position.sequence ? reached : position.sequence;
+    const ends = [position.sequence + PAGE, until ?? this.head.headSequence, this.head.headSequence];
+    const reached = ends.reduce((least, end) => (end < least ? end : least));
+    const isNew = reached > position.sequence;
+    const throughSequence = isNew ? reached : position.sequence;
     const isSameHistory = this.head.epoch === position.epoch;
     const page = { throughSequence, throughIngestTime: throughSequence, head: this.head, isSameHistory };
     this.happen({ event: "pageRead", page, now: this.now });

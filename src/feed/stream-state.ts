@@ -1,9 +1,9 @@
 /**
  * The states of one feed stream, without its I/O (stream.ts).
  *
- * A *snapshot* sends the current rows, page by page, and ends with Synced. The *backfill* reads page
- * after page as the transport asks for them. Once it has reached the head (CaughtUp) the stream is
- * *live* and rests between news. It is *over* after an end or an error.
+ * A *snapshot* sends the current rows, page by page, and ends with Synced. The *backfill* reads
+ * page after page as the transport asks for them. Once it has reached the head (CaughtUp) the
+ * stream is *live* and rests between news. It is *over* after an end or an error.
  *
  * Each time the client has taken what was sent, the stream takes its *turn*.
  *
@@ -164,7 +164,7 @@ function takePage(state: StreamState, { page, now }: PageRead): StreamStep {
   const isNew = throughSequence > after.sequence;
   const position = isNew ? { epoch: after.epoch, sequence: throughSequence, ingestTime: throughIngestTime } : after;
   const effects: StreamEffect[] = isNew ? [{ effect: "sendBatch", after, through: position }] : [];
-  const headSequence = head.headSequence > at.openedHead ? head.headSequence : at.openedHead;
+  const headSequence = max(head.headSequence, at.openedHead);
   const isCaughtUp = state.name === "backfill" && position.sequence >= headSequence && at.until === undefined;
   if (isCaughtUp) effects.push({ effect: "send", at: position, frame: { frame: "caughtUp", headSequence } });
   const next = {
@@ -194,4 +194,8 @@ function close({ at }: StreamState, reason: StreamEnd | "END_REACHED", failure?:
 
 function fail({ at }: StreamState, error: unknown): StreamStep {
   return { state: { name: "over", at }, effects: [{ effect: "end", failure: { error } }] };
+}
+
+function max(left: bigint, right: bigint): bigint {
+  return left > right ? left : right;
 }

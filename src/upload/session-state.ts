@@ -4,8 +4,9 @@
  * The reader *follows*: each batch begins at the expected offset. An earlier one *repeats* what is
  * committed: it waits until nothing is in flight, and is then *replayed* against what is stored. A
  * later one is a gap. After a Rewind the reader *discards* everything until a batch begins at the
- * expected offset. A Finish *drains* what is in flight and then *seals* the upload. The other states
- * read nothing more: the input has ended, the upload has failed or is finished, or all is over.
+ * expected offset. A Finish *drains* what is in flight and then *seals* the upload. The other
+ * states read nothing more: the input has ended, the upload has failed or is finished, or all is
+ * over.
  *
  * The writer takes one step each time it is free (`pulled`), in any state.
  *

@@ -110,11 +110,12 @@ export class UploadSession<Message> {
       stall.resumed();
       const restMs = sentAt + this.#options.heartbeatMs - performance.now();
       const pulled = this.#pulled(stall, restMs <= 0);
+      const sleepMs = pulled.end ? END_REST_MS : restMs;
       for (const effect of this.#happened(pulled)) {
         if (effect.effect === "send") {
           sentAt = performance.now();
           yield stall.watch(effect.frame);
-        } else if (effect.effect === "rest") await this.#sleep(pulled.end ? END_REST_MS : restMs);
+        } else if (effect.effect === "rest") await this.#sleep(sleepMs);
         else if (effect.effect === "end") return leaveBy(effect);
       }
     }
