@@ -111,14 +111,6 @@ export class FeedSubscription implements Disposable {
     return this.#feed.head > sequence;
   }
 
-  /**
-   * Waits until the head is known to be past a sequence, or the signal aborts, or the time is over;
-   * whichever it was, the caller reads again.
-   */
-  async waitPast(sequence: bigint, timeoutMs: number, signal: AbortSignal): Promise<void> {
-    if (!this.isPast(sequence)) await this.pause(timeoutMs, signal);
-  }
-
   /** Waits until the head moves, or the signal aborts, or the time is over. */
   async pause(timeoutMs: number, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;

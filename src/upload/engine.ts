@@ -11,13 +11,14 @@ import type { UploadRow } from "../store/records/uploads.ts";
 import { StoredBook, type UploadBook, type UploadFinish, type UploadOpen } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import { Committer } from "./committer.ts";
+import type { ClientFrame, ServerFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 import { cdrCodec, durationCodec } from "./records/record-codecs.ts";
 import type { RecordList } from "./records/record-list.ts";
 import { releaseQuarantined } from "./release.ts";
-import { type ClientFrame, type ServerFrame, UploadSession } from "./session.ts";
+import { UploadSession } from "./session.ts";
 import { ValidationBook } from "./validation-book.ts";
 import { WriterRegistry } from "./writers.ts";
 

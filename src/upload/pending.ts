@@ -14,6 +14,14 @@ export interface PreparedBatch {
   describe: (index: number, verdict: number, issue: number) => RejectRow;
 }
 
+/** A batch that was received; it is checked record by record only when it is to be used. */
+export interface SentBatch {
+  readonly firstOffset: bigint;
+  readonly count: number;
+  readonly receivedBytes: number;
+  readonly prepare: () => PreparedBatch;
+}
+
 /** A prepared batch in a committer's line. */
 export interface PendingBatch {
   batch: PreparedBatch;

@@ -7,10 +7,11 @@ import type { AppendResult } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
+import type { ClientFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
-import { type ClientFrame, UploadSession } from "./session.ts";
+import { UploadSession } from "./session.ts";
 
 const WINDOW = 4_000;
 const RECORD_BYTES = 1_000_000;
