@@ -21,7 +21,7 @@ export default defineConfig({
     testTimeout: TEST_MS,
     hookTimeout: TEST_MS,
     expect: { poll: { timeout: EVENTUALLY_MS } },
-    teardownTimeout: 30_000,
+    teardownTimeout: 60_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
   },
 });

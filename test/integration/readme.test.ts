@@ -15,7 +15,7 @@ beforeAll(async () => {
   await exchange.addCarrier("nordlys-tele");
   await exchange.assignNumbers("nordlys-tele", [NUMBER]);
   await ingest(exchange, "nordlys-tele", calls("r", RECORDS));
-  commands = await readCommands("Follow a feed", "GetCdrFeed");
+  commands = await readCommands("Follow a feed");
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
@@ -53,15 +53,13 @@ test("the README's command follows the feed in lines that a person can read", as
   expect(stdout.toString().trim().split("\n")).toHaveLength(RECORDS);
 });
 
-/** The commands of the shell block of a section that contains a text, without their comments. */
-async function readCommands(section: string, containing: string): Promise<string[]> {
+/** The shell commands of a section, without their comments. */
+async function readCommands(section: string): Promise<string[]> {
   const readme = await readFile(new URL("../../README.md", import.meta.url), "utf8");
-  const [, text = ""] = readme.split(`\n## ${section}\n`);
-  const blocks = [...text.matchAll(/```sh\n(.*?)```/gs)].map(([, block = ""]) => block);
-  const block = blocks.find((candidate) => candidate.includes(containing)) ?? "";
-  return block
-    .replaceAll(/^#.*$/gm, "")
-    .split("\n\n")
+  const [, rest = ""] = readme.split(`\n## ${section}\n`);
+  const [text = ""] = rest.split("\n## ");
+  return [...text.matchAll(/```sh\n(.*?)```/gs)]
+    .flatMap(([, block = ""]) => block.replaceAll(/^#.*$/gm, "").split("\n\n"))
     .map((command) => command.trim())
     .filter(Boolean);
 }

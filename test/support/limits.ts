@@ -2,7 +2,7 @@
 // times slower than it should be, everything has come by then. No test has a limit of its own.
 
 /** For a condition to come true, or a process to start. `expect.poll` waits as long. */
-export const EVENTUALLY_MS = 120_000;
+export const EVENTUALLY_MS = 180_000;
 
 /** For a test or a hook, with all its conditions. */
 export const TEST_MS = 600_000;

@@ -1,6 +1,7 @@
 import { connect, type Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
 import { type Client, createClient } from "@connectrpc/connect";
+import { retryUnary } from "../../client/retry-unary.ts";
 import { createTandemTransport } from "../../client/transport.ts";
 
 /** How the demo follows and uploads: who was cut off comes back soon. */
@@ -23,6 +24,7 @@ export function openLine(url: string, token: string): Line {
   const transport = createTandemTransport({
     baseUrl: url,
     token,
+    interceptors: [retryUnary],
     createConnection: ({ hostname, port }) => {
       const socket = connect({ host: hostname, port: Number(port) });
       sockets.add(socket);
