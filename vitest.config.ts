@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { defineConfig } from "vitest/config";
+import { EVENTUALLY_MS, TEST_MS } from "./test/support/limits.ts";
 
 const reportPath = process.env["TANDEM_TEST_REPORT"];
 
@@ -17,11 +18,9 @@ export default defineConfig({
     // Commands and servers are started by the dozen: what Node made of their sources is kept from
     // one to the next.
     env: { NODE_COMPILE_CACHE: join(import.meta.dirname, "node_modules/.cache/node-compile") },
-    // These limits end what hangs and nothing else: on a machine four times slower the longest test
-    // and the slowest condition have ended well before. No test has a limit of its own.
-    testTimeout: 600_000,
-    hookTimeout: 600_000,
-    expect: { poll: { timeout: 180_000 } },
+    testTimeout: TEST_MS,
+    hookTimeout: TEST_MS,
+    expect: { poll: { timeout: EVENTUALLY_MS } },
     teardownTimeout: 60_000,
     reporters: reportPath ? ["default", ["json", { outputFile: reportPath }]] : ["default"],
   },

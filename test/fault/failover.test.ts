@@ -45,7 +45,7 @@ afterAll(async () => {
 });
 
 const ingestUntilDone = (carrierId: string, word: string, count: number) =>
-  eventually(() => ingest(exchange.app, carrierId, calls(word, count)));
+  eventually(() => ingest(exchange, carrierId, calls(word, count)));
 
 /** What an uploader is told when it opens an upload. */
 async function openUpload(carrierId: string) {
@@ -76,13 +76,13 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
   for (const carrierId of ["loser", "bystander"]) {
     await exchange.addCarrier(carrierId);
     await exchange.assignNumbers(carrierId, [NUMBER]);
-    await ingest(exchange.app, carrierId, calls("kept", 3));
+    await ingest(exchange, carrierId, calls("kept", 3));
   }
   await servers.holdStandbyBack();
   await ingestUntilDone("loser", "lost", 2);
   const client = await exchange.carrierClient(CdrService, "loser");
   using live = readFeed(client, { start: EARLIEST });
-  await live.until((messages) => framesOf(messages).includes("caughtUp"), 60_000);
+  await live.until((messages) => framesOf(messages).includes("caughtUp"));
 
   await servers.startStandby();
   // Writers are there at once, with more than was lost.
@@ -118,7 +118,7 @@ test("a failover that lost entries begins a new epoch of that feed alone, before
 });
 
 test("a loss that a writer finds only later begins the new epoch of its feed too", async () => {
-  const { heads } = exchange.app.services.db;
+  const { heads } = exchange.services.db;
   const before = heads.find("bystander", FeedId.CDRS);
   if (!before) throw new Error("the feed was never seen");
   // As if a reader had been shown more by the old server, and its answer had come late.
@@ -145,14 +145,14 @@ test("health tells that another timeline is beneath than was confirmed, until it
   expect(await timeline()).toBe(Status.NOT_SERVING);
   // Whoever only wants to know whether it serves is not told of it.
   await eventually(async () => expect((await health.check({ service: "" })).status).toBe(Status.SERVING));
-  await confirmServer(exchange.app.services.db, "test");
+  await confirmServer(exchange.services.db, "test");
   await eventually(async () => expect(await timeline()).toBe(Status.SERVING));
 });
 
 test("when the old server comes back in the place of the one that took over, nothing is written to it, and the log says so", async () => {
   await servers.bringBackPrimary();
   await eventually(() =>
-    expect(ingest(exchange.app, "loser", calls("astray", 1))).rejects.toMatchObject({
+    expect(ingest(exchange, "loser", calls("astray", 1))).rejects.toMatchObject({
       reason: "STORE_UNAVAILABLE",
       message: expect.stringContaining("whose history ended"),
     }),

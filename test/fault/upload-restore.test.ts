@@ -23,7 +23,7 @@ afterAll(() => exchange[Symbol.asyncDispose]());
 
 async function restore(carrierId: string): Promise<void> {
   await restoreCarrier(exchange.databaseUrl, carrierId);
-  await rotateEpochs(exchange.app.services.db, "test");
+  await rotateEpochs(exchange.services.db, "test");
 }
 
 const LOST = { code: "FailedPrecondition", reason: "UPLOAD_HISTORY_LOST" };

@@ -24,8 +24,8 @@ let settings: Record<string, string>;
 beforeAll(async () => {
   exchange = await startExchange();
   folder = await mkdtemp(join(tmpdir(), "tandem-cli-reconcile-"));
-  settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
-  const { db } = exchange.app.services;
+  settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const { db } = exchange.services;
   const createTime = 1_700_000_000_000_000n;
   await exchange.addCarrier(CARRIER, { thresholds: { netRatio: 0.01, unmatchedRatio: 0.9 }, createTime });
   await exchange.addCarrier("prairie-bell", { createTime });

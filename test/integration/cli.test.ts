@@ -24,7 +24,7 @@ beforeAll(async () => {
   exchange = await startExchange();
   folder = await mkdtemp(join(tmpdir(), "tandem-cli-"));
   await chmod(folder, 0o755);
-  settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+  settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
   // What the tests below stand on; each of them may run alone.
   await ok(["carriers", "create", CARRIER, "--country", "dk", "--time-zone", "Europe/Copenhagen"]);
   await ok(["numbers", "provision", NUMBER, "+4510000002", "--carrier", CARRIER, "--country", "DK", "--since", "3d"]);
@@ -301,7 +301,7 @@ test("verify reads everything, says that it adds up, and says where it does not"
     uploadId: "calls",
     source: arraySource([1, 2, 3].map(call)),
   });
-  const { db } = damaged.app.services;
+  const { db } = damaged.services;
   await systemTransaction(db, (tx) => sql`DELETE FROM cdr_record WHERE record_id = 'r2'`.execute(tx));
   const found = await run(["verify", "--json"], { TANDEM_DATABASE_URL: damaged.databaseUrl });
   expect(found.code).toBe(1);
@@ -315,7 +315,7 @@ test("epoch rotate makes the cursors of before refused", async () => {
   await using own = await startExchange();
   await own.addCarrier("alpha");
   const cursorFile = join(folder, "epoch.cursor");
-  const client = { TANDEM_URL: own.app.url, TANDEM_DATA_DIR: own.dataDir };
+  const client = { TANDEM_URL: own.url, TANDEM_DATA_DIR: own.dataDir };
   const follow = ["cdrs", "follow", "--carrier", "alpha", "--from", "earliest", "--until", "head"];
   expect(await run([...follow, "--cursor-file", cursorFile], client)).toMatchObject({ code: 0 });
   const rotated = await run(["epoch", "rotate", "--yes"], { TANDEM_DATABASE_URL: own.databaseUrl });

@@ -9,13 +9,13 @@ import { openLog } from "../../src/log.ts";
 import { CALLER_ALLOWANCE } from "../../src/rpc/shared/audit/refusal-budget.ts";
 import { RefusalLog } from "../../src/rpc/shared/audit/refusal-log.ts";
 import { openDatabase } from "../../src/store/database/database.ts";
-import { startTestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase } from "../support/database.ts";
+import { startExchange } from "../support/exchange.ts";
 import { reasonOf } from "../support/refusal.ts";
 
 test("one caller's flood of refusals leaves room in the audit log for those of all others", async () => {
-  await using app = await startTestApp();
+  await using app = await startExchange();
   await addCarrier(app.services.db, "acme");
   const carriers = createClient(CarrierService, app.connect(await app.platformToken(["carriers.write"])));
   const flood = async (worker: number) => {

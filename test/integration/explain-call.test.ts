@@ -31,8 +31,8 @@ let exchange: Exchange;
 let rows: CallResultRow[];
 
 beforeAll(async () => {
-  exchange = await startExchange({ synchronousCommit: "off" });
-  const { db } = exchange.app.services;
+  exchange = await startExchange();
+  const { db } = exchange.services;
   await addWorldCarrier(db, CARRIER, world);
   for (const delivery of deliveriesOf(world)) await delivery.run(db, CARRIER);
   await reconcileFully(db, CARRIER, { nowMs: world.nowMs });
@@ -85,7 +85,7 @@ test("numbers of other parties are masked for a credential that may not see them
     [2, 7],
   ]) {
     const row = rows.find((each) => each.side === side && each.status === status && each.otherNumber !== null);
-    const response = await fetch(`${exchange.app.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
+    const response = await fetch(`${exchange.url}/tandem.platform.v1.ReconciliationService/ExplainCall`, {
       method: "POST",
       headers: { "content-type": "application/json", authorization: `Bearer ${token}` },
       body: JSON.stringify({
@@ -181,7 +181,7 @@ test("a carrier's explanation is in the log of disclosures as the carrier's, for
   const row = rows.find((each) => each.side === PLATFORM_SIDE && each.status === 1);
   await carrier.explainCall({ target: { case: "platformRecordId", value: row?.recordId ?? "" } });
   const told = await runSql(
-    exchange.app,
+    exchange,
     sql<{ recipient_kind: number; record_ids: string[]; masked: boolean }>`
       SELECT recipient_kind, record_ids, masked FROM disclosure
       WHERE carrier_id = ${CARRIER} AND method LIKE '%carrier.v1.ReconciliationService/ExplainCall' AND side = ${sql.lit(PLATFORM_SIDE)}
@@ -198,7 +198,7 @@ test("a carrier's request explains 20 calls at most, and says that there are mor
   const explain = () => carrier.explainCall({ target: { case: "callId", value: "many-legs" } });
   const name = (count: number) =>
     runSql(
-      exchange.app,
+      exchange,
       sql`UPDATE cdr_record SET call_id = 'many-legs' WHERE carrier_id = ${CARRIER}
         AND sequence IN (SELECT sequence FROM cdr_record WHERE carrier_id = ${CARRIER} ORDER BY sequence LIMIT ${count})`,
     );
@@ -230,7 +230,7 @@ function targetOf(row: CallResultRow): Target {
 }
 
 test("whichever record of a split call is asked for, the result in force is explained, with all of its parts (case 39)", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const client = await exchange.platformClient(ReconciliationService);
   const HOUR_MS = 3_600_000;
   const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
@@ -273,7 +273,7 @@ test("whichever record of a split call is asked for, the result in force is expl
 });
 
 test("a call that waits to be judged again is explained as it stands, and the first step says so", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const client = await exchange.platformClient(ReconciliationService);
   const start = Date.parse(`${addDays(new Date().toISOString().slice(0, 10), -2)}T06:00:00Z`);
   await addCarrier(db, "waiting", { graceMs: 0n });

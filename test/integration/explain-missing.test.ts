@@ -32,7 +32,7 @@ beforeEach(async () => {
   await exchange.assignNumbers(carrierId, [NUMBER]);
 });
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 /** A call of the platform's that was answered at an instant, and lasted so long. */
 function platformCall(recordId: string, answerMs: number, connectedMs: number) {
@@ -102,7 +102,7 @@ test("a missing call names the unpaired records that nearly fit, with their leng
   ]);
   // What was shown of other records is in the log of disclosures.
   const told = await runSql(
-    exchange.app,
+    exchange,
     sql<{ record_ids: string[] }>`
       SELECT record_ids FROM disclosure WHERE carrier_id = ${carrierId} AND side = ${CARRIER_SIDE}`,
   );

@@ -23,7 +23,7 @@ beforeAll(async () => {
   // Each command listens to them, and most processes run one.
   for (const stream of [process.stdout, process.stderr]) stream.setMaxListeners(100);
   exchange = await startExchange();
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await exchange.addCarrier(CARRIER, { timeZone: "UTC" });
   await exchange.assignNumbers(CARRIER, ["+4510000017", "+4510000018", "+4510000019"]);
   const { cdrs, durations } = explainedCalls(DAY);
@@ -55,7 +55,7 @@ test("every explanation in docs/reconciliation.md is what the command prints tod
 
 /** The last record to come is late: the document says that its call was missing in the meantime. */
 async function reconcileBefore(arrivalMs: number): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await reconcileFully(db, CARRIER, { nowMs: arrivalMs - 1 });
   const results = await readAllResults(db, CARRIER);
   expect(results.find(({ recordId }) => recordId === "sw-0018")?.status).toBe(DiscrepancyStatus.MISSING_AT_PLATFORM);
@@ -66,7 +66,7 @@ async function explain(args: readonly string[]): Promise<string> {
   const lines: string[] = [];
   using _log = vi.spyOn(console, "log").mockImplementation((line = "") => lines.push(line));
   using _error = vi.spyOn(console, "error").mockImplementation(() => {});
-  const connection = ["--url", exchange.app.url, "--token-file", tokenFile];
+  const connection = ["--url", exchange.url, "--token-file", tokenFile];
   await explainCommand().parseAsync([...args, ...connection], { from: "user" });
   return shorten(lines.flatMap((line) => line.split("\n")))
     .map((line) => line.trimEnd())

@@ -38,8 +38,7 @@ const openCdrs = (filter?: { trunkId: string }) => async (carrierId: string, sig
     { start: EARLIEST, ...(filter ? { filter } : {}) },
     { signal },
   );
-const appendCdrs = (carrierId: string, word: string, count: number) =>
-  ingest(exchange.app, carrierId, calls(word, count));
+const appendCdrs = (carrierId: string, word: string, count: number) => ingest(exchange, carrierId, calls(word, count));
 
 const FEEDS: [string, TestedFeed][] = [
   ["CDRs", { feed: FeedId.CDRS, table: "cdr_record", append: appendCdrs, open: openCdrs() }],
@@ -71,7 +70,7 @@ const FEEDS: [string, TestedFeed][] = [
       table: "discrepancy_entry",
       append: (carrierId, word, count) => {
         const rows = Array.from({ length: count }, (_, index) => ({ discrepancy_id: `${word}-${index}` }));
-        return appendDiscrepancies(exchange.app.services.db, carrierId, rows);
+        return appendDiscrepancies(exchange.services.db, carrierId, rows);
       },
       open: async (carrierId, signal) =>
         (await exchange.carrierClient(ReconciliationService, carrierId)).watchDiscrepancies(
@@ -110,7 +109,7 @@ async function followed({ feed, append, open }: TestedFeed) {
  * maybe more behind it, all at once.
  */
 async function rewrite({ table, feed }: TestedFeed, carrierId: string, position: bigint): Promise<void> {
-  await ownerTransaction(exchange.app.services.db, async (tx) => {
+  await ownerTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE ${sql.table(table)} SET ingest_time = ingest_time + interval '1 microsecond'
       WHERE carrier_id = ${carrierId} AND sequence = ${position}`.execute(tx);
     await sql`UPDATE feed_head SET last_ingest_time = last_ingest_time + interval '1 microsecond'
@@ -142,7 +141,7 @@ test.each(FEEDS)(
 test.each(FEEDS)("%s: a stream goes on when the floor has passed the entry where it stands", async (_, tested) => {
   using stream = await followed(tested);
   const { carrierId, position, messages } = stream;
-  await ownerTransaction(exchange.app.services.db, async (tx) => {
+  await ownerTransaction(exchange.services.db, async (tx) => {
     await sql`UPDATE feed_head SET earliest_sequence = ${position + 1n}
       WHERE carrier_id = ${carrierId} AND feed = ${tested.feed}`.execute(tx);
     await sql`DELETE FROM ${sql.table(tested.table)} WHERE carrier_id = ${carrierId}`.execute(tx);

@@ -30,8 +30,8 @@ import { verifyAll } from "../../src/store/verify/verify.ts";
 import { verifyAuditChain, verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { createMigratedDatabase, createTestDatabase } from "../support/database.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
 import { startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { describeOutcome, newRequestId, provisionItem, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 
@@ -234,7 +234,7 @@ test("the heads of audit chains of before are taken along: the chains are whole,
 
 test("what carriers have a most of is counted when the tallies come to a database in use", async () => {
   await using exchange = await startExchange({ maxNumbers: 3, maxOpenUploads: 2 });
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   for (const carrierId of ["busy", "idle"]) await exchange.addCarrier(carrierId);
   const numbers = await exchange.carrierClient(NumberService, "busy");
   const provision = async (...wanted: string[]) => {

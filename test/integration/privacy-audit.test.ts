@@ -27,22 +27,22 @@ import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import { carrierTransaction, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
 import { rotateEpochs } from "../../src/store/database/installation.ts";
 import { verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
-import { startTestApp, type TestApp } from "../support/app.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";
 import { listMethods } from "../support/contract.ts";
-import { EVENTUALLY_MS } from "../support/eventually.ts";
+import { type Exchange, startExchange } from "../support/exchange.ts";
+import { EVENTUALLY_MS } from "../support/limits.ts";
 import { fromNow, newRequestId, provisionItem, takeNumber, takeNumbers } from "../support/numbers.ts";
 import { reasonOf } from "../support/refusal.ts";
 import { policyOf } from "../support/retention.ts";
 
-let app: TestApp;
+let app: Exchange;
 let privacy: Client<typeof PrivacyService>;
 let carriers: Client<typeof CarrierService>;
 let platformNumbers: Client<typeof PlatformNumberService>;
 
 beforeAll(async () => {
-  app = await startTestApp({ accessCacheMs: 0, reconcileIntervalMs: 0 });
+  app = await startExchange({ accessCacheMs: 0, reconcileIntervalMs: 0 });
   const transport = app.connect(await app.platformToken());
   privacy = createClient(PrivacyService, transport);
   carriers = createClient(CarrierService, transport);

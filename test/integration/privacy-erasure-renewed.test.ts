@@ -25,8 +25,8 @@ import { countRows, DAY_MS, dayAgo, daysAgo, oldCdr, policyOf, retain, SUBSCRIBE
 
 let exchange: Exchange;
 beforeAll(async () => {
-  exchange = await startExchange({ reconcileIntervalMs: 20, retentionIntervalMs: 0, synchronousCommit: "off" });
-  await ensurePartitions(exchange.app.services.db, 12);
+  exchange = await startExchange({ reconcileIntervalMs: 100, retentionIntervalMs: 0 });
+  await ensurePartitions(exchange.services.db, 12);
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
@@ -43,7 +43,7 @@ async function getErasure(erasureId: string): Promise<Erasure> {
 /** When the job looks at what was held back at a carrier, milliseconds since 1970. */
 async function lookMs(erasureId: string): Promise<number> {
   const [row] = await runSql<{ look_ms: number }>(
-    exchange.app,
+    exchange,
     sql`SELECT extract(epoch FROM look_time)::float8 * 1000 AS look_ms FROM erasure_carrier WHERE erasure_id = ${erasureId} AND look_time IS NOT NULL`,
   );
   return Math.round(row?.look_ms ?? Number.NaN);
@@ -52,7 +52,7 @@ async function lookMs(erasureId: string): Promise<number> {
 /** Lets the time come at which the job looks again, and waits for what it then says. */
 async function untilLookedAt({ erasureId, receipt }: Erasure): Promise<Erasure> {
   await runSql(
-    exchange.app,
+    exchange,
     sql`UPDATE erasure_carrier SET look_time = clock_timestamp() WHERE erasure_id = ${erasureId} AND look_time IS NOT NULL`,
   );
   return untilRenewed({ erasureId, receipt });
@@ -63,7 +63,7 @@ async function untilRenewed({ erasureId, receipt }: Pick<Erasure, "erasureId" | 
   // A record that came late renews the receipt, too: what is waited for is the look.
   const isDue = () =>
     runSql(
-      exchange.app,
+      exchange,
       sql`SELECT 1 FROM erasure_carrier WHERE erasure_id = ${erasureId} AND (NOT done OR look_time <= clock_timestamp())`,
     );
   const renewed = async () => {
@@ -92,7 +92,7 @@ async function holdRecord(carrierId: string, recordId: string, recordDate: strin
 }
 
 test("Erasure: what holds kept goes once they are released or expired, copies that outlived their retention too, and the receipt is renewed", async () => {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const person = "+12025550123";
   await exchange.addCarrier("held", { graceMs: 0n, timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("held", [SUBSCRIBER]);
@@ -122,7 +122,7 @@ test("Erasure: what holds kept goes once they are released or expired, copies th
     ErasureState.COMPLETED_WITH_EXCEPTIONS,
     [[ErasureExceptionReason.HELD, 1n]],
   ]);
-  await runSql(exchange.app, sql`UPDATE hold SET end_time = clock_timestamp() WHERE release_time IS NULL`);
+  await runSql(exchange, sql`UPDATE hold SET end_time = clock_timestamp() WHERE release_time IS NULL`);
   const third = await untilLookedAt(second);
   expect([third.state, reasonsOf(third), third.completeTime]).toEqual([ErasureState.COMPLETED, [], first.completeTime]);
   expect(await searchDatabase(exchange.databaseUrl, person, "2025550123")).toEqual([]);
@@ -143,9 +143,9 @@ test("Erasure: a call that was pending is paired with a record that comes later,
   await exchange.addCarrier("slow", { timeZone: "UTC", legalCountry: "DK" });
   await exchange.assignNumbers("slow", [own]);
   const startMs = Date.now() - 4 * 3_600_000;
-  await ingest(exchange.app, "slow", [call("s-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
+  await ingest(exchange, "slow", [call("s-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
   const statusOf = async () =>
-    (await runSql<{ status: number }>(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
+    (await runSql<{ status: number }>(exchange, sql`SELECT status FROM call_result WHERE carrier_id = 'slow'`))[0]
       ?.status;
   await expect.poll(statusOf).toBe(DiscrepancyStatus.PENDING);
   const pending = await erase(exchange, person);
@@ -177,8 +177,8 @@ test("Erasure: what a law kept goes when its minimum is over", async () => {
   await exchange.addCarrier("bell", { graceMs: 0n, timeZone: "UTC", legalCountry: "US" });
   await exchange.assignNumbers("bell", [own]);
   const startMs = Math.floor(Date.now() / 1_000) * 1_000 - 4 * 3_600_000;
-  await ingest(exchange.app, "bell", [call("b-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
-  const statusOf = () => runSql(exchange.app, sql`SELECT status FROM call_result WHERE carrier_id = 'bell'`);
+  await ingest(exchange, "bell", [call("b-1", { parties: { calling: e164(own), called: e164(person) } }, startMs)]);
+  const statusOf = () => runSql(exchange, sql`SELECT status FROM call_result WHERE carrier_id = 'bell'`);
   await expect.poll(async () => (await statusOf()).length).toBe(1);
   const kept = await erase(exchange, person, { startMs: daysAgo(600) });
   expect(reasonsOf(kept)).toEqual([[ErasureExceptionReason.LEGAL_MINIMUM, 1n]]);
@@ -188,10 +188,10 @@ test("Erasure: what a law kept goes when its minimum is over", async () => {
 
   // Eighteen months go by.
   const past = sql`interval '550 days'`;
-  await runSql(exchange.app, sql`UPDATE cdr_record SET invite_time = invite_time - ${past} WHERE carrier_id = 'bell'`);
-  await runSql(exchange.app, sql`UPDATE call_result SET start_time = start_time - ${past} WHERE carrier_id = 'bell'`);
+  await runSql(exchange, sql`UPDATE cdr_record SET invite_time = invite_time - ${past} WHERE carrier_id = 'bell'`);
+  await runSql(exchange, sql`UPDATE call_result SET start_time = start_time - ${past} WHERE carrier_id = 'bell'`);
   await runSql(
-    exchange.app,
+    exchange,
     sql`UPDATE erasure_carrier SET look_time = look_time - ${past} WHERE erasure_id = ${kept.erasureId} AND look_time IS NOT NULL`,
   );
   const over = await untilRenewed(kept);

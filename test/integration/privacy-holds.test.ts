@@ -36,10 +36,10 @@ let exchange: Exchange;
 let privacy: Client<typeof PrivacyService>;
 let cdrs: Client<typeof CdrService>;
 let durations: Client<typeof DurationService>;
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
+  exchange = await startExchange({ partitions: "weekly", retentionIntervalMs: 0 });
   privacy = await exchange.platformClient(PrivacyService);
   cdrs = await exchange.carrierClient(CdrService, "alpha");
   durations = await exchange.carrierClient(DurationService, "alpha");
@@ -212,7 +212,7 @@ test("Keep while disputed: no floor is raised past a hold that was made since he
 
 test("Keep while disputed: holds and policies are made and shown by commands", async () => {
   const tandem = async (...args: string[]) => {
-    const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+    const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
     const { code, stdout, stderr } = await runCli(["privacy", ...args], settings);
     if (code !== 0) throw new Error(stderr);
     return stdout;

@@ -40,11 +40,11 @@ let swift: Client<typeof CdrService>;
 let slow: Client<typeof CdrService>;
 let cursorOfFirst: string;
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 const NO_STOP = new AbortController().signal;
 
 beforeAll(async () => {
-  exchange = await startExchange({ retentionIntervalMs: 0, synchronousCommit: "off" });
+  exchange = await startExchange({ partitions: "weekly", retentionIntervalMs: 0 });
   privacy = await exchange.platformClient(PrivacyService);
   swift = await exchange.carrierClient(CdrService, "swift");
   slow = await exchange.carrierClient(CdrService, "slow");

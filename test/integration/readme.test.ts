@@ -14,7 +14,7 @@ beforeAll(async () => {
   exchange = await startExchange();
   await exchange.addCarrier("nordlys-tele");
   await exchange.assignNumbers("nordlys-tele", [NUMBER]);
-  await ingest(exchange.app, "nordlys-tele", calls("r", RECORDS));
+  await ingest(exchange, "nordlys-tele", calls("r", RECORDS));
   commands = await readCommands("Follow a feed");
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
@@ -28,7 +28,7 @@ async function runCommand(containing: string) {
   // Functions, so that the command itself stays as it is.
   const limits = 'curl() { command curl --max-time 3 "$@"; }; npm() { command timeout --signal=INT 15 npm "$@"; };';
   return await runShell(`${limits}\n${command}`, {
-    URL: exchange.app.url,
+    URL: exchange.url,
     TOKEN: await exchange.carrierToken("nordlys-tele"),
   });
 }

@@ -75,7 +75,7 @@ async function judge(calls: Calls, { isUnary, isJson }: Door, unanswered: boolea
 
 /** Reconciles, and tells every result that stands. */
 async function storedResults(carrierId: string): Promise<string[]> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   await reconcileFully(db, carrierId);
   const rows = (await readAllResults(db, carrierId)).filter(({ isMerged }) => !isMerged);
   const causesOf = (bits: number) => enumValues(DiscrepancyCause).filter((cause) => (bits & (1 << cause)) !== 0);
@@ -92,7 +92,7 @@ async function clientOf<S extends DescService>(service: S, token: string, isJson
     request.header.set("authorization", `Bearer ${token}`);
     return next(request);
   };
-  const options = { baseUrl: exchange.app.url, httpVersion: "2" as const, interceptors: [bearer] };
+  const options = { baseUrl: exchange.url, httpVersion: "2" as const, interceptors: [bearer] };
   return createClient(service, createConnectTransport({ ...options, useBinaryFormat: !isJson }));
 }
 

@@ -25,7 +25,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 describe("a length that is not known is not zero", () => {
   test("in the summary of 18 real calls through Kamailio and RADIUS, of which 4 have none", async () => {
@@ -181,7 +181,7 @@ test("the command line shows how many calls have no length beside the figures th
     carrierId,
     rows.map((row) => on({ ...row, phone_number: number })),
   );
-  const settings = { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir };
+  const settings = { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir };
   const june = ["--from", "2026-06-01", "--to", "2026-06-30"];
   const summary = ["reconcile", "summary", "--carrier", carrierId, ...june];
   const usage = ["usage", "shown", ...june, "--time-zone", "UTC", "--by", "day"];

@@ -29,7 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 
 test("usage is shown as a table with the sums below, and says what it lacks", async () => {
   const { stdout, stderr } = await ok(["usage", "cedar-bank", ...DAYS]);
@@ -141,7 +141,7 @@ test("wrong usage says what was expected", async () => {
 });
 
 function run(args: readonly string[]): Promise<CliResult> {
-  return runCli(args, { TANDEM_URL: exchange.app.url, TANDEM_DATA_DIR: exchange.dataDir });
+  return runCli(args, { TANDEM_URL: exchange.url, TANDEM_DATA_DIR: exchange.dataDir });
 }
 
 async function ok(args: readonly string[]): Promise<CliResult> {

@@ -40,7 +40,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 let customers = 0;
 
 /** A customer with a number at alpha. */

@@ -32,7 +32,7 @@ beforeAll(async () => {
 });
 afterAll(() => exchange?.[Symbol.asyncDispose]());
 
-const db = () => exchange.app.services.db;
+const db = () => exchange.services.db;
 let customers = 0;
 const newCustomer = () => `customer-${++customers}`;
 

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { enumValues } from "../../src/domain/enum-values.ts";
 import { DiscrepancyCause, DiscrepancyStatus } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
-import { runCli } from "../support/cli.ts";
+import { spawnCli } from "../support/cli.ts";
 
 const COPENHAGEN = join(import.meta.dirname, "../../../shared/data/copenhagen-calls.csv");
 const isCopenhagenHere = existsSync(COPENHAGEN);
@@ -26,9 +26,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const CALLS = isCopenhagenHere
   ? { args: ["--calls", COPENHAGEN], count: 3_600 }
   : { args: ["--calls-per-day", "900"], count: 900 };
-let played: ReturnType<typeof runCli> | undefined;
-function playOnce(): ReturnType<typeof runCli> {
-  played ??= runCli(["demo", "--json", "--seed", "t", ...CALLS.args], settings);
+let played: ReturnType<typeof spawnCli> | undefined;
+function playOnce(): ReturnType<typeof spawnCli> {
+  played ??= spawnCli(["demo", "--json", "--seed", "t", ...CALLS.args], settings);
   return played;
 }
 
@@ -88,7 +88,7 @@ test(
 test(
   "the demo tells its story, and keeps the server until it is interrupted",
   async () => {
-    const { code, stdout } = await runCli(["demo", "--keep", "--calls-per-day", "60"], settings, (child) => {
+    const { code, stdout } = await spawnCli(["demo", "--keep", "--calls-per-day", "60"], settings, (child) => {
       let text = "";
       child.stdout?.on("data", (chunk) => {
         text += chunk;
@@ -109,7 +109,7 @@ test(
 test(
   "a demo that is interrupted ends at once, and leaves nothing behind",
   async () => {
-    const { code, stdout } = await runCli(["demo"], settings, (child) => {
+    const { code, stdout } = await spawnCli(["demo"], settings, (child) => {
       let text = "";
       child.stderr?.on("data", (chunk) => {
         // Once: a second Ctrl-C means at once, without cleaning up.
@@ -127,7 +127,7 @@ test(
 test("a calls file that is none is named with its line, before anything is started", async () => {
   const file = join(folder, "calls.csv");
   await writeFile(file, "timestamp,caller,callee,duration\n1,2,3,4\n1,2,x,4\n");
-  const { code, stderr } = await runCli(["demo", "--calls", file], settings);
+  const { code, stderr } = await spawnCli(["demo", "--calls", file], settings);
   expect([code, stderr.split("\n").length]).toEqual([1, 2]);
   expect(stderr).toContain(`${file}:3: callee is "x"`);
   await rm(file);

@@ -20,7 +20,7 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../src/gen/tan
 import type { Discrepancy } from "../../src/gen/tandem/type/v1/discrepancy_pb.js";
 import { ownerTransaction } from "../../src/store/database/database.ts";
 import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
-import { EVENTUALLY_MS } from "./eventually.ts";
+import { EVENTUALLY_MS } from "./limits.ts";
 
 /** The number that the calls of `call` are made with; `assignNumbers` it first. */
 export const NUMBER = "+441632960001";
@@ -154,7 +154,7 @@ function readStream<Message>(open: (signal: AbortSignal) => AsyncIterable<Messag
     messages,
     ended,
     until: (condition, timeoutMs = EVENTUALLY_MS) =>
-      vi.waitFor(() => expect(condition(messages)).toBe(true), { timeout: timeoutMs, interval: 5 }),
+      vi.waitFor(() => expect(condition(messages)).toBe(true), { timeout: timeoutMs, interval: 10 }),
     [Symbol.dispose]: () => controller.abort(),
   };
 }
@@ -272,7 +272,7 @@ export async function refusedFeed(client: Client<typeof CdrService>, request: St
 
 /** Waits until a reading is what is expected. Works in concurrent tests too. */
 export async function until<T>(read: () => T | Promise<T>, expected: T, timeoutMs = EVENTUALLY_MS): Promise<void> {
-  await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 5 });
+  await vi.waitFor(async () => expect(await read()).toEqual(expected), { timeout: timeoutMs, interval: 20 });
 }
 
 /** No stream and no subscription of a process is left, whatever ended the streams. */

@@ -189,7 +189,7 @@ function callersInStore(): string[] {
   const stack = new Error("a statement").stack ?? "";
   Error.stackTraceLimit = before;
   return stack.split("\n").flatMap((line) => {
-    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/([\w-]+\.ts)/.exec(line);
+    const match = /at (?:async )?(?:\w+\.)?([\w#]+).*src\/store\/(?:[\w-]+\/)*([\w-]+\.ts)/.exec(line);
     return match && match[2] !== "database.ts" ? [`${match[2]}/${match[1]}`] : [];
   });
 }
@@ -197,7 +197,8 @@ function callersInStore(): string[] {
 /** Every function of the store that sends a statement: `file.ts/function`. */
 export function listSenders(): Set<string> {
   const senders = new Set<string>();
-  for (const path of readdirSync(STORE).filter((name) => name.endsWith(".ts") && !name.endsWith(".test.ts"))) {
+  for (const path of readdirSync(STORE, { encoding: "utf8", recursive: true })) {
+    if (!path.endsWith(".ts") || path.endsWith(".test.ts")) continue;
     let within = "";
     for (const line of readFileSync(join(STORE, path), "utf8").split("\n")) {
       within = /^(?:export )?(?:async )?function\*? (\w+)/.exec(line)?.[1] ?? within;

@@ -58,7 +58,7 @@ import { undone } from "./undone.ts";
  * chance, with rows of its own. What they write is undone.
  */
 export async function callTheRest(exchange: Exchange, carrier: WorldCarrier): Promise<void> {
-  const { db } = exchange.app.services;
+  const { db } = exchange.services;
   const signal = new AbortController().signal;
   await ofCalls(db, carrier);
   await ofNumbers(db, carrier);

@@ -146,7 +146,7 @@ export async function judgedResults(
   carrierId: string,
   { platform, carrier }: { platform: readonly CallDetailRecord[]; carrier: readonly CallDuration[] },
 ): Promise<string[]> {
-  await reconcileFully(exchange.app.services.db, carrierId);
+  await reconcileFully(exchange.services.db, carrierId);
   const client = await exchange.platformClient(ReconciliationService);
   const told = new Set<string>();
   const explain = async (side: "platformRecordId" | "carrierRecordId", { recordId, recordDate }: RecordName) => {

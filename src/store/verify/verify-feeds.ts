@@ -1,8 +1,8 @@
 import { sql } from "kysely";
 import { FeedId } from "../../domain/feed-id.ts";
 import { RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
-import { addDays } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
+import { type Days, listPartitions } from "../database/partitions.ts";
 import { EntryKind } from "../records/record-rows.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
 
@@ -118,7 +118,7 @@ async function verifyPageKeys(
   page: EntryPage,
 ): Promise<void> {
   const { carrierId, report } = verification;
-  const [oldestKeyDay] = await listKeyWeeks(verification, keys);
+  const oldestKeyDay = (await listKeyDays(verification, keys))[0]?.start;
   if (oldestKeyDay === undefined) return;
   const strays = await readPage(verification, async (tx) => {
     const { rows } = await sql<{ sequence: bigint }>`
@@ -142,9 +142,9 @@ async function verifyPageKeys(
  */
 export async function verifyKeys(verification: Verification): Promise<void> {
   for (const entries of RECORD_KINDS) {
-    for (const week of await listKeyWeeks(verification, entries.keys)) {
+    for (const days of await listKeyDays(verification, entries.keys)) {
       let after: KeyPosition | undefined = { record_id: "", record_date: "0001-01-01", revision: 0 };
-      while (after) after = await verifyKeyPage(verification, entries, week, after);
+      while (after) after = await verifyKeyPage(verification, entries, days, after);
     }
   }
 }
@@ -158,11 +158,11 @@ interface KeyPosition {
 async function verifyKeyPage(
   verification: Verification,
   entries: RecordKind,
-  week: string,
+  days: Days,
   after: KeyPosition,
 ): Promise<KeyPosition | undefined> {
   const { carrierId, report } = verification;
-  const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, week, after));
+  const rows = await readPage(verification, (tx) => readKeyPage(tx, carrierId, entries, days, after));
   for (const row of rows) {
     const identity = `${entries.keys}: ${row.record_date}/${row.record_id}#${row.revision}`;
     if (row.lost) report("KEY_WITHOUT_ROW", `${identity}, sequence ${row.sequence}`);
@@ -177,13 +177,13 @@ async function readKeyPage(
   tx: Tx,
   carrierId: string,
   { upload, feed, keys, records }: RecordKind,
-  week: string,
+  days: Days,
   after: KeyPosition,
 ) {
   const { rows } = await sql<KeyPosition & { sequence: bigint; position: bigint; lost: boolean; aside: boolean }>`
     WITH page AS MATERIALIZED (
       SELECT record_id, record_date, revision, sequence, ingest_time FROM ${sql.table(keys)}
-      WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+      WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(days.start)}::date AND record_date < ${sql.lit(days.end)}::date
         AND (record_id, record_date, revision) > (${after.record_id}, ${after.record_date}::date, ${after.revision}::int4)
       ORDER BY record_id, record_date, revision LIMIT ${PAGE}
     ), checked AS (
@@ -204,17 +204,9 @@ async function readKeyPage(
   return rows;
 }
 
-/** The first days of the weeks that keys are kept of, by their partitions. */
-export async function listKeyWeeks(verification: Verification, keys: string): Promise<string[]> {
-  const { rows } = await readPage(
-    verification,
-    async (tx) =>
-      await sql<{ week: string }>`
-        SELECT to_date(right(child.relname, 8), 'YYYYMMDD') AS week FROM pg_inherits i
-        JOIN pg_class child ON child.oid = i.inhrelid JOIN pg_class parent ON parent.oid = i.inhparent
-        WHERE parent.relname = ${keys} AND parent.relnamespace = current_schema()::regnamespace ORDER BY 1`.execute(tx),
-  );
-  return rows.map((row) => row.week);
+/** The days of each partition that keys are kept in, the oldest first. */
+export function listKeyDays(verification: Verification, keys: string): Promise<Days[]> {
+  return readPage(verification, (tx) => listPartitions(tx, [keys]));
 }
 
 /**
@@ -222,7 +214,7 @@ export async function listKeyWeeks(verification: Verification, keys: string): Pr
  * retention has come.
  */
 export async function findOldestKeyDay(verification: Verification, keys: string): Promise<string | undefined> {
-  const [week] = await listKeyWeeks(verification, keys);
+  const week = (await listKeyDays(verification, keys))[0]?.start;
   const row = await readSystemPage(verification, (tx) =>
     tx
       .selectFrom("retention_state")

@@ -3,9 +3,10 @@ import { FeedId } from "../../domain/feed-id.ts";
 import { PLATFORM_SIDE, RECORD_KINDS, type RecordKind } from "../../domain/record-kind.ts";
 import { addDays } from "../../domain/time/instant.ts";
 import type { Tx } from "../database/database.ts";
+import type { Days } from "../database/partitions.ts";
 import { readReconcilePosition } from "../reconciliation/reconcile-progress.ts";
 import { readPage, readSystemPage, type Verification } from "./verification.ts";
-import { findOldestKeyDay, listKeyWeeks } from "./verify-feeds.ts";
+import { findOldestKeyDay, listKeyDays } from "./verify-feeds.ts";
 
 const PAGE = 5_000n;
 /** How many examples of one day are told. */
@@ -104,17 +105,17 @@ export async function verifyJudged(verification: Verification): Promise<void> {
   const isReconciled = await readPage(verification, (tx) => readReconcilePosition(tx, carrierId));
   if (!isReconciled) return;
   for (const kind of RECORD_KINDS) {
-    for (const week of await listKeyWeeks(verification, kind.keys)) {
-      const days = await readPage(verification, (tx) => listDays(tx, carrierId, kind.keys, week));
+    for (const span of await listKeyDays(verification, kind.keys)) {
+      const days = await readPage(verification, (tx) => listDays(tx, carrierId, kind.keys, span));
       for (const day of days) await verifyJudgedDay(verification, kind, day);
     }
   }
 }
 
-async function listDays(tx: Tx, carrierId: string, keys: string, week: string): Promise<string[]> {
+async function listDays(tx: Tx, carrierId: string, keys: string, { start, end }: Days): Promise<string[]> {
   const { rows } = await sql<{ day: string }>`
     SELECT DISTINCT record_date AS day FROM ${sql.table(keys)}
-    WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(week)}::date AND record_date < ${sql.lit(addDays(week, 7))}::date
+    WHERE carrier_id = ${carrierId} AND record_date >= ${sql.lit(start)}::date AND record_date < ${sql.lit(end)}::date
     ORDER BY 1`.execute(tx);
   return rows.map(({ day }) => day);
 }
