@@ -5,12 +5,12 @@ import type { Micros } from "../domain/time/instant.ts";
 import type { HeldBack } from "./tally.ts";
 
 const DAY: Micros = 86_400_000_000n;
-/** Minimums that are this project's own choice hold no erasure back. */
+/** Our own minimums do not keep anything from erasure. */
 const OWN_CHOICE = /Tandem decision/;
 
 /**
- * Until when a country's law asks to keep a part of a call (GDPR 17(3)(b)); undefined when it does
- * not, or no longer.
+ * Until when a country's law demands a part of a call (GDPR 17(3)(b)); undefined: no longer, or
+ * never.
  */
 export function legalMinimum(country: string, part: RecordPart, startTime: Micros, now: Micros): HeldBack | undefined {
   const bounds = ALL_PURPOSES.flatMap((purpose) => findRule(country, part, purpose).minimum ?? []);

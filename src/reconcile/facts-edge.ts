@@ -8,7 +8,6 @@ import { CallDurationSchema, type CallPart } from "../gen/tandem/type/v1/call_du
 import { CallType, type Correlation } from "../gen/tandem/type/v1/call_pb.js";
 import type { StoredTip } from "../store/reconciliation/reconcile-input.ts";
 
-/** What matching knows of a stored call detail record. */
 export function platformFacts(tip: StoredTip): PlatformFacts {
   const record = fromBinary(CallDetailRecordSchema, tip.payload, READ_OPTIONS);
   const { times, lengths, parties } = record;
@@ -36,7 +35,6 @@ export function platformFacts(tip: StoredTip): PlatformFacts {
   };
 }
 
-/** What matching knows of a stored duration. */
 export function carrierFacts(tip: StoredTip): CarrierFacts {
   const record = fromBinary(CallDurationSchema, tip.payload, READ_OPTIONS);
   return {
@@ -67,7 +65,6 @@ export function carrierFacts(tip: StoredTip): CarrierFacts {
   };
 }
 
-/** The trunk that a stored duration names. */
 export function trunkOf(payload: Buffer): string | undefined {
   return optionalText(fromBinary(CallDurationSchema, payload, READ_OPTIONS).trunkId);
 }
@@ -88,7 +85,7 @@ function identityOf(tip: StoredTip) {
   };
 }
 
-// A VOID that nothing was reported of begins with its day.
+// A VOID of a call that was never reported begins with its day.
 function startOf(tip: StoredTip): number {
   return tip.startTime === undefined ? Date.parse(`${tip.recordDate}T00:00:00Z`) : msFromMicros(tip.startTime);
 }
@@ -121,7 +118,7 @@ function msOf(time: Timestamp | undefined): number | undefined {
 
 function between(start: Timestamp | undefined, end: Timestamp | undefined): number | undefined {
   if (!start || !end) return undefined;
-  // Out of order within a clock's resolution, or a 180 that was overtaken: it lasted nothing.
+  // Times out of order within a clock's resolution, or an overtaken 180: no time passed.
   return Math.max(0, Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000));
 }
 

@@ -1,7 +1,4 @@
-/**
- * What became of one uploaded record; the numbers of tandem.type.v1.Verdict, which are also what is
- * stored.
- */
+/** The numbers of tandem.type.v1.Verdict, which are stored. */
 export const Verdict = {
   ACCEPTED: 1,
   DUPLICATE: 2,
@@ -12,7 +9,7 @@ export const Verdict = {
 } as const;
 export type Verdict = (typeof Verdict)[keyof typeof Verdict];
 
-/** Why; the numbers of tandem.type.v1.RecordIssue. */
+/** The numbers of tandem.type.v1.RecordIssue. */
 export const RecordIssue = {
   NONE: 0,
   FIELD_REQUIRED: 1,
@@ -34,13 +31,9 @@ export const RecordIssue = {
 } as const;
 export type RecordIssue = (typeof RecordIssue)[keyof typeof RecordIssue];
 
-/**
- * Issues of a rejected record that was not read to its end: what it said of its length is not
- * known.
- */
+/** Issues of records that were not read to the end; their lengths are unknown. */
 export const UNREAD_ISSUES: readonly RecordIssue[] = [RecordIssue.UNREADABLE, RecordIssue.UNKNOWN_FIELDS];
 
-/** How many records had which verdict. */
 export interface VerdictCounts {
   accepted: number;
   duplicate: number;
@@ -50,7 +43,6 @@ export interface VerdictCounts {
   quarantined: number;
 }
 
-/** Counts a run of verdicts. */
 export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   const byVerdict = [0, 0, 0, 0, 0, 0, 0];
   for (const verdict of verdicts) byVerdict[verdict] = (byVerdict[verdict] ?? 0) + 1;
@@ -64,7 +56,6 @@ export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   };
 }
 
-/** The sum of two counts. */
 export function addCounts(left: VerdictCounts, right: VerdictCounts): VerdictCounts {
   return {
     accepted: left.accepted + right.accepted,
