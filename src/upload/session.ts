@@ -210,7 +210,7 @@ export class UploadSession<Message> {
   // An end without a word would pass for success.
   #notFinished(): WriterStep {
     const committed = String(this.#committed);
-    const message = `the client ended the stream without Finish; ${committed} records are committed, and the upload stays open`;
+    const message = `the client ended the stream without Finish. ${committed} records are committed; the upload stays open`;
     const error = new TandemError("UPLOAD_NOT_FINISHED", message, { committed_offset: committed });
     return { frame: { frame: "closing", reason: "NOT_FINISHED" }, failure: { error } };
   }

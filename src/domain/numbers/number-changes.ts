@@ -50,7 +50,7 @@ export function provision(
   const standing = timeline.filter((period) => period.end > now);
   for (const { assignment } of standing) {
     if (assignment && !attributes.usages.includes(assignment.assigneeKind)) {
-      return conflict("usages", "the number is assigned, or is about to be, to a kind that these usages lack");
+      return conflict("usages", "the number is assigned, or is about to be, to a kind that is missing in these usages");
     }
     if (assignment && attributes.customerId !== undefined && attributes.customerId !== assignment.customerId) {
       return conflict("customer_id", "the number is assigned, or is about to be, to another customer");
@@ -67,10 +67,10 @@ function beginHolding(
 ): TimelineChange {
   const over = timelineBefore(timeline, now);
   if (start > now || !isEffectiveTime(start, now)) {
-    return invalid("effective_time", "lies in the future or more than 400 days back");
+    return invalid("effective_time", "is in the future or more than 400 days back");
   }
   if (over.some((period) => period.end > start)) {
-    return invalid("effective_time", "lies before the carrier's earlier holding ended");
+    return invalid("effective_time", "is before the end of the carrier's earlier holding");
   }
   const period = { start, end: FOREVER, holdingStart: start, attributes, revision: 0n, recordedTime: now };
   return { timeline: [...over, period] };
@@ -121,10 +121,10 @@ export function assign(timeline: NumberTimeline, request: AssignmentRequest, now
   if (problem) return { problem };
   const time = request.effectiveTime ?? now;
   if (time > now) return scheduleAssignment(timeline, request, time, now);
-  if (time < current.holdingStart) return invalid("effective_time", "lies before the carrier's holding began");
+  if (time < current.holdingStart) return invalid("effective_time", "is before the start of the carrier's holding");
   const since = timelineFrom(timeline, time).filter((period) => period.start <= now);
   if (since.some(({ assignment }) => assignment && assignment.customerId !== request.customerId)) {
-    return conflict("customer_id", "the number is, or was since then, assigned to another customer: unassign it first");
+    return conflict("customer_id", "the number is assigned to another customer, or was since then: unassign it first");
   }
   const assignment = makeAssignment(current, request);
   if (current.assignment && request.effectiveTime === undefined) {
@@ -159,7 +159,7 @@ export function findPortProblem(timeline: NumberTimeline, time: Micros, now: Mic
   const current = periodAt(timeline, now);
   if (!current) return notHeld().problem;
   if (time > current.holdingStart) return undefined;
-  return invalid("effective_time", "does not lie after the start of the carrier's holding").problem;
+  return invalid("effective_time", "is not after the start of the carrier's holding").problem;
 }
 
 /** What a port at this time takes along, as a holding of its own. */
@@ -207,7 +207,7 @@ function endCurrent(
   scheduled: NumberPeriod | undefined,
   time: Micros,
 ): TimelineChange {
-  if (time < current.start) return invalid("effective_time", "lies before the assignment began");
+  if (time < current.start) return invalid("effective_time", "is before the start of the assignment");
   const ended = time > current.start ? [{ ...current, end: time }] : [];
   const before = [...timelineBefore(timeline, current.start), ...ended];
   const freed = join(before, unassigned(current, time, scheduled?.start ?? FOREVER));

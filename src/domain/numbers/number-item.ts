@@ -43,7 +43,7 @@ export function findProvisionProblem(phoneNumber: string, attributes: NumberAttr
   const { numberType, usages, capabilities, locationId, customerReference, customerId } = attributes;
   return (
     findNumberProblem(phoneNumber) ??
-    check(isValue(numberType, LAST_NUMBER_TYPE), "number_type", "is required, and one of the contract's values") ??
+    check(isValue(numberType, LAST_NUMBER_TYPE), "number_type", "is required: one of the contract's values") ??
     check(
       areValues(usages, LAST_ASSIGNEE_KIND),
       "usages",
@@ -86,11 +86,7 @@ export function findAssignmentItemProblem(
   return (
     findNumberProblem(phoneNumber) ??
     check(isCustomerId(customerId), "customer_id", ID_FORM) ??
-    check(
-      isValue(assigneeKind, LAST_ASSIGNEE_KIND),
-      "assignee_kind",
-      "is required, and one of the contract's values",
-    ) ??
+    check(isValue(assigneeKind, LAST_ASSIGNEE_KIND), "assignee_kind", "is required: one of the contract's values") ??
     findSipProblem(phoneNumber, sipUri) ??
     check(locationId === undefined || isCustomerId(locationId), "location_id", ID_FORM) ??
     check(isValue(activationState, LAST_ACTIVATION_STATE), "activation_state", "is not one of the contract's values") ??
@@ -161,12 +157,12 @@ function findFailureProblem(
     check(
       isValue(failure.reason, LAST_FAILURE_REASON),
       "activation_failure.reason",
-      "is required, and one of the contract's values",
+      "is required: one of the contract's values",
     ) ??
     check(
       isValue(failure.actingParty, LAST_ACTING_PARTY),
       "activation_failure.acting_party",
-      "is required, and one of the contract's values",
+      "is required: one of the contract's values",
     ) ??
     check(
       [...failure.message].length <= 256 && isPrintable(failure.message),

@@ -44,4 +44,4 @@ export function findRangeProblem(
   return { field: `approved_numbers[${number}]`, description };
 }
 
-const WHOLE = "expected what longer numbers begin with: single numbers belong into approved_numbers";
+const WHOLE = "expected a prefix of longer numbers; single numbers belong in approved_numbers";

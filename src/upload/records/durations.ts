@@ -175,7 +175,7 @@ function checkRequired(d: CallDuration): RecordProblem | undefined {
 const NO_START = problem(
   RecordIssue.FIELD_REQUIRED,
   "invite_time",
-  "is absent and so is answer_time, expected at least one of them",
+  "is absent, and so is answer_time; expected at least one of them",
 );
 
 function checkDay(
