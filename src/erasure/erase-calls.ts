@@ -42,7 +42,7 @@ import {
 } from "./messages-codec.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
-/** Records in which the number may be, and between which instants they begin. */
+/** Records that may hold the number, and the span in which they begin. */
 export interface Seeds {
   readonly platform: readonly RecordName[];
   readonly carrier: readonly RecordName[];
@@ -50,34 +50,34 @@ export interface Seeds {
   readonly end: Micros;
 }
 
-/** What was found of some calls, both sides' records of each call together. */
+/** Calls with both sides' records. */
 export interface FoundCalls {
   readonly platform: readonly RewrittenCdr[];
   readonly carrier: readonly StoredRecord[];
   readonly results: readonly StoredResult[];
-  /** Hashes of ids that are masked, each with that of what stands in its place. */
+  /** Hashes of masked ids, each with that of its replacement. */
   readonly idKeys: ReadonlyMap<bigint, bigint>;
-  /** Names records that are stored; of others nobody can tell what their ids were. */
+  /** Names of stored records. */
   readonly stored: ReadonlySet<string>;
 }
 
 const DAY: Micros = 86_400_000_000n;
-/** Counterparts begin at most so far from each other: a zone shift and the window around it. */
+/** Counterparts begin at most this far apart: a zone shift and the window. */
 const REACH: Micros = (16n * DAY) / 24n;
-/** A call goes on for 30 days at most, and its last revision comes within a day. */
+/** A call lasts at most 30 days, and its last revision arrives within a day. */
 const LONGEST_CALL: Micros = 31n * DAY;
 
 /**
- * Finds the calls of some records in which the number is, with their counterparts, which
- * reconciliation has paired with them, and leaves out those that something keeps, as exceptions.
+ * Finds the calls of records that hold the number, with their counterparts, and notes as exceptions
+ * those that something keeps.
  */
 export async function gatherCalls(tx: Tx, run: CarrierErasure, { start, end, ...seeds }: Seeds): Promise<FoundCalls> {
   const { carrierId } = run;
   const results = await readResultsOf(tx, carrierId, seeds, { start: start - REACH, end: end + REACH });
   const platform = unique([...seeds.platform, ...results.filter(({ side }) => side === PLATFORM_SIDE)]);
   const carrier = unique([...seeds.carrier, ...results.flatMap(({ carrierRecords }) => carrierRecords)]);
-  // A record of the platform's that was found by itself may be in no result yet; one that was found
-  // by its result brings the carrier's with it.
+  // A platform record may have no result yet; one found through its result brings the carrier's
+  // along.
   const stored = {
     platform: await readRevisions(tx, CDR, carrierId, platform, run.now),
     carrier: await readRevisions(tx, DURATION, carrierId, carrier, run.now),
@@ -123,8 +123,8 @@ function maskedKeys(kind: RecordKind, stored: readonly StoredRecord[], erased: r
 }
 
 /**
- * Writes calls without the number and tells the feeds' readers, in the caller's transaction.
- * Returns the feeds' new heads, of those that gained an entry.
+ * Writes calls without the number and notifies the feeds' readers, in the caller's transaction.
+ * Returns the new heads of feeds that gained an entry.
  */
 export async function eraseCalls(
   tx: Tx,
@@ -134,8 +134,7 @@ export async function eraseCalls(
 ): Promise<Map<FeedId, bigint>> {
   const heads = new Map<FeedId, bigint>();
   if (found.platform.length + found.carrier.length + found.results.length === 0) return heads;
-  // Taken whether or not an entry follows: a VOID on its way copies columns from what is rewritten
-  // here.
+  // Locked in any case: a VOID on its way copies columns from what is rewritten here.
   const cdrs = await lockFeed(tx, carrierId, FeedId.CDRS);
   const discrepancies = await lockFeed(tx, carrierId, FeedId.DISCREPANCIES);
   await lockFeed(tx, carrierId, FeedId.DURATIONS);
@@ -187,7 +186,7 @@ async function eraseEntries(
   told: readonly RecordName[],
 ): Promise<Set<string>> {
   const changed = new Set<string>();
-  // By discrepancy, so that the entries of a few are in memory and not those of all.
+  // One discrepancy at a time, to keep few entries in memory.
   for (const { recordId } of told) {
     const entries = (await readDiscrepancyEntries(tx, carrierId, [recordId])).flatMap(({ sequence, payload }) => {
       const erased = eraseDiscrepancy(payload, number);
@@ -199,22 +198,19 @@ async function eraseEntries(
   return changed;
 }
 
-/** What a record of the platform's, or a copy of one, has that an erasure reaches. */
 type ErasableCdr = Pick<
   StoredRecord,
   "payload" | "network" | "phoneNumber" | "callId" | "dialogCallId" | "correlationId"
 >;
 
 /**
- * A record of the platform's, or a copy of one, without the number; undefined when it is not in it
- * in the role.
+ * A platform record, or a copy, without the number; undefined if the number has no such role in it.
  */
 export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, record: Cdr) {
   const { number, role } = scope;
   const erased = eraseCdr(record.payload, record.network, { number, role });
   const isHolder = reachesSubscriber(role) && number.isNumber(record.phoneNumber);
-  // A VOID has what it inherited in its columns only. Where the number takes part in another role,
-  // its texts stay, as those of a record do.
+  // A VOID has inherited values in columns only. Texts stay if the number also has another role.
   const ids = [record.callId, record.dialogCallId, record.correlationId];
   const hasId =
     ids.some((id) => id !== undefined && number.isIn(id)) &&
@@ -235,7 +231,7 @@ export function cdrWithout<Cdr extends ErasableCdr>({ scope }: CarrierErasure, r
   };
 }
 
-/** A record of the carrier's, or a copy of one, likewise. */
+/** The same for a carrier's record. */
 export function durationWithout<Duration extends Pick<StoredRecord, "payload" | "phoneNumber">>(
   { scope }: CarrierErasure,
   record: Duration,
@@ -250,12 +246,12 @@ export function durationWithout<Duration extends Pick<StoredRecord, "payload" | 
   };
 }
 
-/** Whether a result shows the number in the role, whatever has become of its records. */
+/** Whether a result shows the number in the role, whatever happened to its records. */
 function shows(scope: ErasureScope, result: StoredResult): boolean {
   return isHolderOf(scope, result) || isOtherOf(scope, result);
 }
 
-// As in the record, which is gone: unless the number takes part in the call in another role.
+// As in the record, unless the number has another role in the call.
 function isInId({ number }: ErasureScope, { callId, phoneNumber, otherNumber }: StoredResult): boolean {
   if (callId === undefined || !number.isIn(callId) || number.isNumber(phoneNumber)) return false;
   return (
@@ -286,8 +282,7 @@ function resultWithout(scope: ErasureScope, result: StoredResult): Omit<Rewritte
   };
 }
 
-// A call is erased as a whole or not at all: what keeps one of its records keeps its counterpart
-// and its result.
+// A call is erased whole or not at all: what keeps one record keeps its counterpart and result.
 async function findKept(
   tx: Tx,
   run: CarrierErasure,
@@ -299,7 +294,7 @@ async function findKept(
   const withResult = new Set(results.flatMap(membersOf));
   const note = ({ side, part }: RecordKind, record: StoredRecord, through: bigint) => {
     const name = nameOf(side, record);
-    // After a restore all is judged anew, from the beginning: what has a result was judged before.
+    // After a restore everything is judged again; what has a result was judged before.
     const isJudged = record.sequence <= through || (through === 0n && withResult.has(name));
     const held = keeps(run, part, record) ?? pendingOf(run, record, !isJudged);
     if (held) reasons.set(name, held);
@@ -342,7 +337,6 @@ function reportKept(
   }
 }
 
-/** Whether a hold or a law keeps a record, or a copy of one. */
 export function keeps(
   { legalCountry, now }: CarrierErasure,
   part: Stated<RecordPart>,
@@ -353,8 +347,7 @@ export function keeps(
   return legalMinimum(legalCountry, part, startTime ?? ingestTime, now);
 }
 
-// The calls of which more is to come, or that nobody has compared yet: not for longer than that can
-// take.
+// Calls that wait for records or for a judgement, for as long as that can take.
 function pendingOf(run: CarrierErasure, record: StoredRecord, isUnjudged: boolean): HeldBack | undefined {
   const openUntil = record.isPartial ? (record.startTime ?? record.ingestTime) + LONGEST_CALL : 0n;
   const judgedUntil = isUnjudged ? run.acceptTime + DAY : 0n;
@@ -377,7 +370,7 @@ function membersOf(result: StoredResult): string[] {
   return [nameOf(result.side, result), ...carrier];
 }
 
-// Of both sides, as they are stored and as results name them.
+// Both sides, as stored and as named by results.
 function sidesOf({ platform, carrier, results }: FoundCalls): (RecordName & { side: number })[] {
   return [
     ...platform.map(({ recordId, recordDate }) => ({ side: PLATFORM_SIDE, recordId, recordDate })),

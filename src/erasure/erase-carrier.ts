@@ -22,22 +22,21 @@ import { eraseUsage } from "./erase-usage.ts";
 import { lookAgainAt } from "./look-again.ts";
 import { addCounts } from "./tally.ts";
 
-/** How many records one transaction looks at. */
+/** Records of one transaction. */
 const PAGE = 200;
-/** How many batches of uploads, of up to 16 KiB of hashes. */
+/** Upload batches of one transaction, each with up to 16 KiB of hashes. */
 const BATCHES = 200;
-/** How much of the period one statement looks through. */
+/** Span of one statement. */
 const SLICE: Micros = 86_400_000_000n;
 
 /**
- * Erases a number from everything that is kept of one carrier, each step in a transaction of its
- * own. It may be stopped anywhere and begun again: what is erased is not found again.
+ * Erases a number from everything kept of one carrier, step by step, each in its own transaction.
+ * It may stop anywhere and begin again: what is erased is not found again.
  */
 export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   const began = performance.now();
   const hashes = new Set<bigint>();
-  // First out of the uploads' hashes, which are found by those of the records: once these are gone
-  // nothing tells any more which they were.
+  // Upload hashes come first: they are found by the records' hashes.
   await eachPage(run, async (tx, seeds) => {
     const found = await gatherCalls(tx, run, seeds);
     for (const { contentHash } of [...found.platform, ...found.carrier])
@@ -69,10 +68,7 @@ export async function eraseAtCarrier(run: CarrierRun): Promise<void> {
   });
 }
 
-/**
- * What an erasure would come to at a carrier: the records that it would rewrite. Nothing is
- * written.
- */
+/** Counts the records that an erasure would rewrite; writes nothing. */
 export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   const names = new Set<string>();
   await eachPage(run, async (tx, seeds) => {
@@ -93,8 +89,7 @@ export async function forecastAtCarrier(run: CarrierRun, at: ErasureAtCarrier): 
   at.exceptions = run.exceptions.list();
 }
 
-// Both sides one after the other; a record whose counterpart was found before it is not found
-// again.
+// One side after the other; no call is found twice.
 async function eachPage(
   run: CarrierRun,
   work: (tx: Tx, seeds: Seeds) => Promise<Map<FeedId, bigint> | undefined | undefined>,
@@ -139,7 +134,7 @@ function searchOf({ scope }: CarrierErasure) {
   return { forms: number.forms, pattern: number.pattern, start, end };
 }
 
-// The period a day at a time, without the days in which nothing is.
+// The days of the period that have records.
 async function* slicesOf(run: CarrierRun, of: RecordKind | "result"): AsyncGenerator<{ start: Micros; end: Micros }> {
   const { end } = run.scope;
   let from = run.scope.start;
@@ -169,7 +164,7 @@ async function eraseUploadedHashes(run: CarrierRun, hashes: ReadonlySet<bigint>)
   } while (after);
 }
 
-// Of calls whose records are past their retention: what was made of them is kept for longer.
+// Results whose records are past their retention are kept longer.
 async function eraseResultsAlone(run: CarrierRun): Promise<void> {
   for await (const slice of slicesOf(run, "result")) await eraseResultsIn(run, slice);
 }

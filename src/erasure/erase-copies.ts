@@ -25,17 +25,14 @@ import { withoutNumber } from "./rejects.ts";
 import { addCounts } from "./tally.ts";
 
 const PAGE = 200;
-/**
- * Erases a number from what is kept of a carrier's records besides them: quarantine, rejects,
- * copies under holds that are over.
- */
+/** Erases a number from copies: quarantine, rejects, copies under ended holds. */
 export async function eraseCopies(run: CarrierRun): Promise<void> {
   await eachPage<QuarantinePlace>(run, eraseQuarantined);
   await eachPage<RejectPlace>(run, eraseRejects);
   await eachPage<Pick<HeldCopy, "side" | "sequence">>(run, eraseHeld);
 }
 
-/** Goes through pages, each in a transaction, until one tells no place to go on from. */
+/** Runs a transaction for each page. */
 async function eachPage<Place>(
   run: CarrierRun,
   work: (tx: Tx, run: CarrierRun, at: ErasureAtCarrier, after: Place | undefined) => Promise<Place | undefined>,
@@ -58,8 +55,7 @@ async function eraseQuarantined(
   at: ErasureAtCarrier,
   after: QuarantinePlace | undefined,
 ): Promise<QuarantinePlace | undefined> {
-  // The locks of the feeds keep a release out, which would take away what is rewritten here, number
-  // and all.
+  // The feeds' locks keep out a release, which would move what is rewritten here, number included.
   for (const { feed } of RECORD_KINDS) await raiseGeneration(tx, carrierId, feed);
   const found = await findQuarantinedOf(tx, carrierId, searchOf(scope), { after, limit: PAGE });
   for (const record of found) {

@@ -27,13 +27,11 @@ import type { CarrierRun } from "./carrier-run.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
 import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
-/** Most rows that one ERASURE entry names. */
 const MOST_NAMES = 1_000;
 
 /**
- * Takes a subscriber's number out of its carrier's inventory, as far as the holding is over: a
- * number that is in service stays. Calls that are kept for now are attributed by the history, which
- * therefore stays as long.
+ * Erases a subscriber's number from the carrier's inventory if the holding is over. Its history
+ * stays while kept calls are attributed by it.
  */
 export async function eraseNumbers(run: CarrierRun): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
@@ -43,10 +41,7 @@ export async function eraseNumbers(run: CarrierRun): Promise<void> {
   }
 }
 
-/**
- * What an erasure would come to in the inventory, once its calls have been looked at. Nothing is
- * written.
- */
+/** The same as a forecast, after the calls; writes nothing. */
 export async function forecastNumbers(run: CarrierRun, at: ErasureAtCarrier): Promise<void> {
   if (!reachesSubscriber(run.scope.role)) return;
   for (const phoneNumber of run.scope.number.forms) await forecastHoldings(run, at, phoneNumber);
@@ -70,7 +65,7 @@ async function eraseHoldings(tx: Tx, run: CarrierRun, phoneNumber: string): Prom
   const lock = await lockFeed(tx, carrierId, FeedId.NUMBERS);
   const holdings = await readHoldingsIn(tx, carrierId, phoneNumber, scope);
   const kept = holdings.length === 0 ? undefined : whyKept(run, holdings);
-  // That the carrier may claim the number goes with the last that it has of it.
+  // The approval goes with the last row.
   if (!kept) await deleteApproval(tx, carrierId, phoneNumber);
   if (holdings.length === 0) return undefined;
   if (kept) {

@@ -9,10 +9,7 @@ import { Exceptions } from "./tally.ts";
 
 const STATEMENT_TIMEOUT_MS = 30_000;
 
-/**
- * What an erasure would rewrite of each carrier's records, and what it would leave. Nothing is
- * written.
- */
+/** What an erasure would rewrite and keep at each carrier; writes nothing. */
 export async function forecastErasure(
   db: Database,
   scope: ErasureScope,

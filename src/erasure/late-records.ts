@@ -10,13 +10,11 @@ import type { ErasureJournal } from "./journal.ts";
 import { type ErasedParts, eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
 
-/** What is erased at a carrier as it arrives. */
 export type LateErasures = readonly ErasureScope[];
 
 /**
- * The erasures that are in force at each carrier, for writers of records: loaded under the feed's
- * lock when its payload generation is another than it was, and remembered until then. A carrier of
- * which nothing was ever erased costs nothing.
+ * The erasures in force at each carrier, for writers of records. They are loaded under the feed's
+ * lock when its payload generation has changed. Carriers without erasures cost nothing.
  */
 export class ErasuresInForce {
   readonly #journal: ErasureJournal;
@@ -27,7 +25,7 @@ export class ErasuresInForce {
     this.#journal = journal;
   }
 
-  /** What is in force at a carrier, by a feed that the transaction has locked. */
+  /** The erasures of a carrier whose feed the transaction has locked. */
   async load(tx: Tx, carrierId: string, feed: number, generation: bigint): Promise<LateErasures> {
     if (generation === 0n) return NONE;
     const key = `${feed}:${carrierId}`;
@@ -38,7 +36,7 @@ export class ErasuresInForce {
     return scopes;
   }
 
-  /** What is in force at a carrier at this moment. */
+  /** The erasures of a carrier now. */
   async read(tx: Tx, carrierId: string): Promise<LateErasures> {
     const entries = await readInForce(tx, carrierId);
     return entries.map((entry) => {
@@ -51,10 +49,7 @@ export class ErasuresInForce {
 
 const NONE: LateErasures = [];
 
-/**
- * The batches with what is in force taken out of their records; themselves when there is nothing to
- * be taken out.
- */
+/** The batches without erased numbers; the same object if nothing changes. */
 export function eraseLateBatches(
   batches: readonly AppendBatch[],
   kind: RecordKind,
@@ -68,7 +63,7 @@ export function eraseLateBatches(
   }));
 }
 
-// Calls that come in time are of no erasure's period, which has passed.
+// Erasure periods lie in the past, so calls that arrive on time fall outside all of them.
 function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures): AppendBatch["records"] {
   const starts = batch.records.flatMap(({ startTime }) => startTime ?? []).sort((a, b) => Number(a - b));
   const [first = 0n, last = starts.at(-1) ?? first] = [starts[0], starts.at(-1)];
@@ -80,7 +75,7 @@ function eraseRecords(batch: AppendBatch, kind: RecordKind, scopes: LateErasures
   );
 }
 
-/** A record with what is in force taken out; itself when nothing is in it. */
+/** A record without erased numbers; the same object if nothing changes. */
 export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateErasures): AppendRecord {
   let erased = record;
   for (const scope of scopes) {
@@ -89,7 +84,7 @@ export function eraseLate(record: AppendRecord, kind: RecordKind, scopes: LateEr
   return erased;
 }
 
-// What is kept of a refused record is its text; its hash says too much as well.
+// Of a refused record the text is kept, and its hash would reveal too much.
 function eraseRefused(batch: AppendBatch, index: number, scopes: LateErasures): AppendRecord {
   const record = batch.records[index] as AppendRecord;
   const told = batch.describe(index, Verdict.REJECTED, 0);
@@ -135,7 +130,7 @@ function cdrRow(row: CdrRow, erased: ErasedParts, { number }: ErasureScope): Cdr
   };
 }
 
-// A record is a view with getters, which a spread would leave behind.
+// Records have getters, which a spread would lose.
 function copyOf(record: AppendRecord, changes: Partial<AppendRecord>): AppendRecord {
   return {
     recordId: record.recordId,

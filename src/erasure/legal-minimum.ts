@@ -7,12 +7,12 @@ import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
 import type { HeldBack } from "./tally.ts";
 
 const DAY: Micros = 86_400_000_000n;
-/** Minimums that are this project's own choice hold no erasure back. */
+/** Our own minimums do not keep anything from erasure. */
 const OWN_CHOICE = /Tandem decision/;
 
 /**
- * Until when a country's law asks to keep a part of a call (GDPR 17(3)(b)); undefined when it does
- * not, or no longer.
+ * Until when a country's law demands a part of a call (GDPR 17(3)(b)); undefined: no longer, or
+ * never.
  */
 export function legalMinimum(
   country: string,

@@ -21,22 +21,20 @@ import { ErasureEntrySchema } from "../gen/tandem/type/v1/erasure_pb.js";
 import { type Party, PartySchema } from "../gen/tandem/type/v1/party_pb.js";
 import { PhoneNumberSchema } from "../gen/tandem/type/v1/phone_number_pb.js";
 
-// Encoded parts of records, decoded, a number taken out of them, and encoded again.
+// Decodes parts of records, erases a number, and encodes them again.
 
-/** Whose number is taken out, and of which parties. */
+/** Which number is erased, and for which parties. */
 export interface Erasing {
   readonly number: ErasedNumber;
   readonly role: number;
 }
 
-/** What became of a record's parts. */
 export interface ErasedParts {
   readonly payload: Buffer;
   /** Of a call detail record that has network identifiers. */
   readonly network?: Buffer;
-  /** The parties that were erased. */
   readonly parties: ReadonlySet<PartyName>;
-  /** Whether the number that the call is attributed to was. */
+  /** Whether the attributed number was erased. */
   readonly attribution: boolean;
 }
 
@@ -76,10 +74,7 @@ export function eraseDuration(payload: Uint8Array, erasing: Erasing): ErasedPart
   return { payload: Buffer.from(toBinary(CallDurationSchema, message)), parties, attribution: false };
 }
 
-/**
- * The hashes by which a record is found by its ids of the signalling, where they were masked: each
- * with the one that it has from then on.
- */
+/** Hashes of masked signalling ids, each with its new value. */
 export function changedIdKeys(kind: RecordKind, before: Uint8Array, after: Uint8Array): [bigint, bigint][] {
   const was = idTextsOf(kind, before);
   return idTextsOf(kind, after).flatMap((texts, at): [bigint, bigint][] => {
@@ -99,10 +94,7 @@ function idTextsOf(kind: RecordKind, payload: Uint8Array): readonly (readonly st
   return idTexts({ dialogCallId: dialog?.callId, icid, sessionId });
 }
 
-/**
- * A discrepancy without the number, whatever the role: of a call that was erased. Undefined when it
- * is not in it.
- */
+/** A discrepancy without the number in any role; undefined: it is not in it. */
 export function eraseDiscrepancy(payload: Uint8Array, number: ErasedNumber): Buffer | undefined {
   const message = fromBinary(DiscrepancySchema, payload);
   const found = eraseParties(message, ["calling", "called"], number);
@@ -110,10 +102,7 @@ export function eraseDiscrepancy(payload: Uint8Array, number: ErasedNumber): Buf
   return found.size > 0 || isText ? Buffer.from(toBinary(DiscrepancySchema, message)) : undefined;
 }
 
-/**
- * A restatement of usage without the number in the lines of some days; undefined when it is in none
- * of them.
- */
+/** A restatement without the number in the lines of some days; undefined: it is in none. */
 export function eraseRestatement(
   payload: Uint8Array,
   number: ErasedNumber,
@@ -130,10 +119,7 @@ export function eraseRestatement(
   return isFound ? Buffer.from(toBinary(RestatementSchema, message)) : undefined;
 }
 
-/**
- * Entries of the numbers feed about the number, by sequence: those whose state held within a scope,
- * without it.
- */
+/** Numbers-feed entries that held within a scope, without the number, by sequence. */
 export function eraseNumberEntries<Entry extends { payload: Buffer }>(
   entries: readonly Entry[],
   { number, start, end }: ErasureScope,
@@ -153,10 +139,7 @@ export function eraseNumberEntries<Entry extends { payload: Buffer }>(
   });
 }
 
-/**
- * The entry that tells a feed's readers which records were erased; its position is joined to it
- * when it is sent.
- */
+/** The entry that tells readers which records were erased; its position is added when sent. */
 export function encodeErasureEntry(
   erasureId: string,
   records: readonly { recordId: string; recordDate: string }[],
@@ -168,10 +151,7 @@ export function encodeErasureEntry(
   return Buffer.from(toBinary(ErasureEntrySchema, message));
 }
 
-/**
- * Ids that Tandem finds records by, and that their owners made: they are opaque, and stay as they
- * are.
- */
+/** Opaque ids by which records are found; they stay. */
 const KEPT: ReadonlySet<string> = new Set([
   "record_id",
   "record_date",
@@ -208,8 +188,8 @@ function hasParty(holder: Parties, number: ErasedNumber): boolean {
   });
 }
 
-// Every text but ids and parties: Call-IDs, reason phrases, references, user agents. Returns
-// whether the number was in any. The messages that are erased have no texts in a oneof.
+// Masks all texts except ids and parties: Call-IDs, reason phrases, references, user agents.
+// Returns whether one held the number. The messages have no texts in a oneof.
 function maskTexts(schema: DescMessage, message: Message, number: ErasedNumber): boolean {
   const values = message as unknown as Record<string, unknown>;
   let isFound = false;

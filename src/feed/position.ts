@@ -112,7 +112,7 @@ export async function checkCursor(tx: Tx, place: FeedPlace, head: FeedHead, open
 /** The error of a position below the floor. */
 export function cursorExpired(head: FeedHead): TandemError {
   const earliest = String(head.earliestSequence);
-  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept; the earliest is ${earliest}`, {
+  return new TandemError("CURSOR_EXPIRED", `entries after the cursor are no longer kept. The earliest is ${earliest}`, {
     earliest_sequence: earliest,
   });
 }
@@ -121,7 +121,7 @@ export function cursorExpired(head: FeedHead): TandemError {
 export function epochChanged(head: FeedHead): TandemError {
   return new TandemError(
     "FEED_EPOCH_CHANGED",
-    "the feed's history was rewritten by a restore or a failover: restart from an ingest time before it, and upsert by identity and revision",
+    "a restore or a failover changed the feed's history: start again from an ingest time before it, and upsert by identity and revision",
     {
       feed_epoch: String(head.epoch),
       ...(head.lostSince === undefined ? {} : { lost_since: isoFromMicros(head.lostSince) }),

@@ -20,10 +20,10 @@ import { trunkOf } from "./facts-codec.ts";
 import { CarrierVotes } from "./votes.ts";
 import { minuteOf } from "./window.ts";
 
-/** Most records of a feed that one transaction looks at. */
+/** Most records of one feed that a transaction reads. */
 const PAGE = 20_000n;
 const HOUR_MICROS = 3_600_000_000n;
-/** How far from a record hours may lie on whose votes the offset of its hour rests. */
+/** The offset of an hour rests on votes of hours up to this far away. */
 const EVIDENCE_MICROS = microsFromMs(EVIDENCE_DAYS_MS) + HOUR_MICROS;
 
 const START: ReconcilePosition = {
@@ -40,9 +40,9 @@ const START: ReconcilePosition = {
 };
 
 /**
- * Marks the minutes that newly arrived records of both sides touch, and moves the positions past
- * them, in the caller's transaction. Another agreement or rule version marks every call.
- * @returns whether there is more to look at.
+ * Marks the minutes of newly arrived records and moves the positions past them, in the caller's
+ * transaction. A new agreement or rule version marks every call.
+ * @returns whether more records wait.
  */
 export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: number): Promise<boolean> {
   const { carrierId } = carrier;
@@ -53,7 +53,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   const judgedOtherwise =
     position.agreementRevision !== carrier.agreementRevision || position.ruleVersion !== RULE_VERSION;
   if (stored && judgedOtherwise) await markEveryMinute(tx, carrierId);
-  // A restore brought back fewer records than there were: all of them are looked at again.
+  // A restore brought back fewer records than were read: read all of them again.
   const isAhead =
     position.markedCdrSequence > cdrs.headSequence || position.markedDurationSequence > durations.headSequence;
   if (isAhead) position = START;
@@ -66,7 +66,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
     withPayload: false,
   });
   const ofCarrier = await carrierMinutes(tx, carrierId, position.markedDurationSequence, durationThrough);
-  // What did not settle may do so with further records.
+  // New records may settle what was set aside.
   if (platform.length > 0 || ofCarrier.length > 0) await takeUpMinutes(tx, carrierId, mostRounds);
   await markMinutes(tx, carrierId, [...minutesOf(platform), ...ofCarrier]);
   await writeReconcilePosition(tx, carrierId, {
@@ -81,8 +81,7 @@ export async function markArrivals(tx: Tx, carrier: Reconciled, mostRounds: numb
   return cdrThrough < cdrs.headSequence || durationThrough < durations.headSequence;
 }
 
-// The carrier's records where they begin by its clock, of which they tell, and with each offset of
-// their hour taken off.
+// A record may begin at its own time, or with each offset of its hour taken off.
 async function carrierMinutes(tx: Tx, carrierId: string, after: bigint, through: bigint): Promise<bigint[]> {
   const request = { carrierId, after, through };
   const arrivals = await readArrivals(tx, DURATION, { ...request, withPayload: false });

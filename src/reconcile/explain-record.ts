@@ -20,39 +20,37 @@ import type { Reconciled } from "./carrier.ts";
 import { nameOf } from "./result-row.ts";
 import { gatherAround } from "./turn.ts";
 
-/** Why a call came out as it did, and how it stands in the store. */
+/** Why a call came out as it did, and its stored result. */
 export interface ExplainedCall {
   readonly evidence: CallEvidence;
-  /** The result in force; undefined: it has not been reconciled yet. */
+  /** Undefined: the call has not been reconciled yet. */
   readonly stored: CallResultRow | undefined;
   /**
-   * Whether the result in force is what the evidence comes to: else its minutes wait to be judged
-   * again.
+   * Whether a new judgement gives the stored result. If not, its minutes wait to be judged again.
    */
   readonly isInForce: boolean;
-  /** Unpaired records that nearly fit a call without a counterpart, the best first. */
+  /** Unpaired records that nearly fit; the best first. */
   readonly near: readonly NearMiss[];
 }
 
-/** A zone shift is at most 14 h, and its pairs are a window off it. */
+/** A zone shift of at most 14 h, and the window. */
 const NEAR_REACH_MS = 15 * 3_600_000;
-/** Most open calls of two parties that are looked at. */
+/** Most open calls that are read for two parties. */
 const MOST_OPEN = 200;
 
 /**
- * How far from each other a pair's starts may be without a key by which it is found, and a second
- * for what is rounded, milliseconds.
+ * A pair whose starts are further apart has a key by which it is found. Milliseconds, with one
+ * second for rounding.
  */
 const NEAR_MS = WINDOW_MS + 1_000;
 const HOUR_MS = 3_600_000;
-/** A pair's starts are at most 24 h apart, a zone shift more. */
+/** A pair's starts are at most 24 h apart, plus a zone shift. */
 const FAR_MS = 40 * HOUR_MS;
 const MOST_HOLDERS = 100;
 
 /**
- * Explains the call of a record: matches anew, in a transaction that changes nothing, all that was
- * judged together with the result in force that has the record, wherever its other records begin.
- * Undefined when the record is not there any more.
+ * Explains the call of a record. Matches everything again that was judged together with the stored
+ * result, in a transaction that changes nothing. Undefined: the record is gone.
  */
 export async function explainRecord(
   tx: Tx,
@@ -72,7 +70,6 @@ export async function explainRecord(
   return { evidence, stored, isInForce: stored !== undefined && isAlike(stored, evidence), near };
 }
 
-/** The result in force that rests on a record. */
 async function findHolder(tx: Tx, carrierId: string, record: ExplainedRecord): Promise<CallResultRow | undefined> {
   const { side, recordId, recordDate, startTime } = record;
   const [own] = await readResultsNamed(tx, carrierId, [{ side, recordId, recordDate }]);

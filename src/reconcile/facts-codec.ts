@@ -9,7 +9,6 @@ import { CallType, type Correlation } from "../gen/tandem/type/v1/call_pb.js";
 import { PartyKind } from "../gen/tandem/type/v1/party_pb.js";
 import type { StoredTip } from "../store/reconciliation/reconcile-input.ts";
 
-/** What matching knows of a stored call detail record. */
 export function platformFacts(tip: StoredTip): PlatformFacts {
   const record = fromBinary(CallDetailRecordSchema, tip.payload, READ_OPTIONS);
   const { times, lengths, parties } = record;
@@ -37,7 +36,6 @@ export function platformFacts(tip: StoredTip): PlatformFacts {
   };
 }
 
-/** What matching knows of a stored duration. */
 export function carrierFacts(tip: StoredTip): CarrierFacts {
   const record = fromBinary(CallDurationSchema, tip.payload, READ_OPTIONS);
   return {
@@ -68,7 +66,6 @@ export function carrierFacts(tip: StoredTip): CarrierFacts {
   };
 }
 
-/** The trunk that a stored duration names. */
 export function trunkOf(payload: Buffer): string | undefined {
   return optionalText(fromBinary(CallDurationSchema, payload, READ_OPTIONS).trunkId);
 }
@@ -89,7 +86,7 @@ function identityOf(tip: StoredTip) {
   };
 }
 
-// A VOID that nothing was reported of begins with its day.
+// A VOID of a call that was never reported begins with its day.
 function startOf(tip: StoredTip): number {
   return tip.startTime === undefined ? Date.parse(`${tip.recordDate}T00:00:00Z`) : msFromMicros(tip.startTime);
 }
@@ -122,7 +119,7 @@ function msOf(time: Timestamp | undefined): number | undefined {
 
 function between(start: Timestamp | undefined, end: Timestamp | undefined): number | undefined {
   if (!start || !end) return undefined;
-  // Out of order within a clock's resolution, or a 180 that was overtaken: it lasted nothing.
+  // Times out of order within a clock's resolution, or an overtaken 180: no time passed.
   return Math.max(0, Number(end.seconds - start.seconds) * 1_000 + Math.round((end.nanos - start.nanos) / 1_000_000));
 }
 

@@ -20,25 +20,25 @@ import { rawStartMs } from "./result-row.ts";
 import type { CarrierVotes } from "./votes.ts";
 import type { Span } from "./window.ts";
 
-// Counterparts that begin far from each other: found by keys, never by reading all calls between.
+// Finds counterparts that begin hours apart by keys, without reading all calls in between.
 
 const HOUR_MS = 3_600_000;
-/** A zone shift is at most 14 h, and its pairs are a window off it. */
+/** A zone shift of at most 14 h, and the window. */
 const ZONE_MS = 15 * HOUR_MS;
 const CORRELATION_MS = 25 * HOUR_MS;
-/** What is sought by an id may be a pair whose other record is as far again. */
+/** The record that has the id may be a pair's, whose other record is as far again. */
 const ID_MS = 2 * CORRELATION_MS;
 const SPLIT_MS = 24 * HOUR_MS;
-/** A pair's starts are at most 24 h apart, and a zone shift more. */
+/** A pair's starts are at most 24 h apart, plus a zone shift. */
 const HOLDER_MS = CORRELATION_MS + ZONE_MS;
-/** Most calls that are looked at of one pair of parties, or of one id: more tell nothing apart. */
+/** Most calls that are read for one pair of parties or one id. */
 const MOST_OF_A_KEY = MAX_COMPONENT;
 
 /**
- * Where calls begin whose records have an id of these; calls of which a record that stands alone
- * may be a part, and such records of calls that are short; and the calls that a record which stands
- * alone here is a part of by now. Of a call that is found and has parts, where each of them begins:
- * one alone would be judged otherwise than with the others. Each is looked for once.
+ * Finds the start times of calls outside the window that belong with these: by a shared id, as
+ * parts of a split call, or because a stored result already holds one of these records. For a call
+ * with parts it returns the start of every part, since one part alone would be judged differently.
+ * Looks for each record once.
  */
 export async function farSpans(
   tx: Tx,
@@ -74,14 +74,14 @@ export async function farSpans(
   return [...starts, ...ofCarrier, ...ofParts].map((ms) => ({ startMs: ms - marginMs, endMs: ms + marginMs }));
 }
 
-/** Whether a text is asked for the first time. */
+/** Whether this is the first time that a text is asked for. */
 export function isFresh(sought: Set<string>, text: string): boolean {
   const isNew = !sought.has(text);
   sought.add(text);
   return isNew;
 }
 
-// Of which trunk's hour each is shows when it is read: with every offset in use.
+// The trunks of the parts are not known yet, so every offset in use is tried.
 async function partStarts(
   tx: Tx,
   carrierId: string,
@@ -96,9 +96,8 @@ async function partStarts(
   return starts.flatMap((start) => offsets.map((offset) => msFromMicros(start) - offset));
 }
 
-// Ids of the signalling by which records of a call are found, and the name of a call of the
-// platform's that the carrier may have named. Each once, wherever any of those that have it may
-// lie.
+// The signalling ids of these calls and the platform ids that carriers may echo. Each once, over
+// the widest range of time.
 function wantedIds(results: readonly CallResult[]): WantedCall[] {
   const wanted = new Map<bigint, WantedCall>();
   for (const result of results) {
@@ -113,13 +112,12 @@ function wantedIds(results: readonly CallResult[]): WantedCall[] {
   return [...wanted.values()];
 }
 
-// The carrier's records look the platform's up by name.
 function echoKeys({ platform, carrier, matchedBy, candidateCount }: CallResult): bigint[] {
   const isOpen = carrier.length === 0 || matchedBy === MatchedBy.ECHOED;
   return platform === undefined || !isOpen || candidateCount !== undefined ? [] : [echoKeyOf(platform.recordId)];
 }
 
-// Where the carrier's record of a call may be, its clock's offsets taken off.
+// Start times of a call by the carrier's clock, corrected by its offsets.
 function correctedStarts({ clockTrunk, clockTime }: FoundCall, votes: CarrierVotes): number[] {
   if (clockTrunk === undefined || clockTime === undefined) return [];
   const ms = msFromMicros(clockTime);
@@ -128,7 +126,7 @@ function correctedStarts({ clockTrunk, clockTime }: FoundCall, votes: CarrierVot
   return offset?.second === undefined ? [first] : [first, ms - offset.second.offsetMs];
 }
 
-// The calls of the platform that the carrier names, if they are there.
+// The platform's calls that these records echo.
 function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Promise<CallResultRow[]> {
   const names = alone.flatMap(({ carrier: [record] }) => {
     const recordId = record?.echoedRecordId;
@@ -140,7 +138,7 @@ function findEchoed(tx: Tx, carrierId: string, alone: readonly CallResult[]): Pr
 
 type Reach = (startMs: number, result: CallResult) => readonly [startMs: number, endMs: number, duringMs?: number];
 
-// By the two parties, as either side writes them.
+// Looks for calls by the two parties, as either side writes them.
 function wantedOf(results: readonly CallResult[], reach: Reach): WantedCall[] {
   return results.flatMap((result) => {
     const keys = [result.platform, result.carrier[0]].map((record) => record && pairKeyOf(record));
@@ -153,7 +151,7 @@ function wantedOf(results: readonly CallResult[], reach: Reach): WantedCall[] {
   });
 }
 
-/** The calls that have, as they are stored, the carrier's records of these results among theirs. */
+/** The stored results that hold the carrier's records of these results. */
 export async function findHolders(
   tx: Tx,
   carrierId: string,
@@ -177,19 +175,19 @@ function lengthOf({ platformMeasure }: CallResult): number {
   return Math.min(SPLIT_MS, (platformMeasure?.totalMs ?? platformMeasure?.connectedMs ?? 0) + 60_000);
 }
 
-/** Names a result by all of its records. */
+/** Names a result by all its records. */
 export function identityOf(result: CallResult): string {
   const records = result.platform ? [result.platform, ...result.carrier] : result.carrier;
   return records.map(({ recordDate, recordId }) => `${recordDate}/${recordId}`).join();
 }
 
-// Whatever became of it alone: in a crowd nothing is a part.
+// In a crowd nothing is a part.
 function mayBePart({ platform, carrierMeasure, candidateCount, status }: CallResult): boolean {
   if (platform !== undefined || candidateCount !== undefined || status === DiscrepancyStatus.VOIDED) return false;
   return carrierMeasure?.answered === true;
 }
 
-// A call of which the carrier has nothing may be one whose first part is missing.
+// If the carrier has nothing of a call, its first part may be missing.
 function isShortAtCarrier({ platform, platformMeasure, carrierMeasure, candidateCount, status }: CallResult): boolean {
   if (platform === undefined || candidateCount !== undefined || status === DiscrepancyStatus.VOIDED) return false;
   if (platformMeasure?.answered !== true) return false;

@@ -16,7 +16,7 @@ import {
 } from "../gen/tandem/type/v1/discrepancy_pb.js";
 import { PartySchema } from "../gen/tandem/type/v1/party_pb.js";
 
-/** What a discrepancy tells besides the result itself. */
+/** What a discrepancy has beside its result. */
 export interface DiscrepancyFrame {
   carrierId: string;
   discrepancyId: string;
@@ -27,7 +27,7 @@ export interface DiscrepancyFrame {
   mergedInto?: string;
 }
 
-/** A result as the contract shows it, without its position in the feed. */
+/** A result as a message, without its position in the feed. */
 export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
   const { platform } = result;
   const side = platform ?? result.carrier[0];
@@ -65,12 +65,11 @@ export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame):
   });
 }
 
-/** The same, encoded. */
 export function encodeDiscrepancy(result: CallResult, frame: DiscrepancyFrame): Buffer {
   return Buffer.from(toBinary(DiscrepancySchema, discrepancyMessage(result, frame)));
 }
 
-/** The same discrepancy, once its record has been paired with the platform's record of another. */
+/** The discrepancy once its record was paired with the platform's record of another. */
 export function encodeMerged(
   payload: Buffer,
   merged: { status: number; revision: number; mergedInto: string; resolvedTime: Micros },
@@ -86,14 +85,13 @@ export function encodeMerged(
 
 const MAX_PARTS = 1_000;
 
-/** The trunk, by the platform's record, else by the carrier's. */
+/** The trunk that the platform's record names, or else the carrier's. */
 export function trunkOfResult(result: CallResult): string | undefined {
   return (
     result.platform?.trunkId ?? result.carrier.find((record: CarrierFacts) => record.trunkId !== undefined)?.trunkId
   );
 }
 
-/** A finding as a message. */
 export function findingMessage(finding: Finding) {
   return create(DiscrepancyFindingSchema, {
     cause: finding.cause,
@@ -163,8 +161,7 @@ function bigintOf(value: number | undefined): bigint | undefined {
   return value === undefined ? undefined : BigInt(Math.round(value));
 }
 
-// A field that is absent is left out: an optional field that is set to undefined is another thing
-// to the type checker.
+// Leaves an absent field out, which the type checker tells apart from undefined.
 function optional<K extends string, V>(name: K, value: V | undefined): { [key in K]?: V } {
   return value === undefined ? {} : ({ [name]: value } as { [key in K]?: V });
 }

@@ -11,23 +11,21 @@ import type { DiscrepancyEntry, DiscrepancyTraits } from "../store/reconciliatio
 import { encodeDiscrepancy, encodeMerged } from "./result-codec.ts";
 import { disagrees, type JudgedRow, judgedRow, nameOf, nameText } from "./result-row.ts";
 
-/** A result and the row that it makes. */
 export interface Judged {
   readonly result: CallResult;
   readonly row: JudgedRow;
   readonly name: string;
 }
 
-/** What is to be written of a run of results. */
+/** What a turn must write. */
 export interface Changes {
-  /** New, or shown otherwise than before. */
+  /** New results, and results that are shown differently than before. */
   readonly changed: readonly { judged: Judged; before: CallResultRow | undefined }[];
-  /** Rows of carrier's records that another row's call has now. */
+  /** Rows whose carrier's record belongs to another row's call now. */
   readonly merged: readonly { row: CallResultRow; into: Judged }[];
   readonly deleted: readonly ResultName[];
 }
 
-/** The rows that results make. */
 export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] {
   return results.map((found) => {
     const result = withoutSupport(found);
@@ -35,14 +33,14 @@ export function judge(results: readonly CallResult[], days: ZoneDays): Judged[] 
   });
 }
 
-// How many pairs support a cause grows with every pair of the hour, and is no news of this call: an
-// explanation counts them when it is asked for.
+// The number of supporting pairs grows with every call of the hour and is no news about this call.
+// Explanations count them.
 function withoutSupport(result: CallResult): CallResult {
   if (result.findings.length === 0) return result;
   return { ...result, findings: result.findings.map(({ pairCount: _, ratio: __, ...finding }) => finding) };
 }
 
-/** The names under which the carrier's records of results may stand by themselves. */
+/** Names of the rows that the carrier's records have when they stand alone. */
 export function memberNames(judged: readonly Judged[]): ResultName[] {
   return judged.flatMap(({ result, row }) =>
     result.carrier
@@ -54,7 +52,7 @@ export function memberNames(judged: readonly Judged[]): ResultName[] {
   );
 }
 
-/** Holds results against what is stored of them. */
+/** Compares results with the stored rows. */
 export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<string, CallResultRow>): Changes {
   const changed: { judged: Judged; before: CallResultRow | undefined }[] = [];
   const merged: { row: CallResultRow; into: Judged }[] = [];
@@ -72,8 +70,7 @@ export function findChanges(judged: readonly Judged[], stored: ReadonlyMap<strin
   return { changed, merged, deleted };
 }
 
-// What was hashed of an erased call went with its number: it is as it was when what is kept of the
-// judgement is.
+// The hash of an erased call is gone with its number, so the kept columns are compared.
 function isOtherwise(before: CallResultRow, row: JudgedRow): boolean {
   if (before.resultHash !== ERASED_HASH) return before.resultHash !== row.resultHash;
   const records = ({ carrierRecords }: JudgedRow) =>
@@ -98,15 +95,12 @@ const KEPT_OF_ERASED = [
   "billedS",
 ] as const;
 
-/** Whether a change is told in the discrepancy feed: it disagrees, or did. */
+/** Whether a change goes into the discrepancy feed: the call disagrees, or did. */
 export function isTold({ judged, before }: Changes["changed"][number]): boolean {
   return disagrees(judged.row.status) || (before !== undefined && before.discrepancyId !== null);
 }
 
-/**
- * The rows and feed entries of a run's changes, the entries numbered from the lock's next sequence
- * on.
- */
+/** Rows and feed entries of the changes; entries are numbered from the lock's next sequence. */
 export function logChanges(
   carrierId: string,
   changes: Changes,
@@ -188,7 +182,7 @@ function mergedRow(carrierId: string, row: CallResultRow, into: Judged, now: Mic
   };
 }
 
-/** The id of the discrepancy of a result: the same whenever it is made. */
+/** The same result always gets the same id. */
 export function discrepancyIdOf(carrierId: string, name: string): string {
   return createHash("sha256").update(`${carrierId}/${name}`).digest("base64url").slice(0, 22);
 }
@@ -206,8 +200,8 @@ function traitsOf(row: CallResultRow): DiscrepancyTraits {
 }
 
 /**
- * How far apart the durations are, either way; of a call that one side lacks, its full length;
- * null: not known. As lists and summaries count it.
+ * Absolute difference of the durations, or the full length if one side lacks the call; null:
+ * unknown. Lists and summaries use it.
  */
 function absoluteDelta(row: CallResultRow): bigint | null {
   const { platformMs, carrierMs, billedS } = row;

@@ -34,37 +34,33 @@ import { findTied } from "./tied.ts";
 import { CarrierVotes, type ClockVote, parseClockKey, parseDayKey } from "./votes.ts";
 import { isIn, mergeSpans, minuteOf, type Span, TurnRecords, type Window } from "./window.ts";
 
-/** What one turn did. */
 export interface TurnOutcome {
-  /** Results that it looked at, and those that it wrote. */
+  /** Results that were judged, and those that were written. */
   judged: number;
   written: number;
-  /** The discrepancy feed's newest entry, when it gained any. */
+  /** Undefined: the discrepancy feed gained no entry. */
   headSequence: bigint | undefined;
 }
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
-/** Marked minutes that are less apart are matched as one run. */
+/** Marked minutes that are closer than this are matched together. */
 const JOINED_GAP_MS = 5 * MINUTE_MS;
-/** As far from a turn's minutes days may lie whose votes on rounding it changes. */
+/** A turn changes votes on rounding of days up to this far away. */
 const ROUNDING_REACH_MS = FAR_VOTES_MS + 2 * 3_600_000;
 /**
- * As far from the hours whose votes a turn changes lie those whose offsets rest on them; and as far
- * from these again what else they rest on.
+ * Offsets rest on votes of hours up to EVIDENCE_DAYS_MS away; these offsets must be computed whole
+ * for all hours whose votes a turn changes.
  */
 const CLOCK_REACH_MS = 2 * EVIDENCE_DAYS_MS;
-/**
- * What pairs say of clocks and rounding changes the next trial; what they say does not depend on
- * it, so that few are enough.
- */
+/** Pairs change the offsets and rules of the next trial only; few trials are enough. */
 const MAX_TRIALS = 4;
 
 /**
- * Works off marked minutes: gathers anew what their records say of the carrier's clock, matches
- * their calls, and writes what that changes: evidence, results, discrepancies, votes, and marks of
- * the round after theirs; all in the caller's transaction, which holds the carrier's lease. What a
- * result depends on is read whole: every record of a component, with its neighbourhood.
+ * Runs one turn in the caller's transaction, which holds the carrier's lease: renews the evidence
+ * on the carrier's clock, matches the calls of the marked minutes, and writes what changed. Every
+ * record that a result depends on is read. What follows for other minutes is marked in the next
+ * round.
  */
 export async function reconcileMinutes(
   tx: Tx,
@@ -93,7 +89,7 @@ export async function reconcileMinutes(
   await writeRoundingVotes(tx, carrierId, changedVotes.rounding);
   await clearDueTimes(tx, carrierId, findOrphans(rows, judged, base, now));
   await clearMinutes(tx, carrierId, minutes);
-  // Those that were matched with other votes than these are among what changes.
+  // Minutes that were matched with other votes than these count as changed.
   const changed = [
     ...(await minutesOfChange(tx, carrierId, stored(), settled.used)).filter((minute) => !isOf(base, minute)),
     ...(await minutesOfChange(tx, carrierId, settled.used, votes)),
@@ -107,8 +103,7 @@ export async function reconcileMinutes(
   };
 }
 
-// Rows that are due and whose records are no longer where they were: retention took them, or
-// another minute has them.
+// Due rows whose records are gone, by retention or because they moved to another minute.
 function findOrphans(
   rows: ReadonlyMap<string, CallResultRow>,
   judged: readonly Judged[],
@@ -131,9 +126,9 @@ function baseSpans(minutes: readonly Micros[]): Span[] {
 }
 
 interface StoredVotes {
-  /** As they are stored, before what the turn's records say. */
+  /** As stored. */
   readonly stored: () => CarrierVotes;
-  /** With it; anew each time, for a trial to change. */
+  /** With the turn's new evidence; a fresh copy for each trial. */
   readonly known: () => CarrierVotes;
 }
 
@@ -164,36 +159,29 @@ async function readVotes(
   return { stored, known };
 }
 
-/**
- * What a run of minutes came to, once offsets and rounding rules agree with the pairs that they
- * make.
- */
+/** The results of a turn, once its pairs agree with the offsets and rules that were used. */
 interface Settled {
   judged: Judged[];
   votes: CarrierVotes;
-  /** With which votes they were matched. */
+  /** The votes that were used. */
   used: CarrierVotes;
   rows: Map<string, CallResultRow>;
   window: Window;
-  /**
-   * The minutes that were matched: the marked ones, and those of records that stored results tie to
-   * theirs.
-   */
+  /** The marked minutes and those tied to them. */
   base: readonly Span[];
-  /** Gives the votes as they were. */
   stored: () => CarrierVotes;
 }
 
 interface Settling {
   readonly marked: readonly Span[];
   readonly records: TurnRecords;
-  /** What the records of the marked minutes change of the votes on clocks. */
+  /** How the new evidence changes the votes on clocks. */
   readonly heard: readonly ClockVote[];
   readonly now: Micros;
 }
 
-// Which pairs ids join, and what pairs say of rounding, may decide on an offset or a rule that
-// others are judged by: matched again until both agree.
+// Pairs may change the offsets and rules that they were judged by, so matching repeats until both
+// agree.
 async function settle(tx: Tx, carrier: Reconciled, { marked, records, heard, now }: Settling): Promise<Settled> {
   const { carrierId } = carrier;
   let base = marked;
@@ -238,16 +226,13 @@ function ruleText(known: KnownRounding | undefined): string {
   return known ? `${known.rule.incrementS}/${known.rule.minimumS}` : "";
 }
 
-/** What the matcher was given for a call to be explained, and what it made of it. */
+/** The matcher's input and output for a call to explain. */
 export interface Gathered {
   readonly input: MatchingInput;
   readonly matched: MatchedInput;
 }
 
-/**
- * What the matcher has to be given for the calls around some instants to come out as they do in a
- * turn, by the offsets and rules as they stand.
- */
+/** Matches the calls around some instants as a turn would, with the stored offsets and rules. */
 export async function gatherAround(
   tx: Tx,
   carrier: Reconciled,
@@ -267,8 +252,8 @@ export async function gatherAround(
   return last;
 }
 
-// Minutes around what was not read of a crowd, next to its records that were none before: those
-// beyond may not know yet.
+// Minutes beside new records of a crowd whose neighbourhood was not read: calls there may be
+// affected.
 function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   return judged.flatMap(({ name, row, result }) => {
     const before = rows.get(name);
@@ -280,8 +265,7 @@ function crowdEdges({ judged, rows, window, used }: Settled): Micros[] {
   });
 }
 
-// What is stored under the names of the results and of their carrier's records, wherever it is in
-// time.
+// The stored rows of these results and of their carrier's records, wherever they are in time.
 async function readStored(
   tx: Tx,
   carrierId: string,
@@ -296,9 +280,7 @@ async function readStored(
   return rows;
 }
 
-// The minutes of hours and days whose offsets or rule are others after than before. Those without a
-// result have nothing that rests on them: what is not judged yet
-// is marked.
+// Minutes whose offset or rule changed. Minutes without a result are marked anyway.
 async function minutesOfChange(
   tx: Tx,
   carrierId: string,
@@ -327,7 +309,6 @@ function isOf(base: readonly Span[], minute: Micros): boolean {
   return isIn(base, msFromMicros(minute));
 }
 
-// What is absent is as good as none.
 function changedKeys(was: ReadonlyMap<string, string>, is: ReadonlyMap<string, string>): string[] {
   const keys = new Set([...was.keys(), ...is.keys()]);
   return [...keys].filter((key) => (was.get(key) || "0") !== (is.get(key) || "0"));

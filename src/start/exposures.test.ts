@@ -32,7 +32,7 @@ test("secrets that are their owner's alone are not spoken of", async () => {
 
 test.each([0o604, 0o602, 0o644, 0o666])("secrets that everybody can read or write are named, mode %o", async (mode) => {
   const found = await exposuresOf({}, Object.fromEntries(SECRETS.map((name) => [name, mode])));
-  const problem = "others can read this secret: chmod 600 it, and replace it if they may have";
+  const problem = "others can read this secret: chmod 600 it, and replace it if they may have read it";
   expect(found.toSorted()).toEqual(SECRETS.map((name) => `${name} 0${mode.toString(8)}: ${problem}`).toSorted());
 });
 
@@ -84,7 +84,7 @@ test("files that decide who is let in, and that others can change, are named", a
 
 test.each(["0.0.0.0", "::", "[::]", "0"])("metrics on every address are named: %s", async (metricsHost) => {
   const found = await exposuresOf({ metricsPort: 9_000, metricsHost });
-  expect(found).toEqual([expect.stringMatching(/metrics are served on every address.*TANDEM_METRICS_HOST/)]);
+  expect(found).toEqual([expect.stringMatching(/read metrics on every address.*TANDEM_METRICS_HOST/)]);
   expect(await exposuresOf({ metricsHost })).toEqual([]);
 });
 

@@ -26,7 +26,7 @@ export function startJobs(
     const first = { movedFrom: moved[0], keptFrom: kept[0] };
     log.warn(
       { ...zone, moved: moved.length, kept: kept.length, ...first },
-      "newer time zone data: days to come begin at other times, days that have begun stay as they are",
+      "newer time zone data: future days begin at other times; days that have begun stay as they are",
     );
   };
   const stop = new AbortController();

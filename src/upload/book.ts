@@ -276,7 +276,7 @@ export function checkTotals(finish: UploadFinish, committed: bigint): void {
 export function totalMismatch(field: string, sent: bigint, counted: bigint): TandemError {
   return new TandemError(
     "CONTROL_TOTAL_MISMATCH",
-    `${field}: ${sent} was sent, ${counted} was counted; the upload stays open`,
+    `${field}: you sent ${sent}, but ${counted} was counted. The upload stays open`,
     {
       field,
       sent: String(sent),
@@ -291,13 +291,13 @@ export function totalMismatch(field: string, sent: bigint, counted: bigint): Tan
 export function historyLost(committed: bigint): TandemError {
   return new TandemError(
     "UPLOAD_HISTORY_LOST",
-    `the server has ${committed} records of this upload, fewer than it had acknowledged: start a new upload from the source`,
+    `the server has ${committed} records of this upload, fewer than it acknowledged: start a new upload from the source`,
     { committed_offset: String(committed) },
   );
 }
 
 function superseded(writerEpoch: bigint): TandemError {
-  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again elsewhere", {
+  return new TandemError("UPLOAD_SUPERSEDED", "the upload was opened again on another connection", {
     writer_epoch: String(writerEpoch),
   });
 }
@@ -312,7 +312,7 @@ function sealed(upload: UploadRow): TandemError {
 function contentMismatch(offset: bigint): TandemError {
   return new TandemError(
     "OFFSET_CONTENT_MISMATCH",
-    `other content is committed at offset ${offset}: start a new upload`,
+    `different records are committed at offset ${offset}: start a new upload`,
     { offset: String(offset) },
   );
 }

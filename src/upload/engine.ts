@@ -153,7 +153,7 @@ export class UploadEngine {
       const result = await book.commit(batch);
       if (!result.committed) {
         await book.checkWriter(open, upload.writerEpoch);
-        throw new TandemError("STORE_UNAVAILABLE", "the upload moved on while it was appended to: call again");
+        throw new TandemError("STORE_UNAVAILABLE", "another call appended to this upload at the same time: call again");
       }
       counts.push(countVerdicts(result.verdicts));
       appended.outcomes.push(...book.outcomes(batch, result));

@@ -127,7 +127,7 @@ test("a backup that is interrupted leaves an empty folder, and one that is kille
   const killed = place("killed");
   const child = spawn(process.execPath, [CLI, "backup", "--to", killed, "--data-dir", dataDir], { stdio: "ignore" });
   await kill(child, async () => expect(await readdir(join(killed, "postgres", "cluster"))).toContain("base"));
-  await expect(restore(killed, place("of-killed"))).rejects.toThrow(/no backup in .*manifest\.json/);
+  await expect(restore(killed, place("of-killed"))).rejects.toThrow(/no complete backup: .*manifest\.json/);
   expect(await exists(place("of-killed"))).toBe(false);
   const again = await runCli(["backup", "--to", killed, "--data-dir", dataDir]);
   expect([again.code, again.messages]).toEqual([1, expect.stringContaining("is not empty")]);
@@ -151,7 +151,7 @@ const DAMAGES: [string, (copy: string) => Promise<void>, string][] = [
     (copy) => editManifest(copy, /"postgres\/password"/, '"../password"'),
     "is damaged",
   ],
-  ["has no manifest", (copy) => rm(join(copy, "manifest.json")), "there is no backup in"],
+  ["has no manifest", (copy) => rm(join(copy, "manifest.json")), "holds no complete backup"],
   [
     "is of another PostgreSQL",
     (copy) => editManifest(copy, /"postgresVersion": "\d+"/, '"postgresVersion": "17"'),
@@ -178,7 +178,7 @@ test("a restore goes only into a folder that is empty or new, and never onto a s
   await expect(restore(backup, full)).rejects.toThrow("is not empty (notes.txt)");
   expect(await readdir(full)).toEqual(["notes.txt"]);
   await expect(restore(backup, dataDir)).rejects.toThrow(`a server runs on ${dataDir}`);
-  await expect(restore(place("nothing"), place("new"))).rejects.toThrow("there is no backup in");
+  await expect(restore(place("nothing"), place("new"))).rejects.toThrow("holds no complete backup");
 });
 
 test("a restore that is interrupted leaves nothing; one that is killed leaves a folder on which no server and no command begins", async () => {
@@ -199,13 +199,13 @@ test("a restore that is interrupted leaves nothing; one that is killed leaves a 
   await kill(child, async () => expect(await readdir(join(to, "restoring", "postgres"))).toContain("cluster"));
   for (const args of [["serve", "--port", "0"], ["verify"], ["migrate"], ["backup", "--to", place("of-half")]]) {
     const { code, messages } = await (args[0] === "serve" ? spawnCli : runCli)([...args, "--data-dir", to]);
-    expect([args[0], code, messages]).toEqual([args[0], 1, expect.stringContaining("has not ended")]);
+    expect([args[0], code, messages]).toEqual([args[0], 1, expect.stringContaining("has not finished")]);
   }
   expect(await readdir(to)).toEqual(["restoring"]);
 });
 
 test("a disk without room is told before anything is copied, with what is free and what is needed", async () => {
-  await expect(assertRoom(folder, 2 ** 60)).rejects.toThrow(/there is no room in .*: \d+ MiB are free, \d+ needed/);
+  await expect(assertRoom(folder, 2 ** 60)).rejects.toThrow(/no room in .*: \d+ MiB are free, \d+ needed/);
   await assertRoom(folder, 1);
 });
 
@@ -215,7 +215,7 @@ test("a backup is of the PostgreSQL that comes with Tandem; of none and of one's
   const own = await runCli(["backup", "--to", place("of-own")], { TANDEM_DATABASE_URL: "postgresql://127.0.0.1:1/x" });
   expect([own.code, own.messages]).toEqual([1, expect.stringContaining("use pg_basebackup")]);
   const within = await runCli(["backup", "--to", join(dataDir, "postgres", "b"), "--data-dir", dataDir]);
-  expect([within.code, within.messages]).toEqual([1, expect.stringContaining("is in the folder of the database")]);
+  expect([within.code, within.messages]).toEqual([1, expect.stringContaining("is inside the database's own folder")]);
   for (const name of ["of-none", "of-own", "none"]) expect(await exists(place(name))).toBe(false);
 });
 

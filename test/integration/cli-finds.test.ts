@@ -22,7 +22,7 @@ test.each([
   [["keys", "rotate"], "no PostgreSQL of Tandem", "tandem migrate"],
   [["token", "--platform"], "no signing key", "tandem serve"],
   [["token", "rotate"], "no signing key", "tandem serve"],
-  [["token", "revoke", "--subject", "alpha"], "no data folder of a server", "tandem serve"],
+  [["token", "revoke", "--subject", "alpha"], "is not the data folder of a server", "tandem serve"],
   [["carriers", "list"], "no signing key", "tandem serve"],
 ])(
   "`tandem %s` in an empty folder creates nothing, and says what is missing, where, and what makes it",

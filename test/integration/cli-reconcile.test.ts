@@ -146,7 +146,7 @@ test("list shows what disagrees and did, filtered, as a table, JSON or CSV, and 
   const token = await exchange.carrierToken("prairie-bell");
   const others = await run(["reconcile", "list", "--carrier", CARRIER], { TANDEM_TOKEN: token });
   expect(others).toMatchObject({ code: 1, stdout: "" });
-  expect(others.stderr).toContain(`the token is of carrier prairie-bell, not ${CARRIER}`);
+  expect(others.stderr).toContain(`the token belongs to carrier prairie-bell, not ${CARRIER}`);
 });
 
 test("follow prints every entry once, and goes on where its cursor file stands", async () => {
@@ -225,7 +225,7 @@ test("explain finds out what an id is of; without a carrier it can only be a cal
     router.service(ReconciliationService, {
       explainCall({ target, recordDate }) {
         asked.push(recordDate ?? target.case);
-        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call with this id", Code.NotFound);
         return { explanations: [EXPLANATION] };
       },
     });
@@ -236,7 +236,7 @@ test("explain finds out what an id is of; without a carrier it can only be a cal
   const missing = await runAgainst(server.baseUrl, ["explain", "d-1"]);
   expect(missing.code).toBe(1);
   expect(missing.stderr).toContain("see --carrier");
-  expect(missing.stderr).toContain("no call has this id");
+  expect(missing.stderr).toContain("no call with this id");
   expect(asked).toEqual(["callId"]);
 });
 
@@ -247,7 +247,7 @@ test("explain with a carrier's token asks for that carrier's own call, by its ow
     router.service(OwnReconciliationService, {
       explainCall({ target, recordDate }) {
         asked.push(recordDate ?? target.case);
-        if (target.case !== "carrierRecordId") throw new ConnectError("no call has this id", Code.NotFound);
+        if (target.case !== "carrierRecordId") throw new ConnectError("no call with this id", Code.NotFound);
         return { explanations: [{ ...own, result: { ...own.result, carrierId } }] };
       },
     });
@@ -263,7 +263,7 @@ test("explain with a carrier's token asks for that carrier's own call, by its ow
   expect(JSON.parse(json.stdout)).toMatchObject({ explanations: [{ carrierRecords: [{ recordId: "d-1" }] }] });
   const missing = await explain("--by", "cdr");
   expect(missing.code).toBe(1);
-  expect(missing.stderr).toContain("no call has this id");
+  expect(missing.stderr).toContain("no call with this id");
   expect(missing.stderr).not.toContain("--carrier");
 });
 

@@ -102,7 +102,7 @@ test("a pair that does not belong together, or half of a file, is refused with a
   await replace(paths.clients, newCa.cert.slice(0, 200));
   await replacePair(one);
   await expect.poll(() => app.logged.length).toBeGreaterThan(refusals);
-  expect(app.logged.at(-1)).toContain("not the whole of one");
+  expect(app.logged.at(-1)).toContain("an incomplete one");
   expect(await shownFingerprint()).toBe(before);
   await replace(paths.clients, `${oldCa.cert}${newCa.cert}`);
   await app.reload();

@@ -87,7 +87,7 @@ test("help, and messages about settings that are wrong, show no secret", async (
   expect(results.map(({ code }) => code)).toEqual([0, 1, 1, 1, 1, 1, 2]);
   for (const { stdout, stderr } of results) expect(stdout + stderr).not.toContain(PASSWORD);
   expect(results[4]?.stderr).toContain("set TANDEM_DATABASE_URL");
-  expect(results[5]?.stderr).toContain("the token is no JSON Web Token");
+  expect(results[5]?.stderr).toContain("the token is not a JSON Web Token");
 });
 
 test("a token is revoked from a file or by its subject, and the signing key rotated, by one command each", async () => {

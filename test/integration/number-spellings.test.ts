@@ -138,7 +138,7 @@ describe("the carrier's own number is its own in every spelling", () => {
       [Verdict.QUARANTINED, RecordIssue.NOT_ATTRIBUTABLE],
     ]);
     expect(outcomes[0]?.message).toContain("calling is read as +441632960***");
-    expect(outcomes[1]?.message).toContain("country_code beside a national number");
+    expect(outcomes[1]?.message).toContain("country_code with a national number");
   });
 });
 

@@ -568,8 +568,8 @@ describe("Accountability: who may have received what", () => {
 
 describe("Accountability: `tandem privacy disclosures` says what is wrong with a question", () => {
   test.each([
-    [[], "say of what: one of --record, --number and --period"],
-    [["--record", "a", "--period", "today"], "say of what"],
+    [[], "say what: --record, --number or --period"],
+    [["--record", "a", "--period", "today"], "say what: --record"],
     [["--carrier", "a", "--record", "a"], "--date <day>"],
     [["--record", "a", "--date", "today"], "--carrier <id>"],
     [["--period", "today"], "--carrier <id>"],

@@ -106,7 +106,7 @@ test("another key that is put in the place of a shared one is refused while a pr
       why: expect.stringMatching(/^TANDEM_ERASURE_KEY_FILE: .* holds key/),
     });
   await rm(keyFile);
-  await expect.poll(() => logged.join()).toContain("it is gone, and without it no process starts");
+  await expect.poll(() => logged.join()).toContain("it is gone, but no process starts without it");
   await writeFile(keyFile, shared);
   await expect.poll(() => find("erasure key: the new ones are in use")).toBeDefined();
 
@@ -127,7 +127,7 @@ test("the first process that says which erasure key is shared must be able to re
   const erasureKeyFile = join(other, "erasures.key");
   await writeFile(erasureKeyFile, someKey());
   await expect(exchange.openSecondApp({ erasureKeyFile })).rejects.toThrow(
-    /^TANDEM_ERASURE_KEY_FILE: .* holds key .*, which cannot read what was erased before/,
+    /^TANDEM_ERASURE_KEY_FILE: .* holds key .*, which cannot read earlier erasures/,
   );
   expect(await readOwner("SELECT file FROM shared_file WHERE file = 'erasure-key'")).toEqual([]);
   await exchange.openSecondApp();
@@ -143,7 +143,7 @@ test("`keys adopt` makes what is there the files of all, when no process serves 
 
   const shared = await readFile(keyFile, "utf8");
   await writeFile(keyFile, someKey());
-  expect(await adopt()).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot read what was erased") });
+  expect(await adopt()).toMatchObject({ code: 1, stderr: expect.stringContaining("cannot read earlier erasures") });
   await writeFile(keyFile, shared);
 
   // The journal and the signing key are lost: the database has what was in the one, and the other
@@ -156,8 +156,8 @@ test("`keys adopt` makes what is there the files of all, when no process serves 
     0,
     [
       expect.stringMatching(/^erasure key: all processes share [0-9a-f]{16}$/),
-      "erasure journal: there is none here; the next process to start decides",
-      "signing key: there is none here; the next process to start decides",
+      "erasure journal: none here; the next process to start makes it",
+      "signing key: none here; the next process to start makes it",
       "",
     ],
   ]);

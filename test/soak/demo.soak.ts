@@ -97,7 +97,7 @@ test(
     });
     expect(code).toBe(0);
     const titles = ["Numbers", "Calls", "Durations", "Refused", "Reconciliation", "Usage", "Checks"];
-    for (const line of [...titles, "All of it holds.", "export TANDEM_URL=", "reconcile explain rec-"])
+    for (const line of [...titles, "All checks passed.", "export TANDEM_URL=", "reconcile explain rec-"])
       expect(stdout).toContain(line);
     const [story = ""] = stdout.split("The server stays at");
     expect(story.split("\n").filter((line) => line.length > 80)).toEqual([]);

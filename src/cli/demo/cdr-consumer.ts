@@ -46,7 +46,7 @@ function loggedRun({ entries, afterSequence, position }: CdrRun): AppliedRun {
     afterSequence,
     throughSequence: position.sequence,
     entries: entries.map(({ entry }) => {
-      if (entry.case !== "record") throw new Error("nothing was erased, and an erasure came");
+      if (entry.case !== "record") throw new Error("an erasure arrived although nothing was erased");
       const { recordId, recordDate, revision, sequence } = entry.value;
       return { recordId, recordDate, revision: revision ?? 1, sequence };
     }),

@@ -165,7 +165,7 @@ async function compareRecords(exchange: DemoExchange, { plan, progress, signal }
   const { carrier } = plan.reconciliation;
   using platformLine = openLine(url, await exchange.platformToken());
   using carrierLine = openLine(url, await exchange.carrierToken(carrier.carrierId));
-  progress.say(`${carrier.carrierId}: both sides' records, and what is late when the grace is over`);
+  progress.say(`${carrier.carrierId}: both sides' records, and late ones after the grace`);
   const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
   const uploads = await reconcileOneMore(players);
   const findings = await readFindings(platformLine, plan.reconciliation, signal);

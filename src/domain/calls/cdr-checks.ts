@@ -92,7 +92,7 @@ function compareLosses(streams: readonly StreamQuality[]): RecordProblem | undef
     const ratio = stream.lossRatioAvg;
     if (ratio === undefined || share === undefined || Math.abs(ratio - share) <= Math.max(0.02, Math.min(ratio, share)))
       continue;
-    const said = `is ${ratio}, but the packets that stand beside it give ${share.toFixed(4)}; expected a ratio, not percent`;
+    const said = `is ${ratio}, but its packet counts give ${share.toFixed(4)}; expected a ratio, not percent`;
     return within(`stream_qualities[${index}]`, problem(RecordIssue.FIELDS_INCONSISTENT, "loss_ratio_avg", said));
   }
   return undefined;

@@ -1,12 +1,8 @@
 import { RecordIssue, Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 
-/**
- * Issues of a rejected record that was not read to its end: what it said of its length is not
- * known.
- */
+/** Issues of records that were not read to the end; their lengths are unknown. */
 export const UNREAD_ISSUES: readonly RecordIssue[] = [RecordIssue.UNREADABLE, RecordIssue.UNKNOWN_FIELDS];
 
-/** How many records had which verdict. */
 export interface VerdictCounts {
   accepted: number;
   duplicate: number;
@@ -16,7 +12,6 @@ export interface VerdictCounts {
   quarantined: number;
 }
 
-/** Counts a run of verdicts. */
 export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   const byVerdict = [0, 0, 0, 0, 0, 0, 0];
   for (const verdict of verdicts) byVerdict[verdict] = (byVerdict[verdict] ?? 0) + 1;
@@ -30,7 +25,6 @@ export function countVerdicts(verdicts: Iterable<number>): VerdictCounts {
   };
 }
 
-/** The sum of two counts. */
 export function addCounts(left: VerdictCounts, right: VerdictCounts): VerdictCounts {
   return {
     accepted: left.accepted + right.accepted,

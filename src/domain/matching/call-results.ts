@@ -28,7 +28,7 @@ import { isCarrierInScope, isPlatformInScope } from "./scope.ts";
 type Mutable<T> = { -readonly [Key in keyof T]: T[Key] };
 type Span = CallResult["span"];
 
-/** What became of each call that is not voided. */
+/** The results of calls that are not voided. */
 export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult[] {
   const copies = findAllCopies(pairing, input);
   const spans = spansOf(pairing);
@@ -66,8 +66,7 @@ export function judgePairing(pairing: Pairing, input: MatchingInput): CallResult
 }
 
 /**
- * What became of each call that is voided: both sides voided it, or one did and the other has
- * nothing to set against it.
+ * The results of voided calls: both sides voided the call, or one did and the other has nothing.
  */
 export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[] {
   const spans = spansOf(pairing);
@@ -87,10 +86,7 @@ export function judgeVoided(pairing: Pairing, input: MatchingInput): CallResult[
   return results;
 }
 
-/**
- * The carrier's call that goes with the platform's at a position, its further parts merged;
- * undefined: none.
- */
+/** The carrier's call that is paired with the platform's at a position, with its further parts. */
 export function carrierOf({ carrier, carrierOf, furtherParts }: Pairing, platform: number): CarrierUnit | undefined {
   const first = carrier[carrierOf[platform] ?? -1];
   const further = furtherParts.get(platform);
@@ -148,7 +144,7 @@ function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Singl
     result.status = DiscrepancyStatus.AMBIGUOUS;
     result.candidateCount = MAX_COMPONENT + 1;
   } else if (!isInScope(side, input)) {
-    // Nothing is waited for: a copy is one at once.
+    // A copy counts at once; nothing is waited for.
     result.status = copy === undefined ? DiscrepancyStatus.NOT_REPORTED : DiscrepancyStatus.DUPLICATE_AT_PLATFORM;
     if (copy !== undefined) result.duplicateOf = copy.ref;
   } else if (platform?.isPartial === true) {
@@ -159,8 +155,8 @@ function judgeSingle(result: Mutable<CallResult>, { side, isCrowd, copy }: Singl
   }
 }
 
-// A copy of a record that is itself still waiting may be the one that the other side's record will
-// be closest to.
+// The copy of a record that still waits may turn out to be the one that the other side's record
+// fits best.
 function judgeMissing(
   result: Mutable<CallResult>,
   side: CallUnit,
@@ -223,7 +219,7 @@ function measurePlatform({ facts, records, answered, connectedMs, endMs }: Platf
   return measure;
 }
 
-// As reported: the offset is not taken off.
+// As reported, with the offset left in.
 function measureCarrier({ records, answered, connectedMs, billedS }: CarrierUnit): Measure {
   const [first] = records;
   const measure: Mutable<Measure> = { answered, ingestMs: 0 };
@@ -254,7 +250,7 @@ function findAllCopies(pairing: Pairing, input: MatchingInput) {
   const atPlatform = findCopies({
     units: platform,
     isMatched: (index) => carrierOf[index] !== -1,
-    // Whatever its scope: what the platform wrote twice would count twice in usage.
+    // In every scope: usage would count a record written twice twice.
     isLeft: (index) => carrierOf[index] === -1 && !crowd.has(index) && !partOf.has(index),
   });
   const atCarrier = findCopies({
@@ -273,9 +269,9 @@ function isInScopeAt(units: readonly (PlatformUnit | CarrierUnit)[], index: numb
 }
 
 /**
- * The earliest and latest start over all that a member's result rests on: those that it was judged
- * with, and those whose pairs left it what it has. These do not rest on it, so that a crowd of
- * pairs that are certain has no common span.
+ * The earliest and latest start of all records that a member's result rests on: those judged with
+ * it, and better pairs that left it what it has. Those pairs do not rest on it, so a crowd of
+ * certain pairs has no common span.
  */
 function spansOf({ platform, carrier, together, rests }: Pairing): (member: number) => Span {
   const firstMs = new Float64Array(platform.length + carrier.length).fill(Number.POSITIVE_INFINITY);

@@ -7,34 +7,29 @@ import { areContradicting } from "./number-keys.ts";
 import type { CallResult, Finding } from "./result.ts";
 import { explainRounding } from "./rounding.ts";
 
-/** Both sides of a call. */
 export interface PairSides {
   readonly platform: PlatformUnit;
   readonly carrier: CarrierUnit;
 }
 
-/** How long after the other side's grace a side arrived. */
+/** How late a side arrived, after the other side's grace. */
 export interface Lateness {
   readonly side: RecordKind["side"];
   readonly lateByMs: number;
-  /** When that grace was over. */
+  /** The end of that grace. */
   readonly graceEndMs: number;
 }
 
-/**
- * Lengths at which switches give up a call whose release was lost, milliseconds: 1, 2, 3, 4, 6, 8,
- * 10, 12 and 24 h.
- */
+/** Lengths at which switches give up a call whose end they missed, milliseconds: 1 to 24 h. */
 export const SWITCH_TIMERS_MS: readonly number[] = [1, 2, 3, 4, 6, 8, 10, 12, 24].map((hours) => hours * 3_600_000);
-/** How far from a timer a length may be, milliseconds. */
+/** Milliseconds. */
 export const TIMER_SLACK_MS = 2_000;
 const SHORTEST_TIMER_MS = Math.min(...SWITCH_TIMERS_MS) - TIMER_SLACK_MS;
 
 /**
- * Why a pair is as it is: everything that holds, in the order of DiscrepancyCause. An offset of the trunk
- * and hour, rounding, lateness and other numbers may stand on
- * pairs that agree; UNKNOWN only on one that disagrees and of which nothing that is told explains
- * it. While a pair is PENDING only its offset is told.
+ * Every cause that holds, in the order of DiscrepancyCause. Offsets, rounding, lateness and other numbers
+ * are also told of pairs that agree. UNKNOWN is told only when nothing else explains a
+ * disagreement. A PENDING pair gets its offset only.
  */
 export function findFindings(result: CallResult, sides: PairSides, input: MatchingInput): Finding[] {
   const findings: Finding[] = [];
@@ -50,8 +45,7 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   if (isMismatch) add(findStuckCall(sides));
   const rounding =
     result.basis === ComparisonBasis.CONNECTED_DURATION ? findRounding(sides, input, isMismatch) : undefined;
-  // Where the trunk's rounding makes exactly this difference, that it is also about the ring time
-  // is chance.
+  // If the trunk's rounding makes exactly this difference, its likeness to the ring time is chance.
   if (isMismatch && result.basis === ComparisonBasis.CONNECTED_DURATION && rounding === undefined)
     add(findRingTime(sides, input));
   add(rounding);
@@ -64,10 +58,7 @@ export function findFindings(result: CallResult, sides: PairSides, input: Matchi
   return findings;
 }
 
-/**
- * Causes that make a length. A clock that is off, a record that is late and a number that was
- * changed make none.
- */
+/** Causes that explain a length. Clocks, lateness and changed numbers explain none. */
 const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
   DiscrepancyCause.SPLIT,
   DiscrepancyCause.STUCK_CALL,
@@ -75,12 +66,12 @@ const EXPLAINING: ReadonlySet<DiscrepancyCause> = new Set([
   DiscrepancyCause.ROUNDING,
 ]);
 
-/** When the grace of what is there is over: so long after the later of its end and its arrival. */
+/** The end of the grace: this long after the later of the call's end and its arrival. */
 export function graceEndOf({ endMs, startMs, arrivalMs }: CallUnit, graceMs: number): number {
   return Math.max(endMs ?? startMs, arrivalMs) + graceMs;
 }
 
-/** Which side of a pair arrived after the grace of the other was over; undefined: neither. */
+/** The side that arrived after the other's grace; undefined: neither. */
 export function latenessOf({ platform, carrier }: PairSides, graceMs: number): Lateness | undefined {
   const carrierGraceEndMs = graceEndOf(carrier, graceMs);
   if (platform.arrivalMs > carrierGraceEndMs) {
@@ -92,15 +83,14 @@ export function latenessOf({ platform, carrier }: PairSides, graceMs: number): L
   return { side: CARRIER_SIDE, lateByMs: carrier.arrivalMs - graceEndMs, graceEndMs };
 }
 
-/** The timer that a length is as long as, milliseconds; undefined: none. */
+/** The switch timer that a length equals, milliseconds. */
 function timerOf(lengthMs: number): number | undefined {
   return SWITCH_TIMERS_MS.find((timerMs) => Math.abs(lengthMs - timerMs) <= TIMER_SLACK_MS);
 }
 
 /**
- * The timer that gave a call up while the other side is shorter by half or more: the longer length,
- * or that less its ring time, is as long as a switch's timer.
- * Undefined: none.
+ * The switch timer that ended a call: the longer length, with or without its ring time, equals the
+ * timer, and the other side has at most half of it.
  */
 export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): number | undefined {
   const mine = platform.connectedMs;
@@ -115,10 +105,7 @@ export function stuckTimerOf(platform: PlatformUnit, carrier: CarrierUnit): numb
   return timers.find((timerMs) => timerMs !== undefined);
 }
 
-/**
- * The lengths of the platform's call with its ring time: invite to end, and ringing to end; as far
- * as known.
- */
+/** The platform's call with its ring time: invite to end, and ringing to end, if known. */
 export function lengthsWithRing({ facts, inviteMs, endMs }: PlatformUnit): number[] {
   const totalMs = facts.totalMs ?? difference(endMs, inviteMs);
   return [totalMs, difference(endMs, facts.ringingMs)].filter((lengthMs) => lengthMs !== undefined);
@@ -133,7 +120,7 @@ function findOffset(offset: ClockOffset | undefined): Finding[] {
     const suspectedSide = CARRIER_SIDE;
     findings.push({ cause: DiscrepancyCause.ZONE_SHIFT, suspectedSide, offsetMs: zoneMs, pairCount, ratio });
   }
-  // The platform keeps UTC; which of two clocks is off by seconds cannot be told.
+  // The platform keeps UTC. If clocks differ by seconds, nobody can tell which is off.
   const restMs = offsetMs - zoneMs;
   if (restMs !== 0) findings.push({ cause: DiscrepancyCause.CLOCK_SKEW, offsetMs: restMs, pairCount, ratio });
   return findings;
@@ -168,14 +155,14 @@ function findRingTime({ platform, carrier }: PairSides, { agreement }: MatchingI
   return { cause: DiscrepancyCause.RING_TIME_INCLUDED, suspectedSide: CARRIER_SIDE, explainedDeltaMs };
 }
 
-// Its own times make its duration, and its answer is the platform's: what is longer comes after the
+// Its own times make its duration, and its answer is the platform's: the difference lies after the
 // answer.
 function countsFromAnswer({ platform, carrier }: PairSides, toleranceMs: number, ringMs: number): boolean {
   const timesMs = difference(carrier.endMs, carrier.answerMs);
   const beyondMs = difference(carrier.connectedMs, timesMs);
   const apartMs = difference(carrier.answerMs, platform.answerMs);
   if (beyondMs === undefined || apartMs === undefined) return false;
-  // Nearer to the answer than to the ringing, where the tolerance leaves room for both.
+  // Nearer to the answer than to the ringing, if the tolerance allows both.
   return Math.abs(beyondMs) <= toleranceMs && Math.abs(apartMs) <= Math.min(toleranceMs, ringMs / 2);
 }
 

@@ -3,23 +3,20 @@ import type { RoundingRule } from "../carriers/carrier.ts";
 import type { CarrierUnit, PlatformUnit } from "./call-unit.ts";
 import { applyRule } from "./rounding.ts";
 
-/** What comparing the figures of a pair came to. */
 export interface Comparison {
   readonly status: DiscrepancyStatus;
   readonly basis: ComparisonBasis;
 }
 
-/** By what durations are held against each other. */
 export interface ComparisonTerms {
   readonly toleranceMs: number;
-  /** By which the carrier bills; undefined when neither declared nor inferred: whole seconds. */
+  /** The carrier's billing rule; undefined: whole seconds. */
   readonly rule: RoundingRule | undefined;
 }
 
 /**
- * Compares a pair: whether both were answered, then the connected durations, else the bill. Where
- * both were answered and one side has no figure at all nothing agrees: a DURATION_MISMATCH without
- * a basis.
+ * Compares a pair: answered or not, then connected durations, else the bill. If both were answered
+ * and a side has no figure, the result is DURATION_MISMATCH without a basis.
  */
 export function compareDurations(platform: PlatformUnit, carrier: CarrierUnit, terms: ComparisonTerms): Comparison {
   if (platform.answered !== carrier.answered)
@@ -41,7 +38,6 @@ export function compareDurations(platform: PlatformUnit, carrier: CarrierUnit, t
   return { status: DiscrepancyStatus.DURATION_MISMATCH, basis: ComparisonBasis.UNSPECIFIED };
 }
 
-/** The rule of a bill for which none is known. */
 export const WHOLE_SECONDS: RoundingRule = { incrementS: 1, minimumS: 0 };
 
 function compareMs(deltaMs: number, toleranceMs: number): DiscrepancyStatus {
@@ -49,9 +45,8 @@ function compareMs(deltaMs: number, toleranceMs: number): DiscrepancyStatus {
   return Math.abs(deltaMs) <= toleranceMs ? DiscrepancyStatus.WITHIN_TOLERANCE : DiscrepancyStatus.DURATION_MISMATCH;
 }
 
-// A true duration that is within the tolerance can be billed an increment more or less when the
-// tolerance crosses a boundary. Each part of a split call was rounded up by itself, which adds up
-// to an increment for each.
+// A length within the tolerance may cross a boundary and be billed one increment more or less. Each
+// part of a split call was rounded by itself, so each adds an increment.
 function compareBill(
   connectedMs: number,
   billedS: number,

@@ -6,43 +6,38 @@ import type { RecordKind } from "../record-kind.ts";
 /** Stands where a side does: a row of the number inventory is of neither. */
 export const NO_SIDE = 0 as const;
 
-/** Most records that one disclosure names. */
 export const MAX_NAMED_RECORDS = 1_000;
-/** Most sequences that a block of a feed covers, and so most entries. */
+/** Sequences of a block. */
 export const BLOCK_SEQUENCES = 10_000n;
 /**
- * Longest that a stream sends under one block, milliseconds: one that is open for much longer was
- * left by a process that is gone.
+ * Longest use of a block, milliseconds. One that stays open for much longer was left by a process
+ * that is gone.
  */
 export const BLOCK_MAX_AGE_MS = 3_600_000;
 
-/** What is said of a reading besides its records: who, how and why. */
+/** Who read, how and why. */
 export interface DisclosureTerms {
   readonly recipientKind: RecipientKind;
-  /** The identity of the credential. */
   readonly credentialId: string;
   /** Such as `tandem.carrier.v1.CdrService/StreamCdrs`. */
   readonly method: string;
   readonly kind: DisclosureKind;
-  /** Of a stream or export. */
+  /** Set for streams and exports. */
   readonly sessionId: string | undefined;
   readonly filter: DisclosedFilter;
-  /** Whether numbers of other parties were masked. */
+  /** Whether others' numbers were masked. */
   readonly masked: boolean;
   readonly purpose: ProcessingPurpose;
   readonly legalBasis: LegalBasis;
   readonly privacyStatementVersion: string;
 }
 
-/** A request as the log keeps it. */
 export interface DisclosedFilter {
   /** Canonical JSON, at most 4,096 characters. */
   readonly json: string;
-  /** Whether a hash of a number is in it. */
   readonly hasNumber: boolean;
 }
 
-/** A record by its name. */
 export interface RecordName {
   readonly recordId: string;
   /** `YYYY-MM-DD`. */
@@ -50,15 +45,12 @@ export interface RecordName {
   readonly revision: number;
 }
 
-/**
- * What stands for a day of a customer's usage in place of a record: usage by number has no calls to
- * name. A day is the customer's.
- */
+/** Names a customer's day of usage, since usage by number has no calls to name. */
 export function usageName(customerId: string): string {
   return `usage of ${customerId}`;
 }
 
-/** Which revision of a record it was does not matter to who asks for it: the key is of all. */
+/** A key of all revisions of a record. */
 export function recordKey(
   carrierId: string,
   side: RecordKind["side"] | typeof NO_SIDE,

@@ -4,7 +4,7 @@ import { PartyKind } from "../../gen/tandem/type/v1/party_pb.js";
 import { type Micros, utcDay } from "../time/instant.ts";
 import type { ErasedNumber } from "./erased-number.ts";
 
-/** What is to be erased: a number in calls of `[start, end)`, in a role. */
+/** A number to erase, in calls of `[start, end)`, in a role. */
 export interface ErasureScope {
   readonly erasureId: string;
   readonly number: ErasedNumber;
@@ -13,20 +13,16 @@ export interface ErasureScope {
   readonly role: number;
 }
 
-/**
- * In place of a keyed hash that was erased: what it was made of can no longer be compared. A hash
- * that is 0 by itself is one in 2^64.
- */
+/** Replaces an erased hash, which can no longer be compared. A real hash is 0 once in 2^64. */
 export const ERASED_HASH = 0n;
 
-/** The parties of a call, by the contract's names. */
 export const PARTY_NAMES = ["calling", "asserted", "called", "dialed", "redirecting"] as const;
 export type PartyName = (typeof PARTY_NAMES)[number];
 
 /**
- * Which parties of a call a role reaches: a subscriber calls OUTBOUND and is called INBOUND,
- * another party the other way round. Of an OUTBOUND call that was forwarded for the platform's
- * user, who called is another party as well. A call of no direction is reached by every role.
+ * The parties that a role reaches. A subscriber is the caller when OUTBOUND and the called party
+ * when INBOUND; another party the reverse. If an OUTBOUND call was forwarded, its first caller is
+ * another party too. A call without direction is reached whole.
  */
 export function partiesInRole(role: number, direction: number, isForwarded: boolean): readonly PartyName[] {
   if (role === SubjectRole.ANY || direction === Direction.UNSPECIFIED) return PARTY_NAMES;
@@ -34,12 +30,12 @@ export function partiesInRole(role: number, direction: number, isForwarded: bool
   return direction === Direction.OUTBOUND && isForwarded ? [...CALLED, "calling", "asserted"] : CALLED;
 }
 
-/** Whether the number that a call is attributed to may be the person's. */
+/** Whether the attributed number may be the person's. */
 export function reachesSubscriber(role: number): boolean {
   return role !== SubjectRole.OTHER_PARTY;
 }
 
-/** Whether a call lies in the scope, by its start; by its day when it has none. */
+/** By the call's start, or else its day. */
 export function isInScope(
   { start, end }: Pick<ErasureScope, "start" | "end">,
   call: { startTime: Micros | undefined; recordDate: string },
@@ -48,7 +44,7 @@ export function isInScope(
   return call.recordDate >= utcDay(start) && call.recordDate <= utcDay(end - 1n);
 }
 
-/** A party of which nothing is left but its country. */
+/** Only its country is left. */
 export function erasedParty(countryCode: string | undefined) {
   return { kind: PartyKind.ERASED, presentation: 0, ...(countryCode === undefined ? {} : { countryCode }) };
 }

@@ -50,7 +50,8 @@ export async function getCdrFeed(services: Services, carrierId: string) {
 
 export async function commitCdrCursor(services: Services, request: CommitCdrCursorRequest, carrierId: string) {
   checkConsumerName(request.consumer);
-  if (request.cursor === "") throw invalidArgument("cursor", "is required: the position that the consumer has applied");
+  if (request.cursor === "")
+    throw invalidArgument("cursor", "is required: the position up to which the consumer has applied the feed");
   // A consumer may read with any filter: its cursor carries which.
   const place = cdrPlace(services, carrierId, undefined);
   const opened = await openCursor(services.seals, place, request.cursor);
@@ -99,14 +100,14 @@ export function commitRefused(consumer: string, found: Consumer | undefined): Ta
   if (!found) {
     return new TandemError(
       "CONSUMER_CURSOR_CONFLICT",
-      `consumer ${consumer} has committed nothing yet: leave previous_cursor out; a carrier has at most ${MAX_CONSUMERS} consumers`,
+      `consumer ${consumer} has committed nothing yet: leave out previous_cursor. A carrier has at most ${MAX_CONSUMERS} consumers`,
       { committed_sequence: "0" },
     );
   }
   const committed = String(found.committedSequence);
   return new TandemError(
     "CONSUMER_CURSOR_CONFLICT",
-    `consumer ${consumer} stands at sequence ${committed}, not at previous_cursor: another instance committed`,
+    `consumer ${consumer} is at sequence ${committed}, not at previous_cursor: another instance has committed`,
     { committed_sequence: committed },
   );
 }

@@ -106,7 +106,7 @@ async function watchStart(place: FeedPlace, request: WatchNumbersRequest): Promi
   }
   const start = feedStart(request.start);
   if (start.at === "consumer")
-    throw invalidArgument("start.consumer", "numbers have no committed consumers: expected another start");
+    throw invalidArgument("start.consumer", "numbers have no named consumers: use another start");
   return start;
 }
 

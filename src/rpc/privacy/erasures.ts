@@ -72,7 +72,7 @@ async function accept(
     const row = { ...entry, ...periodOf(entry), createTime: BigInt(entry.createTime), journal: sealed.sealed };
     if (!(await insertErasure(tx, row))) {
       const known = await readErasure(tx, { requestId: entry.requestId });
-      if (!known) throw new TandemError("STORE_UNAVAILABLE", "the request is being taken elsewhere: call again");
+      if (!known) throw new TandemError("STORE_UNAVAILABLE", "another call with this request is running: call again");
       assertSame(journal.unseal({ erasureId: known.erasureId, sealed: known.journal }), entry);
       return known;
     }
@@ -99,7 +99,7 @@ async function accept(
 function assertSame(known: JournalEntry, asked: Asked): void {
   const names = ["phoneNumber", "start", "end", "role", "caseReference", "verifiedBy"] as const;
   if (names.every((name) => known[name] === asked[name])) return;
-  const message = "request_id: it was used before with other content; choose a new one";
+  const message = "request_id: it was used before with a different request; choose a new one";
   throw new TandemError("REQUEST_ID_REUSED", message, { request_id: asked.requestId });
 }
 
@@ -119,7 +119,7 @@ function readRequest(request: ErasePhoneNumberRequest): Asked {
   check("phone_number", isNumber, "expected E.164: + and 2 to 15 digits, the first not 0");
   const start = startTime && instantOf(startTime);
   const end = endTime && instantOf(endTime);
-  check("start_time", start !== undefined, "is required: from when on the number was the person's");
+  check("start_time", start !== undefined, "is required: when the number became the person's");
   check("end_time", end !== undefined, "is required: until when the number was the person's");
   if (start !== undefined && end !== undefined) {
     check("end_time", end > start, "expected a time after start_time");

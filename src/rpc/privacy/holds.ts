@@ -65,7 +65,7 @@ async function createHold(services: Services, request: CreateHoldRequest, contex
       const missing = "records" in asked.target ? await findMissing(tx, carrierId, asked.target.records) : undefined;
       if (missing) {
         const metadata = { record_id: missing.recordId, record_date: missing.recordDate };
-        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or is gone: nothing is held", metadata);
+        throw new TandemError("RECORD_NOT_FOUND", "a record does not exist or was deleted: nothing is held", metadata);
       }
       const holdId = randomUUID();
       await insertHold(tx, { ...asked, holdId, createdBy: actorOf(context) }, timeZone);

@@ -117,8 +117,5 @@ function matcherOf({ phoneNumber, role }: NumberSubject, kind: RecordKind): (pay
 }
 
 function tooMuch() {
-  return invalidArgument(
-    "number.end_time",
-    "too many calls lie in the period: ask for a shorter one, or for one carrier's",
-  );
+  return invalidArgument("number.end_time", "the period has too many calls: ask for a shorter one, or for one carrier");
 }

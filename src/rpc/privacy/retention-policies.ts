@@ -114,7 +114,7 @@ async function setPolicy(services: Services, request: SetRetentionPolicyRequest,
       // committed.
       const meanwhile = await findResponse(tx, carrierId ?? "", call);
       if (meanwhile) return meanwhile;
-      throw new TandemError("STORE_UNAVAILABLE", "the policy is being set by another call at this moment: call again");
+      throw new TandemError("STORE_UNAVAILABLE", "another call is setting this policy: call again");
     }
     const message = create(SetRetentionPolicyResponseSchema, { policy: policyMessage(stored) });
     const fresh = toBinary(SetRetentionPolicyResponseSchema, message);

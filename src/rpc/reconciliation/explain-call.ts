@@ -148,7 +148,7 @@ type Target = Pick<ExplainCallRequest | OwnRequest, "target" | "recordDate">;
 function recordName({ target, recordDate }: Target): RecordName {
   if (recordDate !== undefined && !isDay(recordDate)) throw invalidArgument("record_date", "expected YYYY-MM-DD");
   if (!target.value || target.value.length > MAX_NAME || target.value.includes("\0"))
-    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters, none of them NUL`);
+    throw invalidArgument("target", `expected one of its ids, 1 to ${MAX_NAME} characters without NUL`);
   switch (target.case) {
     case "callId":
       return { by: "callId", callId: target.value };
@@ -171,7 +171,7 @@ async function carriersOf(services: Services, request: ExplainCallRequest, name:
 }
 
 function notFound({ target, ...request }: ExplainCallRequest | OwnRequest): TandemError {
-  return new TandemError("RECORD_NOT_FOUND", "no call has this id", {
+  return new TandemError("RECORD_NOT_FOUND", "no call with this id", {
     ...("carrierId" in request && { carrier_id: request.carrierId }),
     [NAMES[target.case ?? "callId"]]: target.value ?? "",
   });

@@ -32,7 +32,7 @@ export async function* watchDiscrepancies(
   const { conditions, hash } = readDiscrepancyFilter(request.filter);
   const start = feedStart(request.start);
   if (start.at === "consumer")
-    throw invalidArgument("start.consumer", "discrepancies have no committed consumers: expected another start");
+    throw invalidArgument("start.consumer", "discrepancies have no named consumers: use another start");
   const end = feedEnd(request.end);
   using life = openStreamLife(context, services, carrierId, "feed");
   const place: FeedPlace = {

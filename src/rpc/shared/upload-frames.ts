@@ -260,7 +260,7 @@ function closingReason(end: UploadEnd): UploadClosingReason {
 }
 
 function outOfTurn(frame: string, expected: string): TandemError {
-  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} came out of turn: expected ${expected}`, {
+  return new TandemError("UPLOAD_PROTOCOL_VIOLATION", `${frame} is out of order: expected ${expected}`, {
     frame,
     expected,
   });

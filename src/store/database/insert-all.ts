@@ -11,5 +11,5 @@ import { send, type Tx } from "./database.ts";
  */
 export async function insertAll(tx: Tx, query: RawBuilder<unknown>, count: number): Promise<void> {
   const { rowCount } = await send(tx, query.compile(tx));
-  if (rowCount !== count) throw new Error(`an INSERT of ${count} rows wrote ${rowCount}: whose they are is not there`);
+  if (rowCount !== count) throw new Error(`an INSERT of ${count} rows wrote ${rowCount}: the carrier does not exist`);
 }

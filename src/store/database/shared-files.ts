@@ -46,7 +46,7 @@ export async function replaceSharedFiles(
     const serving = await countServing(tx);
     if (serving > 0) {
       throw new Error(
-        `${serving} processes still serve on this database: stop them first (one that was killed counts for half a minute)`,
+        `${serving} processes still serve on this database: stop them first (a killed process counts for half a minute)`,
       );
     }
     await tx.deleteFrom("shared_file").execute();

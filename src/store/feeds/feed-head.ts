@@ -136,7 +136,7 @@ function feedLock(carrierId: string, row: LockRow | undefined): FeedLock {
   if (row.clock_is_behind) {
     throw new TandemError(
       "STORE_UNAVAILABLE",
-      "the database's clock has stepped back by more than 60 s behind the feed's newest entry: writes wait until it has caught up, or an operator lets them through (`tandem clock`)",
+      "the database's clock is more than 60 s behind the feed's newest entry: writes wait until it catches up or an operator accepts it (`tandem clock`)",
     );
   }
   return {
@@ -187,14 +187,10 @@ export async function raiseIngestTime(tx: Tx, carrierId: string, feed: FeedId, i
   );
   const clock = rows[0];
   if (clock?.is_future) {
-    throw new TandemError(
-      "INGEST_TIME_IN_FUTURE",
-      "ingest_time is in the future: a feed position cannot be resolved for a time that has not come",
-      {
-        field: "ingest_time",
-        server_time: isoFromMicros(clock.now),
-      },
-    );
+    throw new TandemError("INGEST_TIME_IN_FUTURE", "ingest_time is in the future", {
+      field: "ingest_time",
+      server_time: isoFromMicros(clock.now),
+    });
   }
   await tx
     .updateTable("feed_head")

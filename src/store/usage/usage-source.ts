@@ -10,7 +10,8 @@ import { dayOf } from "../zone-days/zone-days.ts";
 // judged and attributed now, and of the lines of closed periods. Everything that tells or keeps
 // usage reads it from here, so that a query, an export and a closing never count differently.
 //
-//   usage_date, phone_number, direction, country_code, carrier_id   the finest grouping that is kept; '' where there is none
+//   usage_date, phone_number, direction, country_code, carrier_id
+//                    the finest grouping that is kept; '' where there is none
 //   other_number     null in closed lines, which are not kept by the other party
 //   part             a UsagePart
 //   attempts, answered, connected_ms, billed_count, billed_s, unmeasured

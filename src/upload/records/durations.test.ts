@@ -293,7 +293,7 @@ describe("a duration is refused", () => {
   test("with no number unmasked in the message", () => {
     const { refusal } = prepare(sampleDuration({ calling: { kind: 1, value: "004930 12345678" } }));
     expect(refusal?.message).toBe(
-      `calling.value: is "004930 12345***", expected E.164: + and 2 to 15 digits, the first not 0; anything else is sent as PARTY_KIND_NON_E164`,
+      `calling.value: is "004930 12345***", expected E.164: + and 2 to 15 digits, the first not 0; send anything else as PARTY_KIND_NON_E164`,
     );
   });
 });
