@@ -7,13 +7,13 @@ import {
 } from "../../../gen/tandem/type/v1/discrepancy_pb.js";
 import type { RoundingRule } from "../../carriers/carrier.ts";
 import { PLATFORM_SIDE } from "../../record-kind.ts";
-import type { CarrierUnit } from "../call-unit.ts";
+import type { CarrierUnit, PlatformUnit } from "../call-unit.ts";
 import { WHOLE_SECONDS } from "../compare-durations.ts";
-import type { KnownRounding } from "../facts.ts";
-import type { CallResult, Finding } from "../result.ts";
+import type { CarrierFacts, KnownRounding } from "../facts.ts";
+import type { Finding } from "../result.ts";
 import { applyRule, ruleOf } from "../rounding.ts";
 import { type EvidenceStep, type ExplainedCall, evidenceValue, tellCount, tellLength, tellTime } from "./evidence.ts";
-import { tellMissingParts } from "./explain-parts.ts";
+import { aroundMissing, tellMissingParts } from "./explain-parts.ts";
 
 const { PASSED, FAILED, NOT_COMPARABLE, SKIPPED } = EvidenceOutcome;
 
@@ -164,7 +164,8 @@ function tellRuleSource(known: KnownRounding | undefined, isOfRecord: boolean): 
 }
 
 /** A finding in one sentence. */
-function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): string {
+function tellFinding(finding: Finding, call: ExplainedCall): string {
+  const { platform, carrier } = call;
   const { cause, suspectedSide, offsetMs = 0, timerMs = 0, lateByMs = 0, explainedDeltaMs } = finding;
   const side = suspectedSide === PLATFORM_SIDE ? "platform" : "carrier";
   const explained = explainedDeltaMs === undefined ? "" : `, which explains ${tellLength(explainedDeltaMs)}`;
@@ -178,15 +179,15 @@ function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): stri
         ? tellLacking(carrier, explained)
         : "The carrier's switch split the call, and a part does not fit.";
     case DiscrepancyCause.STUCK_CALL:
-      return tellStuck(side, timerMs);
+      return tellStuck(side, timerMs, (side === "platform" ? carrier : platform)?.connectedMs);
     case DiscrepancyCause.RING_TIME_INCLUDED:
-      return tellRinging(explainedDeltaMs ?? 0);
+      return tellRinging(explainedDeltaMs ?? 0, carrier);
     case DiscrepancyCause.ROUNDING:
       return `Rounding explains the difference. ${tellRounding(finding)}`;
     case DiscrepancyCause.LATE:
       return `The ${side}'s record arrived ${tellLength(lateByMs)} after its deadline.`;
     case DiscrepancyCause.UNKNOWN:
-      return tellUnknown(result);
+      return tellUnknown(call);
     case DiscrepancyCause.NUMBERS_DIFFER:
       return "The two sides name different numbers for this call.";
     default:
@@ -196,18 +197,47 @@ function tellFinding(finding: Finding, { carrier, result }: ExplainedCall): stri
 
 function tellLacking({ records }: CarrierUnit, explained: string): string {
   const { parts, isOne } = tellMissingParts(records) ?? { parts: "a part", isOne: true };
-  return `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+  const missing = `${parts.replace(/^./, (letter) => letter.toUpperCase())} ${isOne ? "is" : "are"} missing${explained}.`;
+  return `${missing}${tellGap(records)}`;
 }
 
-function tellRinging(ringMs: number): string {
-  return `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+/** Between which of the parts that are there the missing ones lie. */
+function tellGap(records: readonly CarrierFacts[]): string {
+  const [before, after] = aroundMissing(records) ?? [];
+  if (before?.endMs === undefined || after?.answerMs === undefined) return "";
+  return ` By its neighbours it lasted from ${tellTime(before.endMs)} to ${tellTime(after.answerMs)}.`;
 }
 
-function tellUnknown({ status, basis }: CallResult): string {
+function tellRinging(ringMs: number, carrier: CarrierUnit | undefined): string {
+  const told = `The carrier's duration is about the platform's connected time plus the ringing (${tellLength(ringMs)}). It seems to count the ringing.`;
+  const { answerMs, endMs } = carrier?.facts ?? {};
+  if (answerMs === undefined || endMs === undefined) return told;
+  return `${told} From its own answer to its own end there are only ${tellLength(endMs - answerMs)}.`;
+}
+
+function tellUnknown({ platform, carrier, result: { status, basis } }: ExplainedCall): string {
   if (status === DiscrepancyStatus.ANSWER_STATE_MISMATCH)
     return "No known cause explains why only one side says that the call was answered.";
   if (basis === ComparisonBasis.UNSPECIFIED) return "One length is not known, so Tandem cannot look for a cause.";
-  return "No known cause explains the difference. Tandem looked for rounding, ringing, a switch's timer and a missing part.";
+  const looked =
+    basis === ComparisonBasis.BILLED_DURATION
+      ? "Tandem looked for another billing rule, ringing, a switch's timer and a missing part."
+      : "Tandem looked for rounding, ringing, a switch's timer and a missing part.";
+  return `No known cause explains the difference. ${looked}${tellEnds(platform, carrier)}`;
+}
+
+/** Where the two sides' accounts of a call come apart. */
+function tellEnds(platform: PlatformUnit | undefined, carrier: CarrierUnit | undefined): string {
+  const [mine, others] = [platform?.facts, carrier?.facts];
+  if (mine?.answerMs === undefined || mine.endMs === undefined) return "";
+  if (others?.answerMs === undefined || others.endMs === undefined) return "";
+  const offsetMs = carrier?.offset?.offsetMs ?? 0;
+  const apart = (a: number, b: number) => (a === b ? "equal" : `${tellLength(a - b)} apart`);
+  const [answers, ends] = [
+    apart(mine.answerMs, others.answerMs - offsetMs),
+    apart(mine.endMs, others.endMs - offsetMs),
+  ];
+  return ` The answers are ${answers}, the ends ${ends}.`;
 }
 
 /** Whose length is not known. */
@@ -241,11 +271,15 @@ function tellAwaited({ platform, carrier, result }: ExplainedCall): { awaited: s
 
 function tellPassed({ platform, carrier }: ExplainedCall, isOver: boolean): string {
   if (platform !== undefined && carrier !== undefined && !carrier.lacksParts) return "The record arrived after that.";
-  return isOver ? "The deadline has passed." : "The deadline has not passed yet.";
+  return isOver
+    ? "The deadline has passed. A record that still comes is compared all the same."
+    : "The deadline has not passed yet.";
 }
 
-function tellStuck(side: "platform" | "carrier", timerMs: number): string {
+function tellStuck(side: "platform" | "carrier", timerMs: number, othersMs: number | undefined): string {
   const other = side === "platform" ? "carrier" : "platform";
   const timer = `The ${side}'s duration is ${tellLength(timerMs)}. Some switches have a timer that ends a call after that time.`;
-  return `${timer} The ${other}'s duration is at most half of it. The ${side}'s switch seems to have missed the end of the call.`;
+  const counts =
+    othersMs === undefined ? `The ${other}'s is far shorter` : `The ${other} counts only ${tellLength(othersMs)}`;
+  return `${timer} ${counts}. The ${side}'s switch seems to have missed the end of the call.`;
 }

@@ -174,8 +174,8 @@ export function explainNumbers({ platform, carrier }: ExplainedCall): EvidenceSt
     return { stage, outcome: NOT_COMPARABLE, explanation, values };
   }
   const explanation = isHidden
-    ? "Both records name the same called number. One of them does not show who called."
-    : "Both records name the same two parties, after Tandem put their numbers into one format.";
+    ? "Both sides name the same called number. One of them does not show who called."
+    : "Both sides name the same two parties, after Tandem put their numbers into one format.";
   return { stage, outcome: PASSED, explanation, values };
 }
 
@@ -193,11 +193,14 @@ export function explainTime({ platform, carrier, result }: ExplainedCall): Evide
   const outcome = isInside ? PASSED : FAILED;
   const rest = isInside || result.matchedBy === MatchedBy.NUMBERS_AND_TIME ? "" : " The ids join the records even so.";
   const apart = deltaMs === 0 ? "equal" : `${tellLength(deltaMs)} apart`;
-  const times = [tellTime(platformMs), tellTime(platformMs + deltaMs), `${windowMs} ms`];
+  const offsetMs = carrier.offset?.offsetMs ?? 0;
+  const corrected = offsetMs === 0 ? "" : `After the clock correction of ${tellLength(offsetMs)}, `;
+  const less = offsetMs === 0 ? "" : " (corrected)";
+  const times = [tellTime(platformMs), `${tellTime(platformMs + deltaMs)}${less}`, `${windowMs} ms`];
   return {
     stage,
     outcome,
-    explanation: `The ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
+    explanation: `${corrected}${corrected === "" ? "The" : "the"} ${title} are ${apart}, ${isInside ? "within" : "outside"} ${tellWindow(windowMs)}.${rest}`,
     values: [evidenceValue(name, outcome, times)],
   };
 }
@@ -249,9 +252,9 @@ function tellWindow(windowMs: number): string {
 }
 
 function tellResolution(resolutionMs: number): string {
-  const declares = "the carrier declares its times";
-  if (resolutionMs === 1_000) return `${declares} to the second`;
-  return resolutionMs === 60_000 ? `${declares} to the minute` : `${declares} in steps of ${tellLength(resolutionMs)}`;
+  const times = "the carrier's times are";
+  if (resolutionMs === 1_000) return `${times} in whole seconds`;
+  return resolutionMs === 60_000 ? `${times} in whole minutes` : `${times} in steps of ${tellLength(resolutionMs)}`;
 }
 
 function comparedTimes(platform: PlatformUnit, carrier: CarrierUnit) {

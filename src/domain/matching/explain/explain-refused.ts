@@ -99,7 +99,7 @@ function reasonOf(
   const isInside = isInWindow(platform, carrier);
   if (areSameParties(platform.numbers, carrier.numbers)) {
     if (isInside) return otherCallReason(platform, carrier, agreement) ?? taken;
-    const explanation = `Its numbers fit, but it is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
+    const explanation = `Its numbers fit, but its start is ${tellLength(deltaMs)} away, outside the window of ${tellLength(windowOf(carrier))}.`;
     return { refusedAt: EvidenceStage.TIME_WINDOW, explanation };
   }
   if (!isInside || !isEqual(platform.numbers.called, carrier.numbers.called)) return undefined;
@@ -148,7 +148,7 @@ const REFUSALS: Readonly<Record<Refusal, string>> = {
 
 function tellTaken(mate: RecordRef | undefined, isCrowd: boolean, first: RecordRef | undefined): string {
   if (mate !== undefined && mate.recordId === first?.recordId && mate.recordDate === first.recordDate)
-    return "It belongs to the first part of this call.";
+    return "It covers all parts of this call.";
   if (mate === undefined && isCrowd)
     return "It could belong to this call, but so could too many others. Tandem does not guess.";
   return mate === undefined

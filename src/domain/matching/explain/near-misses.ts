@@ -113,8 +113,8 @@ function tellPart(missing: OpenCall, call: OpenCall, mine: number, others: numbe
     return undefined;
   const length = `${tellLength(partMs)} of ${tellLength(wholeMs)}`;
   return missing.side === PLATFORM_SIDE
-    ? `The same two parties, within the time of this call, but shorter (${length}). It may be one part of this call. The other parts are missing.`
-    : `The same two parties. This call lies within the time of that one and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
+    ? `The same two parties, while this call lasted, but shorter (${length}). It may be one part of this call. The other parts are missing.`
+    : `The same two parties. This call took place while that one lasted, and is shorter (${length}). It may be one part of that call. The other parts are missing.`;
 }
 
 function isAsLong(a: OpenCall, b: OpenCall): boolean {
