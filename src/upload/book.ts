@@ -5,7 +5,6 @@ import type { Micros } from "../domain/time/instant.ts";
 import { carrierTransaction, type Database } from "../store/database/database.ts";
 import { Feed, UploadKind } from "../store/database/schema.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import {
   finishUpload,
   openUpload,
@@ -19,7 +18,7 @@ import {
 import type { Committer } from "./committer.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
 import { type RecordList, UnreadableRecord } from "./records/record-list.ts";
 import { prepareUnreadable } from "./records/unreadable-records.ts";

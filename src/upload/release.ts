@@ -2,15 +2,14 @@ import { Judge } from "../domain/calls/judge.ts";
 import { Verdict } from "../domain/calls/verdict.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
-import type { Database, Tx } from "../store/database/database.ts";
-import { carrierTransaction } from "../store/database/database.ts";
-import { Feed, UploadKind } from "../store/database/schema.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
+import { carrierTransaction, type Database, type Tx, together } from "../store/database/database.ts";
+import { Feed } from "../store/database/schema.ts";
+import { lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { countErased, insertAccepted } from "../store/records/append.ts";
 import { findKnownRevisions } from "../store/records/known-revisions.ts";
-import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
+import { markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
 import type { AppendRecord } from "../store/records/record-rows.ts";
+import { type AppendPlace, appendPlace, applyRecords } from "./append.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { prepareKept } from "./records/erased-edge.ts";
@@ -82,20 +81,18 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
-  const appended = fitting.length > 0 ? await appendReleased(tx, options, edge.kind, fitting) : { released: 0 };
+  const appended =
+    fitting.length > 0
+      ? await appendReleased(tx, appendPlace(carrierId, edge.kind), options.erasures, fitting)
+      : { released: 0 };
   await markQuarantineJudged(tx, carrierId, edge.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
 // Under the feed's lock, so that a record that has just been sent again, or released by another
 // process, is not appended twice.
-async function appendReleased(
-  tx: Tx,
-  { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,
-  kind: UploadKind,
-  waiting: readonly AppendRecord[],
-) {
-  const feed = kind === UploadKind.CDRS ? Feed.CDRS : Feed.DURATIONS;
+async function appendReleased(tx: Tx, place: AppendPlace, erasures: ErasuresInForce, waiting: readonly AppendRecord[]) {
+  const { carrierId, kind, feed } = place;
   const lock = await lockFeed(tx, carrierId, feed);
   const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
   const fitting = waiting.map((record) => eraseLate(record, kind, inForce));
@@ -110,12 +107,9 @@ async function appendReleased(
     if (verdict === Verdict.ACCEPTED) accepted.push(record);
     if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
   }
-  await insertAccepted(tx, carrierId, kind, lock, accepted);
-  await countErased(tx, carrierId, kind, accepted);
-  await dropQuarantined(tx, carrierId, kind, settled);
-  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
+  await together(applyRecords(tx, place, lock, accepted, settled));
   if (accepted.length === 0) return { released: 0 };
-  await advanceFeed(tx, carrierId, feed, headSequence + 1n);
+  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
   return { released: accepted.length, appended: { feed, headSequence } };
 }
 

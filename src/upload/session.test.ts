@@ -2,13 +2,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "vitest";
 import { countVerdicts, RecordIssue, Verdict } from "../domain/calls/verdict.ts";
 import type { StreamLife } from "../domain/stream-life.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
 import type { UploadBook } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { ClientFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
 import { UploadSession } from "./session.ts";
 

@@ -1,11 +1,8 @@
 import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
-import { Feed } from "../store/database/schema.ts";
-import { readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { type AppendResult, judgeOnly } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
-import { attributeBatches } from "./attribute.ts";
+import { appendPlace, judgeOnly } from "./append.ts";
 import {
   checkBatchSize,
   checkTotals,
@@ -19,7 +16,7 @@ import {
 } from "./book.ts";
 import type { RecordKindEdge } from "./kind.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 import type { RecordList } from "./records/record-list.ts";
 
@@ -123,11 +120,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   #judge(batch: PreparedBatch): Promise<AppendResult> {
     const { db, carrierId, holdings, edge } = this.#options;
-    const judge = async (tx: Tx) => {
-      const numbers = await readFeedHead(tx, carrierId, Feed.NUMBERS);
-      const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
-      return judgeOnly(tx, carrierId, edge.kind, attributed?.records ?? []);
-    };
+    const place = appendPlace(carrierId, edge.kind);
+    const judge = (tx: Tx) => judgeOnly(tx, place, holdings, batch);
     return carrierTransaction(db, carrierId, judge, { byIndexOnly: true });
   }
 }

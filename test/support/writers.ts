@@ -4,7 +4,7 @@ import { carrierTransaction, type Database, type Tx } from "../../src/store/data
 import { Feed, UploadKind } from "../../src/store/database/schema.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
-import { insertAccepted } from "../../src/store/records/append.ts";
+import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
 import { cdrEdge } from "../../src/upload/records/record-edges.ts";
