@@ -39,7 +39,7 @@ Example:
         command.error("error: every client will have to begin its feeds again; to do it, add --yes");
       }
       await using store = await openStoreOnly(options);
-      const { rotateEpochs } = await import("../store/database/installation.ts");
+      const { rotateEpochs } = await import("../store/feeds/epochs.ts");
       const { carriers } = await rotateEpochs(
         store.db,
         commandLineActor(),
@@ -68,7 +68,7 @@ Example:
     .action(async (options: StoreOptions & { yes?: true; json?: true }, command: Command) => {
       if (!options.yes) command.error("error: if nothing was lost, or clients know what was, add --yes");
       await using store = await openStoreOnly(options);
-      const { confirmServer } = await import("../store/database/installation.ts");
+      const { confirmServer } = await import("../store/feeds/epochs.ts");
       const { timeline } = await confirmServer(store.db, commandLineActor());
       const told = { timeline: String(timeline) };
       console.log(options.json ? formatJson(told) : `Timeline ${timeline} of the database is confirmed.`);

@@ -1,7 +1,6 @@
 import type { Tx } from "../store/database/database.ts";
 import { attribute, type HoldingsCache, type NumbersHead } from "../store/numbers/holdings-cache.ts";
-import type { AppendBatch } from "../store/records/append.ts";
-import type { AppendRecord } from "../store/records/record-rows.ts";
+import type { AppendBatch, AppendRecord } from "../store/records/record-rows.ts";
 import type { PreparedBatch } from "./pending.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
 

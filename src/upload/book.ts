@@ -5,7 +5,6 @@ import type { Micros } from "../domain/time/instant.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import { carrierTransaction, type Database } from "../store/database/database.ts";
 import { readFeedHead } from "../store/feeds/feed-head.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import {
   finishUpload,
   openUpload,
@@ -18,7 +17,7 @@ import {
 } from "../store/records/uploads.ts";
 import type { Committer } from "./committer.ts";
 import { type Outcome, outcomeOf, outcomesOf, rejectRow } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext, PreparedRecord } from "./records/prepared.ts";
 import { type RecordList, UnreadableRecord } from "./records/record-list.ts";

@@ -1,12 +1,11 @@
+import type { ErasuresInForce } from "../erasure/late-records.ts";
+import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
+import { carrierTransaction, type Database, isTransient, type Tx } from "../store/database/database.ts";
 import type { FeedId } from "../domain/feed-id.ts";
 import type { RecordKind } from "../domain/record-kind.ts";
-import { type ErasuresInForce, eraseLateBatches } from "../erasure/late-records.ts";
-import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
-import { carrierTransaction, type Database, isTransient } from "../store/database/database.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { type AppendResult, appendBatches } from "../store/records/append.ts";
-import { attributeBatches } from "./attribute.ts";
-import type { PendingBatch } from "./pending.ts";
+import { appendBatches } from "./append.ts";
+import type { AppendResult, PendingBatch } from "./pending.ts";
 
 /**
  * Most records that share one commit. A hot carrier is bounded by commits, so batches that wait are
@@ -82,20 +81,12 @@ export class Committer {
   }
 
   async #append(carrierId: string, kind: RecordKind, group: PendingBatch[]): Promise<AppendResult[]> {
-    const { db, holdings, erasures, onAppended } = this.#options;
-    const { feed } = kind;
+    const { db, onAppended } = this.#options;
+    const place = { carrierId, kind };
     const batches = group.map((pending) => pending.batch);
-    const outcome = await carrierTransaction(
-      db,
-      carrierId,
-      (tx) =>
-        appendBatches(tx, carrierId, kind, batches, async (numbers, lock) => {
-          const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
-          return eraseLateBatches(await attributeBatches(tx, carrierId, holdings, numbers, batches), kind, inForce);
-        }),
-      { byIndexOnly: true },
-    );
-    if (outcome.appended > 0) onAppended(carrierId, feed, outcome.headSequence);
+    const append = (tx: Tx) => appendBatches(tx, place, this.#options, batches);
+    const outcome = await carrierTransaction(db, carrierId, append, { byIndexOnly: true });
+    if (outcome.appended > 0) onAppended(carrierId, kind.feed, outcome.headSequence);
     return outcome.results;
   }
 }

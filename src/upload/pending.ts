@@ -1,8 +1,11 @@
+import type { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
 import type { Caller } from "../store/database/callers.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import type { RejectRow } from "../store/records/uploads.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PreparedRecord } from "./records/prepared.ts";
+
+/** What a commit made of one batch: verdicts by record, or that the upload had moved on. */
+export type AppendResult = { committed: true; verdicts: Verdict[]; issues: number[] } | { committed: false };
 
 /** A batch that has been read and checked, and waits for its commit. */
 export interface PreparedBatch {

@@ -1,17 +1,15 @@
 import { Judge } from "../domain/calls/judge.ts";
 import { FeedId } from "../domain/feed-id.ts";
-import type { RecordKind } from "../domain/record-kind.ts";
 import { wallMicros } from "../domain/time/wall-clock.ts";
 import { type ErasuresInForce, eraseLate } from "../erasure/late-records.ts";
+import { carrierTransaction, type Database, type Tx, together } from "../store/database/database.ts";
 import { Verdict } from "../gen/tandem/type/v1/upload_pb.js";
-import type { Database, Tx } from "../store/database/database.ts";
-import { carrierTransaction } from "../store/database/database.ts";
-import { advanceFeed, lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
+import { lockFeed, readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { countErased, insertAccepted } from "../store/records/append.ts";
 import { findKnownRevisions } from "../store/records/known-revisions.ts";
-import { dropQuarantined, markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
+import { markQuarantineJudged, readQuarantined } from "../store/records/quarantine.ts";
 import type { AppendRecord } from "../store/records/record-rows.ts";
+import { type AppendPlace, applyRecords } from "./append.ts";
 import { attributeBatches } from "./attribute.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import { prepareKept } from "./records/kept-record.ts";
@@ -83,19 +81,18 @@ async function releasePage<Message>(tx: Tx, options: ReleaseOptions<Message>): P
   const records = attributed?.records ?? [];
   const fitting = records.filter((record) => record.attribution && !record.refused);
   // The feed's lock comes before the rows of the quarantine, here as in an append.
-  const appended = fitting.length > 0 ? await appendReleased(tx, options, codec.kind, fitting) : { released: 0 };
+  const appended =
+    fitting.length > 0
+      ? await appendReleased(tx, { carrierId, kind: codec.kind }, options.erasures, fitting)
+      : { released: 0 };
   await markQuarantineJudged(tx, carrierId, codec.kind, records, numbers.headSequence);
   return { judged: waiting.length, ...appended };
 }
 
 // Under the feed's lock, so that a record that has just been sent again, or released by another
 // process, is not appended twice.
-async function appendReleased(
-  tx: Tx,
-  { carrierId, erasures }: Pick<ReleaseOptions<unknown>, "carrierId" | "erasures">,
-  kind: RecordKind,
-  waiting: readonly AppendRecord[],
-) {
+async function appendReleased(tx: Tx, place: AppendPlace, erasures: ErasuresInForce, waiting: readonly AppendRecord[]) {
+  const { carrierId, kind } = place;
   const { feed } = kind;
   const lock = await lockFeed(tx, carrierId, feed);
   const inForce = await erasures.load(tx, carrierId, feed, lock.payloadGeneration);
@@ -111,12 +108,9 @@ async function appendReleased(
     if (verdict === Verdict.ACCEPTED) accepted.push(record);
     if (verdict === Verdict.ACCEPTED || verdict === Verdict.SUPERSEDED) settled.push(record);
   }
-  await insertAccepted(tx, carrierId, kind, lock, accepted);
-  await countErased(tx, carrierId, kind, accepted);
-  await dropQuarantined(tx, carrierId, kind, settled);
-  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
+  await together(applyRecords(tx, place, lock, accepted, settled));
   if (accepted.length === 0) return { released: 0 };
-  await advanceFeed(tx, carrierId, feed, headSequence + 1n);
+  const headSequence = lock.nextSequence + BigInt(accepted.length) - 1n;
   return { released: accepted.length, appended: { feed, headSequence } };
 }
 

@@ -1,12 +1,11 @@
 import { countVerdicts, type VerdictCounts } from "../domain/calls/verdict.ts";
 import { StallWatch, type StreamEnd, type StreamLife } from "../domain/stream-life.ts";
 import { isTransient } from "../store/database/database.ts";
-import type { AppendResult } from "../store/records/append.ts";
 import { historyLost, type UploadBook, type UploadOpen } from "./book.ts";
 import { ByteBudget } from "./byte-budget.ts";
 import type { ClientFrame, ServerFrame } from "./frames.ts";
 import type { Outcome } from "./outcome.ts";
-import type { PreparedBatch, SentBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch, SentBatch } from "./pending.ts";
 import type { RecordList } from "./records/record-list.ts";
 import {
   openSession,

@@ -1,11 +1,8 @@
 import { countVerdicts, UNREAD_ISSUES, type VerdictCounts } from "../domain/calls/verdict.ts";
-import { FeedId } from "../domain/feed-id.ts";
 import { carrierTransaction, type Database, type Tx } from "../store/database/database.ts";
-import { readFeedHead } from "../store/feeds/feed-head.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
-import { type AppendResult, judgeOnly } from "../store/records/append.ts";
 import type { UploadRow } from "../store/records/uploads.ts";
-import { attributeBatches } from "./attribute.ts";
+import { judgeOnly } from "./append.ts";
 import {
   checkBatchSize,
   checkTotals,
@@ -18,7 +15,7 @@ import {
   type UploadOpen,
 } from "./book.ts";
 import { type Outcome, outcomesOf } from "./outcome.ts";
-import type { PreparedBatch } from "./pending.ts";
+import type { AppendResult, PreparedBatch } from "./pending.ts";
 import type { RecordCodec } from "./record-codec.ts";
 import type { PrepareContext } from "./records/prepared.ts";
 import type { RecordList } from "./records/record-list.ts";
@@ -123,11 +120,8 @@ export class ValidationBook<Message> implements UploadBook<Message> {
 
   #judge(batch: PreparedBatch): Promise<AppendResult> {
     const { db, carrierId, holdings, codec } = this.#options;
-    const judge = async (tx: Tx) => {
-      const numbers = await readFeedHead(tx, carrierId, FeedId.NUMBERS);
-      const [attributed] = await attributeBatches(tx, carrierId, holdings, numbers, [batch]);
-      return judgeOnly(tx, carrierId, codec.kind, attributed?.records ?? []);
-    };
+    const place = { carrierId, kind: codec.kind };
+    const judge = (tx: Tx) => judgeOnly(tx, place, holdings, batch);
     return carrierTransaction(db, carrierId, judge, { byIndexOnly: true });
   }
 }

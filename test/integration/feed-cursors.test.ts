@@ -5,8 +5,8 @@ import { Seals } from "../../src/domain/seals.ts";
 import { encodeCursor } from "../../src/feed/cursor.ts";
 import { CdrService, type StreamCdrsResponse } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { systemTransaction } from "../../src/store/database/database.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
 import { readSealSecrets } from "../../src/store/database/seal-keys.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import {
   atCursor,

@@ -8,7 +8,7 @@ import { CdrService } from "../../src/gen/tandem/carrier/v1/cdr_service_pb.js";
 import { NumberService } from "../../src/gen/tandem/carrier/v1/number_service_pb.js";
 import { CarrierService } from "../../src/gen/tandem/platform/v1/carrier_service_pb.js";
 import { openLog } from "../../src/log.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 import { closingReason, LATEST, readFeed, refusal, runSql, untilNoStreams } from "../support/feed.ts";
 import { newRequestId } from "../support/numbers.ts";

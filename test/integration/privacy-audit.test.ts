@@ -25,7 +25,7 @@ import { KIND_ALLOWANCE } from "../../src/rpc/shared/audit/refusal-budget.ts";
 import { deleteAuditEvents } from "../../src/store/audit/audit-events.ts";
 import { appendAuditEvent } from "../../src/store/audit/audit-log.ts";
 import { carrierTransaction, ownerTransaction, systemTransaction } from "../../src/store/database/database.ts";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { verifyAuditChains } from "../../src/store/verify/verify-audit.ts";
 import { addCarrier } from "../support/carriers.ts";
 import { runCli } from "../support/cli.ts";

@@ -8,7 +8,7 @@ import { carrierTransaction, type Database, systemTransaction } from "../../src/
 import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
 import { type CallResultRow, readResultsIn } from "../../src/store/reconciliation/call-results.ts";
-import { insertAccepted } from "../../src/store/records/append.ts";
+import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
 import { cdrCodec, durationCodec } from "../../src/upload/records/record-codecs.ts";

@@ -2,7 +2,7 @@ import type { AsyncCommand } from "fast-check";
 import { expect } from "vitest";
 import type { TandemTransport } from "../../src/client/transport.ts";
 import { Verdict } from "../../src/gen/tandem/type/v1/upload_pb.js";
-import { rotateEpochs } from "../../src/store/database/installation.ts";
+import { rotateEpochs } from "../../src/store/feeds/epochs.ts";
 import { backUpCarrier, restoreCarrier } from "./backup.ts";
 import type { Exchange } from "./exchange.ts";
 import { EVENTUALLY_MS } from "./limits.ts";

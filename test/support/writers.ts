@@ -5,7 +5,7 @@ import type { CallDetailRecord } from "../../src/gen/tandem/type/v1/call_detail_
 import { carrierTransaction, type Database, type Tx } from "../../src/store/database/database.ts";
 import { advanceFeed, lockFeed, readFeedHead } from "../../src/store/feeds/feed-head.ts";
 import { HoldingsCache } from "../../src/store/numbers/holdings-cache.ts";
-import { insertAccepted } from "../../src/store/records/append.ts";
+import { insertAccepted } from "../../src/store/records/record-rows.ts";
 import { attributeBatches } from "../../src/upload/attribute.ts";
 import { prepareBatch } from "../../src/upload/book.ts";
 import { cdrCodec } from "../../src/upload/records/record-codecs.ts";
