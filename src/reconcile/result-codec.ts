@@ -28,7 +28,7 @@ export interface DiscrepancyFrame {
 }
 
 /** A result as the contract shows it, without its position in the feed. */
-export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
+export function resultMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
   const { platform } = result;
   const side = platform ?? result.carrier[0];
   const calling = partyMessage(result.calling);
@@ -67,7 +67,7 @@ export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame):
 
 /** The same, encoded. */
 export function encodeDiscrepancy(result: CallResult, frame: DiscrepancyFrame): Buffer {
-  return Buffer.from(toBinary(DiscrepancySchema, discrepancyMessage(result, frame)));
+  return Buffer.from(toBinary(DiscrepancySchema, resultMessage(result, frame)));
 }
 
 /** The same discrepancy, once its record has been paired with the platform's record of another. */
