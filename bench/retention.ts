@@ -16,8 +16,8 @@ import { type Database, ownerTransaction, systemTransaction } from "../src/store
 import { ensurePartitions } from "../src/store/database/partitions.ts";
 import { writePolicy } from "../src/store/privacy/retention-policies.ts";
 import { verifyAll } from "../src/store/verify/verify.ts";
-import { prepareCdr } from "../src/upload/records/cdrs.ts";
-import { prepareDuration } from "../src/upload/records/durations.ts";
+import { prepareCdr } from "../src/upload/records/cdr-preparation.ts";
+import { prepareDuration } from "../src/upload/records/duration-preparation.ts";
 import { addCarrier, assignNumbers } from "../test/support/carriers.ts";
 import { benchCdr, benchDuration, benchNumbers } from "./records.ts";
 import { quantile } from "./statistics.ts";

@@ -44,7 +44,7 @@ import { RetentionDirectory } from "./store/privacy/retention-policies.ts";
 import type { SigningKey } from "./trust/signing-key.ts";
 import { createTokenVerifier } from "./trust/tokens.ts";
 import { VerifiedTokens } from "./trust/verified-tokens.ts";
-import { UploadEngine } from "./upload/engine.ts";
+import { Uploads } from "./upload/uploads.ts";
 
 /** A whole Tandem in this process. Dispose it to drain it and let everything go. */
 export interface App extends AsyncDisposable {
@@ -184,7 +184,7 @@ async function openServices(parts: Foundations, opening: AsyncDisposableStack): 
   const sealKeys = opening.use(await SealDirectory.open({ db, unsealedSecret: installation.secret, onError }));
   const { journal, erase } = await openErasures(parts, hub, opening);
   const inForce = new ErasuresInForce(journal);
-  const uploads = new UploadEngine({
+  const uploads = new Uploads({
     db,
     limits: config.limits,
     hashSecret: installation.secret,

@@ -31,6 +31,7 @@ import {
 import { type ErasureAtCarrier, raiseGeneration } from "../store/privacy/erasures.ts";
 import { forgetPairs } from "../store/reconciliation/clock-evidence.ts";
 import type { CarrierErasure } from "./carrier-run.ts";
+import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { legalMinimum } from "./legal-minimum.ts";
 import {
   changedIdKeys,
@@ -40,7 +41,6 @@ import {
   eraseDuration,
   isInCdr,
 } from "./messages-codec.ts";
-import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
 /** Records that may hold the number, and the span in which they begin. */
 export interface Seeds {

@@ -19,8 +19,8 @@ import { eraseCopies } from "./erase-copies.ts";
 import { eraseLogs } from "./erase-logs.ts";
 import { eraseNumbers } from "./erase-numbers.ts";
 import { eraseUsage } from "./erase-usage.ts";
+import { addCounts } from "./erased-counts.ts";
 import { lookAgainAt } from "./look-again.ts";
-import { addCounts } from "./tally.ts";
 
 /** Records of one transaction. */
 const PAGE = 200;

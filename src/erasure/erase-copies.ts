@@ -20,9 +20,9 @@ import {
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { cdrWithout, durationWithout, keeps } from "./erase-calls.ts";
+import { addCounts } from "./erased-counts.ts";
 import { eraseCdr, eraseDuration } from "./messages-codec.ts";
 import { withoutNumber } from "./rejects.ts";
-import { addCounts } from "./tally.ts";
 
 const PAGE = 200;
 /** Erases a number from copies: quarantine, rejects, copies under ended holds. */

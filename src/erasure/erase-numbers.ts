@@ -24,8 +24,8 @@ import {
   writeErasureCarrier,
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
+import { addCounts, addNotice, type HeldBack } from "./erased-counts.ts";
 import { encodeErasureEntry, eraseNumberEntries } from "./messages-codec.ts";
-import { addCounts, addNotice, type HeldBack } from "./tally.ts";
 
 const MOST_NAMES = 1_000;
 

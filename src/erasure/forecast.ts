@@ -4,8 +4,8 @@ import { type Database, systemTransaction } from "../store/database/database.ts"
 import type { ErasureAtCarrier } from "../store/privacy/erasures.ts";
 import { forecastAtCarrier } from "./erase-carrier.ts";
 import { forecastNumbers } from "./erase-numbers.ts";
+import { Exceptions } from "./erased-counts.ts";
 import { readCircumstances } from "./run-erasure.ts";
-import { Exceptions } from "./tally.ts";
 
 const STATEMENT_TIMEOUT_MS = 30_000;
 

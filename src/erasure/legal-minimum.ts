@@ -4,7 +4,7 @@ import { ALL_PURPOSES } from "../domain/privacy/retention-parts.ts";
 import type { Micros } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
 import type { RecordPart } from "../gen/tandem/type/v1/agreement_pb.js";
-import type { HeldBack } from "./tally.ts";
+import type { HeldBack } from "./erased-counts.ts";
 
 const DAY: Micros = 86_400_000_000n;
 /** Our own minimums do not keep anything from erasure. */

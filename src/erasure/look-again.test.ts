@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
+import { Exceptions } from "./erased-counts.ts";
 import { lookAgainAt } from "./look-again.ts";
-import { Exceptions } from "./tally.ts";
 
 const MINUTE = 60_000_000n;
 const ended = 1_000n * MINUTE;

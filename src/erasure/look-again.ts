@@ -1,6 +1,6 @@
 import type { Micros } from "../domain/time/instant.ts";
 import { ErasureExceptionReason } from "../gen/tandem/platform/v1/privacy_service_pb.js";
-import type { Exceptions } from "./tally.ts";
+import type { Exceptions } from "./erased-counts.ts";
 
 /**
  * Holds may end early and numbers may be released at any time, so exceptions are rechecked this

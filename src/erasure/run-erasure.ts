@@ -20,8 +20,8 @@ import {
 } from "../store/privacy/erasures.ts";
 import type { CarrierRun } from "./carrier-run.ts";
 import { eraseAtCarrier } from "./erase-carrier.ts";
+import { Exceptions } from "./erased-counts.ts";
 import type { ErasureJournal } from "./journal.ts";
-import { Exceptions } from "./tally.ts";
 
 export interface ErasureRunOptions {
   readonly db: Database;

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as wait } from "node:timers/promises";
 import type { Micros } from "../domain/time/instant.ts";
 import { type ChangedLine, draftRestatements, type RestatementDraft } from "../domain/usage/restating.ts";
-import type { DatedPeriod } from "../domain/usage/scope.ts";
+import type { DatedPeriod } from "../domain/usage/usage-scope.ts";
 import { type Database, readClock, systemTransaction, type Tx } from "../store/database/database.ts";
 import { confirmLease, type JobLease, releaseLease, takeLease } from "../store/database/job-lease.ts";
 import { readUsageCarriers } from "../store/usage/usage.ts";

@@ -17,8 +17,8 @@ import type { ExplainedRecord } from "../store/reconciliation/explain-targets.ts
 import { type OpenCallRow, readOpenCalls } from "../store/reconciliation/near-calls.ts";
 import { durationKeyOf, pairKeyOf } from "./call-keys.ts";
 import type { Reconciled } from "./carrier.ts";
+import { gatherAround } from "./reconcile-minutes.ts";
 import { nameOf } from "./result-row.ts";
-import { gatherAround } from "./turn.ts";
 
 /** Why a call came out as it did, and its stored result. */
 export interface ExplainedCall {

@@ -5,7 +5,7 @@ import type { CallResult } from "../domain/matching/result.ts";
 import { type Micros, msFromMicros } from "../domain/time/instant.ts";
 import type { Tx } from "../store/database/database.ts";
 import type { Reconciled } from "./carrier.ts";
-import { farSpans } from "./far-off.ts";
+import { farSpans } from "./far-counterparts.ts";
 import type { CarrierVotes } from "./votes.ts";
 import { isWellIn, mergeSpans, placesOf, type Span, type TurnRecords, type Window } from "./window.ts";
 

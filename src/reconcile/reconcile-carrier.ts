@@ -17,7 +17,7 @@ import {
 } from "../store/reconciliation/reconcile-progress.ts";
 import { markArrivals } from "./arrivals.ts";
 import { type Reconciled, reconciled } from "./carrier.ts";
-import { reconcileMinutes, type TurnOutcome } from "./turn.ts";
+import { reconcileMinutes, type TurnOutcome } from "./reconcile-minutes.ts";
 
 export interface ReconcileOptions {
   readonly db: Database;

@@ -28,7 +28,7 @@ export interface DiscrepancyFrame {
 }
 
 /** A result as a message, without its position in the feed. */
-export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
+export function resultMessage(result: CallResult, frame: DiscrepancyFrame): Discrepancy {
   const { platform } = result;
   const side = platform ?? result.carrier[0];
   const calling = partyMessage(result.calling);
@@ -66,7 +66,7 @@ export function discrepancyMessage(result: CallResult, frame: DiscrepancyFrame):
 }
 
 export function encodeDiscrepancy(result: CallResult, frame: DiscrepancyFrame): Buffer {
-  return Buffer.from(toBinary(DiscrepancySchema, discrepancyMessage(result, frame)));
+  return Buffer.from(toBinary(DiscrepancySchema, resultMessage(result, frame)));
 }
 
 /** The discrepancy once its record was paired with the platform's record of another. */

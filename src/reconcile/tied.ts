@@ -6,7 +6,7 @@ import { type Tx, together } from "../store/database/database.ts";
 import type { CallResultRow } from "../store/reconciliation/call-results.ts";
 import { readDurationStarts } from "../store/reconciliation/reconcile-input.ts";
 import { hasIds } from "./call-keys.ts";
-import { findHolders, identityOf, isFresh } from "./far-off.ts";
+import { findHolders, identityOf, isFresh } from "./far-counterparts.ts";
 import { nameText } from "./result-row.ts";
 import { minuteOf } from "./window.ts";
 

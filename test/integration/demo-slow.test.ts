@@ -1,12 +1,12 @@
 import type { DescService } from "@bufbuild/protobuf";
 import type { Client } from "@connectrpc/connect";
 import { expect, test } from "vitest";
+import { type CuttableConnection, openCuttable } from "../../src/cli/demo/cuttable-connection.ts";
 import { readFindings } from "../../src/cli/demo/findings.ts";
-import { Level } from "../../src/cli/demo/level.ts";
-import { type Line, openLine } from "../../src/cli/demo/line.ts";
 import { GRACE_BEYOND_MS, reconcileOneMore } from "../../src/cli/demo/reconciliation.ts";
 import { planReconciliation } from "../../src/cli/demo/reconciliation-plan.ts";
 import { judgeReconciliation } from "../../src/cli/demo/reconciliation-verdict.ts";
+import { RisingCount } from "../../src/cli/demo/rising-count.ts";
 import { DurationService } from "../../src/gen/tandem/carrier/v1/duration_service_pb.js";
 import { type Exchange, startExchange } from "../support/exchange.ts";
 
@@ -14,8 +14,8 @@ test("the demo finds what it planted, and nothing else, also where one side is m
   await using exchange = await startExchange({ reconcileIntervalMs: 50 });
   const plan = planReconciliation([], Date.now());
   const { carrierId } = plan.carrier;
-  using platform = openLine(exchange.url, await exchange.platformToken());
-  using line = openLine(exchange.url, await exchange.carrierToken(carrierId));
+  using platform = openCuttable(exchange.url, await exchange.platformToken());
+  using line = openCuttable(exchange.url, await exchange.carrierToken(carrierId));
   const carrier = slowFirstUpload(line, () => untilRecordsAreOld(exchange, carrierId, plan.cdrs.atOnce.length));
   const { signal } = new AbortController();
   const uploads = await reconcileOneMore({ platform, carrier, plan, signal });
@@ -26,19 +26,19 @@ test("the demo finds what it planted, and nothing else, also where one side is m
 });
 
 test("what is awaited is given up only when nothing has moved for long, not when it is slow", async () => {
-  const level = new Level();
+  const count = new RisingCount();
   const { signal } = new AbortController();
-  const reached = level.reaches(3n, signal, 60_000);
+  const reached = count.reaches(3n, signal, 60_000);
   for (const value of [1n, 2n, 3n]) {
-    level.raise(value);
+    count.raise(value);
     await Promise.resolve();
   }
   expect(await reached).toBe(true);
-  expect(await level.reaches(4n, signal, 1)).toBe(false);
+  expect(await count.reaches(4n, signal, 1)).toBe(false);
 });
 
 /** A line over which the first upload of durations begins only after something else. */
-function slowFirstUpload(line: Line, before: () => Promise<void>): Line {
+function slowFirstUpload(line: CuttableConnection, before: () => Promise<void>): CuttableConnection {
   let held: Promise<void> | undefined;
   const slow = (client: Client<typeof DurationService>): Client<typeof DurationService> => ({
     ...client,

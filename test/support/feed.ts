@@ -79,7 +79,7 @@ export function timestamp(ms: number): { seconds: bigint; nanos: number } {
   return { seconds: BigInt(Math.floor(ms / 1_000)), nanos: (ms % 1_000) * 1_000_000 };
 }
 
-/** Puts records into a carrier's feed through the upload engine; every one must be accepted. */
+/** Puts records into a carrier's feed through the uploads; every one must be accepted. */
 export async function ingest(app: App, carrierId: string, records: readonly CallDetailRecord[]): Promise<void> {
   const horizons = { firstDays: 400, laterDays: 400 };
   const target = { carrierId, codec: cdrCodec, horizons, validateOnly: false };

@@ -8,7 +8,7 @@ import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js"
 import type { CallDuration, DurationState } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability, type NumberOutcome } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { CdrConsumer } from "./cdr-consumer.ts";
-import { CutsAt, DEMO_OPTIONS, type Line, openLine } from "./line.ts";
+import { CutsAt, type CuttableConnection, DEMO_OPTIONS, openCuttable } from "./cuttable-connection.ts";
 import { NumberMirror } from "./mirror.ts";
 import type { CarrierPlan } from "./plan.ts";
 
@@ -24,7 +24,7 @@ export class DemoCarrier implements AsyncDisposable {
   readonly plan: CarrierPlan;
   readonly mirror: NumberMirror;
   readonly consumer: CdrConsumer;
-  readonly #lines: Record<"calls" | "mirror" | "consumer" | "uploads", Line>;
+  readonly #lines: Record<"calls" | "mirror" | "consumer" | "uploads", CuttableConnection>;
   readonly #stop = new AbortController();
 
   constructor(options: {
@@ -35,7 +35,7 @@ export class DemoCarrier implements AsyncDisposable {
     signal: AbortSignal;
   }) {
     const { plan, url, token, signal } = options;
-    const open = () => openLine(url, token);
+    const open = () => openCuttable(url, token);
     this.plan = plan;
     this.#lines = { calls: open(), mirror: open(), consumer: open(), uploads: open() };
     const until = AbortSignal.any([signal, this.#stop.signal]);

@@ -5,8 +5,8 @@ import type { FollowResult } from "../../client/follow-feed.ts";
 import { CdrService } from "../../gen/tandem/carrier/v1/cdr_service_pb.js";
 import { FeedStartEarliestSchema } from "../../gen/tandem/type/v1/feed_pb.js";
 import type { AppliedRun } from "../../simulator/checker.ts";
-import { Level } from "./level.ts";
-import { CutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
+import { CutsAt, type CuttableConnection, DEMO_OPTIONS } from "./cuttable-connection.ts";
+import { RisingCount } from "./rising-count.ts";
 
 /**
  * A carrier that follows its CDR feed live, is cut off on the way, and writes down what it has
@@ -16,10 +16,15 @@ export class CdrConsumer {
   /** The log by which it is judged. */
   readonly log: AppliedRun[] = [];
   /** The sequence up to which it has applied all. */
-  readonly position = new Level();
+  readonly position = new RisingCount();
   readonly done: Promise<FollowResult>;
 
-  constructor(line: Line, expectedEntries: number, signal: AbortSignal, onApplied: (entries: number) => void) {
+  constructor(
+    line: CuttableConnection,
+    expectedEntries: number,
+    signal: AbortSignal,
+    onApplied: (entries: number) => void,
+  ) {
     const cuts = new CutsAt(line, expectedEntries, [0.15, 0.45, 0.8]);
     let count = 0;
     this.done = followCdrs(line.client(CdrService), {

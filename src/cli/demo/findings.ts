@@ -4,7 +4,7 @@ import { type Discrepancy, DiscrepancyCause, DiscrepancyStatus } from "../../gen
 import { type ReconciliationSummaryRow, SummaryDimension } from "../../gen/tandem/type/v1/reconciliation_summary_pb.js";
 import type { FoundResult } from "../../simulator/reconciliation/score.ts";
 import type { CallTruth } from "../../simulator/reconciliation/truth.ts";
-import type { Line } from "./line.ts";
+import type { CuttableConnection } from "./cuttable-connection.ts";
 import type { ReconciliationPlan } from "./reconciliation-plan.ts";
 
 /** How many calls are asked about at once. */
@@ -25,7 +25,7 @@ export interface ReconciliationFindings {
  * be taken for others.
  */
 export async function readFindings(
-  line: Line,
+  line: CuttableConnection,
   plan: ReconciliationPlan,
   signal: AbortSignal,
 ): Promise<ReconciliationFindings> {

@@ -3,17 +3,17 @@ import type { FollowResult } from "../../client/follow-feed.ts";
 import { followNumbers, type NumberRun } from "../../client/follow-numbers.ts";
 import { NumberService } from "../../gen/tandem/carrier/v1/number_service_pb.js";
 import type { PhoneNumber } from "../../gen/tandem/type/v1/phone_number_pb.js";
-import { Level } from "./level.ts";
-import { CutsAt, DEMO_OPTIONS, type Line } from "./line.ts";
+import { CutsAt, type CuttableConnection, DEMO_OPTIONS } from "./cuttable-connection.ts";
+import { RisingCount } from "./rising-count.ts";
 
 /** A carrier's own copy of its numbers, kept by following them. */
 export class NumberMirror {
   readonly numbers = new Map<string, PhoneNumber>();
   /** The sequence up to which it is complete. */
-  readonly position = new Level();
+  readonly position = new RisingCount();
   readonly done: Promise<FollowResult>;
 
-  constructor(line: Line, expectedChanges: number, signal: AbortSignal) {
+  constructor(line: CuttableConnection, expectedChanges: number, signal: AbortSignal) {
     const cuts = new CutsAt(line, expectedChanges, [0.3, 0.8]);
     this.done = followNumbers(line.client(NumberService), {
       start: "initialState",

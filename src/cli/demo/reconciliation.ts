@@ -18,9 +18,9 @@ import type { CallDetailRecord } from "../../gen/tandem/type/v1/call_detail_reco
 import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { AssigneeKind, NumberCapability } from "../../gen/tandem/type/v1/phone_number_pb.js";
 import { assignedNumbers } from "../../simulator/world.ts";
-import { STILL_MS } from "./level.ts";
-import { DEMO_OPTIONS, type Line } from "./line.ts";
+import { type CuttableConnection, DEMO_OPTIONS } from "./cuttable-connection.ts";
 import type { ReconciliationPlan } from "./reconciliation-plan.ts";
+import { STILL_MS } from "./rising-count.ts";
 
 /** The grace is so much longer than the exchange of what is not late took, milliseconds. */
 export const GRACE_BEYOND_MS = 1_000;
@@ -30,8 +30,8 @@ const THRESHOLDS = { netRatio: 0.01, grossRatio: 0.02, unmatchedRatio: 0.01 };
 
 /** The lines of those who take part. */
 export interface ReconciliationStage {
-  readonly platform: Line;
-  readonly carrier: Line;
+  readonly platform: CuttableConnection;
+  readonly carrier: CuttableConnection;
   readonly plan: ReconciliationPlan;
   readonly signal: AbortSignal;
 }
@@ -71,7 +71,7 @@ interface UntilReconciledOptions {
  * for anything. It gives up when nothing has moved for long, and what is read then tells.
  */
 export async function untilReconciled(
-  line: Line,
+  line: CuttableConnection,
   carrierIds: readonly string[],
   signal: AbortSignal,
   { isDone = isSettled, graceMs = 0 }: UntilReconciledOptions = {},

@@ -7,14 +7,14 @@ import type { Finding } from "../../store/verify/verification.ts";
 import { verifyAll } from "../../store/verify/verify.ts";
 import type { Progress } from "../shared/progress.ts";
 import { DemoCarrier } from "./carrier.ts";
+import { openCuttable } from "./cuttable-connection.ts";
 import type { DemoExchange } from "./exchange.ts";
 import { readFindings } from "./findings.ts";
-import { STILL_MS } from "./level.ts";
-import { openLine } from "./line.ts";
 import { type CarrierPlan, type DemoPlan, numberOfCdr } from "./plan.ts";
 import { DemoPlatform } from "./platform.ts";
 import { isCaughtUp, reconcileOneMore, untilReconciled } from "./reconciliation.ts";
 import type { ReconciliationTrace } from "./reconciliation-verdict.ts";
+import { STILL_MS } from "./rising-count.ts";
 import { type CustomerUsage, readUsage } from "./usage.ts";
 
 const POLL_MS = 50;
@@ -163,8 +163,8 @@ async function untilReleased(
 async function compareRecords(exchange: DemoExchange, { plan, progress, signal }: Stage) {
   const { url } = exchange.app;
   const { carrier } = plan.reconciliation;
-  using platformLine = openLine(url, await exchange.platformToken());
-  using carrierLine = openLine(url, await exchange.carrierToken(carrier.carrierId));
+  using platformLine = openCuttable(url, await exchange.platformToken());
+  using carrierLine = openCuttable(url, await exchange.carrierToken(carrier.carrierId));
   progress.say(`${carrier.carrierId}: both sides' records, and late ones after the grace`);
   const players = { platform: platformLine, carrier: carrierLine, plan: plan.reconciliation, signal };
   const uploads = await reconcileOneMore(players);

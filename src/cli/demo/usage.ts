@@ -2,7 +2,7 @@ import type { Client } from "@connectrpc/connect";
 import { wallMs } from "../../domain/time/wall-clock.ts";
 import { DurationSource, UsageDimension, type UsageRow } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { UsageService } from "../../gen/tandem/platform/v1/usage_service_pb.js";
-import type { Line } from "./line.ts";
+import type { CuttableConnection } from "./cuttable-connection.ts";
 
 const DAY_MS = 86_400_000;
 /** The contract's longest window for one query. */
@@ -20,7 +20,7 @@ export interface CustomerUsage {
 
 /** Asks for each customer's usage from `sinceMs` to tomorrow. */
 export async function readUsage(
-  line: Line,
+  line: CuttableConnection,
   { customerIds, sinceMs, signal }: { customerIds: readonly string[]; sinceMs: number; signal: AbortSignal },
 ): Promise<CustomerUsage[]> {
   const client = line.client(UsageService);

@@ -37,7 +37,7 @@ import {
   readRetentionState,
 } from "../../store/privacy/retention-state.ts";
 import { deleteLogs } from "./logs.ts";
-import { drain, type RetentionWork } from "./work.ts";
+import { drain, type RetentionWork } from "./retention-work.ts";
 
 const DAY_MICROS = 86_400_000_000n;
 /** How often held records are copied anew because a hold was made meanwhile. */

@@ -6,6 +6,13 @@ import type { PhoneNumberExportItem } from "../../gen/tandem/platform/v1/privacy
 import { CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { carrierTransaction, type Database, type Tx } from "../../store/database/database.ts";
+import {
+  type FoundDiscrepancy,
+  type FoundQuarantined,
+  findDiscrepanciesOfNumber,
+  findQuarantinedOfNumber,
+  type NamedPlace,
+} from "../../store/privacy/export-discrepancies.ts";
 import { findHeldCdrs, findHeldDurations } from "../../store/privacy/export-held.ts";
 import {
   type FoundCdr,
@@ -19,13 +26,6 @@ import {
   scanCdrs,
   scanDurations,
 } from "../../store/privacy/export-phone-number.ts";
-import {
-  type FoundDiscrepancy,
-  type FoundQuarantined,
-  findDiscrepanciesOfNumber,
-  findQuarantinedOfNumber,
-  type NamedPlace,
-} from "../../store/privacy/export-phone-number-more.ts";
 import { durationMessage } from "../shared/messages/duration.ts";
 import {
   callOf,

@@ -26,7 +26,7 @@ import type { CallDuration } from "../../gen/tandem/type/v1/call_duration_pb.js"
 import { RecordReferenceSchema } from "../../gen/tandem/type/v1/discrepancy_pb.js";
 import { reconciled } from "../../reconcile/carrier.ts";
 import { type ExplainedCall, explainRecord } from "../../reconcile/explain-record.ts";
-import { discrepancyMessage, findingMessage } from "../../reconcile/result-codec.ts";
+import { findingMessage, resultMessage } from "../../reconcile/result-codec.ts";
 import { carrierTransaction, readClock, systemTransaction, type Tx } from "../../store/database/database.ts";
 import type { CallResultRow } from "../../store/reconciliation/call-results.ts";
 import {
@@ -211,7 +211,7 @@ async function explanation(
   const { evidence, stored, isInForce, near } = explained;
   if (stored !== undefined && !isInForce) return explanationInForce(tx, carrierId, explained, stored);
   const { result, steps, refused } = evidence;
-  const message = discrepancyMessage(result, {
+  const message = resultMessage(result, {
     carrierId,
     discrepancyId: stored?.discrepancyId ?? "",
     revision: stored?.discrepancyRevision ?? 0,

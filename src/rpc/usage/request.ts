@@ -10,7 +10,7 @@ import {
   isLongerThan,
   type UsageFilter,
   type UsagePeriod,
-} from "../../domain/usage/scope.ts";
+} from "../../domain/usage/usage-scope.ts";
 import { UsageDimension } from "../../gen/tandem/platform/v1/usage_pb.js";
 import type { ExportUsageRequest, QueryUsageRequest } from "../../gen/tandem/platform/v1/usage_service_pb.js";
 import { readClock, type Tx } from "../../store/database/database.ts";

@@ -1,7 +1,7 @@
 import { type RawBuilder, sql } from "kysely";
 import { PLATFORM_SIDE } from "../../domain/record-kind.ts";
 import { isoFromMicros } from "../../domain/time/instant.ts";
-import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/scope.ts";
+import type { DatedPeriod, UsageFilter, UsagePeriod } from "../../domain/usage/usage-scope.ts";
 import { UsagePart } from "../../gen/tandem/platform/v1/usage_pb.js";
 import { dateArray, int4Array, textArray } from "../database/binary-array.ts";
 import { dayOf } from "../zone-days/zone-days.ts";

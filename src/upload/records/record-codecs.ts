@@ -5,8 +5,8 @@ import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordKind } from "../../gen/tandem/type/v1/call_pb.js";
 import type { Attribution, RecordCodec, RecordIdentity } from "../record-codec.ts";
-import { type CdrColumns, prepareCdr } from "./cdrs.ts";
-import { prepareDuration } from "./durations.ts";
+import { type CdrColumns, prepareCdr } from "./cdr-preparation.ts";
+import { prepareDuration } from "./duration-preparation.ts";
 import { maskedRecordJson } from "./masked-record-json.ts";
 import type { PreparedRecord } from "./prepared.ts";
 import type { DurationColumns } from "./prepared-duration.ts";

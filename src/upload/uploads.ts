@@ -22,7 +22,7 @@ import { UploadSession } from "./session.ts";
 import { ValidationBook } from "./validation-book.ts";
 import { WriterRegistry } from "./writers.ts";
 
-export interface UploadEngineOptions {
+export interface UploadsOptions {
   db: Database;
   limits: Limits;
   /** The installation's secret, which keys content hashes. */
@@ -50,14 +50,14 @@ export interface Appended {
 }
 
 /** All uploads of this process: the two bidirectional methods and the unary one run on it. */
-export class UploadEngine {
+export class Uploads {
   readonly committer: Committer;
   readonly holdings = new HoldingsCache();
-  readonly #options: UploadEngineOptions;
+  readonly #options: UploadsOptions;
   readonly #writers = new WriterRegistry();
   readonly #budget: ByteBudget;
 
-  constructor(options: UploadEngineOptions) {
+  constructor(options: UploadsOptions) {
     this.#options = options;
     this.#budget = new ByteBudget(options.limits.uploadBudgetBytes);
     this.committer = new Committer({ ...options, holdings: this.holdings });

@@ -14,7 +14,7 @@ import {
 import { type CallDetailRecord, CallDetailRecordSchema } from "../../gen/tandem/type/v1/call_detail_record_pb.js";
 import { QualityReason, QualityVerdict } from "../../gen/tandem/type/v1/stream_quality_pb.js";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
-import { prepareCdr } from "./cdrs.ts";
+import { prepareCdr } from "./cdr-preparation.ts";
 import type { PreparedRecord } from "./prepared.ts";
 
 const OUTPUT_ONLY =

@@ -12,14 +12,14 @@ export const DEMO_OPTIONS = {
 };
 
 /** A connection to the server whose socket can be torn out, as failing networks do. */
-export interface Line extends Disposable {
+export interface CuttableConnection extends Disposable {
   client<S extends DescService>(service: S): Client<S>;
   /** Destroys the sockets. */
   cut(): void;
 }
 
-/** Opens a line. */
-export function openLine(url: string, token: string): Line {
+/** Opens a connection. */
+export function openCuttable(url: string, token: string): CuttableConnection {
   const sockets = new Set<Socket>();
   const transport = createTandemTransport({
     baseUrl: url,
@@ -42,11 +42,11 @@ export function openLine(url: string, token: string): Line {
 
 /** Cuts a line when a count passes each of some marks. */
 export class CutsAt {
-  readonly #line: Line;
+  readonly #line: CuttableConnection;
   readonly #marks: number[];
 
   /** The marks are shares of the total, ascending. */
-  constructor(line: Line, total: number, shares: readonly number[]) {
+  constructor(line: CuttableConnection, total: number, shares: readonly number[]) {
     this.#line = line;
     this.#marks = shares.map((share) => Math.max(1, Math.floor(total * share)));
   }

@@ -6,7 +6,7 @@ import { changeEachField } from "../../../test/support/change-fields.ts";
 import { fromNow, fullDuration, sampleContext, sampleDuration } from "../../../test/support/record-samples.ts";
 import { type CallDuration, CallDurationSchema } from "../../gen/tandem/type/v1/call_duration_pb.js";
 import { RecordIssue } from "../../gen/tandem/type/v1/upload_pb.js";
-import { prepareDuration } from "./durations.ts";
+import { prepareDuration } from "./duration-preparation.ts";
 
 const OUTPUT_ONLY = /^(sequence|ingest_time|state|customer_id)/;
 const prepare = (message: CallDuration) => prepareDuration(message, sampleContext);

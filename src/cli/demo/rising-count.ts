@@ -5,7 +5,7 @@
 export const STILL_MS = 180_000;
 
 /** A count that only rises, and can be waited for. */
-export class Level {
+export class RisingCount {
   #value = 0n;
   readonly #waiting = new Set<() => void>();
 
