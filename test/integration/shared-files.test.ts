@@ -31,7 +31,7 @@ beforeEach(async () => {
   other = await mkdtemp(join(tmpdir(), "tandem-other-"));
 });
 afterEach(async () => {
-  await exchange.app[Symbol.asyncDispose]();
+  await exchange[Symbol.asyncDispose]();
   await rm(other, { recursive: true, force: true });
 });
 
