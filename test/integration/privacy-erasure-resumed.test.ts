@@ -34,7 +34,7 @@ test("Erasure: one that was stopped in the middle is gone on with by another pro
   const countLeft = () =>
     runSql<{ left: bigint }>(exchange, sql`SELECT count(*) AS left FROM cdr_record WHERE called_number = ${person}`);
   await expect.poll(async () => Number((await countLeft())[0]?.left), { interval: 5 }).toBeLessThan(900);
-  await exchange[Symbol.asyncDispose]();
+  await exchange.app[Symbol.asyncDispose]();
 
   const second = await exchange.openSecondApp();
   const { db } = second.services;

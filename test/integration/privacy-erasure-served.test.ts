@@ -130,7 +130,7 @@ test("Erasure: one that a restored backup has in the middle is finished before a
   await untilReconciled(exchange, "alpha", 360);
   await backUpCarrier(exchange.databaseUrl, "alpha");
   const { erasureId } = await erase(exchange, person);
-  await exchange[Symbol.asyncDispose]();
+  await exchange.app[Symbol.asyncDispose]();
   await restoreCarrier(exchange.databaseUrl, "alpha");
   await using client = await openClient();
   const undone = "state = 2, drain_time = NULL, complete_time = NULL, receipt_time = NULL";

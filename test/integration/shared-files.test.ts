@@ -122,7 +122,7 @@ test("another key that is put in the place of a shared one is refused while a pr
 
 test("the first process that says which erasure key is shared must be able to read what was erased before", async () => {
   await erase(exchange, "+4541000002");
-  await exchange[Symbol.asyncDispose]();
+  await exchange.app[Symbol.asyncDispose]();
   await readOwner("DELETE FROM shared_file");
   const erasureKeyFile = join(other, "erasures.key");
   await writeFile(erasureKeyFile, someKey());
@@ -139,7 +139,7 @@ test("`keys adopt` makes what is there the files of all, when no process serves 
   const keyFile = join(exchange.dataDir, "erasures.key");
   expect(await adopt()).toMatchObject({ code: 1, stderr: expect.stringContaining("1 processes still serve") });
   await erase(exchange, "+4541000003");
-  await exchange[Symbol.asyncDispose]();
+  await exchange.app[Symbol.asyncDispose]();
 
   const shared = await readFile(keyFile, "utf8");
   await writeFile(keyFile, someKey());

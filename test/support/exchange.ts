@@ -20,6 +20,8 @@ import { createMigratedDatabase, type DatabaseOptions } from "./database.ts";
 
 /** A whole Tandem on a database and a port of its own, with what tests need to talk to it. */
 export interface Exchange extends App {
+  /** The app alone: once it is disposed of, its database and its data folder are still there. */
+  readonly app: App;
   readonly databaseUrl: string;
   /** Where its signing key is. */
   readonly dataDir: string;
@@ -39,7 +41,7 @@ export interface Exchange extends App {
   /** A connection of its own, closed with the exchange. */
   carrierTransport(carrierId: string, options?: Partial<TandemTransportOptions>): Promise<TandemTransport>;
   platformTransport(options?: Partial<TandemTransportOptions>): Promise<TandemTransport>;
-  /** On a connection that all clients of this carrier, or of the platform, share. */
+  /** On a connection of its own. */
   carrierClient<S extends DescService>(service: S, carrierId: string): Promise<Client<S>>;
   platformClient<S extends DescService>(service: S): Promise<Client<S>>;
   /** Starts another Tandem process's worth of app on the same database and key. */
@@ -86,6 +88,7 @@ export async function startExchange(
     resources.use(createTandemTransport({ baseUrl: app.url, token, ...options }));
   // Not a spread: some of an app's properties are getters.
   return Object.assign(Object.create(app) as App, {
+    app,
     databaseUrl,
     dataDir,
     logged,
@@ -123,18 +126,11 @@ function clientsOf(
   tokens: Pick<Exchange, "carrierToken" | "platformToken">,
   transport: (token: string, options?: Partial<TandemTransportOptions>) => TandemTransport,
 ): Clients {
-  const shared = new Map<string, Promise<TandemTransport>>();
-  const share = (name: string, token: () => Promise<string>) => {
-    const known = shared.get(name) ?? token().then((given) => transport(given));
-    shared.set(name, known);
-    return known;
-  };
   return {
     carrierTransport: async (carrierId, options) => transport(await tokens.carrierToken(carrierId), options),
     platformTransport: async (options) => transport(await tokens.platformToken(), options),
-    carrierClient: async (service, carrierId) =>
-      createClient(service, await share(`carrier/${carrierId}`, () => tokens.carrierToken(carrierId))),
-    platformClient: async (service) => createClient(service, await share("platform", () => tokens.platformToken())),
+    carrierClient: async (service, carrierId) => createClient(service, transport(await tokens.carrierToken(carrierId))),
+    platformClient: async (service) => createClient(service, transport(await tokens.platformToken())),
   };
 }
 
