@@ -90,7 +90,7 @@ test.each(["0.0.0.0", "::", "[::]", "0"])("metrics on every address are named: %
 
 test("a port without TLS that others can reach is named, and an address of one's own for metrics is not", async () => {
   expect(await exposuresOf({ host: "0.0.0.0", allowCleartext: true, metricsPort: 9_000 })).toEqual([
-    expect.stringMatching(/^0\.0\.0\.0: calls and tokens are taken without TLS/),
+    expect.stringMatching(/^0\.0\.0\.0: calls and tokens arrive without TLS/),
   ]);
   expect(await exposuresOf({ metricsPort: 9_000, metricsHost: "10.0.0.7" })).toEqual([]);
 });
@@ -99,7 +99,9 @@ test("a database over the network without TLS is named", async () => {
   const base = { issueTokens: true };
   const of = (databaseUrl: string) => exposuresOf({ ...base, databaseUrl });
   for (const url of ["postgresql://u:p@db.example/t", "postgresql://u:p@db.example/t?sslmode=disable"])
-    expect(await of(url)).toEqual([expect.stringMatching(/^db\.example: the way to the database is not encrypted/)]);
+    expect(await of(url)).toEqual([
+      expect.stringMatching(/^db\.example: the connection to the database is not encrypted/),
+    ]);
   for (const url of [
     "postgresql://u:p@db.example/t?sslmode=verify-full",
     "postgresql://u:p@127.0.0.1/t",

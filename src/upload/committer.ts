@@ -1,8 +1,8 @@
+import type { FeedId } from "../domain/feed-id.ts";
+import type { RecordKind } from "../domain/record-kind.ts";
 import type { ErasuresInForce } from "../erasure/late-records.ts";
 import { currentCaller, finishingCall, type Judged } from "../store/database/callers.ts";
 import { carrierTransaction, type Database, isTransient, type Tx } from "../store/database/database.ts";
-import type { FeedId } from "../domain/feed-id.ts";
-import type { RecordKind } from "../domain/record-kind.ts";
 import type { HoldingsCache } from "../store/numbers/holdings-cache.ts";
 import { appendBatches } from "./append.ts";
 import type { AppendResult, PendingBatch } from "./pending.ts";

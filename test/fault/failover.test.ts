@@ -158,5 +158,5 @@ test("when the old server comes back in the place of the one that took over, not
       message: expect.stringContaining("whose history ended"),
     }),
   );
-  await eventually(() => expect(logged.join("\n")).toContain("a database of an older timeline answers"));
+  await eventually(() => expect(logged.join("\n")).toContain("a database with an older timeline answers"));
 });

@@ -157,7 +157,7 @@ const DAMAGES: [string, (copy: string) => Promise<void>, string][] = [
     (copy) => editManifest(copy, /"postgresVersion": "\d+"/, '"postgresVersion": "17"'),
     "is of PostgreSQL 17",
   ],
-  ["is of a later format", (copy) => editManifest(copy, /"format": 1/, '"format": 2'), "is of format 2"],
+  ["is of a later format", (copy) => editManifest(copy, /"format": 1/, '"format": 2'), "has format 2"],
 ];
 
 test.each(DAMAGES)("a backup that %s is refused by name, and nothing is left of it", async (_, damage, told) => {

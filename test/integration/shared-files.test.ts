@@ -72,7 +72,7 @@ test("a process with a signing key of its own does not start; rotations do not m
   expect(await readdir(other)).toEqual([]);
   await openSigningKey(other);
   await expect(exchange.openSecondApp({ ...shared, dataDir: other })).rejects.toThrow(
-    /^TANDEM_DATA_DIR: .*signing\.jwk is of the line of /,
+    /^TANDEM_DATA_DIR: .*signing\.jwk descends from /,
   );
   for (const overlap of [3_600, 0]) await rotateSigningKey(exchange.dataDir, overlap);
   await rm(other, { recursive: true });
@@ -113,9 +113,9 @@ test("another key that is put in the place of a shared one is refused while a pr
   const strange = await openSigningKey(other);
   await cp(join(other, "keys", "signing.jwk"), join(exchange.dataDir, "keys", "signing.jwk"));
   await expect
-    .poll(() => find("token keys: cannot be read anew"))
+    .poll(() => find("token keys: cannot be read again"))
     .toMatchObject({
-      why: expect.stringMatching(/signing\.jwk is another key, .* put back the key that all processes share/),
+      why: expect.stringMatching(/signing\.jwk was not made by .* put back the key that all processes share/),
     });
   expect(exchange.signingKey?.keyId).not.toBe(strange.keyId);
 });

@@ -1,6 +1,6 @@
 import { sql } from "kysely";
-import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import { AuditOutcome } from "../../gen/tandem/platform/v1/audit_event_pb.js";
 import { appendAuditEvent } from "../audit/audit-log.ts";
 import { type Database, ownerTransaction } from "../database/database.ts";
 import { confirm } from "../database/installation.ts";

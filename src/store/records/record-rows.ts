@@ -1,9 +1,9 @@
 import { sql } from "kysely";
 import type { JudgedRecord } from "../../domain/calls/judge.ts";
-import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
-import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { ERASED_HASH } from "../../domain/privacy/erasure.ts";
+import { CDR, DURATION, type RecordKind } from "../../domain/record-kind.ts";
 import { isoFromMicros, type Micros } from "../../domain/time/instant.ts";
+import type { Verdict } from "../../gen/tandem/type/v1/upload_pb.js";
 import {
   boolArray,
   byteaArray,
